@@ -1,0 +1,104 @@
+/**
+ * @file array.h
+ * Arrays of numbers and the safetensors files that hold them. Included by nft/nft.h.
+ */
+#ifndef NFT_ARRAY_H
+#define NFT_ARRAY_H
+
+#include "nft/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The most axes an array may have. */
+#define NFT_ARRAY_MAX_RANK 8
+
+/** What an array's elements are. Files are read in more types (F16, BF16, F64, I32, U8); they become one of
+ * these. */
+enum {
+    NFT_ARRAY_F32 = 0, /**< float */
+    NFT_ARRAY_I64 = 1  /**< int64_t: class labels */
+};
+
+/** A row-major array, owned or borrowing a caller's memory. Not changed by the library after it was made. */
+typedef struct nft_array nft_array;
+
+/** A safetensors file, opened and its header checked. @see https://huggingface.co/docs/safetensors */
+typedef struct nft_file nft_file;
+
+/** One tensor of a file or a model. Views are borrowed from the object that was asked. */
+typedef struct nft_tensor_info {
+    size_t size;                       /**< sizeof(nft_tensor_info), set by the caller */
+    const char *name;                  /**< borrowed */
+    const char *type;                  /**< "F32", "BF16" …, as safetensors names them; borrowed */
+    int64_t rank;                      /**< number of axes, 0 for a single number */
+    int64_t shape[NFT_ARRAY_MAX_RANK]; /**< the first `rank` are set */
+    int64_t count;                     /**< number of elements */
+    const float *data;                 /**< a model's values, row-major; NULL for a file's tensor */
+    int32_t trained;                   /**< of a model: 1 for a parameter, 0 for a buffer; of a file: 0 */
+} nft_tensor_info;
+
+/** An nft_tensor_info to be filled. */
+#define NFT_TENSOR_INFO_INIT                                                                                 \
+    {                                                                                                        \
+        sizeof(nft_tensor_info), NULL, NULL, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, NULL, 0                         \
+    }
+
+/**
+ * Makes an array that owns a copy of `data`.
+ * @param[out] array the new array; free it with nft_array_free()
+ * @param type ::NFT_ARRAY_F32 or ::NFT_ARRAY_I64
+ * @param shape `rank` sizes, none negative
+ * @param data row-major elements of `type`; NULL for zeros
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_array_create(nft_array **array, int32_t type, const int64_t *shape,
+                                                   int64_t rank, const void *data);
+
+/** As nft_array_create(), but reads the caller's memory, which must stay valid and is never written. */
+NFT_API NFT_MUST_CHECK nft_status nft_array_borrow(nft_array **array, int32_t type, const int64_t *shape,
+                                                   int64_t rank, const void *data);
+
+/** Frees an array; NULL is fine. */
+NFT_API void nft_array_free(nft_array *array);
+
+/** The elements if they are float, else NULL. Borrowed. */
+NFT_API const float *nft_array_f32(const nft_array *array);
+/** The elements if they are int64_t, else NULL. Borrowed. */
+NFT_API const int64_t *nft_array_i64(const nft_array *array);
+/** Number of axes. */
+NFT_API int64_t nft_array_rank(const nft_array *array);
+/** The size of one axis, 0 if there is no such axis. */
+NFT_API int64_t nft_array_size(const nft_array *array, int64_t axis);
+/** Number of elements. */
+NFT_API int64_t nft_array_count(const nft_array *array);
+
+/**
+ * Writes arrays to a safetensors file under the given names: beside the target first, then renamed over it.
+ * F32 arrays are written as F32, I64 as I64, in the order given.
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_array_save(const char *path, const char *const *names,
+                                                 const nft_array *const *arrays, size_t count);
+
+/** Opens a safetensors file and checks its header; reads no tensor. @param[out] file free it with
+ * nft_file_free() */
+NFT_API NFT_MUST_CHECK nft_status nft_file_open(nft_file **file, const char *path);
+/** As nft_file_open(), on `size` bytes in memory, which must stay valid and are never written. */
+NFT_API NFT_MUST_CHECK nft_status nft_file_open_memory(nft_file **file, const void *bytes, size_t size);
+/** Closes a file; NULL is fine. */
+NFT_API void nft_file_free(nft_file *file);
+/** How many tensors it holds. */
+NFT_API int64_t nft_file_tensor_count(const nft_file *file);
+/** Tensor `index`, in natural order of the names (`net.2` before `net.10`). */
+NFT_API NFT_MUST_CHECK nft_status nft_file_tensor(const nft_file *file, int64_t index, nft_tensor_info *info);
+/** A text of the header's `__metadata__`, NULL if there is none. Borrowed from the file. */
+NFT_API const char *nft_file_metadata(const nft_file *file, const char *key);
+/** Reads one tensor: floats of any width become F32, integers I64. @param[out] array free it with
+ * nft_array_free() */
+NFT_API NFT_MUST_CHECK nft_status nft_file_read(const nft_file *file, const char *name, nft_array **array);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,111 @@
+/**
+ * @file base.h
+ * Status codes, messages, and the hooks that a host may set. Included by nft/nft.h.
+ */
+#ifndef NFT_BASE_H
+#define NFT_BASE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NFT_VERSION_MAJOR 0
+#define NFT_VERSION_MINOR 1
+#define NFT_VERSION_PATCH 0
+
+#if defined(_WIN32)
+#define NFT_API
+#elif defined(__GNUC__)
+#define NFT_API __attribute__((visibility("default")))
+#else
+#define NFT_API
+#endif
+
+#if defined(__GNUC__)
+#define NFT_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define NFT_MUST_CHECK
+#endif
+
+/** What a fallible call returns. 0 (::NFT_OK) is success; otherwise nft_error_message() says more. */
+typedef int32_t nft_status;
+
+/** Values of ::nft_status. New ones may be added; their numbers never change. */
+enum {
+    NFT_OK = 0,             /**< done */
+    NFT_ERROR_ARGUMENT = 1, /**< an argument is NULL, out of range or of the wrong kind */
+    NFT_ERROR_MEMORY = 2, /**< an allocation failed; the objects involved are as they were before the call */
+    NFT_ERROR_LIMIT = 3,  /**< the object would need more memory than the limit, or a size overflows */
+    NFT_ERROR_FILE = 4,   /**< the system refused to open, read, write or rename a file */
+    NFT_ERROR_FORMAT = 5, /**< the bytes of a file or buffer are not what they should be */
+    NFT_ERROR_CONFIG =
+        6, /**< a model configuration or a space is wrong, or its modules do not fit together */
+    NFT_ERROR_MISMATCH = 7,  /**< two objects do not fit: weights and model, tensors and configuration */
+    NFT_ERROR_CANCELLED = 8, /**< a progress callback asked to stop */
+    NFT_ERROR_THREAD = 9     /**< the system refused a lock or a thread that cannot be done without */
+};
+
+/** A status as a short word, "out of memory" for example. Never NULL. @threadsafe */
+NFT_API const char *nft_status_name(nft_status status);
+
+/**
+ * The calling thread's last failure in one line: what, where, expected and found.
+ *
+ * Valid until this thread's next failing call; "" if none failed. A successful call does not change it.
+ * @threadsafe
+ */
+NFT_API const char *nft_error_message(void);
+
+/** The library's version, "0.1.0". Compare it with the NFT_VERSION_… macros of the header. @threadsafe */
+NFT_API const char *nft_version(void);
+
+/** One line about this build and machine: version, BLAS, vector kernels, cores. Valid for the life of the
+ * process. @threadsafe */
+NFT_API const char *nft_build_info(void);
+
+/** A host's own memory functions. Blocks need no more than malloc's alignment. */
+typedef struct nft_allocator {
+    size_t size;                                 /**< sizeof(nft_allocator) */
+    void *(*allocate)(size_t bytes, void *user); /**< NULL when there is no memory */
+    void (*release)(void *block, void *user);    /**< never called with NULL */
+    void *user;                                  /**< handed to both */
+} nft_allocator;
+
+/**
+ * Sets where the library's memory comes from; NULL restores malloc and free.
+ *
+ * Call it before the first object is made: it fails with ::NFT_ERROR_ARGUMENT while any is alive. What other
+ * libraries allocate for libnft (the JSON parser, BLAS) does not pass through it. Not safe beside any other
+ * call of the library.
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_set_allocator(const nft_allocator *allocator);
+
+/** How much a log line matters. */
+enum {
+    NFT_LOG_INFO = 0,   /**< worth knowing: tensors of a file that belong to no layer */
+    NFT_LOG_WARNING = 1 /**< a user should look: fewer threads than asked for */
+};
+
+/** Receives one line without a newline, on the thread that called the library. */
+typedef void nft_log_callback(int32_t level, const char *line, void *user);
+
+/** Sets who hears what the library has to say beside errors; NULL (the default): nobody. Not safe beside
+ * other calls. */
+NFT_API void nft_set_log(nft_log_callback *callback, void *user);
+
+/**
+ * Told how far long work has come; may stop it.
+ *
+ * Called on the thread that called the library, never from two threads at once. Return 0 to go on, anything
+ * else to stop: the call then fails with ::NFT_ERROR_CANCELLED.
+ */
+typedef int nft_progress_callback(int64_t done, int64_t total, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

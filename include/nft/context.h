@@ -1,0 +1,89 @@
+/**
+ * @file context.h
+ * Contexts: the workspace in which a model runs. Included by nft/nft.h.
+ */
+#ifndef NFT_CONTEXT_H
+#define NFT_CONTEXT_H
+
+#include "nft/array.h"
+#include "nft/base.h"
+#include "nft/model.h"
+#include "nft/weights.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Workspace for one model, its threads and its last output. Belongs to one thread at a time; make one for
+ * each thread. */
+typedef struct nft_context nft_context;
+
+/** How a context works. Zero in a field is its default. */
+typedef struct nft_context_options {
+    size_t size;       /**< sizeof(nft_context_options) */
+    int32_t threads;   /**< threads that work on one call, the caller's included; 0: all cores */
+    int64_t max_batch; /**< networks for whose output memory is set aside; 0: 32. More may be given at a call:
+                          the first such call then allocates for its output, and only for that */
+    int64_t memory_limit;      /**< bytes that the context may take; 0: the machine's memory */
+    int32_t without_decoder;   /**< 1: stop at the latents of a model that has a decoder */
+    int32_t keep_blas_threads; /**< 1: leave the process's BLAS thread count alone (see nft_forward()) */
+} nft_context_options;
+
+/** Options with every default. */
+#define NFT_CONTEXT_OPTIONS_INIT                                                                             \
+    {                                                                                                        \
+        sizeof(nft_context_options), 0, 0, 0, 0, 0                                                           \
+    }
+
+/** How many bytes a context with these options (NULL: the defaults) takes, before anything is allocated. */
+NFT_API NFT_MUST_CHECK nft_status nft_context_memory(const nft_model *model,
+                                                     const nft_context_options *options, int64_t *bytes);
+
+/**
+ * Makes a context for a model; all memory that calls of up to max_batch networks need is allocated here.
+ * @param[out] context free it with nft_context_free()
+ * @param options NULL for the defaults
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_context_create(nft_context **context, const nft_model *model,
+                                                     const nft_context_options *options);
+/** Frees a context with its outputs; NULL is fine. */
+NFT_API void nft_context_free(nft_context *context);
+
+/** Sets who hears of progress during long calls (networks done, networks in all); NULL: nobody. */
+NFT_API void nft_context_set_progress(nft_context *context, nft_progress_callback *callback, void *user);
+
+/**
+ * Runs the model on every network of a set.
+ *
+ * The result for a network has the same bits alone, in any batch and with any number of threads. Non-finite
+ * weights are passed through. During the call the process's OpenBLAS runs one thread; afterwards it has as
+ * many as before.
+ * @return ::NFT_ERROR_MISMATCH if the set's space or channels are not the model's
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_forward(nft_context *context, const nft_weights *weights);
+/** As nft_forward(), on networks first … first + count - 1. */
+NFT_API NFT_MUST_CHECK nft_status nft_forward_range(nft_context *context, const nft_weights *weights,
+                                                    int64_t first, int64_t count);
+/** As nft_forward_range(), for a model on tokens: `tokens` is F32 (N, tokens, channels). */
+NFT_API NFT_MUST_CHECK nft_status nft_forward_tokens(nft_context *context, const nft_array *tokens,
+                                                     int64_t first, int64_t count);
+
+/**
+ * What the last forward gave: (N, tokens, channels) or (N, channels), images of a decoder as (N, height ·
+ * width · channels). Borrowed until the next call on the context. NULL before the first, and when the output
+ * is features.
+ */
+NFT_API const nft_array *nft_context_output(const nft_context *context);
+/** The same when the output is features. NULL otherwise. */
+NFT_API const nft_weights *nft_context_output_weights(const nft_context *context);
+/**
+ * One output by name: "output"; "latents" of a model with a decoder, (N, M, D); for features "0.weight",
+ * "0.bias", …, (N, C, …). Borrowed until the next call on the context; NULL if there is none of that name.
+ */
+NFT_API const nft_array *nft_context_get(const nft_context *context, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,98 @@
+/**
+ * @file model.h
+ * Models: a sequence of modules over a weight space (or over tokens) and its parameters. Included by
+ * nft/nft.h.
+ */
+#ifndef NFT_MODEL_H
+#define NFT_MODEL_H
+
+#include "nft/array.h"
+#include "nft/base.h"
+#include "nft/space.h"
+#include "nft/weights.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A configuration with parameters. Never changed after it was made, so any number of contexts and threads
+ * share it. */
+typedef struct nft_model nft_model;
+
+/** What a module takes or gives. */
+enum {
+    NFT_VALUE_FEATURES = 0, /**< C values for each weight and bias of a network */
+    NFT_VALUE_TOKENS = 1,   /**< (tokens, channels) */
+    NFT_VALUE_VECTOR = 2    /**< (channels) */
+};
+
+/** One step of a model, for tables and tools. */
+typedef struct nft_module_info {
+    size_t size;             /**< sizeof(nft_module_info), set by the caller */
+    const char *type;        /**< "nft_block"; borrowed from the model */
+    int32_t output;          /**< NFT_VALUE_… */
+    int64_t tokens;          /**< of the output, if it is tokens; else 0 */
+    int64_t channels;        /**< of the output */
+    int64_t parameter_count; /**< trained numbers, those of modules inside it included */
+    int64_t buffer_count;    /**< numbers that are not trained */
+    int64_t flops;           /**< floating-point operations of the matrix products for one sample */
+} nft_module_info;
+
+/** An nft_module_info to be filled. */
+#define NFT_MODULE_INFO_INIT                                                                                 \
+    {                                                                                                        \
+        sizeof(nft_module_info), NULL, 0, 0, 0, 0, 0, 0                                                      \
+    }
+
+/**
+ * Makes a freshly initialised model from a JSON configuration.
+ * @param[out] model free it with nft_model_free()
+ * @param json `length` bytes of JSON, {"format_version": 1, "space": …, "in_channels": 1, "modules": […]}
+ * @param seed the same seed gives the same parameters on every machine
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char *json, size_t length,
+                                                   uint64_t seed);
+
+/** Reads a model file: safetensors with its configuration in the metadata under `nft.config`. */
+NFT_API NFT_MUST_CHECK nft_status nft_model_load(nft_model **model, const char *path);
+/** As nft_model_load(), with options (NULL: the defaults). */
+NFT_API NFT_MUST_CHECK nft_status nft_model_load_with(nft_model **model, const char *path,
+                                                      const nft_load_options *options);
+/** As nft_model_load_with(), from `size` bytes in memory. */
+NFT_API NFT_MUST_CHECK nft_status nft_model_load_memory(nft_model **model, const void *bytes, size_t size,
+                                                        const nft_load_options *options);
+/** Writes a model file: beside the target first, then renamed over it. */
+NFT_API NFT_MUST_CHECK nft_status nft_model_save(const nft_model *model, const char *path);
+/** Drops the caller's reference; NULL is fine. Contexts keep their own. */
+NFT_API void nft_model_free(nft_model *model);
+
+/** The configuration as JSON text. Borrowed from the model. */
+NFT_API const char *nft_model_config(const nft_model *model);
+/** A text of the model file's metadata (`nft.loss`), NULL if there is none. Borrowed from the model. */
+NFT_API const char *nft_model_metadata(const nft_model *model, const char *key);
+/** The space of the networks it reads, NULL for a model on tokens. Borrowed from the model. */
+NFT_API const nft_space *nft_model_space(const nft_model *model);
+/** What goes in: ::NFT_VALUE_FEATURES with its channels, or ::NFT_VALUE_TOKENS with tokens and channels.
+ * `type` is "input". */
+NFT_API NFT_MUST_CHECK nft_status nft_model_input(const nft_model *model, nft_module_info *info);
+/** What comes out of the last module, or of the decoder if there is one. `type` is "output". Counts are the
+ * model's totals. */
+NFT_API NFT_MUST_CHECK nft_status nft_model_output(const nft_model *model, nft_module_info *info);
+/** 1 if the model has a decoder: its output is then images, and `latents` are what the last module gives. */
+NFT_API int nft_model_has_decoder(const nft_model *model);
+/** Number of modules in the sequence, the decoder not counted. */
+NFT_API int64_t nft_model_module_count(const nft_model *model);
+/** Fills `info` (its `size` set by the caller) with module `index`. */
+NFT_API NFT_MUST_CHECK nft_status nft_model_module(const nft_model *model, int64_t index,
+                                                   nft_module_info *info);
+/** Number of parameter and buffer tensors. */
+NFT_API int64_t nft_model_tensor_count(const nft_model *model);
+/** Fills `info` (its `size` set by the caller) with tensor `index`, in the order of the modules. */
+NFT_API NFT_MUST_CHECK nft_status nft_model_tensor(const nft_model *model, int64_t index,
+                                                   nft_tensor_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

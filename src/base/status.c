@@ -1,0 +1,111 @@
+#define _POSIX_C_SOURCE 200809L
+#include "base/status.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MESSAGE_CAPACITY 1024
+
+static _Thread_local char last_message[MESSAGE_CAPACITY];
+
+static nft_log_callback *log_callback;
+static void *log_user;
+
+/* A message is one line, whatever bytes a file put into a name. */
+static void keep_on_one_line(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
+nft_status nft_fail(nft_status status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(last_message, sizeof last_message, format, arguments);
+    va_end(arguments);
+    keep_on_one_line(last_message);
+    return status;
+}
+
+nft_status nft_fail_in(nft_status status, const char *format, ...)
+{
+    char prefix[MESSAGE_CAPACITY / 2];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(prefix, sizeof prefix - 2, format, arguments);
+    va_end(arguments);
+    size_t used = length < 0 ? 0 : strlen(prefix);
+    memcpy(prefix + used, ": ", 2);
+    used += 2;
+    memmove(last_message + used, last_message, sizeof last_message - used);
+    memcpy(last_message, prefix, used);
+    last_message[sizeof last_message - 1] = 0;
+    keep_on_one_line(last_message);
+    return status;
+}
+
+nft_status nft_fail_memory(const char *what, int64_t bytes)
+{
+    return nft_fail(NFT_ERROR_MEMORY, "out of memory: %s needs %" PRId64 " bytes", what, bytes);
+}
+
+nft_status nft_fail_null(const char *function, const char *argument)
+{
+    return nft_fail(NFT_ERROR_ARGUMENT, "%s: argument '%s' is NULL", function, argument);
+}
+
+const char *nft_error_message(void)
+{
+    return last_message;
+}
+
+const char *nft_status_name(nft_status status)
+{
+    switch (status) {
+    case NFT_OK:
+        return "ok";
+    case NFT_ERROR_ARGUMENT:
+        return "wrong argument";
+    case NFT_ERROR_MEMORY:
+        return "out of memory";
+    case NFT_ERROR_LIMIT:
+        return "over the limit";
+    case NFT_ERROR_FILE:
+        return "file error";
+    case NFT_ERROR_FORMAT:
+        return "malformed data";
+    case NFT_ERROR_CONFIG:
+        return "wrong configuration";
+    case NFT_ERROR_MISMATCH:
+        return "mismatch";
+    case NFT_ERROR_CANCELLED:
+        return "cancelled";
+    case NFT_ERROR_THREAD:
+        return "thread error";
+    default:
+        return "unknown status";
+    }
+}
+
+void nft_set_log(nft_log_callback *callback, void *user)
+{
+    log_callback = callback;
+    log_user = user;
+}
+
+void nft_log(int32_t level, const char *format, ...)
+{
+    if (!log_callback)
+        return;
+    char line[MESSAGE_CAPACITY];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    keep_on_one_line(line);
+    log_callback(level, line, log_user);
+}

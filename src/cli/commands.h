@@ -1,0 +1,13 @@
+/* The commands of the program, each in a file of its own. */
+#ifndef NFT_CLI_COMMANDS_H
+#define NFT_CLI_COMMANDS_H
+
+#include "options.h"
+
+extern const cli_command info_command;
+extern const cli_command forward_command;
+extern const cli_command evaluate_command;
+extern const cli_command permute_command;
+extern const cli_command bench_command;
+
+#endif

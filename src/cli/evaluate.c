@@ -1,0 +1,307 @@
+/* nft evaluate: how well a model predicts the labels of a data set. */
+#include "commands.h"
+#include "metrics.h"
+#include "report.h"
+#include "results.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum loss_kind { LOSS_MSE, LOSS_BCE, LOSS_CROSS_ENTROPY } loss_kind;
+
+static const char *const loss_names[] = {"mse", "bce", "cross_entropy", NULL};
+
+/* Predictions (rows, width) of the networks whose predictions are finite, and their labels: `targets` of the
+ * same shape, or one of `classes` for each row. */
+typedef struct scored {
+    int64_t rows, width;
+    float *predictions, *targets;
+    int64_t *classes;
+} scored;
+
+typedef struct scores {
+    loss_kind kind;
+    int64_t networks, bad_inputs, bad_predictions;
+    double loss, accuracy, tau, r2, mean_absolute_error;
+} scores;
+
+/* --loss, or what the model was trained with. */
+static int choose_loss(loss_kind *kind, const cli_options *given, const nft_model *model)
+{
+    const char *name = option_text(given, "loss"), *path = given->operands[0];
+    if (!name)
+        name = nft_model_metadata(model, "nft.loss");
+    if (!name)
+        return fail("%s: the model does not say its loss: give --loss mse, bce or cross_entropy", path);
+    for (int i = 0; loss_names[i]; i++)
+        if (!strcmp(loss_names[i], name)) {
+            *kind = (loss_kind)i;
+            return EXIT_SUCCESS;
+        }
+    return fail(
+        "%s: the model's loss is '%s', which evaluate does not know: give --loss mse, bce or cross_entropy",
+        path, name);
+}
+
+/* The model gives one row of numbers for each network; its length is *width. */
+static int check_output(int64_t *width, const nft_model *model, loss_kind kind, const char *path)
+{
+    nft_module_info info = NFT_MODULE_INFO_INIT;
+    if (nft_model_output(model, &info))
+        return fail_library();
+    if (info.output == NFT_VALUE_FEATURES)
+        return fail("%s: the model gives features, evaluate needs a vector for each network", path);
+    if (kind == LOSS_CROSS_ENTROPY && info.output != NFT_VALUE_VECTOR)
+        return fail("%s: the model gives tokens, loss cross_entropy needs a vector of logits", path);
+    *width = info.channels * (info.output == NFT_VALUE_TOKENS ? info.tokens : 1);
+    return EXIT_SUCCESS;
+}
+
+static int check_classes(const int64_t *labels, int64_t networks, int64_t classes, const char *path)
+{
+    for (int64_t n = 0; n < networks; n++)
+        if (labels[n] < 0 || labels[n] >= classes)
+            return fail("%s: label %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64
+                        " by the model's outputs",
+                        path, n, labels[n], classes - 1);
+    return EXIT_SUCCESS;
+}
+
+static int check_targets(const float *labels, int64_t networks, int64_t width, loss_kind kind,
+                         const char *path)
+{
+    for (int64_t i = 0; i < networks * width; i++) {
+        if (!isfinite(labels[i]))
+            return fail("%s: label %" PRId64 " is not finite", path, i / width);
+        if (kind == LOSS_BCE && (labels[i] < 0 || labels[i] > 1))
+            return fail("%s: label %" PRId64 " is %g, loss bce needs 0 … 1", path, i / width,
+                        (double)labels[i]);
+    }
+    return EXIT_SUCCESS;
+}
+
+/* The labels are there, of the type and in the range that the loss takes, and as many as it needs. */
+static int check_labels(const cli_input *input, int64_t width, loss_kind kind, const char *path)
+{
+    const nft_array *labels = input_extra(input, "label");
+    const char *loss = loss_names[kind];
+    bool of_classes = kind == LOSS_CROSS_ENTROPY;
+    int64_t expected = input->count * (of_classes ? 1 : width);
+    if (!labels)
+        return fail("%s: no tensor 'label' with %" PRId64 " entries: nothing to compare with", path,
+                    input->count);
+    if (of_classes && !nft_array_i64(labels))
+        return fail(
+            "%s: 'label' holds floats, loss cross_entropy needs integer classes (mse and bce take floats)",
+            path);
+    if (!of_classes && !nft_array_f32(labels))
+        return fail("%s: 'label' holds integers, loss %s needs floats (cross_entropy takes integers)", path,
+                    loss);
+    if (nft_array_count(labels) != expected)
+        return fail("%s: 'label' has %" PRId64 " numbers, expected %" PRId64
+                    " for loss %s and the model's output",
+                    path, nft_array_count(labels), expected, loss);
+    if (of_classes)
+        return check_classes(nft_array_i64(labels), input->count, width, path);
+    return check_targets(nft_array_f32(labels), input->count, width, kind, path);
+}
+
+static int check_probabilities(const cli_result *output, const char *path)
+{
+    for (int64_t i = 0; i < output->shape[0] * output->row; i++)
+        if (output->data[i] < 0 || output->data[i] > 1)
+            return fail("%s: prediction %" PRId64
+                        " is %g, loss bce needs probabilities 0 … 1: does the model end in a "
+                        "sigmoid?",
+                        path, i / output->row, (double)output->data[i]);
+    return EXIT_SUCCESS;
+}
+
+/* Leaves out the networks whose predictions are not finite: one of them would make every number meaningless.
+ */
+static int select_finite(scored *kept, const cli_result *output, const nft_array *labels)
+{
+    int64_t networks = output->shape[0], width = output->row;
+    const int64_t *classes = nft_array_i64(labels);
+    const float *targets = nft_array_f32(labels);
+    kept->width = width;
+    kept->predictions = malloc((size_t)(networks * width) * sizeof(float) + 1);
+    kept->targets = malloc((size_t)(networks * width) * sizeof(float) + 1);
+    kept->classes = malloc((size_t)networks * sizeof(int64_t) + 1);
+    if (!kept->predictions || !kept->targets || !kept->classes)
+        return fail_memory();
+    for (int64_t n = 0; n < networks; n++) {
+        const float *row = output->data + n * width;
+        if (!all_finite(row, width))
+            continue;
+        memcpy(kept->predictions + kept->rows * width, row, (size_t)width * sizeof(float));
+        if (classes)
+            kept->classes[kept->rows] = classes[n];
+        else
+            memcpy(kept->targets + kept->rows * width, targets + n * width, (size_t)width * sizeof(float));
+        kept->rows++;
+    }
+    return EXIT_SUCCESS;
+}
+
+static void free_scored(scored *kept)
+{
+    free(kept->predictions);
+    free(kept->targets);
+    free(kept->classes);
+}
+
+static int score(scores *found, const scored *kept)
+{
+    int64_t count = kept->rows * kept->width;
+    if (found->kind == LOSS_CROSS_ENTROPY) {
+        found->loss = metrics_cross_entropy(kept->predictions, kept->classes, kept->rows, kept->width);
+        found->accuracy = metrics_accuracy(kept->predictions, kept->classes, kept->rows, kept->width);
+        return EXIT_SUCCESS;
+    }
+    found->loss =
+        (found->kind == LOSS_BCE ? metrics_bce : metrics_mse)(kept->predictions, kept->targets, count);
+    found->r2 = metrics_r2(kept->predictions, kept->targets, count);
+    found->mean_absolute_error = metrics_mean_absolute_error(kept->predictions, kept->targets, count);
+    return metrics_tau(&found->tau, kept->predictions, kept->targets, count) ? EXIT_SUCCESS : fail_memory();
+}
+
+static int evaluate(scores *found, const cli_results *results, const cli_input *input,
+                    const cli_options *given)
+{
+    const cli_result *output = &results->items[0];
+    const char *path = given->operands[0];
+    scored kept = {0};
+    int failed = found->kind == LOSS_BCE ? check_probabilities(output, path) : EXIT_SUCCESS;
+    if (!failed)
+        failed = select_finite(&kept, output, input_extra(input, "label"));
+    if (!failed && !kept.rows)
+        failed = fail("%s: no prediction is finite", path);
+    if (!failed)
+        failed = score(found, &kept);
+    found->networks = input->count;
+    found->bad_inputs = count_non_finite_inputs(input);
+    found->bad_predictions = input->count - kept.rows;
+    free_scored(&kept);
+    return failed;
+}
+
+static int print_as_json(const scores *found)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "loss", json_number(found->loss));
+    if (found->kind == LOSS_CROSS_ENTROPY) {
+        json_object_set_new(object, "accuracy", json_number(found->accuracy));
+    } else {
+        json_object_set_new(object, "tau", json_number(found->tau));
+        json_object_set_new(object, "r2", json_number(found->r2));
+        json_object_set_new(object, "mae", json_number(found->mean_absolute_error));
+    }
+    if (found->bad_inputs)
+        json_object_set_new(object, "non_finite_inputs", json_integer(found->bad_inputs));
+    if (found->bad_predictions)
+        json_object_set_new(object, "non_finite_predictions", json_integer(found->bad_predictions));
+    return print_json(object);
+}
+
+static void print_number(const char *name, double value, const char *undefined)
+{
+    if (isnan(value))
+        printf("%s  undefined: %s\n", name, undefined);
+    else
+        printf("%s  %.4f\n", name, value);
+}
+
+static void print_for_people(const scores *found)
+{
+    char count[TEXT_CAPACITY];
+    printf("networks  %s\n", text_count(count, found->networks));
+    printf("loss      %.6g (%s)\n", found->loss, loss_names[found->kind]);
+    if (found->kind == LOSS_CROSS_ENTROPY) {
+        printf("accuracy  %.4f\n", found->accuracy);
+    } else {
+        print_number("tau     ", found->tau, "all predictions or all labels are equal");
+        print_number("R²      ", found->r2, "all labels are equal");
+        printf("mae       %.4f\n", found->mean_absolute_error);
+    }
+    if (found->bad_inputs)
+        printf("non-finite weights in %s\n", text_plural(count, found->bad_inputs, "network"));
+    if (found->bad_predictions)
+        printf("non-finite predictions for %s, left out of the numbers above\n",
+               text_plural(count, found->bad_predictions, "network"));
+}
+
+static int report(const cli_options *given, const scores *found)
+{
+    if (given->json)
+        return print_as_json(found);
+    print_for_people(found);
+    return EXIT_SUCCESS;
+}
+
+/* Whatever can be wrong is found before the model runs. */
+static int prepare(nft_model **model, cli_input *input, loss_kind *kind, const cli_options *given)
+{
+    const char *model_path = given->operands[0], *data_path = given->operands[1];
+    const char *predictions = option_text(given, "predictions");
+    int64_t width = 0;
+    int failed = predictions ? check_output_path(predictions) : EXIT_SUCCESS;
+    if (!failed)
+        failed = load_model(model, model_path, given);
+    if (!failed)
+        failed = choose_loss(kind, given, *model);
+    if (!failed)
+        failed = check_output(&width, *model, *kind, model_path);
+    if (!failed)
+        failed = load_input(input, *model, data_path, given);
+    return failed ? failed : check_labels(input, width, *kind, data_path);
+}
+
+static int run(const cli_options *given)
+{
+    const char *predictions = option_text(given, "predictions");
+    nft_model *model = NULL;
+    cli_input input = {0};
+    cli_results results = {0};
+    scores found = {0};
+    int failed = prepare(&model, &input, &found.kind, given);
+    if (!failed)
+        failed = run_model(&results, model, &input, given, true);
+    if (!failed)
+        failed = evaluate(&found, &results, &input, given);
+    if (!failed && predictions)
+        failed = save_results(&results, &input, predictions);
+    if (!failed)
+        failed = report(given, &found);
+    free_results(&results);
+    free_input(&input);
+    nft_model_free(model);
+    return failed;
+}
+
+static const cli_option own_options[] = {
+    {"loss", 0, OPTION_CHOICE, "NAME", "mse, bce or cross_entropy (default: the model's)", 0, 0, loss_names},
+    {"predictions", 0, OPTION_TEXT, "FILE", "also write the model's output there, as 'nft forward' does", 0,
+     0, NULL},
+    LAYERS_OPTION,
+    {0},
+};
+
+const cli_command evaluate_command = {
+    .name = "evaluate",
+    .operands = "MODEL DATA",
+    .summary = "compare a model's predictions with the labels of a data set",
+    .description =
+        "Runs a model on every network of DATA and compares its output with the tensor 'label' of DATA.\n\n"
+        "--loss cross_entropy takes logits and integer classes: prints loss and accuracy.\n"
+        "--loss mse and bce (of probabilities) take float labels: print loss, Kendall's tau-b, R² and the\n"
+        "mean absolute error. Networks whose predictions are not finite are counted and left out.",
+    .least_operands = 2,
+    .most_operands = 2,
+    .options = own_options,
+    .run = run,
+};

@@ -1,0 +1,98 @@
+/* nft forward: runs a model on every network of a file. */
+#include "commands.h"
+#include "report.h"
+#include "results.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* {"output": path, "shape": [N, …]}; for features the shape is [N, C], and "tensors" has those of the
+ * tensors. */
+static json_t *describe_json(const cli_results *results, const char *path)
+{
+    const cli_result *first = &results->items[0];
+    json_t *object = json_object();
+    json_object_set_new(object, "output", json_text(path));
+    json_object_set_new(object, "shape", json_shape(first->shape, results->count == 1 ? first->rank : 2));
+    if (results->count > 1) {
+        json_t *tensors = json_object();
+        for (int64_t i = 0; i < results->count; i++)
+            json_object_set_new(tensors, results->items[i].name,
+                                json_shape(results->items[i].shape, results->items[i].rank));
+        json_object_set_new(object, "tensors", tensors);
+    }
+    return object;
+}
+
+static int describe(const cli_options *given, const cli_results *results, const char *path)
+{
+    char shape[TEXT_CAPACITY], networks[TEXT_CAPACITY], channels[TEXT_CAPACITY];
+    const cli_result *first = &results->items[0];
+    int64_t wrong = count_non_finite_results(results);
+    if (wrong)
+        note(given, "warning: the output of %" PRId64 " of %" PRId64 " has values that are not finite", wrong,
+             first->shape[0]);
+    if (given->json)
+        return print_json(describe_json(results, path));
+    if (results->count == 1)
+        printf("%s: output %s\n", path, text_shape(shape, first->shape, first->rank));
+    else
+        printf("%s: features of %s, %s\n", path, text_plural(networks, first->shape[0], "network"),
+               text_plural(channels, first->shape[1], "channel"));
+    return EXIT_SUCCESS;
+}
+
+static int run(const cli_options *given)
+{
+    const char *path = option_text(given, "output");
+    bool decode = option_text(given, "decode") != NULL;
+    nft_model *model = NULL;
+    cli_input input = {0};
+    cli_results results = {0};
+    int failed = check_output_path(path);
+    if (!failed)
+        failed = load_model(&model, given->operands[0], given);
+    if (!failed && decode && !nft_model_has_decoder(model))
+        failed = fail("%s: the model has no decoder, --decode is for one that has", given->operands[0]);
+    if (!failed)
+        failed = load_input(&input, model, given->operands[1], given);
+    if (!failed)
+        failed = run_model(&results, model, &input, given, decode);
+    if (!failed)
+        failed = save_results(&results, &input, path);
+    if (!failed)
+        failed = describe(given, &results, path);
+    free_results(&results);
+    free_input(&input);
+    nft_model_free(model);
+    return failed;
+}
+
+static const cli_option own_options[] = {
+    {"output", 'o', OPTION_TEXT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
+    {"decode", 0, OPTION_FLAG, NULL, "of a model with a decoder: its images as vectors, not the latents", 0,
+     0, NULL},
+    LAYERS_OPTION,
+    {0},
+};
+
+const cli_command forward_command = {
+    .name = "forward",
+    .operands = "MODEL WEIGHTS -o OUT",
+    .summary = "run a model on the weights of networks",
+    .description =
+        "Runs a model on every network of WEIGHTS and writes what comes out to OUT (safetensors).\n\n"
+        "MODEL is a model file, or a configuration (.json) that is freshly initialised from --seed.\n"
+        "WEIGHTS holds the weights of one network (a PyTorch state_dict), of N networks stacked along\n"
+        "a leading axis, or features; for a model on tokens, the tensor 'output' (N, tokens, channels).\n"
+        "OUT gets 'output', tokens (N, M, D) or a vector (N, F), or for a model that gives features\n"
+        "'0.weight', '0.bias', …, (N, C, …). Other tensors of WEIGHTS with a leading N, labels for\n"
+        "example, are carried along.",
+    .least_operands = 2,
+    .most_operands = 2,
+    .options = own_options,
+    .required = "output",
+    .run = run,
+};

@@ -1,0 +1,204 @@
+/* nft info: what a file holds. */
+#include "info.h"
+
+#include "commands.h"
+#include "sources.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *layer_json(const nft_layer *layer)
+{
+    bool conv = layer->type == NFT_LAYER_CONV2D;
+    json_t *object = json_object();
+    json_object_set_new(object, "type", json_string(conv ? "conv2d" : "linear"));
+    json_object_set_new(object, "in", json_integer(layer->in));
+    json_object_set_new(object, "out", json_integer(layer->out));
+    if (conv)
+        json_object_set_new(
+            object, "kernel",
+            json_pack("[I, I]", (json_int_t)layer->kernel_height, (json_int_t)layer->kernel_width));
+    else if (layer->positions > 1)
+        json_object_set_new(object, "positions", json_integer(layer->positions));
+    return object;
+}
+
+json_t *space_json(const nft_space *space)
+{
+    if (!space)
+        return json_null();
+    json_t *layers = json_array();
+    for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
+        nft_layer layer = {.size = sizeof layer};
+        if (!nft_space_layer(space, i, &layer))
+            json_array_append_new(layers, layer_json(&layer));
+    }
+    return json_pack("{s:o}", "layers", layers);
+}
+
+json_t *tensor_json(const nft_tensor_info *info)
+{
+    return json_pack("{s:o, s:s, s:o}", "name", json_text(info->name), "type", info->type, "shape",
+                     json_shape(info->shape, info->rank));
+}
+
+json_t *tensors_json(const void *object, int64_t count, tensor_getter *get)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < count; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        if (!get(object, i, &info))
+            json_array_append_new(list, tensor_json(&info));
+    }
+    return list;
+}
+
+int print_tensors(const void *object, int64_t count, tensor_getter *get)
+{
+    static const char *const titles[] = {"tensor", "type", "shape", ""};
+    cli_table table = TABLE_INIT("llll", 2);
+    char shape[TEXT_CAPACITY];
+    table_header(&table, titles);
+    for (int64_t i = 0; i < count; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        if (get(object, i, &info))
+            return table_fail(&table);
+        table_cell(&table, "%s", info.name);
+        table_cell(&table, "%s", info.type);
+        table_cell(&table, "%s", text_shape(shape, info.shape, info.rank));
+        table_cell(&table, "%s", info.data && !info.trained ? "buffer" : "");
+    }
+    putchar('\n');
+    return table_print(&table);
+}
+
+static void layer_cells(cli_table *table, const nft_layer *layer)
+{
+    bool conv = layer->type == NFT_LAYER_CONV2D;
+    char text[TEXT_CAPACITY];
+    int64_t positions = !conv && layer->positions > 1 ? layer->positions : 1;
+    int64_t shape[] = {layer->out, layer->in * positions, layer->kernel_height, layer->kernel_width};
+    int64_t filter = conv ? layer->kernel_height * layer->kernel_width : positions;
+    if (positions > 1)
+        table_cell(table, "linear, %s", text_plural(text, positions, "position"));
+    else
+        table_cell(table, conv ? "conv2d" : "linear");
+    table_cell(table, "%s", text_shape(text, shape, conv ? 4 : 2));
+    table_cell(table, "%" PRId64, layer->out);
+    table_cell(table, "%s", text_count(text, layer->out * (layer->in * filter + 1)));
+}
+
+int print_layers(const nft_space *space, const nft_weights *weights)
+{
+    static const char *const titles[] = {"layer", "type", "weight", "bias", "parameters"};
+    cli_table table = TABLE_INIT("llllr", 2);
+    table_header(&table, titles);
+    for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
+        nft_layer layer = {.size = sizeof layer};
+        if (nft_space_layer(space, i, &layer))
+            return table_fail(&table);
+        if (weights)
+            table_cell(&table, "%s", nft_weights_layer_name(weights, i));
+        else
+            table_cell(&table, "%" PRId64, i);
+        layer_cells(&table, &layer);
+    }
+    return table_print(&table);
+}
+
+static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *info)
+{
+    return nft_file_tensor(file, index, info);
+}
+
+/* A message of the library behind "PATH: ". */
+static const char *without_path(const char *message, const char *path)
+{
+    size_t length = strlen(path);
+    return !strncmp(message, path, length) && !strncmp(message + length, ": ", 2) ? message + length + 2
+                                                                                  : message;
+}
+
+/* A safetensors file that is neither a model nor weights; `reason` says why it is not weights. */
+static int info_tensors(const nft_file *file, const char *reason, const cli_options *given)
+{
+    int64_t count = nft_file_tensor_count(file), numbers = 0;
+    char text[2][TEXT_CAPACITY];
+    for (int64_t i = 0; i < count; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        if (nft_file_tensor(file, i, &info))
+            return fail_library();
+        numbers += info.count;
+    }
+    if (given->json)
+        return print_json(json_pack("{s:s, s:n, s:I, s:o}", "kind", "tensors", "space", "parameters",
+                                    (json_int_t)numbers, "tensors", tensors_json(file, count, file_tensor)));
+    printf("kind       tensors: %s with %s\n", text_plural(text[0], count, "tensor"),
+           text_plural(text[1], numbers, "number"));
+    printf("           not a model: no nft.config in its metadata\n           not weights: %s\n",
+           without_path(reason, given->operands[0]));
+    return print_tensors(file, count, file_tensor);
+}
+
+static int info_file(const nft_file *file, const cli_options *given)
+{
+    nft_weights *weights = NULL;
+    const char *path = given->operands[0];
+    int failed;
+    nft_set_log(NULL, NULL); /* ignored tensors are in the table */
+    if (option_text(given, "layers"))
+        failed = load_weights(&weights, path, given);
+    else if (nft_weights_load(&weights, path))
+        failed = info_tensors(file, nft_error_message(), given);
+    else
+        failed = EXIT_SUCCESS;
+    if (weights)
+        failed = info_weights(weights, file, given);
+    nft_weights_free(weights);
+    return failed;
+}
+
+static int run(const cli_options *given)
+{
+    const char *path = given->operands[0];
+    nft_model *model = NULL;
+    nft_file *file = NULL;
+    bool configuration = is_configuration(path);
+    int failed = EXIT_SUCCESS;
+    if (!configuration && nft_file_open(&file, path))
+        return fail_library();
+    if (configuration || nft_file_metadata(file, "nft.config")) {
+        failed = load_model(&model, path, given);
+        if (!failed)
+            failed = info_model(model, given, configuration);
+    } else {
+        failed = info_file(file, given);
+    }
+    nft_model_free(model);
+    nft_file_free(file);
+    return failed;
+}
+
+static const cli_option own_options[] = {
+    {"tensors", 0, OPTION_FLAG, NULL, "list every tensor", 0, 0, NULL},
+    LAYERS_OPTION,
+    {0},
+};
+
+const cli_command info_command = {
+    .name = "info",
+    .operands = "FILE",
+    .summary = "describe a model, a configuration, weights or a data set",
+    .description =
+        "Prints what a file holds: of a model file or a configuration (.json) the layers of the networks\n"
+        "it reads and its modules with what they give, their parameters and GFLOP for one network; of\n"
+        "weights and data sets the layers, the other tensors and values that are not finite; of any other\n"
+        "safetensors file its tensors.",
+    .least_operands = 1,
+    .most_operands = 1,
+    .options = own_options,
+    .run = run,
+};

@@ -1,0 +1,26 @@
+/* What nft info knows of a file, gathered once for people and for JSON. */
+#ifndef NFT_CLI_INFO_H
+#define NFT_CLI_INFO_H
+
+#include "report.h"
+
+#include <nft/nft.h>
+
+/* The layers of a space, as configurations write them; null without a space. */
+json_t *space_json(const nft_space *space);
+/* One tensor of a list: name, type, shape. */
+json_t *tensor_json(const nft_tensor_info *info);
+
+/* Prints a space's layers; `weights` (or NULL) knows their names. The exit status. */
+int print_layers(const nft_space *space, const nft_weights *weights);
+/* Prints a list of `count` tensors, which `get` describes. The exit status. */
+typedef nft_status tensor_getter(const void *object, int64_t index, nft_tensor_info *info);
+int print_tensors(const void *object, int64_t count, tensor_getter *get);
+json_t *tensors_json(const void *object, int64_t count, tensor_getter *get);
+
+/* A model or, with `configuration`, a fresh one. */
+int info_model(const nft_model *model, const cli_options *given, bool configuration);
+/* Weights and what else the file holds. */
+int info_weights(const nft_weights *weights, const nft_file *file, const cli_options *given);
+
+#endif

@@ -1,0 +1,145 @@
+/* nft info of weights and data sets. */
+#include "info.h"
+#include "metrics.h"
+#include "sources.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *info)
+{
+    return nft_file_tensor(file, index, info);
+}
+
+static bool is_layers_tensor(const nft_weights *weights, const char *name)
+{
+    for (int64_t i = 0; i < nft_space_layer_count(nft_weights_space(weights)); i++) {
+        const char *layer = nft_weights_layer_name(weights, i);
+        size_t length = strlen(layer);
+        if (!strncmp(name, layer, length) &&
+            (!strcmp(name + length, ".weight") || !strcmp(name + length, ".bias")))
+            return true;
+    }
+    return false;
+}
+
+static int64_t count_non_finite(const nft_weights *weights)
+{
+    int64_t found = 0;
+    for (int64_t i = 0; i < 2 * nft_space_layer_count(nft_weights_space(weights)); i++) {
+        int32_t part = i % 2 ? NFT_WEIGHTS_BIAS : NFT_WEIGHTS_WEIGHT;
+        const float *values = nft_weights_data(weights, i / 2, part);
+        for (int64_t j = 0; j < nft_weights_data_count(weights, i / 2, part); j++)
+            found += !all_finite(values + j, 1);
+    }
+    return found;
+}
+
+/* Tensors of the file that belong to no layer: the extras, or what was ignored. */
+static json_t *other_tensors_json(const nft_weights *weights, const nft_file *file, bool extras)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        if (nft_file_tensor(file, i, &info) || is_layers_tensor(weights, info.name))
+            continue;
+        if ((nft_weights_extra(weights, info.name) != NULL) == extras)
+            json_array_append_new(list, json_text(info.name));
+    }
+    return list;
+}
+
+static int print_as_json(const nft_weights *weights, const nft_file *file, const char *kind)
+{
+    const nft_space *space = nft_weights_space(weights);
+    json_t *object = json_object();
+    json_object_set_new(object, "kind", json_string(kind));
+    json_object_set_new(object, "space", space_json(space));
+    json_object_set_new(object, "parameters", json_integer(nft_space_parameter_count(space)));
+    json_object_set_new(object, "networks", json_integer(nft_weights_count(weights)));
+    json_object_set_new(object, "channels", json_integer(nft_weights_channels(weights)));
+    json_object_set_new(object, "non_finite", json_integer(count_non_finite(weights)));
+    json_object_set_new(object, "extras", other_tensors_json(weights, file, true));
+    json_object_set_new(object, "ignored", other_tensors_json(weights, file, false));
+    json_object_set_new(object, "tensors", tensors_json(file, nft_file_tensor_count(file), file_tensor));
+    return print_json(object);
+}
+
+/* The least and the largest value of an extra tensor: which classes, what range. */
+static void describe_range(char *text, const nft_array *array)
+{
+    const float *numbers = nft_array_f32(array);
+    const int64_t *integers = nft_array_i64(array);
+    int64_t count = nft_array_count(array);
+    double least = 0, most = 0;
+    text[0] = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double value = numbers ? (double)numbers[i] : (double)integers[i];
+        least = i == 0 || value < least ? value : least;
+        most = i == 0 || value > most ? value : most;
+    }
+    if (count)
+        snprintf(text, TEXT_CAPACITY, "%.6g … %.6g", least, most);
+}
+
+static int print_others(const nft_weights *weights, const nft_file *file)
+{
+    cli_table table = TABLE_INIT("llll", 2);
+    char text[TEXT_CAPACITY];
+    static const char *const titles[] = {"other tensor", "type", "shape", ""};
+    for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        if (nft_file_tensor(file, i, &info))
+            return table_fail(&table);
+        if (is_layers_tensor(weights, info.name))
+            continue;
+        const nft_array *extra = nft_weights_extra(weights, info.name);
+        if (!table.count)
+            table_header(&table, titles);
+        table_cell(&table, "%s", info.name);
+        table_cell(&table, "%s", info.type);
+        table_cell(&table, "%s", text_shape(text, info.shape, info.rank));
+        snprintf(text, sizeof text, "ignored: belongs to no layer");
+        if (extra)
+            describe_range(text, extra);
+        table_cell(&table, "%s", text);
+    }
+    if (!table.count)
+        return EXIT_SUCCESS;
+    putchar('\n');
+    return table_print(&table);
+}
+
+static int print_for_people(const nft_weights *weights, const nft_file *file, const char *kind,
+                            const cli_options *given)
+{
+    char text[3][TEXT_CAPACITY];
+    const nft_space *space = nft_weights_space(weights);
+    int64_t channels = nft_weights_channels(weights), values = count_non_finite(weights);
+    printf("kind       %s\n", kind);
+    printf("networks   %s of %s in %s\n", text_count(text[0], nft_weights_count(weights)),
+           text_plural(text[1], nft_space_parameter_count(space), "parameter"),
+           text_plural(text[2], nft_space_layer_count(space), "layer"));
+    if (channels > 1)
+        printf("channels   %s\n", text_count(text[0], channels));
+    printf("non-finite %s", text_plural(text[0], values, "value"));
+    if (values)
+        printf(" in %s", text_plural(text[0], count_non_finite_networks(weights), "network"));
+    fputs("\n\n", stdout);
+    int failed = print_layers(space, weights);
+    if (!failed)
+        failed = print_others(weights, file);
+    if (!failed && option_text(given, "tensors"))
+        failed = print_tensors(file, nft_file_tensor_count(file), file_tensor);
+    return failed;
+}
+
+int info_weights(const nft_weights *weights, const nft_file *file, const cli_options *given)
+{
+    const char *kind = nft_weights_extra(weights, "label") ? "data set" : "weights";
+    if (given->json)
+        return print_as_json(weights, file, kind);
+    return print_for_people(weights, file, kind, given);
+}

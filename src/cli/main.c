@@ -1,0 +1,110 @@
+/* The nft program: finds the command and runs it. */
+#define _POSIX_C_SOURCE 200809L
+#include "commands.h"
+#include "report.h"
+#include "text.h"
+
+#include <fcntl.h>
+#include <nft/nft.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const cli_command *const commands[] = {
+    &info_command, &forward_command, &evaluate_command, &permute_command, &bench_command,
+};
+
+#define COMMAND_COUNT ((int)(sizeof commands / sizeof commands[0]))
+
+static void print_usage(FILE *stream)
+{
+    fputs("usage: nft COMMAND FILES [options]\n\n"
+          "Runs Neural Functional Transformers on the weights of trained networks.\n\n"
+          "Commands:\n",
+          stream);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(stream, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\n'nft COMMAND --help' says what a command takes. 'nft --version' says what this build is.\n",
+          stream);
+}
+
+static const cli_command *find_command(const char *name)
+{
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (!strcmp(commands[i]->name, name))
+            return commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[COMMAND_COUNT + 2] = {"--help", "--version"};
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        names[i + 2] = commands[i]->name;
+    const char *nearest = text_nearest(name, names, COMMAND_COUNT + 2);
+    const char *what = name[0] == '-' ? "option" : "command";
+    if (nearest)
+        usage_error(NULL, "unknown %s '%s'; did you mean '%s'?", what, name, nearest);
+    else
+        usage_error(NULL, "unknown %s '%s'", what, name);
+    return EXIT_USAGE;
+}
+
+/* A descriptor below 3 that was closed would be given to the next file that is opened, which messages would
+ * then go to. */
+static void occupy_standard_streams(void)
+{
+    for (int descriptor = 0; descriptor < 3; descriptor++)
+        if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0)
+            return;
+}
+
+static void print_log(int32_t level, const char *line, void *user)
+{
+    note(user, level == NFT_LOG_WARNING ? "warning: %s" : "note: %s", line);
+}
+
+static int run_command(const cli_command *command, int count, char **arguments)
+{
+    cli_options given;
+    switch (options_parse(&given, command, count, arguments)) {
+    case OPTIONS_HELP:
+        options_print_help(command);
+        return EXIT_SUCCESS;
+    case OPTIONS_WRONG:
+        return EXIT_USAGE;
+    case OPTIONS_RUN:
+        break;
+    }
+    nft_set_log(print_log, &given);
+    int status = command->run(&given);
+    nft_set_log(NULL, NULL);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        print_usage(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("nft %s\n%s\n", nft_version(), nft_build_info());
+        return EXIT_SUCCESS;
+    }
+    const cli_command *command = find_command(argv[1]);
+    return command ? run_command(command, argc - 2, argv + 2) : unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    occupy_standard_streams();
+    signal(SIGPIPE, SIG_IGN);
+    int status = run(argc, argv);
+    return status ? status : finish_output();
+}

@@ -1,0 +1,27 @@
+/* How good predictions are. */
+#ifndef NFT_CLI_METRICS_H
+#define NFT_CLI_METRICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Kendall's τ-b of pairs (x, y), n of them, in O(n log n); NaN if all x or all y are equal. Fails only for
+ * memory. */
+bool metrics_tau(double *tau, const float *x, const float *y, int64_t n);
+
+/* 1 - Σ(y - x)² / Σ(y - mean y)² of predictions x and targets y; NaN if all targets are equal. */
+double metrics_r2(const float *predictions, const float *targets, int64_t n);
+double metrics_mean_absolute_error(const float *predictions, const float *targets, int64_t n);
+
+/* The mean losses of PyTorch. bce is of probabilities, its logarithms no less than -100. */
+double metrics_mse(const float *predictions, const float *targets, int64_t n);
+double metrics_bce(const float *predictions, const float *targets, int64_t n);
+/* `logits` (n, classes), labels in 0 … classes - 1. */
+double metrics_cross_entropy(const float *logits, const int64_t *labels, int64_t n, int64_t classes);
+/* The share of rows whose largest logit (the first of equals) is the label's. */
+double metrics_accuracy(const float *logits, const int64_t *labels, int64_t n, int64_t classes);
+
+/* Whether `count` values are all finite. */
+bool all_finite(const float *values, int64_t count);
+
+#endif

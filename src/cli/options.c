@@ -1,0 +1,243 @@
+#include "options.h"
+
+#include "report.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_THREADS 1024 /* the library's limit */
+#define HELP_COLUMN 24
+
+static const cli_option common_options[] = {
+    {"threads", 0, OPTION_INTEGER, "N", "threads that compute (default: all cores)", 1, MAX_THREADS, NULL},
+    {"seed", 0, OPTION_INTEGER, "S", "of everything random (default: 0)", 0, UINT64_MAX, NULL},
+    {"batch-size", 0, OPTION_INTEGER, "B", "networks at a time: more memory for more (default: 32, bench 8)",
+     1, INT32_MAX, NULL},
+    {"quiet", 'q', OPTION_FLAG, NULL, "no progress and no messages but errors", 0, 0, NULL},
+    {"json", 0, OPTION_FLAG, NULL, "results as JSON, one object a line", 0, 0, NULL},
+    {"help", 'h', OPTION_FLAG, NULL, "this text", 0, 0, NULL},
+    {0},
+};
+
+static void add_options(cli_options *given, const cli_option *list)
+{
+    for (; list && list->name && given->value_count < MAX_OPTIONS; list++)
+        given->values[given->value_count++] = (cli_value){.option = list};
+}
+
+static cli_value *find(cli_options *given, const char *name, size_t length)
+{
+    for (int i = 0; i < given->value_count; i++) {
+        const char *known = given->values[i].option->name;
+        if (strlen(known) == length && !memcmp(known, name, length))
+            return &given->values[i];
+    }
+    return NULL;
+}
+
+static cli_value *find_letter(cli_options *given, char letter)
+{
+    for (int i = 0; i < given->value_count; i++)
+        if (letter && given->values[i].option->letter == letter)
+            return &given->values[i];
+    return NULL;
+}
+
+static options_result wrong_option(const cli_options *given, const char *text, size_t length)
+{
+    const char *names[MAX_OPTIONS];
+    char word[64];
+    for (int i = 0; i < given->value_count; i++)
+        names[i] = given->values[i].option->name;
+    snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), text);
+    const char *nearest =
+        word[0] == '-' && word[1] == '-' ? text_nearest(word + 2, names, given->value_count) : NULL;
+    const char *name = given->command->name;
+    if (nearest)
+        usage_error(name, "unknown option '%s'; did you mean '--%s'?", word, nearest);
+    else
+        usage_error(name, "unknown option '%s'", word);
+    return OPTIONS_WRONG;
+}
+
+static bool parse_integer(const char *text, uint64_t *value)
+{
+    *value = 0;
+    for (const char *digit = text; *digit; digit++) {
+        uint64_t d = (uint64_t)(*digit - '0');
+        if (*digit < '0' || *digit > '9' || *value > (UINT64_MAX - d) / 10)
+            return false;
+        *value = *value * 10 + d;
+    }
+    return *text != 0;
+}
+
+static options_result set_integer(const cli_options *given, cli_value *value, const char *text)
+{
+    const cli_option *option = value->option;
+    if (!parse_integer(text, &value->integer) || value->integer < option->least ||
+        value->integer > option->most) {
+        usage_error(given->command->name,
+                    "--%s is '%s', expected a whole number from %" PRIu64 " to %" PRIu64, option->name, text,
+                    option->least, option->most);
+        return OPTIONS_WRONG;
+    }
+    return OPTIONS_RUN;
+}
+
+static options_result set_choice(const cli_options *given, const cli_option *option, const char *text)
+{
+    char list[128] = "";
+    for (int i = 0; option->choices[i]; i++) {
+        if (!strcmp(option->choices[i], text))
+            return OPTIONS_RUN;
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", option->choices[i]);
+    }
+    usage_error(given->command->name, "--%s is '%s', expected one of: %s", option->name, text, list);
+    return OPTIONS_WRONG;
+}
+
+static options_result set_value(const cli_options *given, cli_value *value, const char *text)
+{
+    value->text = text;
+    if (value->option->kind == OPTION_INTEGER)
+        return set_integer(given, value, text);
+    if (value->option->kind == OPTION_CHOICE)
+        return set_choice(given, value->option, text);
+    if (value->option->kind == OPTION_TEXT && !*text) {
+        usage_error(given->command->name, "--%s is empty, expected %s", value->option->name,
+                    value->option->value);
+        return OPTIONS_WRONG;
+    }
+    return OPTIONS_RUN;
+}
+
+/* One argument that is an option: `--name`, `--name=value`, `--name value`, `-o value` or `-ovalue`. `*used`
+ * counts the arguments that were read. */
+static options_result parse_option(cli_options *given, int count, char **arguments, int *used)
+{
+    const char *text = arguments[0];
+    bool is_long = text[1] == '-';
+    size_t length = is_long ? strcspn(text, "=") : 2;
+    cli_value *value = is_long ? find(given, text + 2, length - 2) : find_letter(given, text[1]);
+    const char *attached = is_long ? (text[length] ? text + length + 1 : NULL) : (text[2] ? text + 2 : NULL);
+    *used = 1;
+    if (!value)
+        return wrong_option(given, text, length);
+    const cli_option *option = value->option;
+    if (option->kind == OPTION_FLAG) {
+        if (!attached)
+            return set_value(given, value, "");
+        usage_error(given->command->name, "--%s takes no value, found '%s'", option->name, attached);
+        return OPTIONS_WRONG;
+    }
+    if (attached)
+        return set_value(given, value, attached);
+    if (count < 2) {
+        usage_error(given->command->name, "--%s needs a value: --%s %s", option->name, option->name,
+                    option->value);
+        return OPTIONS_WRONG;
+    }
+    *used = 2;
+    return set_value(given, value, arguments[1]);
+}
+
+static options_result check(cli_options *given)
+{
+    const cli_command *command = given->command;
+    if (given->operand_count < command->least_operands) {
+        usage_error(command->name, "too few files: usage is 'nft %s %s'", command->name, command->operands);
+        return OPTIONS_WRONG;
+    }
+    if (given->operand_count > command->most_operands) {
+        usage_error(command->name, "'%s' is one file too many: usage is 'nft %s %s'",
+                    given->operands[command->most_operands], command->name, command->operands);
+        return OPTIONS_WRONG;
+    }
+    if (command->required && !option_text(given, command->required)) {
+        usage_error(command->name, "--%s is missing: usage is 'nft %s %s'", command->required, command->name,
+                    command->operands);
+        return OPTIONS_WRONG;
+    }
+    return OPTIONS_RUN;
+}
+
+static bool asks_for_help(int count, char **arguments)
+{
+    for (int i = 0; i < count && strcmp(arguments[i], "--"); i++)
+        if (!strcmp(arguments[i], "--help") || !strcmp(arguments[i], "-h"))
+            return true;
+    return false;
+}
+
+static uint64_t common_integer(cli_options *given, const char *name)
+{
+    return find(given, name, strlen(name))->integer;
+}
+
+options_result options_parse(cli_options *given, const cli_command *command, int count, char **arguments)
+{
+    *given = (cli_options){.command = command, .operands = arguments};
+    add_options(given, command->options);
+    add_options(given, common_options);
+    if (asks_for_help(count, arguments))
+        return OPTIONS_HELP;
+    bool only_operands = false;
+    for (int i = 0; i < count;) {
+        char *text = arguments[i];
+        if (only_operands || text[0] != '-' || !text[1]) {
+            given->operands[given->operand_count++] = text;
+            i++;
+        } else if (!strcmp(text, "--")) {
+            only_operands = true;
+            i++;
+        } else {
+            int used = 0;
+            options_result result = parse_option(given, count - i, arguments + i, &used);
+            if (result != OPTIONS_RUN)
+                return result;
+            i += used;
+        }
+    }
+    given->threads = (int)common_integer(given, "threads");
+    given->seed = common_integer(given, "seed");
+    given->batch_size = (int64_t)common_integer(given, "batch-size");
+    given->quiet = option_text(given, "quiet") != NULL;
+    given->json = option_text(given, "json") != NULL;
+    return check(given);
+}
+
+const char *option_text(const cli_options *given, const char *name)
+{
+    for (int i = 0; i < given->value_count; i++)
+        if (!strcmp(given->values[i].option->name, name))
+            return given->values[i].text;
+    return NULL;
+}
+
+static void print_options(const cli_option *list)
+{
+    for (; list && list->name; list++) {
+        char left[64];
+        char letter[8] = "    ";
+        if (list->letter)
+            snprintf(letter, sizeof letter, "-%c, ", list->letter);
+        snprintf(left, sizeof left, "  %s--%s%s%s", letter, list->name, list->value ? " " : "",
+                 list->value ? list->value : "");
+        printf("%-*s  %s\n", HELP_COLUMN, left, list->help);
+    }
+}
+
+void options_print_help(const cli_command *command)
+{
+    printf("usage: nft %s %s [options]\n\n%s\n", command->name, command->operands, command->description);
+    if (command->options && command->options->name) {
+        puts("\nOptions:");
+        print_options(command->options);
+    }
+    puts("\nCommon options:");
+    print_options(common_options);
+}

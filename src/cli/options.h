@@ -1,0 +1,77 @@
+/* The command line: what a command takes, and what the user gave. */
+#ifndef NFT_CLI_OPTIONS_H
+#define NFT_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* More than the common options and those of any command together. */
+#define MAX_OPTIONS 24
+
+typedef enum option_kind {
+    OPTION_FLAG,
+    OPTION_TEXT,
+    OPTION_INTEGER, /* from least to most */
+    OPTION_CHOICE   /* one of the words of `choices` */
+} option_kind;
+
+typedef struct cli_option {
+    const char *name; /* without the dashes; NULL ends a list */
+    char letter;      /* its short form, 0 if it has none */
+    option_kind kind;
+    const char *value; /* what help calls the value */
+    const char *help;
+    uint64_t least, most;
+    const char *const *choices; /* NULL ends them */
+} cli_option;
+
+typedef struct cli_value {
+    const cli_option *option;
+    const char *text; /* NULL if it was not given; "" for a flag that was */
+    uint64_t integer;
+} cli_value;
+
+struct cli_command;
+
+/* What the user gave. `operands` are the arguments that are no options, in order. */
+typedef struct cli_options {
+    const struct cli_command *command;
+    char **operands;
+    int operand_count;
+    cli_value values[MAX_OPTIONS];
+    int value_count;
+    /* The common options; 0 in a number: not given. */
+    int threads;
+    uint64_t seed;
+    int64_t batch_size;
+    bool quiet, json;
+} cli_options;
+
+/* One command of the program, `nft NAME OPERANDS`. `run` returns the exit status. */
+typedef struct cli_command {
+    const char *name;
+    const char *operands; /* with what must be given: "MODEL WEIGHTS -o OUT" */
+    const char *summary;
+    const char *description;
+    int least_operands, most_operands;
+    const cli_option *options; /* its own, beside the common ones */
+    const char *required;      /* the name of an option that must be given, or NULL */
+    int (*run)(const cli_options *given);
+} cli_command;
+
+typedef enum options_result {
+    OPTIONS_RUN,
+    OPTIONS_HELP, /* help was asked for */
+    OPTIONS_WRONG /* and one line on standard error says what is wrong */
+} options_result;
+
+/* Reads the arguments after the command's name: options and operands in any order, "--" ends the options. */
+options_result options_parse(cli_options *given, const cli_command *command, int count, char **arguments);
+
+/* The value of an option of the command, NULL if it was not given. */
+const char *option_text(const cli_options *given, const char *name);
+
+/* `nft COMMAND --help`. */
+void options_print_help(const cli_command *command);
+
+#endif

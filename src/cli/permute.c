@@ -1,0 +1,61 @@
+/* nft permute: other weights of the same functions. */
+#include "commands.h"
+#include "report.h"
+#include "results.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int describe(const cli_options *given, const nft_weights *weights, const char *path)
+{
+    int64_t networks = nft_weights_count(weights);
+    int64_t layers = nft_space_layer_count(nft_weights_space(weights)) - 1;
+    char text[2][TEXT_CAPACITY];
+    if (given->json)
+        return print_json(json_pack("{s:o, s:I, s:I, s:I}", "output", json_text(path), "networks",
+                                    (json_int_t)networks, "hidden_layers", (json_int_t)layers, "seed",
+                                    (json_int_t)given->seed));
+    printf("%s: %s permuted, %s each\n", path, text_plural(text[0], networks, "network"),
+           text_plural(text[1], layers, "hidden layer"));
+    return EXIT_SUCCESS;
+}
+
+static int run(const cli_options *given)
+{
+    const char *path = option_text(given, "output");
+    nft_weights *weights = NULL;
+    int failed = check_output_path(path);
+    if (!failed)
+        failed = load_weights(&weights, given->operands[0], given);
+    if (!failed && nft_weights_permute_random(weights, given->seed))
+        failed = fail_library();
+    if (!failed && nft_weights_save(weights, path))
+        failed = fail_library();
+    if (!failed)
+        failed = describe(given, weights, path);
+    nft_weights_free(weights);
+    return failed;
+}
+
+static const cli_option own_options[] = {
+    {"output", 'o', OPTION_TEXT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
+    LAYERS_OPTION,
+    {0},
+};
+
+const cli_command permute_command = {
+    .name = "permute",
+    .operands = "WEIGHTS -o OUT",
+    .summary = "permute hidden neurons, which changes no network's function",
+    .description =
+        "Writes the networks of WEIGHTS to OUT with their hidden neurons in another order: one random\n"
+        "permutation for each hidden layer of each network, from --seed. The networks compute what they\n"
+        "computed before. Names, labels and other tensors that belong to the networks are kept.",
+    .least_operands = 1,
+    .most_operands = 1,
+    .options = own_options,
+    .required = "output",
+    .run = run,
+};

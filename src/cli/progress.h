@@ -1,0 +1,29 @@
+/* How far long work has come: one line on a terminal that is written over, nothing anywhere else. */
+#ifndef NFT_CLI_PROGRESS_H
+#define NFT_CLI_PROGRESS_H
+
+#include "options.h"
+
+typedef struct cli_progress {
+    bool visible;
+    const char *what;  /* "forward" */
+    const char *units; /* "networks" */
+    int64_t base;      /* done before the call of the library that is running */
+    int64_t total;
+    double started, shown; /* seconds of a steady clock */
+    int width;             /* of the line that is on the screen */
+} cli_progress;
+
+/* Seconds of a clock that only goes forward. */
+double steady_seconds(void);
+
+void progress_start(cli_progress *progress, const cli_options *given, const char *what, const char *units,
+                    int64_t total);
+void progress_show(cli_progress *progress, int64_t done);
+/* Removes the line. Call it before anything else is printed. */
+void progress_end(cli_progress *progress);
+
+/* An nft_progress_callback whose `user` is a cli_progress. */
+int progress_callback(int64_t done, int64_t total, void *user);
+
+#endif

@@ -1,0 +1,103 @@
+#include "report.h"
+
+#include <errno.h>
+#include <math.h>
+#include <nft/nft.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One line, whatever bytes a file name holds. */
+static void print_line(const char *prefix, const char *format, va_list arguments)
+{
+    char line[2048];
+    vsnprintf(line, sizeof line, format, arguments);
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    fprintf(stderr, "%s: %s\n", prefix, line);
+}
+
+int fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_line("nft", format, arguments);
+    va_end(arguments);
+    return EXIT_FAILED;
+}
+
+int fail_library(void)
+{
+    return fail("%s", nft_error_message());
+}
+
+int fail_memory(void)
+{
+    return fail("out of memory");
+}
+
+void usage_error(const char *command, const char *format, ...)
+{
+    char prefix[32], line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    snprintf(prefix, sizeof prefix, "%s%s", command ? "nft " : "nft", command ? command : "");
+    fprintf(stderr, "%s: %s (see '%s --help')\n", prefix, line, prefix);
+}
+
+void note(const cli_options *given, const char *format, ...)
+{
+    if (given->quiet)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    print_line("nft", format, arguments);
+    va_end(arguments);
+}
+
+int print_json(json_t *object)
+{
+    if (!object)
+        return fail_memory();
+    int failed = json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(object);
+    putchar('\n');
+    return failed ? EXIT_FAILED : EXIT_SUCCESS;
+}
+
+json_t *json_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *json_text(const char *text)
+{
+    json_t *string = json_string(text);
+    char ascii[1024];
+    if (string)
+        return string;
+    snprintf(ascii, sizeof ascii, "%s", text);
+    for (char *c = ascii; *c; c++)
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    return json_string(ascii);
+}
+
+json_t *json_shape(const int64_t *shape, int64_t rank)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < rank; i++)
+        json_array_append_new(list, json_integer(shape[i]));
+    return list;
+}
+
+int finish_output(void)
+{
+    errno = 0;
+    if (!fflush(stdout) && !ferror(stdout))
+        return EXIT_SUCCESS;
+    return fail("cannot write to standard output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
+}

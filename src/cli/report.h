@@ -1,0 +1,39 @@
+/* What the program says: failures and notes on standard error, results on standard output. */
+#ifndef NFT_CLI_REPORT_H
+#define NFT_CLI_REPORT_H
+
+#include "options.h"
+
+#include <jansson.h>
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
+
+#if defined(__GNUC__)
+#define CLI_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
+#else
+#define CLI_PRINTF(format_index, first)
+#endif
+
+/* Each prints one line. `fail` and `fail_library` (the library's last message) return EXIT_FAILED. */
+int fail(const char *format, ...) CLI_PRINTF(1, 2);
+int fail_library(void);
+int fail_memory(void);
+void usage_error(const char *command, const char *format, ...) CLI_PRINTF(2, 3);
+
+/* A message that --quiet silences. */
+void note(const cli_options *given, const char *format, ...) CLI_PRINTF(2, 3);
+
+/* Prints an object on one line and drops it. Returns the exit status: NULL is an object that could not be
+ * made. */
+int print_json(json_t *object);
+/* A number, or null where JSON has none (infinities, not-a-numbers). */
+json_t *json_number(double value);
+/* Text that may not be UTF-8, as file names may: what JSON cannot hold becomes '?'. */
+json_t *json_text(const char *text);
+json_t *json_shape(const int64_t *shape, int64_t rank);
+
+/* Everything that was printed has arrived; otherwise a failure. */
+int finish_output(void);
+
+#endif

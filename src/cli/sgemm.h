@@ -1,0 +1,14 @@
+/* What this machine's single-precision matrix product reaches: the yardstick of nft bench. */
+#ifndef NFT_CLI_SGEMM_H
+#define NFT_CLI_SGEMM_H
+
+#include "options.h"
+
+#define SGEMM_SIZE 2048
+
+/* GFLOP/s of `threads` threads that each multiply two SGEMM_SIZE² matrices, single-threaded: the best of 5
+ * after a warm-up. A child process does it, so that its memory does not count as the caller's. Prints
+ * failures, returns the exit status. */
+int measure_sgemm(double *gflops, int threads, const cli_options *given);
+
+#endif

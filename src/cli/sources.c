@@ -1,0 +1,285 @@
+#include "sources.h"
+
+#include "metrics.h"
+#include "report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGEST_CONFIGURATION (INT64_C(64) << 20)
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && !strcmp(text + length - tail, end);
+}
+
+/* A safetensors file begins with the length of its header, of which the last bytes are zero: JSON has none of
+ * these. */
+bool is_configuration(const char *path)
+{
+    if (ends_with(path, ".json"))
+        return true;
+    char head[8];
+    FILE *file = fopen(path, "rb");
+    size_t count = file ? fread(head, 1, sizeof head, file) : 0, first = 0;
+    if (file)
+        fclose(file);
+    while (first < count && strchr(" \t\r\n", head[first]) && head[first])
+        first++;
+    return first < count && head[first] == '{' && !memchr(head, 0, count);
+}
+
+static int read_text(char **text, size_t *length, const char *path)
+{
+    *text = NULL;
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return fail("%s: %s", path, strerror(errno));
+    size_t capacity = 1 << 16, used = 0;
+    char *data = malloc(capacity);
+    while (data) {
+        used += fread(data + used, 1, capacity - used, file);
+        if (used < capacity || used > LARGEST_CONFIGURATION)
+            break;
+        char *larger = realloc(data, capacity * 2);
+        if (!larger)
+            free(data);
+        data = larger;
+        capacity *= 2;
+    }
+    int failed = !data ? fail_memory() : EXIT_SUCCESS;
+    if (data && ferror(file))
+        failed = fail("%s: %s", path, strerror(errno));
+    else if (data && used > LARGEST_CONFIGURATION)
+        failed = fail("%s: too large for a configuration", path);
+    fclose(file);
+    if (failed) {
+        free(data);
+        return failed;
+    }
+    *text = data;
+    *length = used;
+    return EXIT_SUCCESS;
+}
+
+static int load_configuration(nft_model **model, const char *path, uint64_t seed)
+{
+    char *text;
+    size_t length = 0;
+    int failed = read_text(&text, &length, path);
+    if (!failed && nft_model_create(model, text, length, seed))
+        failed = fail("%s: %s", path, nft_error_message());
+    free(text);
+    return failed;
+}
+
+int load_model(nft_model **model, const char *path, const cli_options *given)
+{
+    *model = NULL;
+    if (is_configuration(path))
+        return load_configuration(model, path, given->seed);
+    return nft_model_load(model, path) ? fail_library() : EXIT_SUCCESS;
+}
+
+/* The names in "a,b,c", whose commas become ends. `names` has room for one more than there are commas. */
+static int64_t split_names(char *text, const char **names)
+{
+    int64_t count = 0;
+    names[count++] = text;
+    for (char *c = text; *c; c++)
+        if (*c == ',') {
+            *c = 0;
+            names[count++] = c + 1;
+        }
+    return count;
+}
+
+static nft_status load_with_layers(nft_weights **weights, const char *path, const char *layers)
+{
+    nft_load_options options = NFT_LOAD_OPTIONS_INIT;
+    size_t size = strlen(layers) + 1;
+    char *text = malloc(size);
+    const char **names = malloc(size * sizeof *names);
+    nft_status status = NFT_ERROR_MEMORY;
+    if (text && names) {
+        memcpy(text, layers, size);
+        options.layers = names;
+        options.layer_count = split_names(text, names);
+        status = nft_weights_load_with(weights, path, &options);
+    }
+    free(names);
+    free(text);
+    return status;
+}
+
+static bool is_model_file(const char *path)
+{
+    nft_file *file = NULL;
+    bool is_model = !nft_file_open(&file, path) && nft_file_metadata(file, "nft.config");
+    nft_file_free(file);
+    return is_model;
+}
+
+int load_weights(nft_weights **weights, const char *path, const cli_options *given)
+{
+    *weights = NULL;
+    if (is_configuration(path))
+        return fail("%s: this is a configuration, expected weights", path);
+    if (is_model_file(path))
+        return fail("%s: this is a model, expected weights", path);
+    const char *layers = option_text(given, "layers");
+    nft_status status = layers ? load_with_layers(weights, path, layers) : nft_weights_load(weights, path);
+    return status ? fail_library() : EXIT_SUCCESS;
+}
+
+static bool add_extra(cli_input *input, const char *name, const nft_array *array, nft_array *owned)
+{
+    cli_extra *extra = &input->extras[input->extra_count];
+    size_t size = strlen(name) + 1;
+    *extra = (cli_extra){.name = malloc(size), .array = array, .owned = owned};
+    if (!extra->name)
+        return false;
+    memcpy(extra->name, name, size);
+    input->extra_count++;
+    return true;
+}
+
+static int load_weights_input(cli_input *input, const char *path, const cli_options *given)
+{
+    int failed = load_weights(&input->weights, path, given);
+    if (failed)
+        return failed;
+    input->count = nft_weights_count(input->weights);
+    int64_t extras = nft_weights_extra_count(input->weights);
+    input->extras = calloc((size_t)extras + 1, sizeof *input->extras);
+    if (!input->extras)
+        return fail_memory();
+    for (int64_t i = 0; i < extras; i++) {
+        const char *name = nft_weights_extra_name(input->weights, i);
+        if (!add_extra(input, name, nft_weights_extra(input->weights, name), NULL))
+            return fail_memory();
+    }
+    return EXIT_SUCCESS;
+}
+
+/* Every tensor beside `output` whose leading axis is N. */
+static int read_extras(cli_input *input, const nft_file *file)
+{
+    int64_t tensors = nft_file_tensor_count(file);
+    input->extras = calloc((size_t)tensors + 1, sizeof *input->extras);
+    if (!input->extras)
+        return fail_memory();
+    for (int64_t i = 0; i < tensors; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        nft_array *array = NULL;
+        if (nft_file_tensor(file, i, &info))
+            return fail_library();
+        if (!strcmp(info.name, "output") || info.rank < 1 || info.shape[0] != input->count)
+            continue;
+        if (nft_file_read(file, info.name, &array))
+            return fail_library();
+        if (!add_extra(input, info.name, array, array)) {
+            nft_array_free(array);
+            return fail_memory();
+        }
+    }
+    return EXIT_SUCCESS;
+}
+
+static bool has_tensor(const nft_file *file, const char *name)
+{
+    nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+    for (int64_t i = 0; i < nft_file_tensor_count(file); i++)
+        if (!nft_file_tensor(file, i, &info) && !strcmp(info.name, name))
+            return true;
+    return false;
+}
+
+static int load_tokens_input(cli_input *input, const char *path)
+{
+    nft_file *file = NULL;
+    int failed = EXIT_SUCCESS;
+    if (nft_file_open(&file, path))
+        return fail_library();
+    if (!has_tensor(file, "output"))
+        failed = fail("%s: no tensor 'output': the model takes tokens (N, tokens, channels), as 'nft "
+                      "forward' writes them",
+                      path);
+    else if (nft_file_read(file, "output", &input->tokens))
+        failed = fail_library();
+    else if (nft_array_rank(input->tokens) != 3)
+        failed = fail("%s: tensor 'output' has %" PRId64 " axes, expected 3: (N, tokens, channels)", path,
+                      nft_array_rank(input->tokens));
+    else if (!nft_array_f32(input->tokens))
+        failed = fail("%s: tensor 'output' holds integers, expected floats", path);
+    if (!failed) {
+        input->count = nft_array_size(input->tokens, 0);
+        failed = read_extras(input, file);
+    }
+    nft_file_free(file);
+    return failed;
+}
+
+int load_input(cli_input *input, const nft_model *model, const char *path, const cli_options *given)
+{
+    *input = (cli_input){0};
+    int failed =
+        nft_model_space(model) ? load_weights_input(input, path, given) : load_tokens_input(input, path);
+    if (!failed && input->count == 0)
+        failed = fail("%s: holds no networks", path);
+    return failed;
+}
+
+void free_input(cli_input *input)
+{
+    for (int64_t i = 0; i < input->extra_count; i++) {
+        free(input->extras[i].name);
+        nft_array_free(input->extras[i].owned);
+    }
+    free(input->extras);
+    nft_array_free(input->tokens);
+    nft_weights_free(input->weights);
+    *input = (cli_input){0};
+}
+
+const nft_array *input_extra(const cli_input *input, const char *name)
+{
+    for (int64_t i = 0; i < input->extra_count; i++)
+        if (!strcmp(input->extras[i].name, name))
+            return input->extras[i].array;
+    return NULL;
+}
+
+static bool is_finite_network(const nft_weights *weights, int64_t network)
+{
+    int64_t layers = nft_space_layer_count(nft_weights_space(weights)), count = nft_weights_count(weights);
+    for (int64_t i = 0; i < 2 * layers; i++) {
+        int32_t part = i % 2 ? NFT_WEIGHTS_BIAS : NFT_WEIGHTS_WEIGHT;
+        int64_t row = nft_weights_data_count(weights, i / 2, part) / count;
+        if (!all_finite(nft_weights_data(weights, i / 2, part) + network * row, row))
+            return false;
+    }
+    return true;
+}
+
+int64_t count_non_finite_networks(const nft_weights *weights)
+{
+    int64_t found = 0;
+    for (int64_t n = 0; n < nft_weights_count(weights); n++)
+        found += !is_finite_network(weights, n);
+    return found;
+}
+
+int64_t count_non_finite_inputs(const cli_input *input)
+{
+    if (input->weights)
+        return count_non_finite_networks(input->weights);
+    int64_t found = 0, row = input->count ? nft_array_count(input->tokens) / input->count : 0;
+    for (int64_t n = 0; n < input->count; n++)
+        found += !all_finite(nft_array_f32(input->tokens) + n * row, row);
+    return found;
+}

@@ -1,0 +1,51 @@
+/* What a command reads: models, weights, and whatever a model runs on. Each function prints its failure and
+ * returns the exit status. */
+#ifndef NFT_CLI_SOURCES_H
+#define NFT_CLI_SOURCES_H
+
+#include "options.h"
+
+#include <nft/nft.h>
+
+/* Whether a file is JSON, a configuration: by its name, or by its first bytes. */
+bool is_configuration(const char *path);
+
+/* A model file, or a configuration that is freshly initialised from --seed. */
+int load_model(nft_model **model, const char *path, const cli_options *given);
+
+/* Weights, their layers in the order of --layers if that was given. */
+int load_weights(nft_weights **weights, const char *path, const cli_options *given);
+
+/* The option of every command that reads weights. */
+#define LAYERS_OPTION                                                                                        \
+    {                                                                                                        \
+        "layers", 0, OPTION_TEXT, "A,B,C",                                                                   \
+            "names of the layers in order, where their natural order is not it", 0, 0, NULL                  \
+    }
+
+typedef struct cli_extra {
+    char *name;
+    const nft_array *array;
+    nft_array *owned; /* the same array if the input holds it alone */
+} cli_extra;
+
+/* What a model runs on: weights, or the tensor `output` of a file for a model on tokens; and the tensors
+ * beside it. */
+typedef struct cli_input {
+    nft_weights *weights;
+    nft_array *tokens;
+    int64_t count; /* N */
+    cli_extra *extras;
+    int64_t extra_count;
+} cli_input;
+
+/* Fails for N = 0 as well. */
+int load_input(cli_input *input, const nft_model *model, const char *path, const cli_options *given);
+void free_input(cli_input *input);
+/* An extra tensor, NULL if there is none of that name. */
+const nft_array *input_extra(const cli_input *input, const char *name);
+/* How many of the N have a value that is not finite. */
+int64_t count_non_finite_networks(const nft_weights *weights);
+int64_t count_non_finite_inputs(const cli_input *input);
+
+#endif

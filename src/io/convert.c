@@ -1,0 +1,99 @@
+#include "io/convert.h"
+
+#include <string.h>
+
+bool nft_little_endian(void)
+{
+    const uint16_t one = 1;
+    uint8_t first;
+    memcpy(&first, &one, 1);
+    return first == 1;
+}
+
+static uint64_t load(const uint8_t *bytes, int size)
+{
+    uint64_t bits = 0;
+    for (int i = 0; i < size; i++)
+        bits |= (uint64_t)bytes[i] << 8 * i;
+    return bits;
+}
+
+static float float_of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static double double_of_bits(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* IEEE 754 binary16: 1 sign bit, 5 of the exponent (bias 15), 10 of the fraction. */
+static float float_of_half(uint32_t half)
+{
+    uint32_t sign = (half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 0x3ff;
+    if (exponent == 31)
+        return float_of_bits(sign | 0x7f800000 | fraction << 13);
+    if (exponent > 0)
+        return float_of_bits(sign | (exponent + 127 - 15) << 23 | fraction << 13);
+    float magnitude = (float)fraction * 0x1p-24f;
+    return sign ? -magnitude : magnitude;
+}
+
+void nft_convert_to_f32(nft_type type, const uint8_t *bytes, int64_t count, float *out)
+{
+    switch (type) {
+    case NFT_TYPE_F16:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = float_of_half((uint32_t)load(bytes + 2 * i, 2));
+        break;
+    case NFT_TYPE_BF16: /* the upper half of a float */
+        for (int64_t i = 0; i < count; i++)
+            out[i] = float_of_bits((uint32_t)load(bytes + 2 * i, 2) << 16);
+        break;
+    case NFT_TYPE_F64:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = (float)double_of_bits(load(bytes + 8 * i, 8));
+        break;
+    default:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = float_of_bits((uint32_t)load(bytes + 4 * i, 4));
+    }
+}
+
+void nft_convert_to_i64(nft_type type, const uint8_t *bytes, int64_t count, int64_t *out)
+{
+    switch (type) {
+    case NFT_TYPE_U8:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = bytes[i];
+        break;
+    case NFT_TYPE_I32:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = (int32_t)load(bytes + 4 * i, 4);
+        break;
+    default:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = (int64_t)load(bytes + 8 * i, 8);
+    }
+}
+
+void nft_convert_to_bytes(const void *values, int64_t size, int64_t count, uint8_t *bytes)
+{
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t narrow = 0;
+        uint64_t bits = 0;
+        const char *value = (const char *)values + i * size;
+        if (size == 4)
+            memcpy(&narrow, value, 4);
+        else
+            memcpy(&bits, value, 8);
+        bits |= narrow;
+        for (int64_t k = 0; k < size; k++)
+            bytes[i * size + k] = (uint8_t)(bits >> 8 * k);
+    }
+}

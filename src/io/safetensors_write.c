@@ -1,0 +1,271 @@
+/* Writing: a neighbour of the target gets the header, then the data, and is renamed over the target at the
+ * end. */
+#define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64
+#include "io/convert.h"
+#include "io/system.h"
+#include "space/array.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_HEADER_BYTES 100000000
+#define HEADER_ALIGNMENT 8
+#define BUFFER_BYTES 16384
+
+/* What the header has promised of one tensor. */
+typedef struct promise {
+    int64_t size; /* bytes of an element */
+    int64_t left; /* bytes to come */
+} promise;
+
+struct nft_file_writer {
+    char *path, *temporary;
+    int descriptor;
+    promise *promises;
+    int64_t count;
+    int64_t current; /* the first tensor that is not complete */
+};
+
+static int append_json(const char *bytes, size_t length, void *text)
+{
+    nft_text_append_bytes(text, bytes, length);
+    return ((nft_text *)text)->failed ? -1 : 0;
+}
+
+/* Appends a JSON string. jansson makes one of UTF-8 only, which is all that a header may hold. */
+static nft_status append_string(nft_text *header, const char *string)
+{
+    json_t *value = json_string(string);
+    if (!value) {
+        json_t *unchecked = json_string_nocheck(string);
+        bool memory = !unchecked;
+        json_decref(unchecked);
+        return memory ? nft_fail_memory("a header", (int64_t)strlen(string))
+                      : nft_fail(NFT_ERROR_ARGUMENT, "name or metadata '%s' is not UTF-8", string);
+    }
+    int failed = json_dump_callback(value, append_json, header, JSON_ENCODE_ANY);
+    json_decref(value);
+    return failed ? nft_fail_memory("a header", (int64_t)strlen(string)) : NFT_OK;
+}
+
+static nft_status append_metadata(nft_text *header, const struct nft_text_pair *metadata, int64_t count)
+{
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < count && !status; i++) {
+        nft_text_append(header, i ? "," : "\"__metadata__\":{");
+        status = append_string(header, metadata[i].key);
+        nft_text_append(header, ":");
+        if (!status)
+            status = append_string(header, metadata[i].value);
+    }
+    nft_text_append(header, count ? "}" : "");
+    return status;
+}
+
+static nft_status append_output(nft_text *header, const nft_output *output, int64_t begin, int64_t end)
+{
+    nft_status status = append_string(header, output->name);
+    nft_text_append(header, ":{\"dtype\":\"%s\",\"shape\":[", nft_type_name(output->type));
+    for (int64_t axis = 0; axis < output->rank; axis++)
+        nft_text_append(header, "%s%" PRId64, axis ? "," : "", output->shape[axis]);
+    nft_text_append(header, "],\"data_offsets\":[%" PRId64 ",%" PRId64 "]}", begin, end);
+    return status;
+}
+
+static nft_status append_outputs(nft_text *header, const nft_output *outputs, int64_t count,
+                                 bool after_metadata, promise *promises)
+{
+    int64_t begin = 0;
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < count && !status; i++) {
+        int64_t size = nft_type_size(outputs[i].type);
+        int64_t bytes = nft_size_multiply(nft_shape_count(outputs[i].shape, outputs[i].rank), size);
+        int64_t end = nft_size_add(begin, bytes);
+        if (end > INT64_MAX / 2)
+            return nft_fail(NFT_ERROR_LIMIT, "tensor '%s': the file's size overflows 64 bits",
+                            outputs[i].name);
+        nft_text_append(header, i || after_metadata ? "," : "");
+        status = append_output(header, &outputs[i], begin, end);
+        promises[i] = (promise){.size = size, .left = bytes};
+        begin = end;
+    }
+    return status;
+}
+
+/* The length, then the header, padded with spaces so that the data is aligned. */
+static nft_status write_header(nft_file_writer *writer, const nft_output *outputs, int64_t count,
+                               const struct nft_text_pair *metadata, int64_t metadata_count)
+{
+    nft_text header = {0};
+    nft_text_append(&header, "        {");
+    nft_status status = append_metadata(&header, metadata, metadata_count);
+    if (!status)
+        status = append_outputs(&header, outputs, count, metadata_count > 0, writer->promises);
+    nft_text_append(&header, "}");
+    while (header.length % HEADER_ALIGNMENT && !header.failed)
+        nft_text_append(&header, " ");
+    if (!status && header.failed)
+        status = nft_fail_memory("a header", (int64_t)header.length);
+    if (!status && header.length - HEADER_ALIGNMENT > MAX_HEADER_BYTES)
+        status = nft_fail(NFT_ERROR_LIMIT, "the header is %zu bytes long, the format's limit is %d",
+                          header.length, MAX_HEADER_BYTES);
+    if (!status) {
+        uint64_t length = header.length - HEADER_ALIGNMENT;
+        nft_convert_to_bytes(&length, sizeof length, 1, (uint8_t *)header.data);
+        if (!nft_write_fully(writer->descriptor, header.data, (int64_t)header.length))
+            status = nft_fail_system(writer->path, "write");
+    } else {
+        nft_fail_in(status, "%s", writer->path);
+    }
+    nft_text_clear(&header);
+    return status;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static nft_status check_names(const char *path, const nft_output *outputs, int64_t count)
+{
+    const char **names = nft_allocate_array((size_t)count, sizeof *names);
+    if (!names)
+        return nft_fail_memory("a table of tensors", count);
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < count; i++)
+        names[i] = outputs[i].name;
+    qsort(names, (size_t)count, sizeof *names, compare_texts);
+    for (int64_t i = 0; i < count && !status; i++) {
+        if (!strcmp(names[i], "__metadata__"))
+            status = nft_fail(NFT_ERROR_ARGUMENT, "%s: a tensor cannot be named __metadata__", path);
+        else if (i > 0 && !strcmp(names[i - 1], names[i]))
+            status = nft_fail(NFT_ERROR_ARGUMENT, "%s: two tensors are named '%s'", path, names[i]);
+    }
+    nft_release(names);
+    return status;
+}
+
+/* Renaming would replace a device or a pipe. */
+static nft_status check_target(const char *path)
+{
+    struct stat about;
+    if (stat(path, &about) || S_ISREG(about.st_mode))
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_FILE, "%s: cannot write: it is %s", path,
+                    S_ISDIR(about.st_mode) ? "a folder" : "not a regular file");
+}
+
+nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_output *outputs, int64_t count,
+                           const struct nft_text_pair *metadata, int64_t metadata_count)
+{
+    *out = NULL;
+    nft_status status = check_names(path, outputs, count);
+    if (!status)
+        status = check_target(path);
+    if (status)
+        return status;
+    nft_file_writer *writer = nft_allocate(sizeof *writer);
+    if (!writer)
+        return nft_fail_memory("a file writer", sizeof *writer);
+    writer->descriptor = -1;
+    writer->count = count;
+    writer->path = nft_copy_text(path);
+    writer->promises = nft_allocate_array((size_t)count, sizeof *writer->promises);
+    if (!writer->path || !writer->promises)
+        status = nft_fail_memory("a file writer", nft_size_multiply(count, sizeof *writer->promises));
+    if (!status)
+        status = nft_create_beside(path, &writer->temporary, &writer->descriptor);
+    if (!status)
+        status = write_header(writer, outputs, count, metadata, metadata_count);
+    if (status) {
+        nft_file_cancel(writer);
+        return status;
+    }
+    *out = writer;
+    return NFT_OK;
+}
+
+static nft_status write_values(nft_file_writer *writer, const void *data, int64_t size, int64_t bytes)
+{
+    bool written = true;
+    if (nft_little_endian()) {
+        written = nft_write_fully(writer->descriptor, data, bytes);
+    } else {
+        uint8_t buffer[BUFFER_BYTES];
+        for (int64_t done = 0; done < bytes && written; done += BUFFER_BYTES) {
+            int64_t now = bytes - done < BUFFER_BYTES ? bytes - done : BUFFER_BYTES;
+            nft_convert_to_bytes((const char *)data + done, size, now / size, buffer);
+            written = nft_write_fully(writer->descriptor, buffer, now);
+        }
+    }
+    return written ? NFT_OK : nft_fail_system(writer->path, "write");
+}
+
+nft_status nft_file_append(nft_file_writer *writer, const void *data, int64_t bytes)
+{
+    const char *next = data;
+    nft_status status = NFT_OK;
+    while (bytes > 0 && !status) {
+        while (writer->current < writer->count && !writer->promises[writer->current].left)
+            writer->current++;
+        if (writer->current == writer->count)
+            return nft_fail(NFT_ERROR_ARGUMENT, "%s: %" PRId64 " bytes more than its header says",
+                            writer->path, bytes);
+        promise *promised = &writer->promises[writer->current];
+        int64_t now = bytes < promised->left ? bytes : promised->left;
+        if (now % promised->size)
+            return nft_fail(NFT_ERROR_ARGUMENT, "%s: a part of a number cannot be written", writer->path);
+        status = write_values(writer, next, promised->size, now);
+        promised->left -= now;
+        next += now;
+        bytes -= now;
+    }
+    return status;
+}
+
+static nft_status finish(nft_file_writer *writer)
+{
+    for (int64_t i = 0; i < writer->count; i++)
+        if (writer->promises[i].left)
+            return nft_fail(NFT_ERROR_ARGUMENT, "%s: %" PRId64 " bytes fewer than its header says",
+                            writer->path, writer->promises[i].left);
+    if (fsync(writer->descriptor) && errno != EINVAL) /* which says: not on this kind of file system */
+        return nft_fail_system(writer->path, "write");
+    int closed = close(writer->descriptor);
+    writer->descriptor = -1;
+    if (closed && errno != EINTR)
+        return nft_fail_system(writer->path, "write");
+    if (rename(writer->temporary, writer->path))
+        return nft_fail_system(writer->path, "replace");
+    nft_release(writer->temporary);
+    writer->temporary = NULL;
+    return NFT_OK;
+}
+
+nft_status nft_file_commit(nft_file_writer *writer)
+{
+    nft_status status = finish(writer);
+    nft_file_cancel(writer);
+    return status;
+}
+
+void nft_file_cancel(nft_file_writer *writer)
+{
+    if (!writer)
+        return;
+    if (writer->descriptor >= 0)
+        close(writer->descriptor);
+    if (writer->temporary)
+        unlink(writer->temporary);
+    nft_release(writer->temporary);
+    nft_release(writer->promises);
+    nft_release(writer->path);
+    nft_release(writer);
+}

@@ -1,0 +1,174 @@
+#include "math/blas.h"
+
+#include "math/vector.h"
+
+#include <cblas.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Found only where OpenBLAS, or an OpenMP runtime, is linked. */
+#define WEAK __attribute__((weak))
+extern void openblas_set_num_threads(int threads) WEAK;
+extern int openblas_get_num_threads(void) WEAK;
+extern char *openblas_get_config(void) WEAK;
+extern char *openblas_get_corename(void) WEAK;
+extern void omp_set_num_threads(int threads) WEAK;
+extern int omp_get_max_threads(void) WEAK;
+
+/* --- products --- */
+
+/* A BLAS on OpenMP takes the calling thread's own number of threads, whatever the process's is. */
+static int hold_openmp(void)
+{
+    if (!omp_set_num_threads || !omp_get_max_threads)
+        return 1;
+    int threads = omp_get_max_threads();
+    if (threads != 1)
+        omp_set_num_threads(1);
+    return threads;
+}
+
+static void release_openmp(int threads)
+{
+    if (threads != 1)
+        omp_set_num_threads(threads);
+}
+
+/* A single row has no stride, but BLAS checks it. */
+static int leading(int64_t rows, int64_t columns, int64_t stride)
+{
+    return (int)(rows == 1 ? columns : stride);
+}
+
+static void scale_rows(int64_t rows, int64_t columns, float factor, float *c, int64_t stride)
+{
+    for (int64_t r = 0; r < rows; r++)
+        if (factor == 0)
+            memset(c + r * stride, 0, (size_t)columns * sizeof *c);
+        else
+            nft_vector()->copy_scaled(columns, factor, c + r * stride, c + r * stride);
+}
+
+static void gemm(CBLAS_TRANSPOSE a_transposed, CBLAS_TRANSPOSE b_transposed, int64_t m, int64_t n, int64_t k,
+                 float alpha, const float *a, int64_t a_stride, const float *b, int64_t b_stride, float beta,
+                 float *c, int64_t c_stride)
+{
+    if (m <= 0 || n <= 0)
+        return;
+    if (k <= 0) {
+        scale_rows(m, n, beta, c, c_stride);
+        return;
+    }
+    int a_leading = a_transposed == CblasTrans ? leading(k, m, a_stride) : leading(m, k, a_stride);
+    int b_leading = b_transposed == CblasTrans ? leading(n, k, b_stride) : leading(k, n, b_stride);
+    int threads = hold_openmp();
+    cblas_sgemm(CblasRowMajor, a_transposed, b_transposed, (int)m, (int)n, (int)k, alpha, a, a_leading, b,
+                b_leading, beta, c, leading(m, n, c_stride));
+    release_openmp(threads);
+}
+
+void nft_gemm_nn(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
+                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride)
+{
+    gemm(CblasNoTrans, CblasNoTrans, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride);
+}
+
+void nft_gemm_nt(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
+                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride)
+{
+    gemm(CblasNoTrans, CblasTrans, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride);
+}
+
+void nft_gemm_tn(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
+                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride)
+{
+    gemm(CblasTrans, CblasNoTrans, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride);
+}
+
+void nft_linear(int64_t rows, int64_t inputs, int64_t outputs, const float *weight, const float *bias,
+                const float *x, int64_t x_stride, float *y, int64_t y_stride, bool accumulate)
+{
+    nft_gemm_nt(rows, outputs, inputs, 1, x, x_stride, weight, inputs, accumulate, y, y_stride);
+    if (bias)
+        nft_vector()->add_bias(rows, outputs, bias, y, y_stride);
+}
+
+/* --- threads --- */
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static int in_flight;    /* calls of all threads */
+static int host_threads; /* to be restored; 0: nothing to restore */
+static bool fork_hooked;
+static _Thread_local int own_calls; /* of this thread: after a fork the only ones */
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&mutex);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&mutex);
+}
+
+/* The calls of the threads that the child lacks never leave. What they would have restored, the child's next
+ * last call does. */
+static void after_fork_in_child(void)
+{
+    in_flight = own_calls;
+    pthread_mutex_unlock(&mutex);
+}
+
+void nft_blas_enter(void)
+{
+    if (!openblas_set_num_threads || !openblas_get_num_threads)
+        return;
+    pthread_mutex_lock(&mutex);
+    if (!fork_hooked)
+        fork_hooked = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    own_calls++;
+    if (in_flight++ == 0) {
+        if (host_threads == 0)
+            host_threads = openblas_get_num_threads();
+        openblas_set_num_threads(1);
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+void nft_blas_leave(void)
+{
+    if (!openblas_set_num_threads || !openblas_get_num_threads)
+        return;
+    pthread_mutex_lock(&mutex);
+    own_calls--;
+    if (--in_flight == 0) {
+        openblas_set_num_threads(host_threads);
+        host_threads = 0;
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+/* --- description --- */
+
+static char description[128];
+static pthread_once_t described = PTHREAD_ONCE_INIT;
+
+/* OpenBLAS's configuration begins with its name and version. */
+static void describe(void)
+{
+    if (!openblas_get_config) {
+        snprintf(description, sizeof description, "CBLAS");
+        return;
+    }
+    char name[32] = "OpenBLAS", version[32] = "";
+    sscanf(openblas_get_config(), "%31s %31s", name, version);
+    snprintf(description, sizeof description, "%s %s (%s)", name, version,
+             openblas_get_corename ? openblas_get_corename() : "unknown core");
+}
+
+const char *nft_blas_describe(void)
+{
+    pthread_once(&described, describe);
+    return description;
+}

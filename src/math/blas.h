@@ -1,0 +1,36 @@
+/* The only place that calls BLAS: single-precision products of row-major matrices, on the calling thread
+ * alone. */
+#ifndef NFT_MATH_BLAS_H
+#define NFT_MATH_BLAS_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+
+/* c (m, n) = alpha a b + beta c, strides in floats between rows. nn: a (m, k), b (k, n). nt: a (m, k), b (n,
+ * k). tn: a (k, m), b (k, n). Empty products leave beta c. */
+void nft_gemm_nn(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
+                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride);
+void nft_gemm_nt(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
+                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride);
+void nft_gemm_tn(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
+                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride);
+
+/* BLAS libraries differ in the largest index they take; a configuration with a larger axis is refused by this
+ * limit. */
+#define NFT_GEMM_MAX_SIZE INT64_C(0x7fffffff)
+
+/* Around each call of the library that computes: the first in flight sets OpenBLAS to one thread, the last
+ * restores the host's number. Another BLAS is left alone. */
+void nft_blas_enter(void);
+void nft_blas_leave(void);
+
+const char *nft_blas_describe(void); /* "OpenBLAS 0.3.21 (Haswell)" */
+
+/* y (rows, outputs) = x (rows, inputs) weightᵀ + bias, weight (outputs, inputs) as PyTorch keeps it; bias may
+ * be NULL. `accumulate` adds to y instead. One sgemm call: results depend on `rows`, so callers cut rows in a
+ * fixed way. */
+void nft_linear(int64_t rows, int64_t inputs, int64_t outputs, const float *weight, const float *bias,
+                const float *x, int64_t x_stride, float *y, int64_t y_stride, bool accumulate);
+
+#endif

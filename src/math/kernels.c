@@ -1,0 +1,385 @@
+/* The kernels of vector.h, compiled once for each instruction set with NFT_KERNELS_SET its name. Elements
+ * that do not fill a vector are put into one, so every element goes through the same operations. */
+#include "math/vector.h"
+
+#include "math/vector_functions.h"
+
+/* --- elementwise, one array --- */
+
+typedef floats map_function(floats x);
+
+INLINE void map(int64_t n, const float *x, float *y, map_function *f)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store(y + i, f(load(x + i)));
+    if (i < n)
+        store_part(y + i, n - i, f(load_part(x + i, n - i, fill(0))));
+}
+
+INLINE floats vector_relu(floats x)
+{
+    return larger(fill(0), x);
+}
+
+static void relu(int64_t n, const float *x, float *y)
+{
+    map(n, x, y, vector_relu);
+}
+
+static void gelu(int64_t n, const float *x, float *y)
+{
+    map(n, x, y, vector_gelu);
+}
+
+static void sigmoid(int64_t n, const float *x, float *y)
+{
+    map(n, x, y, vector_sigmoid);
+}
+
+static void hyperbolic_tangent(int64_t n, const float *x, float *y)
+{
+    map(n, x, y, vector_tanh);
+}
+
+static void exponential(int64_t n, const float *x, float *y)
+{
+    map(n, x, y, vector_exp);
+}
+
+/* --- elementwise, two arrays --- */
+
+typedef floats combine_function(floats a, floats x, floats y);
+
+INLINE void combine(int64_t n, float a, const float *x, float *y, combine_function *f)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store(y + i, f(fill(a), load(x + i), load(y + i)));
+    if (i < n)
+        store_part(y + i, n - i,
+                   f(fill(a), load_part(x + i, n - i, fill(0)), load_part(y + i, n - i, fill(0))));
+}
+
+INLINE floats scaled(floats a, floats x, floats y)
+{
+    (void)y;
+    return a * x;
+}
+
+INLINE floats added(floats a, floats x, floats y)
+{
+    (void)a;
+    return y + x;
+}
+
+INLINE floats added_scaled(floats a, floats x, floats y)
+{
+    return fused(a, x, y);
+}
+
+INLINE floats multiplied(floats a, floats x, floats y)
+{
+    (void)a;
+    return y * x;
+}
+
+INLINE floats added_gelu(floats a, floats x, floats y)
+{
+    (void)a;
+    return vector_gelu(y + x);
+}
+
+INLINE floats added_relu(floats a, floats x, floats y)
+{
+    (void)a;
+    return vector_relu(y + x);
+}
+
+static void copy_scaled(int64_t n, float a, const float *x, float *y)
+{
+    combine(n, a, x, y, scaled);
+}
+
+static void add(int64_t n, const float *x, float *y)
+{
+    combine(n, 0, x, y, added);
+}
+
+static void add_scaled(int64_t n, float a, const float *x, float *y)
+{
+    combine(n, a, x, y, added_scaled);
+}
+
+static void multiply(int64_t n, const float *x, float *y)
+{
+    combine(n, 0, x, y, multiplied);
+}
+
+static void add_bias(int64_t rows, int64_t n, const float *bias, float *y, int64_t stride)
+{
+    for (int64_t r = 0; r < rows; r++)
+        combine(n, 0, bias, y + r * stride, added);
+}
+
+static void add_bias_gelu(int64_t rows, int64_t n, const float *bias, float *y, int64_t stride)
+{
+    for (int64_t r = 0; r < rows; r++)
+        combine(n, 0, bias, y + r * stride, added_gelu);
+}
+
+static void add_bias_relu(int64_t rows, int64_t n, const float *bias, float *y, int64_t stride)
+{
+    for (int64_t r = 0; r < rows; r++)
+        combine(n, 0, bias, y + r * stride, added_relu);
+}
+
+/* --- sine and cosine --- */
+
+/* The lanes that the vector's reduction does not reach. */
+static void far_sincos(int64_t count, const float *x, floats *sine, floats *cosine)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (fabsf(x[i]) > FAR_ANGLE) {
+            (*sine)[i] = (float)sin((double)x[i]);
+            (*cosine)[i] = (float)cos((double)x[i]);
+        }
+}
+
+/* Reads its x before it writes, so that an output may be x. */
+INLINE sine_cosine any_sincos(int64_t count, const float *x, floats v)
+{
+    sine_cosine result = vector_sincos(v);
+    if (any(less(fill(FAR_ANGLE), magnitude(v))))
+        far_sincos(count, x, &result.sine, &result.cosine);
+    return result;
+}
+
+static void sincos_radians(int64_t n, const float *x, float *sine, float *cosine)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        sine_cosine result = any_sincos(LANES, x + i, load(x + i));
+        if (sine)
+            store(sine + i, result.sine);
+        if (cosine)
+            store(cosine + i, result.cosine);
+    }
+    if (i < n) {
+        sine_cosine result = any_sincos(n - i, x + i, load_part(x + i, n - i, fill(0)));
+        if (sine)
+            store_part(sine + i, n - i, result.sine);
+        if (cosine)
+            store_part(cosine + i, n - i, result.cosine);
+    }
+}
+
+static void sincos_turns(int64_t n, const float *x, float *sine, float *cosine)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        sine_cosine result = vector_sincos_turns(load(x + i));
+        store(sine + i, result.sine);
+        store(cosine + i, result.cosine);
+    }
+    if (i < n) {
+        sine_cosine result = vector_sincos_turns(load_part(x + i, n - i, fill(0)));
+        store_part(sine + i, n - i, result.sine);
+        store_part(cosine + i, n - i, result.cosine);
+    }
+}
+
+/* --- sums --- */
+
+typedef floats accumulate_function(floats sum, floats x, floats z);
+
+/* Four sums side by side, then one over what is left. The lanes behind the end hold `center` and 0. */
+INLINE float accumulate(int64_t n, const float *x, const float *z, float center, accumulate_function *f)
+{
+    floats sums[4] = {fill(0), fill(0), fill(0), fill(0)};
+    int64_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (int k = 0; k < 4; k++)
+            sums[k] = f(sums[k], load(x + i + k * LANES), z ? load(z + i + k * LANES) : fill(center));
+    for (; i + LANES <= n; i += LANES)
+        sums[0] = f(sums[0], load(x + i), z ? load(z + i) : fill(center));
+    if (i < n)
+        sums[1] = f(sums[1], load_part(x + i, n - i, fill(center)),
+                    z ? load_part(z + i, n - i, fill(0)) : fill(center));
+    return sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+INLINE floats plus(floats sum, floats x, floats z)
+{
+    (void)z;
+    return sum + x;
+}
+
+INLINE floats plus_product(floats sum, floats x, floats z)
+{
+    return fused(x, z, sum);
+}
+
+INLINE floats plus_squared_difference(floats sum, floats x, floats z)
+{
+    floats difference = x - z;
+    return fused(difference, difference, sum);
+}
+
+static float sum(int64_t n, const float *x)
+{
+    return accumulate(n, x, NULL, 0, plus);
+}
+
+static float dot(int64_t n, const float *x, const float *z)
+{
+    return accumulate(n, x, z, 0, plus_product);
+}
+
+static float centered_squares(int64_t n, const float *x, float mean)
+{
+    return accumulate(n, x, NULL, mean, plus_squared_difference);
+}
+
+#define SUM_VECTORS 4
+
+/* A strip of columns is summed in registers. */
+static void sum_rows(int64_t rows, int64_t n, const float *x, int64_t stride, float *y)
+{
+    int64_t i = 0;
+    for (; i + SUM_VECTORS * LANES <= n; i += SUM_VECTORS * LANES) {
+        floats sums[SUM_VECTORS];
+        for (int k = 0; k < SUM_VECTORS; k++)
+            sums[k] = load(y + i + k * LANES);
+        for (int64_t r = 0; r < rows; r++)
+            for (int k = 0; k < SUM_VECTORS; k++)
+                sums[k] += load(x + r * stride + i + k * LANES);
+        for (int k = 0; k < SUM_VECTORS; k++)
+            store(y + i + k * LANES, sums[k]);
+    }
+    for (; i + LANES <= n; i += LANES) {
+        floats sums = load(y + i);
+        for (int64_t r = 0; r < rows; r++)
+            sums += load(x + r * stride + i);
+        store(y + i, sums);
+    }
+    if (i < n) {
+        floats sums = load_part(y + i, n - i, fill(0));
+        for (int64_t r = 0; r < rows; r++)
+            sums += load_part(x + r * stride + i, n - i, fill(0));
+        store_part(y + i, n - i, sums);
+    }
+}
+
+/* --- rows --- */
+
+static float largest_scaled(int64_t n, float factor, const float *y)
+{
+    floats largest = fill(factor * y[0]);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        largest = larger(largest, factor * load(y + i));
+    if (i < n)
+        largest = larger(largest, factor * load_part(y + i, n - i, fill(y[0])));
+    return largest_lane(largest);
+}
+
+/* y = e^(factor y - largest); returns their sum. */
+static float exp_differences(int64_t n, float factor, float largest, float *y)
+{
+    floats total = fill(0);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        floats e = vector_exp(factor * load(y + i) - largest);
+        store(y + i, e);
+        total += e;
+    }
+    if (i < n) {
+        floats e = vector_exp(factor * load_part(y + i, n - i, fill(0)) - largest);
+        store_part(y + i, n - i, e);
+        total += select(first_lanes(n - i), e, fill(0));
+    }
+    return sum_lanes(total);
+}
+
+/* A NaN or +∞ makes the row's sum NaN, and so the row, as in PyTorch. */
+static void softmax(int64_t rows, int64_t n, float factor, float *y, int64_t stride)
+{
+    for (int64_t r = 0; r < rows && n > 0; r++) {
+        float *row = y + r * stride;
+        float total = exp_differences(n, factor, largest_scaled(n, factor, row), row);
+        copy_scaled(n, 1 / total, row, row);
+    }
+}
+
+INLINE floats normalised(floats x, float mean, float factor, floats gamma, floats beta)
+{
+    return fused((x - mean) * factor, gamma, beta);
+}
+
+INLINE void normalise(int64_t n, float mean, float factor, const float *gamma, const float *beta,
+                      const float *x, float *y)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store(y + i, normalised(load(x + i), mean, factor, load(gamma + i), load(beta + i)));
+    if (i < n) {
+        floats zero = fill(0);
+        store_part(y + i, n - i,
+                   normalised(load_part(x + i, n - i, zero), mean, factor, load_part(gamma + i, n - i, zero),
+                              load_part(beta + i, n - i, zero)));
+    }
+}
+
+static void simple_layer_norm(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,
+                              int64_t x_stride, float *y, int64_t y_stride)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        const float *row = x + r * x_stride;
+        float mean = sum(n, row) / (float)n;
+        float deviation = sqrtf(centered_squares(n, row, mean) / (float)(n - 1));
+        normalise(n, mean, 1 / (deviation + 1e-5f), gamma, beta, row, y + r * y_stride);
+    }
+}
+
+static void layer_norm(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,
+                       int64_t x_stride, float *y, int64_t y_stride)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        const float *row = x + r * x_stride;
+        float mean = sum(n, row) / (float)n;
+        float variance = centered_squares(n, row, mean) / (float)n;
+        normalise(n, mean, 1 / sqrtf(variance + 1e-5f), gamma, beta, row, y + r * y_stride);
+    }
+}
+
+#define JOIN_NAMES(a, b) a##b
+#define JOIN(a, b) JOIN_NAMES(a, b)
+#define TEXT_OF(a) #a
+#define TEXT(a) TEXT_OF(a)
+
+extern const nft_kernels JOIN(nft_kernels_, NFT_KERNELS_SET);
+const nft_kernels JOIN(nft_kernels_, NFT_KERNELS_SET) = {
+    .name = TEXT(NFT_KERNELS_SET),
+    .width = LANES,
+    .copy_scaled = copy_scaled,
+    .add = add,
+    .add_scaled = add_scaled,
+    .multiply = multiply,
+    .dot = dot,
+    .sum = sum,
+    .relu = relu,
+    .gelu = gelu,
+    .sigmoid = sigmoid,
+    .tanh = hyperbolic_tangent,
+    .exp = exponential,
+    .sincos = sincos_radians,
+    .sincos_turns = sincos_turns,
+    .add_bias = add_bias,
+    .add_bias_gelu = add_bias_gelu,
+    .add_bias_relu = add_bias_relu,
+    .softmax = softmax,
+    .sum_rows = sum_rows,
+    .simple_layer_norm = simple_layer_norm,
+    .layer_norm = layer_norm,
+};

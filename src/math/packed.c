@@ -1,0 +1,104 @@
+#include "math/packed.h"
+
+#include "base/memory.h"
+#include "math/vector.h"
+
+#include <string.h>
+
+/* Inputs that are multiplied before the next ones: a panel's share and a tile of rows then stay in the cache.
+ */
+#define BLOCK 512
+#define MAX_WIDTH 32
+
+#define DECLARE(set) extern const nft_panels nft_panels_##set
+DECLARE(baseline);
+DECLARE(avx2);
+DECLARE(avx512);
+DECLARE(neon);
+
+/* The same set as the vector kernels'. */
+static const nft_panels *panels(void)
+{
+    const char *name = nft_vector()->name;
+#if defined(__x86_64__)
+    if (!strcmp(name, "avx512"))
+        return &nft_panels_avx512;
+    if (!strcmp(name, "avx2"))
+        return &nft_panels_avx2;
+    return &nft_panels_baseline;
+#elif defined(__aarch64__)
+    (void)name;
+    return &nft_panels_neon;
+#else
+    (void)name;
+    return &nft_panels_baseline;
+#endif
+}
+
+int64_t nft_packed_floats(int64_t outputs, int64_t inputs)
+{
+    int64_t width = panels()->width;
+    return nft_size_multiply(nft_size_add(outputs, width - 1) / width * width, inputs);
+}
+
+void nft_pack(int64_t outputs, int64_t inputs, const float *weight, float *packed)
+{
+    int64_t width = panels()->width;
+    for (int64_t first = 0; first < outputs; first += width) {
+        float *panel = packed + first * inputs;
+        int64_t count = outputs - first < width ? outputs - first : width;
+        for (int64_t j = 0; j < count; j++)
+            for (int64_t i = 0; i < inputs; i++)
+                panel[i * width + j] = weight[(first + j) * inputs + i];
+        for (int64_t j = count; j < width; j++)
+            for (int64_t i = 0; i < inputs; i++)
+                panel[i * width + j] = 0;
+    }
+}
+
+/* The outputs that do not fill a panel: each row goes through a row of full width. */
+static void partial_panel(const nft_panels *set, int64_t rows, int64_t inputs, int64_t count,
+                          const float *panel, const float *bias, int load, const float *x, int64_t x_stride,
+                          float *y, int64_t y_stride)
+{
+    float full_bias[MAX_WIDTH] = {0}, row[MAX_WIDTH] = {0};
+    if (bias)
+        memcpy(full_bias, bias, (size_t)count * sizeof *bias);
+    for (int64_t r = 0; r < rows; r++) {
+        if (load)
+            memcpy(row, y + r * y_stride, (size_t)count * sizeof *row);
+        set->multiply(1, inputs, panel, bias ? full_bias : NULL, load, x + r * x_stride, x_stride, row,
+                      set->width);
+        memcpy(y + r * y_stride, row, (size_t)count * sizeof *row);
+    }
+}
+
+static void activate(int64_t rows, int64_t outputs, float *y, int64_t y_stride, nft_map_mode mode)
+{
+    const nft_kernels *vector = nft_vector();
+    for (int64_t r = 0; r < rows; r++)
+        (mode == NFT_MAP_GELU ? vector->gelu : vector->relu)(outputs, y + r * y_stride, y + r * y_stride);
+}
+
+void nft_packed_linear(int64_t rows, int64_t inputs, int64_t outputs, const float *packed, const float *bias,
+                       const float *x, int64_t x_stride, float *y, int64_t y_stride, nft_map_mode mode)
+{
+    const nft_panels *set = panels();
+    for (int64_t block = 0; block == 0 || block < inputs; block += BLOCK) {
+        int64_t length = inputs - block < BLOCK ? inputs - block : BLOCK;
+        int load = block > 0 || mode == NFT_MAP_ADD;
+        const float *x_block = x + block;
+        for (int64_t first = 0; first < outputs; first += set->width) {
+            const float *panel = packed + first * inputs + block * set->width;
+            const float *panel_bias = bias && block == 0 ? bias + first : NULL;
+            int64_t count = outputs - first;
+            if (count >= set->width)
+                set->multiply(rows, length, panel, panel_bias, load, x_block, x_stride, y + first, y_stride);
+            else
+                partial_panel(set, rows, length, count, panel, panel_bias, load, x_block, x_stride, y + first,
+                              y_stride);
+        }
+    }
+    if (mode == NFT_MAP_RELU || mode == NFT_MAP_GELU)
+        activate(rows, outputs, y, y_stride, mode);
+}

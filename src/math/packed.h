@@ -1,0 +1,35 @@
+/* Linear maps with packed weights. BLAS packs a weight matrix at every call; a model's weights are packed
+ * once, and then a map of 32 rows runs as fast as one of 1,000. Each output
+ * sums its products in the order of the inputs, so a row's result does not depend on the rows beside it. */
+#ifndef NFT_MATH_PACKED_H
+#define NFT_MATH_PACKED_H
+
+#include <stdint.h>
+
+/* What happens to the result xWᵀ + bias. */
+typedef enum nft_map_mode {
+    NFT_MAP_SET,  /* y = it */
+    NFT_MAP_ADD,  /* y += it */
+    NFT_MAP_RELU, /* y = relu(it) */
+    NFT_MAP_GELU  /* y = gelu(it) */
+} nft_map_mode;
+
+/* Floats of a packed matrix on this machine; saturates. */
+int64_t nft_packed_floats(int64_t outputs, int64_t inputs);
+/* weight (outputs, inputs), as PyTorch keeps it. */
+void nft_pack(int64_t outputs, int64_t inputs, const float *weight, float *packed);
+/* x (rows, inputs), y (rows, outputs), strides in floats; bias (outputs) or NULL. x and y do not overlap.
+ * Strides that are multiples of 1,024 floats are slow: the rows share a cache line's place. */
+void nft_packed_linear(int64_t rows, int64_t inputs, int64_t outputs, const float *packed, const float *bias,
+                       const float *x, int64_t x_stride, float *y, int64_t y_stride, nft_map_mode mode);
+
+/* One instruction set's part of it, see panels.c. */
+typedef struct nft_panels {
+    int64_t width; /* outputs in a panel */
+    /* y (rows, width) = x (rows, inputs) panelᵀ + [bias (width) unless NULL] + [y if load]; y is not a
+     * partial panel. */
+    void (*multiply)(int64_t rows, int64_t inputs, const float *panel, const float *bias, int load,
+                     const float *x, int64_t x_stride, float *y, int64_t y_stride);
+} nft_panels;
+
+#endif

@@ -1,0 +1,55 @@
+/* Elementwise and row kernels, written once on vectors of the compiler and built for several instruction
+ * sets; the best one that the machine has is chosen once. Results of one machine do not depend on where in an
+ * array an element stands. Every function is right for NaN, infinities, denormals and empty arrays. `y` may
+ * be `x`. Rows may have a stride. */
+#ifndef NFT_MATH_VECTOR_H
+#define NFT_MATH_VECTOR_H
+
+#include <stdint.h>
+
+typedef struct nft_kernels {
+    const char *name; /* "baseline", "avx2", "avx512", "neon" */
+    int width;        /* floats in a vector */
+
+    void (*copy_scaled)(int64_t n, float a, const float *x, float *y); /* y = a x */
+    void (*add)(int64_t n, const float *x, float *y);                  /* y += x */
+    void (*add_scaled)(int64_t n, float a, const float *x, float *y);  /* y += a x */
+    void (*multiply)(int64_t n, const float *x, float *y);             /* y *= x */
+    float (*dot)(int64_t n, const float *x, const float *z);           /* summed in a fixed order */
+    float (*sum)(int64_t n, const float *x);                           /* summed in a fixed order */
+
+    void (*relu)(int64_t n, const float *x, float *y); /* NaN stays NaN, as in PyTorch */
+    void (*gelu)(
+        int64_t n, const float *x,
+        float *y); /* x Φ(x), exact form; Φ(x) = ½ erfc(-x/√2) keeps its relative precision below 0 */
+    void (*sigmoid)(int64_t n, const float *x, float *y);
+    void (*tanh)(int64_t n, const float *x, float *y);
+    void (*exp)(int64_t n, const float *x, float *y);
+    void (*sincos)(int64_t n, const float *x, float *sine,
+                   float *cosine); /* of x radians, any magnitude; either output may be NULL */
+    void (*sincos_turns)(int64_t n, const float *x, float *sine,
+                         float *cosine); /* of 2π x: the reduction is exact; neither may be NULL */
+
+    /* rows of n floats, `stride` floats apart */
+    void (*add_bias)(int64_t rows, int64_t n, const float *bias, float *y, int64_t stride); /* y += bias */
+    void (*add_bias_gelu)(int64_t rows, int64_t n, const float *bias, float *y,
+                          int64_t stride); /* y = gelu(y + bias) */
+    void (*add_bias_relu)(int64_t rows, int64_t n, const float *bias, float *y, int64_t stride);
+    void (*softmax)(int64_t rows, int64_t n, float scale, float *y,
+                    int64_t stride); /* y = softmax(scale y) */
+    void (*sum_rows)(int64_t rows, int64_t n, const float *x, int64_t stride,
+                     float *y); /* y += Σ over rows, in their order */
+    /* y = (x - mean) / (s + 1e-5) gamma + beta, s the unbiased standard deviation; n ≥ 2 (simple_layer_norm)
+     */
+    void (*simple_layer_norm)(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,
+                              int64_t x_stride, float *y, int64_t y_stride);
+    /* y = (x - mean) / √(biased variance + 1e-5) gamma + beta (PyTorch's LayerNorm) */
+    void (*layer_norm)(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,
+                       int64_t x_stride, float *y, int64_t y_stride);
+} nft_kernels;
+
+/* The kernels of this machine. NFT_KERNELS in the environment ("baseline", "avx2", …) chooses others that it
+ * also has. */
+const nft_kernels *nft_vector(void);
+
+#endif

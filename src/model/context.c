@@ -1,0 +1,241 @@
+#include "model/context.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_BATCH 32
+#define MAX_THREADS 1024
+
+/* The options of an older caller are shorter; what is missing is zero, the default. */
+static nft_status fill_options(nft_context_options *filled, const nft_context_options *options)
+{
+    *filled = (nft_context_options)NFT_CONTEXT_OPTIONS_INIT;
+    if (options && options->size < sizeof options->size)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_context_create: options->size is %zu; begin with NFT_CONTEXT_OPTIONS_INIT",
+                        options->size);
+    if (options)
+        memcpy(filled, options, options->size < sizeof *filled ? options->size : sizeof *filled);
+    if (filled->threads < 0 || filled->threads > MAX_THREADS)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_context_create: threads is %d, expected 0 (all cores) … %d",
+                        filled->threads, MAX_THREADS);
+    if (filled->max_batch < 0)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_context_create: max_batch is %" PRId64 ", expected 0 or more",
+                        filled->max_batch);
+    if (filled->threads == 0)
+        filled->threads = nft_machine_cores();
+    if (filled->max_batch == 0)
+        filled->max_batch = DEFAULT_BATCH;
+    return NFT_OK;
+}
+
+static nft_status make_plan(nft_plan *plan, const nft_model *model, const nft_context_options *options)
+{
+    plan->places = nft_allocate_array((size_t)nft_model_step_count(model), sizeof *plan->places);
+    if (!plan->places)
+        return nft_fail_memory("a memory plan", nft_model_step_count(model) * (int64_t)sizeof *plan->places);
+    nft_plan_make(plan, model, options, options->threads);
+    return NFT_OK;
+}
+
+nft_status nft_context_memory(const nft_model *model, const nft_context_options *options, int64_t *bytes)
+{
+    if (!model || !bytes)
+        return nft_fail_null("nft_context_memory", model ? "bytes" : "model");
+    nft_context_options filled;
+    nft_plan plan = {0};
+    nft_status status = fill_options(&filled, options);
+    if (!status)
+        status = make_plan(&plan, model, &filled);
+    *bytes = status ? 0 : plan.bytes;
+    nft_release(plan.places);
+    return status;
+}
+
+static nft_model *retain_model(const nft_model *model)
+{
+    nft_model *shared = (nft_model *)model;
+    nft_references_add(&shared->references);
+    return shared;
+}
+
+nft_status nft_context_create(nft_context **out, const nft_model *model, const nft_context_options *options)
+{
+    if (!out)
+        return nft_fail_null("nft_context_create", "context");
+    *out = NULL;
+    if (!model)
+        return nft_fail_null("nft_context_create", "model");
+    nft_context *context = nft_allocate(sizeof *context);
+    if (!context)
+        return nft_fail_memory("a context", sizeof *context);
+    context->model = retain_model(model);
+    nft_plan *plan = &context->plan;
+    nft_status status;
+    if ((status = fill_options(&context->options, options)) ||
+        (status = make_plan(plan, model, &context->options)) ||
+        (status = nft_check_limit("the context", plan->bytes, context->options.memory_limit)) ||
+        (status = nft_pool_create(&context->pool, context->options.threads)))
+        goto failed;
+    context->arenas = nft_allocate((size_t)(plan->arena * plan->arena_count) * sizeof(float));
+    if (!context->arenas) {
+        status = nft_fail_memory("the context's workspace",
+                                 plan->arena * plan->arena_count * (int64_t)sizeof(float));
+        goto failed;
+    }
+    if ((status = nft_context_reserve(context, context->options.max_batch)))
+        goto failed;
+    *out = context;
+    return NFT_OK;
+failed:
+    nft_context_free(context);
+    return status;
+}
+
+static void free_outputs(nft_context *context)
+{
+    nft_array_free(context->output);
+    nft_array_free(context->latents);
+    nft_weights_free(context->features);
+    nft_release(context->feature_views);
+    context->output = context->latents = context->feature_views = NULL;
+    context->features = NULL;
+    context->capacity = 0;
+    context->has_output = false;
+}
+
+void nft_context_free(nft_context *context)
+{
+    if (!context)
+        return;
+    free_outputs(context);
+    nft_pool_free(context->pool);
+    nft_release(context->arenas);
+    nft_release(context->plan.places);
+    nft_model_free(context->model);
+    nft_release(context);
+}
+
+void nft_context_set_progress(nft_context *context, nft_progress_callback *callback, void *user)
+{
+    if (!context)
+        return;
+    context->progress = callback;
+    context->progress_user = user;
+}
+
+static nft_status reserve_value(nft_array **array, const nft_value *value, int64_t samples)
+{
+    bool tokens = value->kind == NFT_VALUE_TOKENS;
+    int64_t shape[3] = {samples, tokens ? value->tokens : value->channels, value->channels};
+    return nft_array_create(array, NFT_ARRAY_F32, shape, tokens ? 3 : 2, NULL);
+}
+
+static nft_status reserve_features(nft_context *context, const nft_value *value, int64_t samples)
+{
+    const nft_space *space = context->model->space;
+    nft_status status = nft_weights_allocate(&context->features, space, samples, value->channels, NULL, 0);
+    if (status)
+        return status;
+    context->features->rank = 3;
+    context->feature_views = nft_allocate_array((size_t)space->tensor_count, sizeof *context->feature_views);
+    if (!context->feature_views)
+        return nft_fail_memory("the outputs", space->tensor_count * (int64_t)sizeof *context->feature_views);
+    for (int64_t t = 0; t < space->tensor_count; t++) {
+        const nft_tensor *tensor = &space->tensors[t];
+        const nft_layer *layer = &space->layers[tensor->layer];
+        bool conv = layer->type == NFT_LAYER_CONV2D && !tensor->bias;
+        nft_array *view = &context->feature_views[t];
+        *view = (nft_array){.type = NFT_ARRAY_F32,
+                            .rank = tensor->bias ? 3
+                                    : conv       ? 6
+                                                 : 4,
+                            .data = context->features->data[t]};
+        int64_t columns = conv ? tensor->columns : tensor->columns * tensor->positions;
+        int64_t shape[] = {samples, value->channels,      tensor->rows,
+                           columns, layer->kernel_height, layer->kernel_width};
+        memcpy(view->shape, shape, (size_t)view->rank * sizeof *shape);
+    }
+    return NFT_OK;
+}
+
+nft_status nft_context_reserve(nft_context *context, int64_t samples)
+{
+    if (samples <= context->capacity)
+        return NFT_OK;
+    free_outputs(context);
+    const nft_model *model = context->model;
+    const nft_value *last = &model->steps[context->plan.step_count - 1].module->out;
+    nft_status status = NFT_OK;
+    int64_t bytes =
+        nft_size_multiply(nft_size_multiply(nft_value_floats(last, model->space), samples), sizeof(float));
+    if ((status = nft_check_limit("the output", bytes, context->options.memory_limit)))
+        return status;
+    if (last->kind == NFT_VALUE_FEATURES)
+        status = reserve_features(context, last, samples);
+    else
+        status = reserve_value(&context->output, last, samples);
+    if (!status && context->plan.step_count > model->module_count && model->module_count > 0)
+        status =
+            reserve_value(&context->latents, &model->steps[model->module_count - 1].module->out, samples);
+    if (status) {
+        free_outputs(context);
+        return status;
+    }
+    context->capacity = samples;
+    return NFT_OK;
+}
+
+static void set_leading(nft_array *array, int64_t samples)
+{
+    if (!array)
+        return;
+    array->shape[0] = samples;
+    array->count = nft_shape_count(array->shape, array->rank);
+}
+
+void nft_context_set_count(nft_context *context, int64_t samples)
+{
+    set_leading(context->output, samples);
+    set_leading(context->latents, samples);
+    if (!context->features)
+        return;
+    context->features->count = samples;
+    for (int64_t t = 0; t < context->model->space->tensor_count; t++)
+        set_leading(&context->feature_views[t], samples);
+}
+
+const nft_array *nft_context_output(const nft_context *context)
+{
+    return context && context->has_output ? context->output : NULL;
+}
+
+const nft_weights *nft_context_output_weights(const nft_context *context)
+{
+    return context && context->has_output ? context->features : NULL;
+}
+
+static const nft_array *get_feature(const nft_context *context, const char *name)
+{
+    for (int64_t t = 0; t < context->model->space->tensor_count; t++) {
+        const nft_tensor *tensor = &context->model->space->tensors[t];
+        char own[40];
+        snprintf(own, sizeof own, "%" PRId64 ".%s", tensor->layer, tensor->bias ? "bias" : "weight");
+        if (!strcmp(own, name))
+            return &context->feature_views[t];
+    }
+    return NULL;
+}
+
+const nft_array *nft_context_get(const nft_context *context, const char *name)
+{
+    if (!context || !name || !context->has_output)
+        return NULL;
+    if (!strcmp(name, "output"))
+        return context->output;
+    if (!strcmp(name, "latents") && context->model->has_decoder)
+        return context->latents ? context->latents : context->output;
+    return context->features ? get_feature(context, name) : NULL;
+}

@@ -1,0 +1,20 @@
+/* The decoder of Inr2Array (Neural Functional Transformers): each of M = m² latents becomes the weights of a
+ * SIREN in the model's space, which renders one of m × m patches of the image. */
+#ifndef NFT_MODEL_DECODER_H
+#define NFT_MODEL_DECODER_H
+
+#include "modules/module.h"
+
+/* Tokens (M, D) to a vector, the image: index (y · width + x) · n_L + c. Configured from the object under
+ * "decoder". */
+extern const nft_module_class nft_decoder;
+
+/* After fresh parameters were drawn: each additive scale is the unbiased standard deviation of its tensor of
+ * init_params, the absolute value of a single number. */
+void nft_decoder_initialize(const nft_module *decoder, float *parameters);
+
+/* The patch that pixel `index` of `size` belongs to in one direction: (patches - 1) · index / (size - 1),
+ * rounded half to even. */
+int64_t nft_decoder_patch(int64_t index, int64_t size, int64_t patches);
+
+#endif

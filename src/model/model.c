@@ -1,0 +1,212 @@
+#include "model/model.h"
+
+#include "base/random.h"
+#include "model/decoder.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+nft_status nft_model_allocate(nft_model *model, int64_t memory_limit)
+{
+    const nft_parameters *table = &model->parameters;
+    int64_t bytes = nft_size_multiply(nft_size_add(table->total, table->packed_total), sizeof(float));
+    nft_status status = nft_check_limit("the model's parameters", bytes, memory_limit);
+    if (status)
+        return status;
+    model->values = nft_allocate((size_t)bytes);
+    model->packed = model->values ? model->values + table->total : NULL;
+    return model->values ? NFT_OK : nft_fail_memory("the model's parameters", bytes);
+}
+
+void nft_model_pack(nft_model *model)
+{
+    for (int64_t i = 0; i < model->parameters.count; i++) {
+        const nft_parameter *weight = &model->parameters.items[i];
+        if (weight->packed >= 0)
+            nft_pack(weight->shape[0], weight->shape[1], model->values + weight->offset,
+                     model->packed + weight->packed);
+    }
+}
+
+static void initialize_tensor(const nft_parameter *parameter, float *values, uint64_t seed)
+{
+    nft_random random = {.seed = seed, .stream = nft_random_stream(parameter->name)};
+    float a = (float)parameter->init.a;
+    for (int64_t i = 0; i < parameter->count; i++) {
+        uint64_t index = (uint64_t)i;
+        switch (parameter->init.kind) {
+        case NFT_INIT_CONSTANT:
+            values[i] = a;
+            break;
+        case NFT_INIT_UNIFORM:
+            values[i] = a * (2 * nft_random_uniform(&random, index) - 1);
+            break;
+        case NFT_INIT_NORMAL:
+            values[i] = a * nft_random_normal(&random, index);
+            break;
+        }
+    }
+}
+
+void nft_model_initialize(nft_model *model, uint64_t seed)
+{
+    for (int64_t i = 0; i < model->parameters.count; i++) {
+        const nft_parameter *parameter = &model->parameters.items[i];
+        initialize_tensor(parameter, model->values + parameter->offset, seed);
+    }
+    nft_model_pack(model);
+    if (model->has_decoder)
+        nft_decoder_initialize(model->steps[model->module_count].module, model->values);
+}
+
+nft_status nft_model_create(nft_model **out, const char *json, size_t length, uint64_t seed)
+{
+    if (!out)
+        return nft_fail_null("nft_model_create", "model");
+    *out = NULL;
+    if (!json)
+        return nft_fail_null("nft_model_create", "json");
+    nft_model *model = NULL;
+    nft_status status = nft_model_configure(&model, json, length);
+    if (!status)
+        status = nft_model_allocate(model, 0);
+    if (status) {
+        nft_model_free(model);
+        return status;
+    }
+    nft_model_initialize(model, seed);
+    *out = model;
+    return NFT_OK;
+}
+
+void nft_model_free(nft_model *model)
+{
+    if (!model || !nft_references_drop(&model->references))
+        return;
+    for (int64_t i = 0; model->steps && i < nft_model_step_count(model); i++)
+        nft_module_free(model->steps[i].module);
+    nft_release(model->steps);
+    nft_parameters_clear(&model->parameters);
+    nft_release(model->values);
+    nft_space_free(model->space);
+    nft_file_free(model->file);
+    nft_release(model->config);
+    nft_release(model);
+}
+
+int64_t nft_model_step_count(const nft_model *model)
+{
+    return model->module_count + model->has_decoder;
+}
+
+const char *nft_model_config(const nft_model *model)
+{
+    return model ? model->config : NULL;
+}
+
+const char *nft_model_metadata(const nft_model *model, const char *key)
+{
+    return model && key && model->file ? nft_file_metadata(model->file, key) : NULL;
+}
+
+const nft_space *nft_model_space(const nft_model *model)
+{
+    return model ? model->space : NULL;
+}
+
+int nft_model_has_decoder(const nft_model *model)
+{
+    return model && model->has_decoder;
+}
+
+int64_t nft_model_module_count(const nft_model *model)
+{
+    return model ? model->module_count : 0;
+}
+
+static nft_status check_info(const char *function, const nft_model *model, const void *info, size_t size,
+                             size_t expected)
+{
+    if (!model || !info)
+        return nft_fail_null(function, model ? "info" : "model");
+    if (size < expected)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: info->size is %zu, expected %zu", function, size, expected);
+    return NFT_OK;
+}
+
+static void fill_value(nft_module_info *info, const char *type, const nft_value *value)
+{
+    *info = (nft_module_info){.size = info->size,
+                              .type = type,
+                              .output = value->kind,
+                              .tokens = value->tokens,
+                              .channels = value->channels};
+}
+
+static void add_counts(const nft_model *model, const nft_step *step, nft_module_info *info)
+{
+    for (int64_t i = step->first_parameter; i < step->end_parameter; i++) {
+        const nft_parameter *parameter = &model->parameters.items[i];
+        *(parameter->trained ? &info->parameter_count : &info->buffer_count) += parameter->count;
+    }
+    info->flops = nft_size_add(info->flops, step->module->flops);
+}
+
+nft_status nft_model_input(const nft_model *model, nft_module_info *info)
+{
+    nft_status status = check_info("nft_model_input", model, info, info ? info->size : 0, sizeof *info);
+    if (!status)
+        fill_value(info, "input", &model->input);
+    return status;
+}
+
+nft_status nft_model_output(const nft_model *model, nft_module_info *info)
+{
+    nft_status status = check_info("nft_model_output", model, info, info ? info->size : 0, sizeof *info);
+    if (status)
+        return status;
+    int64_t steps = nft_model_step_count(model);
+    fill_value(info, "output", &model->steps[steps - 1].module->out);
+    for (int64_t i = 0; i < steps; i++)
+        add_counts(model, &model->steps[i], info);
+    return NFT_OK;
+}
+
+nft_status nft_model_module(const nft_model *model, int64_t index, nft_module_info *info)
+{
+    nft_status status = check_info("nft_model_module", model, info, info ? info->size : 0, sizeof *info);
+    if (status)
+        return status;
+    if (index < 0 || index >= model->module_count)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_model_module: index is %" PRId64 ", expected 0 … %" PRId64,
+                        index, model->module_count - 1);
+    const nft_step *step = &model->steps[index];
+    fill_value(info, step->module->class->type, &step->module->out);
+    add_counts(model, step, info);
+    return NFT_OK;
+}
+
+int64_t nft_model_tensor_count(const nft_model *model)
+{
+    return model ? model->parameters.count : 0;
+}
+
+nft_status nft_model_tensor(const nft_model *model, int64_t index, nft_tensor_info *info)
+{
+    nft_status status = check_info("nft_model_tensor", model, info, info ? info->size : 0, sizeof *info);
+    if (status)
+        return status;
+    if (index < 0 || index >= model->parameters.count)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_model_tensor: index is %" PRId64 ", expected 0 … %" PRId64,
+                        index, model->parameters.count - 1);
+    const nft_parameter *parameter = &model->parameters.items[index];
+    *info = (nft_tensor_info){.size = info->size,
+                              .name = parameter->name,
+                              .type = "F32",
+                              .rank = parameter->rank,
+                              .count = parameter->count,
+                              .data = model->values + parameter->offset,
+                              .trained = parameter->trained};
+    memcpy(info->shape, parameter->shape, sizeof info->shape);
+    return NFT_OK;
+}

@@ -1,0 +1,41 @@
+/* What is inside a model. */
+#ifndef NFT_MODEL_MODEL_H
+#define NFT_MODEL_MODEL_H
+
+#include "io/safetensors.h"
+#include "modules/module.h"
+#include "nft/model.h"
+
+/* A module of the sequence and the rows of the parameter table that are its own. */
+typedef struct nft_step {
+    nft_module *module;
+    int64_t first_parameter, end_parameter;
+} nft_step;
+
+struct nft_model {
+    nft_references references;
+    char *config;     /* compact JSON */
+    nft_file *file;   /* header of the file that it came from, for its metadata; NULL for a fresh model */
+    nft_space *space; /* NULL for a model on tokens */
+    nft_value input;
+    nft_step *steps; /* the modules, then the decoder if there is one */
+    int64_t module_count;
+    bool has_decoder;
+    nft_parameters parameters; /* the table of sizes */
+    float *values;             /* all parameters and buffers, at the table's offsets */
+    float *packed; /* the weights of its linear maps once more, packed; part of values' allocation */
+};
+
+/* Number of steps, the decoder included. */
+int64_t nft_model_step_count(const nft_model *model);
+
+/* A model without values: the configuration read, every module configured, every size known. */
+nft_status nft_model_configure(nft_model **model, const char *json, size_t length);
+/* Allocates the values, after checking them against the limit. */
+nft_status nft_model_allocate(nft_model *model, int64_t memory_limit);
+/* Packs the weights of the linear maps: after the values are there. */
+void nft_model_pack(nft_model *model);
+/* Draws fresh values: each depends on the seed and its tensor's name alone. */
+void nft_model_initialize(nft_model *model, uint64_t seed);
+
+#endif

@@ -1,0 +1,198 @@
+/* Model files: safetensors with the configuration in the metadata (specification of the container:
+ * https://huggingface.co/docs/safetensors). */
+#include "model/model.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define CONFIG_KEY "nft.config"
+
+static nft_status check_tensor(const nft_parameter *expected, const nft_entry *found)
+{
+    if (!found)
+        return nft_fail(NFT_ERROR_FORMAT, "tensor '%s' is missing; the configuration needs it",
+                        expected->name);
+    if (!nft_type_is_float(found->type))
+        return nft_fail(NFT_ERROR_FORMAT, "tensor '%s' is %s, expected F32, F16, BF16 or F64", expected->name,
+                        nft_type_name(found->type));
+    if (found->rank == expected->rank &&
+        !memcmp(found->shape, expected->shape, (size_t)found->rank * sizeof *found->shape))
+        return NFT_OK;
+    char want[160], have[160];
+    nft_shape_describe(expected->shape, expected->rank, want, sizeof want);
+    nft_shape_describe(found->shape, found->rank, have, sizeof have);
+    return nft_fail(NFT_ERROR_FORMAT, "tensor '%s' has shape %s, expected %s by the configuration",
+                    expected->name, have, want);
+}
+
+/* After every parameter was found: more tensors than parameters means that some are not the model's. */
+static nft_status check_unexpected(const nft_model *model, const nft_file *file)
+{
+    if (file->entry_count == model->parameters.count)
+        return NFT_OK;
+    for (int64_t i = 0; i < file->entry_count; i++) {
+        bool known = false;
+        for (int64_t j = 0; j < model->parameters.count && !known; j++)
+            known = !strcmp(file->entries[i].name, model->parameters.items[j].name);
+        if (!known)
+            return nft_fail(NFT_ERROR_FORMAT, "tensor '%s' is not part of the configuration",
+                            file->entries[i].name);
+    }
+    return NFT_OK;
+}
+
+static nft_status check_tensors(const nft_model *model, const nft_file *file)
+{
+    for (int64_t i = 0; i < model->parameters.count; i++) {
+        const nft_parameter *parameter = &model->parameters.items[i];
+        nft_status status = check_tensor(parameter, nft_file_find(file, parameter->name));
+        if (status)
+            return status;
+    }
+    return check_unexpected(model, file);
+}
+
+static nft_status read_tensors(nft_model *model, const nft_file *file)
+{
+    for (int64_t i = 0; i < model->parameters.count; i++) {
+        const nft_parameter *parameter = &model->parameters.items[i];
+        nft_status status = nft_file_read_f32(file, nft_file_find(file, parameter->name), 0, parameter->count,
+                                              model->values + parameter->offset);
+        if (status)
+            return status;
+    }
+    return NFT_OK;
+}
+
+/* Takes over the file. Shapes are compared before the values are allocated. */
+static nft_status load(nft_model **out, nft_file *file, int64_t memory_limit)
+{
+    nft_model *model = NULL;
+    const char *config = nft_file_metadata(file, CONFIG_KEY);
+    nft_status status =
+        config ? nft_model_configure(&model, config, strlen(config))
+               : nft_fail(NFT_ERROR_FORMAT, "no '" CONFIG_KEY "' in its metadata: this is not a model file");
+    if (!status)
+        status = check_tensors(model, file);
+    if (!status)
+        status = nft_model_allocate(model, memory_limit);
+    if (!status)
+        status = read_tensors(model, file);
+    if (!status)
+        nft_model_pack(model);
+    if (status) {
+        status = nft_fail_in(status, "%s", file->path);
+        nft_model_free(model);
+        nft_file_free(file);
+        return status;
+    }
+    nft_file_close(file);
+    model->file = file;
+    *out = model;
+    return NFT_OK;
+}
+
+/* The options of an older caller are shorter; what is missing is zero, the default. */
+static nft_status read_limit(const char *function, const nft_load_options *options, int64_t *memory_limit)
+{
+    nft_load_options filled = NFT_LOAD_OPTIONS_INIT;
+    if (options && options->size < sizeof options->size)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: options->size is %zu; begin with NFT_LOAD_OPTIONS_INIT",
+                        function, options->size);
+    if (options)
+        memcpy(&filled, options, options->size < sizeof filled ? options->size : sizeof filled);
+    *memory_limit = filled.memory_limit;
+    return NFT_OK;
+}
+
+nft_status nft_model_load_with(nft_model **model, const char *path, const nft_load_options *options)
+{
+    if (!model)
+        return nft_fail_null("nft_model_load", "model");
+    *model = NULL;
+    nft_file *file = NULL;
+    int64_t memory_limit = 0;
+    nft_status status = read_limit("nft_model_load", options, &memory_limit);
+    if (!status)
+        status = nft_file_open(&file, path);
+    return status ? status : load(model, file, memory_limit);
+}
+
+nft_status nft_model_load(nft_model **model, const char *path)
+{
+    return nft_model_load_with(model, path, NULL);
+}
+
+nft_status nft_model_load_memory(nft_model **model, const void *bytes, size_t size,
+                                 const nft_load_options *options)
+{
+    if (!model)
+        return nft_fail_null("nft_model_load_memory", "model");
+    *model = NULL;
+    nft_file *file = NULL;
+    int64_t memory_limit = 0;
+    nft_status status = read_limit("nft_model_load_memory", options, &memory_limit);
+    if (!status)
+        status = nft_file_open_memory(&file, bytes, size);
+    return status ? status : load(model, file, memory_limit);
+}
+
+/* The configuration, then whatever else the file had that the model came from. */
+static nft_status gather_metadata(const nft_model *model, struct nft_text_pair **out, int64_t *count)
+{
+    int64_t others = model->file ? model->file->metadata_count : 0;
+    struct nft_text_pair *pairs = nft_allocate_array((size_t)others + 1, sizeof *pairs);
+    if (!pairs)
+        return nft_fail_memory("the metadata", (others + 1) * (int64_t)sizeof *pairs);
+    int64_t n = 0;
+    pairs[n++] = (struct nft_text_pair){.key = CONFIG_KEY, .value = model->config};
+    for (int64_t i = 0; i < others; i++)
+        if (strcmp(model->file->metadata[i].key, CONFIG_KEY))
+            pairs[n++] = model->file->metadata[i];
+    *out = pairs;
+    *count = n;
+    return NFT_OK;
+}
+
+static nft_status write_tensors(const nft_model *model, nft_file_writer *writer)
+{
+    for (int64_t i = 0; i < model->parameters.count; i++) {
+        const nft_parameter *parameter = &model->parameters.items[i];
+        nft_status status = nft_file_append(writer, model->values + parameter->offset,
+                                            parameter->count * (int64_t)sizeof(float));
+        if (status)
+            return status;
+    }
+    return NFT_OK;
+}
+
+nft_status nft_model_save(const nft_model *model, const char *path)
+{
+    if (!model || !path)
+        return nft_fail_null("nft_model_save", model ? "path" : "model");
+    int64_t count = model->parameters.count, pair_count = 0;
+    struct nft_text_pair *pairs = NULL;
+    nft_file_writer *writer = NULL;
+    nft_output *outputs = nft_allocate_array((size_t)count, sizeof *outputs);
+    nft_status status = outputs ? gather_metadata(model, &pairs, &pair_count)
+                                : nft_fail_memory("the file's header", count * (int64_t)sizeof *outputs);
+    if (status)
+        goto done;
+    for (int64_t i = 0; i < count; i++) {
+        const nft_parameter *parameter = &model->parameters.items[i];
+        outputs[i] = (nft_output){.name = parameter->name,
+                                  .type = NFT_TYPE_F32,
+                                  .rank = parameter->rank,
+                                  .shape = parameter->shape};
+    }
+    if ((status = nft_file_create(&writer, path, outputs, count, pairs, pair_count)))
+        goto done;
+    if ((status = write_tensors(model, writer)))
+        nft_file_cancel(writer);
+    else
+        status = nft_file_commit(writer);
+done:
+    nft_release(pairs);
+    nft_release(outputs);
+    return status;
+}

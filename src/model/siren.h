@@ -1,0 +1,22 @@
+/* Evaluates a SIREN: an MLP of coordinates, h ← sin(ω (W h + v)) in every layer but the last, which is linear
+ * (Sitzmann et al., "Implicit Neural Representations with Periodic Activation Functions", 2020). */
+#ifndef NFT_MODEL_SIREN_H
+#define NFT_MODEL_SIREN_H
+
+#include "space/space.h"
+
+/* Where pixel `index` of `size` in one direction lies: linearly spaced in [-1, 1], a single one at -1. */
+float nft_grid_coordinate(int64_t index, int64_t size);
+
+/* Fresh weights of layer i are uniform in ± this: 1/in in the first layer, √(6/in)/ω in the others. */
+double nft_siren_bound(const nft_space *space, int64_t layer, double omega);
+
+int64_t nft_siren_flops(const nft_space *space, int64_t rows);
+int64_t nft_siren_scratch(const nft_space *space, int64_t rows);
+
+/* out (rows, n_L) = the network at coordinates (rows, n_0). `weights` is W_0 row-major, v_0, W_1, … in one
+ * piece: all layers are linear. One sgemm a layer, so callers cut the rows in a fixed way. */
+void nft_siren_forward(const nft_space *space, float omega, const float *weights, int64_t rows,
+                       const float *coordinates, float *out, float *scratch);
+
+#endif

@@ -1,0 +1,82 @@
+#include "modules/elementwise.h"
+
+/* Floats of an item, small enough for the first-level cache. */
+#define CHUNK_FLOATS 4096
+
+const char *const nft_function_names[NFT_FUNCTION_COUNT] = {
+    [NFT_RELU] = "relu", [NFT_GELU] = "gelu", [NFT_SIGMOID] = "sigmoid", [NFT_TANH] = "tanh"};
+
+typedef void apply_function(int64_t n, const float *x, float *y);
+
+typedef struct elementwise_call {
+    apply_function *apply;
+    int64_t count;
+    const float *x, *addend;
+    float *y;
+} elementwise_call;
+
+static void apply_chunk(void *argument, int64_t item, float *thread_scratch)
+{
+    (void)thread_scratch;
+    const elementwise_call *call = argument;
+    int64_t first = item * CHUNK_FLOATS;
+    int64_t count = call->count - first < CHUNK_FLOATS ? call->count - first : CHUNK_FLOATS;
+    call->apply(count, call->x + first, call->y + first);
+    if (call->addend)
+        nft_vector()->add(count, call->addend + first, call->y + first);
+}
+
+void nft_exec_elementwise(const nft_exec *exec, nft_function function, int64_t count, const float *x,
+                          const float *addend, float *y)
+{
+    const nft_kernels *vector = nft_vector();
+    apply_function *const functions[NFT_FUNCTION_COUNT] = {[NFT_RELU] = vector->relu,
+                                                           [NFT_GELU] = vector->gelu,
+                                                           [NFT_SIGMOID] = vector->sigmoid,
+                                                           [NFT_TANH] = vector->tanh};
+    elementwise_call call = {.apply = functions[function], .count = count, .x = x, .addend = addend, .y = y};
+    nft_exec_for(exec, (count + CHUNK_FLOATS - 1) / CHUNK_FLOATS, apply_chunk, &call);
+}
+
+static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
+{
+    (void)module;
+    (void)builder;
+    (void)options;
+    return NFT_OK;
+}
+
+static void apply(const nft_module *module, const nft_exec *exec, nft_function function, const float *in,
+                  float *out)
+{
+    nft_exec_elementwise(exec, function, nft_value_floats(&module->in, module->space), in, NULL, out);
+}
+
+static void relu_forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
+{
+    apply(module, exec, NFT_RELU, in, out);
+}
+
+static void gelu_forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
+{
+    apply(module, exec, NFT_GELU, in, out);
+}
+
+static void sigmoid_forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
+{
+    apply(module, exec, NFT_SIGMOID, in, out);
+}
+
+static void tanh_forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
+{
+    apply(module, exec, NFT_TANH, in, out);
+}
+
+const nft_module_class nft_module_relu = {
+    .type = "relu", .in_place = true, .configure = configure, .forward = relu_forward};
+const nft_module_class nft_module_gelu = {
+    .type = "gelu", .in_place = true, .configure = configure, .forward = gelu_forward};
+const nft_module_class nft_module_sigmoid = {
+    .type = "sigmoid", .in_place = true, .configure = configure, .forward = sigmoid_forward};
+const nft_module_class nft_module_tanh = {
+    .type = "tanh", .in_place = true, .configure = configure, .forward = tanh_forward};

@@ -1,0 +1,35 @@
+/* What is inside a weight set. */
+#ifndef NFT_SPACE_WEIGHTS_H
+#define NFT_SPACE_WEIGHTS_H
+
+#include "nft/weights.h"
+#include "space/space.h"
+
+typedef struct nft_extra {
+    char *name;
+    nft_array *array;
+} nft_extra;
+
+struct nft_weights {
+    nft_space *space;
+    int64_t count, channels;
+    int64_t rank;       /* of the biases in its file: 1 one network, 2 a stack, 3 features */
+    bool borrowed;      /* `data` is the caller's */
+    const float **data; /* for each tensor of the space an array (N, C, …) in PyTorch's layout */
+    float *storage;     /* owns all of data, unless borrowed */
+    char **layer_names; /* one for each layer */
+    nft_extra *extras;
+    int64_t extra_count;
+};
+
+/* One network's features in the library's layout, [tensor][row][column][channel * positions + position], to
+ * `features`: space->numbers * channels floats. */
+void nft_weights_gather(const nft_weights *weights, int64_t network, float *features);
+/* The way back, into an owned set. */
+void nft_weights_scatter(nft_weights *weights, int64_t network, const float *features);
+
+/* A set of `count` networks whose arrays the caller fills through `data`; `names` NULL means "0", "1", …. */
+nft_status nft_weights_allocate(nft_weights **weights, const nft_space *space, int64_t count,
+                                int64_t channels, const char *const *names, int64_t memory_limit);
+
+#endif

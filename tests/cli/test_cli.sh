@@ -1,0 +1,366 @@
+#!/bin/sh
+# Tests of the nft program: test_cli.sh PATH-OF-NFT. Prints a line for each failed check, then "N passed, N failed".
+set -u
+
+nft=${1:?usage: test_cli.sh PATH-OF-NFT}
+case $nft in
+/*) ;;
+*) nft=$PWD/$nft ;;
+esac
+root=$(cd "$(dirname "$0")/../.." && pwd)
+golden=$root/tests/data/golden
+examples=$root/examples/data
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+passed=0
+failed=0
+
+pass() {
+    passed=$((passed + 1))
+}
+
+complain() {
+    failed=$((failed + 1))
+    echo "FAILED: $1"
+}
+
+# check DESCRIPTION COMMAND …: the command succeeds.
+check() {
+    what=$1
+    shift
+    if "$@" >/dev/null 2>&1; then pass; else complain "$what"; fi
+}
+
+# run STATUS ARGUMENT …: nft ends with the status; a failure says one line, a success none on standard error.
+run() {
+    expected=$1
+    shift
+    "$nft" "$@" >out 2>err
+    status=$?
+    lines=$(wc -l <err)
+    if [ "$status" -ne "$expected" ]; then
+        complain "nft $*: exit status $status, expected $expected: $(head -n 1 err)"
+    elif [ "$expected" -eq 0 ] && [ "$lines" -ne 0 ]; then
+        complain "nft $*: a message on success: $(head -n 1 err)"
+    elif [ "$expected" -ne 0 ] && { [ "$lines" -ne 1 ] || ! grep -q '^nft[a-z ]*: ' err; }; then
+        complain "nft $*: $lines lines on standard error, expected one: $(head -n 1 err)"
+    else
+        pass
+    fi
+}
+
+# prints TEXT, says TEXT: the last run's standard output, or error, has a line with it.
+prints() {
+    if grep -qF -- "$1" out; then pass; else complain "no '$1' in the output: $(head -n 3 out)"; fi
+}
+says() {
+    if grep -qF -- "$1" err; then pass; else complain "no '$1' in the message: $(head -n 1 err)"; fi
+}
+
+# keys NAME …: the last run printed one JSON object with these keys.
+keys() {
+    if command -v python3 >/dev/null 2>&1; then
+        if python3 -c 'import json, sys
+lines = open("out").read().splitlines()
+assert len(lines) == 1
+missing = set(sys.argv[1:]) - set(json.loads(lines[0]))
+assert not missing' "$@" 2>/dev/null; then
+            pass
+        else
+            complain "not one JSON object with $*: $(head -n 1 out)"
+        fi
+        return
+    fi
+    for key in "$@"; do
+        prints "\"$key\":"
+    done
+}
+
+byte() {
+    printf "\\$(printf %03o "$1")"
+}
+
+# safetensors FILE HEADER BYTES: BYTES are escapes of printf.
+safetensors() {
+    length=${#2}
+    {
+        byte $((length % 256))
+        byte $((length / 256))
+        printf '\000\000\000\000\000\000'
+        printf %s "$2"
+        printf "$3"
+    } >"$1"
+}
+
+# Two networks of one layer, 2 → 1, weights and biases 1 and label tensors made of the given type and bytes.
+one='\000\000\200\077'
+data_set() {
+    safetensors "$1" '{"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]},"label":{"dtype":"'"$2"'","shape":[2],"data_offsets":[24,'$((24 + $3))']}}' "$4$one$one$one$one$one$5"
+}
+
+zeros8='\000\000\000\000\000\000\000\000'
+data_set floats.safetensors F32 8 "$one" '\000\000\000\000\000\000\000\077'
+data_set classes.safetensors I64 16 "$one" "$zeros8"'\001\000\000\000\000\000\000\000'
+data_set range.safetensors I64 16 "$one" "$zeros8"'\007\000\000\000\000\000\000\000'
+data_set large.safetensors F32 8 "$one" "$one"'\000\000\000\100'
+data_set nan.safetensors F32 8 '\000\000\300\177' '\000\000\000\000\000\000\000\077'
+safetensors plain.safetensors '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}' "$one$one"
+printf '{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 1}]}, "modules": [{"type": "np_pool"}, {"type": "linear", "out_features": 1}, {"type": "sigmoid"}]}' >probability.json
+printf '{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 1}]}, "modules": [{"type": "np_pool"}, {"type": "linear", "out_features": 3}]}' >logits.json
+printf '{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 1}]}, "modules": [{"type": "pointwise", "out_channels": 3}]}' >features.json
+printf '{"format_version": 1, "input": {"type": "tokens", "tokens": 4, "channels": 8}, "modules": [{"type": "layer_norm"}, {"type": "mean_tokens"}, {"type": "linear", "out_features": 2}]}' >tokens.json
+safetensors empty.safetensors '{"a.weight":{"dtype":"F32","shape":[0,1,2],"data_offsets":[0,0]},"a.bias":{"dtype":"F32","shape":[0,1],"data_offsets":[0,0]}}' ''
+head -c 60 floats.safetensors >short.safetensors
+mkdir folder
+
+# Usage.
+run 0 --help
+prints "forward"
+run 0 --version
+prints "nft 0."
+"$nft" >out 2>usage
+check "no command is wrong usage" test $? -eq 2
+check "no command prints the usage" grep -q '^usage' usage
+for command in info forward evaluate permute bench; do
+    run 0 $command --help
+    prints "usage: nft $command"
+    prints "--threads"
+    run 0 $command --no-such -h
+    run 2 $command
+    run 2 $command --no-such x
+    says "unknown option '--no-such'"
+done
+run 2 foward
+says "did you mean 'forward'"
+run 2 --vrsion
+says "did you mean '--version'"
+run 2 forward --thread 2 a b
+says "did you mean '--threads'"
+run 2 forward a b
+says "--output is missing"
+run 2 forward a b c -o d
+says "'c' is one file too many"
+run 2 forward a b -o
+says "--output needs a value"
+run 2 forward a b -o ''
+run 2 forward a b -o c --threads 0
+says "expected a whole number from 1"
+run 2 forward a b -o c --threads two
+run 2 forward a b -o c --seed -1
+run 2 forward a b -o c --seed 18446744073709551616
+run 2 forward a b -o c --json=yes
+says "takes no value"
+run 2 evaluate a b --loss l1
+says "mse, bce, cross_entropy"
+
+# Files that are not there or not what they should be.
+run 1 info absent.safetensors
+says "absent.safetensors"
+run 1 info folder
+run 1 info short.safetensors
+says "short.safetensors"
+run 1 info absent.json
+run 1 forward absent.json floats.safetensors -o x.safetensors
+run 1 forward plain.safetensors floats.safetensors -o x.safetensors
+says "nft.config"
+run 1 forward probability.json plain.safetensors -o x.safetensors
+run 1 forward probability.json logits.json -o x.safetensors
+says "this is a configuration, expected weights"
+run 1 forward probability.json floats.safetensors -o absent/x.safetensors
+says "absent"
+run 1 forward probability.json floats.safetensors -o folder
+says "folder"
+run 1 forward probability.json floats.safetensors -o x.safetensors --decode
+says "no decoder"
+run 1 forward tokens.json floats.safetensors -o x.safetensors
+says "output"
+run 1 forward probability.json empty.safetensors -o x.safetensors
+says "holds no networks"
+run 0 info empty.safetensors
+prints "networks   0 of 3 parameters in 1 layer"
+run 1 permute plain.safetensors -o x.safetensors
+run 1 permute floats.safetensors -o x.safetensors --layers b
+check "no file is left by failures" test ! -e x.safetensors
+
+# info
+run 0 info floats.safetensors
+prints "data set"
+prints "label"
+run 0 info floats.safetensors --json
+keys kind space parameters tensors networks
+run 0 info floats.safetensors --layers a
+run 0 info plain.safetensors
+prints "tensors"
+run 0 info plain.safetensors --json
+keys kind space parameters tensors
+run 0 info nan.safetensors
+prints "non-finite 1 value in 1 network"
+run 0 info probability.json
+prints "np_pool"
+run 0 info probability.json --json
+keys kind space parameters tensors
+run 0 info probability.json --tensors
+prints "1.weight"
+run 0 info -- tokens.json
+prints "4 tokens of 8"
+
+# forward
+run 0 forward probability.json floats.safetensors -o p.safetensors
+prints "p.safetensors: output 2 × 1"
+run 0 info p.safetensors --tensors
+prints "label"
+run 0 forward probability.json floats.safetensors --output=p.safetensors --json
+keys output shape
+run 0 forward features.json floats.safetensors -of.safetensors
+run 0 info f.safetensors
+prints "channels   3"
+run 0 forward features.json floats.safetensors -o f.safetensors --json
+keys output shape tensors
+run 0 forward probability.json floats.safetensors -o s1.safetensors --seed 1
+check "another seed is another model" sh -c '! cmp -s p.safetensors s1.safetensors'
+run 0 forward probability.json floats.safetensors -o a.safetensors --batch-size 1 --threads 1 --quiet
+check "the batch size does not change the result" cmp p.safetensors a.safetensors
+
+run 0 forward probability.json nan.safetensors -o n.safetensors --quiet
+"$nft" forward probability.json nan.safetensors -o n.safetensors >out 2>err
+says "the output of 1 of 2 has values that are not finite"
+
+# evaluate
+run 1 evaluate probability.json floats.safetensors
+says "--loss"
+run 1 evaluate probability.json p.safetensors --loss bce
+run 1 evaluate probability.json classes.safetensors --loss bce
+says "holds integers"
+run 1 evaluate logits.json floats.safetensors --loss cross_entropy
+says "holds floats"
+run 1 evaluate logits.json range.safetensors --loss cross_entropy
+says "label 1 is 7, expected 0 … 2"
+run 1 evaluate logits.json floats.safetensors --loss mse
+says "expected 6"
+run 1 evaluate probability.json large.safetensors --loss bce
+says "label 1 is 2"
+run 1 evaluate features.json floats.safetensors --loss mse
+says "features"
+run 0 evaluate probability.json floats.safetensors --loss bce
+prints "mae "
+run 0 evaluate probability.json floats.safetensors --loss mse --json --predictions e.safetensors
+keys loss tau r2 mae
+check "--predictions writes what forward writes" cmp e.safetensors p.safetensors
+run 0 evaluate logits.json classes.safetensors --loss cross_entropy
+prints "accuracy"
+run 0 evaluate logits.json classes.safetensors --loss cross_entropy --json
+keys loss accuracy
+run 0 evaluate probability.json nan.safetensors --loss mse
+prints "non-finite predictions for 1 network"
+run 0 evaluate probability.json nan.safetensors --loss mse --json
+keys non_finite_inputs non_finite_predictions
+
+# permute
+run 0 permute floats.safetensors -o q.safetensors --json
+keys output networks
+run 0 permute q.safetensors -o r.safetensors --seed 5
+prints "2 networks permuted, 0 hidden layers each"
+check "without hidden layers nothing changes" cmp q.safetensors r.safetensors
+
+# bench
+run 0 bench logits.json --json --threads 1 --batch-size 4
+keys samples_per_s gflops sgemm_gflops fraction peak_bytes
+run 0 bench tokens.json --threads 2 --batch-size 2
+prints "of sgemm"
+
+# Standard output that takes nothing.
+"$nft" info floats.safetensors >&- 2>err
+check "a closed standard output is an error" test $? -eq 1
+if [ -w /dev/full ]; then
+    "$nft" info floats.safetensors >/dev/full 2>err
+    check "a full standard output is an error" test $? -eq 1
+    check "and says so" grep -q 'standard output' err
+fi
+{
+    sleep 0.3
+    "$nft" info floats.safetensors 2>err
+    echo $? >piped
+} | true
+check "a broken pipe is an error" test "$(cat piped)" -eq 1
+check "with one line" test "$(wc -l <err)" -eq 1
+
+# Golden cases through the program.
+compare='import json, struct, sys
+def read(path):
+    data = open(path, "rb").read()
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + length])
+    tensors = {}
+    for name, info in header.items():
+        if name != "__metadata__" and info["dtype"] == "F32":
+            begin, end = info["data_offsets"]
+            tensors[name] = struct.unpack("<%df" % ((end - begin) // 4), data[8 + length + begin:8 + length + end])
+    return tensors
+got, expected = read(sys.argv[1]), read(sys.argv[2])
+for name, values in expected.items():
+    if name.startswith("grad"):
+        continue
+    most = max(map(abs, values))
+    assert len(got[name]) == len(values), name
+    for a, b in zip(got[name], values):
+        assert abs(a - b) <= 1e-4 * abs(b) + 5e-5 * most, name'
+for folder in "$golden"/*/; do
+    case=$(basename "$folder")
+    [ -f "$folder/model.safetensors" ] && [ -f "$folder/input.safetensors" ] || continue
+    run 0 info "$folder/model.safetensors"
+    run 0 info "$folder/input.safetensors"
+    decode=
+    case $case in model_inr2array*) decode=--decode ;; esac
+    run 0 forward "$folder/model.safetensors" "$folder/input.safetensors" -o golden.safetensors $decode
+    if command -v python3 >/dev/null 2>&1; then
+        check "$case: agrees with the golden file" python3 -c "$compare" golden.safetensors "$folder/expected.safetensors"
+    fi
+done
+
+# Real networks: what the program says of them is what PyTorch said.
+predictor=$examples/accuracy-predictor.safetensors
+sample=$examples/fashion-cnns.safetensors
+if [ -f "$predictor" ] && [ -f "$sample" ]; then
+    run 0 info "$predictor"
+    prints "nft_block"
+    run 0 info "$sample"
+    prints "conv2d"
+    run 1 info "$sample" --layers conv1,conv9
+    says "conv9"
+    run 1 evaluate "$sample" "$predictor" --loss bce
+    run 1 forward "$predictor" "$predictor" -o x.safetensors
+    says "this is a model, expected weights"
+    run 0 evaluate "$predictor" "$sample" --loss bce --json
+    run 0 forward "$predictor" "$sample" -o one.safetensors --threads 1 --batch-size 7
+    run 0 forward "$predictor" "$sample" -o two.safetensors --threads 2 --batch-size 64
+    check "threads and batch size do not change a bit" cmp one.safetensors two.safetensors
+    run 0 forward "$predictor" "$sample" -o three.safetensors --layers conv1,conv2,conv3,fc
+    check "--layers in natural order changes nothing" cmp one.safetensors three.safetensors
+    if command -v python3 >/dev/null 2>&1; then
+        check "the predictions are PyTorch's" python3 -c "$compare
+a = read('one.safetensors')
+assert max(abs(x - y) for x, y in zip(a['output'], a['prediction'])) < 1e-4" one.safetensors one.safetensors
+    fi
+    run 0 permute "$sample" -o permuted.safetensors --seed 3
+    check "a permutation changes the file" sh -c "! cmp -s permuted.safetensors '$sample'"
+    run 0 permute "$sample" -o again.safetensors --seed 3
+    check "the same seed is the same permutation" cmp permuted.safetensors again.safetensors
+    run 0 evaluate "$predictor" permuted.safetensors --loss bce
+    prints "tau "
+fi
+if [ -f "$predictor" ] && [ -f "$examples/one-cnn.safetensors" ]; then
+    run 0 forward "$predictor" "$examples/one-cnn.safetensors" -o single.safetensors --json
+    prints '"shape":[1,1]'
+fi
+if [ -f "$examples/mnist-sirens.safetensors" ]; then
+    run 0 info "$examples/mnist-sirens.safetensors" --json
+    keys kind networks
+    run 1 forward "$predictor" "$examples/mnist-sirens.safetensors" -o x.safetensors
+fi
+check "no file is left by failures" test ! -e x.safetensors
+check "no file is left beside a target" sh -c '[ "$(ls | grep -c tmp)" -eq 0 ]'
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,177 @@
+/* What the tests of models share: calls that must succeed, random weights, comparing. */
+#ifndef NFT_TEST_SUPPORT_H
+#define NFT_TEST_SUPPORT_H
+
+#include "base/random.h"
+#include "nft/nft.h"
+#include "space/weights.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* Fails with the library's message. */
+#define assert_ok(call) support_ok((call), #call, __FILE__, __LINE__)
+
+static inline void support_ok(nft_status status, const char *call, const char *file, int line)
+{
+    if (status == NFT_OK)
+        return;
+    print_error("%s: %s: %s\n", call, nft_status_name(status), nft_error_message());
+    _fail(file, line);
+}
+
+static inline void *support_allocate(size_t bytes)
+{
+    void *memory = calloc(bytes ? bytes : 1, 1);
+    if (!memory)
+        abort();
+    return memory;
+}
+
+/* All bytes of a file; free them. */
+static inline void *support_read(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file || fseek(file, 0, SEEK_END))
+        fail_msg("%s cannot be read", path);
+    long length = ftell(file);
+    assert_true(length >= 0);
+    rewind(file);
+    char *bytes = support_allocate((size_t)length + 1);
+    assert_int_equal(fread(bytes, 1, (size_t)length, file), length);
+    fclose(file);
+    *size = (size_t)length;
+    return bytes;
+}
+
+/* JSON as configurations have it, from text with single quotes, which reads better in a test; free it. */
+static inline char *support_json(const char *text)
+{
+    char *json = support_allocate(strlen(text) + 1);
+    for (size_t i = 0; text[i]; i++)
+        json[i] = text[i] == '\'' ? '"' : text[i];
+    return json;
+}
+
+/* `text` is for support_json(). */
+static inline nft_model *support_model(const char *text, uint64_t seed)
+{
+    char *json = support_json(text);
+    nft_model *model = NULL;
+    assert_ok(nft_model_create(&model, json, strlen(json), seed));
+    free(json);
+    return model;
+}
+
+static inline nft_context *support_context(const nft_model *model, int32_t threads, int64_t max_batch)
+{
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    nft_context *context = NULL;
+    options.threads = threads;
+    options.max_batch = max_batch;
+    assert_ok(nft_context_create(&context, model, &options));
+    return context;
+}
+
+/* Standard normal numbers in every weight and bias. */
+static inline nft_weights *support_weights(const nft_space *space, int64_t count, int64_t channels,
+                                           uint64_t seed)
+{
+    nft_weights *weights = NULL;
+    assert_ok(nft_weights_create(&weights, space, count, channels));
+    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++) {
+        nft_random random = {seed, (uint64_t)t};
+        float *values = nft_weights_edit(weights, t / 2, (int32_t)(t % 2));
+        for (int64_t i = 0; i < nft_weights_data_count(weights, t / 2, (int32_t)(t % 2)); i++)
+            values[i] = nft_random_normal(&random, (uint64_t)i);
+    }
+    return weights;
+}
+
+static inline double support_largest(int64_t count, const float *values)
+{
+    double largest = 0;
+    for (int64_t i = 0; i < count; i++)
+        largest = fmax(largest, fabs((double)values[i]));
+    return largest;
+}
+
+/* |a - b| ≤ relative |b| + absolute max|b| for every element; NaN is nowhere right. */
+static inline void support_close(const char *what, int64_t count, const float *a, const float *b,
+                                 double relative, double absolute)
+{
+    double slack = absolute * support_largest(count, b);
+    for (int64_t i = 0; i < count; i++) {
+        double difference = fabs((double)a[i] - (double)b[i]);
+        if (!(difference <= relative * fabs((double)b[i]) + slack))
+            fail_msg("%s: element %" PRId64 " of %" PRId64 " is %.9g, expected %.9g (off by %.3g)", what, i,
+                     count, (double)a[i], (double)b[i], difference);
+    }
+}
+
+static inline void support_identical(const char *what, int64_t count, const float *a, const float *b)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (memcmp(&a[i], &b[i], sizeof *a))
+            fail_msg("%s: element %" PRId64 " of %" PRId64 " is %.9g, expected the same bits as %.9g", what,
+                     i, count, (double)a[i], (double)b[i]);
+}
+
+/* Everything that the last forward gave, tensor after tensor; free it. Features are asked for by name. */
+typedef struct support_result {
+    int64_t count; /* floats */
+    float *values;
+} support_result;
+
+static inline void support_append_floats(support_result *result, const float *floats, int64_t count)
+{
+    float *values = support_allocate((size_t)(result->count + count) * sizeof *values);
+    if (result->count)
+        memcpy(values, result->values, (size_t)result->count * sizeof *values);
+    if (count)
+        memcpy(values + result->count, floats, (size_t)count * sizeof *values);
+    free(result->values);
+    result->values = values;
+    result->count += count;
+}
+
+static inline void support_append(support_result *result, const nft_array *array)
+{
+    support_append_floats(result, nft_array_f32(array), nft_array_count(array));
+}
+
+static inline support_result support_output(const nft_context *context)
+{
+    support_result result = {0, NULL};
+    const nft_weights *features = nft_context_output_weights(context);
+    if (!features) {
+        assert_non_null(nft_context_output(context));
+        support_append(&result, nft_context_output(context));
+        return result;
+    }
+    for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(features)); t++) {
+        char name[32];
+        snprintf(name, sizeof name, "%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
+        assert_non_null(nft_context_get(context, name));
+        support_append(&result, nft_context_get(context, name));
+    }
+    return result;
+}
+
+static inline support_result support_forward(nft_context *context, const nft_weights *weights)
+{
+    assert_ok(nft_forward(context, weights));
+    return support_output(context);
+}
+
+#endif

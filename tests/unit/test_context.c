@@ -1,0 +1,235 @@
+/* What a context gives, how it speaks of progress, and who may run beside whom. */
+#define _XOPEN_SOURCE 700
+#include "unit/models.h"
+
+#include <pthread.h>
+
+static void check_shape(const nft_array *array, int64_t rank, const int64_t *shape)
+{
+    assert_non_null(array);
+    assert_int_equal(nft_array_rank(array), rank);
+    for (int64_t axis = 0; axis < rank; axis++)
+        assert_int_equal(nft_array_size(array, axis), shape[axis]);
+}
+
+static void outputs(void **state)
+{
+    (void)state;
+    nft_model *features = support_model(NFN, 0), *images = support_model(INR2ARRAY, 0);
+    nft_weights *cnns = support_weights(nft_model_space(features), 2, 1, 0);
+    nft_weights *sirens = support_weights(nft_model_space(images), 2, 1, 0);
+    nft_context *context = support_context(features, 1, 3);
+    assert_null(nft_context_output_weights(context));
+    assert_null(nft_context_get(context, "0.weight"));
+    assert_ok(nft_forward(context, cnns));
+    assert_null(nft_context_output(context));
+    assert_null(nft_context_get(context, "output"));
+    assert_null(nft_context_get(context, "latents"));
+    assert_null(nft_context_get(context, "2.weight"));
+    assert_null(nft_context_get(context, "00.weight"));
+    assert_null(nft_context_get(context, "0.weight "));
+    check_shape(nft_context_get(context, "0.weight"), 6, (const int64_t[]){2, 1, 3, 2, 3, 1});
+    check_shape(nft_context_get(context, "0.bias"), 3, (const int64_t[]){2, 1, 3});
+    check_shape(nft_context_get(context, "1.weight"), 4, (const int64_t[]){2, 1, 4, 6});
+    check_shape(nft_context_get(context, "1.bias"), 3, (const int64_t[]){2, 1, 4});
+    const nft_weights *edited = nft_context_output_weights(context);
+    assert_int_equal(nft_weights_count(edited), 2);
+    assert_ptr_equal(nft_array_f32(nft_context_get(context, "1.bias")),
+                     nft_weights_data(edited, 1, NFT_WEIGHTS_BIAS));
+    nft_context_free(context);
+
+    context = support_context(images, 1, 3);
+    assert_ok(nft_forward(context, sirens));
+    assert_null(nft_context_output_weights(context));
+    assert_null(nft_context_get(context, "0.weight"));
+    check_shape(nft_context_output(context), 2, (const int64_t[]){2, 15});
+    assert_ptr_equal(nft_context_get(context, "output"), nft_context_output(context));
+    check_shape(nft_context_get(context, "latents"), 3, (const int64_t[]){2, 4, 6});
+    assert_int_equal(nft_model_has_decoder(images), 1);
+    assert_int_equal(nft_model_has_decoder(features), 0);
+    nft_context_free(context);
+    nft_weights_free(sirens);
+    nft_weights_free(cnns);
+    nft_model_free(images);
+    nft_model_free(features);
+}
+
+/* What a context gave can be the input of the next: features of a model as weights of another. */
+static void outputs_are_inputs(void **state)
+{
+    (void)state;
+    nft_model *first = support_model(CNN("{'type': 'pointwise', 'out_channels': 3}") "}", 0);
+    nft_model *second = support_model(
+        "{'format_version': 1, 'in_channels': 3, 'space': {'layers': [{'type': 'conv2d', 'in': 2, 'out': 3, "
+        "'kernel': [3, "
+        "1]}, {'type': 'linear', 'in': 3, 'out': 4, 'positions': 2}]}, 'modules': [{'type': 'np_pool'}]}",
+        0);
+    nft_model *both =
+        support_model(CNN("{'type': 'pointwise', 'out_channels': 3}, {'type': 'np_pool'}") "}", 0);
+    nft_weights *weights = support_weights(nft_model_space(first), 3, 1, 0);
+    nft_context *a = support_context(first, 1, 1), *b = support_context(second, 1, 1),
+                *c = support_context(both, 1, 1);
+    assert_ok(nft_forward(a, weights));
+    assert_ok(nft_forward(b, nft_context_output_weights(a)));
+    assert_ok(nft_forward(c, weights));
+    support_identical("two models", nft_array_count(nft_context_output(c)),
+                      nft_array_f32(nft_context_output(b)), nft_array_f32(nft_context_output(c)));
+    nft_context_free(c);
+    nft_context_free(b);
+    nft_context_free(a);
+    nft_weights_free(weights);
+    nft_model_free(both);
+    nft_model_free(second);
+    nft_model_free(first);
+}
+
+/* A model on tokens is the tail of one on weights. */
+static void tokens(void **state)
+{
+    (void)state;
+#define TAIL                                                                                                 \
+    ", {'type': 'token_embedding', 'max_tokens': 50}, {'type': 'transformer_encoder_layer', 'num_heads': "   \
+    "2, "                                                                                                    \
+    "'dim_feedforward': 5}, {'type': 'select_token', 'index': 2}, {'type': 'linear', 'out_features': 3}"
+    nft_model *whole = support_model("{'format_version': 1, 'in_channels': 4, 'space': {'layers': [{'type': "
+                                     "'linear', 'in': 2, 'out': 5}]}, "
+                                     "'modules': [{'type': 'flatten_weights'}" TAIL "]}",
+                                     5);
+    nft_model *tail =
+        support_model("{'format_version': 1, 'input': {'type': 'tokens', 'tokens': 15, 'channels': 4}, "
+                      "'modules': [{'type': 'dropout', 'p': 0.5}" TAIL "]}",
+                      5);
+    nft_model *flatten = support_model("{'format_version': 1, 'in_channels': 4, 'space': {'layers': "
+                                       "[{'type': 'linear', 'in': 2, 'out': 5}]}, "
+                                       "'modules': [{'type': 'flatten_weights'}]}",
+                                       0);
+    nft_module_info input = NFT_MODULE_INFO_INIT;
+    assert_ok(nft_model_input(tail, &input));
+    assert_int_equal(input.output, NFT_VALUE_TOKENS);
+    assert_int_equal(input.tokens, 15);
+    assert_int_equal(input.channels, 4);
+    nft_weights *weights = support_weights(nft_model_space(whole), 5, 4, 0);
+    nft_context *a = support_context(whole, 1, 5), *b = support_context(tail, 2, 5),
+                *c = support_context(flatten, 1, 5);
+    assert_ok(nft_forward(a, weights));
+    assert_ok(nft_forward(c, weights));
+    assert_ok(nft_forward_tokens(b, nft_context_output(c), 0, 5));
+    support_identical("whole", 15, nft_array_f32(nft_context_output(b)),
+                      nft_array_f32(nft_context_output(a)));
+    assert_ok(nft_forward_tokens(b, nft_context_output(c), 3, 2));
+    check_shape(nft_context_output(b), 2, (const int64_t[]){2, 3});
+    support_identical("range", 6, nft_array_f32(nft_context_output(b)),
+                      nft_array_f32(nft_context_output(a)) + 9);
+    nft_context_free(c);
+    nft_context_free(b);
+    nft_context_free(a);
+    nft_weights_free(weights);
+    nft_model_free(flatten);
+    nft_model_free(tail);
+    nft_model_free(whole);
+}
+
+typedef struct listener {
+    int64_t calls, last, total, stop_at; /* stop_at -1: never */
+    pthread_t thread;
+    bool in_order;
+} listener;
+
+static int listen(int64_t done, int64_t total, void *user)
+{
+    listener *l = user;
+    l->in_order = l->in_order && done > l->last && done <= total && pthread_equal(l->thread, pthread_self());
+    l->calls++;
+    l->last = done;
+    l->total = total;
+    return l->stop_at >= 0 && done >= l->stop_at;
+}
+
+static void progress(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(CLASSIFIER, 0);
+    nft_weights *weights = support_weights(nft_model_space(model), 9, 1, 0);
+    for (int32_t threads = 1; threads <= 3; threads++) {
+        nft_context *context = support_context(model, threads, 4);
+        listener l = {.stop_at = -1, .thread = pthread_self(), .in_order = true};
+        nft_context_set_progress(context, listen, &l);
+        assert_ok(nft_forward(context, weights));
+        assert_true(l.in_order && l.calls > 0 && l.calls <= 9 && l.total == 9 && l.last == 9);
+        assert_true(threads > 1 || l.calls == 9);
+
+        l = (listener){.stop_at = 1, .thread = pthread_self(), .in_order = true};
+        assert_int_equal(nft_forward_range(context, weights, 0, 8), NFT_ERROR_CANCELLED);
+        assert_non_null(strstr(nft_error_message(), "of 8"));
+        assert_int_equal(l.calls, 1);
+        assert_null(nft_context_output(context));
+        nft_context_set_progress(context, NULL, NULL);
+        assert_ok(nft_forward(context, weights));
+        assert_int_equal(nft_array_size(nft_context_output(context), 0), 9);
+        nft_context_free(context);
+    }
+    nft_weights_free(weights);
+    nft_model_free(model);
+}
+
+#define RUNNERS 4
+
+typedef struct runner {
+    const nft_model *model;
+    const nft_weights *weights;
+    const float *expected;
+    nft_status status;
+    bool same;
+} runner;
+
+static void *run(void *argument)
+{
+    runner *r = argument;
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    nft_context *context = NULL;
+    options.threads = 2;
+    r->status = nft_context_create(&context, r->model, &options);
+    r->same = true;
+    for (int i = 0; i < 20 && !r->status; i++) {
+        r->status = nft_forward(context, r->weights);
+        const nft_array *output = nft_context_output(context);
+        r->same = r->same && !memcmp(nft_array_f32(output), r->expected,
+                                     (size_t)nft_array_count(output) * sizeof *r->expected);
+    }
+    nft_context_free(context);
+    return NULL;
+}
+
+/* Any number of threads share a model and a weight set, each with a context of its own. */
+static void threads_share_a_model(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(CLASSIFIER, 0);
+    nft_weights *weights = support_weights(nft_model_space(model), 5, 1, 0);
+    nft_context *context = support_context(model, 1, 5);
+    support_result expected = support_forward(context, weights);
+    pthread_t threads[RUNNERS];
+    runner runners[RUNNERS];
+    for (int i = 0; i < RUNNERS; i++) {
+        runners[i] = (runner){.model = model, .weights = weights, .expected = expected.values};
+        assert_int_equal(pthread_create(&threads[i], NULL, run, &runners[i]), 0);
+    }
+    for (int i = 0; i < RUNNERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(runners[i].status, NFT_OK);
+        assert_true(runners[i].same);
+    }
+    free(expected.values);
+    nft_context_free(context);
+    nft_weights_free(weights);
+    nft_model_free(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(outputs),  cmocka_unit_test(outputs_are_inputs),    cmocka_unit_test(tokens),
+        cmocka_unit_test(progress), cmocka_unit_test(threads_share_a_model),
+    };
+    return cmocka_run_group_tests_name("context", tests, NULL, NULL);
+}

@@ -1,0 +1,446 @@
+/* The cases of tests/data/golden: what PyTorch and the published layers compute, and that it depends neither
+ * on where a model came from nor on batches and threads. An argument names another folder of such cases. */
+#define _XOPEN_SOURCE 700
+#include "unit/support.h"
+#include "unit/temporary.h"
+
+#include <limits.h>
+#include <sys/stat.h>
+
+#define LEAST_CASES 49 /* of the tree's own folder */
+#define RELATIVE 1e-4
+#define ABSOLUTE 5e-5 /* of the largest number of a tensor */
+#define REPEATED 7    /* networks: what three threads take beside each other, and one that they share */
+
+typedef struct golden_case {
+    char *name, *model, *input, *expected; /* paths but for the name */
+} golden_case;
+
+static golden_case *cases;
+static size_t case_count;
+
+static char *joined(const char *folder, const char *name)
+{
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = support_allocate(size);
+    snprintf(path, size, "%s/%s", folder, name);
+    return path;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat status;
+    return !stat(path, &status) && S_ISREG(status.st_mode);
+}
+
+static void free_case(golden_case *c)
+{
+    free(c->name);
+    free(c->model);
+    free(c->input);
+    free(c->expected);
+}
+
+static void add_case(const char *root, const char *name)
+{
+    char *folder = joined(root, name);
+    golden_case c = {strdup(name), joined(folder, "model.safetensors"), joined(folder, "input.safetensors"),
+                     joined(folder, "expected.safetensors")};
+    free(folder);
+    if (!is_file(c.model) || !is_file(c.input) || !is_file(c.expected)) {
+        free_case(&c);
+        return;
+    }
+    cases = realloc(cases, (case_count + 1) * sizeof *cases);
+    if (!cases)
+        abort();
+    cases[case_count++] = c;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const golden_case *)a)->name, ((const golden_case *)b)->name);
+}
+
+static void find_cases(const char *root)
+{
+    DIR *folder = opendir(root);
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (entry->d_name[0] != '.')
+            add_case(root, entry->d_name);
+    if (folder)
+        closedir(folder);
+    if (case_count)
+        qsort(cases, case_count, sizeof *cases, by_name);
+}
+
+typedef struct opened {
+    nft_model *model;
+    nft_weights *input;
+} opened;
+
+static opened open_case(const golden_case *c)
+{
+    opened o = {NULL, NULL};
+    assert_ok(nft_model_load(&o.model, c->model));
+    assert_ok(nft_weights_load(&o.input, c->input));
+    return o;
+}
+
+static void close_case(opened *o)
+{
+    nft_weights_free(o->input);
+    nft_model_free(o->model);
+}
+
+static bool is_result(const char *name)
+{
+    return strncmp(name, "grad", 4) != 0;
+}
+
+static void compare_tensor(const nft_context *context, const nft_file *file, const char *name)
+{
+    nft_array *expected = NULL;
+    assert_ok(nft_file_read(file, name, &expected));
+    const nft_array *found = nft_context_get(context, name);
+    if (!found)
+        fail_msg("the context has no '%s'", name);
+    assert_int_equal(nft_array_rank(found), nft_array_rank(expected));
+    for (int64_t axis = 0; axis < nft_array_rank(expected); axis++)
+        assert_int_equal(nft_array_size(found, axis), nft_array_size(expected, axis));
+    support_close(name, nft_array_count(expected), nft_array_f32(found), nft_array_f32(expected), RELATIVE,
+                  ABSOLUTE);
+    nft_array_free(expected);
+}
+
+static void compare_file(const nft_context *context, const char *path)
+{
+    nft_file *file = NULL;
+    int64_t compared = 0;
+    assert_ok(nft_file_open(&file, path));
+    for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        assert_ok(nft_file_tensor(file, i, &info));
+        if (!is_result(info.name))
+            continue;
+        compare_tensor(context, file, info.name);
+        compared++;
+    }
+    const nft_weights *features = nft_context_output_weights(context);
+    assert_int_equal(compared, features ? 2 * nft_space_layer_count(nft_weights_space(features)) : 1);
+    nft_file_free(file);
+}
+
+static void agrees(void **state)
+{
+    const golden_case *c = *state;
+    opened o = open_case(c);
+    nft_context *context = support_context(o.model, 1, 0);
+    assert_ok(nft_forward(context, o.input));
+    compare_file(context, c->expected);
+    nft_context_free(context);
+    close_case(&o);
+}
+
+static void same_output(const char *what, const nft_model *model, const nft_weights *input,
+                        const support_result *expected)
+{
+    nft_context *context = support_context(model, 1, 0);
+    support_result result = support_forward(context, input);
+    assert_int_equal(result.count, expected->count);
+    support_identical(what, result.count, result.values, expected->values);
+    free(result.values);
+    nft_context_free(context);
+}
+
+static void same_tensors(const nft_model *a, const nft_model *b)
+{
+    assert_int_equal(nft_model_tensor_count(a), nft_model_tensor_count(b));
+    for (int64_t i = 0; i < nft_model_tensor_count(a); i++) {
+        nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
+        assert_ok(nft_model_tensor(a, i, &x));
+        assert_ok(nft_model_tensor(b, i, &y));
+        assert_string_equal(x.name, y.name);
+        assert_int_equal(x.rank, y.rank);
+        assert_memory_equal(x.shape, y.shape, sizeof x.shape);
+        support_identical(x.name, x.count, x.data, y.data);
+    }
+}
+
+/* A model that was saved and loaded, and one loaded from memory, are the model. */
+static void the_same_again(void **state)
+{
+    const golden_case *c = *state;
+    opened o = open_case(c);
+    nft_context *context = support_context(o.model, 1, 0);
+    support_result expected = support_forward(context, o.input);
+    nft_model *saved = NULL, *in_memory = NULL;
+    size_t size = 0;
+
+    assert_ok(nft_model_save(o.model, temporary_path("saved.safetensors")));
+    assert_ok(nft_model_load(&saved, temporary_path("saved.safetensors")));
+    assert_string_equal(nft_model_config(saved), nft_model_config(o.model));
+    same_tensors(saved, o.model);
+    same_output("saved and loaded", saved, o.input, &expected);
+
+    void *bytes = support_read(c->model, &size);
+    assert_ok(nft_model_load_memory(&in_memory, bytes, size, NULL));
+    memset(bytes, 0xff, size);
+    free(bytes);
+    same_tensors(in_memory, o.model);
+    same_output("loaded from memory", in_memory, o.input, &expected);
+
+    nft_model_free(in_memory);
+    nft_model_free(saved);
+    free(expected.values);
+    nft_context_free(context);
+    close_case(&o);
+}
+
+/* `count` networks: those of the set in turn. */
+static nft_weights *repeat(const nft_weights *set, int64_t count)
+{
+    const nft_space *space = nft_weights_space(set);
+    nft_weights *repeated = NULL;
+    assert_ok(nft_weights_create(&repeated, space, count, nft_weights_channels(set)));
+    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++) {
+        int64_t floats = nft_weights_data_count(set, t / 2, (int32_t)(t % 2)) / nft_weights_count(set);
+        const float *from = nft_weights_data(set, t / 2, (int32_t)(t % 2));
+        float *to = nft_weights_edit(repeated, t / 2, (int32_t)(t % 2));
+        for (int64_t n = 0; n < count; n++)
+            memcpy(to + n * floats, from + n % nft_weights_count(set) * floats, (size_t)floats * sizeof *to);
+    }
+    return repeated;
+}
+
+/* Arrays of `found`, network n, are those of `expected`, network (first + n) % expected_count. */
+static void same_networks(const nft_context *found, const nft_context *expected, int64_t first,
+                          const char *name)
+{
+    const nft_array *a = nft_context_get(found, name), *b = nft_context_get(expected, name);
+    if (!a || !b)
+        fail_msg("the context has no '%s'", name);
+    int64_t count = nft_array_size(a, 0), expected_count = nft_array_size(b, 0);
+    int64_t floats = nft_array_count(b) / expected_count;
+    assert_int_equal(nft_array_count(a), floats * count);
+    for (int64_t n = 0; n < count; n++)
+        support_identical(name, floats, nft_array_f32(a) + n * floats,
+                          nft_array_f32(b) + (first + n) % expected_count * floats);
+}
+
+static void same_bits(const nft_context *found, const nft_context *expected, int64_t first)
+{
+    const nft_weights *features = nft_context_output_weights(found);
+    if (!features) {
+        same_networks(found, expected, first, "output");
+        return;
+    }
+    for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(features)); t++) {
+        char name[32];
+        snprintf(name, sizeof name, "%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
+        same_networks(found, expected, first, name);
+    }
+}
+
+/* Alone, in batches and on any number of threads a network gives the same bits. */
+static void batches_and_threads(void **state)
+{
+    opened o = open_case(*state);
+    nft_weights *repeated = repeat(o.input, REPEATED);
+    nft_context *expected = support_context(o.model, 1, 0);
+    assert_ok(nft_forward(expected, o.input));
+    for (int32_t threads = 1; threads <= 3; threads++) {
+        nft_context *context = support_context(o.model, threads, 2);
+        for (int64_t n = 0; n < nft_weights_count(o.input); n++) {
+            assert_ok(nft_forward_range(context, o.input, n, 1));
+            same_bits(context, expected, n);
+        }
+        assert_ok(nft_forward(context, o.input));
+        same_bits(context, expected, 0);
+        assert_ok(nft_forward(context, repeated));
+        same_bits(context, expected, 0);
+        assert_ok(nft_forward_range(context, repeated, 1, 5));
+        same_bits(context, expected, 1);
+        nft_context_free(context);
+    }
+    nft_context_free(expected);
+    nft_weights_free(repeated);
+    close_case(&o);
+}
+
+/* The latents of a model with a decoder, without and with it. */
+static void latents(void **state)
+{
+    opened o = open_case(*state);
+    if (nft_model_has_decoder(o.model)) {
+        nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+        options.without_decoder = 1;
+        nft_context *without = NULL, *with = support_context(o.model, 2, 0);
+        assert_ok(nft_context_create(&without, o.model, &options));
+        assert_ok(nft_forward(without, o.input));
+        assert_ok(nft_forward(with, o.input));
+        assert_ptr_equal(nft_context_get(without, "latents"), nft_context_output(without));
+        assert_int_equal(nft_array_rank(nft_context_output(without)), 3);
+        assert_int_equal(nft_array_rank(nft_context_output(with)), 2);
+        same_networks(without, with, 0, "latents");
+        nft_context_free(with);
+        nft_context_free(without);
+    } else {
+        nft_context *context = support_context(o.model, 1, 0);
+        assert_ok(nft_forward(context, o.input));
+        assert_null(nft_context_get(context, "latents"));
+        nft_context_free(context);
+    }
+    close_case(&o);
+}
+
+static void put_everywhere(nft_weights *set, int64_t network, float value)
+{
+    const nft_space *space = nft_weights_space(set);
+    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++) {
+        int64_t floats = nft_weights_data_count(set, t / 2, (int32_t)(t % 2)) / nft_weights_count(set);
+        for (int64_t i = 0; i < floats; i++)
+            nft_weights_edit(set, t / 2, (int32_t)(t % 2))[network * floats + i] = value;
+    }
+}
+
+static bool has_nan(const nft_array *array, int64_t network)
+{
+    int64_t floats = nft_array_count(array) / nft_array_size(array, 0);
+    for (int64_t i = 0; i < floats; i++)
+        if (isnan(nft_array_f32(array)[network * floats + i]))
+            return true;
+    return false;
+}
+
+/* NaN goes through to the output of its network, and to that of no other; infinities harm nobody. */
+static void not_finite(void **state)
+{
+    opened o = open_case(*state);
+    nft_weights *repeated = repeat(o.input, 4);
+    nft_context *expected = support_context(o.model, 1, 0), *context = support_context(o.model, 2, 0);
+    assert_ok(nft_forward(expected, o.input));
+    put_everywhere(repeated, 0, NAN);
+    put_everywhere(repeated, 2, -INFINITY);
+    assert_ok(nft_forward(context, repeated));
+    const nft_weights *features = nft_context_output_weights(context);
+    for (int64_t t = 0; t < (features ? 2 * nft_space_layer_count(nft_weights_space(features)) : 1); t++) {
+        char name[32] = "output";
+        if (features)
+            snprintf(name, sizeof name, "%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
+        const nft_array *found = nft_context_get(context, name), *clean = nft_context_get(expected, name);
+        int64_t floats = nft_array_count(clean) / nft_array_size(clean, 0);
+        assert_true(has_nan(found, 0));
+        for (int64_t n = 1; n < 4; n += 2)
+            support_identical(name, floats, nft_array_f32(found) + n * floats,
+                              nft_array_f32(clean) + n % nft_array_size(clean, 0) * floats);
+    }
+    nft_context_free(context);
+    nft_context_free(expected);
+    nft_weights_free(repeated);
+    close_case(&o);
+}
+
+/* A fresh model of the same configuration has the same tensors, module by module. */
+static void the_same_names(void **state)
+{
+    const golden_case *c = *state;
+    nft_model *loaded = NULL, *fresh = NULL;
+    nft_file *file = NULL;
+    long module = 0;
+    assert_ok(nft_model_load(&loaded, c->model));
+    assert_ok(nft_file_open(&file, c->model));
+    const char *config = nft_file_metadata(file, "nft.config");
+    assert_ok(nft_model_create(&fresh, config, strlen(config), 0));
+    assert_int_equal(nft_model_tensor_count(fresh), nft_file_tensor_count(file));
+    for (int64_t i = 0; i < nft_model_tensor_count(fresh); i++) {
+        nft_tensor_info a = NFT_TENSOR_INFO_INIT, b = NFT_TENSOR_INFO_INIT;
+        nft_array *array = NULL;
+        char *end;
+        assert_ok(nft_model_tensor(fresh, i, &a));
+        assert_ok(nft_model_tensor(loaded, i, &b));
+        assert_string_equal(a.name, b.name);
+        assert_int_equal(a.trained, b.trained);
+        assert_ok(nft_file_read(file, a.name, &array));
+        assert_int_equal(nft_array_rank(array), a.rank);
+        for (int64_t axis = 0; axis < a.rank; axis++)
+            assert_int_equal(nft_array_size(array, axis), a.shape[axis]);
+        support_identical(a.name, b.count, b.data, nft_array_f32(array));
+        long index = strtol(a.name, &end, 10);
+        index = end > a.name ? index : LONG_MAX; /* the decoder's come last */
+        assert_true(index >= module);
+        module = index;
+        nft_array_free(array);
+    }
+    nft_file_free(file);
+    nft_model_free(fresh);
+    nft_model_free(loaded);
+}
+
+/* What PyTorch computed with the same predictor for real networks is in their file. */
+static void real_networks(void **state)
+{
+    (void)state;
+    nft_model *model = NULL;
+    nft_weights *networks = NULL;
+    assert_ok(nft_model_load(&model, NFT_SOURCE_DIR "/examples/data/accuracy-predictor.safetensors"));
+    assert_ok(nft_weights_load(&networks, NFT_SOURCE_DIR "/examples/data/fashion-cnns.safetensors"));
+    const nft_array *prediction = nft_weights_extra(networks, "prediction");
+    assert_non_null(prediction);
+    nft_context *context = support_context(model, 2, 0);
+    assert_ok(nft_forward(context, networks));
+    const nft_array *output = nft_context_output(context);
+    assert_int_equal(nft_array_count(output), nft_weights_count(networks));
+    for (int64_t n = 0; n < nft_array_count(output); n++)
+        assert_float_equal(nft_array_f32(output)[n], nft_array_f32(prediction)[n], 1e-4);
+    nft_context_free(context);
+    nft_weights_free(networks);
+    nft_model_free(model);
+}
+
+static void enough_cases(void **state)
+{
+    const size_t *least = *state;
+    if (case_count < *least)
+        fail_msg("%zu cases found, expected at least %zu", case_count, *least);
+}
+
+static char *test_name(const char *name, const char *what)
+{
+    size_t size = strlen(name) + strlen(what) + 3;
+    char *text = support_allocate(size);
+    snprintf(text, size, "%s%s%s", name, *what ? ": " : "", what);
+    return text;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *what;
+        CMUnitTestFunction function;
+    } kinds[] = {{"", agrees},
+                 {"saved, and from memory", the_same_again},
+                 {"batches and threads", batches_and_threads},
+                 {"latents", latents},
+                 {"not finite", not_finite},
+                 {"the same names", the_same_names}};
+    size_t least = argc > 1 ? 1 : LEAST_CASES, count = 0;
+    find_cases(argc > 1 ? argv[1] : NFT_TEST_DATA "/golden");
+    struct CMUnitTest *tests = support_allocate((case_count * COUNT(kinds) + 2) * sizeof *tests);
+    tests[count++] =
+        (struct CMUnitTest){.name = "enough cases", .test_func = enough_cases, .initial_state = &least};
+    tests[count++] = (struct CMUnitTest){.name = "real networks", .test_func = real_networks};
+    for (size_t kind = 0; kind < COUNT(kinds); kind++)
+        for (size_t i = 0; i < case_count; i++)
+            tests[count++] = (struct CMUnitTest){.name = test_name(cases[i].name, kinds[kind].what),
+                                                 .test_func = kinds[kind].function,
+                                                 .initial_state = &cases[i]};
+    int failed = _cmocka_run_group_tests("golden", tests, count, temporary_open, temporary_close);
+    for (size_t i = 2; i < count; i++)
+        free((char *)tests[i].name);
+    free(tests);
+    for (size_t i = 0; i < case_count; i++)
+        free_case(&cases[i]);
+    free(cases);
+    return failed;
+}

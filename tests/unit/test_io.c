@@ -1,0 +1,739 @@
+/* JSON options and safetensors files: what is read, what is refused, and how files are replaced. */
+#define _XOPEN_SOURCE 700
+#include "io/convert.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "space/array.h"
+
+#include "unit/failing_allocator.h"
+#include "unit/temporary.h"
+
+#include <float.h>
+#include <locale.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+#define assert_ok(call) assert_string_equal((call) ? nft_error_message() : "", "")
+#define assert_message(text)                                                                                 \
+    do {                                                                                                     \
+        if (!strstr(nft_error_message(), text))                                                              \
+            fail_msg("message is \"%s\", expected \"%s\" in it", nft_error_message(), text);                 \
+    } while (0)
+
+static nft_status open_bytes(nft_file **file, const char *header, const void *data, size_t size, void **bytes)
+{
+    size_t total;
+    *bytes = safetensors_bytes(header, data, size, &total);
+    return nft_file_open_memory(file, *bytes, total);
+}
+
+static void names_in_natural_order(void **state)
+{
+    (void)state;
+    const char *const sorted[] = {"",
+                                  "0",
+                                  "00",
+                                  "2",
+                                  "10",
+                                  "10.a",
+                                  "A",
+                                  "a",
+                                  "a01",
+                                  "a1",
+                                  "a1b",
+                                  "a2",
+                                  "a10",
+                                  "a18446744073709551616",
+                                  "a18446744073709551617",
+                                  "a.1",
+                                  "ab",
+                                  "net2",
+                                  "net.2",
+                                  "net.10",
+                                  "\xc3\xa9"};
+    for (size_t i = 0; i < COUNT(sorted); i++)
+        for (size_t j = 0; j < COUNT(sorted); j++) {
+            int order = nft_compare_names(sorted[i], sorted[j]);
+            assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
+        }
+    assert_true(nft_compare_names("net.2.weight", "net.10.weight") < 0);
+    assert_true(nft_compare_names("net2", "net.1") < 0);
+    assert_true(nft_compare_names("a007", "a8") < 0);
+}
+
+static void shapes_for_messages(void **state)
+{
+    (void)state;
+    const int64_t shape[] = {300, 16, 1, 3, 3};
+    char text[64], tiny[8];
+    nft_shape_describe(shape, 5, text, sizeof text);
+    assert_string_equal(text, "(300, 16, 1, 3, 3)");
+    nft_shape_describe(shape, 0, text, sizeof text);
+    assert_string_equal(text, "()");
+    nft_shape_describe(shape, 5, tiny, sizeof tiny);
+    assert_string_equal(tiny, "(300, 1");
+    assert_int_equal(nft_shape_count((const int64_t[]){INT64_MAX, 2}, 2), INT64_MAX);
+    assert_int_equal(nft_shape_count((const int64_t[]){INT64_MAX, 2, 0}, 3), 0);
+    assert_int_equal(nft_shape_count(shape, 0), 1);
+}
+
+static void half_precision_is_exact(void **state)
+{
+    (void)state;
+    for (uint32_t half = 0; half < 65536; half++) {
+        const uint8_t bytes[2] = {(uint8_t)(half & 255), (uint8_t)(half >> 8)};
+        int exponent = (int)(half >> 10 & 31), fraction = (int)(half & 1023);
+        double magnitude = exponent == 0    ? ldexp(fraction, -24)
+                           : exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
+                                            : ldexp(1024 + fraction, exponent - 25);
+        float value;
+        nft_convert_to_f32(NFT_TYPE_F16, bytes, 1, &value);
+        if (isnan(magnitude))
+            assert_true(isnan(value));
+        else
+            assert_true((double)value == (half >> 15 ? -magnitude : magnitude));
+        assert_int_equal(!!signbit(value), half >> 15);
+    }
+}
+
+static void other_types_are_exact(void **state)
+{
+    (void)state;
+    float floats[5];
+    const uint8_t brain[] = {0x80, 0x3f, 0x01, 0x00, 0x80, 0xff, 0xc0, 0x7f, 0x00, 0x80};
+    nft_convert_to_f32(NFT_TYPE_BF16, brain, 5, floats);
+    assert_true(floats[0] == 1.0f && floats[1] == ldexpf(1.0f, -133) && floats[2] == -INFINITY &&
+                isnan(floats[3]));
+    assert_true(floats[4] == 0.0f && signbit(floats[4]));
+
+    const double doubles[] = {1.0 + ldexp(1, -24) + ldexp(1, -40), ldexp(1, -149), -1e300, (double)NAN, 0.1};
+    uint8_t bytes[40];
+    nft_convert_to_bytes(doubles, 8, 5, bytes);
+    nft_convert_to_f32(NFT_TYPE_F64, bytes, 5, floats);
+    assert_true(floats[0] == 1.0f + FLT_EPSILON && floats[1] == ldexpf(1, -149) && floats[2] == -INFINITY);
+    assert_true(isnan(floats[3]) && floats[4] == 0.1f);
+
+    int64_t integers[3];
+    const uint8_t small[] = {0, 127, 255};
+    nft_convert_to_i64(NFT_TYPE_U8, small, 3, integers);
+    assert_true(integers[0] == 0 && integers[1] == 127 && integers[2] == 255);
+    const uint8_t medium[] = {255, 255, 255, 255, 0, 0, 0, 128};
+    nft_convert_to_i64(NFT_TYPE_I32, medium, 2, integers);
+    assert_true(integers[0] == -1 && integers[1] == INT32_MIN);
+    const int64_t large[] = {INT64_MIN, -2, INT64_MAX};
+    nft_convert_to_bytes(large, 8, 3, bytes);
+    nft_convert_to_i64(NFT_TYPE_I64, bytes, 3, integers);
+    assert_memory_equal(integers, large, sizeof large);
+    const float one[] = {1.0f};
+    nft_convert_to_bytes(one, 4, 1, bytes);
+    assert_memory_equal(bytes, ((const uint8_t[]){0, 0, 0x80, 0x3f}), 4);
+    nft_convert_to_f32(NFT_TYPE_F32, bytes, 1, floats);
+    assert_true(floats[0] == 1.0f);
+}
+
+/* Headers that must be refused, with the bytes of data that follow. */
+static const struct {
+    const char *header;
+    size_t data;
+    const char *message;
+} wrong_files[] = {
+    {"", 0, "memory: the header is not a safetensors header: JSON"},
+    {"[]", 0, "not a JSON object"},
+    {"3", 0, "not a JSON object"},
+    {"{", 0, "JSON, line 1"},
+    {"{}x", 0, "JSON, line 1"},
+    {"{}", 1, "1 bytes after the last tensor belong to no tensor"},
+    {"{\"a\":3}", 0, "tensor 'a': its description is not a JSON object"},
+    {"{\"a\":{}}", 0, "tensor 'a': dtype is not a text"},
+    {"{\"a\":{\"dtype\":\"BOOL\",\"shape\":[],\"data_offsets\":[0,1]}}", 1,
+     "tensor 'a': dtype is BOOL, expected F32, F16, BF16, F64, I64, I32 or U8"},
+    {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "shape is missing"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, "shape[0] is not a size"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1.0],\"data_offsets\":[0,4]}}", 4, "shape[1] is not a size"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4,
+     "has 9 axes, expected at most 8"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "data_offsets is not a pair"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, "data_offsets is not a pair"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4.0]}}", 4, "data_offsets is not a pair"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]}}", 4, "the file holds 4 bytes of data"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4, "data_offsets are [4, 0]"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]}}", 4, "data_offsets are [-4, 0]"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4,
+     "data_offsets span 4 bytes, but shape (2) of F32 needs 8"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4,4611686018427387904],\"data_offsets\":[0,0]}"
+     "}",
+     0, "data_offsets span 0 bytes, but shape"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,99999999999999999999]}}", 4,
+     "JSON, line 1"},
+    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
+     "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}",
+     3, "tensors 'a' and 'b' overlap at byte 1"},
+    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
+     "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[3,4]}}",
+     4, "1 bytes of data before tensor 'b' belong to no tensor"},
+    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", 2,
+     "1 bytes of data before tensor 'a'"},
+    {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+     "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}",
+     1, "duplicate"},
+    {"{\"a\\u0000b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "JSON, line 1"},
+    {"{\"\xff\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "JSON"},
+    {"{\"__metadata__\":[]}", 0, "__metadata__ is not a JSON object"},
+    {"{\"__metadata__\":{\"a\":1}}", 0, "__metadata__: 'a' is not a text"},
+};
+
+static void wrong_headers_are_refused(void **state)
+{
+    (void)state;
+    const char zeros[16] = {0};
+    for (size_t i = 0; i < COUNT(wrong_files); i++) {
+        nft_file *file = (nft_file *)zeros;
+        void *bytes;
+        assert_int_equal(open_bytes(&file, wrong_files[i].header, zeros, wrong_files[i].data, &bytes),
+                         NFT_ERROR_FORMAT);
+        assert_null(file);
+        assert_message(wrong_files[i].message);
+        assert_null(strchr(nft_error_message(), '\n'));
+        free(bytes);
+    }
+}
+
+static void wrong_lengths_are_refused(void **state)
+{
+    (void)state;
+    nft_file *file;
+    uint8_t bytes[16] = {255, 255, 255, 255, 255, 255, 255, 255, '{', '}'};
+    assert_int_equal(nft_file_open_memory(&file, bytes, 10), NFT_ERROR_FORMAT);
+    assert_message("its header would be 18446744073709551615 bytes long, expected at most 100000000");
+    nft_convert_to_bytes(&(uint64_t){100000000}, 8, 1, bytes);
+    assert_int_equal(nft_file_open_memory(&file, bytes, 10), NFT_ERROR_FORMAT);
+    assert_message("the header is 100000000 bytes long, but only 2 follow");
+    assert_int_equal(nft_file_open_memory(&file, bytes, 7), NFT_ERROR_FORMAT);
+    assert_message("memory: 7 bytes are too few");
+    assert_int_equal(nft_file_open_memory(&file, bytes, 0), NFT_ERROR_FORMAT);
+}
+
+static void deep_json_is_refused(void **state)
+{
+    (void)state;
+    size_t depth = 100000, size;
+    char *header = calloc(depth + 1, 1);
+    assert_non_null(header);
+    memset(header, '[', depth);
+    unsigned char *bytes = safetensors_bytes(header, NULL, 0, &size);
+    nft_file *file;
+    assert_int_equal(nft_file_open_memory(&file, bytes, size), NFT_ERROR_FORMAT);
+    assert_message("depth");
+    free(bytes);
+    free(header);
+}
+
+static const char good_header[] =
+    "{\"__metadata__\":{\"nft.config\":\"{\\\"a\\\": \xc3\xa9}\",\"empty\":\"\"},"
+    "\"t.10\":{\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[6,14]},"
+    "\"t.9\":{\"dtype\":\"F16\",\"shape\":[3,1],\"data_offsets\":[0,6]},"
+    "\"none\":{\"dtype\":\"F64\",\"shape\":[0,5],\"data_offsets\":[6,6]},"
+    "\"one\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[14,18],\"later\":\"versions\"}}   ";
+static const uint8_t good_data[18] = {0,   0x3c, 1, 0, 0, 0xfc, 255, 255,  255,
+                                      255, 2,    0, 0, 0, 0,    0,   0x20, 0x41};
+
+static void check_good_file(const nft_file *file)
+{
+    const char *const names[] = {"none", "one", "t.9", "t.10"}, *const types[] = {"F64", "F32", "F16", "I32"};
+    const int64_t ranks[] = {2, 0, 2, 1}, counts[] = {0, 1, 3, 2};
+    assert_int_equal(nft_file_tensor_count(file), 4);
+    for (int64_t i = 0; i < 4; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        assert_ok(nft_file_tensor(file, i, &info));
+        assert_string_equal(info.name, names[i]);
+        assert_string_equal(info.type, types[i]);
+        assert_int_equal(info.rank, ranks[i]);
+        assert_int_equal(info.count, counts[i]);
+        assert_null(info.data);
+    }
+    assert_string_equal(nft_file_metadata(file, "nft.config"), "{\"a\": \xc3\xa9}");
+    assert_string_equal(nft_file_metadata(file, "empty"), "");
+    assert_null(nft_file_metadata(file, "absent"));
+
+    nft_array *array;
+    assert_ok(nft_file_read(file, "t.9", &array));
+    const float *floats = nft_array_f32(array);
+    assert_true(floats[0] == 1.0f && floats[1] == ldexpf(1, -24) && floats[2] == -INFINITY);
+    assert_null(nft_array_i64(array));
+    assert_int_equal(nft_array_rank(array), 2);
+    assert_int_equal(nft_array_size(array, 0), 3);
+    assert_int_equal(nft_array_size(array, 2), 0);
+    nft_array_free(array);
+    assert_ok(nft_file_read(file, "t.10", &array));
+    assert_true(nft_array_i64(array)[0] == -1 && nft_array_i64(array)[1] == 2);
+    nft_array_free(array);
+    assert_ok(nft_file_read(file, "one", &array));
+    assert_true(nft_array_f32(array)[0] == 10.0f);
+    assert_int_equal(nft_array_count(array), 1);
+    nft_array_free(array);
+    assert_ok(nft_file_read(file, "none", &array));
+    assert_int_equal(nft_array_count(array), 0);
+    nft_array_free(array);
+    assert_int_equal(nft_file_read(file, "t.1", &array), NFT_ERROR_ARGUMENT);
+    assert_message("there is no tensor 't.1'");
+    assert_null(array);
+}
+
+static void good_bytes_are_read(void **state)
+{
+    (void)state;
+    nft_file *file;
+    void *bytes;
+    assert_ok(open_bytes(&file, good_header, good_data, sizeof good_data, &bytes));
+    check_good_file(file);
+    float part;
+    assert_ok(nft_file_read_f32(file, nft_file_find(file, "t.9"), 1, 1, &part));
+    assert_true(part == ldexpf(1, -24));
+    assert_int_equal(nft_file_read_f32(file, nft_file_find(file, "t.9"), 2, 2, &part), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read_f32(file, nft_file_find(file, "t.9"), -1, 1, &part), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read_f32(file, nft_file_find(file, "t.10"), 0, 1, &part), NFT_ERROR_FORMAT);
+    assert_message("tensor 't.10' is I32, expected F32");
+    int64_t integer;
+    assert_int_equal(nft_file_read_i64(file, nft_file_find(file, "t.9"), 0, 1, &integer), NFT_ERROR_FORMAT);
+    nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+    assert_int_equal(nft_file_tensor(file, 4, &info), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_tensor(file, -1, &info), NFT_ERROR_ARGUMENT);
+    info.size = 8;
+    assert_int_equal(nft_file_tensor(file, 0, &info), NFT_ERROR_ARGUMENT);
+    nft_file_free(file);
+    free(bytes);
+    nft_file_free(NULL);
+}
+
+static void good_file_is_read(void **state)
+{
+    (void)state;
+    size_t size;
+    unsigned char *bytes = safetensors_bytes(good_header, good_data, sizeof good_data, &size);
+    const char *path = temporary_path("good.safetensors");
+    temporary_write(path, bytes, size);
+    nft_file *file;
+    assert_ok(nft_file_open(&file, path));
+    check_good_file(file);
+    assert_int_equal(truncate(path, (off_t)size - 1), 0);
+    nft_array *array;
+    assert_int_equal(nft_file_read(file, "one", &array), NFT_ERROR_FORMAT);
+    assert_message("good.safetensors: tensor 'one': the file ends at byte");
+    assert_null(array);
+    nft_file_free(file);
+    free(bytes);
+    remove(path);
+}
+
+static void every_prefix_is_refused(void **state)
+{
+    (void)state;
+    size_t size;
+    unsigned char *bytes = safetensors_bytes(good_header, good_data, sizeof good_data, &size);
+    for (size_t cut = 0; cut < size; cut++) {
+        unsigned char *prefix = malloc(cut ? cut : 1); /* so that a sanitizer sees a byte too many */
+        assert_non_null(prefix);
+        memcpy(prefix, bytes, cut);
+        nft_file *file;
+        assert_int_equal(nft_file_open_memory(&file, prefix, cut), NFT_ERROR_FORMAT);
+        free(prefix);
+    }
+    free(bytes);
+}
+
+/* More than one piece of the buffer through which other types are read. */
+static void long_tensors_are_converted(void **state)
+{
+    (void)state;
+    enum { N = 20001 };
+    static uint8_t data[2 * N];
+    for (int i = 0; i < N; i++) {
+        data[2 * i] = (uint8_t)(i & 255);
+        data[2 * i + 1] = (uint8_t)(i >> 8 & 127);
+    }
+    char header[128];
+    snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"BF16\",\"shape\":[%d],\"data_offsets\":[0,%d]}}", N,
+             2 * N);
+    size_t size;
+    unsigned char *bytes = safetensors_bytes(header, data, sizeof data, &size);
+    const char *path = temporary_path("long.safetensors");
+    temporary_write(path, bytes, size);
+    nft_file *file;
+    nft_array *array;
+    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_read(file, "x", &array));
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t bits;
+        memcpy(&bits, nft_array_f32(array) + i, 4);
+        assert_int_equal(bits, (i & 0x7fff) << 16);
+    }
+    nft_array_free(array);
+    nft_file_free(file);
+    free(bytes);
+    remove(path);
+}
+
+static void only_regular_files_are_opened(void **state)
+{
+    (void)state;
+    nft_file *file;
+    assert_int_equal(nft_file_open(&file, temporary_path("absent")), NFT_ERROR_FILE);
+    assert_message("absent: cannot open: No such file");
+    assert_int_equal(nft_file_open(&file, temporary_folder), NFT_ERROR_FILE);
+    assert_message("is a folder");
+    const char *pipe = temporary_path("pipe");
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(nft_file_open(&file, pipe), NFT_ERROR_FILE);
+    assert_message("not a regular file");
+    remove(pipe);
+    assert_int_equal(nft_file_open(&file, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_open(NULL, "x"), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_open_memory(&file, NULL, 8), NFT_ERROR_ARGUMENT);
+}
+
+static nft_status save_two(const char *path, const char *second)
+{
+    const float floats[] = {0.5f, -0.0f, INFINITY};
+    const int64_t integers[] = {INT64_MIN, 7};
+    nft_array *arrays[2];
+    assert_ok(nft_array_create(&arrays[0], NFT_ARRAY_F32, (const int64_t[]){1, 3}, 2, floats));
+    assert_ok(nft_array_borrow(&arrays[1], NFT_ARRAY_I64, (const int64_t[]){2}, 1, integers));
+    const char *const names[] = {"q\"\n\\", second};
+    nft_status status = nft_array_save(path, names, (const nft_array *const *)arrays, 2);
+    nft_array_free(arrays[0]);
+    nft_array_free(arrays[1]);
+    return status;
+}
+
+static void arrays_are_saved(void **state)
+{
+    (void)state;
+    const char *path = temporary_path("arrays.safetensors");
+    temporary_write(path, "old", 3);
+    mode_t mask = umask(027);
+    assert_ok(save_two(path, "label"));
+    umask(mask);
+    struct stat about;
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0640);
+    static const char expected[] =
+        "{\"q\\\"\\n\\\\\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[0,12]},"
+        "\"label\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[12,28]}}";
+    char bytes[256];
+    FILE *stream = fopen(path, "rb");
+    assert_non_null(stream);
+    size_t size = fread(bytes, 1, sizeof bytes, stream);
+    fclose(stream);
+    size_t length = (unsigned char)bytes[0];
+    assert_int_equal(length % 8, 0);
+    assert_true(length >= strlen(expected) && length < strlen(expected) + 8);
+    assert_memory_equal(bytes + 8, expected, strlen(expected));
+    assert_int_equal(size, 8 + length + 28);
+
+    nft_file *file;
+    nft_array *array;
+    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_read(file, "q\"\n\\", &array));
+    assert_true(nft_array_f32(array)[2] == INFINITY && signbit(nft_array_f32(array)[1]));
+    nft_array_free(array);
+    assert_ok(nft_file_read(file, "label", &array));
+    assert_true(nft_array_i64(array)[0] == INT64_MIN && nft_array_i64(array)[1] == 7);
+    nft_array_free(array);
+    nft_file_free(file);
+    assert_ok(nft_array_save(path, NULL, NULL, 0));
+    assert_ok(nft_file_open(&file, path));
+    assert_int_equal(nft_file_tensor_count(file), 0);
+    nft_file_free(file);
+    assert_int_equal(temporary_entries(1), 1);
+}
+
+static void wrong_saves_leave_the_old_file(void **state)
+{
+    (void)state;
+    const char *path = temporary_path("kept.safetensors");
+    temporary_write(path, "old", 3);
+    assert_int_equal(save_two(path, "q\"\n\\"), NFT_ERROR_ARGUMENT);
+    assert_message("two tensors are named");
+    assert_int_equal(save_two(path, "__metadata__"), NFT_ERROR_ARGUMENT);
+    assert_int_equal(save_two(path, "\xff\xfe"), NFT_ERROR_ARGUMENT);
+    assert_message("kept.safetensors: name or metadata");
+    assert_int_equal(save_two(path, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(save_two(temporary_folder, "label"), NFT_ERROR_FILE);
+    assert_message("it is a folder");
+    assert_int_equal(save_two(temporary_path("absent/x"), "label"), NFT_ERROR_FILE);
+    assert_message("absent/x: cannot write a new file in its folder: No such file");
+
+    struct rlimit limit, before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t most = 0; most < 160; most += 8) {
+        limit = (struct rlimit){most, before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        nft_status status = save_two(path, "label");
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_int_equal(status, NFT_ERROR_FILE);
+        assert_message("kept.safetensors: cannot write: File too large");
+    }
+    signal(SIGXFSZ, handler);
+    char bytes[8];
+    FILE *stream = fopen(path, "rb");
+    assert_non_null(stream);
+    assert_int_equal(fread(bytes, 1, sizeof bytes, stream), 3);
+    fclose(stream);
+    assert_int_equal(temporary_entries(1), 1);
+}
+
+static void writer_keeps_its_word(void **state)
+{
+    (void)state;
+    const char *path = temporary_path("w.safetensors");
+    const nft_output outputs[] = {{"a", NFT_TYPE_F32, 1, (const int64_t[]){2}}, {"b", NFT_TYPE_I64, 0, NULL}};
+    const struct nft_text_pair pairs[] = {{(char *)"k\x01", (char *)"v\xc3\xa9"}, {(char *)"e", (char *)""}};
+    const float floats[] = {1, 2};
+    const int64_t integer = 3;
+    nft_file_writer *writer;
+    assert_ok(nft_file_create(&writer, path, outputs, 2, pairs, 2));
+    assert_ok(nft_file_append(writer, floats, 8));
+    assert_int_equal(nft_file_commit(writer), NFT_ERROR_ARGUMENT);
+    assert_message("8 bytes fewer than its header says");
+    assert_ok(nft_file_create(&writer, path, outputs, 2, pairs, 2));
+    assert_int_equal(nft_file_append(writer, floats, 3), NFT_ERROR_ARGUMENT);
+    nft_file_cancel(writer);
+    assert_int_equal(temporary_entries(0), 0);
+    assert_ok(nft_file_create(&writer, path, outputs, 2, pairs, 2));
+    assert_ok(nft_file_append(writer, floats, 4));
+    assert_ok(nft_file_append(writer, floats + 1, 4));
+    assert_ok(nft_file_append(writer, &integer, 8));
+    assert_int_equal(nft_file_append(writer, floats, 4), NFT_ERROR_ARGUMENT);
+    assert_ok(nft_file_commit(writer));
+    nft_file_cancel(NULL);
+    nft_file *file;
+    nft_array *array;
+    assert_ok(nft_file_open(&file, path));
+    assert_string_equal(nft_file_metadata(file, "k\x01"), "v\xc3\xa9");
+    assert_ok(nft_file_read(file, "a", &array));
+    assert_true(nft_array_f32(array)[0] == 1 && nft_array_f32(array)[1] == 2);
+    nft_array_free(array);
+    nft_file_close(file);
+    assert_string_equal(nft_file_metadata(file, "e"), "");
+    nft_file_free(file);
+    const nft_output endless[] = {{"a", NFT_TYPE_F32, 2, (const int64_t[]){INT64_MAX, 2}}};
+    assert_int_equal(nft_file_create(&writer, path, endless, 1, NULL, 0), NFT_ERROR_LIMIT);
+    assert_int_equal(temporary_entries(1), 1);
+}
+
+static void arrays_are_checked(void **state)
+{
+    (void)state;
+    nft_array *array;
+    const float value = 1;
+    assert_int_equal(nft_array_create(NULL, NFT_ARRAY_F32, NULL, 0, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_create(&array, 2, NULL, 0, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_create(&array, NFT_ARRAY_F32, NULL, 1, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_create(&array, NFT_ARRAY_F32, (const int64_t[]){-1}, 1, NULL),
+                     NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_create(&array, NFT_ARRAY_F32, NULL, 9, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_create(&array, NFT_ARRAY_F32, (const int64_t[]){INT64_MAX, 9}, 2, NULL),
+                     NFT_ERROR_LIMIT);
+    assert_int_equal(nft_array_create(&array, NFT_ARRAY_F32, (const int64_t[]){INT64_MAX / 8}, 1, NULL),
+                     NFT_ERROR_LIMIT);
+    assert_null(array);
+    assert_int_equal(nft_array_borrow(&array, NFT_ARRAY_F32, (const int64_t[]){1}, 1, NULL),
+                     NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_borrow(&array, NFT_ARRAY_F32, (const int64_t[]){INT64_MAX}, 1, &value),
+                     NFT_ERROR_LIMIT);
+    assert_null(array);
+    assert_ok(nft_array_borrow(&array, NFT_ARRAY_F32, NULL, 0, &value));
+    assert_ptr_equal(nft_array_f32(array), &value);
+    nft_array_free(array);
+    assert_ok(nft_array_create(&array, NFT_ARRAY_I64, (const int64_t[]){3}, 1, NULL));
+    assert_int_equal(nft_array_i64(array)[2], 0);
+    nft_array_free(array);
+    nft_array_free(NULL);
+    assert_null(nft_array_f32(NULL));
+    assert_null(nft_array_i64(NULL));
+    assert_int_equal(nft_array_rank(NULL) + nft_array_count(NULL) + nft_array_size(NULL, 0), 0);
+}
+
+static void json_is_parsed(void **state)
+{
+    (void)state;
+    json_t *value;
+    assert_ok(nft_json_parse(&value, "3 ", 2));
+    json_decref(value);
+    static const char *const wrong[] = {"",      "{\"a\":1,\"a\":2}", "[NaN]", "[1] 2",
+                                        "1e999", "{\"a\":\n\x01}",    "\xff"};
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        assert_int_equal(nft_json_parse(&value, wrong[i], strlen(wrong[i])), NFT_ERROR_FORMAT);
+        assert_message("JSON, line ");
+        assert_null(value);
+    }
+}
+
+/* An object that is read by the calls of a test. */
+static nft_options options_of(const char *text, json_t **value)
+{
+    nft_options options;
+    assert_ok(nft_json_parse(value, text, strlen(text)));
+    assert_ok(nft_options_open(&options, *value, "modules[3] (x)"));
+    return options;
+}
+
+static void options_are_read(void **state)
+{
+    (void)state;
+    json_t *value;
+    nft_options options = options_of(
+        "{\"i\":-3,\"n\":4,\"r\":0.25,\"b\":true,\"t\":\"w\",\"c\":\"two\",\"v\":[1],\"z\":null}", &value);
+    int64_t integer = 1, absent = 9;
+    double number = 0, real = 0;
+    bool boolean = false;
+    const char *text = NULL;
+    const char *const choices[] = {"one", "two"};
+    int choice = 0;
+    const json_t *array = NULL, *null = NULL;
+    assert_ok(nft_options_integer(&options, "i", true, -3, 3, &integer));
+    assert_ok(nft_options_integer(&options, "absent", false, 0, 1, &absent));
+    assert_ok(nft_options_number(&options, "n", true, 0, 4, &number));
+    assert_ok(nft_options_number(&options, "r", false, 0, 1, &real));
+    assert_ok(nft_options_boolean(&options, "b", true, &boolean));
+    assert_ok(nft_options_text(&options, "t", true, &text));
+    assert_ok(nft_options_choice(&options, "c", true, choices, 2, &choice));
+    assert_ok(nft_options_value(&options, "v", true, &array));
+    assert_int_equal(nft_options_finish(&options), NFT_ERROR_CONFIG);
+    assert_ok(nft_options_value(&options, "z", false, &null));
+    assert_ok(nft_options_finish(&options));
+    assert_true(integer == -3 && absent == 9 && number == 4 && real == 0.25 && boolean && choice == 1);
+    assert_string_equal(text, "w");
+    assert_true(json_is_array(array));
+    assert_null(null);
+    json_decref(value);
+}
+
+static void wrong_options_are_refused(void **state)
+{
+    (void)state;
+    /* Where the decimal point is a comma, if such a locale is installed. */
+    setlocale(LC_ALL, "de_DE.UTF-8");
+    json_t *value;
+    nft_options options = options_of(
+        "{\"i\":1.5,\"p\":1.5,\"t\":3,\"c\":\"thre\",\"z\":null,\"num_haeds\":8,\"o\":{}}", &value);
+    int64_t integer = 7;
+    double number = 7;
+    bool boolean = true;
+    const char *text = NULL;
+    const char *const choices[] = {"one", "three"};
+    int choice = 5;
+    const json_t *any = NULL;
+    assert_int_equal(nft_options_integer(&options, "i", false, 1, INT64_MAX, &integer), NFT_ERROR_CONFIG);
+    assert_message("modules[3] (x): 'i' is 1.5, expected an integer, at least 1");
+    assert_int_equal(nft_options_integer(&options, "o", false, 1, 5, &integer), NFT_ERROR_CONFIG);
+    assert_message("'o' is an object, expected an integer, 1 … 5");
+    assert_int_equal(nft_options_integer(&options, "absent", true, 1, 5, &integer), NFT_ERROR_CONFIG);
+    assert_message("modules[3] (x): 'absent' is missing");
+    assert_int_equal(nft_options_number(&options, "p", false, 0, 0.5, &number), NFT_ERROR_CONFIG);
+    assert_message("'p' is 1.5, expected a number, 0.0 … 0.5");
+    assert_int_equal(nft_options_number(&options, "p", false, -INFINITY, 0.1, &number), NFT_ERROR_CONFIG);
+    assert_message("expected a number, at most 0.1");
+    assert_int_equal(nft_options_number(&options, "p", false, 2, INFINITY, &number), NFT_ERROR_CONFIG);
+    assert_message("expected a number, at least 2.0");
+    assert_int_equal(nft_options_number(&options, "z", false, -INFINITY, INFINITY, &number),
+                     NFT_ERROR_CONFIG);
+    assert_message("'z' is null, expected a number");
+    assert_int_equal(nft_options_boolean(&options, "t", false, &boolean), NFT_ERROR_CONFIG);
+    assert_message("'t' is 3, expected true or false");
+    assert_int_equal(nft_options_text(&options, "t", false, &text), NFT_ERROR_CONFIG);
+    assert_int_equal(nft_options_choice(&options, "c", false, choices, 2, &choice), NFT_ERROR_CONFIG);
+    assert_message("'c' is \"thre\", expected \"one\" or \"three\"");
+    assert_int_equal(nft_options_choice(&options, "t", false, choices, 2, &choice), NFT_ERROR_CONFIG);
+    assert_int_equal(nft_options_value(&options, "z", true, &any), NFT_ERROR_CONFIG);
+    assert_true(integer == 7 && number == 7 && boolean && choice == 5 && !text && !any);
+    json_decref(value);
+
+    options = options_of("{\"num_haeds\":8}", &value);
+    assert_int_equal(nft_options_finish(&options), NFT_ERROR_CONFIG);
+    assert_message("modules[3] (x): unknown option 'num_haeds'; it takes none");
+    assert_ok(nft_options_integer(&options, "dropout", false, 0, 1, &integer));
+    assert_ok(nft_options_integer(&options, "num_heads", false, 0, 1, &integer));
+    assert_int_equal(nft_options_finish(&options), NFT_ERROR_CONFIG);
+    assert_message("unknown option 'num_haeds'; did you mean 'num_heads'?");
+    json_t *list = json_array_get(value, 0);
+    assert_int_equal(nft_options_open(&options, list, "here"), NFT_ERROR_CONFIG);
+    assert_message("here: expected an object, found nothing");
+    json_decref(value);
+    value = json_string("a text that is far too long for a message, so that its kind is told and nothing "
+                        "more of it than that");
+    assert_int_equal(nft_options_open(&options, value, "here"), NFT_ERROR_CONFIG);
+    assert_message("found a long text");
+    json_decref(value);
+    setlocale(LC_ALL, "C");
+}
+
+static nft_status read_everything(void)
+{
+    nft_file *file = NULL;
+    nft_array *array = NULL;
+    nft_status status = nft_file_open(&file, temporary_path("f.safetensors"));
+    if (!status)
+        status = nft_file_read(file, "label", &array);
+    nft_array_free(array);
+    nft_file_free(file);
+    return status;
+}
+
+static nft_status write_everything(void)
+{
+    const float value = 1;
+    nft_array *array = NULL;
+    const char *const name = "label";
+    nft_status status = nft_array_create(&array, NFT_ARRAY_F32, NULL, 0, &value);
+    if (!status)
+        status = nft_array_save(temporary_path("f.safetensors"), &name, (const nft_array *const *)&array, 1);
+    nft_array_free(array);
+    return status;
+}
+
+static void allocations_may_fail(void **state)
+{
+    (void)state;
+    assert_in_range(fail_every_allocation(write_everything), 5, 100);
+    assert_int_equal(temporary_entries(0), 1);
+    assert_in_range(fail_every_allocation(read_everything), 5, 100);
+    temporary_entries(1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_in_natural_order),
+        cmocka_unit_test(shapes_for_messages),
+        cmocka_unit_test(half_precision_is_exact),
+        cmocka_unit_test(other_types_are_exact),
+        cmocka_unit_test(wrong_headers_are_refused),
+        cmocka_unit_test(wrong_lengths_are_refused),
+        cmocka_unit_test(deep_json_is_refused),
+        cmocka_unit_test(good_bytes_are_read),
+        cmocka_unit_test(good_file_is_read),
+        cmocka_unit_test(every_prefix_is_refused),
+        cmocka_unit_test(long_tensors_are_converted),
+        cmocka_unit_test(only_regular_files_are_opened),
+        cmocka_unit_test(arrays_are_saved),
+        cmocka_unit_test(wrong_saves_leave_the_old_file),
+        cmocka_unit_test(writer_keeps_its_word),
+        cmocka_unit_test(arrays_are_checked),
+        cmocka_unit_test(json_is_parsed),
+        cmocka_unit_test(options_are_read),
+        cmocka_unit_test(wrong_options_are_refused),
+        cmocka_unit_test(allocations_may_fail),
+    };
+    return cmocka_run_group_tests(tests, temporary_open, temporary_close);
+}

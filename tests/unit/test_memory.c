@@ -1,0 +1,204 @@
+/* Memory: a context takes what it promised and a forward nothing, objects go in any order, and nothing is
+ * lost whatever allocation fails. */
+#define _XOPEN_SOURCE 700
+#include "unit/failing_allocator.h"
+#include "unit/models.h"
+#include "unit/temporary.h"
+
+static int64_t counted_bytes, counted_calls;
+
+static void *counted_allocate(size_t bytes, void *user)
+{
+    (void)user;
+    counted_bytes += (int64_t)bytes;
+    counted_calls++;
+    return malloc(bytes);
+}
+
+static void counted_release(void *block, void *user)
+{
+    (void)user;
+    free(block);
+}
+
+/* A context takes what it said, a forward of max_batch networks nothing more, a larger one only its output,
+ * once. */
+static void promised_memory(void **state)
+{
+    (void)state;
+    const nft_allocator allocator = {sizeof allocator, counted_allocate, counted_release, NULL};
+    assert_ok(nft_set_allocator(&allocator));
+    for (size_t i = 0; i < COUNT(test_models); i++)
+        for (int32_t threads = 1; threads <= 3; threads += 2) {
+            nft_model *model = support_model(test_models[i], 0);
+            nft_weights *weights = support_weights(nft_model_space(model), 400, 1, 0);
+            nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+            nft_context *context = NULL;
+            int64_t promised = 0;
+            options.threads = threads;
+            options.max_batch = 200;
+            assert_ok(nft_context_memory(model, &options, &promised));
+            counted_bytes = 0;
+            assert_ok(nft_context_create(&context, model, &options));
+            /* besides: tables of a few kilobytes */
+            assert_true(counted_bytes >= promised && counted_bytes <= promised + promised / 20 + 8192);
+            counted_calls = counted_bytes = 0;
+            assert_ok(nft_forward_range(context, weights, 0, 200));
+            assert_ok(nft_forward_range(context, weights, 150, 1));
+            assert_int_equal(counted_calls, 0);
+            assert_ok(nft_forward(context, weights));
+            assert_true(counted_calls > 0 && counted_bytes < promised * 2 + 8192);
+            counted_calls = 0;
+            assert_ok(nft_forward(context, weights));
+            assert_int_equal(counted_calls, 0);
+            nft_context_free(context);
+            nft_weights_free(weights);
+            nft_model_free(model);
+        }
+    assert_ok(nft_set_allocator(NULL));
+}
+
+/* The limit is for what was promised. */
+static void memory_limit(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(CLASSIFIER, 0);
+    nft_weights *weights = support_weights(nft_model_space(model), 2000, 1, 0);
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    nft_context *context = NULL;
+    int64_t promised = 0;
+    options.threads = 1;
+    options.max_batch = 2;
+    assert_ok(nft_context_memory(model, &options, &promised));
+    options.memory_limit = promised - 1;
+    assert_int_equal(nft_context_create(&context, model, &options), NFT_ERROR_LIMIT);
+    assert_null(context);
+    options.memory_limit = promised;
+    assert_ok(nft_context_create(&context, model, &options));
+    assert_ok(nft_forward_range(context, weights, 0, 2));
+    assert_int_equal(nft_forward(context, weights), 2000 * 7 * 4 > promised ? NFT_ERROR_LIMIT : NFT_OK);
+    assert_ok(nft_forward_range(context, weights, 0, 2));
+    nft_context_free(context);
+    nft_weights_free(weights);
+    nft_model_free(model);
+}
+
+/* Space, weights, model and context may go in any order. */
+static void orders_of_freeing(void **state)
+{
+    (void)state;
+    for (int order = 0; order < 24; order++) {
+        nft_model *model = support_model(NFN, 0);
+        nft_space *space = NULL;
+        nft_weights *weights = NULL;
+        const nft_layer layers[] = {NFT_LAYER_INIT_CONV2D(2, 3, 3, 1), NFT_LAYER_INIT_FLATTENED(3, 4, 2)};
+        assert_ok(nft_space_create(&space, layers, 2));
+        assert_ok(nft_weights_create(&weights, space, 2, 1));
+        nft_context *context = support_context(model, 2, 2);
+        assert_ok(nft_forward(context, weights));
+        int left = 4, rest = order;
+        bool gone[4] = {false};
+        while (left > 0) {
+            int pick = rest % left, what = 0;
+            rest /= left--;
+            for (; gone[what] || pick > 0; what++)
+                pick -= !gone[what];
+            gone[what] = true;
+            if (what == 0)
+                nft_space_free(space);
+            else if (what == 1)
+                nft_weights_free(weights);
+            else if (what == 2)
+                nft_model_free(model);
+            else
+                nft_context_free(context);
+            if (!gone[1] && !gone[3])
+                assert_ok(nft_forward(context, weights));
+            if (!gone[1])
+                assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 2);
+        }
+    }
+}
+
+static const char *failing_text;
+
+/* A model's whole life; whatever fails, everything is given back. */
+static nft_status live(void)
+{
+    char *json = support_json(failing_text);
+    nft_model *model = NULL, *loaded = NULL, *in_memory = NULL;
+    nft_weights *weights = NULL;
+    nft_context *context = NULL;
+    nft_status status = nft_model_create(&model, json, strlen(json), 0);
+    free(json);
+    if (!status)
+        status = nft_weights_create(&weights, nft_model_space(model), 3, 1);
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    options.threads = 2;
+    options.max_batch = 2;
+    if (!status)
+        status = nft_context_create(&context, model, &options);
+    if (!status)
+        status = nft_forward_range(context, weights, 0, 2);
+    if (!status)
+        status = nft_forward(context, weights);
+    if (!status)
+        status = nft_model_save(model, temporary_path("lived"));
+    if (!status)
+        status = nft_model_load(&loaded, temporary_path("lived"));
+    size_t size = 0;
+    void *bytes = status ? NULL : support_read(temporary_path("lived"), &size);
+    if (!status)
+        status = nft_model_load_memory(&in_memory, bytes, size, NULL);
+    free(bytes);
+    nft_context_free(context);
+    nft_model_free(in_memory);
+    nft_model_free(loaded);
+    nft_model_free(model);
+    nft_weights_free(weights);
+    return status;
+}
+
+static void allocations_may_fail(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(test_models); i++) {
+        failing_text = test_models[i];
+        long refused = fail_every_allocation(live);
+        if (refused < 30)
+            fail_msg("configuration %zu: %ld allocations were refused", i, refused);
+        temporary_entries(1);
+    }
+}
+
+/* After a failure in the middle of a larger batch the context still works. */
+static void recovers_from_failure(void **state)
+{
+    (void)state;
+    const nft_allocator allocator = {sizeof allocator, allocator_allocate, allocator_release, NULL};
+    assert_ok(nft_set_allocator(&allocator));
+    nft_model *model = support_model(CLASSIFIER, 0);
+    nft_weights *weights = support_weights(nft_model_space(model), 50, 1, 0);
+    nft_context *context = support_context(model, 1, 2);
+    allocator_refused = allocator_calls;
+    assert_int_equal(nft_forward(context, weights), NFT_ERROR_MEMORY);
+    allocator_refused = -1;
+    assert_null(nft_context_output(context));
+    assert_ok(nft_forward_range(context, weights, 0, 2));
+    assert_ok(nft_forward(context, weights));
+    nft_context_free(context);
+    nft_weights_free(weights);
+    nft_model_free(model);
+    assert_int_equal(allocator_blocks, 0);
+    assert_ok(nft_set_allocator(NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(promised_memory),       cmocka_unit_test(memory_limit),
+        cmocka_unit_test(orders_of_freeing),     cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(recovers_from_failure),
+    };
+    return cmocka_run_group_tests_name("memory", tests, temporary_open, temporary_close);
+}
