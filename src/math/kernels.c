@@ -136,22 +136,22 @@ static void add_bias_relu(int64_t rows, int64_t n, const float *bias, float *y, 
 
 /* --- sine and cosine --- */
 
-/* The lanes that the vector's reduction does not reach. */
-static void far_sincos(int64_t count, const float *x, floats *sine, floats *cosine)
+/* y with f(x) in the lanes that the vector's reduction does not reach; not inlined, because they are rare. */
+static __attribute__((noinline)) floats far_lanes(floats x, floats y, double (*f)(double))
 {
-    for (int64_t i = 0; i < count; i++)
-        if (fabsf(x[i]) > FAR_ANGLE) {
-            (*sine)[i] = (float)sin((double)x[i]);
-            (*cosine)[i] = (float)cos((double)x[i]);
-        }
+    for (int i = 0; i < LANES; i++)
+        if (fabsf(x[i]) > FAR_ANGLE)
+            y[i] = (float)f((double)x[i]);
+    return y;
 }
 
-/* Reads its x before it writes, so that an output may be x. */
-INLINE sine_cosine any_sincos(int64_t count, const float *x, floats v)
+INLINE sine_cosine any_sincos(floats x)
 {
-    sine_cosine result = vector_sincos(v);
-    if (any(less(fill(FAR_ANGLE), magnitude(v))))
-        far_sincos(count, x, &result.sine, &result.cosine);
+    sine_cosine result = vector_sincos(x);
+    if (any(less(fill(FAR_ANGLE), magnitude(x)))) {
+        result.sine = far_lanes(x, result.sine, sin);
+        result.cosine = far_lanes(x, result.cosine, cos);
+    }
     return result;
 }
 
@@ -159,14 +159,14 @@ static void sincos_radians(int64_t n, const float *x, float *sine, float *cosine
 {
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
-        sine_cosine result = any_sincos(LANES, x + i, load(x + i));
+        sine_cosine result = any_sincos(load(x + i));
         if (sine)
             store(sine + i, result.sine);
         if (cosine)
             store(cosine + i, result.cosine);
     }
     if (i < n) {
-        sine_cosine result = any_sincos(n - i, x + i, load_part(x + i, n - i, fill(0)));
+        sine_cosine result = any_sincos(load_part(x + i, n - i, fill(0)));
         if (sine)
             store_part(sine + i, n - i, result.sine);
         if (cosine)

@@ -86,19 +86,20 @@ INLINE floats scaled_tail(floats t)
 }
 
 /* From here on t Φ(-t) is below the smallest normal float. Such numbers are slow, so it is taken as 0. */
-#define NO_TAIL 13.1f
+#define NO_TAIL 13.1463f
 
 /* x Φ(x) = max(x, 0) - t Φ(-t), t = |x|. Φ(-t) is e^(-t²/2) times the quotient above, and t² is taken as h² +
  * (t - h)(t + h), h the upper 12 bits of t, whose square is exact: an error in the exponent would become one
  * of the result. */
 INLINE floats vector_gelu(floats x)
 {
-    floats t = smaller(fill(NO_TAIL), magnitude(x));
+    mask has_tail = less(magnitude(x), fill(NO_TAIL));
+    floats t = select(has_tail, magnitude(x), fill(1));
     floats h = (floats)((ints)t & 0xfffff000);
     floats n = exponent_of_exp(-0.5f * (t * t));
     floats r = reduce_exp(-0.5f * (h * h), -0.5f * ((t - h) * (t + h)), n);
-    floats tail = scale((small_expm1(r) + 1) * scaled_tail(t) * t, n);
-    tail = select(less(t, fill(NO_TAIL)), tail, fill(0));
+    floats q = scaled_tail(t);
+    floats tail = select(has_tail, scale(fused(small_expm1(r), q, q) * t, n), fill(0));
     /* As in PyTorch, -∞ Φ(-∞) is -∞ 0 = NaN; for every other x the last product is 0. */
     return fused(smaller(fill(0), x), fill(0), larger(fill(0), x) - tail);
 }

@@ -2,7 +2,10 @@
  * al., arXiv 2006.10739). */
 #include "modules/features.h"
 
-#define ROWS 64 /* tokens whose angles are computed together */
+#include <math.h>
+
+#define ROWS 64    /* tokens whose angles are computed together */
+#define COLUMNS 64 /* of B at a time */
 
 typedef struct state {
     int64_t mapping_size;
@@ -35,16 +38,25 @@ typedef struct work {
     float *out;
 } work;
 
-/* Angles, in turns, of `count` vectors whose channels are `stride` apart: (count, C) · B. */
+/* Angles, in turns, of `count` vectors: (count, C) · B. Whole turns are taken off while the sum is in double:
+ * a rounding of many turns would be an error of the angle. */
 static void fourier(const work *w, int64_t count, const float *x, float *turns, float *sine, float *cosine)
 {
     const state *own = w->module->state;
     int64_t channels = w->module->in.channels, m = own->mapping_size;
-    if (channels == 1)
-        for (int64_t i = 0; i < count; i++)
-            nft_vector()->copy_scaled(m, x[i], w->b, turns + i * m);
-    else
-        nft_gemm_nn(count, m, channels, 1, x, channels, w->b, m, 0, turns, m);
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t first = 0; first < m; first += COLUMNS) {
+            int64_t columns = m - first < COLUMNS ? m - first : COLUMNS;
+            double sums[COLUMNS] = {0};
+            for (int64_t c = 0; c < channels; c++) {
+                const double value = (double)x[i * channels + c];
+                const float *b = w->b + c * m + first;
+                for (int64_t k = 0; k < columns; k++)
+                    sums[k] += value * (double)b[k];
+            }
+            for (int64_t k = 0; k < columns; k++)
+                turns[i * m + first + k] = (float)(sums[k] - rint(sums[k]));
+        }
     nft_vector()->sincos_turns(count * m, turns, sine, cosine);
 }
 

@@ -342,7 +342,7 @@ static void combine(void *argument, int64_t item, float *sum)
         memset(out, 0, (size_t)(rows.count * width) * sizeof *out);
     else if (w->in != w->out)
         memcpy(out, w->in + start, (size_t)(rows.count * width) * sizeof *out);
-    if (a->shared || tensor->bias) {
+    if (a->shared || tensor->bias || a->terms == 0) {
         add_terms(w, &rows, out);
         return;
     }

@@ -101,11 +101,12 @@ static const test_case neuron_cases[] = {
      .channels = {2, 4},
      .modules = "{'type': 'np_attention', 'num_heads': 2, 'share_projections': false, "
                 "'ablate_diagonalterm': true}"},
+    /* Two channels that are nearly the same make a norm of them magnify rounding. */
     {.name = "nft_block",
      .on = ON_MLP,
-     .channels = {2, 6},
+     .channels = {4, 6},
      .modules = "{'type': 'nft_block', 'num_heads': 2, 'ff_factor': 3}"},
-    {.name = "nft_block, unshared", .on = ON_ALL, .channels = {2, 4}, .modules = UNSHARED_BLOCK},
+    {.name = "nft_block, unshared", .on = ON_ALL, .channels = {4, 6}, .modules = UNSHARED_BLOCK},
     {.name = "np_linear",
      .on = ON_ALL,
      .channels = {1, 4},
@@ -116,7 +117,7 @@ static const test_case neuron_cases[] = {
      .modules = "{'type': 'np_linear', 'out_channels': 2, 'init': 'kaiming_normal'}"},
     {.name = "residual",
      .on = ON_ALL,
-     .channels = {2, 4},
+     .channels = {4, 6},
      .modules = "{'type': 'residual', 'activation': 'gelu', 'base': {'type': 'np_attention', "
                 "'num_heads': 2, 'share_projections': false}, 'norm': {'type': 'simple_layer_norm'}}, "
                 "{'type': 'residual', 'activation': 'sigmoid', 'base': {'type': 'residual', "
@@ -188,9 +189,9 @@ static const test_case hidden_cases[] = {
                 "{'type': 'hnp_linear', 'out_channels': 1}"},
     {.name = "residual hnp_linear",
      .on = ON_DEEP,
-     .channels = {2, 2},
+     .channels = {3, 3},
      .modules = "{'type': 'residual', 'activation': 'relu', 'base': {'type': 'hnp_linear', "
-                "'out_channels': 2}, 'norm': {'type': 'simple_layer_norm'}}"},
+                "'out_channels': 3}, 'norm': {'type': 'simple_layer_norm'}}"},
     {.name = "param_layer_norm",
      .on = ON_DEEP_MLP,
      .channels = {1, 3},

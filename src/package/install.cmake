@@ -1,0 +1,38 @@
+# What `cmake --install` puts where.
+include(CMakePackageConfigHelpers)
+set(NFT_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/nft)
+
+# What a program that links the static library needs beside it: a name where the linker finds it, else the path.
+get_filename_component(NFT_CBLAS_DIR ${NFT_CBLAS_LIBRARY} DIRECTORY)
+if(NFT_CBLAS_DIR IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES)
+    get_filename_component(NFT_CBLAS_NAME ${NFT_CBLAS_LIBRARY} NAME_WE)
+    string(REGEX REPLACE "^lib" "" NFT_CBLAS_NAME ${NFT_CBLAS_NAME})
+    set(NFT_CBLAS_LINK -l${NFT_CBLAS_NAME})
+else()
+    set(NFT_CBLAS_LINK ${NFT_CBLAS_LIBRARY})
+endif()
+target_link_libraries(nft_static INTERFACE $<INSTALL_INTERFACE:${NFT_CBLAS_LINK};-ljansson;Threads::Threads;m>)
+
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/nft DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h PATTERN *.hpp)
+install(TARGETS nft nft_static EXPORT nftTargets
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT nftTargets NAMESPACE nft:: DESTINATION ${NFT_CMAKE_DIR})
+if(NFT_BUILD_PROGRAM)
+    file(RELATIVE_PATH NFT_LIBRARY_FROM_PROGRAM ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+    set_target_properties(nft_program PROPERTIES INSTALL_RPATH "$ORIGIN/${NFT_LIBRARY_FROM_PROGRAM}")
+    install(TARGETS nft_program DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(FILES ${CMAKE_CURRENT_LIST_DIR}/nft.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+endif()
+
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/nftConfig.cmake.in nftConfig.cmake INSTALL_DESTINATION ${NFT_CMAKE_DIR})
+write_basic_package_version_file(nftConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/nftConfig.cmake ${PROJECT_BINARY_DIR}/nftConfigVersion.cmake DESTINATION ${NFT_CMAKE_DIR})
+
+# Paths relative to nft.pc, so that the prefix may be chosen when installing.
+file(RELATIVE_PATH NFT_PREFIX_FROM_PC ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+file(RELATIVE_PATH NFT_LIBDIR_FROM_PREFIX ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_LIBDIR})
+file(RELATIVE_PATH NFT_INCLUDEDIR_FROM_PREFIX ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+configure_file(${CMAKE_CURRENT_LIST_DIR}/nft.pc.in nft.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/nft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,0 +1,248 @@
+/* The kernels on two arrays and on rows, of every instruction set that this machine has, against double. */
+#include "kernel_sets.h"
+
+static void check_pairs(const nft_kernels *set, int64_t n, const float *x, const float *old)
+{
+    float scaled[LENGTH], sum[LENGTH], scaled_sum[LENGTH], product[LENGTH];
+    memcpy(sum, old, sizeof sum);
+    memcpy(scaled_sum, old, sizeof sum);
+    memcpy(product, old, sizeof sum);
+    memcpy(scaled, old, sizeof sum);
+    set->copy_scaled(n, -2.5f, x, scaled);
+    set->add(n, x, sum);
+    set->add_scaled(n, -2.5f, x, scaled_sum);
+    set->multiply(n, x, product);
+    for (int64_t i = 0; i < n; i++) {
+        assert_true(scaled[i] == -2.5f * x[i] && sum[i] == old[i] + x[i] && product[i] == old[i] * x[i]);
+        double expected = (double)old[i] - 2.5 * (double)x[i];
+        assert_true(fabs((double)scaled_sum[i] - expected) <= 3e-7);
+    }
+    int64_t rest = LENGTH - n;
+    assert_true(same_bits(scaled + n, old + n, rest) && same_bits(sum + n, old + n, rest));
+    assert_true(same_bits(scaled_sum + n, old + n, rest) && same_bits(product + n, old + n, rest));
+}
+
+static void pairs_of_arrays_are_combined(void **state)
+{
+    (void)state;
+    float x[2 * LENGTH + 1];
+    fill_random(COUNT(x), x);
+    for (int k = 0; k < set_count; k++)
+        for (int64_t n = 0; n <= LENGTH; n++)
+            check_pairs(sets[k], n, x + LENGTH + 1, x);
+}
+
+static void sums_are_right_and_fixed(void **state)
+{
+    (void)state;
+    static float x[3003], z[3003], moved[3003 + 3];
+    fill_random(3003, x);
+    for (int64_t i = 0; i < 3003; i++)
+        z[i] = x[3002 - i] + 0.5f;
+    for (int k = 0; k < set_count; k++)
+        for (int64_t n = 0; n <= 3003; n += n < 150 ? 1 : 317) {
+            double sum = 0, dot = 0;
+            for (int64_t i = 0; i < n; i++) {
+                sum += (double)x[i];
+                dot += (double)x[i] * (double)z[i];
+            }
+            float got = sets[k]->sum(n, x), got_dot = sets[k]->dot(n, x, z);
+            assert_true(fabs((double)got - sum) <= 1e-7 * (double)n);
+            assert_true(fabs((double)got_dot - dot) <= 1e-7 * (double)n);
+            for (int64_t offset = 0; offset < 4; offset++) {
+                memcpy(moved + offset, x, (size_t)n * sizeof *x);
+                assert_true(sets[k]->sum(n, moved + offset) == got);
+                assert_true(sets[k]->dot(n, moved + offset, z) == got_dot);
+            }
+        }
+}
+
+/* --- rows --- */
+
+#define ROWS 3
+#define GAP 5 /* floats between rows; they must stay */
+
+static void check_gaps(int64_t n, const float *y)
+{
+    for (int64_t r = 0; r < ROWS; r++)
+        for (int64_t i = n; i < n + GAP; i++)
+            assert_true(y[r * (n + GAP) + i] == 77);
+}
+
+static void fill_rows(int64_t n, float *y)
+{
+    fill_random(ROWS * (n + GAP), y);
+    for (int64_t r = 0; r < ROWS; r++)
+        for (int64_t i = n; i < n + GAP; i++)
+            y[r * (n + GAP) + i] = 77;
+}
+
+static void check_bias(const nft_kernels *set, int64_t n)
+{
+    float bias[LENGTH], x[ROWS * (LENGTH + GAP)], y[COUNT(x)], row[LENGTH];
+    int64_t stride = n + GAP;
+    fill_random(n, bias);
+    fill_rows(n, x);
+    void (*const operations[])(int64_t, int64_t, const float *, float *,
+                               int64_t) = {set->add_bias, set->add_bias_relu, set->add_bias_gelu};
+    for (int o = 0; o < COUNT(operations); o++) {
+        memcpy(y, x, sizeof y);
+        operations[o](ROWS, n, bias, y, stride);
+        check_gaps(n, y);
+        for (int64_t r = 0; r < ROWS; r++) {
+            for (int64_t i = 0; i < n; i++)
+                row[i] = x[r * stride + i] + bias[i];
+            if (o > 0)
+                (o == 1 ? set->relu : set->gelu)(n, row, row);
+            assert_true(same_bits(row, y + r * stride, n));
+        }
+    }
+    for (int64_t i = 0; i < n; i++) {
+        row[i] = bias[i];
+        for (int64_t r = 0; r < ROWS; r++)
+            row[i] += x[r * stride + i];
+    }
+    set->sum_rows(ROWS, n, x, stride, bias);
+    assert_true(same_bits(row, bias, n));
+}
+
+static void biases_are_added_and_rows_summed(void **state)
+{
+    (void)state;
+    for (int k = 0; k < set_count; k++)
+        for (int64_t n = 0; n <= LENGTH; n++)
+            check_bias(sets[k], n);
+    static float x[7 * 300], y[300];
+    for (int k = 0; k < set_count; k++) {
+        memset(y, 0, sizeof y);
+        fill_random(COUNT(x), x);
+        sets[k]->sum_rows(7, 300, x, 300, y);
+        for (int64_t i = 0; i < 300; i++)
+            assert_true(y[i] == (((((((0 + x[i]) + x[300 + i]) + x[600 + i]) + x[900 + i]) + x[1200 + i]) +
+                                  x[1500 + i]) +
+                                 x[1800 + i]));
+    }
+}
+
+static void check_softmax(const nft_kernels *set, int64_t n, float scale)
+{
+    float x[ROWS * (LENGTH + GAP)], y[COUNT(x)];
+    fill_rows(n, x);
+    memcpy(y, x, sizeof y);
+    set->softmax(ROWS, n, scale, y, n + GAP);
+    check_gaps(n, y);
+    for (int64_t r = 0; r < ROWS; r++) {
+        double largest = -INFINITY, total = 0, scaled[LENGTH];
+        for (int64_t i = 0; i < n; i++) {
+            scaled[i] = (double)(scale * x[r * (n + GAP) + i]);
+            largest = fmax(largest, scaled[i]);
+        }
+        for (int64_t i = 0; i < n; i++)
+            total += exp(scaled[i] - largest);
+        for (int64_t i = 0; i < n; i++) {
+            double expected = exp(scaled[i] - largest) / total;
+            double allowed = (6e-7 + 6e-8 * (largest - scaled[i])) * expected + 1e-44;
+            assert_true(fabs((double)y[r * (n + GAP) + i] - expected) <= allowed);
+        }
+    }
+}
+
+static void softmax_is_right(void **state)
+{
+    (void)state;
+    for (int k = 0; k < set_count; k++)
+        for (int64_t n = 0; n <= LENGTH; n++)
+            for (int s = 0; s < 4; s++)
+                check_softmax(sets[k], n, (float[]){1, -0.1f, 0, 95}[s]);
+}
+
+/* -∞ has no share, beside others; NaN and ∞ leave nothing of the row. */
+static void check_special_softmax(const nft_kernels *set, int64_t n, int64_t place)
+{
+    float row[LENGTH];
+    for (int s = 0; s < 3; s++) {
+        fill_random(n, row);
+        row[place] = (float[]){-INFINITY, INFINITY, NAN}[s];
+        set->softmax(1, n, 0.5f, row, n);
+        if (s == 0 && n > 1)
+            assert_true(row[place] == 0 && fabsf(set->sum(n, row) - 1) < 1e-6f);
+        else
+            for (int64_t i = 0; i < n; i++)
+                assert_true(isnan(row[i]));
+    }
+}
+
+static void softmax_of_special_values(void **state)
+{
+    (void)state;
+    for (int k = 0; k < set_count; k++) {
+        for (int64_t n = 1; n <= LENGTH; n++)
+            for (int64_t place = 0; place < n; place += 7)
+                check_special_softmax(sets[k], n, place);
+        float alone = -3e38f;
+        sets[k]->softmax(1, 1, 2, &alone, 1);
+        assert_true(isnan(alone)); /* 2 (-3e38) is -∞ */
+        alone = -3e38f;
+        sets[k]->softmax(1, 1, 1, &alone, 1);
+        assert_true(alone == 1);
+    }
+}
+
+typedef void norm(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,
+                  int64_t x_stride, float *y, int64_t y_stride);
+
+/* `offset` moves the mean far from 0: the squares must be those of the differences. */
+static void check_norm(const char *set, norm *f, bool simple, int64_t n, float offset)
+{
+    static float gamma[700], beta[700], x[ROWS * (700 + GAP)], y[COUNT(x)], z[ROWS * 700];
+    int64_t stride = n + GAP;
+    fill_random(n, gamma);
+    fill_random(n, beta);
+    fill_rows(n, x);
+    for (int64_t r = 0; r < ROWS; r++)
+        for (int64_t i = 0; i < n; i++)
+            x[r * stride + i] += offset;
+    memcpy(y, x, sizeof y);
+    f(ROWS, n, gamma, beta, y, stride, y, stride);
+    f(ROWS, n, gamma, beta, x, stride, z, n);
+    check_gaps(n, y);
+    for (int64_t r = 0; r < ROWS; r++) {
+        const float *row = x + r * stride;
+        double mean = 0, squares = 0;
+        for (int64_t i = 0; i < n; i++)
+            mean += (double)row[i] / (double)n;
+        for (int64_t i = 0; i < n; i++)
+            squares += ((double)row[i] - mean) * ((double)row[i] - mean);
+        double divisor = simple ? sqrt(squares / (double)(n - 1)) + 1e-5 : sqrt(squares / (double)n + 1e-5);
+        for (int64_t i = 0; i < n; i++) {
+            double expected = ((double)row[i] - mean) / divisor * (double)gamma[i] + (double)beta[i];
+            if (fabs((double)z[r * n + i] - expected) > (1 + fabs((double)offset)) * 2e-6)
+                fail_msg("%s, norm of %" PRId64 ": %a, expected %a", set, n, (double)z[r * n + i], expected);
+        }
+        assert_true(same_bits(z + r * n, y + r * stride, n));
+    }
+}
+
+static void norms_are_right(void **state)
+{
+    (void)state;
+    for (int k = 0; k < set_count; k++)
+        for (int64_t n = 1; n <= 700; n += n < 70 ? 1 : 90)
+            for (int o = 0; o < 2; o++) {
+                float offset = o ? 100.0f : 0.0f;
+                check_norm(sets[k]->name, sets[k]->layer_norm, false, n, offset);
+                if (n > 1)
+                    check_norm(sets[k]->name, sets[k]->simple_layer_norm, true, n, offset);
+            }
+}
+
+int main(void)
+{
+    find_sets();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pairs_of_arrays_are_combined),     cmocka_unit_test(sums_are_right_and_fixed),
+        cmocka_unit_test(biases_are_added_and_rows_summed), cmocka_unit_test(softmax_is_right),
+        cmocka_unit_test(softmax_of_special_values),        cmocka_unit_test(norms_are_right),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
