@@ -297,7 +297,7 @@ static float exp_differences(int64_t n, float factor, float largest, float *y)
     if (i < n) {
         floats e = vector_exp(factor * load_part(y + i, n - i, fill(0)) - largest);
         store_part(y + i, n - i, e);
-        total += select(first_lanes(n - i), e, fill(0));
+        total += blend(first_lanes(n - i), e, fill(0));
     }
     return sum_lanes(total);
 }

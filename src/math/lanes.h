@@ -116,7 +116,7 @@ INLINE bool any(mask m)
     return m != 0;
 }
 
-INLINE floats select(mask m, floats yes, floats no)
+INLINE floats blend(mask m, floats yes, floats no)
 {
     return _mm512_mask_blend_ps(m, no, yes);
 }
@@ -192,7 +192,7 @@ INLINE bool any(mask m)
     return _mm256_movemask_ps((__m256)m) != 0;
 }
 
-INLINE floats select(mask m, floats yes, floats no)
+INLINE floats blend(mask m, floats yes, floats no)
 {
     return _mm256_blendv_ps(no, yes, (__m256)m);
 }
@@ -200,7 +200,7 @@ INLINE floats select(mask m, floats yes, floats no)
 INLINE floats load_part(const float *p, int64_t count, floats padding)
 {
     mask m = first_lanes(count);
-    return select(m, _mm256_maskload_ps(p, (__m256i)m), padding);
+    return blend(m, _mm256_maskload_ps(p, (__m256i)m), padding);
 }
 
 INLINE void store_part(float *p, int64_t count, floats v)
@@ -237,7 +237,7 @@ INLINE bool any(mask m)
     return (halves[0] | halves[1]) != 0;
 }
 
-INLINE floats select(mask m, floats yes, floats no)
+INLINE floats blend(mask m, floats yes, floats no)
 {
     return (floats)(((ints)m & (ints)yes) | (~(ints)m & (ints)no));
 }
@@ -287,12 +287,12 @@ INLINE floats fused(floats a, floats b, floats c)
 
 INLINE floats larger(floats bound, floats x)
 {
-    return select(x < bound, bound, x);
+    return blend(x < bound, bound, x);
 }
 
 INLINE floats smaller(floats bound, floats x)
 {
-    return select(bound < x, bound, x);
+    return blend(bound < x, bound, x);
 }
 
 INLINE floats nearest(floats x)
@@ -301,7 +301,7 @@ INLINE floats nearest(floats x)
     ints magnitude = (ints)x & 0x7fffffff;
     floats rounded = ((floats)magnitude + shift) - shift;
     rounded = (floats)((ints)rounded | ((ints)x & 0x80000000));
-    return select((floats)magnitude < shift, rounded, x);
+    return blend((floats)magnitude < shift, rounded, x);
 }
 
 #endif

@@ -47,12 +47,13 @@ void nft_pack(int64_t outputs, int64_t inputs, const float *weight, float *packe
     for (int64_t first = 0; first < outputs; first += width) {
         float *panel = packed + first * inputs;
         int64_t count = outputs - first < width ? outputs - first : width;
-        for (int64_t j = 0; j < count; j++)
-            for (int64_t i = 0; i < inputs; i++)
-                panel[i * width + j] = weight[(first + j) * inputs + i];
-        for (int64_t j = count; j < width; j++)
-            for (int64_t i = 0; i < inputs; i++)
-                panel[i * width + j] = 0;
+        for (int64_t i = 0; i < inputs; i++) {
+            float *row = panel + i * width;
+            for (int64_t j = 0; j < count; j++)
+                row[j] = weight[(first + j) * inputs + i];
+            for (int64_t j = count; j < width; j++)
+                row[j] = 0;
+        }
     }
 }
 

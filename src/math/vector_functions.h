@@ -63,7 +63,7 @@ INLINE floats vector_exp(floats x)
 INLINE floats vector_sigmoid(floats x)
 {
     floats e = vector_exp(-magnitude(x));
-    return select(less(x, fill(0)), e, fill(1)) / (e + 1);
+    return blend(less(x, fill(0)), e, fill(1)) / (e + 1);
 }
 
 /* tanh t = m / (m + 2) with m = e^2t - 1 = 2^n (e^r - 1) + (2^n - 1), t ≥ 0; from 10 on it is 1. */
@@ -94,12 +94,12 @@ INLINE floats scaled_tail(floats t)
 INLINE floats vector_gelu(floats x)
 {
     mask has_tail = less(magnitude(x), fill(NO_TAIL));
-    floats t = select(has_tail, magnitude(x), fill(1));
+    floats t = blend(has_tail, magnitude(x), fill(1));
     floats h = (floats)((ints)t & 0xfffff000);
     floats n = exponent_of_exp(-0.5f * (t * t));
     floats r = reduce_exp(-0.5f * (h * h), -0.5f * ((t - h) * (t + h)), n);
     floats q = scaled_tail(t);
-    floats tail = select(has_tail, scale(fused(small_expm1(r), q, q) * t, n), fill(0));
+    floats tail = blend(has_tail, scale(fused(small_expm1(r), q, q) * t, n), fill(0));
     /* As in PyTorch, -∞ Φ(-∞) is -∞ 0 = NaN; for every other x the last product is 0. */
     return fused(smaller(fill(0), x), fill(0), larger(fill(0), x) - tail);
 }
@@ -113,8 +113,8 @@ INLINE sine_cosine turned(floats sine, floats cosine, ints quarters)
 {
     mask swap = odd(quarters);
     ints sine_sign = (quarters & 2) << 30, cosine_sign = ((quarters + 1) & 2) << 30;
-    return (sine_cosine){(floats)((ints)select(swap, cosine, sine) ^ sine_sign),
-                         (floats)((ints)select(swap, sine, cosine) ^ cosine_sign)};
+    return (sine_cosine){(floats)((ints)blend(swap, cosine, sine) ^ sine_sign),
+                         (floats)((ints)blend(swap, sine, cosine) ^ cosine_sign)};
 }
 
 /* Beyond, k in the reduction would have more than 16 bits. */

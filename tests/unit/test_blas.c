@@ -91,7 +91,7 @@ static void a_single_row_needs_no_stride(void **state)
     nft_gemm_nt(1, 2, 3, 1, row, 0, matrix, 3, 0, c, 0);
     assert_true(c[0] == 4 && c[1] == 5);
     nft_gemm_nn(1, 2, 3, 1, row, INT64_MAX, matrix, 2, 0, c, INT64_MAX);
-    assert_true(c[0] == 4 && c[1] == 5);
+    assert_true(c[0] == 6 && c[1] == 3);
 }
 
 static void linear_maps_rows(void **state)
@@ -125,6 +125,15 @@ static int blas_threads(void)
 {
     return openblas_get_num_threads();
 }
+
+/* ThreadSanitizer ends the child of a process with several threads. */
+#if defined(__SANITIZE_THREAD__)
+#define CHILDREN_END true
+#elif defined(__has_feature)
+#define CHILDREN_END __has_feature(thread_sanitizer)
+#else
+#define CHILDREN_END false
+#endif
 
 /* OpenBLAS with more than one thread; restore its number. */
 static int begin_threads(void)
@@ -215,6 +224,8 @@ static bool child_restores(bool entered)
 static void a_child_does_not_wait_for_vanished_calls(void **state)
 {
     (void)state;
+    if (CHILDREN_END)
+        skip();
     int before = begin_threads();
     for (int entered = 0; entered < 2; entered++) {
         pthread_t thread;

@@ -135,7 +135,7 @@ static void check_softmax(const nft_kernels *set, int64_t n, float scale)
         double largest = -INFINITY, total = 0, scaled[LENGTH];
         for (int64_t i = 0; i < n; i++) {
             scaled[i] = (double)(scale * x[r * (n + GAP) + i]);
-            largest = fmax(largest, scaled[i]);
+            largest = scaled[i] > largest ? scaled[i] : largest;
         }
         for (int64_t i = 0; i < n; i++)
             total += exp(scaled[i] - largest);

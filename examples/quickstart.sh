@@ -1,0 +1,49 @@
+#!/bin/sh
+# Builds libnft in build/quickstart and does its main job on the real sample in examples/data. As root on Debian it installs the
+# packages that are missing.
+set -eu
+
+cd "$(dirname "$0")/.."
+. src/package/debian.sh
+build=build/quickstart
+data=examples/data
+
+heading() {
+    printf '\n--- %s\n\n' "$*"
+}
+
+show() {
+    echo "\$ $*"
+    "$@"
+    echo
+}
+
+# shellcheck disable=SC2086
+install_packages $nft_build_packages
+mkdir -p $build
+printf 'building in %s ... ' $build
+if ! { cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DNFT_BUILD_TESTS=OFF && cmake --build $build; } \
+    >$build/log 2>&1 </dev/null; then
+    echo failed
+    tail -n 40 $build/log
+    exit 1
+fi
+echo done
+$build/nft --version
+
+heading "A trained model reads the weights of 50 CNNs trained on FashionMNIST and says how accurate they are"
+show $build/nft info $data/accuracy-predictor.safetensors
+show $build/examples/predict_accuracy $data/accuracy-predictor.safetensors $data/fashion-cnns.safetensors
+show $build/nft evaluate $data/accuracy-predictor.safetensors $data/fashion-cnns.safetensors --loss bce --quiet
+
+heading "The order of hidden neurons does not matter: other weights, the same networks, the same answers"
+show $build/nft permute $data/fashion-cnns.safetensors -o $build/permuted.safetensors --seed 1 --quiet
+show $build/nft evaluate $data/accuracy-predictor.safetensors $build/permuted.safetensors --loss bce --quiet
+
+heading "60 MNIST digits, stored as SIRENs, become latents: the encoder of arXiv 2305.13546 with 64 channels, then with 256"
+echo "A model made from a configuration is freshly initialised, not trained: this shows shapes and speed, not what it learns."
+echo
+show $build/examples/encode_sirens $data/mnist-encoder-64.json $data/mnist-sirens.safetensors $build/latents-64.safetensors
+show $build/nft forward $data/mnist-encoder.json $data/mnist-sirens.safetensors -o $build/latents.safetensors --quiet
+show $build/nft info $build/latents.safetensors
+echo "The programs are in $build; examples/*.c shows how they use the library."

@@ -1,0 +1,724 @@
+/**
+ * @file nft.hpp
+ * libnft for C++17: the handles of nft/nft.h as move-only classes, failures as exceptions. Header-only.
+ *
+ * @code
+ * nft::Model model = nft::Model::load("accuracy-predictor.safetensors");
+ * nft::Weights networks = nft::Weights::load("fashion-cnns.safetensors");
+ * nft::Context context(model);
+ * nft::ArrayView output = context.forward(networks);
+ * for (std::int64_t n = 0; n < output.size(0); n++)
+ *     std::cout << output.f32()[n] << '\n';
+ * @endcode
+ *
+ * Array, Space and Weights own what they name. ArrayView, SpaceView and WeightsView are borrowed from the
+ * object that was asked, and end with it. `get()` gives the C handle, so that every function of the C API is
+ * at hand. What may be shared between threads is as in nft/nft.h. A handle that was moved from can only be
+ * destroyed or assigned to.
+ */
+#ifndef NFT_NFT_HPP
+#define NFT_NFT_HPP
+
+#include "nft/nft.h"
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace nft
+{
+
+/** A call that failed: what() is nft_error_message(), status() one of NFT_ERROR_…. */
+class Error : public std::runtime_error
+{
+  public:
+    Error(nft_status status, const std::string &message) : std::runtime_error(message), status_(status)
+    {
+    }
+    nft_status status() const noexcept
+    {
+        return status_;
+    }
+
+  private:
+    nft_status status_;
+};
+
+/** Throws Error if a call of the C API failed. */
+inline void check(nft_status status)
+{
+    if (status != NFT_OK)
+        throw Error(status, nft_error_message());
+}
+
+inline std::string version()
+{
+    return nft_version();
+}
+inline std::string build_info()
+{
+    return nft_build_info();
+}
+
+namespace detail
+{
+
+template <class T, void (*release)(T *)> struct Release {
+    void operator()(T *handle) const noexcept
+    {
+        release(handle);
+    }
+};
+template <class T, void (*release)(T *)> using Owner = std::unique_ptr<T, Release<T, release>>;
+
+/** A text that may be missing. */
+inline std::string text(const char *borrowed)
+{
+    return borrowed ? borrowed : "";
+}
+
+/** What can be asked of an array, owned or borrowed. */
+template <class Self> class ArrayGetters
+{
+  public:
+    /** The elements if they are float, else null. Row-major. */
+    const float *f32() const noexcept
+    {
+        return nft_array_f32(handle());
+    }
+    /** The elements if they are int64_t, else null. */
+    const std::int64_t *i64() const noexcept
+    {
+        return nft_array_i64(handle());
+    }
+    std::int64_t rank() const noexcept
+    {
+        return nft_array_rank(handle());
+    }
+    std::int64_t size(std::int64_t axis) const noexcept
+    {
+        return nft_array_size(handle(), axis);
+    }
+    std::int64_t count() const noexcept
+    {
+        return nft_array_count(handle());
+    }
+    std::vector<std::int64_t> shape() const
+    {
+        std::vector<std::int64_t> sizes;
+        for (std::int64_t axis = 0; axis < rank(); axis++)
+            sizes.push_back(size(axis));
+        return sizes;
+    }
+    /** False if there is no such array: an output that is features, a name that a file does not have. */
+    explicit operator bool() const noexcept
+    {
+        return handle() != nullptr;
+    }
+
+  private:
+    const nft_array *handle() const noexcept
+    {
+        return static_cast<const Self &>(*this).get();
+    }
+};
+
+/** What can be asked of a space, owned or borrowed. */
+template <class Self> class SpaceGetters
+{
+  public:
+    std::int64_t layer_count() const noexcept
+    {
+        return nft_space_layer_count(handle());
+    }
+    nft_layer layer(std::int64_t index) const
+    {
+        nft_layer layer = NFT_LAYER_INIT_LINEAR(0, 0);
+        check(nft_space_layer(handle(), index, &layer));
+        return layer;
+    }
+    /** All weights and biases of one network. */
+    std::int64_t parameter_count() const noexcept
+    {
+        return nft_space_parameter_count(handle());
+    }
+    explicit operator bool() const noexcept
+    {
+        return handle() != nullptr;
+    }
+
+  private:
+    const nft_space *handle() const noexcept
+    {
+        return static_cast<const Self &>(*this).get();
+    }
+};
+
+} // namespace detail
+
+/** A row-major array that owns its elements. */
+class Array : public detail::ArrayGetters<Array>
+{
+  public:
+    /** A copy of `values`, of which there must be as many as the shape says. */
+    Array(const std::vector<std::int64_t> &shape, const std::vector<float> &values)
+        : Array(shape, NFT_ARRAY_F32, values)
+    {
+    }
+    Array(const std::vector<std::int64_t> &shape, const std::vector<std::int64_t> &values)
+        : Array(shape, NFT_ARRAY_I64, values)
+    {
+    }
+    /** Takes the handle over. */
+    explicit Array(nft_array *handle) noexcept : owner_(handle)
+    {
+    }
+    const nft_array *get() const noexcept
+    {
+        return owner_.get();
+    }
+
+  private:
+    template <class T>
+    Array(const std::vector<std::int64_t> &shape, std::int32_t type, const std::vector<T> &values)
+    {
+        nft_array *handle = nullptr;
+        const auto rank = static_cast<std::int64_t>(shape.size());
+        check(nft_array_borrow(&handle, type, shape.data(), rank, values.data()));
+        owner_.reset(handle);
+        if (count() != static_cast<std::int64_t>(values.size()))
+            throw Error(NFT_ERROR_ARGUMENT, "nft::Array: the shape is of " + std::to_string(count()) +
+                                                " elements, found " + std::to_string(values.size()));
+        owner_.reset();
+        check(nft_array_create(&handle, type, shape.data(), rank, values.data()));
+        owner_.reset(handle);
+    }
+    detail::Owner<nft_array, nft_array_free> owner_;
+};
+
+/** An array that belongs to something else. */
+class ArrayView : public detail::ArrayGetters<ArrayView>
+{
+  public:
+    explicit ArrayView(const nft_array *handle) noexcept : handle_(handle)
+    {
+    }
+    ArrayView(const Array &array) noexcept : handle_(array.get())
+    {
+    }
+    const nft_array *get() const noexcept
+    {
+        return handle_;
+    }
+
+  private:
+    const nft_array *handle_;
+};
+
+/** Writes arrays to a safetensors file under their names, atomically. */
+inline void save(const std::string &path, const std::vector<std::pair<std::string, ArrayView>> &arrays)
+{
+    std::vector<const char *> names;
+    std::vector<const nft_array *> handles;
+    for (const auto &[name, array] : arrays) {
+        names.push_back(name.c_str());
+        handles.push_back(array.get());
+    }
+    check(nft_array_save(path.c_str(), names.data(), handles.data(), names.size()));
+}
+
+/** A safetensors file. */
+class File
+{
+  public:
+    static File open(const std::string &path)
+    {
+        nft_file *handle = nullptr;
+        check(nft_file_open(&handle, path.c_str()));
+        return File(handle);
+    }
+    /** The bytes must stay valid. */
+    static File from_memory(const void *bytes, std::size_t size)
+    {
+        nft_file *handle = nullptr;
+        check(nft_file_open_memory(&handle, bytes, size));
+        return File(handle);
+    }
+    /** Takes the handle over. */
+    explicit File(nft_file *handle) noexcept : owner_(handle)
+    {
+    }
+    std::int64_t tensor_count() const noexcept
+    {
+        return nft_file_tensor_count(get());
+    }
+    /** In natural order of the names. Its texts are borrowed from the file. */
+    nft_tensor_info tensor(std::int64_t index) const
+    {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        check(nft_file_tensor(get(), index, &info));
+        return info;
+    }
+    Array read(const std::string &name) const
+    {
+        nft_array *handle = nullptr;
+        check(nft_file_read(get(), name.c_str(), &handle));
+        return Array(handle);
+    }
+    /** "" if there is none of that key. */
+    std::string metadata(const std::string &key) const
+    {
+        return detail::text(nft_file_metadata(get(), key.c_str()));
+    }
+    const nft_file *get() const noexcept
+    {
+        return owner_.get();
+    }
+
+  private:
+    detail::Owner<nft_file, nft_file_free> owner_;
+};
+
+/** The description of one network architecture. */
+class Space : public detail::SpaceGetters<Space>
+{
+  public:
+    explicit Space(const std::vector<nft_layer> &layers)
+    {
+        nft_space *handle = nullptr;
+        check(nft_space_create(&handle, layers.data(), static_cast<std::int64_t>(layers.size())));
+        owner_.reset(handle);
+    }
+    /** An MLP of these widths, inputs first. */
+    static Space mlp(const std::vector<std::int64_t> &widths)
+    {
+        nft_space *handle = nullptr;
+        check(nft_space_create_mlp(&handle, widths.data(), static_cast<std::int64_t>(widths.size())));
+        return Space(handle);
+    }
+    static Space parse(std::string_view json)
+    {
+        nft_space *handle = nullptr;
+        check(nft_space_parse(&handle, json.data(), json.size()));
+        return Space(handle);
+    }
+    /** Takes the handle over. */
+    explicit Space(nft_space *handle) noexcept : owner_(handle)
+    {
+    }
+    const nft_space *get() const noexcept
+    {
+        return owner_.get();
+    }
+
+  private:
+    detail::Owner<nft_space, nft_space_free> owner_;
+};
+
+/** A space that belongs to something else. */
+class SpaceView : public detail::SpaceGetters<SpaceView>
+{
+  public:
+    explicit SpaceView(const nft_space *handle) noexcept : handle_(handle)
+    {
+    }
+    SpaceView(const Space &space) noexcept : handle_(space.get())
+    {
+    }
+    const nft_space *get() const noexcept
+    {
+        return handle_;
+    }
+
+  private:
+    const nft_space *handle_;
+};
+
+inline bool operator==(SpaceView a, SpaceView b) noexcept
+{
+    return nft_space_equal(a.get(), b.get()) != 0;
+}
+inline bool operator!=(SpaceView a, SpaceView b) noexcept
+{
+    return !(a == b);
+}
+
+namespace detail
+{
+
+/** What can be asked of a weight set, owned or borrowed. */
+template <class Self> class WeightsGetters
+{
+  public:
+    SpaceView space() const noexcept
+    {
+        return SpaceView(nft_weights_space(handle()));
+    }
+    /** N, the networks. */
+    std::int64_t count() const noexcept
+    {
+        return nft_weights_count(handle());
+    }
+    /** C, the values for each weight. */
+    std::int64_t channels() const noexcept
+    {
+        return nft_weights_channels(handle());
+    }
+    std::string layer_name(std::int64_t layer) const
+    {
+        return text(nft_weights_layer_name(handle(), layer));
+    }
+    /** (N, C, …), `part` is NFT_WEIGHTS_WEIGHT or NFT_WEIGHTS_BIAS; null if there is no such layer. */
+    const float *data(std::int64_t layer, std::int32_t part) const noexcept
+    {
+        return nft_weights_data(handle(), layer, part);
+    }
+    std::int64_t data_count(std::int64_t layer, std::int32_t part) const noexcept
+    {
+        return nft_weights_data_count(handle(), layer, part);
+    }
+    std::int64_t extra_count() const noexcept
+    {
+        return nft_weights_extra_count(handle());
+    }
+    std::string extra_name(std::int64_t index) const
+    {
+        return text(nft_weights_extra_name(handle(), index));
+    }
+    /** A tensor that travels with the set, "label" for example; false if there is none. */
+    ArrayView extra(const std::string &name) const noexcept
+    {
+        return ArrayView(nft_weights_extra(handle(), name.c_str()));
+    }
+    void save(const std::string &path) const
+    {
+        check(nft_weights_save(handle(), path.c_str()));
+    }
+    explicit operator bool() const noexcept
+    {
+        return handle() != nullptr;
+    }
+
+  private:
+    const nft_weights *handle() const noexcept
+    {
+        return static_cast<const Self &>(*this).get();
+    }
+};
+
+} // namespace detail
+
+/** The weights of N networks of one space. */
+class Weights : public detail::WeightsGetters<Weights>
+{
+  public:
+    /** All zero; fill it through edit(). */
+    Weights(SpaceView space, std::int64_t count, std::int64_t channels = 1)
+    {
+        nft_weights *handle = nullptr;
+        check(nft_weights_create(&handle, space.get(), count, channels));
+        owner_.reset(handle);
+    }
+    /** Copies a weight and a bias array for each layer. */
+    static Weights copy(SpaceView space, std::int64_t count, std::int64_t channels,
+                        const std::vector<const float *> &layer_weights,
+                        const std::vector<const float *> &layer_biases)
+    {
+        return make(nft_weights_copy, space, count, channels, layer_weights, layer_biases);
+    }
+    /** Reads the caller's arrays in place: they must stay valid. */
+    static Weights borrow(SpaceView space, std::int64_t count, std::int64_t channels,
+                          const std::vector<const float *> &layer_weights,
+                          const std::vector<const float *> &layer_biases)
+    {
+        return make(nft_weights_borrow, space, count, channels, layer_weights, layer_biases);
+    }
+    static Weights load(const std::string &path, const nft_load_options *options = nullptr)
+    {
+        nft_weights *handle = nullptr;
+        check(nft_weights_load_with(&handle, path.c_str(), options));
+        return Weights(handle);
+    }
+    static Weights load_memory(const void *bytes, std::size_t size, const nft_load_options *options = nullptr)
+    {
+        nft_weights *handle = nullptr;
+        check(nft_weights_load_memory(&handle, bytes, size, options));
+        return Weights(handle);
+    }
+    /** Takes the handle over. */
+    explicit Weights(nft_weights *handle) noexcept : owner_(handle)
+    {
+    }
+    /** As data(), to be written; null for a set that borrows the caller's memory. */
+    float *edit(std::int64_t layer, std::int32_t part) noexcept
+    {
+        return nft_weights_edit(get(), layer, part);
+    }
+    /** Permutes hidden neurons: see nft_weights_permute(). */
+    void permute(const std::vector<const std::int64_t *> &permutations)
+    {
+        const auto hidden = static_cast<std::size_t>(space().layer_count() - 1);
+        if (permutations.size() != hidden)
+            throw Error(NFT_ERROR_ARGUMENT, "nft::Weights::permute: expected an entry for each of " +
+                                                std::to_string(hidden) + " hidden layers, found " +
+                                                std::to_string(permutations.size()));
+        check(nft_weights_permute(get(), permutations.data()));
+    }
+    /** Permutes every hidden layer of every network by a random permutation of its own. */
+    void permute_random(std::uint64_t seed)
+    {
+        check(nft_weights_permute_random(get(), seed));
+    }
+    /** Adds or replaces a tensor whose leading axis is N; the set keeps a copy. */
+    void set_extra(const std::string &name, ArrayView array)
+    {
+        check(nft_weights_set_extra(get(), name.c_str(), array.get()));
+    }
+    void remove_extra(const std::string &name)
+    {
+        check(nft_weights_set_extra(get(), name.c_str(), nullptr));
+    }
+    const nft_weights *get() const noexcept
+    {
+        return owner_.get();
+    }
+    nft_weights *get() noexcept
+    {
+        return owner_.get();
+    }
+
+  private:
+    template <class Make>
+    static Weights make(Make function, SpaceView space, std::int64_t count, std::int64_t channels,
+                        const std::vector<const float *> &weights, const std::vector<const float *> &biases)
+    {
+        const auto layers = static_cast<std::size_t>(space.layer_count());
+        if (weights.size() != layers || biases.size() != layers)
+            throw Error(NFT_ERROR_ARGUMENT, "nft::Weights: expected an array for each of " +
+                                                std::to_string(layers) + " layers, found " +
+                                                std::to_string(weights.size()) + " of weights and " +
+                                                std::to_string(biases.size()) + " of biases");
+        nft_weights *handle = nullptr;
+        check(function(&handle, space.get(), count, channels, weights.data(), biases.data()));
+        return Weights(handle);
+    }
+    detail::Owner<nft_weights, nft_weights_free> owner_;
+};
+
+/** A weight set that belongs to something else: a context's output. */
+class WeightsView : public detail::WeightsGetters<WeightsView>
+{
+  public:
+    explicit WeightsView(const nft_weights *handle) noexcept : handle_(handle)
+    {
+    }
+    WeightsView(const Weights &weights) noexcept : handle_(weights.get())
+    {
+    }
+    const nft_weights *get() const noexcept
+    {
+        return handle_;
+    }
+
+  private:
+    const nft_weights *handle_;
+};
+
+/** A configuration with parameters. Shared freely between threads. */
+class Model
+{
+  public:
+    /** Freshly initialised: the same seed gives the same parameters everywhere. */
+    static Model from_config(std::string_view json, std::uint64_t seed = 0)
+    {
+        nft_model *handle = nullptr;
+        check(nft_model_create(&handle, json.data(), json.size(), seed));
+        return Model(handle);
+    }
+    static Model load(const std::string &path, const nft_load_options *options = nullptr)
+    {
+        nft_model *handle = nullptr;
+        check(nft_model_load_with(&handle, path.c_str(), options));
+        return Model(handle);
+    }
+    static Model load_memory(const void *bytes, std::size_t size, const nft_load_options *options = nullptr)
+    {
+        nft_model *handle = nullptr;
+        check(nft_model_load_memory(&handle, bytes, size, options));
+        return Model(handle);
+    }
+    /** Takes the handle over. */
+    explicit Model(nft_model *handle) noexcept : owner_(handle)
+    {
+    }
+    void save(const std::string &path) const
+    {
+        check(nft_model_save(get(), path.c_str()));
+    }
+    std::string config() const
+    {
+        return detail::text(nft_model_config(get()));
+    }
+    /** "" if there is none of that key. */
+    std::string metadata(const std::string &key) const
+    {
+        return detail::text(nft_model_metadata(get(), key.c_str()));
+    }
+    /** Of the networks that it reads; false for a model on tokens. */
+    SpaceView space() const noexcept
+    {
+        return SpaceView(nft_model_space(get()));
+    }
+    nft_module_info input() const
+    {
+        nft_module_info info = NFT_MODULE_INFO_INIT;
+        check(nft_model_input(get(), &info));
+        return info;
+    }
+    nft_module_info output() const
+    {
+        nft_module_info info = NFT_MODULE_INFO_INIT;
+        check(nft_model_output(get(), &info));
+        return info;
+    }
+    bool has_decoder() const noexcept
+    {
+        return nft_model_has_decoder(get()) != 0;
+    }
+    std::int64_t module_count() const noexcept
+    {
+        return nft_model_module_count(get());
+    }
+    nft_module_info module(std::int64_t index) const
+    {
+        nft_module_info info = NFT_MODULE_INFO_INIT;
+        check(nft_model_module(get(), index, &info));
+        return info;
+    }
+    std::int64_t tensor_count() const noexcept
+    {
+        return nft_model_tensor_count(get());
+    }
+    /** Its name and data are borrowed from the model. */
+    nft_tensor_info tensor(std::int64_t index) const
+    {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        check(nft_model_tensor(get(), index, &info));
+        return info;
+    }
+    const nft_model *get() const noexcept
+    {
+        return owner_.get();
+    }
+
+  private:
+    detail::Owner<nft_model, nft_model_free> owner_;
+};
+
+/** The workspace in which a model runs; one for each thread. */
+class Context
+{
+  public:
+    /** Told networks done and networks in all; returns whether to go on. */
+    using Progress = std::function<bool(std::int64_t done, std::int64_t total)>;
+
+    explicit Context(const Model &model) : Context(model, NFT_CONTEXT_OPTIONS_INIT)
+    {
+    }
+    Context(const Model &model, const nft_context_options &options)
+    {
+        nft_context *handle = nullptr;
+        check(nft_context_create(&handle, model.get(), &options));
+        owner_.reset(handle);
+    }
+    /** The bytes that such a context takes, before anything is allocated. */
+    static std::int64_t memory(const Model &model,
+                               const nft_context_options &options = NFT_CONTEXT_OPTIONS_INIT)
+    {
+        std::int64_t bytes = 0;
+        check(nft_context_memory(model.get(), &options, &bytes));
+        return bytes;
+    }
+    /** Who hears of progress; an empty function: nobody. What it throws reaches the caller of forward(). */
+    void set_progress(Progress progress)
+    {
+        listener_ = progress ? std::make_unique<Listener>(Listener{std::move(progress), nullptr}) : nullptr;
+        nft_context_set_progress(get(), listener_ ? report : nullptr, listener_.get());
+    }
+    /** Runs the model on every network. The result is output(), and false if it is features. */
+    ArrayView forward(WeightsView weights)
+    {
+        finish(nft_forward(get(), weights.get()));
+        return output();
+    }
+    /** On networks first … first + count - 1. */
+    ArrayView forward(WeightsView weights, std::int64_t first, std::int64_t count)
+    {
+        finish(nft_forward_range(get(), weights.get(), first, count));
+        return output();
+    }
+    /** For a model on tokens, (N, tokens, channels). */
+    ArrayView forward(ArrayView tokens, std::int64_t first, std::int64_t count)
+    {
+        finish(nft_forward_tokens(get(), tokens.get(), first, count));
+        return output();
+    }
+    ArrayView forward(ArrayView tokens)
+    {
+        return forward(tokens, 0, tokens.size(0));
+    }
+    /** What the last forward gave; ends with the next one. */
+    ArrayView output() const noexcept
+    {
+        return ArrayView(nft_context_output(get()));
+    }
+    /** The same if it is features. */
+    WeightsView output_weights() const noexcept
+    {
+        return WeightsView(nft_context_output_weights(get()));
+    }
+    /** "output", "latents", "0.weight", …. */
+    ArrayView output(const std::string &name) const noexcept
+    {
+        return ArrayView(nft_context_get(get(), name.c_str()));
+    }
+    nft_context *get() const noexcept
+    {
+        return owner_.get();
+    }
+
+  private:
+    struct Listener {
+        Progress progress;
+        std::exception_ptr thrown;
+    };
+    static int report(std::int64_t done, std::int64_t total, void *user)
+    {
+        auto *listener = static_cast<Listener *>(user);
+        try {
+            return listener->progress(done, total) ? 0 : 1;
+        } catch (...) {
+            listener->thrown = std::current_exception();
+            return 1;
+        }
+    }
+    void finish(nft_status status)
+    {
+        if (listener_ && listener_->thrown)
+            std::rethrow_exception(std::exchange(listener_->thrown, nullptr));
+        check(status);
+    }
+
+    std::unique_ptr<Listener> listener_;
+    detail::Owner<nft_context, nft_context_free> owner_;
+};
+
+} // namespace nft
+
+#endif

@@ -1,0 +1,41 @@
+# For scripts that set up a Debian machine; read with `.`.
+
+# missing_packages NAME …: those that are not installed. On another system dpkg is missing and nothing is said to be.
+missing_packages() {
+    command -v dpkg-query >/dev/null || return 0
+    for package in "$@"; do
+        case $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null) in
+        *' installed') ;;
+        *) printf '%s ' "$package" ;;
+        esac
+    done
+}
+
+# install_packages NAME …: installs what is missing, if this is root; else says what to install, and fails.
+install_packages() {
+    missing=$(missing_packages "$@")
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "missing packages; as root: apt-get install $missing" >&2
+        return 1
+    fi
+    echo "installing: $missing"
+    log=$(mktemp)
+    status=0
+    # shellcheck disable=SC2086
+    apt_get update >"$log" 2>&1 && apt_get install -y --no-install-recommends $missing >>"$log" 2>&1 || status=1
+    if [ $status -ne 0 ]; then
+        tail -n 20 "$log" >&2
+        echo "apt-get could not install: $missing" >&2
+    fi
+    rm -f "$log"
+    return $status
+}
+
+apt_get() {
+    DEBIAN_FRONTEND=noninteractive apt-get -q "$@" </dev/null
+}
+
+# What building libnft takes, and what its tests take beside that.
+nft_build_packages='gcc g++ libc6-dev cmake ninja-build pkg-config libopenblas-dev libjansson-dev'
+nft_test_packages='libcmocka-dev binutils'

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Every public header alone compiles as C99, C17 and C++17 without a warning, with each compiler that is installed.
+set -eu
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+warnings='-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wundef -Werror'
+compiled=0
+
+# compiles COMPILER LANGUAGE STANDARD HEADER
+compiles() {
+    printf '#include "nft/%s"\n#include "nft/%s"\n' "$4" "$4" >unit
+    # shellcheck disable=SC2086
+    if ! "$1" -x "$2" -std="$3" $warnings -I"$root/include" -fsyntax-only unit; then
+        echo "nft/$4 does not compile alone with $1 as $3"
+        exit 1
+    fi
+    compiled=$((compiled + 1))
+}
+
+for header in "$root"/include/nft/*.h; do
+    for compiler in gcc clang; do
+        command -v "$compiler" >/dev/null || continue
+        compiles "$compiler" c c99 "$(basename "$header")"
+        compiles "$compiler" c c17 "$(basename "$header")"
+    done
+done
+for header in "$root"/include/nft/*.h "$root"/include/nft/*.hpp; do
+    for compiler in g++ clang++; do
+        command -v "$compiler" >/dev/null || continue
+        compiles "$compiler" c++ c++17 "$(basename "$header")"
+    done
+done
+echo "$compiled times without a warning"
+test "$compiled" -gt 0

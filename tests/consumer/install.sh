@@ -1,0 +1,63 @@
+#!/bin/sh
+# install.sh BUILD: installs a build in a folder of its own; three projects find it there, or in the source, link and run.
+set -eu
+
+build=$(cd "${1:?usage: install.sh BUILD}" && pwd)
+root=$(cd "$(dirname "$0")/../.." && pwd)
+here=$root/tests/consumer
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+prefix="$work/a prefix"
+cd "$work"
+
+# quietly COMMAND …: its output only if it fails.
+quietly() {
+    "$@" >log 2>&1 || {
+        cat log
+        echo "failed: $*"
+        exit 1
+    }
+}
+
+quietly cmake --install "$build" --prefix "$prefix"
+library=$(dirname "$(find "$prefix" -name libnft.so)")
+for file in "$library/libnft.so.0" "$library/libnft.a" "$prefix/include/nft/nft.h" "$prefix/include/nft/nft.hpp" \
+    "$library/pkgconfig/nft.pc" "$library/cmake/nft/nftConfig.cmake" "$library/cmake/nft/nftConfigVersion.cmake" \
+    "$prefix/bin/nft" "$prefix/share/man/man1/nft.1" "$prefix/share/doc/nft/LICENSE"; do
+    test -e "$file" || {
+        echo "not installed: $file"
+        exit 1
+    }
+done
+readelf -d "$library/libnft.so" | grep -q 'SONAME.*\[libnft\.so\.0\]'
+quietly "$prefix/bin/nft" --version
+
+# Relative, because pkg-config splits at blanks what is not.
+ln -s "$prefix" installed
+PKG_CONFIG_PATH=$work/installed${library#"$prefix"}/pkgconfig
+export PKG_CONFIG_PATH
+flags='-std=c99 -Wall -Wextra -Wpedantic -Werror'
+# shellcheck disable=SC2046,SC2086
+quietly "${CC:-cc}" $flags "$here/c/consumer.c" -o with-pkg-config $(pkg-config --cflags --libs nft) -Wl,-rpath,"$library"
+./with-pkg-config
+mkdir archive
+cp "$library/libnft.a" archive
+# shellcheck disable=SC2046,SC2086
+quietly "${CC:-cc}" $flags "$here/c/consumer.c" -o with-pkg-config-static -Larchive \
+    $(pkg-config --static --cflags --libs nft | sed 's/-lnft/-l:libnft.a/')
+./with-pkg-config-static
+if readelf -d with-pkg-config-static | grep -q libnft; then
+    echo "the static program needs the shared library"
+    exit 1
+fi
+
+if command -v "${CXX:-c++}" >/dev/null; then
+    quietly cmake -S "$here/cpp" -B cpp -DCMAKE_PREFIX_PATH="$prefix"
+    quietly cmake --build cpp
+    cpp/consumer
+    cpp/consumer_static
+fi
+quietly cmake -S "$here/subdirectory" -B subdirectory -DNFT_SOURCE="$root" -DCMAKE_BUILD_TYPE=Release
+quietly cmake --build subdirectory --parallel 2
+subdirectory/consumer
+subdirectory/consumer_static

@@ -1,0 +1,155 @@
+// nft.hpp: every class, moving, failures and what callbacks throw.
+#include "nft/nft.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <type_traits>
+
+static void expect(bool right, const char *what)
+{
+    if (!right) {
+        std::fprintf(stderr, "not so: %s\n", what);
+        std::exit(1);
+    }
+}
+#define EXPECT(condition) expect(condition, #condition)
+
+template <class Call> static nft_status status_of(Call call)
+{
+    try {
+        call();
+    } catch (const nft::Error &error) {
+        EXPECT(!std::string(error.what()).empty());
+        return error.status();
+    }
+    return NFT_OK;
+}
+
+static const std::string data = NFT_SOURCE_DIR "/examples/data/";
+
+static void arrays_and_files()
+{
+    const nft::Array floats({2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6});
+    EXPECT(floats.rank() == 2 && floats.size(1) == 3 && floats.count() == 6 && floats.f32()[5] == 6);
+    EXPECT((floats.shape() == std::vector<std::int64_t>{2, 3}) && !floats.i64());
+    EXPECT(status_of([] { nft::Array({2}, std::vector<float>{1}); }) == NFT_ERROR_ARGUMENT);
+    EXPECT(nft::Array({0, 3}, std::vector<float>()).count() == 0);
+    nft::Array labels({2}, std::vector<std::int64_t>{7, 8});
+    nft::Array moved = std::move(labels);
+    EXPECT(moved.i64()[1] == 8 && !labels); // NOLINT: what was moved from is empty
+
+    nft::save("nft-cpp-test.safetensors", {{"floats", floats}, {"labels", moved}});
+    const nft::File file = nft::File::open("nft-cpp-test.safetensors");
+    EXPECT(file.tensor_count() == 2 && std::string(file.tensor(0).name) == "floats");
+    EXPECT(file.read("labels").i64()[0] == 7 && file.metadata("none").empty());
+    EXPECT(std::remove("nft-cpp-test.safetensors") == 0);
+    EXPECT(status_of([] { nft::File::open("nft-cpp-test.safetensors"); }) == NFT_ERROR_FILE);
+    EXPECT(status_of([] { nft::File::from_memory("x", 1); }) == NFT_ERROR_FORMAT);
+}
+
+static void spaces_and_weights()
+{
+    const nft::Space space = nft::Space::mlp({2, 3, 1});
+    const nft::Space same({NFT_LAYER_INIT_LINEAR(2, 3), NFT_LAYER_INIT_LINEAR(3, 1)});
+    EXPECT(space == same && space != nft::Space::mlp({2, 1}) && space.parameter_count() == 13);
+    EXPECT(space.layer_count() == 2 && space.layer(1).in == 3);
+    EXPECT(status_of([&] { space.layer(2); }) == NFT_ERROR_ARGUMENT);
+    EXPECT(nft::Space::parse(R"({"layers": [{"type": "linear", "in": 2, "out": 1}]})") ==
+           nft::Space::mlp({2, 1}));
+
+    nft::Weights weights(space, 2);
+    weights.edit(0, NFT_WEIGHTS_WEIGHT)[0] = 5;
+    weights.set_extra("label", nft::Array({2}, std::vector<std::int64_t>{1, 2}));
+    EXPECT(weights.extra_count() == 1 && weights.extra_name(0) == "label" &&
+           weights.extra("label").i64()[1] == 2);
+    const std::vector<std::int64_t> order{2, 1, 0, 0, 1, 2};
+    weights.permute({order.data()});
+    EXPECT(weights.data(0, NFT_WEIGHTS_WEIGHT)[4] == 5 && weights.data_count(0, NFT_WEIGHTS_WEIGHT) == 12);
+    EXPECT(status_of([&] { weights.permute({}); }) == NFT_ERROR_ARGUMENT);
+    weights.permute_random(3);
+    weights.remove_extra("label");
+    EXPECT(!weights.extra("label") && weights.channels() == 1 && weights.layer_name(1) == "1");
+
+    const std::vector<float> first(6, 1), second(3, 2), bias(3, 3);
+    nft::Weights borrowed =
+        nft::Weights::borrow(space, 1, 1, {first.data(), second.data()}, {bias.data(), nullptr});
+    const nft::Weights copied =
+        nft::Weights::copy(space, 1, 1, {first.data(), second.data()}, {bias.data(), nullptr});
+    EXPECT(borrowed.data(0, NFT_WEIGHTS_WEIGHT) == first.data() && !borrowed.edit(0, NFT_WEIGHTS_WEIGHT));
+    EXPECT(copied.data(0, NFT_WEIGHTS_WEIGHT) != first.data() && copied.data(0, NFT_WEIGHTS_BIAS)[2] == 3);
+    EXPECT(status_of([&] { nft::Weights::copy(space, 1, 1, {first.data()}, {nullptr}); }) ==
+           NFT_ERROR_ARGUMENT);
+}
+
+static void models_and_contexts()
+{
+    nft::Model model = nft::Model::load(data + "accuracy-predictor.safetensors");
+    const nft::Weights networks = nft::Weights::load(data + "fashion-cnns.safetensors");
+    EXPECT(model.space() == networks.space() && model.module_count() > 1 && model.tensor_count() > 1);
+    EXPECT(model.output().output == NFT_VALUE_VECTOR && model.input().channels == 1 && !model.has_decoder());
+    EXPECT(model.module(0).parameter_count >= 0 && model.tensor(0).count > 0 && !model.config().empty());
+
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    options.threads = 2;
+    EXPECT(nft::Context::memory(model, options) > 0);
+    nft::Context first(model, options);
+    model = nft::Model::from_config(model.config(), 1);
+    nft::Context context = std::move(first);
+    int calls = 0;
+    context.set_progress([&](std::int64_t, std::int64_t) { return ++calls > 0; });
+    const nft::ArrayView output = context.forward(networks);
+    const nft::ArrayView expected = networks.extra("prediction");
+    EXPECT(output && output.count() == 50 && calls > 0 && context.output("output"));
+    for (std::int64_t n = 0; n < output.count(); n++)
+        EXPECT(output.f32()[n] - expected.f32()[n] < 1e-4f && expected.f32()[n] - output.f32()[n] < 1e-4f);
+    EXPECT(context.forward(networks, 3, 2).size(0) == 2 && !context.output_weights());
+
+    context.set_progress([](std::int64_t, std::int64_t) { return false; });
+    EXPECT(status_of([&] { context.forward(networks); }) == NFT_ERROR_CANCELLED);
+    context.set_progress([](std::int64_t, std::int64_t) -> bool { throw std::range_error("mine"); });
+    bool thrown = false;
+    try {
+        context.forward(networks);
+    } catch (const std::range_error &) {
+        thrown = true;
+    }
+    EXPECT(thrown);
+    context.set_progress(nullptr);
+    EXPECT(context.forward(networks).count() == 50);
+    EXPECT(status_of([&] {
+               context.forward(nft::Weights(nft::Space::mlp({2, 1}), 1));
+           }) == NFT_ERROR_MISMATCH);
+    EXPECT(status_of([] { nft::Model::from_config("{"); }) == NFT_ERROR_FORMAT);
+}
+
+static void features_and_tokens()
+{
+    const nft::Model editor = nft::Model::from_config(
+        R"({"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 3}]},
+            "modules": [{"type": "pointwise", "out_channels": 4}]})");
+    nft::Context context(editor);
+    EXPECT(!context.forward(nft::Weights(editor.space(), 2)));
+    EXPECT(context.output_weights().channels() == 4 && context.output("0.bias").count() == 2 * 4 * 3);
+
+    const nft::Model on_tokens = nft::Model::from_config(
+        R"({"format_version": 1, "input": {"type": "tokens", "tokens": 2, "channels": 3},
+            "modules": [{"type": "mean_tokens"}]})");
+    EXPECT(!on_tokens.space());
+    nft::Context means(on_tokens);
+    EXPECT(means.forward(nft::Array({1, 2, 3}, std::vector<float>{1, 2, 3, 3, 2, 1})).f32()[0] == 2);
+}
+
+int main()
+{
+    static_assert(!std::is_copy_constructible_v<nft::Model> &&
+                  std::is_nothrow_move_constructible_v<nft::Model>);
+    static_assert(!std::is_copy_constructible_v<nft::Context> && !std::is_copy_constructible_v<nft::Weights>);
+    static_assert(!std::is_copy_constructible_v<nft::Space> && !std::is_copy_constructible_v<nft::Array>);
+    EXPECT(nft::version() == "0.1.0" && !nft::build_info().empty());
+    arrays_and_files();
+    spaces_and_weights();
+    models_and_contexts();
+    features_and_tokens();
+    std::puts("nft.hpp: ok");
+    return 0;
+}
