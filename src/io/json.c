@@ -14,7 +14,8 @@ nft_status nft_json_parse(json_t **value, const char *text, size_t length)
     *value = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (*value)
         return NFT_OK;
-    if (json_error_code(&error) == json_error_out_of_memory)
+    /* jansson says nothing at all where most of its allocations fail. */
+    if (json_error_code(&error) == json_error_out_of_memory || !error.text[0])
         return nft_fail_memory("parsed JSON", (int64_t)length);
     return nft_fail(NFT_ERROR_FORMAT, "JSON, line %d, column %d: %s", error.line, error.column, error.text);
 }

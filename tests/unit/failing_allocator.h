@@ -26,7 +26,7 @@ static void allocator_release(void *block, void *user)
 
 /* Runs `work` until it succeeds, each time with the next allocation refused. Returns how many were refused,
  * -1 if a failure was not NFT_ERROR_MEMORY, -2 if something leaked. `work` frees all that it makes. */
-static long fail_every_allocation(nft_status (*work)(void))
+static inline long fail_every_allocation(nft_status (*work)(void))
 {
     const nft_allocator allocator = {sizeof allocator, allocator_allocate, allocator_release, NULL};
     long refused = 0;

@@ -1,0 +1,250 @@
+#!/bin/sh
+# run.sh: builds everything with gcc and runs every test. run.sh --all: also with clang, under sanitizers, with each BLAS, with each
+# set of vector kernels; cross-compiles, fuzzes, lints. As root on Debian it installs the packages that are missing. Builds and logs
+# go to build/check. The last line is "N passed, N failed": each of ctest's tests counts, and each stage that is not ctest's.
+set -eu
+
+cd "$(dirname "$0")/.."
+. src/package/debian.sh
+checks=build/check
+logs=$checks/logs
+everything=no
+case ${1:-} in
+'') ;;
+--all) everything=yes ;;
+*)
+    echo "usage: tests/run.sh [--all]" >&2
+    exit 2
+    ;;
+esac
+passed=0
+failed=0
+started=$(date +%s)
+
+# --- stages ---
+
+# stage NAME COMMAND …: runs it with its output in a log, which is shown if it fails.
+stage() {
+    name=$1
+    shift
+    log=$logs/$(printf %s "$name" | tr -c 'A-Za-z0-9\n' '-').log
+    begin=$(date +%s)
+    printf '%-58s' "$name"
+    set +e
+    (
+        set -e
+        "$@"
+    ) >"$log" 2>&1 </dev/null
+    status=$?
+    set -e
+    end=$(date +%s)
+    count_tests
+    if [ $status -eq 0 ]; then
+        printf 'ok      %4d s\n' $((end - begin))
+    else
+        printf 'FAILED  %4d s\n' $((end - begin))
+        echo "--- the end of $log:"
+        tail -n 60 "$log"
+        echo "---"
+    fi
+    sed -n 's/^[0-9]*% tests passed, .*/    &/p' "$log"
+}
+
+# Adds what the last stage's log and status say.
+count_tests() {
+    summary=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests failed out of \([0-9]*\)$/\1 \2/p' "$log" | tail -n 1)
+    if [ -n "$summary" ]; then
+        bad=${summary% *}
+        failed=$((failed + bad))
+        passed=$((passed + ${summary#* } - bad))
+    elif [ $status -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+}
+
+# build NAME ARGUMENT …: configures and builds in a folder of its own.
+build() {
+    folder=$checks/$1
+    shift
+    cmake -S . -B "$folder" -G Ninja -DNFT_WERROR=ON "$@"
+    cmake --build "$folder"
+}
+
+# run_tests NAME ARGUMENT …: ctest in that folder.
+run_tests() {
+    folder=$checks/$1
+    shift
+    ctest --test-dir "$folder" --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"
+}
+
+skip() {
+    printf '%-58sskipped: %s\n' "$1" "$2"
+}
+
+# --- what --all adds ---
+
+# A package that cannot be had costs only the stages that need it.
+install_what_can_be_had() {
+    install_packages "$@" && return 0
+    for package in "$@"; do
+        install_packages "$package" || true
+    done
+}
+
+with_clang() {
+    stage "clang: build" build clang -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
+    stage "clang: tests" run_tests clang -L 'unit|program|example'
+}
+
+with_sanitizers() {
+    stage "gcc, address and undefined behaviour: build" build asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNFT_SANITIZE=address,undefined
+    stage "gcc, address and undefined behaviour: tests" env ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ctest --test-dir $checks/asan --output-on-failure --no-tests=error \
+        --parallel "$(nproc)"
+    stage "clang, threads: build" build tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang \
+        -DCMAKE_CXX_COMPILER=clang++ -DNFT_SANITIZE=thread -DNFT_BUILD_EXAMPLES=OFF -DNFT_BUILD_PROGRAM=OFF
+    stage "clang, threads: tests" env TSAN_OPTIONS="halt_on_error=1 die_after_fork=0 suppressions=$PWD/tests/tsan.supp" \
+        ctest --test-dir $checks/tsan --output-on-failure --no-tests=error -R '^test_(threads|context|base)$'
+}
+
+with_each_kernel_set() {
+    for kernels in baseline avx2; do
+        NFT_KERNELS=$kernels
+        export NFT_KERNELS
+        if $checks/gcc/nft --version | grep -q "$kernels kernels"; then
+            stage "$kernels kernels: unit tests" run_tests gcc -L unit
+        else
+            skip "$kernels kernels: unit tests" "not on this machine"
+        fi
+        unset NFT_KERNELS
+    done
+}
+
+# One build against the name that all BLAS packages share; the folder of a flavour in front of the search path picks it.
+with_each_blas() {
+    shared=$(gcc -print-file-name=libblas.so.3)
+    if [ "$shared" = libblas.so.3 ]; then
+        skip "each BLAS" "no libblas.so.3"
+        return 0
+    fi
+    stage "any CBLAS: build" build blas -DCMAKE_BUILD_TYPE=Release -DNFT_CBLAS_LIBRARY="$shared" -DNFT_BUILD_EXAMPLES=OFF
+    for flavour in openblas-pthread openblas-openmp openblas-serial blis-pthread atlas blas; do
+        folder=$(dirname "$shared")/$flavour
+        if nm -D "$folder/libblas.so.3" 2>/dev/null | grep -q ' T cblas_sgemm$'; then
+            stage "BLAS $flavour: unit tests" with_blas "$folder"
+        else
+            skip "BLAS $flavour: unit tests" "not installed, or without CBLAS"
+        fi
+    done
+}
+
+with_blas() {
+    LD_LIBRARY_PATH=$1
+    export LD_LIBRARY_PATH
+    ldd $checks/blas/nft | grep "libblas.so.3 => $1/"
+    $checks/blas/nft --version
+    run_tests blas -L unit
+}
+
+# Compiles the library for arm64, as objects: nothing is linked, so headers are enough.
+cross_compile() {
+    headers=$checks/arm64/include
+    mkdir -p "$headers"
+    blas_flags=$(pkg-config --cflags openblas)
+    # shellcheck disable=SC2086
+    printf '#include <cblas.h>\n#include <jansson.h>\n' | gcc $blas_flags -M -xc - | tr ' ' '\n' |
+        grep -E '/(cblas|openblas_config|jansson|jansson_config)\.h$' | xargs -I{} cp {} "$headers"
+    for source in src/base/*.c src/math/*.c src/space/*.c src/io/*.c src/modules/*.c src/model/*.c; do
+        kernels=
+        case $source in */kernels.c | */panels.c) kernels=-DNFT_KERNELS_SET=neon ;; esac
+        # shellcheck disable=SC2086
+        aarch64-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Iinclude -Isrc \
+            -isystem "$headers" $kernels -c "$source" -o $checks/arm64/object.o
+    done
+}
+
+with_fuzzers() {
+    stage "fuzz targets: build" build fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang -DNFT_BUILD_FUZZERS=ON \
+        -DNFT_BUILD_TESTS=OFF -DNFT_BUILD_EXAMPLES=OFF -DNFT_BUILD_PROGRAM=OFF -DNFT_SANITIZE=address,undefined
+    for source in tests/fuzz/fuzz_*.c; do
+        target=$(basename "$source" .c)
+        stage "$target: 20 s" fuzz "$target"
+    done
+}
+
+# What is found goes to a folder of its own, so that the corpus in the tree stays as it is.
+fuzz() {
+    mkdir -p "$checks/fuzz/$1.found"
+    corpus=tests/fuzz/${1#fuzz_}
+    "$checks/fuzz/tests/fuzz/$1" -max_total_time=20 -timeout=20 -rss_limit_mb=4096 -malloc_limit_mb=1024 -dict="$corpus.dict" \
+        -artifact_prefix="$checks/fuzz/$1." "$checks/fuzz/$1.found" "$corpus"
+}
+
+# Kernels and BLAS that Valgrind can read: it has no AVX-512.
+under_valgrind() {
+    NFT_KERNELS=baseline OPENBLAS_CORETYPE=Haswell valgrind -q --error-exitcode=1 --leak-check=full \
+        --errors-for-leak-kinds=definite,indirect $checks/gcc/nft forward \
+        tests/data/golden/model_nfn_hnp/model.safetensors tests/data/golden/model_nfn_hnp/input.safetensors \
+        -o $checks/valgrind.safetensors --threads 2
+}
+
+c_and_cpp_files() {
+    find include src tests examples -name '*.c' -o -name '*.h' -o -name '*.cpp' -o -name '*.hpp'
+}
+
+check_format() {
+    c_and_cpp_files | xargs clang-format --dry-run -Werror
+}
+
+check_with_cppcheck() {
+    cppcheck --quiet --enable=warning,performance,portability --std=c11 --inline-suppr --suppressions-list=tests/cppcheck.supp \
+        --error-exitcode=1 -j "$(nproc)" -Iinclude -Isrc -Isrc/cli src examples/*.c
+}
+
+check_scripts() {
+    shellcheck -x .ci/run tests/*.sh tests/*/*.sh examples/*.sh src/package/debian.sh
+}
+
+# if_installed COMMAND NAME STAGE-COMMAND …
+if_installed() {
+    command=$1
+    name=$2
+    shift
+    if command -v "$command" >/dev/null; then
+        stage "$@"
+    else
+        skip "$name" "$command is not installed"
+    fi
+}
+
+# --- the run ---
+
+mkdir -p $logs
+# shellcheck disable=SC2086
+install_packages $nft_build_packages $nft_test_packages
+stage "gcc: build" build gcc -DCMAKE_BUILD_TYPE=Release
+stage "gcc: tests" run_tests gcc
+if [ $everything = yes ]; then
+    install_what_can_be_had clang libclang-rt-dev clang-format libblas3 libopenblas0-openmp libopenblas0-serial libblis4-pthread \
+        libatlas3-base gcc-aarch64-linux-gnu libc6-dev-arm64-cross cppcheck valgrind shellcheck
+    stage "quickstart" examples/quickstart.sh
+    with_each_kernel_set
+    with_each_blas
+    if command -v clang >/dev/null; then
+        with_clang
+    else
+        skip "clang" "not installed"
+    fi
+    with_sanitizers
+    with_fuzzers
+    if_installed aarch64-linux-gnu-gcc "arm64: compiles" cross_compile
+    if_installed valgrind "valgrind" under_valgrind
+    if_installed cppcheck "cppcheck" check_with_cppcheck
+    if_installed clang-format "clang-format" check_format
+    if_installed shellcheck "shellcheck" check_scripts
+fi
+echo "$(($(date +%s) - started)) s in all"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,460 @@
+/* Whichever allocation of a call is refused: the call says so, gives nothing, leaks nothing, leaves no file
+ * behind, and what it was given still works. And a forward allocates nothing after its first. */
+#define _XOPEN_SOURCE 700
+#include "unit/interposed_malloc.h"
+#include "unit/support.h"
+#include "unit/temporary.h"
+
+#define FEW 2
+#define MORE 5
+
+static const char *const cases[] = {
+    "model_cnn_predictor",
+    "model_inr_classifier",
+    "model_inr2array",
+    "model_inr2array_additive",
+    "model_nft_editor",
+    "model_nfn_hnp",
+    "model_statnet",
+    "residual_np_cnn",
+    "perceiver",
+    "cross_attn",
+    "normalize_cnn",
+    "hnp_linear_2layer",
+    "param_layer_norm_mlp",
+};
+
+/* One model and networks for it, in memory and in files. */
+typedef struct fixture {
+    char model_path[512], networks_path[512];
+    void *model_bytes, *networks_bytes;
+    size_t model_size, networks_size;
+    nft_model *model;
+    nft_weights *networks; /* MORE */
+    support_result expected;
+} fixture;
+
+static fixture f;
+
+static void open_fixture(const char *name)
+{
+    nft_module_info input = NFT_MODULE_INFO_INIT;
+    int64_t labels[MORE] = {1, 2, 3, 4, 5}, five = MORE;
+    nft_array *label = NULL;
+    snprintf(f.model_path, sizeof f.model_path, NFT_TEST_DATA "/golden/%s/model.safetensors", name);
+    snprintf(f.networks_path, sizeof f.networks_path, "%s", temporary_path("networks"));
+    f.model_bytes = support_read(f.model_path, &f.model_size);
+    assert_ok(nft_model_load(&f.model, f.model_path));
+    assert_ok(nft_model_input(f.model, &input));
+    f.networks = support_weights(nft_model_space(f.model), MORE, input.channels, 3);
+    assert_ok(nft_array_create(&label, NFT_ARRAY_I64, &five, 1, labels));
+    assert_ok(nft_weights_set_extra(f.networks, "label", label));
+    nft_array_free(label);
+    assert_ok(nft_weights_save(f.networks, f.networks_path));
+    f.networks_bytes = support_read(f.networks_path, &f.networks_size);
+    nft_context *context = support_context(f.model, 2, MORE);
+    f.expected = support_forward(context, f.networks);
+    nft_context_free(context);
+}
+
+static void close_fixture(void)
+{
+    free(f.expected.values);
+    free(f.networks_bytes);
+    free(f.model_bytes);
+    nft_weights_free(f.networks);
+    nft_model_free(f.model);
+    f = (fixture){.model = NULL};
+    temporary_entries(1);
+}
+
+/* A failed call gives nothing, a successful one something. */
+#define CHECK_HANDLE(status, handle) assert_true(((status) == NFT_OK) == ((handle) != NULL))
+
+/* --- models --- */
+
+static nft_status keep_model(nft_status status, nft_model *model)
+{
+    CHECK_HANDLE(status, model);
+    nft_model_free(model);
+    return status;
+}
+
+static nft_status load_model(void)
+{
+    nft_model *model = f.model;
+    nft_status status = INTERPOSE(nft_model_load(&model, f.model_path));
+    return keep_model(status, model);
+}
+
+static nft_status load_model_from_memory(void)
+{
+    nft_model *model = f.model;
+    nft_status status = INTERPOSE(nft_model_load_memory(&model, f.model_bytes, f.model_size, NULL));
+    return keep_model(status, model);
+}
+
+static nft_status create_model(void)
+{
+    nft_model *model = f.model;
+    const char *config = nft_model_config(f.model);
+    nft_status status = INTERPOSE(nft_model_create(&model, config, strlen(config), 1));
+    return keep_model(status, model);
+}
+
+/* The target keeps its old bytes unless all of the new ones arrived; nothing else is left in the folder. */
+static nft_status check_saved(nft_status status, const char *path)
+{
+    size_t size = 0;
+    char *bytes = support_read(path, &size);
+    assert_true((size == 3 && !memcmp(bytes, "old", 3)) == (status != NFT_OK));
+    free(bytes);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(temporary_entries(0), 1);
+    return status;
+}
+
+static nft_status save_model(void)
+{
+    const char *path = temporary_path("saved");
+    temporary_write(path, "old", 3);
+    return check_saved(INTERPOSE(nft_model_save(f.model, path)), path);
+}
+
+/* --- weights --- */
+
+static nft_status keep_weights(nft_status status, nft_weights *weights)
+{
+    CHECK_HANDLE(status, weights);
+    nft_weights_free(weights);
+    return status;
+}
+
+static nft_status load_weights(void)
+{
+    nft_weights *weights = f.networks;
+    nft_status status = INTERPOSE(nft_weights_load(&weights, f.networks_path));
+    return keep_weights(status, weights);
+}
+
+static nft_status load_weights_from_memory(void)
+{
+    nft_weights *weights = f.networks;
+    nft_status status = INTERPOSE(nft_weights_load_memory(&weights, f.networks_bytes, f.networks_size, NULL));
+    return keep_weights(status, weights);
+}
+
+static nft_status create_weights(void)
+{
+    nft_weights *weights = f.networks;
+    nft_status status = INTERPOSE(nft_weights_create(&weights, nft_model_space(f.model), 3, 2));
+    return keep_weights(status, weights);
+}
+
+static nft_status take_weights(nft_status (*take)(nft_weights **, const nft_space *, int64_t, int64_t,
+                                                  const float *const *, const float *const *))
+{
+    const float *matrices[16], *biases[16];
+    const nft_space *space = nft_model_space(f.model);
+    assert_in_range(nft_space_layer_count(space), 1, COUNT(matrices));
+    for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
+        matrices[i] = nft_weights_data(f.networks, i, NFT_WEIGHTS_WEIGHT);
+        biases[i] = i ? nft_weights_data(f.networks, i, NFT_WEIGHTS_BIAS) : NULL;
+    }
+    nft_weights *weights = f.networks;
+    nft_status status =
+        INTERPOSE(take(&weights, space, MORE, nft_weights_channels(f.networks), matrices, biases));
+    return keep_weights(status, weights);
+}
+
+static nft_status copy_weights(void)
+{
+    return take_weights(nft_weights_copy);
+}
+
+static nft_status borrow_weights(void)
+{
+    return take_weights(nft_weights_borrow);
+}
+
+static nft_status save_weights(void)
+{
+    const char *path = temporary_path("saved");
+    temporary_write(path, "old", 3);
+    return check_saved(INTERPOSE(nft_weights_save(f.networks, path)), path);
+}
+
+/* All layers are permuted, or none: a failed call leaves the same bits. */
+static nft_status permute_weights(void)
+{
+    nft_weights *weights = NULL;
+    assert_ok(nft_weights_load(&weights, f.networks_path));
+    nft_status status = INTERPOSE(nft_weights_permute_random(weights, 1));
+    for (int64_t i = 0; status && i < nft_space_layer_count(nft_weights_space(weights)); i++)
+        support_identical("a weight after a failed permutation", nft_weights_data_count(weights, i, 0),
+                          nft_weights_data(weights, i, 0), nft_weights_data(f.networks, i, 0));
+    nft_weights_free(weights);
+    return status;
+}
+
+static nft_status set_extra(void)
+{
+    const float values[MORE] = {1, 2, 3, 4, 5};
+    const int64_t shape[] = {MORE};
+    nft_weights *weights = NULL;
+    nft_array *array = NULL;
+    assert_ok(nft_weights_load(&weights, f.networks_path));
+    assert_ok(nft_array_create(&array, NFT_ARRAY_F32, shape, 1, values));
+    nft_status status = INTERPOSE(nft_weights_set_extra(weights, "more", array));
+    assert_int_equal(nft_weights_extra_count(weights), status ? 1 : 2);
+    assert_true((nft_weights_extra(weights, "more") != NULL) == (status == NFT_OK));
+    assert_non_null(nft_weights_extra(weights, "label"));
+    if (!status) {
+        status = INTERPOSE(nft_weights_set_extra(weights, "label", array));
+        assert_true((nft_array_f32(nft_weights_extra(weights, "label")) != NULL) == (status == NFT_OK));
+    }
+    nft_array_free(array);
+    nft_weights_free(weights);
+    return status;
+}
+
+/* --- contexts --- */
+
+static nft_status context_memory(void)
+{
+    int64_t bytes = 0;
+    return INTERPOSE(nft_context_memory(f.model, NULL, &bytes));
+}
+
+static nft_status create_context(void)
+{
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    nft_context *context = (void *)f.model;
+    options.threads = 3;
+    options.max_batch = FEW;
+    nft_status status = INTERPOSE(nft_context_create(&context, f.model, &options));
+    CHECK_HANDLE(status, context);
+    if (!status)
+        assert_ok(nft_forward(context, f.networks));
+    nft_context_free(context);
+    return status;
+}
+
+/* The first forward, of `first` networks; then, whatever became of it, all give what they should. */
+static nft_status run_forward(int64_t first)
+{
+    nft_context *context = support_context(f.model, 2, FEW);
+    nft_status status = INTERPOSE(nft_forward_range(context, f.networks, 0, first));
+    if (status)
+        assert_true(!nft_context_output(context) && !nft_context_output_weights(context));
+    support_result result = support_forward(context, f.networks);
+    assert_int_equal(result.count, f.expected.count);
+    support_identical("the output after a refused allocation", result.count, result.values,
+                      f.expected.values);
+    free(result.values);
+    nft_context_free(context);
+    return status;
+}
+
+static nft_status forward_few(void)
+{
+    return run_forward(FEW);
+}
+
+static nft_status forward_more(void)
+{
+    return run_forward(MORE);
+}
+
+/* --- spaces, arrays and files --- */
+
+static nft_status create_space(void)
+{
+    const nft_layer layers[] = {NFT_LAYER_INIT_CONV2D(1, 3, 3, 3), NFT_LAYER_INIT_FLATTENED(3, 2, 4)};
+    nft_space *space = (void *)f.model;
+    nft_status status = INTERPOSE(nft_space_create(&space, layers, 2));
+    CHECK_HANDLE(status, space);
+    nft_space_free(space);
+    return status;
+}
+
+static nft_status create_mlp(void)
+{
+    const int64_t widths[] = {2, 3, 1};
+    nft_space *space = (void *)f.model;
+    nft_status status = INTERPOSE(nft_space_create_mlp(&space, widths, 3));
+    CHECK_HANDLE(status, space);
+    nft_space_free(space);
+    return status;
+}
+
+static nft_status parse_space(void)
+{
+    static const char json[] = "{\"layers\": [{\"type\": \"linear\", \"in\": 2, \"out\": 1}]}";
+    nft_space *space = (void *)f.model;
+    nft_status status = INTERPOSE(nft_space_parse(&space, json, sizeof json - 1));
+    CHECK_HANDLE(status, space);
+    nft_space_free(space);
+    return status;
+}
+
+static nft_status make_arrays(void)
+{
+    const int64_t shape[] = {2, 3};
+    const float values[6] = {0};
+    nft_array *array = (void *)f.model, *borrowed = array;
+    nft_status status = INTERPOSE(nft_array_create(&array, NFT_ARRAY_F32, shape, 2, values));
+    CHECK_HANDLE(status, array);
+    nft_array_free(array);
+    if (status)
+        return status;
+    status = INTERPOSE(nft_array_borrow(&borrowed, NFT_ARRAY_F32, shape, 2, values));
+    CHECK_HANDLE(status, borrowed);
+    nft_array_free(borrowed);
+    return status;
+}
+
+static nft_status save_arrays(void)
+{
+    const nft_array *label = nft_weights_extra(f.networks, "label");
+    const char *const names[] = {"one", "two"};
+    const nft_array *const arrays[] = {label, label};
+    const char *path = temporary_path("saved");
+    temporary_write(path, "old", 3);
+    return check_saved(INTERPOSE(nft_array_save(path, names, arrays, 2)), path);
+}
+
+static nft_status open_file(void)
+{
+    nft_file *file = (void *)f.model;
+    nft_status status = INTERPOSE(nft_file_open(&file, f.networks_path));
+    CHECK_HANDLE(status, file);
+    nft_file_free(file);
+    return status;
+}
+
+static nft_status open_memory(void)
+{
+    nft_file *file = (void *)f.model;
+    nft_status status = INTERPOSE(nft_file_open_memory(&file, f.networks_bytes, f.networks_size));
+    CHECK_HANDLE(status, file);
+    nft_file_free(file);
+    return status;
+}
+
+static nft_status read_tensor(void)
+{
+    nft_file *file = NULL;
+    nft_array *array = (void *)f.model;
+    assert_ok(nft_file_open(&file, f.networks_path));
+    nft_status status = INTERPOSE(nft_file_read(file, "label", &array));
+    CHECK_HANDLE(status, array);
+    nft_array_free(array);
+    nft_file_free(file);
+    return status;
+}
+
+/* --- every allocation, one after the other --- */
+
+typedef struct operation {
+    const char *name;
+    nft_status (*run)(void);
+    int least;           /* allocations that it makes at the least */
+    bool threads_may_go; /* a thread for which there is no memory is done without */
+} operation;
+
+static const operation operations[] = {
+    {"load a model", load_model, 20, false},
+    {"load a model from memory", load_model_from_memory, 20, false},
+    {"create a model", create_model, 20, false},
+    {"save a model", save_model, 3, false},
+    {"load weights", load_weights, 5, false},
+    {"load weights from memory", load_weights_from_memory, 5, false},
+    {"create weights", create_weights, 3, false},
+    {"copy weights", copy_weights, 3, false},
+    {"borrow weights", borrow_weights, 3, false},
+    {"save weights", save_weights, 3, false},
+    {"permute weights", permute_weights, 1, false},
+    {"set an extra tensor", set_extra, 1, false},
+    {"ask for a context's memory", context_memory, 0, false},
+    {"create a context", create_context, 3, true},
+    {"forward", forward_few, 0, false},
+    {"forward a larger batch", forward_more, 1, false},
+    {"create a space", create_space, 1, false},
+    {"create an MLP's space", create_mlp, 1, false},
+    {"parse a space", parse_space, 5, false},
+    {"make arrays", make_arrays, 1, false},
+    {"save arrays", save_arrays, 3, false},
+    {"open a file", open_file, 3, false},
+    {"open a file in memory", open_memory, 3, false},
+    {"read a tensor", read_tensor, 1, false},
+};
+
+static void refuse_each(const char *name, const operation *o)
+{
+    interposed_refused = -1;
+    for (int warm_up = 0; warm_up < 2; warm_up++)
+        assert_ok(o->run());
+    long n = 0;
+    for (bool hit = true; hit; n++) {
+        long alive = interposed_alive;
+        interposed_refused = n;
+        nft_status status = o->run();
+        interposed_refused = -1;
+        hit = interposed_hit;
+        bool right = status == (hit ? NFT_ERROR_MEMORY : NFT_OK) || (o->threads_may_go && status == NFT_OK);
+        if (!right)
+            fail_msg("%s, %s, without allocation %ld: %s: %s", name, o->name, n, nft_status_name(status),
+                     nft_error_message());
+        if (interposed_alive != alive)
+            fail_msg("%s, %s, without allocation %ld: %ld blocks are left", name, o->name, n,
+                     interposed_alive - alive);
+    }
+    if (n - 1 < o->least)
+        fail_msg("%s, %s: %ld allocations, expected %d at the least", name, o->name, n - 1, o->least);
+}
+
+static void allocations_may_fail(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < COUNT(cases); c++) {
+        open_fixture(cases[c]);
+        for (size_t o = 0; o < COUNT(operations); o++)
+            refuse_each(cases[c], &operations[o]);
+        close_fixture();
+    }
+}
+
+static void forwards_allocate_nothing(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < COUNT(cases); c++) {
+        open_fixture(cases[c]);
+        for (int32_t threads = 1; threads <= 2; threads++) {
+            nft_context *context = support_context(f.model, threads, FEW);
+            for (int64_t count = 1; count <= MORE; count += MORE - 1) {
+                assert_ok(nft_forward_range(context, f.networks, 0, count));
+                for (int i = 0; i < 20; i++) {
+                    assert_ok(INTERPOSE(nft_forward_range(context, f.networks, 0, count)));
+                    assert_int_equal(interposed_calls, 0);
+                }
+            }
+            nft_context_free(context);
+        }
+        close_fixture();
+    }
+}
+
+static int setup(void **state)
+{
+    return interposed_install() || temporary_open(state) ? -1 : 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(forwards_allocate_nothing),
+    };
+    return cmocka_run_group_tests_name("allocations", tests, setup, temporary_close);
+}
