@@ -28,7 +28,7 @@ if ! { cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DNFT_BUILD_TEST
     tail -n 40 $build/log
     exit 1
 fi
-echo done
+echo "done"
 $build/nft --version
 
 heading "A trained model reads the weights of 50 CNNs trained on FashionMNIST and says how accurate they are"

@@ -39,20 +39,16 @@ static int append_json(const char *bytes, size_t length, void *text)
     return ((nft_text *)text)->failed ? -1 : 0;
 }
 
-/* Appends a JSON string. jansson makes one of UTF-8 only, which is all that a header may hold. */
+/* Appends a JSON string. jansson writes UTF-8 only, which is all that a header may hold. */
 static nft_status append_string(nft_text *header, const char *string)
 {
-    json_t *value = json_string(string);
-    if (!value) {
-        json_t *unchecked = json_string_nocheck(string);
-        bool memory = !unchecked;
-        json_decref(unchecked);
-        return memory ? nft_fail_memory("a header", (int64_t)strlen(string))
-                      : nft_fail(NFT_ERROR_ARGUMENT, "name or metadata '%s' is not UTF-8", string);
-    }
-    int failed = json_dump_callback(value, append_json, header, JSON_ENCODE_ANY);
+    json_t *value = json_string_nocheck(string);
+    int failed = value ? json_dump_callback(value, append_json, header, JSON_ENCODE_ANY) : 0;
+    bool memory = !value || header->failed;
     json_decref(value);
-    return failed ? nft_fail_memory("a header", (int64_t)strlen(string)) : NFT_OK;
+    if (memory)
+        return nft_fail_memory("a header", (int64_t)strlen(string));
+    return failed ? nft_fail(NFT_ERROR_ARGUMENT, "name or metadata '%s' is not UTF-8", string) : NFT_OK;
 }
 
 static nft_status append_metadata(nft_text *header, const struct nft_text_pair *metadata, int64_t count)

@@ -11,6 +11,7 @@
 #define WEAK __attribute__((weak))
 extern void openblas_set_num_threads(int threads) WEAK;
 extern int openblas_get_num_threads(void) WEAK;
+extern int openblas_get_parallel(void) WEAK;
 extern char *openblas_get_config(void) WEAK;
 extern char *openblas_get_corename(void) WEAK;
 extern void omp_set_num_threads(int threads) WEAK;
@@ -33,6 +34,14 @@ static void release_openmp(int threads)
 {
     if (threads != 1)
         omp_set_num_threads(threads);
+}
+
+/* OpenBLAS built without threads hands out its buffers without a lock: its products come one at a time. */
+static pthread_mutex_t single = PTHREAD_MUTEX_INITIALIZER;
+
+static bool one_at_a_time(void)
+{
+    return openblas_get_parallel && openblas_get_parallel() == 0;
 }
 
 /* A single row has no stride, but BLAS checks it. */
@@ -62,10 +71,13 @@ static void gemm(CBLAS_TRANSPOSE a_transposed, CBLAS_TRANSPOSE b_transposed, int
     }
     int a_leading = a_transposed == CblasTrans ? leading(k, m, a_stride) : leading(m, k, a_stride);
     int b_leading = b_transposed == CblasTrans ? leading(n, k, b_stride) : leading(k, n, b_stride);
+    bool locked = one_at_a_time() && pthread_mutex_lock(&single) == 0;
     int threads = hold_openmp();
     cblas_sgemm(CblasRowMajor, a_transposed, b_transposed, (int)m, (int)n, (int)k, alpha, a, a_leading, b,
                 b_leading, beta, c, leading(m, n, c_stride));
     release_openmp(threads);
+    if (locked)
+        pthread_mutex_unlock(&single);
 }
 
 void nft_gemm_nn(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
@@ -105,10 +117,12 @@ static _Thread_local int own_calls; /* of this thread: after a fork the only one
 static void before_fork(void)
 {
     pthread_mutex_lock(&mutex);
+    pthread_mutex_lock(&single);
 }
 
 static void after_fork_in_parent(void)
 {
+    pthread_mutex_unlock(&single);
     pthread_mutex_unlock(&mutex);
 }
 
@@ -117,6 +131,7 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
     in_flight = own_calls;
+    pthread_mutex_unlock(&single);
     pthread_mutex_unlock(&mutex);
 }
 

@@ -243,6 +243,23 @@ static float centered_squares(int64_t n, const float *x, float mean)
 
 #define SUM_VECTORS 4
 
+static void copy_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)
+{
+    for (int64_t r = 0; r < rows; r++, x += x_stride, y += y_stride) {
+        int64_t i = 0;
+        for (; i + LANES <= n; i += LANES)
+            store(y + i, load(x + i));
+        if (i < n)
+            store_part(y + i, n - i, load_part(x + i, n - i, fill(0)));
+    }
+}
+
+static void add_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)
+{
+    for (int64_t r = 0; r < rows; r++)
+        add(n, x + r * x_stride, y + r * y_stride);
+}
+
 /* A strip of columns is summed in registers. */
 static void sum_rows(int64_t rows, int64_t n, const float *x, int64_t stride, float *y)
 {
@@ -380,6 +397,8 @@ const nft_kernels JOIN(nft_kernels_, NFT_KERNELS_SET) = {
     .add_bias_relu = add_bias_relu,
     .softmax = softmax,
     .sum_rows = sum_rows,
+    .copy_rows = copy_rows,
+    .add_rows = add_rows,
     .simple_layer_norm = simple_layer_norm,
     .layer_norm = layer_norm,
 };

@@ -39,6 +39,9 @@ typedef struct nft_kernels {
                     int64_t stride); /* y = softmax(scale y) */
     void (*sum_rows)(int64_t rows, int64_t n, const float *x, int64_t stride,
                      float *y); /* y += Σ over rows, in their order */
+    /* y = x, y += x */
+    void (*copy_rows)(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride);
+    void (*add_rows)(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride);
     /* y = (x - mean) / (s + 1e-5) gamma + beta, s the unbiased standard deviation; n ≥ 2 (simple_layer_norm)
      */
     void (*simple_layer_norm)(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,

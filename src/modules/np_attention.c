@@ -184,19 +184,34 @@ static int placements(const nft_attention *a, int64_t tensor, placement places[2
     return 2;
 }
 
+/* Tokens of one row of their tensor follow each other at equal distances, on an axis too. */
+typedef struct run {
+    int64_t first, count; /* among the rows' tokens */
+    int64_t offset;       /* of the first one in the axis's matrices; the next is column_step further */
+} run;
+
+static run next_run(const nft_rows *rows, int64_t columns, int64_t first, const placement *place)
+{
+    int64_t token = rows->first + first, column = token % columns, left = rows->count - first;
+    return (run){.first = first,
+                 .count = left < columns - column ? left : columns - column,
+                 .offset = place->first + token / columns * place->row_step + column * place->column_step};
+}
+
 /* Copies q, k, v (count, 3C) of some tokens to their places on an axis. */
 static void scatter_qkv(const work *w, const nft_rows *rows, const placement *to, const float *qkv)
 {
     const nft_attention *a = w->attention;
-    int64_t ch = a->head_channels, columns = a->space->tensors[rows->tensor].columns;
+    int64_t ch = a->head_channels, stride = 3 * a->channels,
+            columns = a->space->tensors[rows->tensor].columns;
     for (int64_t head = 0; head < a->heads; head++)
         for (int which = 0; which < 3; which++) {
-            float *vectors = axis_vectors(w, to->axis, which, head) + to->first;
+            float *vectors = axis_vectors(w, to->axis, which, head);
             const float *from = qkv + (head * 3 + which) * ch;
-            for (int64_t i = 0; i < rows->count; i++) {
-                int64_t token = rows->first + i;
-                memcpy(vectors + token / columns * to->row_step + token % columns * to->column_step,
-                       from + i * 3 * a->channels, (size_t)ch * sizeof *from);
+            for (run r = {0}; r.first < rows->count; r.first += r.count) {
+                r = next_run(rows, columns, r.first, to);
+                nft_vector()->copy_rows(r.count, ch, from + r.first * stride, stride, vectors + r.offset,
+                                        to->column_step);
             }
         }
 }
@@ -307,23 +322,20 @@ static void cross_terms(const work *w)
 static void add_terms(const work *w, const nft_rows *rows, float *sum)
 {
     const nft_attention *a = w->attention;
-    const nft_kernels *vector = nft_vector();
     int64_t C = a->channels, ch = a->head_channels, columns = a->space->tensors[rows->tensor].columns;
     if (a->diagonal)
-        vector->add_bias(rows->count, C, w->exec->scratch + a->diagonal_out + rows->tensor * C, sum, C);
+        nft_vector()->add_bias(rows->count, C, w->exec->scratch + a->diagonal_out + rows->tensor * C, sum, C);
     if (!a->cross)
         return;
     placement places[2];
     int count = placements(a, rows->tensor, places);
     for (int p = 0; p < count; p++)
         for (int64_t head = 0; head < a->heads; head++) {
-            const float *results = axis_vectors(w, places[p].axis, 0, head) + places[p].first;
-            for (int64_t i = 0; i < rows->count; i++) {
-                int64_t token = rows->first + i;
-                vector->add(ch,
-                            results + token / columns * places[p].row_step +
-                                token % columns * places[p].column_step,
-                            sum + i * C + head * ch);
+            const float *results = axis_vectors(w, places[p].axis, 0, head);
+            for (run r = {0}; r.first < rows->count; r.first += r.count) {
+                r = next_run(rows, columns, r.first, &places[p]);
+                nft_vector()->add_rows(r.count, ch, results + r.offset, places[p].column_step,
+                                       sum + r.first * C + head * ch, C);
             }
         }
 }

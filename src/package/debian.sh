@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # For scripts that set up a Debian machine; read with `.`.
 
 # missing_packages NAME …: those that are not installed. On another system dpkg is missing and nothing is said to be.

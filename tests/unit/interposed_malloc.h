@@ -9,8 +9,10 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <link.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
@@ -24,19 +26,24 @@
 #define INTERPOSED 1
 #endif
 
-/* All atomic. `refused` is the number of the call that fails, -1: none. */
-static int interposed_armed;
-static long interposed_calls, interposed_alive, interposed_refused = -1;
-static int interposed_hit;
+/* Who asks for memory, as far as it matters. */
+enum interposed_caller { OF_LIBRARY, OF_JANSSON, OF_LIBC, OF_BLAS };
 
-static bool interposed_refuses(void)
+/* All atomic. `refused` is the number of the call that fails, -1: none. */
+static int interposed_armed, interposed_hit;
+static enum interposed_caller interposed_of; /* whose call was refused */
+static long interposed_calls, interposed_alive, interposed_refused = -1;
+
+static bool interposed_refuses(size_t bytes, enum interposed_caller caller)
 {
-    if (!__atomic_load_n(&interposed_armed, __ATOMIC_ACQUIRE))
+    bool lexer = caller == OF_JANSSON && bytes >= 32 && (bytes & (bytes - 1)) == 0;
+    if (!__atomic_load_n(&interposed_armed, __ATOMIC_ACQUIRE) || lexer || caller == OF_BLAS)
         return false;
     long call = __atomic_fetch_add(&interposed_calls, 1, __ATOMIC_RELAXED);
     if (call != interposed_refused)
         return false;
     interposed_hit = 1;
+    interposed_of = caller;
     errno = ENOMEM;
     return true;
 }
@@ -62,41 +69,78 @@ extern void *__libc_realloc(void *block, size_t bytes);
 extern void *__libc_memalign(size_t alignment, size_t bytes);
 extern void __libc_free(void *block);
 
+/* Where the code of the libraries lies that are treated apart. */
+static struct interposed_range {
+    uintptr_t begin, end;
+    enum interposed_caller caller;
+} interposed_ranges[16];
+static int interposed_range_count;
+
+static int interposed_find_libraries(struct dl_phdr_info *object, size_t size, void *unused)
+{
+    static const struct {
+        const char *name;
+        enum interposed_caller caller;
+    } known[] = {{"libjansson", OF_JANSSON}, {"/libc.so", OF_LIBC}, {"/ld-linux", OF_LIBC},
+                 {"blas", OF_BLAS},          {"blis", OF_BLAS},     {"atlas", OF_BLAS},
+                 {"gomp", OF_BLAS},          {"gfortran", OF_BLAS}};
+    (void)size, (void)unused;
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+        for (int i = 0; strstr(object->dlpi_name, known[k].name) && i < object->dlpi_phnum; i++) {
+            const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+            if (part->p_type == PT_LOAD && part->p_flags & PF_X && interposed_range_count < 16)
+                interposed_ranges[interposed_range_count++] = (struct interposed_range){
+                    object->dlpi_addr + part->p_vaddr, object->dlpi_addr + part->p_vaddr + part->p_memsz,
+                    known[k].caller};
+        }
+    return 0;
+}
+
+static enum interposed_caller interposed_caller_at(const void *code)
+{
+    for (int i = 0; i < interposed_range_count; i++)
+        if ((uintptr_t)code >= interposed_ranges[i].begin && (uintptr_t)code < interposed_ranges[i].end)
+            return interposed_ranges[i].caller;
+    return OF_LIBRARY;
+}
+
+#define INTERPOSED_REFUSES(bytes) interposed_refuses(bytes, interposed_caller_at(__builtin_return_address(0)))
+
 void *malloc(size_t bytes)
 {
-    return interposed_refuses() ? NULL : interposed_count(__libc_malloc(bytes));
+    return INTERPOSED_REFUSES(bytes) ? NULL : interposed_count(__libc_malloc(bytes));
 }
 
 void *calloc(size_t count, size_t size)
 {
-    return interposed_refuses() ? NULL : interposed_count(__libc_calloc(count, size));
+    return INTERPOSED_REFUSES(count) ? NULL : interposed_count(__libc_calloc(count, size));
 }
 
 void *realloc(void *block, size_t bytes)
 {
-    if (interposed_refuses())
+    if (INTERPOSED_REFUSES(bytes))
         return NULL;
     void *moved = __libc_realloc(block, bytes);
     if (!block)
         interposed_count(moved);
     else if (!moved && bytes == 0)
-        __atomic_sub_fetch(&interposed_alive, 1, __ATOMIC_RELAXED);
+        interposed_uncount(block);
     return moved;
 }
 
 void *memalign(size_t alignment, size_t bytes)
 {
-    return interposed_refuses() ? NULL : interposed_count(__libc_memalign(alignment, bytes));
+    return INTERPOSED_REFUSES(bytes) ? NULL : interposed_count(__libc_memalign(alignment, bytes));
 }
 
 void *aligned_alloc(size_t alignment, size_t bytes)
 {
-    return memalign(alignment, bytes);
+    return INTERPOSED_REFUSES(bytes) ? NULL : interposed_count(__libc_memalign(alignment, bytes));
 }
 
 int posix_memalign(void **block, size_t alignment, size_t bytes)
 {
-    *block = memalign(alignment, bytes);
+    *block = INTERPOSED_REFUSES(bytes) ? NULL : interposed_count(__libc_memalign(alignment, bytes));
     return *block ? 0 : ENOMEM;
 }
 
@@ -108,6 +152,7 @@ void free(void *block)
 
 static nft_status interposed_install(void)
 {
+    dl_iterate_phdr(interposed_find_libraries, NULL);
     return NFT_OK;
 }
 
@@ -115,7 +160,7 @@ static nft_status interposed_install(void)
 
 static void *interposed_json_allocate(size_t bytes)
 {
-    return interposed_refuses() ? NULL : interposed_count(malloc(bytes));
+    return interposed_refuses(bytes, OF_JANSSON) ? NULL : interposed_count(malloc(bytes));
 }
 
 static void interposed_json_release(void *block)
@@ -127,7 +172,7 @@ static void interposed_json_release(void *block)
 static void *interposed_allocate(size_t bytes, void *user)
 {
     (void)user;
-    return interposed_json_allocate(bytes);
+    return interposed_refuses(bytes, OF_LIBRARY) ? NULL : interposed_count(malloc(bytes));
 }
 
 static void interposed_release(void *block, void *user)

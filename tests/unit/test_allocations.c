@@ -1,6 +1,6 @@
 /* Whichever allocation of a call is refused: the call says so, gives nothing, leaks nothing, leaves no file
  * behind, and what it was given still works. And a forward allocates nothing after its first. */
-#define _XOPEN_SOURCE 700
+#define _GNU_SOURCE
 #include "unit/interposed_malloc.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
@@ -359,36 +359,45 @@ static nft_status read_tensor(void)
 typedef struct operation {
     const char *name;
     nft_status (*run)(void);
-    int least;           /* allocations that it makes at the least */
-    bool threads_may_go; /* a thread for which there is no memory is done without */
+    int least; /* allocations that it makes at the least */
 } operation;
 
 static const operation operations[] = {
-    {"load a model", load_model, 20, false},
-    {"load a model from memory", load_model_from_memory, 20, false},
-    {"create a model", create_model, 20, false},
-    {"save a model", save_model, 3, false},
-    {"load weights", load_weights, 5, false},
-    {"load weights from memory", load_weights_from_memory, 5, false},
-    {"create weights", create_weights, 3, false},
-    {"copy weights", copy_weights, 3, false},
-    {"borrow weights", borrow_weights, 3, false},
-    {"save weights", save_weights, 3, false},
-    {"permute weights", permute_weights, 1, false},
-    {"set an extra tensor", set_extra, 1, false},
-    {"ask for a context's memory", context_memory, 0, false},
-    {"create a context", create_context, 3, true},
-    {"forward", forward_few, 0, false},
-    {"forward a larger batch", forward_more, 1, false},
-    {"create a space", create_space, 1, false},
-    {"create an MLP's space", create_mlp, 1, false},
-    {"parse a space", parse_space, 5, false},
-    {"make arrays", make_arrays, 1, false},
-    {"save arrays", save_arrays, 3, false},
-    {"open a file", open_file, 3, false},
-    {"open a file in memory", open_memory, 3, false},
-    {"read a tensor", read_tensor, 1, false},
+    {"load a model", load_model, 20},
+    {"load a model from memory", load_model_from_memory, 20},
+    {"create a model", create_model, 20},
+    {"save a model", save_model, 3},
+    {"load weights", load_weights, 5},
+    {"load weights from memory", load_weights_from_memory, 5},
+    {"create weights", create_weights, 3},
+    {"copy weights", copy_weights, 3},
+    {"borrow weights", borrow_weights, 3},
+    {"save weights", save_weights, 3},
+    {"permute weights", permute_weights, 1},
+    {"set an extra tensor", set_extra, 1},
+    {"ask for a context's memory", context_memory, 0},
+    {"create a context", create_context, 3},
+    {"forward", forward_few, 0},
+    {"forward a larger batch", forward_more, 1},
+    {"create a space", create_space, 1},
+    {"create an MLP's space", create_mlp, 1},
+    {"parse a space", parse_space, 5},
+    {"make arrays", make_arrays, 1},
+    {"save arrays", save_arrays, 3},
+    {"open a file", open_file, 3},
+    {"open a file in memory", open_memory, 3},
+    {"read a tensor", read_tensor, 1},
 };
+
+/* Out of memory, but: sorting and threads, for which the C library has none, are done without; and jansson
+ * calls a text for which there is no memory an invalid token. */
+static bool is_honest(nft_status status)
+{
+    if (!interposed_hit)
+        return status == NFT_OK;
+    return status == NFT_ERROR_MEMORY || (status == NFT_OK && interposed_of == OF_LIBC) ||
+           (status == NFT_ERROR_FORMAT && interposed_of == OF_JANSSON);
+}
 
 static void refuse_each(const char *name, const operation *o)
 {
@@ -402,8 +411,7 @@ static void refuse_each(const char *name, const operation *o)
         nft_status status = o->run();
         interposed_refused = -1;
         hit = interposed_hit;
-        bool right = status == (hit ? NFT_ERROR_MEMORY : NFT_OK) || (o->threads_may_go && status == NFT_OK);
-        if (!right)
+        if (!is_honest(status))
             fail_msg("%s, %s, without allocation %ld: %s: %s", name, o->name, n, nft_status_name(status),
                      nft_error_message());
         if (interposed_alive != alive)

@@ -97,6 +97,16 @@ static void check_bias(const nft_kernels *set, int64_t n)
             assert_true(same_bits(row, y + r * stride, n));
         }
     }
+    memcpy(y, x, sizeof y);
+    for (int64_t r = 0; r < ROWS; r++)
+        memset(y + r * stride, 0, (size_t)n * sizeof *y);
+    set->copy_rows(ROWS, n, x, stride, y, stride);
+    check_gaps(n, y);
+    set->add_rows(ROWS, n, x, stride, y, stride);
+    check_gaps(n, y);
+    for (int64_t r = 0; r < ROWS; r++)
+        for (int64_t i = 0; i < n; i++)
+            assert_true(y[r * stride + i] == x[r * stride + i] + x[r * stride + i]);
     for (int64_t i = 0; i < n; i++) {
         row[i] = bias[i];
         for (int64_t r = 0; r < ROWS; r++)
