@@ -1,0 +1,227 @@
+/* Arrays, and safetensors files as they are written and replaced. */
+#define _XOPEN_SOURCE 700
+#include "io/convert.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "space/array.h"
+
+#include "unit/failing_allocator.h"
+#include "unit/temporary.h"
+
+#include <float.h>
+#include <locale.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "unit/checks.h"
+
+static nft_status save_two(const char *path, const char *second)
+{
+    const float floats[] = {0.5f, -0.0f, INFINITY};
+    const int64_t integers[] = {INT64_MIN, 7};
+    nft_array *arrays[2];
+    assert_ok(nft_array_create(&arrays[0], NFT_ARRAY_F32, (const int64_t[]){1, 3}, 2, floats));
+    assert_ok(nft_array_borrow(&arrays[1], NFT_ARRAY_I64, (const int64_t[]){2}, 1, integers));
+    const char *const names[] = {"q\"\n\\", second};
+    nft_status status = nft_array_save(path, names, (const nft_array *const *)arrays, 2);
+    nft_array_free(arrays[0]);
+    nft_array_free(arrays[1]);
+    return status;
+}
+
+static void arrays_are_saved(void **state)
+{
+    (void)state;
+    const char *path = temporary_path("arrays.safetensors");
+    temporary_write(path, "old", 3);
+    mode_t mask = umask(027);
+    assert_ok(save_two(path, "label"));
+    umask(mask);
+    struct stat about;
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0640);
+    static const char expected[] =
+        "{\"q\\\"\\n\\\\\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[0,12]},"
+        "\"label\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[12,28]}}";
+    char bytes[256];
+    FILE *stream = fopen(path, "rb");
+    assert_non_null(stream);
+    size_t size = fread(bytes, 1, sizeof bytes, stream);
+    fclose(stream);
+    size_t length = (unsigned char)bytes[0];
+    assert_int_equal(length % 8, 0);
+    assert_true(length >= strlen(expected) && length < strlen(expected) + 8);
+    assert_memory_equal(bytes + 8, expected, strlen(expected));
+    assert_int_equal(size, 8 + length + 28);
+
+    nft_file *file;
+    nft_array *array;
+    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_read(file, "q\"\n\\", &array));
+    assert_true(nft_array_f32(array)[2] == INFINITY && signbit(nft_array_f32(array)[1]));
+    nft_array_free(array);
+    assert_ok(nft_file_read(file, "label", &array));
+    assert_true(nft_array_i64(array)[0] == INT64_MIN && nft_array_i64(array)[1] == 7);
+    nft_array_free(array);
+    nft_file_free(file);
+    assert_ok(nft_array_save(path, NULL, NULL, 0));
+    assert_ok(nft_file_open(&file, path));
+    assert_int_equal(nft_file_tensor_count(file), 0);
+    nft_file_free(file);
+    assert_int_equal(temporary_entries(1), 1);
+}
+
+static void wrong_saves_leave_the_old_file(void **state)
+{
+    (void)state;
+    const char *path = temporary_path("kept.safetensors");
+    temporary_write(path, "old", 3);
+    assert_int_equal(save_two(path, "q\"\n\\"), NFT_ERROR_ARGUMENT);
+    assert_message("two tensors are named");
+    assert_int_equal(save_two(path, "__metadata__"), NFT_ERROR_ARGUMENT);
+    assert_int_equal(save_two(path, "\xff\xfe"), NFT_ERROR_ARGUMENT);
+    assert_message("kept.safetensors: name or metadata");
+    assert_int_equal(save_two(path, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(save_two(temporary_folder, "label"), NFT_ERROR_FILE);
+    assert_message("it is a folder");
+    assert_int_equal(save_two(temporary_path("absent/x"), "label"), NFT_ERROR_FILE);
+    assert_message("absent/x: cannot write a new file in its folder: No such file");
+
+    struct rlimit limit, before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t most = 0; most < 160; most += 8) {
+        limit = (struct rlimit){most, before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        nft_status status = save_two(path, "label");
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_int_equal(status, NFT_ERROR_FILE);
+        assert_message("kept.safetensors: cannot write: File too large");
+    }
+    signal(SIGXFSZ, handler);
+    char bytes[8];
+    FILE *stream = fopen(path, "rb");
+    assert_non_null(stream);
+    assert_int_equal(fread(bytes, 1, sizeof bytes, stream), 3);
+    fclose(stream);
+    assert_int_equal(temporary_entries(1), 1);
+}
+
+static void writer_keeps_its_word(void **state)
+{
+    (void)state;
+    const char *path = temporary_path("w.safetensors");
+    const nft_output outputs[] = {{"a", NFT_TYPE_F32, 1, (const int64_t[]){2}}, {"b", NFT_TYPE_I64, 0, NULL}};
+    const struct nft_text_pair pairs[] = {{(char *)"k\x01", (char *)"v\xc3\xa9"}, {(char *)"e", (char *)""}};
+    const float floats[] = {1, 2};
+    const int64_t integer = 3;
+    nft_file_writer *writer;
+    assert_ok(nft_file_create(&writer, path, outputs, 2, pairs, 2));
+    assert_ok(nft_file_append(writer, floats, 8));
+    assert_int_equal(nft_file_commit(writer), NFT_ERROR_ARGUMENT);
+    assert_message("8 bytes fewer than its header says");
+    assert_ok(nft_file_create(&writer, path, outputs, 2, pairs, 2));
+    assert_int_equal(nft_file_append(writer, floats, 3), NFT_ERROR_ARGUMENT);
+    nft_file_cancel(writer);
+    assert_int_equal(temporary_entries(0), 0);
+    assert_ok(nft_file_create(&writer, path, outputs, 2, pairs, 2));
+    assert_ok(nft_file_append(writer, floats, 4));
+    assert_ok(nft_file_append(writer, floats + 1, 4));
+    assert_ok(nft_file_append(writer, &integer, 8));
+    assert_int_equal(nft_file_append(writer, floats, 4), NFT_ERROR_ARGUMENT);
+    assert_ok(nft_file_commit(writer));
+    nft_file_cancel(NULL);
+    nft_file *file;
+    nft_array *array;
+    assert_ok(nft_file_open(&file, path));
+    assert_string_equal(nft_file_metadata(file, "k\x01"), "v\xc3\xa9");
+    assert_ok(nft_file_read(file, "a", &array));
+    assert_true(nft_array_f32(array)[0] == 1 && nft_array_f32(array)[1] == 2);
+    nft_array_free(array);
+    nft_file_close(file);
+    assert_string_equal(nft_file_metadata(file, "e"), "");
+    nft_file_free(file);
+    const nft_output endless[] = {{"a", NFT_TYPE_F32, 2, (const int64_t[]){INT64_MAX, 2}}};
+    assert_int_equal(nft_file_create(&writer, path, endless, 1, NULL, 0), NFT_ERROR_LIMIT);
+    assert_int_equal(temporary_entries(1), 1);
+}
+static void arrays_are_checked(void **state)
+{
+    (void)state;
+    nft_array *array;
+    const float value = 1;
+    assert_int_equal(nft_array_create(NULL, NFT_ARRAY_F32, NULL, 0, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_create(&array, 2, NULL, 0, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_create(&array, NFT_ARRAY_F32, NULL, 1, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_create(&array, NFT_ARRAY_F32, (const int64_t[]){-1}, 1, NULL),
+                     NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_create(&array, NFT_ARRAY_F32, NULL, 9, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_create(&array, NFT_ARRAY_F32, (const int64_t[]){INT64_MAX, 9}, 2, NULL),
+                     NFT_ERROR_LIMIT);
+    assert_int_equal(nft_array_create(&array, NFT_ARRAY_F32, (const int64_t[]){INT64_MAX / 8}, 1, NULL),
+                     NFT_ERROR_LIMIT);
+    assert_null(array);
+    assert_int_equal(nft_array_borrow(&array, NFT_ARRAY_F32, (const int64_t[]){1}, 1, NULL),
+                     NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_array_borrow(&array, NFT_ARRAY_F32, (const int64_t[]){INT64_MAX}, 1, &value),
+                     NFT_ERROR_LIMIT);
+    assert_null(array);
+    assert_ok(nft_array_borrow(&array, NFT_ARRAY_F32, NULL, 0, &value));
+    assert_ptr_equal(nft_array_f32(array), &value);
+    nft_array_free(array);
+    assert_ok(nft_array_create(&array, NFT_ARRAY_I64, (const int64_t[]){3}, 1, NULL));
+    assert_int_equal(nft_array_i64(array)[2], 0);
+    nft_array_free(array);
+    nft_array_free(NULL);
+    assert_null(nft_array_f32(NULL));
+    assert_null(nft_array_i64(NULL));
+    assert_int_equal(nft_array_rank(NULL) + nft_array_count(NULL) + nft_array_size(NULL, 0), 0);
+}
+static nft_status read_everything(void)
+{
+    nft_file *file = NULL;
+    nft_array *array = NULL;
+    nft_status status = nft_file_open(&file, temporary_path("f.safetensors"));
+    if (!status)
+        status = nft_file_read(file, "label", &array);
+    nft_array_free(array);
+    nft_file_free(file);
+    return status;
+}
+
+static nft_status write_everything(void)
+{
+    const float value = 1;
+    nft_array *array = NULL;
+    const char *const name = "label";
+    nft_status status = nft_array_create(&array, NFT_ARRAY_F32, NULL, 0, &value);
+    if (!status)
+        status = nft_array_save(temporary_path("f.safetensors"), &name, (const nft_array *const *)&array, 1);
+    nft_array_free(array);
+    return status;
+}
+
+static void allocations_may_fail(void **state)
+{
+    (void)state;
+    assert_in_range(fail_every_allocation(write_everything), 5, 100);
+    assert_int_equal(temporary_entries(0), 1);
+    assert_in_range(fail_every_allocation(read_everything), 5, 100);
+    temporary_entries(1);
+}
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arrays_are_saved),      cmocka_unit_test(wrong_saves_leave_the_old_file),
+        cmocka_unit_test(writer_keeps_its_word), cmocka_unit_test(arrays_are_checked),
+        cmocka_unit_test(allocations_may_fail),
+    };
+    return cmocka_run_group_tests(tests, temporary_open, temporary_close);
+}
