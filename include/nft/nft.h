@@ -60,6 +60,7 @@
 #include "nft/array.h"
 #include "nft/base.h"
 #include "nft/context.h"
+#include "nft/inr.h"
 #include "nft/model.h"
 #include "nft/space.h"
 #include "nft/weights.h"

@@ -20,8 +20,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void describe_build(void)
 {
-    snprintf(build_info, sizeof build_info, "libnft " VERSION ", %s, %s kernels (%d floats), %d cores", nft_blas_describe(),
-             nft_vector()->name, nft_vector()->width, nft_machine_cores());
+    snprintf(build_info, sizeof build_info, "libnft " VERSION ", %s, %s kernels (%d floats), %d cores",
+             nft_blas_describe(), nft_vector()->name, nft_vector()->width, nft_machine_cores());
 }
 
 const char *nft_build_info(void)

@@ -66,20 +66,8 @@ static nft_status check_space(const nft_builder *builder)
     if (!space)
         return nft_fail(NFT_ERROR_CONFIG, "%s: needs the model's space, but this model has tokens as input",
                         builder->where);
-    for (int64_t i = 0; i < space->layer_count; i++) {
-        const nft_layer *layer = &space->layers[i];
-        char found[96];
-        nft_layer_describe(layer, found, sizeof found);
-        if (layer->type != NFT_LAYER_LINEAR || layer->positions > 1)
-            return nft_fail(NFT_ERROR_CONFIG,
-                            "%s: renders networks of linear layers alone, but layer %" PRId64 " is %s",
-                            builder->where, i, found);
-    }
-    if (space->layers[0].in != 2)
-        return nft_fail(NFT_ERROR_CONFIG,
-                        "%s: renders networks of 2 coordinates (y, x), but layer 0 has %" PRId64 " inputs",
-                        builder->where, space->layers[0].in);
-    return NFT_OK;
+    nft_status status = nft_siren_check_space(space);
+    return status ? nft_fail_in(status, "%s", builder->where) : NFT_OK;
 }
 
 static nft_status check_tokens(decoder *state, const nft_builder *builder)

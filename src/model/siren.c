@@ -3,11 +3,37 @@
 #include "math/blas.h"
 #include "math/vector.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 float nft_grid_coordinate(int64_t index, int64_t size)
 {
     return size > 1 ? (float)(2 * (double)index / (double)(size - 1) - 1) : -1;
+}
+
+void nft_siren_grid(int64_t height, int64_t width, int64_t first, int64_t count, float *coordinates)
+{
+    for (int64_t i = 0; i < count; i++) {
+        coordinates[2 * i] = nft_grid_coordinate((first + i) / width, height);
+        coordinates[2 * i + 1] = nft_grid_coordinate((first + i) % width, width);
+    }
+}
+
+nft_status nft_siren_check_space(const nft_space *space)
+{
+    for (int64_t i = 0; i < space->layer_count; i++) {
+        const nft_layer *layer = &space->layers[i];
+        char found[96];
+        nft_layer_describe(layer, found, sizeof found);
+        if (layer->type != NFT_LAYER_LINEAR || layer->positions > 1)
+            return nft_fail(NFT_ERROR_CONFIG,
+                            "renders networks of linear layers alone, but layer %" PRId64 " is %s", i, found);
+    }
+    if (space->layers[0].in != 2)
+        return nft_fail(NFT_ERROR_CONFIG,
+                        "renders networks of 2 coordinates (y, x), but layer 0 has %" PRId64 " inputs",
+                        space->layers[0].in);
+    return NFT_OK;
 }
 
 double nft_siren_bound(const nft_space *space, int64_t layer, double omega)

@@ -7,6 +7,11 @@
 
 /* Where pixel `index` of `size` in one direction lies: linearly spaced in [-1, 1], a single one at -1. */
 float nft_grid_coordinate(int64_t index, int64_t size);
+/* The places (y, x) of pixels first … first + count - 1 of an image, row after row. */
+void nft_siren_grid(int64_t height, int64_t width, int64_t first, int64_t count, float *coordinates);
+
+/* An error that names the layer, unless the networks are MLPs of 2 coordinates. */
+nft_status nft_siren_check_space(const nft_space *space);
 
 /* Fresh weights of layer i are uniform in ± this: 1/in in the first layer, √(6/in)/ω in the others. */
 double nft_siren_bound(const nft_space *space, int64_t layer, double omega);

@@ -4,10 +4,8 @@ set(NFT_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/nft)
 
 # What a program that links the static library needs beside it: a name where the linker finds it, else the path.
 get_filename_component(NFT_CBLAS_DIR ${NFT_CBLAS_LIBRARY} DIRECTORY)
-if(NFT_CBLAS_DIR IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES)
-    get_filename_component(NFT_CBLAS_NAME ${NFT_CBLAS_LIBRARY} NAME_WE)
-    string(REGEX REPLACE "^lib" "" NFT_CBLAS_NAME ${NFT_CBLAS_NAME})
-    set(NFT_CBLAS_LINK -l${NFT_CBLAS_NAME})
+if(NFT_CBLAS_DIR IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES AND NFT_CBLAS_LIBRARY MATCHES "/lib([^/]*)\\.(so|a)$")
+    set(NFT_CBLAS_LINK -l${CMAKE_MATCH_1})
 else()
     set(NFT_CBLAS_LINK ${NFT_CBLAS_LIBRARY})
 endif()

@@ -1,0 +1,109 @@
+/**
+ * @file inr.h
+ * Implicit neural representations: SIRENs, networks that are images. Included by nft/nft.h.
+ *
+ * A SIREN is an MLP that maps the place (y, x) of a pixel to its colours: h ← sin(ω (W h + v)) in every layer
+ * but the last, which is linear. Places are linearly spaced in [-1, 1] in both directions; colours are in
+ * [-1, 1], for a byte p (p / 255 - ½) / ½. The functions here take weight sets whose space is an MLP of 2
+ * inputs, {2, 32, 32, 1} for example, with one channel.
+ *
+ * Source: Sitzmann et al., "Implicit Neural Representations with Periodic Activation Functions", 2020,
+ * https://arxiv.org/abs/2006.09661.
+ */
+#ifndef NFT_INR_H
+#define NFT_INR_H
+
+#include "nft/array.h"
+#include "nft/base.h"
+#include "nft/weights.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How the learning rate changes from step 0 to the last. */
+enum {
+    NFT_INR_SCHEDULE_CONSTANT = 0, /**< not at all */
+    NFT_INR_SCHEDULE_COSINE = 1    /**< times ½ (1 + cos(π step / steps)) */
+};
+
+/** How SIRENs are fitted. Zero in a field is its default. */
+typedef struct nft_inr_fit_options {
+    size_t size;          /**< sizeof(nft_inr_fit_options) */
+    int32_t threads;      /**< threads that share the networks, the caller's included; 0: all cores */
+    int32_t schedule;     /**< NFT_INR_SCHEDULE_… */
+    int64_t steps;        /**< updates of each network; 0: 250 */
+    double learning_rate; /**< 0: 1e-3 */
+    double beta1;         /**< of Adam, below 1; 0: 0.9 */
+    double beta2;         /**< of Adam, below 1; 0: 0.999 */
+    double epsilon;       /**< of Adam; 0: 1e-8 */
+    double omega;         /**< ω; 0: 30 */
+    nft_progress_callback *progress; /**< hears networks finished and in all, now and then also while none
+                                        finishes; NULL: nobody */
+    void *user;                      /**< handed to the callback */
+} nft_inr_fit_options;
+
+/** Options with every default. */
+#define NFT_INR_FIT_OPTIONS_INIT                                                                             \
+    {                                                                                                        \
+        sizeof(nft_inr_fit_options), 0, NFT_INR_SCHEDULE_CONSTANT, 0, 0, 0, 0, 0, 0, NULL, NULL              \
+    }
+
+/** How SIRENs are rendered. Zero in a field is its default. */
+typedef struct nft_inr_render_options {
+    size_t size;          /**< sizeof(nft_inr_render_options) */
+    int32_t threads;      /**< threads that share the pixels, the caller's included; 0: all cores */
+    double omega;         /**< ω; 0: 30 */
+    int64_t memory_limit; /**< bytes that the images may take; 0: the machine's memory */
+} nft_inr_render_options;
+
+/** Options with every default. */
+#define NFT_INR_RENDER_OPTIONS_INIT                                                                          \
+    {                                                                                                        \
+        sizeof(nft_inr_render_options), 0, 0, 0                                                              \
+    }
+
+/**
+ * Makes every network of a set a fresh SIREN: weights uniform in ±1/in in the first layer and ±√(6/in)/ω in
+ * the others, biases in ±1/√in.
+ * @param seed the same seed gives the same networks
+ * @param first network n of the set is number first + n of all that the seed gives, so that a large set can be
+ * made in pieces
+ * @param omega ω; 0: 30
+ * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_inr_init(nft_weights *weights, uint64_t seed, int64_t first,
+                                               double omega);
+
+/**
+ * Fits network n to image n, each on its own: Adam on the mean squared error over all pixels and colours.
+ *
+ * A network's result does not depend on the other networks or on the threads. On failure, and when the
+ * callback stops it (::NFT_ERROR_CANCELLED), networks that are finished keep their new weights, the others
+ * their old ones.
+ * @param weights the networks to begin with, which become the fitted ones
+ * @param[out] losses N mean squared errors after the last step, not-a-number for a network that was not
+ * finished; or NULL. The PSNR is 10 log10(4 / loss) dB.
+ * @param images F32 (N, height, width, colours), colours in -1 … 1
+ * @param options NULL for the defaults
+ * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs, ::NFT_ERROR_MISMATCH if the images are not theirs
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losses, const nft_array *images,
+                                              const nft_inr_fit_options *options);
+
+/**
+ * Renders networks first … first + count - 1 at any size.
+ * @param[out] images F32 (count, height, width, colours), about -1 … 1, not clipped; free it with
+ * nft_array_free()
+ * @param options NULL for the defaults
+ * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_inr_render(nft_array **images, const nft_weights *weights,
+                                                 int64_t first, int64_t count, int64_t height, int64_t width,
+                                                 const nft_inr_render_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

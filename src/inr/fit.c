@@ -1,0 +1,291 @@
+/* Fitting: threads take whole networks, and each is fitted from its first step to its last in memory of the
+ * thread. */
+#include "base/threads.h"
+#include "inr/siren_set.h"
+#include "math/siren_kernels.h"
+#include "model/siren.h"
+#include "model/siren_tape.h"
+#include "nft/inr.h"
+#include "space/array.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#define DEFAULT_STEPS 250
+#define PI 3.14159265358979323846
+/* So many steps pass between two words to the callback while no network is finished. */
+#define STEPS_BETWEEN 16
+
+/* One thread's memory: the network as one piece, what Adam keeps of it, and a chunk of colours. */
+typedef struct fitter {
+    nft_siren_tape *tape;
+    float *memory;
+    float *weights, *gradient, *mean, *square; /* (numbers of the space) */
+    float *error;                              /* (NFT_SIREN_CHUNK, colours) */
+} fitter;
+
+/* One call, as its threads see it. */
+typedef struct call {
+    nft_weights *weights;
+    float *losses;
+    const float *images;
+    int64_t pixels, colours;
+    const float *coordinates; /* (pixels, 2) */
+    nft_inr_fit_options options;
+    nft_pool *pool;
+    fitter *fitters;
+    int64_t done;  /* atomic: networks finished */
+    int cancelled; /* atomic */
+} call;
+
+static bool is_cancelled(call *c)
+{
+    return __atomic_load_n(&c->cancelled, __ATOMIC_RELAXED);
+}
+
+/* Only the caller's thread, worker 0, speaks to the callback. */
+static void tell(call *c, int worker)
+{
+    int64_t done = __atomic_load_n(&c->done, __ATOMIC_RELAXED);
+    if (worker == 0 && c->options.progress && c->options.progress(done, c->weights->count, c->options.user))
+        __atomic_store_n(&c->cancelled, 1, __ATOMIC_RELAXED);
+}
+
+/* The sum of squared differences; each is left in `error`. */
+static double subtract_target(int64_t count, const float *target, float *error)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        error[i] -= target[i];
+        sum += (double)error[i] * (double)error[i];
+    }
+    return sum;
+}
+
+/* The mean squared error of the weights that the tape has, and unless `loss_only` its gradients. */
+static double evaluate(const call *c, const fitter *f, const float *image, bool loss_only)
+{
+    double sum = 0, numbers = (double)(c->pixels * c->colours);
+    float factor = (float)(2 / numbers);
+    for (int64_t first = 0; first < c->pixels; first += NFT_SIREN_CHUNK) {
+        int64_t rows = c->pixels - first < NFT_SIREN_CHUNK ? c->pixels - first : NFT_SIREN_CHUNK;
+        int64_t count = rows * c->colours;
+        nft_siren_tape_forward(f->tape, rows, c->coordinates + 2 * first, f->error);
+        sum += subtract_target(count, image + first * c->colours, f->error);
+        if (loss_only)
+            continue;
+        for (int64_t i = 0; i < count; i++)
+            f->error[i] *= factor;
+        nft_siren_tape_backward(f->tape, rows, f->error);
+    }
+    return sum / numbers;
+}
+
+static double schedule_factor(const nft_inr_fit_options *options, int64_t step)
+{
+    if (options->schedule == NFT_INR_SCHEDULE_CONSTANT)
+        return 1;
+    return 0.5 * (1 + cos(PI * (double)step / (double)options->steps));
+}
+
+static void update(const nft_inr_fit_options *options, int64_t step, int64_t numbers, fitter *f)
+{
+    double correction1 = 1 - pow(options->beta1, (double)(step + 1));
+    double correction2 = 1 - pow(options->beta2, (double)(step + 1));
+    nft_adam adam = {.beta1 = (float)options->beta1,
+                     .beta2 = (float)options->beta2,
+                     .rest1 = (float)(1 - options->beta1),
+                     .rest2 = (float)(1 - options->beta2),
+                     .epsilon = (float)options->epsilon,
+                     .step = (float)(options->learning_rate * schedule_factor(options, step) / correction1),
+                     .root = (float)sqrt(correction2)};
+    nft_siren_tape_gradient(f->tape, f->gradient);
+    nft_siren_vector()->adam(&adam, numbers, f->gradient, f->mean, f->square, f->weights);
+}
+
+static void fit_network(void *argument, int64_t network, int worker)
+{
+    call *c = argument;
+    fitter *f = &c->fitters[worker];
+    int64_t numbers = c->weights->space->numbers;
+    const float *image = c->images + network * c->pixels * c->colours;
+    nft_weights_gather(c->weights, network, f->weights);
+    memset(f->mean, 0, (size_t)numbers * sizeof *f->mean);
+    memset(f->square, 0, (size_t)numbers * sizeof *f->square);
+    for (int64_t step = 0; step < c->options.steps && !is_cancelled(c); step++) {
+        nft_siren_tape_load(f->tape, f->weights);
+        evaluate(c, f, image, false);
+        update(&c->options, step, numbers, f);
+        if (step % STEPS_BETWEEN == STEPS_BETWEEN - 1)
+            tell(c, worker);
+    }
+    if (is_cancelled(c))
+        return;
+    nft_siren_tape_load(f->tape, f->weights);
+    double loss = evaluate(c, f, image, true);
+    nft_weights_scatter(c->weights, network, f->weights);
+    if (c->losses)
+        c->losses[network] = (float)loss;
+    __atomic_add_fetch(&c->done, 1, __ATOMIC_RELAXED);
+    tell(c, worker);
+}
+
+static nft_status check_rate(const char *name, double *value, double fallback, double most)
+{
+    if (!(*value >= 0 && *value <= most))
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_fit: %s is %g, expected a number from 0 (the default, %g) to %g",
+                        name, *value, fallback, most);
+    if (*value == 0)
+        *value = fallback;
+    return NFT_OK;
+}
+
+static nft_status fill_options(nft_inr_fit_options *filled, const nft_inr_fit_options *options)
+{
+    const double below_one = 1 - 0x1p-24;
+    *filled = (nft_inr_fit_options)NFT_INR_FIT_OPTIONS_INIT;
+    nft_status status = nft_fill_inr_options("nft_inr_fit", filled, options, sizeof *filled);
+    if (status || (status = nft_fill_threads("nft_inr_fit", &filled->threads)) ||
+        (status = nft_fill_omega("nft_inr_fit", &filled->omega)) ||
+        (status = check_rate("learning_rate", &filled->learning_rate, 1e-3, 1e6)) ||
+        (status = check_rate("beta1", &filled->beta1, 0.9, below_one)) ||
+        (status = check_rate("beta2", &filled->beta2, 0.999, below_one)) ||
+        (status = check_rate("epsilon", &filled->epsilon, 1e-8, 1e6)))
+        return status;
+    if (filled->steps < 0)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_fit: steps is %" PRId64 ", expected 0 (the default, %d) or more",
+                        filled->steps, DEFAULT_STEPS);
+    if (filled->schedule != NFT_INR_SCHEDULE_CONSTANT && filled->schedule != NFT_INR_SCHEDULE_COSINE)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_inr_fit: schedule is %d, expected NFT_INR_SCHEDULE_CONSTANT or NFT_INR_SCHEDULE_COSINE",
+                        filled->schedule);
+    if (filled->steps == 0)
+        filled->steps = DEFAULT_STEPS;
+    return NFT_OK;
+}
+
+static nft_status check_images(const nft_weights *weights, const nft_array *images)
+{
+    if (!images)
+        return nft_fail_null("nft_inr_fit", "images");
+    if (images->type != NFT_ARRAY_F32 || images->rank != 4)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "nft_inr_fit: the images are %s of rank %" PRId64 ", expected F32 (N, height, width, colours)",
+                        images->type == NFT_ARRAY_F32 ? "F32" : "I64", images->rank);
+    if (images->shape[0] != weights->count)
+        return nft_fail(NFT_ERROR_MISMATCH, "nft_inr_fit: %" PRId64 " images for %" PRId64 " networks",
+                        images->shape[0], weights->count);
+    int64_t colours = weights->space->layers[weights->space->layer_count - 1].out;
+    if (images->shape[3] != colours)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "nft_inr_fit: the images have %" PRId64 " colours, the networks %" PRId64 " outputs",
+                        images->shape[3], colours);
+    if (images->shape[1] < 1 || images->shape[2] < 1)
+        return nft_fail(NFT_ERROR_MISMATCH, "nft_inr_fit: the images are %" PRId64 " × %" PRId64 ", without a pixel",
+                        images->shape[1], images->shape[2]);
+    return NFT_OK;
+}
+
+static nft_status make_coordinates(float **out, int64_t height, int64_t width)
+{
+    int64_t bytes = nft_size_multiply(nft_size_multiply(height, width), 2 * sizeof(float));
+    nft_status status = nft_check_limit("the coordinates of the pixels", bytes, 0);
+    if (status)
+        return status;
+    float *coordinates = nft_allocate((size_t)bytes);
+    if (!coordinates)
+        return nft_fail_memory("the coordinates of the pixels", bytes);
+    nft_siren_grid(height, width, 0, height * width, coordinates);
+    *out = coordinates;
+    return NFT_OK;
+}
+
+static nft_status make_fitter(fitter *f, const call *c)
+{
+    const nft_space *space = c->weights->space;
+    nft_status status = nft_siren_tape_create(&f->tape, space, (float)c->options.omega);
+    if (status)
+        return status;
+    int64_t floats = nft_size_add(nft_size_multiply(4, space->numbers), nft_size_multiply(NFT_SIREN_CHUNK, c->colours));
+    int64_t bytes = nft_size_multiply(floats, sizeof(float));
+    if ((status = nft_check_limit("the state of a fit", bytes, 0)))
+        return status;
+    f->memory = nft_allocate((size_t)bytes);
+    if (!f->memory)
+        return nft_fail_memory("the state of a fit", bytes);
+    f->weights = f->memory;
+    f->gradient = f->weights + space->numbers;
+    f->mean = f->gradient + space->numbers;
+    f->square = f->mean + space->numbers;
+    f->error = f->square + space->numbers;
+    return NFT_OK;
+}
+
+static nft_status make_fitters(call *c)
+{
+    int threads = nft_pool_threads(c->pool);
+    c->fitters = nft_allocate_array((size_t)threads, sizeof *c->fitters);
+    if (!c->fitters)
+        return nft_fail_memory("the state of a fit", threads * (int64_t)sizeof *c->fitters);
+    nft_status status = NFT_OK;
+    for (int i = 0; i < threads && !status; i++)
+        status = make_fitter(&c->fitters[i], c);
+    return status;
+}
+
+static void free_fitters(call *c)
+{
+    for (int i = 0; c->fitters && i < nft_pool_threads(c->pool); i++) {
+        nft_siren_tape_free(c->fitters[i].tape);
+        nft_release(c->fitters[i].memory);
+    }
+    nft_release(c->fitters);
+}
+
+static nft_status run(call *c, const nft_array *images)
+{
+    float *coordinates = NULL;
+    int64_t count = c->weights->count;
+    int threads = c->options.threads < count ? c->options.threads : (int)count;
+    nft_status status = make_coordinates(&coordinates, images->shape[1], images->shape[2]);
+    if (!status)
+        status = nft_pool_create(&c->pool, threads);
+    if (!status)
+        status = make_fitters(c);
+    if (!status) {
+        c->coordinates = coordinates;
+        nft_pool_run(c->pool, count, fit_network, c);
+        if (c->done == count)
+            tell(c, 0); /* the last networks may have been other threads' */
+        else
+            status = nft_fail(NFT_ERROR_CANCELLED,
+                              "nft_inr_fit: the progress callback stopped it after %" PRId64 " of %" PRId64 " networks",
+                              c->done, count);
+    }
+    free_fitters(c);
+    nft_pool_free(c->pool);
+    nft_release(coordinates);
+    return status;
+}
+
+nft_status nft_inr_fit(nft_weights *weights, float *losses, const nft_array *images,
+                       const nft_inr_fit_options *options)
+{
+    call c = {.weights = weights, .losses = losses};
+    nft_status status = nft_check_own_siren_set("nft_inr_fit", weights);
+    if (!status)
+        status = check_images(weights, images);
+    if (!status)
+        status = fill_options(&c.options, options);
+    if (status)
+        return status;
+    for (int64_t n = 0; losses && n < weights->count; n++)
+        losses[n] = NAN;
+    if (weights->count == 0)
+        return NFT_OK;
+    c.images = images->data;
+    c.pixels = images->shape[1] * images->shape[2];
+    c.colours = images->shape[3];
+    return run(&c, images);
+}

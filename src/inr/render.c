@@ -1,0 +1,115 @@
+/* Rendering: threads take pieces of images, cut in the same way for every number of threads. */
+#include "base/threads.h"
+#include "inr/siren_set.h"
+#include "math/blas.h"
+#include "model/siren.h"
+#include "nft/inr.h"
+#include "space/array.h"
+
+#include <inttypes.h>
+
+#define CHUNK_PIXELS 256
+
+typedef struct call {
+    const nft_weights *weights;
+    float omega;
+    int64_t first, height, width, colours;
+    int64_t chunks; /* of an image */
+    float *images;
+    float *memory;  /* for each thread `stride` floats: weights, coordinates, scratch */
+    int64_t stride;
+} call;
+
+static void render_chunk(void *argument, int64_t item, int worker)
+{
+    const call *c = argument;
+    const nft_space *space = c->weights->space;
+    int64_t network = item / c->chunks, pixel = item % c->chunks * CHUNK_PIXELS, pixels = c->height * c->width;
+    int64_t rows = pixels - pixel < CHUNK_PIXELS ? pixels - pixel : CHUNK_PIXELS;
+    float *weights = c->memory + worker * c->stride;
+    float *coordinates = weights + space->numbers;
+    nft_weights_gather(c->weights, c->first + network, weights);
+    nft_siren_grid(c->height, c->width, pixel, rows, coordinates);
+    nft_siren_forward(space, c->omega, weights, rows, coordinates,
+                      c->images + (network * pixels + pixel) * c->colours, coordinates + 2 * CHUNK_PIXELS);
+}
+
+static nft_status check_arguments(const nft_weights *weights, int64_t first, int64_t count, int64_t height,
+                                  int64_t width)
+{
+    if (height < 1 || width < 1)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_render: the size is %" PRId64 " × %" PRId64
+                                            ", expected at least 1 × 1",
+                        height, width);
+    if (first < 0 || count < 0 || first > weights->count || count > weights->count - first)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_inr_render: first %" PRId64 " and count %" PRId64 " reach past the %" PRId64
+                        " networks that there are",
+                        first, count, weights->count);
+    return NFT_OK;
+}
+
+static nft_status make_images(nft_array **images, const int64_t *shape, int64_t memory_limit)
+{
+    int64_t bytes = nft_size_multiply(nft_shape_count(shape, 4), sizeof(float));
+    nft_status status = nft_check_limit("the images", bytes, memory_limit);
+    return status ? status : nft_array_create(images, NFT_ARRAY_F32, shape, 4, NULL);
+}
+
+static nft_status run(call *c, int64_t count, int32_t threads)
+{
+    const nft_space *space = c->weights->space;
+    nft_pool *pool = NULL;
+    c->chunks = (c->height * c->width + CHUNK_PIXELS - 1) / CHUNK_PIXELS;
+    c->stride = nft_size_add(nft_size_add(space->numbers, 2 * CHUNK_PIXELS), nft_siren_scratch(space, CHUNK_PIXELS));
+    int64_t items = count * c->chunks;
+    threads = threads < items ? threads : (int32_t)items;
+    nft_status status = nft_pool_create(&pool, threads);
+    if (status)
+        return status;
+    int64_t bytes = nft_size_multiply(nft_size_multiply(nft_pool_threads(pool), c->stride), sizeof(float));
+    status = nft_check_limit("the state of rendering", bytes, 0);
+    if (!status && !(c->memory = nft_allocate((size_t)bytes)))
+        status = nft_fail_memory("the state of rendering", bytes);
+    if (!status) {
+        nft_blas_enter();
+        nft_pool_run(pool, items, render_chunk, c);
+        nft_blas_leave();
+    }
+    nft_release(c->memory);
+    nft_pool_free(pool);
+    return status;
+}
+
+nft_status nft_inr_render(nft_array **images, const nft_weights *weights, int64_t first, int64_t count,
+                          int64_t height, int64_t width, const nft_inr_render_options *options)
+{
+    nft_inr_render_options filled = NFT_INR_RENDER_OPTIONS_INIT;
+    if (!images)
+        return nft_fail_null("nft_inr_render", "images");
+    *images = NULL;
+    nft_status status = nft_check_siren_set("nft_inr_render", weights);
+    if (status || (status = nft_fill_inr_options("nft_inr_render", &filled, options, sizeof filled)) ||
+        (status = nft_fill_threads("nft_inr_render", &filled.threads)) ||
+        (status = nft_fill_omega("nft_inr_render", &filled.omega)) ||
+        (status = check_arguments(weights, first, count, height, width)))
+        return status;
+    int64_t colours = weights->space->layers[weights->space->layer_count - 1].out;
+    nft_array *made = NULL;
+    status = make_images(&made, (int64_t[]){count, height, width, colours}, filled.memory_limit);
+    if (!status && count) {
+        call c = {.weights = weights,
+                  .omega = (float)filled.omega,
+                  .first = first,
+                  .height = height,
+                  .width = width,
+                  .colours = colours,
+                  .images = made->storage};
+        status = run(&c, count, filled.threads);
+    }
+    if (status)
+        nft_array_free(made);
+    else
+        *images = made;
+    return status;
+}

@@ -1,0 +1,22 @@
+/* What the functions of inr.h ask of their arguments. */
+#ifndef NFT_INR_SIREN_SET_H
+#define NFT_INR_SIREN_SET_H
+
+#include "space/weights.h"
+
+#define NFT_DEFAULT_OMEGA 30.0
+
+/* An error that begins with the function's name, unless the set's networks are SIRENs with one channel. */
+nft_status nft_check_siren_set(const char *function, const nft_weights *weights);
+/* The same for a set that will be written. */
+nft_status nft_check_own_siren_set(const char *function, const nft_weights *weights);
+
+/* The options of an older caller are shorter: what is missing of `filled`, `bytes` long and beginning with its
+ * size, keeps its default. NULL: all of it. */
+nft_status nft_fill_inr_options(const char *function, void *filled, const void *options, size_t bytes);
+
+/* Replaces 0 by the default. */
+nft_status nft_fill_threads(const char *function, int32_t *threads);
+nft_status nft_fill_omega(const char *function, double *omega);
+
+#endif

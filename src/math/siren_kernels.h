@@ -1,0 +1,46 @@
+/* What fitting a small SIREN spends its time on: products of matrices that fit in the cache, too small for BLAS,
+ * and Adam's update. Rows are pixels, columns are neurons, so a vector holds neighbouring neurons and nothing is
+ * ever transposed. Sums run in a fixed order: a result depends on its own row, not on the number of rows. */
+#ifndef NFT_MATH_SIREN_KERNELS_H
+#define NFT_MATH_SIREN_KERNELS_H
+
+#include <stdint.h>
+
+/* y (rows, columns) from a and b (inner, columns), all row-major, strides in floats. `columns` is a multiple of
+ * nft_kernels.width. */
+typedef struct nft_product {
+    int64_t rows, columns, inner;
+    const float *a;
+    int64_t a_stride;
+    const float *b;
+    int64_t b_stride;
+    float *y;
+    int64_t y_stride;
+} nft_product;
+
+/* Adam (Kingma and Ba, 2015), as PyTorch computes it: m ← β1 m + (1 - β1) g, v ← β2 v + (1 - β2) g²,
+ * p ← p - step m / (√v / root + epsilon). */
+typedef struct nft_adam {
+    float beta1, beta2;
+    float rest1, rest2; /* 1 - β1, 1 - β2 */
+    float epsilon;
+    float step; /* learning rate / (1 - β1^t) */
+    float root; /* √(1 - β2^t) */
+} nft_adam;
+
+typedef struct nft_siren_kernels {
+    /* y = bias (columns) + a b, a (rows, inner) */
+    void (*forward)(const nft_product *product, const float *bias);
+    /* y = (a b) ∘ factor, a (rows, inner), factor as y */
+    void (*backward)(const nft_product *product, const float *factor);
+    /* y += aᵀ b, a (inner, rows) */
+    void (*gradient)(const nft_product *product);
+    /* y (rows, count) = bias (count) + a bᵀ for few outputs; here b is (count, columns), and a (rows, columns) */
+    void (*outputs)(const nft_product *product, int64_t count, const float *bias);
+    void (*adam)(const nft_adam *adam, int64_t n, const float *gradient, float *m, float *v, float *parameters);
+} nft_siren_kernels;
+
+/* Those of the same instruction set as nft_vector()'s. */
+const nft_siren_kernels *nft_siren_vector(void);
+
+#endif

@@ -1,0 +1,26 @@
+/* A SIREN's gradients: forward that keeps what backward needs, for up to NFT_SIREN_CHUNK coordinates at a time,
+ * and backward from a gradient of the output, which adds to the weights' gradients. The formula is siren.h's. */
+#ifndef NFT_MODEL_SIREN_TAPE_H
+#define NFT_MODEL_SIREN_TAPE_H
+
+#include "space/space.h"
+
+/* So many rows of 32 neurons and their gradients stay in the first cache or close to it. */
+#define NFT_SIREN_CHUNK 56
+
+typedef struct nft_siren_tape nft_siren_tape;
+
+/* For one network of linear layers, on one thread at a time. Keeps a pointer to the space, no reference. */
+nft_status nft_siren_tape_create(nft_siren_tape **tape, const nft_space *space, float omega);
+void nft_siren_tape_free(nft_siren_tape *tape);
+
+/* Takes the weights, W_0 row-major, v_0, W_1, … in one piece, and clears the gradients. */
+void nft_siren_tape_load(nft_siren_tape *tape, const float *weights);
+/* out (rows, n_L) = the network at coordinates (rows, n_0); rows ≤ NFT_SIREN_CHUNK. */
+void nft_siren_tape_forward(nft_siren_tape *tape, int64_t rows, const float *coordinates, float *out);
+/* Adds the gradients of Σ grad_out · out, grad_out (rows, n_L), of the forward before. */
+void nft_siren_tape_backward(nft_siren_tape *tape, int64_t rows, const float *grad_out);
+/* All gradients since the weights were loaded, in the order of the weights. */
+void nft_siren_tape_gradient(const nft_siren_tape *tape, float *gradient);
+
+#endif
