@@ -101,11 +101,11 @@ with_clang() {
 with_sanitizers() {
     stage "gcc, address and undefined behaviour: build" build asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNFT_SANITIZE=address,undefined
     stage "gcc, address and undefined behaviour: tests" env ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
-        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ctest --test-dir $checks/asan --output-on-failure --no-tests=error \
-        --parallel "$(nproc)"
+        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 NFT_TEST_FORWARDS=50 ctest --test-dir $checks/asan --output-on-failure \
+        --no-tests=error --parallel "$(nproc)"
     stage "clang, threads: build" build tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang \
         -DCMAKE_CXX_COMPILER=clang++ -DNFT_SANITIZE=thread -DNFT_BUILD_EXAMPLES=OFF -DNFT_BUILD_PROGRAM=OFF
-    stage "clang, threads: tests" env TSAN_OPTIONS="halt_on_error=1 die_after_fork=0" \
+    stage "clang, threads: tests" env TSAN_OPTIONS="halt_on_error=1 die_after_fork=0" NFT_TEST_FORWARDS=50 \
         ctest --test-dir $checks/tsan --output-on-failure --no-tests=error -R '^test_(threads|context|base|memory)$'
 }
 
@@ -156,12 +156,10 @@ cross_compile() {
     # shellcheck disable=SC2086
     printf '#include <cblas.h>\n#include <jansson.h>\n' | gcc $blas_flags -M -xc - | tr ' ' '\n' |
         grep -E '/(cblas|openblas_config|jansson|jansson_config)\.h$' | xargs -I{} cp {} "$headers"
-    for source in src/base/*.c src/math/*.c src/space/*.c src/io/*.c src/modules/*.c src/model/*.c; do
-        kernels=
-        case $source in */kernels.c | */panels.c) kernels=-DNFT_KERNELS_SET=neon ;; esac
-        # shellcheck disable=SC2086
+    for source in src/*/*.c; do
+        case $source in src/cli/*) continue ;; esac
         aarch64-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Iinclude -Isrc \
-            -isystem "$headers" $kernels -c "$source" -o $checks/arm64/object.o
+            -isystem "$headers" -DNFT_KERNELS_SET=neon -c "$source" -o $checks/arm64/object.o
     done
 }
 
