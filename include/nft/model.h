@@ -53,7 +53,14 @@ typedef struct nft_module_info {
 NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char *json, size_t length,
                                                    uint64_t seed);
 
-/** Reads a model file: safetensors with its configuration in the metadata under `nft.config`. */
+/**
+ * Reads a model file: safetensors with its configuration in the metadata under `nft.config`. What else the
+ * metadata holds is kept; `nft.loss` ("mse", "bce", "cross_entropy") is what `nft evaluate` takes for the
+ * loss.
+ * @return ::NFT_ERROR_FILE if it cannot be read, ::NFT_ERROR_FORMAT if it is no model file or a tensor is
+ * missing, unexpected or misshaped, ::NFT_ERROR_CONFIG for a wrong configuration, ::NFT_ERROR_LIMIT,
+ * ::NFT_ERROR_MEMORY
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_model_load(nft_model **model, const char *path);
 /** As nft_model_load(), with options (NULL: the defaults). */
 NFT_API NFT_MUST_CHECK nft_status nft_model_load_with(nft_model **model, const char *path,

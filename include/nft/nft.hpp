@@ -484,6 +484,19 @@ class Weights : public detail::WeightsGetters<Weights>
     {
         check(nft_weights_set_extra(get(), name.c_str(), nullptr));
     }
+    /** Makes every network a fresh SIREN: see nft_inr_init(). */
+    void init_sirens(std::uint64_t seed, std::int64_t first = 0, double omega = 0)
+    {
+        check(nft_inr_init(get(), seed, first, omega));
+    }
+    /** Fits network n to image n of (N, height, width, colours); gives the losses after the last step. */
+    std::vector<float> fit_sirens(ArrayView images,
+                                  const nft_inr_fit_options &options = NFT_INR_FIT_OPTIONS_INIT)
+    {
+        std::vector<float> losses(static_cast<std::size_t>(this->count()));
+        check(nft_inr_fit(get(), losses.data(), images.get(), &options));
+        return losses;
+    }
     const nft_weights *get() const noexcept
     {
         return owner_.get();
@@ -529,6 +542,16 @@ class WeightsView : public detail::WeightsGetters<WeightsView>
   private:
     const nft_weights *handle_;
 };
+
+/** Renders SIRENs first … first + count - 1: (count, height, width, colours), about -1 … 1. */
+inline Array render_sirens(WeightsView weights, std::int64_t first, std::int64_t count, std::int64_t height,
+                           std::int64_t width,
+                           const nft_inr_render_options &options = NFT_INR_RENDER_OPTIONS_INIT)
+{
+    nft_array *handle = nullptr;
+    check(nft_inr_render(&handle, weights.get(), first, count, height, width, &options));
+    return Array(handle);
+}
 
 /** A configuration with parameters. Shared freely between threads. */
 class Model

@@ -1,4 +1,5 @@
 /* nft forward: runs a model on every network of a file. */
+#define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "report.h"
 #include "results.h"
@@ -7,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* {"output": path, "shape": [N, …]}; for features the shape is [N, C], and "tensors" has those of the
  * tensors. */
@@ -44,6 +46,17 @@ static int describe(const cli_options *given, const cli_results *results, const 
     return EXIT_SUCCESS;
 }
 
+/* A result in the place of what it was computed from would destroy it. */
+static int check_not_an_input(const char *path, const cli_options *given)
+{
+    struct stat output, input;
+    for (int i = 0; i < 2; i++)
+        if (!stat(path, &output) && !stat(given->operands[i], &input) && output.st_dev == input.st_dev &&
+            output.st_ino == input.st_ino)
+            return fail("%s: is also an input; give -o another file", path);
+    return EXIT_SUCCESS;
+}
+
 static int run(const cli_options *given)
 {
     const char *path = option_text(given, "output");
@@ -52,6 +65,8 @@ static int run(const cli_options *given)
     cli_input input = {0};
     cli_results results = {0};
     int failed = check_output_path(path);
+    if (!failed)
+        failed = check_not_an_input(path, given);
     if (!failed)
         failed = load_model(&model, given->operands[0], given);
     if (!failed && decode && !nft_model_has_decoder(model))

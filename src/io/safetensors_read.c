@@ -201,6 +201,19 @@ static nft_status read_bytes(const nft_file *file, int64_t offset, int64_t bytes
     return NFT_OK;
 }
 
+/* What a file that begins with these bytes is, if that is no length of a header; NULL if nobody can tell. */
+static const char *other_format(const uint8_t bytes[LENGTH_BYTES])
+{
+    if (bytes[LENGTH_BYTES - 1] == 0)
+        return NULL;
+    if (bytes[0] == '{')
+        return "it looks like JSON; a configuration is read by nft_model_create, and by the program where "
+               "MODEL is asked for";
+    if (!memcmp(bytes, "PK\3\4", 4))
+        return "it looks like a zip archive; save with safetensors.torch.save_file, not torch.save";
+    return NULL;
+}
+
 static nft_status check_length(const nft_file *file, int64_t *length)
 {
     if (file->size < LENGTH_BYTES)
@@ -209,6 +222,9 @@ static nft_status check_length(const nft_file *file, int64_t *length)
     nft_status status = read_bytes(file, 0, LENGTH_BYTES, bytes);
     if (status)
         return status;
+    const char *other = other_format(bytes);
+    if (other)
+        return nft_fail(NFT_ERROR_FORMAT, "not a safetensors file: %s", other);
     uint64_t value = 0;
     for (int i = 0; i < LENGTH_BYTES; i++)
         value |= (uint64_t)bytes[i] << 8 * i;

@@ -120,8 +120,9 @@ static nft_status keep_config(nft_model *model, const json_t *config)
 {
     nft_text text = {0};
     if (json_dump_callback(config, append_json, &text, JSON_COMPACT) || text.failed) {
+        int64_t bytes = (int64_t)text.length;
         nft_text_clear(&text);
-        return nft_fail_memory("the configuration", (int64_t)text.length);
+        return nft_fail_memory("the configuration", bytes);
     }
     model->config = text.data;
     return NFT_OK;

@@ -156,6 +156,8 @@ run 2 evaluate a b --loss l1
 says "mse, bce, cross_entropy"
 
 # Files that are not there or not what they should be.
+run 1 forward logits.json floats.safetensors -o floats.safetensors
+says "is also an input"
 run 1 info absent.safetensors
 says "absent.safetensors"
 run 1 info folder

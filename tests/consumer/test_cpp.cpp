@@ -81,6 +81,20 @@ static void spaces_and_weights()
            NFT_ERROR_ARGUMENT);
 }
 
+static void sirens()
+{
+    nft::Weights weights(nft::Space::mlp({2, 8, 1}), 2);
+    weights.init_sirens(1);
+    const nft::Array before = nft::render_sirens(weights, 0, 2, 3, 4);
+    EXPECT((before.shape() == std::vector<std::int64_t>{2, 3, 4, 1}));
+    const std::vector<float> losses = weights.fit_sirens(before);
+    EXPECT(losses.size() == 2 && losses[0] < 1e-3f && losses[1] < 1e-3f);
+    EXPECT(status_of([&] { nft::render_sirens(weights, 0, 3, 3, 4); }) == NFT_ERROR_ARGUMENT);
+    EXPECT(status_of([] {
+               nft::Weights(nft::Space::mlp({3, 1}), 1).fit_sirens(nft::Array({0}, std::vector<float>()));
+           }) != NFT_OK);
+}
+
 static void models_and_contexts()
 {
     nft::Model model = nft::Model::load(data + "accuracy-predictor.safetensors");
@@ -148,6 +162,7 @@ int main()
     EXPECT(nft::version() == "0.1.0" && !nft::build_info().empty());
     arrays_and_files();
     spaces_and_weights();
+    sirens();
     models_and_contexts();
     features_and_tokens();
     std::puts("nft.hpp: ok");

@@ -354,6 +354,35 @@ static nft_status read_tensor(void)
     return status;
 }
 
+/* --- SIRENs --- */
+
+static nft_status fit_and_render(void)
+{
+    const int64_t widths[] = {2, 3, 1}, shape[] = {3, 2, 2, 1};
+    nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
+    nft_space *space = NULL;
+    nft_weights *sirens = NULL;
+    nft_array *images = NULL, *rendered = (void *)f.model;
+    float losses[3];
+    options.threads = 2;
+    options.steps = 2;
+    assert_ok(nft_space_create_mlp(&space, widths, 3));
+    assert_ok(nft_weights_create(&sirens, space, 3, 1));
+    assert_ok(nft_array_create(&images, NFT_ARRAY_F32, shape, 4, NULL));
+    nft_status status = INTERPOSE(nft_inr_init(sirens, 1, 0, 0));
+    if (!status)
+        status = INTERPOSE(nft_inr_fit(sirens, losses, images, &options));
+    if (!status) {
+        status = INTERPOSE(nft_inr_render(&rendered, sirens, 0, 3, 4, 5, NULL));
+        CHECK_HANDLE(status, rendered);
+        nft_array_free(rendered);
+    }
+    nft_array_free(images);
+    nft_weights_free(sirens);
+    nft_space_free(space);
+    return status;
+}
+
 /* --- every allocation, one after the other --- */
 
 typedef struct operation {
@@ -387,6 +416,7 @@ static const operation operations[] = {
     {"open a file", open_file, 3},
     {"open a file in memory", open_memory, 3},
     {"read a tensor", read_tensor, 1},
+    {"fit and render SIRENs", fit_and_render, 3},
 };
 
 /* Out of memory, but: sorting and threads, for which the C library has none, are done without; and jansson

@@ -207,6 +207,10 @@ static void wrong_lengths_are_refused(void **state)
     uint8_t bytes[16] = {255, 255, 255, 255, 255, 255, 255, 255, '{', '}'};
     assert_int_equal(nft_file_open_memory(&file, bytes, 10), NFT_ERROR_FORMAT);
     assert_message("its header would be 18446744073709551615 bytes long, expected at most 100000000");
+    assert_int_equal(nft_file_open_memory(&file, "{\"format_version\": 1}", 21), NFT_ERROR_FORMAT);
+    assert_message("looks like JSON");
+    assert_int_equal(nft_file_open_memory(&file, "PK\3\4 a zip archive", 17), NFT_ERROR_FORMAT);
+    assert_message("looks like a zip archive");
     nft_convert_to_bytes(&(uint64_t){100000000}, 8, 1, bytes);
     assert_int_equal(nft_file_open_memory(&file, bytes, 10), NFT_ERROR_FORMAT);
     assert_message("the header is 100000000 bytes long, but only 2 follow");
