@@ -67,8 +67,8 @@ typedef struct nft_inr_render_options {
  * Makes every network of a set a fresh SIREN: weights uniform in ±1/in in the first layer and ±√(6/in)/ω in
  * the others, biases in ±1/√in.
  * @param seed the same seed gives the same networks
- * @param first network n of the set is number first + n of all that the seed gives, so that a large set can be
- * made in pieces
+ * @param first network n of the set is number first + n of all that the seed gives, so that a large set can
+ * be made in pieces
  * @param omega ω; 0: 30
  * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs
  */

@@ -134,8 +134,9 @@ static void fit_network(void *argument, int64_t network, int worker)
 static nft_status check_rate(const char *name, double *value, double fallback, double most)
 {
     if (!(*value >= 0 && *value <= most))
-        return nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_fit: %s is %g, expected a number from 0 (the default, %g) to %g",
-                        name, *value, fallback, most);
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_inr_fit: %s is %g, expected a number from 0 (the default, %g) to %g", name,
+                        *value, fallback, most);
     if (*value == 0)
         *value = fallback;
     return NFT_OK;
@@ -154,12 +155,14 @@ static nft_status fill_options(nft_inr_fit_options *filled, const nft_inr_fit_op
         (status = check_rate("epsilon", &filled->epsilon, 1e-8, 1e6)))
         return status;
     if (filled->steps < 0)
-        return nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_fit: steps is %" PRId64 ", expected 0 (the default, %d) or more",
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_inr_fit: steps is %" PRId64 ", expected 0 (the default, %d) or more",
                         filled->steps, DEFAULT_STEPS);
     if (filled->schedule != NFT_INR_SCHEDULE_CONSTANT && filled->schedule != NFT_INR_SCHEDULE_COSINE)
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "nft_inr_fit: schedule is %d, expected NFT_INR_SCHEDULE_CONSTANT or NFT_INR_SCHEDULE_COSINE",
-                        filled->schedule);
+        return nft_fail(
+            NFT_ERROR_ARGUMENT,
+            "nft_inr_fit: schedule is %d, expected NFT_INR_SCHEDULE_CONSTANT or NFT_INR_SCHEDULE_COSINE",
+            filled->schedule);
     if (filled->steps == 0)
         filled->steps = DEFAULT_STEPS;
     return NFT_OK;
@@ -171,7 +174,8 @@ static nft_status check_images(const nft_weights *weights, const nft_array *imag
         return nft_fail_null("nft_inr_fit", "images");
     if (images->type != NFT_ARRAY_F32 || images->rank != 4)
         return nft_fail(NFT_ERROR_MISMATCH,
-                        "nft_inr_fit: the images are %s of rank %" PRId64 ", expected F32 (N, height, width, colours)",
+                        "nft_inr_fit: the images are %s of rank %" PRId64
+                        ", expected F32 (N, height, width, colours)",
                         images->type == NFT_ARRAY_F32 ? "F32" : "I64", images->rank);
     if (images->shape[0] != weights->count)
         return nft_fail(NFT_ERROR_MISMATCH, "nft_inr_fit: %" PRId64 " images for %" PRId64 " networks",
@@ -182,7 +186,8 @@ static nft_status check_images(const nft_weights *weights, const nft_array *imag
                         "nft_inr_fit: the images have %" PRId64 " colours, the networks %" PRId64 " outputs",
                         images->shape[3], colours);
     if (images->shape[1] < 1 || images->shape[2] < 1)
-        return nft_fail(NFT_ERROR_MISMATCH, "nft_inr_fit: the images are %" PRId64 " × %" PRId64 ", without a pixel",
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "nft_inr_fit: the images are %" PRId64 " × %" PRId64 ", without a pixel",
                         images->shape[1], images->shape[2]);
     return NFT_OK;
 }
@@ -207,7 +212,8 @@ static nft_status make_fitter(fitter *f, const call *c)
     nft_status status = nft_siren_tape_create(&f->tape, space, (float)c->options.omega);
     if (status)
         return status;
-    int64_t floats = nft_size_add(nft_size_multiply(4, space->numbers), nft_size_multiply(NFT_SIREN_CHUNK, c->colours));
+    int64_t floats =
+        nft_size_add(nft_size_multiply(4, space->numbers), nft_size_multiply(NFT_SIREN_CHUNK, c->colours));
     int64_t bytes = nft_size_multiply(floats, sizeof(float));
     if ((status = nft_check_limit("the state of a fit", bytes, 0)))
         return status;
@@ -260,7 +266,8 @@ static nft_status run(call *c, const nft_array *images)
             tell(c, 0); /* the last networks may have been other threads' */
         else
             status = nft_fail(NFT_ERROR_CANCELLED,
-                              "nft_inr_fit: the progress callback stopped it after %" PRId64 " of %" PRId64 " networks",
+                              "nft_inr_fit: the progress callback stopped it after %" PRId64 " of %" PRId64
+                              " networks",
                               c->done, count);
     }
     free_fitters(c);

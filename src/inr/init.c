@@ -28,7 +28,8 @@ nft_status nft_inr_init(nft_weights *weights, uint64_t seed, int64_t first, doub
 {
     nft_status status = nft_check_own_siren_set("nft_inr_init", weights);
     if (!status && first < 0)
-        status = nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_init: first is %" PRId64 ", expected 0 or more", first);
+        status =
+            nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_init: first is %" PRId64 ", expected 0 or more", first);
     if (!status)
         status = nft_fill_omega("nft_inr_init", &omega);
     for (int64_t n = 0; !status && n < weights->count; n++)

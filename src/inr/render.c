@@ -16,7 +16,7 @@ typedef struct call {
     int64_t first, height, width, colours;
     int64_t chunks; /* of an image */
     float *images;
-    float *memory;  /* for each thread `stride` floats: weights, coordinates, scratch */
+    float *memory; /* for each thread `stride` floats: weights, coordinates, scratch */
     int64_t stride;
 } call;
 
@@ -24,7 +24,8 @@ static void render_chunk(void *argument, int64_t item, int worker)
 {
     const call *c = argument;
     const nft_space *space = c->weights->space;
-    int64_t network = item / c->chunks, pixel = item % c->chunks * CHUNK_PIXELS, pixels = c->height * c->width;
+    int64_t network = item / c->chunks, pixel = item % c->chunks * CHUNK_PIXELS,
+            pixels = c->height * c->width;
     int64_t rows = pixels - pixel < CHUNK_PIXELS ? pixels - pixel : CHUNK_PIXELS;
     float *weights = c->memory + worker * c->stride;
     float *coordinates = weights + space->numbers;
@@ -38,8 +39,8 @@ static nft_status check_arguments(const nft_weights *weights, int64_t first, int
                                   int64_t width)
 {
     if (height < 1 || width < 1)
-        return nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_render: the size is %" PRId64 " × %" PRId64
-                                            ", expected at least 1 × 1",
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_inr_render: the size is %" PRId64 " × %" PRId64 ", expected at least 1 × 1",
                         height, width);
     if (first < 0 || count < 0 || first > weights->count || count > weights->count - first)
         return nft_fail(NFT_ERROR_ARGUMENT,
@@ -61,7 +62,8 @@ static nft_status run(call *c, int64_t count, int32_t threads)
     const nft_space *space = c->weights->space;
     nft_pool *pool = NULL;
     c->chunks = (c->height * c->width + CHUNK_PIXELS - 1) / CHUNK_PIXELS;
-    c->stride = nft_size_add(nft_size_add(space->numbers, 2 * CHUNK_PIXELS), nft_siren_scratch(space, CHUNK_PIXELS));
+    c->stride =
+        nft_size_add(nft_size_add(space->numbers, 2 * CHUNK_PIXELS), nft_siren_scratch(space, CHUNK_PIXELS));
     int64_t items = count * c->chunks;
     threads = threads < items ? threads : (int32_t)items;
     nft_status status = nft_pool_create(&pool, threads);

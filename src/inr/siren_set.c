@@ -17,8 +17,9 @@ nft_status nft_check_siren_set(const char *function, const nft_weights *weights)
     if (status)
         return nft_fail_in(status, "%s", function);
     if (weights->channels != 1)
-        return nft_fail(NFT_ERROR_MISMATCH, "%s: the set has %" PRId64 " channels, expected raw weights, 1 channel",
-                        function, weights->channels);
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "%s: the set has %" PRId64 " channels, expected raw weights, 1 channel", function,
+                        weights->channels);
     return NFT_OK;
 }
 
@@ -26,10 +27,11 @@ nft_status nft_check_own_siren_set(const char *function, const nft_weights *weig
 {
     nft_status status = nft_check_siren_set(function, weights);
     if (!status && weights->borrowed)
-        status = nft_fail(NFT_ERROR_ARGUMENT,
-                          "%s: the set borrows its memory, which is never written; make it with nft_weights_create "
-                          "or nft_weights_copy",
-                          function);
+        status = nft_fail(
+            NFT_ERROR_ARGUMENT,
+            "%s: the set borrows its memory, which is never written; make it with nft_weights_create "
+            "or nft_weights_copy",
+            function);
     return status;
 }
 
@@ -40,8 +42,8 @@ nft_status nft_fill_inr_options(const char *function, void *filled, const void *
         return NFT_OK;
     memcpy(&size, options, sizeof size);
     if (size < sizeof size)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: options->size is %zu; begin with NFT_INR_…_OPTIONS_INIT", function,
-                        size);
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: options->size is %zu; begin with NFT_INR_…_OPTIONS_INIT",
+                        function, size);
     memcpy(filled, options, size < bytes ? size : bytes);
     return NFT_OK;
 }
@@ -49,8 +51,8 @@ nft_status nft_fill_inr_options(const char *function, void *filled, const void *
 nft_status nft_fill_threads(const char *function, int32_t *threads)
 {
     if (*threads < 0 || *threads > MAX_THREADS)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: threads is %d, expected 0 (all cores) … %d", function, *threads,
-                        MAX_THREADS);
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: threads is %d, expected 0 (all cores) … %d", function,
+                        *threads, MAX_THREADS);
     if (*threads == 0)
         *threads = nft_machine_cores();
     return NFT_OK;
@@ -59,8 +61,8 @@ nft_status nft_fill_threads(const char *function, int32_t *threads)
 nft_status nft_fill_omega(const char *function, double *omega)
 {
     if (!(*omega >= 0 && *omega <= MAX_OMEGA))
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: omega is %g, expected a number above 0 and at most %g", function,
-                        *omega, MAX_OMEGA);
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: omega is %g, expected a number above 0 and at most %g",
+                        function, *omega, MAX_OMEGA);
     if (*omega == 0)
         *omega = NFT_DEFAULT_OMEGA;
     return NFT_OK;

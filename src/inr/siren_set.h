@@ -11,8 +11,8 @@ nft_status nft_check_siren_set(const char *function, const nft_weights *weights)
 /* The same for a set that will be written. */
 nft_status nft_check_own_siren_set(const char *function, const nft_weights *weights);
 
-/* The options of an older caller are shorter: what is missing of `filled`, `bytes` long and beginning with its
- * size, keeps its default. NULL: all of it. */
+/* The options of an older caller are shorter: what is missing of `filled`, `bytes` long and beginning with
+ * its size, keeps its default. NULL: all of it. */
 nft_status nft_fill_inr_options(const char *function, void *filled, const void *options, size_t bytes);
 
 /* Replaces 0 by the default. */

@@ -1,5 +1,5 @@
-/* The kernels of siren_kernels.h, compiled once for each instruction set with NFT_KERNELS_SET its name. A tile of
- * rows times one or two vectors of columns is held in registers while it runs over the inner axis. */
+/* The kernels of siren_kernels.h, compiled once for each instruction set with NFT_KERNELS_SET its name. A
+ * tile of rows times one or two vectors of columns is held in registers while it runs over the inner axis. */
 #include "math/siren_kernels.h"
 
 #include "math/lanes.h"
@@ -17,8 +17,8 @@ typedef enum tile_mode { FORWARD, BACKWARD, GRADIENT } tile_mode;
 
 /* Rows first … first + rows - 1 and columns column … of a product. `rows`, `vectors` and `mode` are constants
  * where it is called, so that the sums are registers. */
-INLINE void tile(const nft_product *p, const float *other, int64_t first, int64_t column, int rows, int vectors,
-                 tile_mode mode)
+INLINE void tile(const nft_product *p, const float *other, int64_t first, int64_t column, int rows,
+                 int vectors, tile_mode mode)
 {
     floats sum[TILE_ROWS][2];
     const float *a = mode == GRADIENT ? p->a + first : p->a + first * p->a_stride;
@@ -49,7 +49,8 @@ INLINE void tile(const nft_product *p, const float *other, int64_t first, int64_
         }
 }
 
-INLINE void tiles_of_columns(const nft_product *p, const float *other, int64_t column, int vectors, tile_mode mode)
+INLINE void tiles_of_columns(const nft_product *p, const float *other, int64_t column, int vectors,
+                             tile_mode mode)
 {
     int64_t row = 0;
     for (; row + TILE_ROWS <= p->rows; row += TILE_ROWS)

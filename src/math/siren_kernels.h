@@ -1,13 +1,14 @@
-/* What fitting a small SIREN spends its time on: products of matrices that fit in the cache, too small for BLAS,
- * and Adam's update. Rows are pixels, columns are neurons, so a vector holds neighbouring neurons and nothing is
- * ever transposed. Sums run in a fixed order: a result depends on its own row, not on the number of rows. */
+/* What fitting a small SIREN spends its time on: products of matrices that fit in the cache, too small for
+ * BLAS, and Adam's update. Rows are pixels, columns are neurons, so a vector holds neighbouring neurons and
+ * nothing is ever transposed. Sums run in a fixed order: a result depends on its own row, not on the number
+ * of rows. */
 #ifndef NFT_MATH_SIREN_KERNELS_H
 #define NFT_MATH_SIREN_KERNELS_H
 
 #include <stdint.h>
 
-/* y (rows, columns) from a and b (inner, columns), all row-major, strides in floats. `columns` is a multiple of
- * nft_kernels.width. */
+/* y (rows, columns) from a and b (inner, columns), all row-major, strides in floats. `columns` is a multiple
+ * of nft_kernels.width. */
 typedef struct nft_product {
     int64_t rows, columns, inner;
     const float *a;
@@ -35,9 +36,11 @@ typedef struct nft_siren_kernels {
     void (*backward)(const nft_product *product, const float *factor);
     /* y += aᵀ b, a (inner, rows) */
     void (*gradient)(const nft_product *product);
-    /* y (rows, count) = bias (count) + a bᵀ for few outputs; here b is (count, columns), and a (rows, columns) */
+    /* y (rows, count) = bias (count) + a bᵀ for few outputs; here b is (count, columns), and a (rows,
+     * columns) */
     void (*outputs)(const nft_product *product, int64_t count, const float *bias);
-    void (*adam)(const nft_adam *adam, int64_t n, const float *gradient, float *m, float *v, float *parameters);
+    void (*adam)(const nft_adam *adam, int64_t n, const float *gradient, float *m, float *v,
+                 float *parameters);
 } nft_siren_kernels;
 
 /* Those of the same instruction set as nft_vector()'s. */

@@ -5,10 +5,10 @@
 
 #include <string.h>
 
-/* Hidden layers keep ω W and ω v, so that h = sin(ω W x + ω v) and the gradients with respect to the angles need
- * no factor; the gradients of W and v get theirs at the end. Rows are padded with zeros to whole vectors. A hidden
- * layer's gradient is kept transposed, as its forward product has the weights; the last layer has few outputs, and
- * its gradient has the weights' own order. */
+/* Hidden layers keep ω W and ω v, so that h = sin(ω W x + ω v) and the gradients with respect to the angles
+ * need no factor; the gradients of W and v get theirs at the end. Rows are padded with zeros to whole
+ * vectors. A hidden layer's gradient is kept transposed, as its forward product has the weights; the last
+ * layer has few outputs, and its gradient has the weights' own order. */
 typedef struct tape_layer {
     int64_t in, out;
     int64_t in_stride, out_stride; /* padded */
@@ -73,8 +73,8 @@ static void place_all(nft_siren_tape *tape, pieces *from)
     tape->gradients = from->memory ? from->memory + before : NULL;
     for (int64_t i = 0; i <= last; i++) {
         tape_layer *layer = &tape->layers[i];
-        layer->gradient = i == last ? take(from, layer->out, layer->in_stride)
-                                    : take(from, layer->in, layer->out_stride);
+        layer->gradient =
+            i == last ? take(from, layer->out, layer->in_stride) : take(from, layer->in, layer->out_stride);
         layer->bias_gradient = take(from, 1, layer->out_stride);
     }
     tape->gradient_floats = from->used - before;
@@ -185,8 +185,10 @@ void nft_siren_tape_forward(nft_siren_tape *tape, int64_t rows, const float *coo
                      last->out, last->bias);
 }
 
-/* The gradients of layer i's weights, transposed for a hidden layer, from its outputs' or angles' (rows, out). */
-static void add_gradients(const nft_siren_tape *tape, int64_t i, int64_t rows, const float *grad, int64_t stride)
+/* The gradients of layer i's weights, transposed for a hidden layer, from its outputs' or angles' (rows,
+ * out). */
+static void add_gradients(const nft_siren_tape *tape, int64_t i, int64_t rows, const float *grad,
+                          int64_t stride)
 {
     const tape_layer *layer = &tape->layers[i];
     bool last = i + 1 == tape->layer_count;

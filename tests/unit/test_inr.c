@@ -1,4 +1,5 @@
-/* SIRENs: the golden fits and renderings, fresh networks, gradients, and that a network's result is its own. */
+/* SIRENs: the golden fits and renderings, fresh networks, gradients, and that a network's result is its own.
+ */
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
 
@@ -89,11 +90,12 @@ static void compare_rendering(const golden_fit *g, const char *name, double rela
     nft_array *expected = read_tensor(g->rendered, name), *found = NULL;
     nft_inr_render_options options = NFT_INR_RENDER_OPTIONS_INIT;
     options.omega = g->options.omega;
-    assert_ok(nft_inr_render(&found, g->networks, 0, nft_weights_count(g->networks), nft_array_size(expected, 1),
-                             nft_array_size(expected, 2), &options));
+    assert_ok(nft_inr_render(&found, g->networks, 0, nft_weights_count(g->networks),
+                             nft_array_size(expected, 1), nft_array_size(expected, 2), &options));
     for (int64_t axis = 0; axis < 4; axis++)
         assert_int_equal(nft_array_size(found, axis), nft_array_size(expected, axis));
-    support_close(name, nft_array_count(expected), nft_array_f32(found), nft_array_f32(expected), relative, absolute);
+    support_close(name, nft_array_count(expected), nft_array_f32(found), nft_array_f32(expected), relative,
+                  absolute);
     nft_array_free(found);
     nft_array_free(expected);
 }
@@ -106,8 +108,8 @@ static void check_golden(const char *name)
     for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(g.networks)); t++) {
         int32_t part = (int32_t)(t % 2);
         support_close(name, nft_weights_data_count(g.networks, t / 2, part),
-                      nft_weights_data(g.networks, t / 2, part), nft_weights_data(g.expected, t / 2, part), 1e-3,
-                      5e-4);
+                      nft_weights_data(g.networks, t / 2, part), nft_weights_data(g.expected, t / 2, part),
+                      1e-3, 5e-4);
     }
     compare_rendering(&g, "rendered", 1e-3, 5e-4);
     close_golden(&g);
@@ -158,14 +160,17 @@ static void fresh_networks(void **state)
 {
     (void)state;
     nft_space *space = MAKE_SPACE(2, 32, 24, 3);
-    nft_weights *weights = fresh(space, 200, 7, 0), *other = fresh(space, 200, 8, 0), *later = fresh(space, 50, 7, 150);
-    const double bounds[] = {0.5, 1 / sqrt(2), sqrt(6.0 / 32) / 30, 1 / sqrt(32), sqrt(6.0 / 24) / 30, 1 / sqrt(24)};
+    nft_weights *weights = fresh(space, 200, 7, 0), *other = fresh(space, 200, 8, 0),
+                *later = fresh(space, 50, 7, 150);
+    const double bounds[] = {0.5,          1 / sqrt(2),         sqrt(6.0 / 32) / 30,
+                             1 / sqrt(32), sqrt(6.0 / 24) / 30, 1 / sqrt(24)};
     for (int64_t t = 0; t < 6; t++) {
         int32_t part = (int32_t)(t % 2);
         int64_t each = nft_weights_data_count(weights, t / 2, part) / 200;
         const float *values = nft_weights_data(weights, t / 2, part);
         check_uniform(weights, t / 2, part, bounds[t]);
-        support_identical("a later piece", 50 * each, nft_weights_data(later, t / 2, part), values + 150 * each);
+        support_identical("a later piece", 50 * each, nft_weights_data(later, t / 2, part),
+                          values + 150 * each);
         assert_memory_not_equal(values, nft_weights_data(other, t / 2, part), (size_t)each * sizeof *values);
         assert_memory_not_equal(values, values + each, (size_t)each * sizeof *values);
     }
@@ -181,10 +186,12 @@ static nft_array *smooth_images(int64_t count, int64_t height, int64_t width, in
     float *values = support_allocate((size_t)total * sizeof *values);
     nft_array *images = NULL;
     for (int64_t i = 0; i < total; i++) {
-        int64_t n = i / (height * width * colours), y = i / (width * colours) % height, x = i / colours % width;
+        int64_t n = i / (height * width * colours), y = i / (width * colours) % height,
+                x = i / colours % width;
         values[i] = (float)sin(0.7 * (double)(y * (n % 3 + 1)) + 0.4 * (double)x + (double)(i % colours + n));
     }
-    assert_ok(nft_array_create(&images, NFT_ARRAY_F32, (int64_t[]){count, height, width, colours}, 4, values));
+    assert_ok(
+        nft_array_create(&images, NFT_ARRAY_F32, (int64_t[]){count, height, width, colours}, 4, values));
     free(values);
     return images;
 }
@@ -218,7 +225,8 @@ static double reference_sum(const nft_space *space, const float *weights, double
     double sum = 0;
     for (int64_t r = 0; r < ROWS; r++)
         for (int64_t c = 0; c < colours; c++)
-            sum += (double)grad_out[r * colours + c] * reference_output(space, weights, omega, places + 2 * r, c);
+            sum += (double)grad_out[r * colours + c] *
+                   reference_output(space, weights, omega, places + 2 * r, c);
     return sum;
 }
 
@@ -248,12 +256,13 @@ static void check_gradients(nft_space *space, float omega)
     nft_siren_tape_backward(tape, ROWS - 9, grad_out + 9 * colours);
     nft_siren_tape_gradient(tape, gradient);
     for (int64_t r = 0; r < ROWS * colours; r++)
-        assert_true(fabs((double)out[r] - reference_output(space, weights, (double)omega, places + r / colours * 2,
-                                                           r % colours)) < 1e-5);
+        assert_true(fabs((double)out[r] - reference_output(space, weights, (double)omega,
+                                                           places + r / colours * 2, r % colours)) < 1e-5);
     for (int64_t i = 0; i < numbers; i++) {
         float kept = weights[i];
         weights[i] = kept + 0x1p-12f;
-        double above = reference_sum(space, weights, (double)omega, places, grad_out), high = (double)weights[i];
+        double above = reference_sum(space, weights, (double)omega, places, grad_out),
+               high = (double)weights[i];
         weights[i] = kept - 0x1p-12f;
         double below = reference_sum(space, weights, (double)omega, places, grad_out);
         expected[i] = (float)((above - below) / (high - (double)weights[i]));
@@ -283,7 +292,8 @@ static void alone_and_together(void **state)
     nft_space *space = MAKE_SPACE(2, 17, 9, 2);
     nft_array *images = smooth_images(7, 11, 13, 2), *one = NULL;
     nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
-    nft_weights *together = fresh(space, 7, 1, 0), *threads = fresh(space, 7, 1, 0), *alone = fresh(space, 1, 1, 4);
+    nft_weights *together = fresh(space, 7, 1, 0), *threads = fresh(space, 7, 1, 0),
+                *alone = fresh(space, 1, 1, 4);
     float losses[7], other_losses[7], loss;
     options.steps = 20;
     options.schedule = NFT_INR_SCHEDULE_COSINE;
@@ -365,7 +375,8 @@ static void cancelled(void **state)
     for (int n = 0; n < 5; n++) {
         assert_int_equal(isnan(losses[n]), n >= 2);
         const float *before = nft_weights_data(begun, 0, NFT_WEIGHTS_WEIGHT) + 16 * n;
-        assert_int_equal(!memcmp(before, nft_weights_data(weights, 0, NFT_WEIGHTS_WEIGHT) + 16 * n, 64), n >= 2);
+        assert_int_equal(!memcmp(before, nft_weights_data(weights, 0, NFT_WEIGHTS_WEIGHT) + 16 * n, 64),
+                         n >= 2);
     }
     nft_weights_free(weights);
     nft_weights_free(begun);
@@ -406,8 +417,8 @@ static void wrong_arguments(void **state)
     (void)state;
     nft_space *space = MAKE_SPACE(2, 8, 1);
     nft_weights *weights = fresh(space, 2, 0, 0), *borrowed = NULL, *features = NULL;
-    nft_array *images = smooth_images(2, 4, 4, 1), *three = smooth_images(3, 4, 4, 1), *colours = smooth_images(2, 4, 4, 3),
-              *empty = NULL, *labels = NULL, *rendered = NULL;
+    nft_array *images = smooth_images(2, 4, 4, 1), *three = smooth_images(3, 4, 4, 1),
+              *colours = smooth_images(2, 4, 4, 3), *empty = NULL, *labels = NULL, *rendered = NULL;
     const float *tensors[] = {nft_weights_data(weights, 0, 0), nft_weights_data(weights, 1, 0)};
     assert_ok(nft_weights_borrow(&borrowed, space, 2, 1, tensors, NULL));
     assert_ok(nft_weights_create(&features, space, 2, 3));
@@ -534,11 +545,16 @@ static void diverging(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_fits),         cmocka_unit_test(fresh_networks),
-        cmocka_unit_test(gradients),           cmocka_unit_test(alone_and_together),
-        cmocka_unit_test(losses_are_of_renderings), cmocka_unit_test(cancelled),
-        cmocka_unit_test(wrong_networks),      cmocka_unit_test(wrong_arguments),
-        cmocka_unit_test(wrong_options),       cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(golden_fits),
+        cmocka_unit_test(fresh_networks),
+        cmocka_unit_test(gradients),
+        cmocka_unit_test(alone_and_together),
+        cmocka_unit_test(losses_are_of_renderings),
+        cmocka_unit_test(cancelled),
+        cmocka_unit_test(wrong_networks),
+        cmocka_unit_test(wrong_arguments),
+        cmocka_unit_test(wrong_options),
+        cmocka_unit_test(allocations_may_fail),
         cmocka_unit_test(diverging),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
