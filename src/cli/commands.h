@@ -8,6 +8,8 @@ extern const cli_command info_command;
 extern const cli_command forward_command;
 extern const cli_command evaluate_command;
 extern const cli_command permute_command;
+extern const cli_command fit_command;
+extern const cli_command render_command;
 extern const cli_command bench_command;
 
 #endif

@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 static const cli_command *const commands[] = {
-    &info_command, &forward_command, &evaluate_command, &permute_command, &bench_command,
+    &info_command, &forward_command, &evaluate_command, &permute_command,
+    &fit_command,  &render_command,  &bench_command,
 };
 
 #define COMMAND_COUNT ((int)(sizeof commands / sizeof commands[0]))

@@ -3,7 +3,6 @@
 #include "base/threads.h"
 #include "inr/siren_set.h"
 #include "math/siren_kernels.h"
-#include "model/siren.h"
 #include "model/siren_tape.h"
 #include "nft/inr.h"
 #include "space/array.h"
@@ -30,8 +29,7 @@ typedef struct call {
     nft_weights *weights;
     float *losses;
     const float *images;
-    int64_t pixels, colours;
-    const float *coordinates; /* (pixels, 2) */
+    int64_t height, width, pixels, colours;
     nft_inr_fit_options options;
     nft_pool *pool;
     fitter *fitters;
@@ -71,7 +69,7 @@ static double evaluate(const call *c, const fitter *f, const float *image, bool 
     for (int64_t first = 0; first < c->pixels; first += NFT_SIREN_CHUNK) {
         int64_t rows = c->pixels - first < NFT_SIREN_CHUNK ? c->pixels - first : NFT_SIREN_CHUNK;
         int64_t count = rows * c->colours;
-        nft_siren_tape_forward(f->tape, rows, c->coordinates + 2 * first, f->error);
+        nft_siren_tape_forward_pixels(f->tape, first, rows, f->error);
         sum += subtract_target(count, image + first * c->colours, f->error);
         if (loss_only)
             continue;
@@ -192,24 +190,12 @@ static nft_status check_images(const nft_weights *weights, const nft_array *imag
     return NFT_OK;
 }
 
-static nft_status make_coordinates(float **out, int64_t height, int64_t width)
-{
-    int64_t bytes = nft_size_multiply(nft_size_multiply(height, width), 2 * sizeof(float));
-    nft_status status = nft_check_limit("the coordinates of the pixels", bytes, 0);
-    if (status)
-        return status;
-    float *coordinates = nft_allocate((size_t)bytes);
-    if (!coordinates)
-        return nft_fail_memory("the coordinates of the pixels", bytes);
-    nft_siren_grid(height, width, 0, height * width, coordinates);
-    *out = coordinates;
-    return NFT_OK;
-}
-
 static nft_status make_fitter(fitter *f, const call *c)
 {
     const nft_space *space = c->weights->space;
     nft_status status = nft_siren_tape_create(&f->tape, space, (float)c->options.omega);
+    if (!status)
+        status = nft_siren_tape_set_image(f->tape, c->height, c->width);
     if (status)
         return status;
     int64_t floats =
@@ -249,18 +235,14 @@ static void free_fitters(call *c)
     nft_release(c->fitters);
 }
 
-static nft_status run(call *c, const nft_array *images)
+static nft_status run(call *c)
 {
-    float *coordinates = NULL;
     int64_t count = c->weights->count;
     int threads = c->options.threads < count ? c->options.threads : (int)count;
-    nft_status status = make_coordinates(&coordinates, images->shape[1], images->shape[2]);
-    if (!status)
-        status = nft_pool_create(&c->pool, threads);
+    nft_status status = nft_pool_create(&c->pool, threads);
     if (!status)
         status = make_fitters(c);
     if (!status) {
-        c->coordinates = coordinates;
         nft_pool_run(c->pool, count, fit_network, c);
         if (c->done == count)
             tell(c, 0); /* the last networks may have been other threads' */
@@ -272,7 +254,6 @@ static nft_status run(call *c, const nft_array *images)
     }
     free_fitters(c);
     nft_pool_free(c->pool);
-    nft_release(coordinates);
     return status;
 }
 
@@ -292,7 +273,9 @@ nft_status nft_inr_fit(nft_weights *weights, float *losses, const nft_array *ima
     if (weights->count == 0)
         return NFT_OK;
     c.images = images->data;
-    c.pixels = images->shape[1] * images->shape[2];
+    c.height = images->shape[1];
+    c.width = images->shape[2];
+    c.pixels = c.height * c.width;
     c.colours = images->shape[3];
-    return run(&c, images);
+    return run(&c);
 }

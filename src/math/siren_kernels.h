@@ -34,8 +34,13 @@ typedef struct nft_siren_kernels {
     void (*forward)(const nft_product *product, const float *bias);
     /* y = (a b) ∘ factor, a (rows, inner), factor as y */
     void (*backward)(const nft_product *product, const float *factor);
-    /* y += aᵀ b, a (inner, rows) */
-    void (*gradient)(const nft_product *product);
+    /* y += aᵀ b, a (inner, rows), rows ≥ 1; and unless it is NULL sums (columns) += the sums of b's columns
+     */
+    void (*gradient)(const nft_product *product, float *sums);
+    /* Sine and cosine (count, columns) of angle sums a + b_i from those of a (columns) and of b (count,
+     * columns) */
+    void (*waves)(int64_t count, int64_t columns, const float *a_sine, const float *a_cosine,
+                  const float *b_sine, const float *b_cosine, float *sine, float *cosine);
     /* y (rows, count) = bias (count) + a bᵀ for few outputs; here b is (count, columns), and a (rows,
      * columns) */
     void (*outputs)(const nft_product *product, int64_t count, const float *bias);

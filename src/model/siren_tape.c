@@ -2,20 +2,24 @@
 
 #include "math/siren_kernels.h"
 #include "math/vector.h"
+#include "model/siren.h"
 
 #include <string.h>
 
-/* Hidden layers keep ω W and ω v, so that h = sin(ω W x + ω v) and the gradients with respect to the angles
- * need no factor; the gradients of W and v get theirs at the end. Rows are padded with zeros to whole
- * vectors. A hidden layer's gradient is kept transposed, as its forward product has the weights; the last
- * layer has few outputs, and its gradient has the weights' own order. */
+#define TWO_PI 6.28318530717958647692f
+
+/* Angles are counted in turns: h = sin(2π (ω/2π) (W x + v)), and the factors are multiplied into copies of
+ * the weights. Gradients are those with respect to angles in radians, so backward has a copy of ω W, and the
+ * gradients of W and v get their factor ω at the end. Rows are padded with zeros to whole vectors. A hidden
+ * layer's gradient is kept transposed, as its forward product has the weights; the last layer has few
+ * outputs, and its gradient has the weights' own order. */
 typedef struct tape_layer {
     int64_t in, out;
     int64_t in_stride, out_stride; /* padded */
     float scale;                   /* ω, 1 for the last */
-    float *weight;                 /* (out, in_stride) */
-    float *transposed;             /* hidden: (in, out_stride) */
-    float *bias;                   /* (out_stride) */
+    float *weight;                 /* times ω: (out, in_stride) */
+    float *transposed;             /* hidden, times ω/2π: (in, out_stride) */
+    float *bias;                   /* times ω/2π if hidden: (out_stride) */
     float *gradient;               /* hidden: (in, out_stride), last: (out, in_stride) */
     float *bias_gradient;          /* (out_stride) */
     float *sine, *cosine;          /* hidden: (chunk, out_stride), of the angles */
@@ -23,10 +27,16 @@ typedef struct tape_layer {
 } tape_layer;
 
 struct nft_siren_tape {
+    const nft_siren_kernels *kernels;
     int64_t layer_count;
     const nft_space *space;
     tape_layer *layers;
-    float *input; /* (chunk, n_0 padded) */
+    float *input;          /* (chunk, n_0 padded) */
+    int64_t height, width; /* of the image, if set */
+    float *image_memory;   /* the four below, each (size, out_stride of layer 0), and the coordinates */
+    float *row_sine, *row_cosine;       /* of the angles' parts that depend on y, with the bias */
+    float *column_sine, *column_cosine; /* of those that depend on x */
+    float *y, *x;                       /* (height), (width) */
     float *memory;
     float *gradients; /* all layers' gradients in one piece */
     int64_t gradient_floats;
@@ -86,6 +96,7 @@ nft_status nft_siren_tape_create(nft_siren_tape **out, const nft_space *space, f
     nft_siren_tape *tape = nft_allocate(sizeof *tape);
     if (!tape)
         return nft_fail_memory("a SIREN's workspace", sizeof *tape);
+    tape->kernels = nft_siren_vector();
     tape->space = space;
     tape->layer_count = space->layer_count;
     tape->layers = nft_allocate_array((size_t)space->layer_count, sizeof *tape->layers);
@@ -117,10 +128,37 @@ nft_status nft_siren_tape_create(nft_siren_tape **out, const nft_space *space, f
     return NFT_OK;
 }
 
+nft_status nft_siren_tape_set_image(nft_siren_tape *tape, int64_t height, int64_t width)
+{
+    int64_t stride = tape->layers[0].out_stride, lines = nft_size_add(height, width);
+    int64_t bytes = nft_size_multiply(nft_size_multiply(lines, nft_size_add(nft_size_multiply(2, stride), 1)),
+                                      sizeof(float));
+    nft_status status = nft_check_limit("a SIREN's image", bytes, 0);
+    if (status)
+        return status;
+    tape->image_memory = nft_allocate((size_t)bytes);
+    if (!tape->image_memory)
+        return nft_fail_memory("a SIREN's image", bytes);
+    tape->height = height;
+    tape->width = width;
+    tape->row_sine = tape->image_memory;
+    tape->row_cosine = tape->row_sine + height * stride;
+    tape->column_sine = tape->row_cosine + height * stride;
+    tape->column_cosine = tape->column_sine + width * stride;
+    tape->y = tape->column_cosine + width * stride;
+    tape->x = tape->y + height;
+    for (int64_t i = 0; i < height; i++)
+        tape->y[i] = nft_grid_coordinate(i, height);
+    for (int64_t i = 0; i < width; i++)
+        tape->x[i] = nft_grid_coordinate(i, width);
+    return NFT_OK;
+}
+
 void nft_siren_tape_free(nft_siren_tape *tape)
 {
     if (!tape)
         return;
+    nft_release(tape->image_memory);
     nft_release(tape->memory);
     nft_release(tape->layers);
     nft_release(tape);
@@ -128,8 +166,9 @@ void nft_siren_tape_free(nft_siren_tape *tape)
 
 static void load_layer(const tape_layer *layer, const float *weight, const float *bias)
 {
+    float turns = layer->transposed ? layer->scale / TWO_PI : 1;
     for (int64_t o = 0; o < layer->out; o++) {
-        layer->bias[o] = layer->scale * bias[o];
+        layer->bias[o] = turns * bias[o];
         for (int64_t i = 0; i < layer->in; i++)
             layer->weight[o * layer->in_stride + i] = layer->scale * weight[o * layer->in + i];
     }
@@ -137,7 +176,17 @@ static void load_layer(const tape_layer *layer, const float *weight, const float
         return;
     for (int64_t i = 0; i < layer->in; i++)
         for (int64_t o = 0; o < layer->out; o++)
-            layer->transposed[i * layer->out_stride + o] = layer->weight[o * layer->in_stride + i];
+            layer->transposed[i * layer->out_stride + o] = turns * weight[o * layer->in + i];
+}
+
+/* sine, cosine (size, columns) of place · weight + bias; bias may be NULL. */
+static void load_waves(const tape_layer *layer, const float *weight, const float *bias, int64_t size,
+                       const float *places, float *sine, float *cosine)
+{
+    for (int64_t i = 0; i < size; i++)
+        for (int64_t o = 0; o < layer->out_stride; o++)
+            sine[i * layer->out_stride + o] = places[i] * weight[o] + (bias ? bias[o] : 0);
+    nft_vector()->sincos_turns(size * layer->out_stride, sine, sine, cosine);
 }
 
 void nft_siren_tape_load(nft_siren_tape *tape, const float *weights)
@@ -147,6 +196,13 @@ void nft_siren_tape_load(nft_siren_tape *tape, const float *weights)
         load_layer(&tape->layers[i], weights + tensors[NFT_WEIGHT_OF(i)].offset,
                    weights + tensors[NFT_BIAS_OF(i)].offset);
     memset(tape->gradients, 0, (size_t)tape->gradient_floats * sizeof *tape->gradients);
+    const tape_layer *first = tape->layers;
+    if (!tape->image_memory || !first->transposed)
+        return;
+    load_waves(first, first->transposed, first->bias, tape->height, tape->y, tape->row_sine,
+               tape->row_cosine);
+    load_waves(first, first->transposed + first->out_stride, NULL, tape->width, tape->x, tape->column_sine,
+               tape->column_cosine);
 }
 
 static const float *input_of(const nft_siren_tape *tape, int64_t layer)
@@ -154,55 +210,92 @@ static const float *input_of(const nft_siren_tape *tape, int64_t layer)
     return layer ? tape->layers[layer - 1].sine : tape->input;
 }
 
+/* One hidden layer: angles in turns, then their sines and cosines. */
+static void forward_layer(const nft_siren_tape *tape, int64_t i, int64_t rows)
+{
+    const tape_layer *layer = &tape->layers[i];
+    tape->kernels->forward(&(nft_product){.rows = rows,
+                                          .columns = layer->out_stride,
+                                          .inner = layer->in,
+                                          .a = input_of(tape, i),
+                                          .a_stride = layer->in_stride,
+                                          .b = layer->transposed,
+                                          .b_stride = layer->out_stride,
+                                          .y = layer->sine,
+                                          .y_stride = layer->out_stride},
+                           layer->bias);
+    nft_vector()->sincos_turns(rows * layer->out_stride, layer->sine, layer->sine, layer->cosine);
+}
+
+/* Layers first … of the network, of which the last is linear. */
+static void forward_from(const nft_siren_tape *tape, int64_t first, int64_t rows, float *out)
+{
+    int64_t last = tape->layer_count - 1;
+    for (int64_t i = first; i < last; i++)
+        forward_layer(tape, i, rows);
+    const tape_layer *layer = &tape->layers[last];
+    tape->kernels->outputs(&(nft_product){.rows = rows,
+                                          .columns = layer->in_stride,
+                                          .a = input_of(tape, last),
+                                          .a_stride = layer->in_stride,
+                                          .b = layer->weight,
+                                          .b_stride = layer->in_stride,
+                                          .y = out,
+                                          .y_stride = layer->out},
+                           layer->out, layer->bias);
+}
+
 void nft_siren_tape_forward(nft_siren_tape *tape, int64_t rows, const float *coordinates, float *out)
 {
-    const nft_siren_kernels *kernels = nft_siren_vector();
-    const tape_layer *first = tape->layers, *last = &tape->layers[tape->layer_count - 1];
+    const tape_layer *first = tape->layers;
     for (int64_t r = 0; r < rows; r++)
         for (int64_t k = 0; k < first->in; k++)
             tape->input[r * first->in_stride + k] = coordinates[r * first->in + k];
-    for (const tape_layer *layer = first; layer < last; layer++) {
-        kernels->forward(&(nft_product){.rows = rows,
-                                        .columns = layer->out_stride,
-                                        .inner = layer->in,
-                                        .a = input_of(tape, layer - first),
-                                        .a_stride = layer->in_stride,
-                                        .b = layer->transposed,
-                                        .b_stride = layer->out_stride,
-                                        .y = layer->sine,
-                                        .y_stride = layer->out_stride},
-                         layer->bias);
-        nft_vector()->sincos(rows * layer->out_stride, layer->sine, layer->sine, layer->cosine);
-    }
-    kernels->outputs(&(nft_product){.rows = rows,
-                                    .columns = last->in_stride,
-                                    .a = input_of(tape, tape->layer_count - 1),
-                                    .a_stride = last->in_stride,
-                                    .b = last->weight,
-                                    .b_stride = last->in_stride,
-                                    .y = out,
-                                    .y_stride = last->out},
-                     last->out, last->bias);
+    forward_from(tape, 0, rows, out);
 }
 
-/* The gradients of layer i's weights, transposed for a hidden layer, from its outputs' or angles' (rows,
- * out). */
+void nft_siren_tape_forward_pixels(nft_siren_tape *tape, int64_t first, int64_t rows, float *out)
+{
+    const tape_layer *layer = tape->layers;
+    int64_t stride = layer->out_stride;
+    for (int64_t r = 0; r < rows;) {
+        int64_t y = (first + r) / tape->width, x = (first + r) % tape->width;
+        int64_t count = tape->width - x < rows - r ? tape->width - x : rows - r;
+        for (int64_t i = 0; i < count; i++) {
+            tape->input[(r + i) * layer->in_stride] = tape->y[y];
+            tape->input[(r + i) * layer->in_stride + 1] = tape->x[x + i];
+        }
+        if (layer->transposed)
+            tape->kernels->waves(count, stride, tape->row_sine + y * stride, tape->row_cosine + y * stride,
+                                 tape->column_sine + x * stride, tape->column_cosine + x * stride,
+                                 layer->sine + r * stride, layer->cosine + r * stride);
+        r += count;
+    }
+    forward_from(tape, layer->transposed ? 1 : 0, rows, out);
+}
+
+/* The gradients of layer i's weights and biases, transposed for a hidden layer, from its outputs' or angles'
+ * (rows, out). */
 static void add_gradients(const nft_siren_tape *tape, int64_t i, int64_t rows, const float *grad,
                           int64_t stride)
 {
     const tape_layer *layer = &tape->layers[i];
     bool last = i + 1 == tape->layer_count;
     const float *input = input_of(tape, i);
-    nft_siren_vector()->gradient(&(nft_product){.rows = last ? layer->out : layer->in,
-                                                .columns = last ? layer->in_stride : layer->out_stride,
-                                                .inner = rows,
-                                                .a = last ? grad : input,
-                                                .a_stride = last ? stride : layer->in_stride,
-                                                .b = last ? input : grad,
-                                                .b_stride = last ? layer->in_stride : stride,
-                                                .y = layer->gradient,
-                                                .y_stride = last ? layer->in_stride : layer->out_stride});
-    nft_vector()->sum_rows(rows, layer->out, grad, stride, layer->bias_gradient);
+    tape->kernels->gradient(&(nft_product){.rows = last ? layer->out : layer->in,
+                                           .columns = last ? layer->in_stride : layer->out_stride,
+                                           .inner = rows,
+                                           .a = last ? grad : input,
+                                           .a_stride = last ? stride : layer->in_stride,
+                                           .b = last ? input : grad,
+                                           .b_stride = last ? layer->in_stride : stride,
+                                           .y = layer->gradient,
+                                           .y_stride = last ? layer->in_stride : layer->out_stride},
+                            last ? NULL : layer->bias_gradient);
+    if (last && layer->out == 1)
+        layer->bias_gradient[0] += nft_vector()->sum(rows, grad);
+    else if (last)
+        nft_vector()->sum_rows(rows, layer->out, grad, stride, layer->bias_gradient);
 }
 
 void nft_siren_tape_backward(nft_siren_tape *tape, int64_t rows, const float *grad_out)
@@ -215,16 +308,16 @@ void nft_siren_tape_backward(nft_siren_tape *tape, int64_t rows, const float *gr
         if (i == 0)
             break;
         const tape_layer *before = layer - 1;
-        nft_siren_vector()->backward(&(nft_product){.rows = rows,
-                                                    .columns = layer->in_stride,
-                                                    .inner = layer->out,
-                                                    .a = grad,
-                                                    .a_stride = stride,
-                                                    .b = layer->weight,
-                                                    .b_stride = layer->in_stride,
-                                                    .y = before->angle_gradient,
-                                                    .y_stride = before->out_stride},
-                                     before->cosine);
+        tape->kernels->backward(&(nft_product){.rows = rows,
+                                               .columns = layer->in_stride,
+                                               .inner = layer->out,
+                                               .a = grad,
+                                               .a_stride = stride,
+                                               .b = layer->weight,
+                                               .b_stride = layer->in_stride,
+                                               .y = before->angle_gradient,
+                                               .y_stride = before->out_stride},
+                                before->cosine);
         grad = before->angle_gradient;
         stride = before->out_stride;
     }

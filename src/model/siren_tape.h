@@ -13,12 +13,17 @@ typedef struct nft_siren_tape nft_siren_tape;
 
 /* For one network of linear layers, on one thread at a time. Keeps a pointer to the space, no reference. */
 nft_status nft_siren_tape_create(nft_siren_tape **tape, const nft_space *space, float omega);
+/* For pixels of an image instead of any coordinates, which saves all sines of the first layer but those of
+ * each row and each column. Before the weights are loaded. */
+nft_status nft_siren_tape_set_image(nft_siren_tape *tape, int64_t height, int64_t width);
 void nft_siren_tape_free(nft_siren_tape *tape);
 
 /* Takes the weights, W_0 row-major, v_0, W_1, … in one piece, and clears the gradients. */
 void nft_siren_tape_load(nft_siren_tape *tape, const float *weights);
 /* out (rows, n_L) = the network at coordinates (rows, n_0); rows ≤ NFT_SIREN_CHUNK. */
 void nft_siren_tape_forward(nft_siren_tape *tape, int64_t rows, const float *coordinates, float *out);
+/* The same at pixels first … first + rows - 1 of the image. */
+void nft_siren_tape_forward_pixels(nft_siren_tape *tape, int64_t first, int64_t rows, float *out);
 /* Adds the gradients of Σ grad_out · out, grad_out (rows, n_L), of the forward before. */
 void nft_siren_tape_backward(nft_siren_tape *tape, int64_t rows, const float *grad_out);
 /* All gradients since the weights were loaded, in the order of the weights. */

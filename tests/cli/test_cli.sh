@@ -2,97 +2,7 @@
 # Tests of the nft program: test_cli.sh PATH-OF-NFT. Prints a line for each failed check, then "N passed, N failed".
 set -u
 
-nft=${1:?usage: test_cli.sh PATH-OF-NFT}
-case $nft in
-/*) ;;
-*) nft=$PWD/$nft ;;
-esac
-root=$(cd "$(dirname "$0")/../.." && pwd)
-golden=$root/tests/data/golden
-examples=$root/examples/data
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-
-passed=0
-failed=0
-
-pass() {
-    passed=$((passed + 1))
-}
-
-complain() {
-    failed=$((failed + 1))
-    echo "FAILED: $1"
-}
-
-# check DESCRIPTION COMMAND …: the command succeeds.
-check() {
-    what=$1
-    shift
-    if "$@" >/dev/null 2>&1; then pass; else complain "$what"; fi
-}
-
-# run STATUS ARGUMENT …: nft ends with the status; a failure says one line, a success none on standard error.
-run() {
-    expected=$1
-    shift
-    "$nft" "$@" >out 2>err
-    status=$?
-    lines=$(wc -l <err)
-    if [ "$status" -ne "$expected" ]; then
-        complain "nft $*: exit status $status, expected $expected: $(head -n 1 err)"
-    elif [ "$expected" -eq 0 ] && [ "$lines" -ne 0 ]; then
-        complain "nft $*: a message on success: $(head -n 1 err)"
-    elif [ "$expected" -ne 0 ] && { [ "$lines" -ne 1 ] || ! grep -q '^nft[a-z ]*: ' err; }; then
-        complain "nft $*: $lines lines on standard error, expected one: $(head -n 1 err)"
-    else
-        pass
-    fi
-}
-
-# prints TEXT, says TEXT: the last run's standard output, or error, has a line with it.
-prints() {
-    if grep -qF -- "$1" out; then pass; else complain "no '$1' in the output: $(head -n 3 out)"; fi
-}
-says() {
-    if grep -qF -- "$1" err; then pass; else complain "no '$1' in the message: $(head -n 1 err)"; fi
-}
-
-# keys NAME …: the last run printed one JSON object with these keys.
-keys() {
-    if command -v python3 >/dev/null 2>&1; then
-        if python3 -c 'import json, sys
-lines = open("out").read().splitlines()
-assert len(lines) == 1
-missing = set(sys.argv[1:]) - set(json.loads(lines[0]))
-assert not missing' "$@" 2>/dev/null; then
-            pass
-        else
-            complain "not one JSON object with $*: $(head -n 1 out)"
-        fi
-        return
-    fi
-    for key in "$@"; do
-        prints "\"$key\":"
-    done
-}
-
-byte() {
-    printf "\\$(printf %03o "$1")"
-}
-
-# safetensors FILE HEADER BYTES: BYTES are escapes of printf.
-safetensors() {
-    length=${#2}
-    {
-        byte $((length % 256))
-        byte $((length / 256))
-        printf '\000\000\000\000\000\000'
-        printf %s "$2"
-        printf "$3"
-    } >"$1"
-}
+. "$(dirname "$0")/support.sh"
 
 # Two networks of one layer, 2 → 1, weights and biases 1 and label tensors made of the given type and bytes.
 one='\000\000\200\077'
@@ -364,5 +274,4 @@ fi
 check "no file is left by failures" test ! -e x.safetensors
 check "no file is left beside a target" sh -c '[ "$(ls | grep -c tmp)" -eq 0 ]'
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

@@ -1,0 +1,477 @@
+/* nft fit: a SIREN for each image. */
+#define _POSIX_C_SOURCE 200809L
+#include "commands.h"
+#include "images.h"
+#include "partial.h"
+#include "progress.h"
+#include "report.h"
+#include "results.h"
+#include "text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#define DEFAULT_STEPS 250
+#define DEFAULT_BATCH 32 /* networks, or so many for each thread: */
+#define BATCH_PER_THREAD 4
+#define MAX_WIDTHS 64
+#define PEAK 2.0 /* colours are in -1 … 1 */
+
+static const char *const schedules[] = {"constant", "cosine", NULL};
+
+/* A run of the command. */
+typedef struct job {
+    const cli_options *given;
+    const char *path;
+    cli_images images;
+    nft_array *labels;      /* or NULL */
+    nft_space *own_space;   /* or NULL: the space is that of: */
+    nft_weights *init;      /* or NULL */
+    const nft_space *space; /* of the networks */
+    cli_partial partial;
+    cli_progress progress;
+    char units[80]; /* of the progress */
+    nft_inr_fit_options options;
+    int64_t views;    /* networks for each image */
+    int64_t networks; /* in all */
+    double psnr_sum;
+} job;
+
+static int64_t integer_of(const cli_options *given, const char *name, int64_t fallback)
+{
+    const char *text = option_text(given, name);
+    return text ? strtoll(text, NULL, 10) : fallback;
+}
+
+static int read_rate(double *value, const cli_options *given, const char *name)
+{
+    const char *text = option_text(given, name);
+    char *end = NULL;
+    if (!text)
+        return EXIT_SUCCESS;
+    *value = strtod(text, &end);
+    if (*end || !isfinite(*value) || *value <= 0) {
+        usage_error("fit", "--%s is '%s', expected a number above 0", name, text);
+        return EXIT_USAGE;
+    }
+    return EXIT_SUCCESS;
+}
+
+static int read_options(job *j)
+{
+    const char *schedule = option_text(j->given, "schedule");
+    j->options = (nft_inr_fit_options)NFT_INR_FIT_OPTIONS_INIT;
+    j->options.threads = j->given->threads;
+    j->options.steps = integer_of(j->given, "steps", DEFAULT_STEPS);
+    j->options.schedule =
+        schedule && !strcmp(schedule, "cosine") ? NFT_INR_SCHEDULE_COSINE : NFT_INR_SCHEDULE_CONSTANT;
+    j->options.progress = progress_callback;
+    j->options.user = &j->progress;
+    j->views = integer_of(j->given, "views", 1);
+    int failed = read_rate(&j->options.learning_rate, j->given, "lr");
+    return failed ? failed : read_rate(&j->options.omega, j->given, "omega");
+}
+
+static int read_widths(job *j, int64_t *widths, int64_t *count)
+{
+    const char *text = option_text(j->given, "widths");
+    const char *next = text;
+    for (*count = 0; next && *count < MAX_WIDTHS;) {
+        char *end = NULL;
+        long long width = strtoll(next, &end, 10);
+        if (*next < '0' || *next > '9' || width < 1 || width > INT32_MAX || (*end && *end != ','))
+            break;
+        widths[(*count)++] = width;
+        if (!*end)
+            return EXIT_SUCCESS;
+        next = end + 1;
+    }
+    usage_error("fit", "--widths is '%s', expected numbers with commas between, like 2,32,32,1", text);
+    return EXIT_USAGE;
+}
+
+static int make_space(job *j)
+{
+    int64_t widths[MAX_WIDTHS] = {2, 32, 32, j->images.colours}, count = 4;
+    int failed = option_text(j->given, "widths") ? read_widths(j, widths, &count) : EXIT_SUCCESS;
+    if (failed)
+        return failed;
+    if (count < 2 || widths[0] != 2 || widths[count - 1] != j->images.colours)
+        return fail("--widths is '%s', expected 2 first (y and x) and %" PRId64 " last (the images' colours)",
+                    option_text(j->given, "widths"), j->images.colours);
+    if (nft_space_create_mlp(&j->own_space, widths, count))
+        return fail_library();
+    j->space = j->own_space;
+    return EXIT_SUCCESS;
+}
+
+/* Nothing is rendered, but the networks are checked. */
+static int check_init(const job *j, const char *path)
+{
+    nft_array *none = NULL;
+    nft_layer last = {.size = sizeof last};
+    const nft_space *space = nft_weights_space(j->init);
+    int64_t layers = nft_space_layer_count(space), count = nft_weights_count(j->init);
+    if (nft_inr_render(&none, j->init, 0, 0, 1, 1, NULL))
+        return fail("%s: %s", path, nft_error_message());
+    nft_array_free(none);
+    if (nft_space_layer(space, layers - 1, &last))
+        return fail_library();
+    if (layers >= MAX_WIDTHS)
+        return fail("%s: the networks have %" PRId64 " layers, at most %d are possible", path, layers,
+                    MAX_WIDTHS - 1);
+    if (last.out != j->images.colours)
+        return fail("%s: the networks have %" PRId64 " outputs, the images %" PRId64 " colours", path,
+                    last.out, j->images.colours);
+    if (count != j->networks && count != 1)
+        return fail("%s: holds %" PRId64 " networks, expected one, or %" PRId64
+                    ", one for each that is fitted",
+                    path, count, j->networks);
+    return EXIT_SUCCESS;
+}
+
+/* The networks to begin with: as many as will be fitted, or one for all. */
+static int load_init(job *j, const char *path)
+{
+    if (nft_weights_load(&j->init, path))
+        return fail_library();
+    if (option_text(j->given, "widths") && !nft_space_equal(j->space, nft_weights_space(j->init)))
+        return fail("%s: the networks have other layers than --widths says", path);
+    j->space = nft_weights_space(j->init);
+    return check_init(j, path);
+}
+
+static int open_job(job *j)
+{
+    const char *labels = option_text(j->given, "labels"), *init = option_text(j->given, "init");
+    int failed = open_images(&j->images, j->given->operands, j->given->operand_count);
+    if (failed)
+        return failed;
+    if (j->images.count > INT64_MAX / j->views)
+        return fail("%" PRId64 " views of %" PRId64 " images are too many", j->views, j->images.count);
+    j->networks = j->images.count * j->views;
+    if (labels)
+        failed = load_labels(&j->labels, labels, j->images.count);
+    if (!failed)
+        failed = make_space(j);
+    if (!failed && init)
+        failed = load_init(j, init);
+    return failed;
+}
+
+static int add_checksum(unsigned long *sum, const char *path)
+{
+    unsigned char bytes[65536];
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return fail("%s: cannot open: %s", path, strerror(errno));
+    for (size_t found; (found = fread(bytes, 1, sizeof bytes, file));)
+        *sum = crc32(*sum, bytes, (unsigned)found);
+    int failed = ferror(file) ? fail("%s: cannot read: %s", path, strerror(errno)) : EXIT_SUCCESS;
+    fclose(file);
+    return failed;
+}
+
+/* All that decides what the networks become, in one line. */
+static int describe_settings(const job *j, char *text, size_t capacity)
+{
+    const char *init = option_text(j->given, "init");
+    unsigned long sum = crc32(0, NULL, 0), init_sum = sum;
+    int failed = EXIT_SUCCESS;
+    for (int i = 0; i < j->given->operand_count && !failed; i++)
+        failed = add_checksum(&sum, j->given->operands[i]);
+    if (!failed && init)
+        failed = add_checksum(&init_sum, init);
+    int used = snprintf(
+        text, capacity,
+        "images %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %08lx; views %" PRId64 "; init %08lx; seed "
+        "%" PRIu64 "; steps %" PRId64 "; lr %a; schedule %d; omega %a; widths 2",
+        j->images.count, j->images.height, j->images.width, j->images.colours, sum, j->views, init_sum,
+        j->given->seed, j->options.steps, j->options.learning_rate, j->options.schedule, j->options.omega);
+    nft_layer layer = {.size = sizeof layer};
+    for (int64_t i = 0; i < nft_space_layer_count(j->space) && !failed; i++) {
+        failed = nft_space_layer(j->space, i, &layer) ? fail_library() : EXIT_SUCCESS;
+        used += snprintf(text + used, capacity - (size_t)used, " %" PRId64, layer.out);
+    }
+    return failed;
+}
+
+static double psnr_of(double loss)
+{
+    return 10 * log10(PEAK * PEAK / loss);
+}
+
+/* Results of networks first … in order; the mean so far goes into the progress line. */
+static int report_networks(job *j, int64_t first, int64_t count, const float *losses)
+{
+    int failed = EXIT_SUCCESS;
+    if (j->given->json)
+        progress_end(&j->progress);
+    for (int64_t n = 0; n < count && !failed; n++) {
+        double loss = (double)losses[n], psnr = psnr_of(loss);
+        j->psnr_sum += psnr;
+        if (j->given->json)
+            failed = print_json(json_pack("{s:I, s:o, s:o}", "index", (json_int_t)(first + n), "loss",
+                                          json_number(loss), "psnr", json_number(psnr)));
+    }
+    snprintf(j->units, sizeof j->units, "networks, mean PSNR %.2f dB", j->psnr_sum / (double)(first + count));
+    return failed;
+}
+
+static int report_finished(job *j)
+{
+    float losses[1024];
+    int failed = EXIT_SUCCESS;
+    for (int64_t first = 0; first < j->partial.finished && !failed; first += 1024) {
+        int64_t count = j->partial.finished - first < 1024 ? j->partial.finished - first : 1024;
+        failed = partial_losses(&j->partial, first, count, losses);
+        if (!failed)
+            failed = report_networks(j, first, count, losses);
+    }
+    return failed;
+}
+
+/* Networks first … of --init, or fresh ones. */
+static int begin_networks(const job *j, nft_weights *weights, int64_t first)
+{
+    if (!j->init)
+        return nft_inr_init(weights, j->given->seed, first, j->options.omega) ? fail_library() : EXIT_SUCCESS;
+    int64_t count = nft_weights_count(weights), held = nft_weights_count(j->init);
+    for (int64_t t = 0; t < 2 * nft_space_layer_count(j->space); t++) {
+        int32_t part = (int32_t)(t % 2);
+        int64_t each = nft_weights_data_count(j->init, t / 2, part) / held;
+        const float *from = nft_weights_data(j->init, t / 2, part);
+        float *to = nft_weights_edit(weights, t / 2, part);
+        for (int64_t n = 0; n < count; n++)
+            memcpy(to + n * each, from + (held == 1 ? 0 : first + n) * each, (size_t)each * sizeof *to);
+    }
+    return EXIT_SUCCESS;
+}
+
+/* The images of a batch, each as often as it has views. */
+static int read_batch(job *j, int64_t images, float *values)
+{
+    int64_t numbers = j->images.height * j->images.width * j->images.colours;
+    int failed = read_images(&j->images, images, values);
+    for (int64_t n = images * j->views - 1; n > 0 && !failed; n--)
+        memmove(values + n * numbers, values + n / j->views * numbers, (size_t)numbers * sizeof *values);
+    return failed;
+}
+
+static int fit_networks(job *j, nft_weights *weights, float *values, float *losses)
+{
+    int64_t count = nft_weights_count(weights), first = j->partial.finished;
+    const int64_t shape[] = {count, j->images.height, j->images.width, j->images.colours};
+    nft_array *images = NULL;
+    int failed = read_batch(j, count / j->views, values);
+    if (!failed)
+        failed = begin_networks(j, weights, first);
+    if (!failed && nft_array_borrow(&images, NFT_ARRAY_F32, shape, 4, values))
+        failed = fail_library();
+    if (!failed && nft_inr_fit(weights, losses, images, &j->options))
+        failed = fail_library();
+    nft_array_free(images);
+    if (!failed)
+        failed = partial_add(&j->partial, weights, losses);
+    return failed ? failed : report_networks(j, first, count, losses);
+}
+
+/* `count` networks, of whole images. */
+static int fit_batch(job *j, int64_t count)
+{
+    int64_t numbers = j->images.height * j->images.width * j->images.colours;
+    if (numbers > INT64_MAX / (int64_t)sizeof(float) / count)
+        return fail("the images are too large");
+    float *values = malloc((size_t)(count * numbers) * sizeof *values);
+    float *losses = malloc((size_t)count * sizeof *losses);
+    nft_weights *weights = NULL;
+    int failed = values && losses
+                     ? EXIT_SUCCESS
+                     : fail("out of memory: %" PRId64 " images at a time; try a smaller --batch-size", count);
+    if (!failed && nft_weights_create(&weights, j->space, count, 1))
+        failed = fail_library();
+    if (!failed)
+        failed = fit_networks(j, weights, values, losses);
+    nft_weights_free(weights);
+    free(losses);
+    free(values);
+    return failed;
+}
+
+/* Images at a time. */
+static int64_t batch_of(const job *j)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t threads = j->given->threads ? j->given->threads : cores;
+    int64_t batch = BATCH_PER_THREAD * threads > DEFAULT_BATCH ? BATCH_PER_THREAD * threads : DEFAULT_BATCH;
+    batch = j->given->batch_size ? j->given->batch_size : batch;
+    return batch > j->views ? batch / j->views : 1;
+}
+
+static int fit_all(job *j)
+{
+    int64_t begun = j->partial.finished, batch = batch_of(j) * j->views;
+    int failed = begun ? skip_images(&j->images, begun / j->views) : EXIT_SUCCESS;
+    if (!failed)
+        failed = report_finished(j);
+    while (j->partial.finished < j->networks && !failed) {
+        int64_t left = j->networks - j->partial.finished;
+        if (!j->progress.visible)
+            progress_start(&j->progress, j->given, "fit", j->units, j->networks - begun);
+        j->progress.base = j->partial.finished - begun;
+        failed = fit_batch(j, left < batch ? left : batch);
+    }
+    progress_end(&j->progress);
+    return failed;
+}
+
+/* A label for each network, or the number of its image: entry n of `whole` is repeated for every view. */
+static int repeat_rows(nft_array **repeated, const nft_array *whole, int64_t views)
+{
+    int64_t shape[NFT_ARRAY_MAX_RANK], rank = nft_array_rank(whole), rows = nft_array_size(whole, 0);
+    bool floats = nft_array_f32(whole) != NULL;
+    size_t row =
+        (size_t)(nft_array_count(whole) / (rows ? rows : 1)) * (floats ? sizeof(float) : sizeof(int64_t));
+    const char *from = floats ? (const void *)nft_array_f32(whole) : (const void *)nft_array_i64(whole);
+    char *data = calloc((size_t)(rows * views) + 1, row + 1);
+    if (!data)
+        return fail_memory();
+    for (int64_t n = 0; n < rows * views; n++)
+        memcpy(data + (size_t)n * row, from + (size_t)(n / views) * row, row);
+    for (int64_t axis = 0; axis < rank; axis++)
+        shape[axis] = nft_array_size(whole, axis);
+    shape[0] = rows * views;
+    nft_status status = nft_array_create(repeated, floats ? NFT_ARRAY_F32 : NFT_ARRAY_I64, shape, rank, data);
+    free(data);
+    return status ? fail_library() : EXIT_SUCCESS;
+}
+
+static int number_images(nft_array **numbers, int64_t count, int64_t views)
+{
+    int64_t *data = calloc((size_t)count, sizeof *data);
+    nft_array *each = NULL;
+    if (!data)
+        return fail_memory();
+    for (int64_t n = 0; n < count; n++)
+        data[n] = n;
+    int failed = nft_array_borrow(&each, NFT_ARRAY_I64, &count, 1, data) ? fail_library() : EXIT_SUCCESS;
+    if (!failed)
+        failed = repeat_rows(numbers, each, views);
+    nft_array_free(each);
+    free(data);
+    return failed;
+}
+
+/* The complete data set, from the file beside it. */
+static int save(job *j)
+{
+    int64_t layers = nft_space_layer_count(j->space), count = 2 * layers;
+    nft_array *arrays[2 * MAX_WIDTHS + 2] = {NULL};
+    const char *names[2 * MAX_WIDTHS + 2];
+    char layer_names[2 * MAX_WIDTHS][24];
+    int failed = partial_tensors(&j->partial, arrays);
+    for (int64_t t = 0; t < 2 * layers; t++) {
+        snprintf(layer_names[t], sizeof layer_names[t], "%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
+        names[t] = layer_names[t];
+    }
+    if (!failed && j->labels) {
+        names[count] = "label";
+        failed = repeat_rows(&arrays[count++], j->labels, j->views);
+    }
+    if (!failed && option_text(j->given, "views")) {
+        names[count] = "image";
+        failed = number_images(&arrays[count++], j->images.count, j->views);
+    }
+    if (!failed && nft_array_save(j->path, names, (const nft_array *const *)arrays, (size_t)count))
+        failed = fail_library();
+    for (int64_t i = 0; i < count; i++)
+        nft_array_free(arrays[i]);
+    if (!failed)
+        partial_remove(&j->partial);
+    return failed;
+}
+
+static int describe(const job *j)
+{
+    char text[TEXT_CAPACITY];
+    double mean = j->psnr_sum / (double)j->networks;
+    if (j->given->json)
+        return print_json(json_pack("{s:o}", "mean_psnr", json_number(mean)));
+    printf("%s: %s of %" PRId64 " × %" PRId64 " pixels, mean PSNR %.2f dB\n", j->path,
+           text_plural(text, j->networks, "network"), j->images.height, j->images.width, mean);
+    return EXIT_SUCCESS;
+}
+
+static int run(const cli_options *given)
+{
+    job j = {.given = given, .path = option_text(given, "output"), .partial = {.descriptor = -1}};
+    char settings[PARTIAL_SETTINGS];
+    int failed = read_options(&j);
+    if (!failed)
+        failed = check_output_path(j.path);
+    if (!failed)
+        failed = open_job(&j);
+    if (!failed)
+        failed = describe_settings(&j, settings, sizeof settings);
+    if (!failed)
+        failed = partial_open(&j.partial, j.path, settings, j.space, j.networks);
+    if (!failed && j.partial.finished)
+        note(given, "%s: %" PRId64 " of %" PRId64 " networks are finished already", j.partial.path,
+             j.partial.finished, j.networks);
+    if (!failed)
+        failed = fit_all(&j);
+    if (!failed)
+        failed = save(&j);
+    if (!failed)
+        failed = describe(&j);
+    if (failed && !j.partial.finished)
+        partial_remove(&j.partial);
+    partial_close(&j.partial);
+    nft_weights_free(j.init);
+    nft_space_free(j.own_space);
+    nft_array_free(j.labels);
+    close_images(&j.images);
+    return failed;
+}
+
+static const cli_option own_options[] = {
+    {"output", 'o', OPTION_TEXT, "OUT", "data set to write (safetensors), replaced if it exists", 0, 0, NULL},
+    {"init", 0, OPTION_TEXT, "WEIGHTS",
+     "networks to begin with, one for each or one for all (default: fresh)", 0, 0, NULL},
+    {"widths", 0, OPTION_TEXT, "2,32,32,1", "neurons of each layer, inputs first (default: 2,32,32,colours)",
+     0, 0, NULL},
+    {"steps", 0, OPTION_INTEGER, "N", "updates of each network (default: 250)", 1, INT32_MAX, NULL},
+    {"lr", 0, OPTION_TEXT, "R", "learning rate of Adam (default: 0.001)", 0, 0, NULL},
+    {"schedule", 0, OPTION_CHOICE, "NAME", "of the learning rate: constant (default) or cosine", 0, 0,
+     schedules},
+    {"omega", 0, OPTION_TEXT, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
+    {"labels", 0, OPTION_TEXT, "FILE", "a label for each image: IDX, or safetensors with 'label'", 0, 0,
+     NULL},
+    {"views", 0, OPTION_INTEGER, "K", "networks for each image, from different starts (default: 1)", 1,
+     1000000, NULL},
+    {0},
+};
+
+const cli_command fit_command = {
+    .name = "fit",
+    .operands = "IMAGES… -o OUT",
+    .summary = "fit a SIREN to each image",
+    .description =
+        "Fits a SIREN, a small network that maps the place of a pixel to its colour, to each image on its\n"
+        "own, and writes their weights to OUT: Adam on the mean squared error over all pixels.\n\n"
+        "IMAGES is an IDX file (MNIST's format, also gzipped), PNG files of one size, or a safetensors\n"
+        "file with 'images' (N, height, width, colours) of 0 … 255.\n"
+        "Networks that are finished are kept in OUT.partial: the same command continues there after an\n"
+        "interruption. With --views the tensor 'image' says which image each network is of.",
+    .least_operands = 1,
+    .most_operands = INT32_MAX,
+    .options = own_options,
+    .required = "output",
+    .run = run,
+};

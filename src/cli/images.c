@@ -1,0 +1,260 @@
+#include "images.h"
+
+#include "report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef enum file_kind { FILE_IDX, FILE_PNG, FILE_SAFETENSORS } file_kind;
+
+/* By the first bytes: an IDX file begins with two zeros, or is gzipped; a safetensors file with the length of
+ * its header, which is never so long and never so short. */
+static int find_kind(file_kind *kind, const char *path)
+{
+    unsigned char bytes[4] = {0};
+    struct stat about;
+    if (stat(path, &about))
+        return fail("%s: cannot open: %s", path, strerror(errno));
+    if (!S_ISREG(about.st_mode))
+        return fail("%s: is %s, expected a file", path,
+                    S_ISDIR(about.st_mode) ? "a folder" : "not a regular file");
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return fail("%s: cannot open: %s", path, strerror(errno));
+    size_t found = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    bool png = found == 4 && !memcmp(bytes, "\x89PNG", 4);
+    bool gzip = bytes[0] == 0x1f && bytes[1] == 0x8b, idx = found == 4 && !bytes[0] && !bytes[1] && bytes[2];
+    *kind = png ? FILE_PNG : gzip || idx ? FILE_IDX : FILE_SAFETENSORS;
+    return EXIT_SUCCESS;
+}
+
+static int open_idx(cli_images *images)
+{
+    if (!idx_open(&images->idx, images->paths[0]))
+        return fail("%s", images->idx.message);
+    const idx_file *idx = &images->idx;
+    if (idx->type != IDX_U8 || idx->rank < 3)
+        return fail("%s: holds %s in %d dimensions, expected bytes, (N, height, width) or (N, height, width, "
+                    "colours)",
+                    images->paths[0], idx->type == IDX_U8 ? "bytes" : "other numbers than bytes", idx->rank);
+    images->count = idx->shape[0];
+    images->height = idx->shape[1];
+    images->width = idx->shape[2];
+    images->colours = idx->rank == 4 ? idx->shape[3] : 1;
+    return EXIT_SUCCESS;
+}
+
+static int open_pngs(cli_images *images)
+{
+    int failed = EXIT_SUCCESS;
+    images->count = images->path_count;
+    for (int i = 0; i < images->path_count && !failed; i++) {
+        picture about = {0};
+        failed = picture_measure(&about, images->paths[i]);
+        if (!failed && i && (about.height != images->height || about.width != images->width))
+            failed = fail("%s: is %" PRId64 " × %" PRId64 " pixels, the images before it are %" PRId64
+                          " × %" PRId64,
+                          images->paths[i], about.height, about.width, images->height, images->width);
+        images->height = about.height;
+        images->width = about.width;
+        images->colours = about.colours > images->colours ? about.colours : images->colours;
+    }
+    return failed;
+}
+
+static int open_safetensors(cli_images *images)
+{
+    const char *path = images->paths[0];
+    nft_file *file = NULL;
+    nft_status status = nft_file_open(&file, path);
+    if (!status)
+        status = nft_file_read(file, "images", &images->array);
+    nft_file_free(file);
+    if (status)
+        return fail_library();
+    if (nft_array_rank(images->array) != 4)
+        return fail("%s: its 'images' have rank %" PRId64 ", expected (N, height, width, colours)", path,
+                    nft_array_rank(images->array));
+    images->count = nft_array_size(images->array, 0);
+    images->height = nft_array_size(images->array, 1);
+    images->width = nft_array_size(images->array, 2);
+    images->colours = nft_array_size(images->array, 3);
+    return EXIT_SUCCESS;
+}
+
+static int open_all(cli_images *images)
+{
+    file_kind kind = FILE_PNG;
+    int failed = EXIT_SUCCESS;
+    for (int i = images->path_count - 1; i >= 0 && !failed; i--) {
+        failed = find_kind(&kind, images->paths[i]);
+        if (!failed && kind != FILE_PNG && images->path_count > 1)
+            failed = fail("%s: is no PNG file; of other files only one can be given", images->paths[i]);
+    }
+    if (failed)
+        return failed;
+    return kind == FILE_PNG   ? open_pngs(images)
+           : kind == FILE_IDX ? open_idx(images)
+                              : open_safetensors(images);
+}
+
+int open_images(cli_images *images, char **paths, int path_count)
+{
+    *images = (cli_images){.paths = paths, .path_count = path_count};
+    int failed = open_all(images);
+    if (!failed && images->count == 0)
+        failed = fail("%s: holds no images", paths[0]);
+    if (!failed && (!images->height || !images->width || !images->colours))
+        failed = fail("%s: its images have no pixels", paths[0]);
+    return failed;
+}
+
+static int64_t numbers_of(const cli_images *images)
+{
+    return images->height * images->width * images->colours;
+}
+
+/* Of a byte, (p / 255 - ½) / ½. */
+static float colour(double byte)
+{
+    return (float)((byte / 255 - 0.5) / 0.5);
+}
+
+static int read_png(cli_images *images, const char *path, float *values)
+{
+    picture wanted = {images->height, images->width, images->colours};
+    int64_t numbers = numbers_of(images);
+    unsigned char *pixels = malloc((size_t)numbers);
+    if (!pixels)
+        return fail_memory();
+    int failed = picture_read(&wanted, path, pixels);
+    for (int64_t i = 0; i < numbers && !failed; i++)
+        values[i] = colour(pixels[i]);
+    free(pixels);
+    return failed;
+}
+
+static int read_array(const cli_images *images, int64_t first, int64_t numbers, float *values)
+{
+    const float *floats = nft_array_f32(images->array);
+    const int64_t *integers = nft_array_i64(images->array);
+    for (int64_t i = 0; i < numbers; i++) {
+        double byte = floats ? (double)floats[first + i] : (double)integers[first + i];
+        if (!(byte >= 0 && byte <= 255))
+            return fail("%s: image %" PRId64 " has the value %g, expected 0 … 255", images->paths[0],
+                        (first + i) / numbers_of(images), byte);
+        values[i] = colour(byte);
+    }
+    return EXIT_SUCCESS;
+}
+
+static int read_idx(cli_images *images, int64_t count, float *values)
+{
+    int64_t numbers = numbers_of(images);
+    double *bytes = malloc((size_t)numbers * sizeof *bytes);
+    bool read = bytes != NULL;
+    for (int64_t n = 0; n < count && read; n++) {
+        read = idx_read(&images->idx, 1, bytes);
+        for (int64_t i = 0; i < numbers && read; i++)
+            values[n * numbers + i] = colour(bytes[i]);
+    }
+    int failed = read ? EXIT_SUCCESS : bytes ? fail("%s", images->idx.message) : fail_memory();
+    free(bytes);
+    return failed;
+}
+
+int read_images(cli_images *images, int64_t count, float *values)
+{
+    int failed = EXIT_SUCCESS;
+    int64_t numbers = numbers_of(images);
+    if (images->array)
+        failed = read_array(images, images->next * numbers, count * numbers, values);
+    else if (images->idx.stream)
+        failed = read_idx(images, count, values);
+    else
+        for (int64_t n = 0; n < count && !failed; n++)
+            failed = read_png(images, images->paths[images->next + n], values + n * numbers);
+    images->next += count;
+    return failed;
+}
+
+int skip_images(cli_images *images, int64_t count)
+{
+    images->next += count;
+    return !images->idx.stream || idx_skip(&images->idx, count) ? EXIT_SUCCESS
+                                                                : fail("%s", images->idx.message);
+}
+
+void close_images(cli_images *images)
+{
+    idx_close(&images->idx);
+    nft_array_free(images->array);
+    images->array = NULL;
+}
+
+static int make_labels(nft_array **labels, const idx_file *idx, const double *numbers)
+{
+    int64_t count = idx->shape[0];
+    bool floats = idx->type == IDX_F32 || idx->type == IDX_F64;
+    void *data = calloc((size_t)count, sizeof(int64_t));
+    if (!data)
+        return fail_memory();
+    for (int64_t i = 0; i < count; i++) {
+        if (floats)
+            ((float *)data)[i] = (float)numbers[i];
+        else
+            ((int64_t *)data)[i] = (int64_t)numbers[i];
+    }
+    nft_status status = nft_array_create(labels, floats ? NFT_ARRAY_F32 : NFT_ARRAY_I64, &count, 1, data);
+    free(data);
+    return status ? fail_library() : EXIT_SUCCESS;
+}
+
+static int load_idx_labels(nft_array **labels, const char *path, int64_t count)
+{
+    idx_file idx;
+    if (!idx_open(&idx, path))
+        return fail("%s", idx.message);
+    int failed = EXIT_SUCCESS;
+    double *numbers = NULL;
+    if (idx.rank != 1 || idx.shape[0] != count)
+        failed = fail("%s: has %" PRId64 " entries in %d dimensions, expected a label for each of %" PRId64
+                      " images",
+                      path, idx.shape[0], idx.rank, count);
+    else if (!(numbers = malloc((size_t)count * sizeof *numbers)))
+        failed = fail_memory();
+    else if (!idx_read(&idx, count, numbers))
+        failed = fail("%s", idx.message);
+    if (!failed)
+        failed = make_labels(labels, &idx, numbers);
+    free(numbers);
+    idx_close(&idx);
+    return failed;
+}
+
+int load_labels(nft_array **labels, const char *path, int64_t count)
+{
+    file_kind kind = FILE_PNG;
+    nft_file *file = NULL;
+    int failed = find_kind(&kind, path);
+    if (failed)
+        return failed;
+    if (kind == FILE_IDX)
+        return load_idx_labels(labels, path, count);
+    nft_status status = nft_file_open(&file, path);
+    if (!status)
+        status = nft_file_read(file, "label", labels);
+    nft_file_free(file);
+    if (status)
+        return fail_library();
+    if (nft_array_rank(*labels) < 1 || nft_array_size(*labels, 0) != count)
+        return fail("%s: has %" PRId64 " labels for %" PRId64 " images", path, nft_array_size(*labels, 0),
+                    count);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,31 @@
+/* The images that SIRENs are fitted to: an IDX file, PNG files, or a safetensors file; and labels for them.
+ * Each function prints its failure and returns the exit status. */
+#ifndef NFT_CLI_IMAGES_H
+#define NFT_CLI_IMAGES_H
+
+#include "idx.h"
+#include "picture.h"
+
+#include <nft/nft.h>
+
+/* Images of one size, read in order. */
+typedef struct cli_images {
+    int64_t count, height, width;
+    int64_t colours; /* of PNG files 1 if all are grey, else 3 */
+    char **paths;
+    int path_count;
+    int64_t next;     /* the image that comes next */
+    idx_file idx;     /* open unless stream is NULL; or */
+    nft_array *array; /* the whole tensor of a safetensors file; or the paths are PNG files */
+} cli_images;
+
+int open_images(cli_images *images, char **paths, int path_count);
+/* The next images, colours in -1 … 1: (count, height, width, colours). */
+int read_images(cli_images *images, int64_t count, float *values);
+int skip_images(cli_images *images, int64_t count);
+void close_images(cli_images *images);
+
+/* One label for each of `count` images: an IDX file, or the tensor `label` of a safetensors file. */
+int load_labels(nft_array **labels, const char *path, int64_t count);
+
+#endif

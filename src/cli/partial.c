@@ -1,0 +1,222 @@
+/* The file: 8 bytes that say what it is, the number of finished networks, the settings, then the tensors,
+ * each (N, …), and the losses (N), as they lie in this machine's memory. */
+#define _XOPEN_SOURCE 700
+#define _FILE_OFFSET_BITS 64
+#include "partial.h"
+
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct header {
+    char magic[8];
+    uint64_t finished;
+    char settings[PARTIAL_SETTINGS];
+} header;
+
+static const char magic[8] = "nft-fit\1";
+
+static int fail_file(const cli_partial *partial, const char *action)
+{
+    return fail("%s: cannot %s: %s", partial->path, action, strerror(errno));
+}
+
+/* At most so much in one call: some systems refuse more than 2³¹ - 1. */
+#define LARGEST_CALL (INT64_C(1) << 30)
+
+static bool write_at(const cli_partial *partial, const void *data, int64_t bytes, int64_t offset)
+{
+    for (const char *next = data; bytes > 0;) {
+        ssize_t now =
+            pwrite(partial->descriptor, next, (size_t)(bytes < LARGEST_CALL ? bytes : LARGEST_CALL), offset);
+        if (now < 0 && errno != EINTR)
+            return false;
+        now = now < 0 ? 0 : now;
+        next += now;
+        offset += now;
+        bytes -= now;
+    }
+    return true;
+}
+
+static bool read_at(const cli_partial *partial, void *data, int64_t bytes, int64_t offset)
+{
+    errno = 0;
+    for (char *next = data; bytes > 0;) {
+        ssize_t now =
+            pread(partial->descriptor, next, (size_t)(bytes < LARGEST_CALL ? bytes : LARGEST_CALL), offset);
+        if (now == 0 || (now < 0 && errno != EINTR))
+            return false;
+        now = now < 0 ? 0 : now;
+        next += now;
+        offset += now;
+        bytes -= now;
+    }
+    return true;
+}
+
+/* Numbers of one network's tensor t of W_0, v_0, …; behind the last comes its loss, one number. */
+static int64_t tensor_numbers(const nft_space *space, int64_t t)
+{
+    nft_layer layer = {.size = sizeof layer};
+    if (nft_space_layer(space, t / 2, &layer))
+        return 1;
+    return t % 2 ? layer.out : layer.in * layer.out;
+}
+
+/* Where tensor t begins in a file of `networks`. */
+static int64_t tensor_offset(const cli_partial *partial, int64_t t)
+{
+    int64_t numbers = 0;
+    for (int64_t before = 0; before < t; before++)
+        numbers += tensor_numbers(partial->space, before);
+    return (int64_t)sizeof(header) + partial->networks * numbers * (int64_t)sizeof(float);
+}
+
+static int64_t tensor_count(const cli_partial *partial)
+{
+    return 2 * nft_space_layer_count(partial->space);
+}
+
+/* Only one program at a time. The lock goes with the process. */
+static int lock(const cli_partial *partial)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (!fcntl(partial->descriptor, F_SETLK, &whole))
+        return EXIT_SUCCESS;
+    if (errno == EACCES || errno == EAGAIN)
+        return fail("%s: is in use by another program", partial->path);
+    return EXIT_SUCCESS; /* this file system has no locks */
+}
+
+static int begin(cli_partial *partial, const char *settings)
+{
+    header *head = calloc(1, sizeof *head);
+    if (!head)
+        return fail_memory();
+    memcpy(head->magic, magic, sizeof magic);
+    snprintf(head->settings, sizeof head->settings, "%s", settings);
+    int failed = ftruncate(partial->descriptor, partial->bytes) ||
+                         !write_at(partial, head, (int64_t)sizeof *head, 0) || fsync(partial->descriptor)
+                     ? fail_file(partial, "write")
+                     : EXIT_SUCCESS;
+    free(head);
+    return failed;
+}
+
+static int resume(cli_partial *partial, const char *settings, int64_t size)
+{
+    header *head = calloc(1, sizeof *head);
+    if (!head)
+        return fail_memory();
+    int failed = EXIT_SUCCESS;
+    if (!read_at(partial, head, (int64_t)sizeof *head, 0) || memcmp(head->magic, magic, sizeof magic) ||
+        head->finished > (uint64_t)partial->networks)
+        failed = fail("%s: is not what an interrupted fit leaves; remove it", partial->path);
+    else if (!head->finished)
+        failed = begin(partial, settings);
+    else if (size != partial->bytes || strncmp(head->settings, settings, sizeof head->settings))
+        failed = fail(
+            "%s: was begun with other images or options; give the same ones, or remove it to begin again",
+            partial->path);
+    if (!failed)
+        partial->finished = (int64_t)head->finished;
+    free(head);
+    return failed;
+}
+
+static int open_file(cli_partial *partial, const char *settings)
+{
+    struct stat about;
+    partial->descriptor = open(partial->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (partial->descriptor < 0 || fstat(partial->descriptor, &about))
+        return fail_file(partial, "open");
+    int failed = lock(partial);
+    if (!failed)
+        failed = about.st_size ? resume(partial, settings, about.st_size) : begin(partial, settings);
+    partial->ours = !failed;
+    return failed;
+}
+
+int partial_open(cli_partial *partial, const char *target, const char *settings, const nft_space *space,
+                 int64_t networks)
+{
+    size_t size = strlen(target) + sizeof ".partial";
+    *partial = (cli_partial){.descriptor = -1, .space = space, .networks = networks, .path = malloc(size)};
+    if (!partial->path)
+        return fail_memory();
+    snprintf(partial->path, size, "%s.partial", target);
+    if (networks > INT64_MAX / 16 / (nft_space_parameter_count(space) + 1))
+        return fail("%s: %" PRId64 " networks are too many", partial->path, networks);
+    partial->bytes = tensor_offset(partial, tensor_count(partial) + 1);
+    return open_file(partial, settings);
+}
+
+static bool add_tensor(const cli_partial *partial, int64_t t, int64_t count, const float *values)
+{
+    int64_t bytes = tensor_numbers(partial->space, t) * (int64_t)sizeof *values;
+    return write_at(partial, values, count * bytes, tensor_offset(partial, t) + partial->finished * bytes);
+}
+
+int partial_add(cli_partial *partial, const nft_weights *weights, const float *losses)
+{
+    int64_t tensors = tensor_count(partial), count = nft_weights_count(weights);
+    bool written = add_tensor(partial, tensors, count, losses);
+    for (int64_t t = 0; t < tensors && written; t++)
+        written = add_tensor(partial, t, count, nft_weights_data(weights, t / 2, (int32_t)(t % 2)));
+    uint64_t finished = (uint64_t)(partial->finished + count);
+    if (!written || fdatasync(partial->descriptor) ||
+        !write_at(partial, &finished, sizeof finished, offsetof(header, finished)))
+        return fail_file(partial, "write");
+    partial->finished = (int64_t)finished;
+    return EXIT_SUCCESS;
+}
+
+int partial_losses(const cli_partial *partial, int64_t first, int64_t count, float *losses)
+{
+    int64_t offset = tensor_offset(partial, tensor_count(partial)) + first * (int64_t)sizeof *losses;
+    return read_at(partial, losses, count * (int64_t)sizeof *losses, offset) ? EXIT_SUCCESS
+                                                                             : fail_file(partial, "read");
+}
+
+int partial_tensors(cli_partial *partial, nft_array **tensors)
+{
+    void *view = mmap(NULL, (size_t)partial->bytes, PROT_READ, MAP_SHARED, partial->descriptor, 0);
+    if (view == MAP_FAILED)
+        return fail_file(partial, "read");
+    partial->view = view;
+    for (int64_t t = 0; t < tensor_count(partial); t++) {
+        nft_layer layer = {.size = sizeof layer};
+        if (nft_space_layer(partial->space, t / 2, &layer))
+            return fail_library();
+        const int64_t shape[] = {partial->networks, layer.out, layer.in};
+        if (nft_array_borrow(&tensors[t], NFT_ARRAY_F32, shape, t % 2 ? 2 : 3,
+                             (const char *)view + tensor_offset(partial, t)))
+            return fail_library();
+    }
+    return EXIT_SUCCESS;
+}
+
+void partial_remove(cli_partial *partial)
+{
+    if (partial->ours)
+        unlink(partial->path);
+}
+
+void partial_close(cli_partial *partial)
+{
+    if (partial->view)
+        munmap(partial->view, (size_t)partial->bytes);
+    if (partial->descriptor >= 0)
+        close(partial->descriptor);
+    free(partial->path);
+    *partial = (cli_partial){.descriptor = -1};
+}

@@ -1,0 +1,36 @@
+/* The networks of a fit that is not complete, in a file beside the target: what is finished survives whatever
+ * ends the program, and memory does not grow with their number. */
+#ifndef NFT_CLI_PARTIAL_H
+#define NFT_CLI_PARTIAL_H
+
+#include <nft/nft.h>
+#include <stdbool.h>
+
+#define PARTIAL_SETTINGS 4080 /* bytes, with the 0 at the end */
+
+typedef struct cli_partial {
+    char *path;
+    int descriptor;
+    const nft_space *space; /* the caller's */
+    int64_t networks;       /* in all */
+    int64_t finished;       /* the first so many are in the file */
+    bool ours;              /* it was opened and fits, so it may be removed */
+    void *view;             /* of the complete file */
+    int64_t bytes;
+} cli_partial;
+
+/* Opens TARGET.partial if it is there, and fails unless it was begun with the same settings; else makes it.
+ * Each function prints its failure and returns the exit status. */
+int partial_open(cli_partial *partial, const char *target, const char *settings, const nft_space *space,
+                 int64_t networks);
+/* Adds the next networks. They are on the disk before they count as finished. */
+int partial_add(cli_partial *partial, const nft_weights *weights, const float *losses);
+/* Losses of networks first …, which are finished. */
+int partial_losses(const cli_partial *partial, int64_t first, int64_t count, float *losses);
+/* Of the complete file: the tensors W_0, v_0, W_1, … (N, …), of which the file stays the owner. */
+int partial_tensors(cli_partial *partial, nft_array **tensors);
+/* Removes the file. */
+void partial_remove(cli_partial *partial);
+void partial_close(cli_partial *partial);
+
+#endif

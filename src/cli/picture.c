@@ -1,0 +1,105 @@
+#define _XOPEN_SOURCE 700
+#include "picture.h"
+
+#include "report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <png.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* An image of 16,384 × 16,384: no more is asked of memory for a header alone. */
+#define MAX_PIXELS (INT64_C(1) << 28)
+
+/* Opens a file and reads its header. On success png_image_free() is due. */
+static int begin(png_image *image, const char *path)
+{
+    *image = (png_image){.version = PNG_IMAGE_VERSION};
+    struct stat about;
+    if (stat(path, &about))
+        return fail("%s: cannot open: %s", path, strerror(errno));
+    if (!S_ISREG(about.st_mode))
+        return fail("%s: is not a regular file", path);
+    if (!png_image_begin_read_from_file(image, path))
+        return fail("%s: is no PNG file that can be read: %s", path, image->message);
+    if ((int64_t)image->width * (int64_t)image->height <= MAX_PIXELS)
+        return EXIT_SUCCESS;
+    png_image_free(image);
+    return fail("%s: has more than %" PRId64 " pixels", path, MAX_PIXELS);
+}
+
+int picture_measure(picture *about, const char *path)
+{
+    png_image image;
+    int failed = begin(&image, path);
+    if (failed)
+        return failed;
+    *about = (picture){.height = image.height,
+                       .width = image.width,
+                       .colours = image.format & PNG_FORMAT_FLAG_COLOR ? 3 : 1};
+    png_image_free(&image);
+    return EXIT_SUCCESS;
+}
+
+int picture_read(const picture *wanted, const char *path, unsigned char *pixels)
+{
+    const png_color black = {0, 0, 0};
+    png_image image;
+    int failed = begin(&image, path);
+    if (failed)
+        return failed;
+    if (image.height != wanted->height || image.width != wanted->width)
+        failed = fail("%s: is %u × %u pixels, the images before it are %" PRId64 " × %" PRId64, path,
+                      image.height, image.width, wanted->height, wanted->width);
+    image.flags |=
+        PNG_IMAGE_FLAG_16BIT_sRGB; /* unless the file says otherwise, 16 bits are what 8 would be */
+    image.format = wanted->colours == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+    if (!failed && !png_image_finish_read(&image, &black, pixels, 0, NULL))
+        failed = fail("%s: is damaged: %s", path, image.message);
+    png_image_free(&image);
+    return failed;
+}
+
+/* Writes to an open neighbour of the target, then puts it there. */
+static int write_and_rename(const picture *about, const char *path, const char *neighbour, int descriptor,
+                            const unsigned char *pixels)
+{
+    png_image image = {.version = PNG_IMAGE_VERSION,
+                       .width = (png_uint_32)about->width,
+                       .height = (png_uint_32)about->height,
+                       .format = about->colours == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
+    mode_t mask = umask(0);
+    umask(mask);
+    FILE *stream = fchmod(descriptor, 0666 & ~mask) ? NULL : fdopen(descriptor, "wb");
+    if (!stream) {
+        close(descriptor);
+        return fail("%s: cannot write: %s", path, strerror(errno));
+    }
+    int written = png_image_write_to_stdio(&image, stream, 0, pixels, 0, NULL);
+    int closed = fclose(stream);
+    if (!written)
+        return fail("%s: cannot write: %s", path, image.message);
+    if (closed || rename(neighbour, path))
+        return fail("%s: cannot write: %s", path, strerror(errno));
+    return EXIT_SUCCESS;
+}
+
+int picture_save(const picture *about, const char *path, const unsigned char *pixels)
+{
+    size_t size = strlen(path) + sizeof ".tmp-XXXXXX";
+    char *neighbour = malloc(size);
+    if (!neighbour)
+        return fail_memory();
+    snprintf(neighbour, size, "%s.tmp-XXXXXX", path);
+    int descriptor = mkstemp(neighbour);
+    int failed = descriptor < 0 ? fail("%s: cannot write: %s", path, strerror(errno))
+                                : write_and_rename(about, path, neighbour, descriptor, pixels);
+    if (failed && descriptor >= 0)
+        unlink(neighbour);
+    free(neighbour);
+    return failed;
+}

@@ -1,0 +1,21 @@
+/* PNG files as bytes of grey or RGB pixels, row after row. Each function prints its failure and returns the
+ * exit status. */
+#ifndef NFT_CLI_PICTURE_H
+#define NFT_CLI_PICTURE_H
+
+#include <stdint.h>
+
+typedef struct picture {
+    int64_t height, width;
+    int64_t colours; /* 1: grey, 3: red, green, blue */
+} picture;
+
+/* Size and colours of a file, from its header. A palette counts as colours. */
+int picture_measure(picture *about, const char *path);
+/* Reads pixels as `wanted` says, whose size must be the file's: grey becomes RGB if that is wanted, 16 bits
+ * become 8, and what is transparent is laid over black. */
+int picture_read(const picture *wanted, const char *path, unsigned char *pixels);
+/* Writes a file, replaced as a whole or not at all. */
+int picture_save(const picture *about, const char *path, const unsigned char *pixels);
+
+#endif

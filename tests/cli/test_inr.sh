@@ -1,0 +1,189 @@
+#!/bin/sh
+# Tests of nft fit and nft render: test_inr.sh PATH-OF-NFT. Prints a line for each failed check, then "N passed, N failed".
+set -u
+
+. "$(dirname "$0")/support.sh"
+
+compare='import json, struct, sys
+def read(path):
+    data = open(path, "rb").read()
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + length])
+    tensors = {}
+    for name, info in header.items():
+        if name != "__metadata__":
+            begin, end = info["data_offsets"]
+            code, size = {"F32": ("f", 4), "I64": ("q", 8)}[info["dtype"]]
+            values = struct.unpack("<%d%s" % ((end - begin) // size, code), data[8 + length + begin:8 + length + end])
+            tensors[name] = (info["shape"], values)
+    return tensors
+def agree(got, expected, relative, absolute):
+    assert got[0] == expected[0]
+    most = max(map(abs, expected[1]))
+    for a, b in zip(got[1], expected[1]):
+        assert abs(a - b) <= relative * abs(b) + absolute * most
+'
+python() {
+    if command -v python3 >/dev/null 2>&1; then
+        what=$1
+        shift
+        check "$what" python3 -c "$compare$1"
+    fi
+}
+
+# The golden fits, from an IDX file and from safetensors.
+fit=$golden/siren_fit
+rgb=$golden/siren_fit_rgb
+run 0 render "$fit/init.safetensors" -o begun.safetensors --height 9 --width 8
+run 0 fit "$fit/images-idx3-ubyte" -o fitted.safetensors --init "$fit/init.safetensors" --steps 30 --lr 0.001 --json
+check "--json has a line for each network and one for all" test "$(wc -l <out)" -eq 4
+prints '{"index":2,"loss":'
+prints '"psnr":'
+prints '{"mean_psnr":'
+run 0 render fitted.safetensors -o ended.safetensors --height 9 --width 8 --json
+keys output shape
+prints '"shape":[3,9,8,1]'
+python "siren_fit agrees with the golden file" "
+got, ended, begun, expected = read('fitted.safetensors'), read('ended.safetensors'), read('begun.safetensors'), read('$fit/expected.safetensors')
+for name in expected:
+    if not name.startswith('rendered'):
+        agree(got[name], expected[name], 1e-3, 5e-4)
+agree(ended['rendered'], expected['rendered'], 1e-3, 5e-4)
+agree(begun['rendered'], expected['rendered_init'], 1e-4, 5e-5)"
+run 0 fit "$fit/images.safetensors" -o same.safetensors --init "$fit/init.safetensors" --steps 30 --lr 1e-3 --schedule constant
+check "IDX and safetensors are the same images" cmp fitted.safetensors same.safetensors
+run 0 fit "$rgb/images.safetensors" -o fitted.safetensors --init "$rgb/init.safetensors" --steps 20 --lr 0.001
+python "siren_fit_rgb agrees with the golden file" "
+got, expected = read('fitted.safetensors'), read('$rgb/expected.safetensors')
+for name in expected:
+    if not name.startswith('rendered'):
+        agree(got[name], expected[name], 1e-3, 5e-4)"
+
+# Fresh networks: seeds, threads and batches; labels and views.
+images=$fit/images-idx3-ubyte
+printf '\000\000\010\001\000\000\000\003\007\000\002' >labels
+run 0 fit "$images" -o a.safetensors --steps 4 --labels labels
+prints "a.safetensors: 3 networks of 9 × 8 pixels, mean PSNR"
+run 0 info a.safetensors
+prints "data set"
+prints "label"
+run 0 fit "$images" -o b.safetensors --steps 4 --labels labels --threads 1 --batch-size 1
+check "threads and batch size do not change a bit" cmp a.safetensors b.safetensors
+run 0 fit "$images" -o b.safetensors --steps 4 --labels labels --seed 1
+check "another seed gives other networks" sh -c '! cmp -s a.safetensors b.safetensors'
+run 0 fit "$images" -o b.safetensors --steps 4 --labels labels --schedule cosine
+check "another schedule gives other networks" sh -c '! cmp -s a.safetensors b.safetensors'
+run 0 fit "$images" -o v.safetensors --steps 2 --labels labels --views 2 --widths 2,8,1 --quiet
+python "views repeat labels and number their images" "
+got = read('v.safetensors')
+assert got['label'] == ([6], (7, 7, 0, 0, 2, 2)) and got['image'] == ([6], (0, 0, 1, 1, 2, 2))
+assert got['0.weight'][0] == [6, 8, 2]
+rows = [got['0.weight'][1][16 * n:16 * n + 16] for n in range(6)]
+assert len(set(rows)) == 6"
+
+# An interruption: what is finished stays and is not repeated.
+run 0 fit "$images" -o whole.safetensors --steps 20000 --quiet
+"$nft" fit "$images" -o cut.safetensors --steps 20000 --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
+fitting=$!
+tries=0
+while [ "$(od -An -tu1 -j8 -N1 cut.safetensors.partial 2>/dev/null | tr -d ' ')" != 1 ] && [ $tries -lt 1000 ]; do
+    sleep 0.01
+    tries=$((tries + 1))
+done
+kill -KILL $fitting 2>/dev/null
+wait $fitting 2>/dev/null
+if [ -f cut.safetensors.partial ]; then
+    run 1 fit "$images" -o cut.safetensors --steps 20001
+    says "was begun with other images or options"
+fi
+run 0 fit "$images" -o cut.safetensors --steps 20000 --quiet
+check "an interrupted fit ends as an uninterrupted one" cmp whole.safetensors cut.safetensors
+check "nothing is left beside it" test ! -e cut.safetensors.partial
+printf 'something else' >odd.safetensors.partial
+run 1 fit "$images" -o odd.safetensors
+says "is not what an interrupted fit leaves"
+rm odd.safetensors.partial
+
+# What cannot be.
+run 2 fit "$images"
+run 2 fit "$images" -o x.safetensors --lr 0
+run 2 fit "$images" -o x.safetensors --lr fast
+run 2 fit "$images" -o x.safetensors --widths 2,a,1
+run 2 fit "$images" -o x.safetensors --schedule linear
+run 1 fit "$images" -o x.safetensors --widths 3,8,1
+says "expected 2 first"
+run 1 fit "$images" -o x.safetensors --widths 2,8,3
+run 1 fit absent -o x.safetensors
+says "absent"
+run 1 fit . -o x.safetensors
+run 1 fit labels -o x.safetensors
+says "expected bytes, (N, height, width)"
+run 1 fit "$images" -o x.safetensors --labels "$images"
+says "expected a label for each of 3 images"
+run 1 fit "$images" -o x.safetensors --labels a.safetensors --init v.safetensors
+says "holds 6 networks"
+run 1 fit "$images" -o x.safetensors --init "$rgb/init.safetensors"
+run 1 fit "$images" "$images" -o x.safetensors
+says "only one can be given"
+run 1 fit a.safetensors -o x.safetensors
+says "images"
+head -c 100 "$images" >short
+run 1 fit short -o x.safetensors
+says "its header says"
+check "no file is left by failures" sh -c '[ -z "$(ls | grep "^x\.")" ]'
+
+# Rendering.
+run 0 render a.safetensors -o sheet.png --height 6 --width 5
+prints "sheet.png: 3 networks at 6 × 5"
+run 0 fit sheet.png -o sheet.safetensors --steps 1 --widths 2,4,1
+prints "1 network of 12 × 10 pixels"
+run 0 render sheet.safetensors -o one.png --width 7
+run 0 fit one.png -o one.safetensors --steps 1
+prints "1 network of 7 × 7 pixels"
+run 0 fit one.png one.png -o two.safetensors --steps 1
+prints "2 networks of 7 × 7 pixels"
+run 1 fit one.png sheet.png -o x.safetensors
+says "7 × 7"
+run 0 render a.safetensors -o r1.safetensors --threads 1 --batch-size 1
+run 0 render a.safetensors -o r2.safetensors --threads 2
+check "threads and batch size do not change a bit" cmp r1.safetensors r2.safetensors
+run 2 render a.safetensors -o x.png --height 0
+run 2 render a.safetensors -o x.png --omega none
+run 1 render "$images" -o x.png
+run 1 render "$examples/fashion-cnns.safetensors" -o x.png
+run 1 render a.safetensors -o absent/x.png
+python "a pixel is round(255 (x/2 + 1/2)), clamped" "
+import zlib
+def pixels(path, height, width):
+    data, at, packed = open(path, 'rb').read(), 8, b''
+    while at < len(data):
+        length = int.from_bytes(data[at:at + 4], 'big')
+        if data[at + 4:at + 8] == b'IDAT':
+            packed += data[at + 8:at + 8 + length]
+        at += 12 + length
+    lines = zlib.decompress(packed)
+    result = []
+    for y in range(height):
+        line = list(lines[y * (width + 1) + 1:(y + 1) * (width + 1)])
+        kind, above = lines[y * (width + 1)], result[-width:] or [0] * width
+        for x in range(width):
+            left, corner = line[x - 1] if x else 0, above[x - 1] if x else 0
+            guess = left + above[x] - corner
+            near = min((left, above[x], corner), key=lambda c: abs(guess - c))
+            line[x] = (line[x] + [0, left, above[x], (left + above[x]) // 2, near][kind]) % 256
+        result += line
+    return result
+import subprocess
+subprocess.run(['$nft', 'render', 'a.safetensors', '-o', 'f.safetensors', '--height', '6', '--width', '5'], check=True)
+values, sheet = read('f.safetensors')['rendered'][1], pixels('sheet.png', 12, 10)
+for n in range(4):
+    for y in range(6):
+        for x in range(5):
+            expected = 0
+            if n < 3:
+                expected = int(min(max(255 * (values[(n * 6 + y) * 5 + x] / 2 + 0.5), 0), 255) + 0.5)
+            assert sheet[(n // 2 * 6 + y) * 10 + n % 2 * 5 + x] == expected"
+check "no file is left by failures" test ! -e x.png
+check "no file is left beside a target" sh -c '[ "$(ls | grep -c tmp)" -eq 0 ]'
+
+finish
