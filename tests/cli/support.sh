@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034,SC2059
 # What the tests of the nft program share: . support.sh PATH-OF-NFT. Moves to an empty folder; the functions count what passed and
 # failed, and finish says so.
 nft=${1:?usage: $0 PATH-OF-NFT}

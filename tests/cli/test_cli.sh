@@ -1,7 +1,9 @@
 #!/bin/sh
+# shellcheck disable=SC2015,SC2016
 # Tests of the nft program: test_cli.sh PATH-OF-NFT. Prints a line for each failed check, then "N passed, N failed".
 set -u
 
+# shellcheck source=tests/cli/support.sh
 . "$(dirname "$0")/support.sh"
 
 # Two networks of one layer, 2 → 1, weights and biases 1 and label tensors made of the given type and bytes.

@@ -1,7 +1,9 @@
 #!/bin/sh
+# shellcheck disable=SC2015,SC2016
 # Tests of nft fit and nft render: test_inr.sh PATH-OF-NFT. Prints a line for each failed check, then "N passed, N failed".
 set -u
 
+# shellcheck source=tests/cli/support.sh
 . "$(dirname "$0")/support.sh"
 
 compare='import json, struct, sys
