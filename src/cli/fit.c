@@ -374,7 +374,7 @@ static int save(job *j)
     int64_t layers = nft_space_layer_count(j->space), count = 2 * layers;
     nft_array *arrays[2 * MAX_WIDTHS + 2] = {NULL};
     const char *names[2 * MAX_WIDTHS + 2];
-    char layer_names[2 * MAX_WIDTHS][24];
+    char layer_names[2 * MAX_WIDTHS][32];
     int failed = partial_tensors(&j->partial, arrays);
     for (int64_t t = 0; t < 2 * layers; t++) {
         snprintf(layer_names[t], sizeof layer_names[t], "%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
