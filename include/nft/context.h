@@ -27,12 +27,18 @@ typedef struct nft_context_options {
     int64_t memory_limit;      /**< bytes that the context may take; 0: the machine's memory */
     int32_t without_decoder;   /**< 1: stop at the latents of a model that has a decoder */
     int32_t keep_blas_threads; /**< 1: leave the process's BLAS thread count alone (see nft_forward()) */
+    int32_t keep_for_backward; /**< 1: nft_forward() keeps what nft_backward() needs, for at most max_batch
+                                  networks */
+    int32_t input_gradient;    /**< 1: nft_backward() also computes the gradient of the input */
+    int32_t recompute; /**< 1, with keep_for_backward: keep only the values between modules, and compute
+                          the inside of each again in nft_backward(). Takes less memory and more time, and
+                          gives the same bits */
 } nft_context_options;
 
 /** Options with every default. */
 #define NFT_CONTEXT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_context_options), 0, 0, 0, 0, 0                                                           \
+        sizeof(nft_context_options), 0, 0, 0, 0, 0, 0, 0, 0                                                  \
     }
 
 /** How many bytes a context with these options (NULL: the defaults) takes, before anything is allocated. */
@@ -42,6 +48,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_context_memory(const nft_model *model,
 /**
  * Makes a context for a model; all memory that calls of up to max_batch networks need is allocated here.
  * @param[out] context free it with nft_context_free()
+ * @param model of which the context keeps a reference
  * @param options NULL for the defaults
  */
 NFT_API NFT_MUST_CHECK nft_status nft_context_create(nft_context **context, const nft_model *model,

@@ -25,14 +25,13 @@ void *nft_allocate(size_t bytes)
     void *origin = host.allocate ? host.allocate(bytes + extra, host.user) : calloc(1, bytes + extra);
     if (!origin)
         return NULL;
-    uintptr_t start = (uintptr_t)origin + sizeof(block_header);
-    start = (start + NFT_ALIGNMENT - 1) / NFT_ALIGNMENT * NFT_ALIGNMENT;
-    block_header *header = (block_header *)(start - sizeof(block_header));
-    header->origin = origin;
+    size_t after = ((uintptr_t)origin + sizeof(block_header)) % NFT_ALIGNMENT;
+    void *block = (char *)origin + sizeof(block_header) + (after ? NFT_ALIGNMENT - after : 0);
+    ((block_header *)block)[-1].origin = origin;
     if (host.allocate)
-        memset((void *)start, 0, bytes);
+        memset(block, 0, bytes);
     __atomic_add_fetch(&live_blocks, 1, __ATOMIC_RELAXED);
-    return (void *)start;
+    return block;
 }
 
 void *nft_allocate_array(size_t count, size_t size)
@@ -44,7 +43,7 @@ void nft_release(void *block)
 {
     if (!block)
         return;
-    void *origin = ((block_header *)((uintptr_t)block - sizeof(block_header)))->origin;
+    void *origin = ((block_header *)block)[-1].origin;
     __atomic_sub_fetch(&live_blocks, 1, __ATOMIC_RELAXED);
     if (host.release)
         host.release(origin, host.user);

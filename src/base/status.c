@@ -6,6 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef nft_fail /* the analyzer's */
+#undef nft_fail_in
+#undef nft_fail_memory
+#undef nft_fail_null
+
 #define MESSAGE_CAPACITY 1024
 
 static _Thread_local char last_message[MESSAGE_CAPACITY];
@@ -39,7 +44,7 @@ nft_status nft_fail_in(nft_status status, const char *format, ...)
     int length = vsnprintf(prefix, sizeof prefix - 2, format, arguments);
     va_end(arguments);
     size_t used = length < 0 ? 0 : strlen(prefix);
-    memcpy(prefix + used, ": ", 2);
+    strcpy(prefix + used, ": ");
     used += 2;
     memmove(last_message + used, last_message, sizeof last_message - used);
     memcpy(last_message, prefix, used);
@@ -86,6 +91,8 @@ const char *nft_status_name(nft_status status)
         return "cancelled";
     case NFT_ERROR_THREAD:
         return "thread error";
+    case NFT_ERROR_NOT_FINITE:
+        return "not finite";
     default:
         return "unknown status";
     }

@@ -25,6 +25,14 @@ nft_status nft_fail_memory(const char *what, int64_t bytes);
 /* The message for a NULL argument: "nft_forward: argument 'context' is NULL". */
 nft_status nft_fail_null(const char *function, const char *argument);
 
+#if defined(__clang_analyzer__) /* which looks at one file at a time, and cannot know that they return a     \
+                                   failure */
+#define nft_fail(status, ...) (nft_fail(status, __VA_ARGS__), (status))
+#define nft_fail_in(status, ...) (nft_fail_in(status, __VA_ARGS__), (status))
+#define nft_fail_memory(what, bytes) (nft_fail_memory(what, bytes), NFT_ERROR_MEMORY)
+#define nft_fail_null(function, argument) (nft_fail_null(function, argument), NFT_ERROR_ARGUMENT)
+#endif
+
 /* Tells the log callback, if one is set. `level` is NFT_LOG_…. Callers' threads only. */
 void nft_log(int32_t level, const char *format, ...) NFT_PRINTF(2, 3);
 

@@ -61,23 +61,44 @@ static double subtract_target(int64_t count, const float *target, float *error)
     return sum;
 }
 
-/* The mean squared error of the weights that the tape has, and unless `loss_only` its gradients. */
-static double evaluate(const call *c, const fitter *f, const float *image, bool loss_only)
+static int64_t chunk_rows(const call *c, int64_t first)
 {
-    double sum = 0, numbers = (double)(c->pixels * c->colours);
-    float factor = (float)(2 / numbers);
+    return c->pixels - first < NFT_SIREN_CHUNK ? c->pixels - first : NFT_SIREN_CHUNK;
+}
+
+/* The mean squared error of the weights that the tape has. */
+static double loss_of(const call *c, const fitter *f, const float *image)
+{
+    double sum = 0;
     for (int64_t first = 0; first < c->pixels; first += NFT_SIREN_CHUNK) {
-        int64_t rows = c->pixels - first < NFT_SIREN_CHUNK ? c->pixels - first : NFT_SIREN_CHUNK;
-        int64_t count = rows * c->colours;
+        int64_t rows = chunk_rows(c, first);
         nft_siren_tape_forward_pixels(f->tape, first, rows, f->error);
-        sum += subtract_target(count, image + first * c->colours, f->error);
-        if (loss_only)
-            continue;
-        for (int64_t i = 0; i < count; i++)
-            f->error[i] *= factor;
-        nft_siren_tape_backward(f->tape, rows, f->error);
+        sum += subtract_target(rows * c->colours, image + first * c->colours, f->error);
     }
-    return sum / numbers;
+    return sum / (double)(c->pixels * c->colours);
+}
+
+static void follow_chunk(const call *c, const fitter *f, int64_t first, const float *target, float factor)
+{
+    int64_t rows = chunk_rows(c, first), count = rows * c->colours;
+    nft_siren_tape_forward_pixels(f->tape, first, rows, f->error);
+    for (int64_t i = 0; i < count; i++)
+        f->error[i] = factor * (f->error[i] - target[i]);
+    nft_siren_tape_backward(f->tape, rows, f->error);
+}
+
+/* The gradients of the mean squared error. */
+static void follow(const call *c, const fitter *f, const float *image)
+{
+    float factor = (float)(2 / (double)(c->pixels * c->colours));
+    bool together = nft_siren_tape_can_follow(f->tape);
+    for (int64_t first = 0; first < c->pixels; first += NFT_SIREN_CHUNK) {
+        const float *target = image + first * c->colours;
+        if (together)
+            nft_siren_tape_follow_pixels(f->tape, first, chunk_rows(c, first), target, factor);
+        else
+            follow_chunk(c, f, first, target, factor);
+    }
 }
 
 static double schedule_factor(const nft_inr_fit_options *options, int64_t step)
@@ -113,7 +134,7 @@ static void fit_network(void *argument, int64_t network, int worker)
     memset(f->square, 0, (size_t)numbers * sizeof *f->square);
     for (int64_t step = 0; step < c->options.steps && !is_cancelled(c); step++) {
         nft_siren_tape_load(f->tape, f->weights);
-        evaluate(c, f, image, false);
+        follow(c, f, image);
         update(&c->options, step, numbers, f);
         if (step % STEPS_BETWEEN == STEPS_BETWEEN - 1)
             tell(c, worker);
@@ -121,7 +142,7 @@ static void fit_network(void *argument, int64_t network, int worker)
     if (is_cancelled(c))
         return;
     nft_siren_tape_load(f->tape, f->weights);
-    double loss = evaluate(c, f, image, true);
+    double loss = loss_of(c, f, image);
     nft_weights_scatter(c->weights, network, f->weights);
     if (c->losses)
         c->losses[network] = (float)loss;

@@ -57,6 +57,18 @@ void nft_pack(int64_t outputs, int64_t inputs, const float *weight, float *packe
     }
 }
 
+void nft_pack_transpose(int64_t outputs, int64_t inputs, const float *weight, float *packed)
+{
+    int64_t width = panels()->width;
+    for (int64_t first = 0; first < inputs; first += width) {
+        float *panel = packed + first * outputs;
+        int64_t count = inputs - first < width ? inputs - first : width;
+        memset(panel, 0, (size_t)(width * outputs) * sizeof *panel);
+        for (int64_t i = 0; i < outputs; i++)
+            memcpy(panel + i * width, weight + i * inputs + first, (size_t)count * sizeof *panel);
+    }
+}
+
 /* The outputs that do not fill a panel: each row goes through a row of full width. */
 static void partial_panel(const nft_panels *set, int64_t rows, int64_t inputs, int64_t count,
                           const float *panel, const float *bias, int load, const float *x, int64_t x_stride,

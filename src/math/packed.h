@@ -18,6 +18,8 @@ typedef enum nft_map_mode {
 int64_t nft_packed_floats(int64_t outputs, int64_t inputs);
 /* weight (outputs, inputs), as PyTorch keeps it. */
 void nft_pack(int64_t outputs, int64_t inputs, const float *weight, float *packed);
+/* The packed transpose of the same weight: a map from its outputs back to its inputs. */
+void nft_pack_transpose(int64_t outputs, int64_t inputs, const float *weight, float *packed);
 /* x (rows, inputs), y (rows, outputs), strides in floats; bias (outputs) or NULL. x and y do not overlap.
  * Strides that are multiples of 1,024 floats are slow: the rows share a cache line's place. */
 void nft_packed_linear(int64_t rows, int64_t inputs, int64_t outputs, const float *packed, const float *bias,

@@ -12,97 +12,194 @@
 #define TILE_ROWS 4 /* 8 of 16 */
 #endif
 
-/* What a tile begins with, and what becomes of it. */
-typedef enum tile_mode { FORWARD, BACKWARD, GRADIENT, GRADIENT_AND_SUMS } tile_mode;
+/* Loops over the rows and vectors of a tile must become straight code at every level of optimisation: only
+ * then are the sums registers. */
+#if defined(__clang__)
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define UNROLLED _Pragma("GCC unroll 8")
+#endif
 
-/* Rows first … first + rows - 1 and columns column … of a product. `rows`, `vectors` and `mode` are constants
- * where it is called, so that the sums are registers. */
-INLINE void tile(const nft_product *p, const float *other, float *sums, int64_t first, int64_t column,
-                 int rows, int vectors, tile_mode mode)
+/* y (rows, columns) of a tile, which begins at row `first` and at `column`. */
+typedef struct tile {
+    const nft_product *p;
+    const float *in; /* bias, or factors */
+    float *out;      /* cosines, or sums */
+    const float *places;
+    int64_t places_stride;
+    int64_t first, column;
+    floats sum[TILE_ROWS][2];
+} tile;
+
+#define EACH_ROW UNROLLED for (int r = 0; r < rows; r++)
+#define EACH_VECTOR UNROLLED for (int v = 0; v < vectors; v++)
+#define PLACE(pointer, stride) ((pointer) + (t->first + r) * (stride) + t->column + v * LANES)
+
+/* sum += a b, and unless it is NULL column_sums += the sums of b's columns. `rows`, `vectors` and
+ * `transposed` (of a) are constants where it is called. */
+INLINE void multiply(tile *t, floats *column_sums, int rows, int vectors, bool transposed)
 {
-    floats sum[TILE_ROWS][2], column_sums[2] = {fill(0), fill(0)};
-    bool transposed = mode == GRADIENT || mode == GRADIENT_AND_SUMS;
-    const float *a = transposed ? p->a + first : p->a + first * p->a_stride;
-    const float *b = p->b + column;
-    float *y = p->y + first * p->y_stride + column;
-    int64_t inner = p->inner, a_stride = p->a_stride, b_stride = p->b_stride, y_stride = p->y_stride;
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++)
-            sum[r][v] = mode == FORWARD ? load(other + column + v * LANES) : fill(0);
+    const nft_product *p = t->p;
+    const float *a = transposed ? p->a + t->first : p->a + t->first * p->a_stride, *b = p->b + t->column;
+    int64_t inner = p->inner, a_stride = p->a_stride, b_stride = p->b_stride;
     for (int64_t k = 0; k < inner; k++) {
         floats row[2];
-        for (int v = 0; v < vectors; v++)
+        EACH_VECTOR
+        {
             row[v] = load(b + k * b_stride + v * LANES);
-        for (int v = 0; v < vectors && mode == GRADIENT_AND_SUMS; v++)
-            column_sums[v] += row[v];
-        for (int r = 0; r < rows; r++) {
+            if (column_sums)
+                column_sums[v] += row[v];
+        }
+        EACH_ROW
+        {
             floats factor = fill(transposed ? a[k * a_stride + r] : a[r * a_stride + k]);
-            for (int v = 0; v < vectors; v++)
-                sum[r][v] = fused(factor, row[v], sum[r][v]);
+            EACH_VECTOR t->sum[r][v] = fused(factor, row[v], t->sum[r][v]);
         }
     }
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++) {
-            float *place = y + r * y_stride + v * LANES;
-            if (mode == BACKWARD)
-                sum[r][v] *= load(other + (first + r) * y_stride + column + v * LANES);
-            if (transposed)
-                sum[r][v] += load(place);
-            store(place, sum[r][v]);
+}
+
+typedef struct wave {
+    floats sine, cosine;
+} wave;
+
+/* Of 2π x: x minus the nearest half is exact. The polynomials, fits as in vector_functions.h, are of the half
+ * turn, so that nothing but the sign depends on the quadrant: 3.4e-9 and 5.3e-8. */
+INLINE wave wave_of_turns(floats x)
+{
+    static const float s[] = {6.28318501f, -41.3416557f, 81.6010056f, -76.5497818f, 39.536705f};
+    static const float c[] = {1.0f, -19.7391815f, 64.9352188f, -85.2540054f, 56.3406487f};
+    floats turn = x - nearest(x), shifted = turn + 0x1.8p22f; /* a multiple of ½ */
+    floats r = turn - (shifted - 0x1.8p22f), square = r * r;
+    ints sign = (ints)shifted << 31;
+    floats sine = fused(square, fill(s[4]), fill(s[3])), cosine = fused(square, fill(c[4]), fill(c[3]));
+    UNROLLED for (int i = 2; i >= 0; i--)
+    {
+        sine = fused(sine, square, fill(s[i]));
+        cosine = fused(cosine, square, fill(c[i]));
+    }
+    return (wave){(floats)((ints)(sine * r) ^ sign), (floats)((ints)cosine ^ sign)};
+}
+
+INLINE void forward_tile(tile *t, int rows, int vectors)
+{
+    EACH_ROW EACH_VECTOR t->sum[r][v] = load(t->in + t->column + v * LANES);
+    multiply(t, NULL, rows, vectors, false);
+    EACH_ROW EACH_VECTOR
+    {
+        wave w = wave_of_turns(t->sum[r][v]);
+        store(PLACE(t->p->y, t->p->y_stride), w.sine);
+        store(PLACE(t->out, t->p->y_stride), w.cosine);
+    }
+}
+
+INLINE void backward_tile(tile *t, int rows, int vectors)
+{
+    EACH_ROW EACH_VECTOR t->sum[r][v] = fill(0);
+    multiply(t, NULL, rows, vectors, false);
+    EACH_ROW EACH_VECTOR store(PLACE(t->p->y, t->p->y_stride),
+                               t->sum[r][v] * load(PLACE(t->in, t->p->y_stride)));
+}
+
+/* The gradients with respect to the angles stay in registers: y (2, columns) += placesᵀ of them, sums +=
+ * their sums. */
+INLINE void first_tile(tile *t, int rows, int vectors)
+{
+    EACH_ROW EACH_VECTOR t->sum[r][v] = fill(0);
+    multiply(t, NULL, rows, vectors, false);
+    EACH_VECTOR
+    {
+        floats sum = fill(0), of_y = fill(0), of_x = fill(0);
+        EACH_ROW
+        {
+            const float *place = t->places + (t->first + r) * t->places_stride;
+            floats angle = t->sum[r][v] * load(PLACE(t->in, t->p->y_stride));
+            sum += angle;
+            of_y = fused(fill(place[0]), angle, of_y);
+            of_x = fused(fill(place[1]), angle, of_x);
         }
-    for (int v = 0; v < vectors && mode == GRADIENT_AND_SUMS; v++)
-        store(sums + column + v * LANES, column_sums[v] + load(sums + column + v * LANES));
-}
-
-/* The first tile of rows sums b's columns on the way. */
-INLINE int64_t first_rows(const nft_product *p, float *sums, int64_t column, int vectors)
-{
-    if (p->rows >= TILE_ROWS) {
-        tile(p, NULL, sums, 0, column, TILE_ROWS, vectors, GRADIENT_AND_SUMS);
-        return TILE_ROWS;
+        float *y = t->p->y + t->column + v * LANES, *x = y + t->p->y_stride,
+              *sums = t->out + t->column + v * LANES;
+        store(y, load(y) + of_y);
+        store(x, load(x) + of_x);
+        store(sums, load(sums) + sum);
     }
-    if (p->rows >= 2) {
-        tile(p, NULL, sums, 0, column, 2, vectors, GRADIENT_AND_SUMS);
-        return 2;
+}
+
+INLINE void gradient_tile(tile *t, int rows, int vectors)
+{
+    float *sums = t->first == 0 ? t->out : NULL; /* the first tile of rows sums b's columns on the way */
+    floats column_sums[2] = {fill(0), fill(0)};
+    EACH_ROW EACH_VECTOR t->sum[r][v] = fill(0);
+    if (sums)
+        multiply(t, column_sums, rows, vectors, true);
+    else
+        multiply(t, NULL, rows, vectors, true);
+    EACH_ROW EACH_VECTOR
+    {
+        float *place = PLACE(t->p->y, t->p->y_stride);
+        store(place, t->sum[r][v] + load(place));
     }
-    tile(p, NULL, sums, 0, column, 1, vectors, GRADIENT_AND_SUMS);
-    return 1;
+    for (int v = 0; v < vectors && sums; v++) {
+        float *place = sums + t->column + v * LANES;
+        store(place, column_sums[v] + load(place));
+    }
 }
 
-INLINE void tiles_of_columns(const nft_product *p, const float *other, float *sums, int64_t column,
-                             int vectors, tile_mode mode)
+typedef enum kernel { FORWARD, BACKWARD, FIRST, GRADIENT } kernel;
+
+/* A pointer to the function would not be a constant early enough. */
+INLINE void work(kernel which, tile *t, int rows, int vectors)
 {
-    int64_t row = mode == GRADIENT && sums ? first_rows(p, sums, column, vectors) : 0;
-    for (; row + TILE_ROWS <= p->rows; row += TILE_ROWS)
-        tile(p, other, NULL, row, column, TILE_ROWS, vectors, mode);
-    for (; row + 2 <= p->rows; row += 2)
-        tile(p, other, NULL, row, column, 2, vectors, mode);
-    for (; row < p->rows; row++)
-        tile(p, other, NULL, row, column, 1, vectors, mode);
+    if (which == FORWARD)
+        forward_tile(t, rows, vectors);
+    else if (which == BACKWARD)
+        backward_tile(t, rows, vectors);
+    else if (which == FIRST)
+        first_tile(t, rows, vectors);
+    else
+        gradient_tile(t, rows, vectors);
 }
 
-INLINE void multiply(const nft_product *p, const float *other, float *sums, tile_mode mode)
+INLINE void tiles_of_columns(kernel which, tile *t, int vectors)
 {
-    int64_t column = 0;
-    for (; column + 2 * LANES <= p->columns; column += 2 * LANES)
-        tiles_of_columns(p, other, sums, column, 2, mode);
-    if (column < p->columns)
-        tiles_of_columns(p, other, sums, column, 1, mode);
+    t->first = 0;
+    for (; t->first + TILE_ROWS <= t->p->rows; t->first += TILE_ROWS)
+        work(which, t, TILE_ROWS, vectors);
+    for (; t->first + 2 <= t->p->rows; t->first += 2)
+        work(which, t, 2, vectors);
+    for (; t->first < t->p->rows; t->first++)
+        work(which, t, 1, vectors);
 }
 
-static void forward(const nft_product *product, const float *bias)
+INLINE void all_tiles(kernel which, tile t)
 {
-    multiply(product, bias, NULL, FORWARD);
+    for (; t.column + 2 * LANES <= t.p->columns; t.column += 2 * LANES)
+        tiles_of_columns(which, &t, 2);
+    if (t.column < t.p->columns)
+        tiles_of_columns(which, &t, 1);
+}
+
+static void forward(const nft_product *product, const float *bias, float *cosine)
+{
+    all_tiles(FORWARD, (tile){.p = product, .in = bias, .out = cosine});
 }
 
 static void backward(const nft_product *product, const float *factor)
 {
-    multiply(product, factor, NULL, BACKWARD);
+    all_tiles(BACKWARD, (tile){.p = product, .in = factor});
+}
+
+static void backward_first(const nft_product *product, const float *factor, const float *places,
+                           int64_t places_stride, float *sums)
+{
+    all_tiles(
+        FIRST,
+        (tile){.p = product, .in = factor, .out = sums, .places = places, .places_stride = places_stride});
 }
 
 static void gradient(const nft_product *product, float *sums)
 {
-    multiply(product, NULL, sums, GRADIENT);
+    all_tiles(GRADIENT, (tile){.p = product, .out = sums});
 }
 
 /* sin(a + b) = sin a cos b + cos a sin b, cos(a + b) = cos a cos b - sin a sin b */
@@ -133,6 +230,68 @@ static void outputs(const nft_product *p, int64_t count, const float *bias)
     }
 }
 
+#if LANES == 16
+/* Each vector's sum over its lanes: four at a time take half the shuffles. A sum does not depend on the
+ * others. */
+INLINE void sum_four(const floats v[4], float sums[4])
+{
+    typedef float eight __attribute__((vector_size(8 * sizeof(float))));
+    typedef float four __attribute__((vector_size(4 * sizeof(float))));
+#define LOW_PAIRS 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+#define HIGH_PAIRS 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
+#define LOW_HALVES 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define HIGH_HALVES 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+    floats a =
+        __builtin_shufflevector(v[0], v[1], LOW_PAIRS) + __builtin_shufflevector(v[0], v[1], HIGH_PAIRS);
+    floats b =
+        __builtin_shufflevector(v[2], v[3], LOW_PAIRS) + __builtin_shufflevector(v[2], v[3], HIGH_PAIRS);
+    floats c = __builtin_shufflevector(a, b, LOW_HALVES) + __builtin_shufflevector(a, b, HIGH_HALVES);
+    eight d = __builtin_shufflevector(c, c, 0, 1, 2, 3, 4, 5, 6, 7) +
+              __builtin_shufflevector(c, c, 8, 9, 10, 11, 12, 13, 14, 15);
+    four e = __builtin_shufflevector(d, d, 0, 1, 2, 3) + __builtin_shufflevector(d, d, 4, 5, 6, 7);
+    memcpy(sums, &e, sizeof e);
+}
+#else
+INLINE void sum_four(const floats v[4], float sums[4])
+{
+    UNROLLED for (int i = 0; i < 4; i++) sums[i] = sum_lanes(v[i]);
+}
+#endif
+
+/* Four rows at a time, or one; the sum of their errors. */
+INLINE float last_rows(const nft_last_layer *l, int64_t first, int rows)
+{
+    const float *sine = l->sine + first * l->columns, *cosine = l->cosine + first * l->columns;
+    float *angle_gradient = l->angle_gradient + first * l->columns, error[4];
+    floats sum[4] = {fill(0), fill(0), fill(0), fill(0)};
+    for (int64_t c = 0; c < l->columns; c += LANES)
+        EACH_ROW sum[r] = fused(load(sine + r * l->columns + c), load(l->weight + c), sum[r]);
+    sum_four(sum, error);
+    EACH_ROW error[r] = l->factor * (error[r] + l->bias - l->target[first + r]);
+    for (int64_t c = 0; c < l->columns; c += LANES) {
+        floats gradient = load(l->weight_gradient + c), weight = load(l->weight + c);
+        EACH_ROW
+        {
+            int64_t at = r * l->columns + c;
+            gradient = fused(fill(error[r]), load(sine + at), gradient);
+            store(angle_gradient + at, fill(error[r]) * weight * load(cosine + at));
+        }
+        store(l->weight_gradient + c, gradient);
+    }
+    return rows == 4 ? (error[0] + error[1]) + (error[2] + error[3]) : error[0];
+}
+
+static void last(const nft_last_layer *layer)
+{
+    int64_t row = 0;
+    float errors = 0;
+    for (; row + 4 <= layer->rows; row += 4)
+        errors += last_rows(layer, row, 4);
+    for (; row < layer->rows; row++)
+        errors += last_rows(layer, row, 1);
+    *layer->bias_gradient += errors;
+}
+
 static void adam(const nft_adam *adam, int64_t n, const float *restrict gradient, float *restrict m,
                  float *restrict v, float *restrict parameters)
 {
@@ -153,8 +312,10 @@ extern const nft_siren_kernels JOIN(nft_siren_kernels_, NFT_KERNELS_SET);
 const nft_siren_kernels JOIN(nft_siren_kernels_, NFT_KERNELS_SET) = {
     .forward = forward,
     .backward = backward,
+    .backward_first = backward_first,
     .gradient = gradient,
     .waves = waves,
     .outputs = outputs,
+    .last = last,
     .adam = adam,
 };

@@ -19,6 +19,18 @@ typedef struct nft_product {
     int64_t y_stride;
 } nft_product;
 
+/* The last layer of one output: out = sine · weight + bias, and the way back of factor/2 (out - target)². */
+typedef struct nft_last_layer {
+    int64_t rows, columns;      /* whole vectors */
+    const float *sine, *cosine; /* (rows, columns) */
+    const float *weight;        /* (columns) */
+    float bias, factor;
+    const float *target;    /* (rows) */
+    float *weight_gradient; /* (columns), added to */
+    float *bias_gradient;   /* one, added to */
+    float *angle_gradient;  /* (rows, columns), factor (out - target) weight ∘ cosine, may be `cosine` */
+} nft_last_layer;
+
 /* Adam (Kingma and Ba, 2015), as PyTorch computes it: m ← β1 m + (1 - β1) g, v ← β2 v + (1 - β2) g²,
  * p ← p - step m / (√v / root + epsilon). */
 typedef struct nft_adam {
@@ -30,10 +42,15 @@ typedef struct nft_adam {
 } nft_adam;
 
 typedef struct nft_siren_kernels {
-    /* y = bias (columns) + a b, a (rows, inner) */
-    void (*forward)(const nft_product *product, const float *bias);
-    /* y = (a b) ∘ factor, a (rows, inner), factor as y */
+    /* y, cosine = the sine and cosine of 2π (bias (columns) + a b), a (rows, inner), cosine as y: at most
+     * 2e-7 off */
+    void (*forward)(const nft_product *product, const float *bias, float *cosine);
+    /* y = (a b) ∘ factor, a (rows, inner), factor as y, or y itself */
     void (*backward)(const nft_product *product, const float *factor);
+    /* The last step back, at the first layer: with d = (a b) ∘ factor, a (rows, inner), y (2, columns) +=
+     * placesᵀ d, places (rows, 2), and sums (columns) += the sums of d's columns; factor's rows are y's. */
+    void (*backward_first)(const nft_product *product, const float *factor, const float *places,
+                           int64_t places_stride, float *sums);
     /* y += aᵀ b, a (inner, rows), rows ≥ 1; and unless it is NULL sums (columns) += the sums of b's columns
      */
     void (*gradient)(const nft_product *product, float *sums);
@@ -44,6 +61,7 @@ typedef struct nft_siren_kernels {
     /* y (rows, count) = bias (count) + a bᵀ for few outputs; here b is (count, columns), and a (rows,
      * columns) */
     void (*outputs)(const nft_product *product, int64_t count, const float *bias);
+    void (*last)(const nft_last_layer *layer);
     void (*adam)(const nft_adam *adam, int64_t n, const float *gradient, float *m, float *v,
                  float *parameters);
 } nft_siren_kernels;

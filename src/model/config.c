@@ -43,6 +43,29 @@ static nft_status read_input(nft_model *model, nft_options *options)
     return nft_space_from_json(&model->space, space);
 }
 
+/* What a module of the sequence is told; its frame begins with its input. */
+static nft_builder builder_of(nft_model *model, int64_t index, nft_value value, const char *where,
+                              const char *path)
+{
+    nft_step *step = &model->steps[index];
+    step->first_parameter = model->parameters.count;
+    nft_reserve(&step->frame_out, nft_value_floats(&value, model->space));
+    return (nft_builder){.space = model->space,
+                         .input = model->input,
+                         .value = value,
+                         .parameters = &model->parameters,
+                         .kept = &step->frame_out,
+                         .where = where,
+                         .path = path};
+}
+
+static void end_step(nft_model *model, nft_step *step)
+{
+    step->end_parameter = model->parameters.count;
+    step->frame = step->frame_out;
+    nft_reserve(&step->frame, nft_value_floats(&step->module->out, model->space));
+}
+
 static nft_status configure_modules(nft_model *model, const json_t *list, nft_value *value)
 {
     size_t count = json_array_size(list);
@@ -51,17 +74,11 @@ static nft_status configure_modules(nft_model *model, const json_t *list, nft_va
         snprintf(where, sizeof where, "modules[%zu]", i);
         snprintf(path, sizeof path, "%zu.", i);
         nft_step *step = &model->steps[i];
-        nft_builder builder = {.space = model->space,
-                               .input = model->input,
-                               .value = *value,
-                               .parameters = &model->parameters,
-                               .where = where,
-                               .path = path};
-        step->first_parameter = model->parameters.count;
+        nft_builder builder = builder_of(model, (int64_t)i, *value, where, path);
         nft_status status = nft_module_create(&step->module, &builder, json_array_get(list, i));
         if (status)
             return status;
-        step->end_parameter = model->parameters.count;
+        end_step(model, step);
         model->module_count++;
         *value = step->module->out;
     }
@@ -71,16 +88,11 @@ static nft_status configure_modules(nft_model *model, const json_t *list, nft_va
 static nft_status configure_decoder(nft_model *model, const json_t *config, nft_value value)
 {
     nft_step *step = &model->steps[model->module_count];
-    nft_builder builder = {.space = model->space,
-                           .input = model->input,
-                           .value = value,
-                           .parameters = &model->parameters,
-                           .where = "decoder",
-                           .path = ""};
-    step->first_parameter = model->parameters.count;
+    nft_builder builder = builder_of(model, model->module_count, value, "decoder", "");
     nft_status status = nft_module_create_as(&step->module, &nft_decoder, &builder, config);
-    step->end_parameter = model->parameters.count;
     model->has_decoder = !status;
+    if (!status)
+        end_step(model, step);
     return status;
 }
 
@@ -109,17 +121,10 @@ static nft_status configure(nft_model *model, const json_t *config)
     return status || !decoder ? status : configure_decoder(model, decoder, value);
 }
 
-/* Writes JSON into text of our own: jansson's dump would come from its allocator. */
-static int append_json(const char *bytes, size_t length, void *text)
-{
-    nft_text_append_bytes(text, bytes, length);
-    return ((nft_text *)text)->failed ? -1 : 0;
-}
-
 static nft_status keep_config(nft_model *model, const json_t *config)
 {
     nft_text text = {0};
-    if (json_dump_callback(config, append_json, &text, JSON_COMPACT) || text.failed) {
+    if (!nft_json_append(&text, config, JSON_COMPACT)) {
         int64_t bytes = (int64_t)text.length;
         nft_text_clear(&text);
         return nft_fail_memory("the configuration", bytes);

@@ -31,11 +31,20 @@ static nft_status fill_options(nft_context_options *filled, const nft_context_op
     return NFT_OK;
 }
 
+static void clear_plan(nft_plan *plan)
+{
+    nft_release(plan->places);
+    nft_release(plan->values);
+}
+
 static nft_status make_plan(nft_plan *plan, const nft_model *model, const nft_context_options *options)
 {
-    plan->places = nft_allocate_array((size_t)nft_model_step_count(model), sizeof *plan->places);
-    if (!plan->places)
-        return nft_fail_memory("a memory plan", nft_model_step_count(model) * (int64_t)sizeof *plan->places);
+    int64_t count = nft_model_step_count(model) + 1;
+    plan->places = nft_allocate_array((size_t)count, sizeof *plan->places);
+    plan->values = nft_allocate_array((size_t)count, sizeof *plan->values);
+    if (!plan->places || !plan->values)
+        return nft_fail_memory("a memory plan",
+                               count * (int64_t)(sizeof *plan->places + sizeof *plan->values));
     nft_plan_make(plan, model, options, options->threads);
     return NFT_OK;
 }
@@ -50,15 +59,8 @@ nft_status nft_context_memory(const nft_model *model, const nft_context_options 
     if (!status)
         status = make_plan(&plan, model, &filled);
     *bytes = status ? 0 : plan.bytes;
-    nft_release(plan.places);
+    clear_plan(&plan);
     return status;
-}
-
-static nft_model *retain_model(const nft_model *model)
-{
-    nft_model *shared = (nft_model *)model;
-    nft_references_add(&shared->references);
-    return shared;
 }
 
 nft_status nft_context_create(nft_context **out, const nft_model *model, const nft_context_options *options)
@@ -71,7 +73,7 @@ nft_status nft_context_create(nft_context **out, const nft_model *model, const n
     nft_context *context = nft_allocate(sizeof *context);
     if (!context)
         return nft_fail_memory("a context", sizeof *context);
-    context->model = retain_model(model);
+    context->model = nft_model_retain(model);
     nft_plan *plan = &context->plan;
     nft_status status;
     if ((status = fill_options(&context->options, options)) ||
@@ -85,7 +87,8 @@ nft_status nft_context_create(nft_context **out, const nft_model *model, const n
                                  plan->arena * plan->arena_count * (int64_t)sizeof(float));
         goto failed;
     }
-    if ((status = nft_context_reserve(context, context->options.max_batch)))
+    if ((status = nft_context_reserve(context, context->options.max_batch)) ||
+        (plan->kept && (status = nft_context_prepare_backward(context))))
         goto failed;
     *out = context;
     return NFT_OK;
@@ -112,8 +115,12 @@ void nft_context_free(nft_context *context)
         return;
     free_outputs(context);
     nft_pool_free(context->pool);
+    nft_release(context->kept);
+    nft_release(context->packed_back);
+    nft_array_free(context->input_gradient);
+    nft_weights_free(context->input_gradient_features);
     nft_release(context->arenas);
-    nft_release(context->plan.places);
+    clear_plan(&context->plan);
     nft_model_free(context->model);
     nft_release(context);
 }
@@ -200,6 +207,9 @@ void nft_context_set_count(nft_context *context, int64_t samples)
 {
     set_leading(context->output, samples);
     set_leading(context->latents, samples);
+    set_leading(context->input_gradient, samples);
+    if (context->input_gradient_features)
+        context->input_gradient_features->count = samples;
     if (!context->features)
         return;
     context->features->count = samples;

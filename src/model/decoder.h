@@ -13,8 +13,4 @@ extern const nft_module_class nft_decoder;
  * init_params, the absolute value of a single number. */
 void nft_decoder_initialize(const nft_module *decoder, float *parameters);
 
-/* The patch that pixel `index` of `size` belongs to in one direction: (patches - 1) · index / (size - 1),
- * rounded half to even. */
-int64_t nft_decoder_patch(int64_t index, int64_t size, int64_t patches);
-
 #endif

@@ -8,9 +8,9 @@
 /* One call, as its workers see it. */
 typedef struct call {
     nft_context *context;
-    const nft_weights *weights; /* or */
-    const nft_array *tokens;
-    int64_t first, count;
+    const nft_forward_input *input;
+    int64_t count;
+    int64_t steps;    /* how many are run */
     int64_t done;     /* atomic: samples finished */
     int64_t reported; /* what the callback heard last */
     int cancelled;    /* atomic */
@@ -18,13 +18,15 @@ typedef struct call {
 
 static void read_input(const call *c, int64_t sample, float *input)
 {
-    if (c->weights) {
-        nft_weights_gather(c->weights, c->first + sample, input);
+    const nft_forward_input *from = c->input;
+    int64_t index = from->indices ? from->indices[sample] : from->first + sample;
+    if (from->weights) {
+        nft_weights_gather(from->weights, index, input);
         return;
     }
     int64_t floats = nft_value_floats(&c->context->model->input, NULL);
-    const float *tokens = c->tokens->data;
-    memcpy(input, tokens + (c->first + sample) * floats, (size_t)floats * sizeof *tokens);
+    const float *tokens = from->tokens->data;
+    memcpy(input, tokens + index * floats, (size_t)floats * sizeof *tokens);
 }
 
 static void write_value(const nft_array *array, int64_t sample, int64_t floats, const float *value)
@@ -44,27 +46,26 @@ static void write_output(const call *c, int64_t step, int64_t sample, const floa
         write_value(context->latents, sample, floats, value);
 }
 
-/* All steps for one sample, in worker `worker`'s arena; `team` shares the work of each step. */
+/* All steps for one sample; `team` shares the work of each step. */
 static void run_sample(const call *c, int64_t sample, int worker, nft_pool *team)
 {
     const nft_context *context = c->context;
     const nft_plan *plan = &context->plan;
+    const nft_model *model = context->model;
     float *arena = context->arenas + worker * plan->arena;
-    float *input = arena + plan->place[NFT_PLACE_INPUT];
-    nft_exec exec = {.parameters = context->model->values,
-                     .packed = context->model->packed,
-                     .input = input,
-                     .scratch = arena + plan->scratch,
-                     .thread_scratch = arena + plan->thread_scratch,
-                     .thread_stride = plan->arena,
-                     .team = team};
-    read_input(c, sample, input);
-    const float *value = input;
-    for (int64_t i = 0; i < plan->step_count; i++) {
-        const nft_module *module = context->model->steps[i].module;
+    nft_exec exec = nft_context_exec(context, sample, worker, team);
+    read_input(c, sample, (float *)exec.input);
+    const float *value = exec.input;
+    for (int64_t i = 0; i < c->steps; i++) {
+        const nft_module *module = model->steps[i].module;
         float *out = arena + plan->place[plan->places[i]];
+        if (plan->kept) {
+            exec.kept = nft_context_frame(context, i, sample, worker);
+            out = nft_context_value(context, i + 1, sample);
+        }
         module->class->forward(module, &exec, value, out);
-        write_output(c, i, sample, out);
+        if (c->steps == plan->step_count)
+            write_output(c, i, sample, out);
         value = out;
     }
 }
@@ -85,43 +86,66 @@ static void report(call *c, int worker)
         tell(c, done);
 }
 
-static void sample_item(void *argument, int64_t item, int worker)
+static void forward_sample(void *argument, int64_t sample, int worker, nft_pool *team)
 {
     call *c = argument;
     if (__atomic_load_n(&c->cancelled, __ATOMIC_RELAXED))
         return;
-    run_sample(c, item, worker, NULL);
+    run_sample(c, sample, worker, team);
     report(c, worker);
 }
 
-static nft_status run(call *c)
+nft_status nft_context_run(nft_context *context, const nft_forward_input *input)
 {
-    nft_context *context = c->context;
-    nft_status status = nft_context_reserve(context, c->count);
+    call c = {.context = context,
+              .input = input,
+              .count = input->count,
+              .steps = input->steps ? input->steps : context->plan.step_count};
+    if (context->plan.kept && c.count > context->options.max_batch)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_forward: %" PRId64
+                        " networks, but a context that keeps for backward takes at most max_batch, %" PRId64,
+                        c.count, context->options.max_batch);
+    nft_status status = nft_context_reserve(context, c.count);
     if (status)
         return status;
-    context->has_output = false;
-    nft_context_set_count(context, c->count);
-    if (!context->options.keep_blas_threads)
-        nft_blas_enter();
-    int threads = nft_pool_threads(context->pool);
-    int64_t beside = threads > 1 ? c->count / threads * threads : 0;
-    nft_pool_run(context->pool, beside, sample_item, c);
-    for (int64_t sample = beside; sample < c->count && !c->cancelled; sample++) {
-        run_sample(c, sample, 0, threads > 1 ? context->pool : NULL);
-        report(c, 0);
-    }
-    if (!c->cancelled && c->reported < c->count) /* the last samples were other threads' */
-        tell(c, c->count);
-    if (!context->options.keep_blas_threads)
-        nft_blas_leave();
-    if (c->cancelled)
+    context->has_output = context->has_input_gradient = context->spent = false;
+    context->samples = c.count;
+    nft_context_set_count(context, c.count);
+    nft_context_enter(context);
+    nft_context_for_samples(context, c.count, forward_sample, &c);
+    if (!c.cancelled && c.reported < c.count) /* the last samples were other threads' */
+        tell(&c, c.count);
+    nft_context_leave(context);
+    if (c.cancelled)
         return nft_fail(NFT_ERROR_CANCELLED,
                         "nft_forward: the progress callback stopped it after %" PRId64 " of %" PRId64
                         " networks",
-                        c->done, c->count);
-    context->has_output = true;
+                        c.done, c.count);
+    context->has_output = c.steps == context->plan.step_count;
     return NFT_OK;
+}
+
+nft_status nft_model_check_weights(const nft_model *model, const nft_weights *weights)
+{
+    nft_status status = nft_space_check_equal(model->space, weights->space);
+    if (!status && weights->channels != model->input.channels)
+        status =
+            nft_fail(NFT_ERROR_MISMATCH, "the weights have %" PRId64 " channels, the model takes %" PRId64,
+                     weights->channels, model->input.channels);
+    return status;
+}
+
+nft_status nft_model_check_tokens(const nft_model *model, const nft_array *tokens)
+{
+    if (tokens->type == NFT_ARRAY_F32 && tokens->rank == 3 && tokens->shape[1] == model->input.tokens &&
+        tokens->shape[2] == model->input.channels)
+        return NFT_OK;
+    char found[160];
+    nft_shape_describe(tokens->shape, tokens->rank, found, sizeof found);
+    return nft_fail(NFT_ERROR_MISMATCH, "the array is %s %s, expected F32 (N, %" PRId64 ", %" PRId64 ")",
+                    tokens->type == NFT_ARRAY_F32 ? "F32" : "I64", found, model->input.tokens,
+                    model->input.channels);
 }
 
 static nft_status check_range(const char *function, int64_t first, int64_t count, int64_t available)
@@ -146,16 +170,11 @@ nft_status nft_forward_range(nft_context *context, const nft_weights *weights, i
     if (!model->space)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "nft_forward: the model takes tokens, not weights; call nft_forward_tokens");
-    if ((status = nft_space_check_equal(model->space, weights->space)))
+    if ((status = nft_model_check_weights(model, weights)))
         return nft_fail_in(status, "nft_forward");
-    if (weights->channels != model->input.channels)
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "nft_forward: the weights have %" PRId64 " channels, the model takes %" PRId64,
-                        weights->channels, model->input.channels);
     if ((status = check_range("nft_forward", first, count, weights->count)))
         return status;
-    call c = {.context = context, .weights = weights, .first = first, .count = count};
-    return run(&c);
+    return nft_context_run(context, &(nft_forward_input){.weights = weights, .first = first, .count = count});
 }
 
 nft_status nft_forward(nft_context *context, const nft_weights *weights)
@@ -171,18 +190,11 @@ nft_status nft_forward_tokens(nft_context *context, const nft_array *tokens, int
     if (model->space)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "nft_forward_tokens: the model takes weights, not tokens; call nft_forward");
-    if (tokens->type != NFT_ARRAY_F32 || tokens->rank != 3 || tokens->shape[1] != model->input.tokens ||
-        tokens->shape[2] != model->input.channels) {
-        char found[160];
-        nft_shape_describe(tokens->shape, tokens->rank, found, sizeof found);
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "nft_forward_tokens: the array is %s %s, expected F32 (N, %" PRId64 ", %" PRId64 ")",
-                        tokens->type == NFT_ARRAY_F32 ? "F32" : "I64", found, model->input.tokens,
-                        model->input.channels);
-    }
-    nft_status status = check_range("nft_forward_tokens", first, count, tokens->shape[0]);
+    nft_status status = nft_model_check_tokens(model, tokens);
+    if (status)
+        return nft_fail_in(status, "nft_forward_tokens");
+    status = check_range("nft_forward_tokens", first, count, tokens->shape[0]);
     if (status)
         return status;
-    call c = {.context = context, .tokens = tokens, .first = first, .count = count};
-    return run(&c);
+    return nft_context_run(context, &(nft_forward_input){.tokens = tokens, .first = first, .count = count});
 }

@@ -18,14 +18,26 @@ nft_status nft_model_allocate(nft_model *model, int64_t memory_limit)
     return model->values ? NFT_OK : nft_fail_memory("the model's parameters", bytes);
 }
 
+void nft_model_pack_parameter(const nft_model *model, int64_t index, float *packed, float *packed_back)
+{
+    const nft_parameter *weight = &model->parameters.items[index];
+    const float *values = model->values + weight->offset;
+    if (weight->packed >= 0 && packed)
+        nft_pack(weight->shape[0], weight->shape[1], values, packed + weight->packed);
+    if (weight->packed >= 0 && packed_back)
+        nft_pack_transpose(weight->shape[0], weight->shape[1], values, packed_back + weight->packed_back);
+}
+
 void nft_model_pack(nft_model *model)
 {
-    for (int64_t i = 0; i < model->parameters.count; i++) {
-        const nft_parameter *weight = &model->parameters.items[i];
-        if (weight->packed >= 0)
-            nft_pack(weight->shape[0], weight->shape[1], model->values + weight->offset,
-                     model->packed + weight->packed);
-    }
+    for (int64_t i = 0; i < model->parameters.count; i++)
+        nft_model_pack_parameter(model, i, model->packed, NULL);
+}
+
+void nft_model_pack_transposes(const nft_model *model, float *packed)
+{
+    for (int64_t i = 0; i < model->parameters.count; i++)
+        nft_model_pack_parameter(model, i, NULL, packed);
 }
 
 static void initialize_tensor(const nft_parameter *parameter, float *values, uint64_t seed)
@@ -57,6 +69,13 @@ void nft_model_initialize(nft_model *model, uint64_t seed)
     nft_model_pack(model);
     if (model->has_decoder)
         nft_decoder_initialize(model->steps[model->module_count].module, model->values);
+}
+
+nft_model *nft_model_retain(const nft_model *model)
+{
+    nft_model *shared = (nft_model *)model;
+    nft_references_add(&shared->references);
+    return shared;
 }
 
 nft_status nft_model_create(nft_model **out, const char *json, size_t length, uint64_t seed)

@@ -10,6 +10,8 @@
 typedef struct nft_step {
     nft_module *module;
     int64_t first_parameter, end_parameter;
+    int64_t frame;     /* floats of what is kept for backward: what arrives, its inside, what leaves */
+    int64_t frame_out; /* where in it what leaves begins */
 } nft_step;
 
 struct nft_model {
@@ -35,6 +37,15 @@ nft_status nft_model_configure(nft_model **model, const char *json, size_t lengt
 nft_status nft_model_allocate(nft_model *model, int64_t memory_limit);
 /* Packs the weights of the linear maps: after the values are there. */
 void nft_model_pack(nft_model *model);
+/* The same for the transposes that backward maps with: parameters.packed_back_total floats. */
+void nft_model_pack_transposes(const nft_model *model, float *packed);
+/* Both for one parameter of the table, if it is a map's weight; either may be NULL. */
+void nft_model_pack_parameter(const nft_model *model, int64_t index, float *packed, float *packed_back);
+/* A model of the same configuration and metadata with other values, those of the model's table of sizes.
+ * `key` NULL: no more metadata than it has. */
+nft_status nft_model_copy(nft_model **copy, const nft_model *model, const float *values, const char *key,
+                          const char *value, int64_t memory_limit);
+nft_model *nft_model_retain(const nft_model *model); /* one more reference */
 /* Draws fresh values: each depends on the seed and its tensor's name alone. */
 void nft_model_initialize(nft_model *model, uint64_t seed);
 

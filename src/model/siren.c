@@ -63,6 +63,17 @@ int64_t nft_siren_scratch(const nft_space *space, int64_t rows)
     return nft_size_multiply(2, nft_size_multiply(rows, widest_hidden(space)));
 }
 
+/* y (rows, out) = W h + v of layer i. */
+static void affine(const nft_space *space, const float *weights, int64_t i, int64_t rows, const float *h,
+                   float *y)
+{
+    const nft_layer *layer = &space->layers[i];
+    const float *weight = weights + space->tensors[NFT_WEIGHT_OF(i)].offset;
+    const float *bias = weights + space->tensors[NFT_BIAS_OF(i)].offset;
+    nft_gemm_nt(rows, layer->out, layer->in, 1, h, layer->in, weight, layer->in, 0, y, layer->out);
+    nft_vector()->add_bias(rows, layer->out, bias, y, layer->out);
+}
+
 void nft_siren_forward(const nft_space *space, float omega, const float *weights, int64_t rows,
                        const float *coordinates, float *out, float *scratch)
 {
@@ -70,19 +81,81 @@ void nft_siren_forward(const nft_space *space, float omega, const float *weights
     float *next = scratch, *other = scratch + rows * widest_hidden(space);
     const float *h = coordinates;
     for (int64_t i = 0; i < space->layer_count; i++) {
-        const nft_layer *layer = &space->layers[i];
-        const float *weight = weights + space->tensors[NFT_WEIGHT_OF(i)].offset;
-        const float *bias = weights + space->tensors[NFT_BIAS_OF(i)].offset;
+        int64_t n = rows * space->layers[i].out;
         bool last = i + 1 == space->layer_count;
         float *y = last ? out : next;
-        nft_gemm_nt(rows, layer->out, layer->in, 1, h, layer->in, weight, layer->in, 0, y, layer->out);
-        vector->add_bias(rows, layer->out, bias, y, layer->out);
+        affine(space, weights, i, rows, h, y);
         if (last)
             break;
-        vector->copy_scaled(rows * layer->out, omega, y, y);
-        vector->sincos(rows * layer->out, y, y, NULL);
+        vector->copy_scaled(n, omega, y, y);
+        vector->sincos(n, y, y, NULL);
         h = y;
         next = other;
         other = y;
     }
+}
+
+static int64_t hidden_neurons(const nft_space *space)
+{
+    int64_t neurons = 0;
+    for (int64_t i = 0; i + 1 < space->layer_count; i++)
+        neurons = nft_size_add(neurons, space->layers[i].out);
+    return neurons;
+}
+
+int64_t nft_siren_backward_scratch(const nft_space *space, int64_t rows)
+{
+    int64_t columns = nft_size_multiply(2, nft_size_add(hidden_neurons(space), widest_hidden(space)));
+    return nft_size_multiply(rows, columns);
+}
+
+/* The hidden layers, each (rows, out), one after the other: h = sin(ω z) and its derivative ω cos(ω z). */
+static void hidden_forward(const nft_space *space, float omega, const float *weights, int64_t rows,
+                           const float *coordinates, float *h, float *slope)
+{
+    const float *x = coordinates;
+    for (int64_t i = 0; i + 1 < space->layer_count; i++) {
+        int64_t n = rows * space->layers[i].out;
+        affine(space, weights, i, rows, x, h);
+        nft_vector()->copy_scaled(n, omega, h, h);
+        nft_vector()->sincos(n, h, h, slope);
+        nft_vector()->copy_scaled(n, omega, slope, slope);
+        x = h;
+        h += n;
+        slope += n;
+    }
+}
+
+/* From dz (rows, out) of layer i: dW += dzᵀ x, dv += Σ dz over the rows, and unless dx is NULL, dx = dz W. */
+static void affine_back(const nft_space *space, const float *weights, int64_t i, int64_t rows, const float *x,
+                        const float *dz, float *gradient, float *dx)
+{
+    int64_t in = space->layers[i].in, out = space->layers[i].out;
+    int64_t weight = space->tensors[NFT_WEIGHT_OF(i)].offset, bias = space->tensors[NFT_BIAS_OF(i)].offset;
+    nft_gemm_tn(out, in, rows, 1, dz, out, x, in, 1, gradient + weight, in);
+    nft_vector()->sum_rows(rows, out, dz, out, gradient + bias);
+    if (dx)
+        nft_gemm_nn(rows, in, out, 1, dz, out, weights + weight, in, 0, dx, in);
+}
+
+void nft_siren_backward(const nft_space *space, float omega, const float *weights, int64_t rows,
+                        const float *coordinates, const float *grad_out, float *gradient, float *scratch)
+{
+    int64_t all = rows * hidden_neurons(space);
+    float *h = scratch, *slope = h + all, *next = slope + all, *other = next + rows * widest_hidden(space);
+    hidden_forward(space, omega, weights, rows, coordinates, h, slope);
+    h += all;
+    slope += all;
+    const float *dz = grad_out;
+    for (int64_t i = space->layer_count - 1; i > 0; i--) {
+        int64_t n = rows * space->layers[i].in;
+        h -= n;
+        slope -= n;
+        affine_back(space, weights, i, rows, h, dz, gradient, next);
+        nft_vector()->multiply(n, slope, next);
+        dz = next;
+        next = other;
+        other = (float *)dz;
+    }
+    affine_back(space, weights, 0, rows, coordinates, dz, gradient, NULL);
 }

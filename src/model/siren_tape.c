@@ -22,8 +22,8 @@ typedef struct tape_layer {
     float *bias;                   /* times ω/2π if hidden: (out_stride) */
     float *gradient;               /* hidden: (in, out_stride), last: (out, in_stride) */
     float *bias_gradient;          /* (out_stride) */
-    float *sine, *cosine;          /* hidden: (chunk, out_stride), of the angles */
-    float *angle_gradient;         /* hidden: (chunk, out_stride) */
+    float *sine, *cosine;          /* hidden: (chunk, out_stride), of the angles; the way back leaves the
+                                      angles' gradients where the cosines were */
 } tape_layer;
 
 struct nft_siren_tape {
@@ -70,7 +70,6 @@ static void place_layer(tape_layer *layer, bool last, pieces *from)
     layer->transposed = take(from, layer->in, layer->out_stride);
     layer->sine = take(from, NFT_SIREN_CHUNK, layer->out_stride);
     layer->cosine = take(from, NFT_SIREN_CHUNK, layer->out_stride);
-    layer->angle_gradient = take(from, NFT_SIREN_CHUNK, layer->out_stride);
 }
 
 static void place_all(nft_siren_tape *tape, pieces *from)
@@ -210,7 +209,6 @@ static const float *input_of(const nft_siren_tape *tape, int64_t layer)
     return layer ? tape->layers[layer - 1].sine : tape->input;
 }
 
-/* One hidden layer: angles in turns, then their sines and cosines. */
 static void forward_layer(const nft_siren_tape *tape, int64_t i, int64_t rows)
 {
     const tape_layer *layer = &tape->layers[i];
@@ -223,16 +221,18 @@ static void forward_layer(const nft_siren_tape *tape, int64_t i, int64_t rows)
                                           .b_stride = layer->out_stride,
                                           .y = layer->sine,
                                           .y_stride = layer->out_stride},
-                           layer->bias);
-    nft_vector()->sincos_turns(rows * layer->out_stride, layer->sine, layer->sine, layer->cosine);
+                           layer->bias, layer->cosine);
 }
 
-/* Layers first … of the network, of which the last is linear. */
-static void forward_from(const nft_siren_tape *tape, int64_t first, int64_t rows, float *out)
+static void forward_hidden(const nft_siren_tape *tape, int64_t first, int64_t rows)
+{
+    for (int64_t i = first; i + 1 < tape->layer_count; i++)
+        forward_layer(tape, i, rows);
+}
+
+static void forward_last(const nft_siren_tape *tape, int64_t rows, float *out)
 {
     int64_t last = tape->layer_count - 1;
-    for (int64_t i = first; i < last; i++)
-        forward_layer(tape, i, rows);
     const tape_layer *layer = &tape->layers[last];
     tape->kernels->outputs(&(nft_product){.rows = rows,
                                           .columns = layer->in_stride,
@@ -251,10 +251,11 @@ void nft_siren_tape_forward(nft_siren_tape *tape, int64_t rows, const float *coo
     for (int64_t r = 0; r < rows; r++)
         for (int64_t k = 0; k < first->in; k++)
             tape->input[r * first->in_stride + k] = coordinates[r * first->in + k];
-    forward_from(tape, 0, rows, out);
+    forward_hidden(tape, 0, rows);
+    forward_last(tape, rows, out);
 }
 
-void nft_siren_tape_forward_pixels(nft_siren_tape *tape, int64_t first, int64_t rows, float *out)
+static void forward_hidden_pixels(const nft_siren_tape *tape, int64_t first, int64_t rows)
 {
     const tape_layer *layer = tape->layers;
     int64_t stride = layer->out_stride;
@@ -271,7 +272,13 @@ void nft_siren_tape_forward_pixels(nft_siren_tape *tape, int64_t first, int64_t 
                                  layer->sine + r * stride, layer->cosine + r * stride);
         r += count;
     }
-    forward_from(tape, layer->transposed ? 1 : 0, rows, out);
+    forward_hidden(tape, layer->transposed ? 1 : 0, rows);
+}
+
+void nft_siren_tape_forward_pixels(nft_siren_tape *tape, int64_t first, int64_t rows, float *out)
+{
+    forward_hidden_pixels(tape, first, rows);
+    forward_last(tape, rows, out);
 }
 
 /* The gradients of layer i's weights and biases, transposed for a hidden layer, from its outputs' or angles'
@@ -298,29 +305,63 @@ static void add_gradients(const nft_siren_tape *tape, int64_t i, int64_t rows, c
         nft_vector()->sum_rows(rows, layer->out, grad, stride, layer->bias_gradient);
 }
 
-void nft_siren_tape_backward(nft_siren_tape *tape, int64_t rows, const float *grad_out)
+/* From layer `last` on, with the gradient of its outputs or angles. */
+static void backward_from(const nft_siren_tape *tape, int64_t last, int64_t rows, const float *grad,
+                          int64_t stride)
 {
-    int64_t stride = tape->layers[tape->layer_count - 1].out;
-    const float *grad = grad_out;
-    for (int64_t i = tape->layer_count - 1; i >= 0; i--) {
-        const tape_layer *layer = &tape->layers[i];
+    for (int64_t i = last; i >= 0; i--) {
+        const tape_layer *layer = &tape->layers[i], *before = layer - 1;
         add_gradients(tape, i, rows, grad, stride);
         if (i == 0)
             break;
-        const tape_layer *before = layer - 1;
-        tape->kernels->backward(&(nft_product){.rows = rows,
-                                               .columns = layer->in_stride,
-                                               .inner = layer->out,
-                                               .a = grad,
-                                               .a_stride = stride,
-                                               .b = layer->weight,
-                                               .b_stride = layer->in_stride,
-                                               .y = before->angle_gradient,
-                                               .y_stride = before->out_stride},
-                                before->cosine);
-        grad = before->angle_gradient;
+        nft_product product = {.rows = rows,
+                               .columns = layer->in_stride,
+                               .inner = layer->out,
+                               .a = grad,
+                               .a_stride = stride,
+                               .b = layer->weight,
+                               .b_stride = layer->in_stride,
+                               .y = i == 1 ? before->gradient : before->cosine,
+                               .y_stride = before->out_stride};
+        if (i == 1) {
+            tape->kernels->backward_first(&product, before->cosine, tape->input, before->in_stride,
+                                          before->bias_gradient);
+            break;
+        }
+        tape->kernels->backward(&product, before->cosine);
+        grad = before->cosine;
         stride = before->out_stride;
     }
+}
+
+void nft_siren_tape_backward(nft_siren_tape *tape, int64_t rows, const float *grad_out)
+{
+    int64_t last = tape->layer_count - 1;
+    backward_from(tape, last, rows, grad_out, tape->layers[last].out);
+}
+
+bool nft_siren_tape_can_follow(const nft_siren_tape *tape)
+{
+    return tape->layer_count > 1 && tape->layers[tape->layer_count - 1].out == 1;
+}
+
+void nft_siren_tape_follow_pixels(nft_siren_tape *tape, int64_t first, int64_t rows, const float *target,
+                                  float factor)
+{
+    const tape_layer *layer = &tape->layers[tape->layer_count - 1], *before = layer - 1;
+    forward_hidden_pixels(tape, first, rows);
+    tape->kernels->last(&(nft_last_layer){.rows = rows,
+                                          .columns = layer->in_stride,
+                                          .sine = before->sine,
+                                          .cosine = before->cosine,
+                                          .weight = layer->weight,
+                                          .bias = layer->bias[0],
+                                          .factor = factor,
+                                          .target = target,
+                                          .weight_gradient = layer->gradient,
+                                          .bias_gradient = layer->bias_gradient,
+                                          .angle_gradient = before->cosine});
+    backward_from(tape, tape->layer_count - 2, rows, before->cosine, before->out_stride);
 }
 
 void nft_siren_tape_gradient(const nft_siren_tape *tape, float *gradient)

@@ -26,6 +26,11 @@ void nft_siren_tape_forward(nft_siren_tape *tape, int64_t rows, const float *coo
 void nft_siren_tape_forward_pixels(nft_siren_tape *tape, int64_t first, int64_t rows, float *out);
 /* Adds the gradients of Σ grad_out · out, grad_out (rows, n_L), of the forward before. */
 void nft_siren_tape_backward(nft_siren_tape *tape, int64_t rows, const float *grad_out);
+/* Networks of one output: nft_siren_tape_forward_pixels(), and backward from factor (out - target), in one
+ * pass. */
+bool nft_siren_tape_can_follow(const nft_siren_tape *tape);
+void nft_siren_tape_follow_pixels(nft_siren_tape *tape, int64_t first, int64_t rows, const float *target,
+                                  float factor);
 /* All gradients since the weights were loaded, in the order of the weights. */
 void nft_siren_tape_gradient(const nft_siren_tape *tape, float *gradient);
 

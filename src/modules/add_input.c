@@ -27,5 +27,16 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     nft_vector()->add(floats, exec->input, out);
 }
 
+/* The gradient goes both ways. */
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)in;
+    (void)out;
+    int64_t floats = nft_value_floats(&module->in, module->space);
+    memcpy(grad_in, grad_out, (size_t)floats * sizeof *grad_in);
+    nft_vector()->add(floats, grad_out, exec->input_gradient);
+}
+
 const nft_module_class nft_module_add_input = {
-    .type = "add_input", .in_place = true, .configure = configure, .forward = forward};
+    .type = "add_input", .in_place = true, .configure = configure, .forward = forward, .backward = backward};

@@ -5,7 +5,7 @@
 #include "modules/tokens.h"
 
 typedef struct cross_attn {
-    int64_t embeddings; /* (queries, C) */
+    int64_t embeddings, gradient; /* (queries, C): the parameter, and where its gradient is kept */
     nft_token_attention attention;
 } cross_attn;
 
@@ -26,8 +26,12 @@ static nft_status add_attention(nft_module *module, nft_builder *builder, int64_
                                              .out_stride = channels};
     nft_reserve(&module->thread_scratch, nft_token_attention_scratch(&state->attention));
     module->flops = nft_token_attention_flops(&state->attention);
-    return nft_parameter_add(builder, &state->embeddings, true, nft_init_normal(1), 2,
-                             NFT_SHAPE(queries, channels), "embeddings");
+    status = nft_parameter_add(builder, &state->embeddings, true, nft_init_normal(1), 2,
+                               NFT_SHAPE(queries, channels), "embeddings");
+    if (status)
+        return status;
+    nft_gradient_keep(builder, &state->gradient);
+    return NFT_OK;
 }
 
 static nft_status encoder_configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -57,8 +61,17 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     nft_token_attention_forward(&state->attention, exec, exec->parameters + state->embeddings, in, in, out);
 }
 
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)out;
+    const cross_attn *state = module->state;
+    nft_token_attention_backward(&state->attention, exec, exec->parameters + state->embeddings, in, in,
+                                 grad_out, exec->kept + state->gradient, grad_in, grad_in);
+}
+
 const nft_module_class nft_module_cross_attn_encoder = {
-    .type = "cross_attn_encoder", .configure = encoder_configure, .forward = forward};
+    .type = "cross_attn_encoder", .configure = encoder_configure, .forward = forward, .backward = backward};
 
 const nft_module_class nft_module_cross_attn_decoder = {
-    .type = "cross_attn_decoder", .configure = decoder_configure, .forward = forward};
+    .type = "cross_attn_decoder", .configure = decoder_configure, .forward = forward, .backward = backward};

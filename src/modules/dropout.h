@@ -5,13 +5,11 @@
 #include "modules/module.h"
 
 typedef struct nft_dropout {
-    double p; /* the probability to be dropped, in [0, 1) */
+    double p;        /* the probability to be dropped, in [0, 1) */
+    uint64_t stream; /* of its random numbers */
 } nft_dropout;
 
 /* Reads the option `p` into the module's state, an nft_dropout. */
 nft_status nft_dropout_configure(nft_module *module, const nft_builder *builder, nft_options *options);
-
-/* Dropout acts in training only. */
-void nft_dropout_forward(const nft_module *module, const nft_exec *exec, const float *in, float *out);
 
 #endif

@@ -1,6 +1,11 @@
 /* How a module's forward uses the threads that share a sample. */
 #include "modules/module.h"
 
+#include "math/gradients.h"
+
+#include <math.h>
+#include <string.h>
+
 typedef struct shared_items {
     const nft_exec *exec;
     nft_exec_work *work;
@@ -44,6 +49,13 @@ void nft_map_rows(const nft_exec *exec, const nft_map *map, int64_t rows, const 
                       y_stride, mode);
 }
 
+void nft_map_rows_back(const nft_exec *exec, const nft_map *map, int64_t rows, const float *dy,
+                       int64_t dy_stride, float *dx, int64_t dx_stride, nft_map_mode mode)
+{
+    nft_packed_linear(rows, map->outputs, map->inputs, exec->packed_back + map->packed_back, NULL, dy,
+                      dy_stride, dx, dx_stride, mode);
+}
+
 typedef struct linear_rows {
     const nft_exec *exec;
     const nft_map *map;
@@ -68,6 +80,36 @@ void nft_exec_linear(const nft_exec *exec, const nft_map *map, int64_t rows, con
 {
     linear_rows l = {exec, map, rows, x, y, mode};
     nft_exec_for(exec, nft_chunk_count(rows), linear_chunk, &l);
+}
+
+static void linear_back_chunk(void *argument, int64_t item, float *thread_scratch)
+{
+    (void)thread_scratch;
+    const linear_rows *l = argument;
+    int64_t first, count, inputs = l->map->inputs, outputs = l->map->outputs;
+    nft_chunk(l->rows, item, &first, &count);
+    nft_map_rows_back(l->exec, l->map, count, l->x + first * outputs, outputs, l->y + first * inputs, inputs,
+                      l->mode);
+}
+
+void nft_exec_linear_back(const nft_exec *exec, const nft_map *map, int64_t rows, const float *dy, float *dx,
+                          nft_map_mode mode)
+{
+    linear_rows l = {exec, map, rows, dy, dx, mode};
+    nft_exec_for(exec, nft_chunk_count(rows), linear_back_chunk, &l);
+}
+
+void nft_drop(const nft_exec *exec, uint64_t module, double p, int64_t n, const float *x, float *y)
+{
+    if (!exec->dropout || p == 0) {
+        if (x != y)
+            memcpy(y, x, (size_t)n * sizeof *y);
+        return;
+    }
+    const nft_dropout_key *key = exec->dropout;
+    uint64_t stream = key->step * UINT64_C(0x9e3779b97f4a7c15) + key->sample;
+    nft_vector_gradients()->drop(n, (uint32_t)fmin(round(p * 0x1p32), UINT32_MAX), (float)(1 / (1 - p)),
+                                 key->seed ^ module, stream, x, y);
 }
 
 int64_t nft_product_flops(int64_t m, int64_t n, int64_t k)

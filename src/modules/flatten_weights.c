@@ -37,8 +37,22 @@ static void same_memory(const nft_module *module, const nft_exec *exec, const fl
         memcpy(out, in, (size_t)nft_value_floats(&module->in, module->space) * sizeof *out);
 }
 
-const nft_module_class nft_module_flatten_weights = {
-    .type = "flatten_weights", .in_place = true, .configure = flatten_configure, .forward = same_memory};
+static void same_memory_back(const nft_module *module, const nft_exec *exec, const float *in,
+                             const float *out, const float *grad_out, float *grad_in)
+{
+    (void)in;
+    (void)out;
+    same_memory(module, exec, grad_out, grad_in);
+}
 
-const nft_module_class nft_module_unflatten_weights = {
-    .type = "unflatten_weights", .in_place = true, .configure = unflatten_configure, .forward = same_memory};
+const nft_module_class nft_module_flatten_weights = {.type = "flatten_weights",
+                                                     .in_place = true,
+                                                     .configure = flatten_configure,
+                                                     .forward = same_memory,
+                                                     .backward = same_memory_back};
+
+const nft_module_class nft_module_unflatten_weights = {.type = "unflatten_weights",
+                                                       .in_place = true,
+                                                       .configure = unflatten_configure,
+                                                       .forward = same_memory,
+                                                       .backward = same_memory_back};

@@ -34,6 +34,8 @@ typedef struct work {
     const nft_module *module;
     const float *b, *in;
     float *out;
+    const float *grad_out; /* in backward */
+    float *grad_in;
 } work;
 
 /* The nearest integer of |x| < 2^51, where larger numbers of turns have lost their fraction anyway; unlike
@@ -103,9 +105,43 @@ static void chunk(void *argument, int64_t item, float *thread_scratch)
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
 {
     const state *own = module->state;
-    work w = {module, exec->parameters + own->b, in, out};
+    work w = {.module = module, .b = exec->parameters + own->b, .in = in, .out = out};
     nft_exec_for(exec, nft_rows_count(module->space), chunk, &w);
 }
 
+/* With p = 2π xᵀB and out = [sin p, cos p]: dx = 2π B (cos p · d_sin - sin p · d_cos). */
+static void chunk_back(void *argument, int64_t item, float *thread_scratch)
+{
+    const work *w = argument;
+    const state *own = w->module->state;
+    int64_t C = w->module->in.channels, m = own->mapping_size;
+    nft_rows rows = nft_rows_at(w->module->space, item);
+    const nft_tensor *tensor = &w->module->space->tensors[rows.tensor];
+    int64_t f = tensor->positions, end = (rows.first + rows.count) * f;
+    for (int64_t i = rows.first * f; i < end; i++) {
+        int64_t token = tensor->offset + i / f * f, position = i % f;
+        const float *sine = w->out + token * 2 * m + position, *cosine = sine + m * f;
+        const float *d_sine = w->grad_out + token * 2 * m + position, *d_cosine = d_sine + m * f;
+        for (int64_t k = 0; k < m; k++)
+            thread_scratch[k] = cosine[k * f] * d_sine[k * f] - sine[k * f] * d_cosine[k * f];
+        for (int64_t c = 0; c < C; c++)
+            w->grad_in[token * C + c * f + position] =
+                6.28318531f * nft_vector()->dot(m, w->b + c * m, thread_scratch);
+    }
+}
+
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    const state *own = module->state;
+    work w = {.module = module,
+              .b = exec->parameters + own->b,
+              .in = in,
+              .out = (float *)out,
+              .grad_out = grad_out,
+              .grad_in = grad_in};
+    nft_exec_for(exec, nft_rows_count(module->space), chunk_back, &w);
+}
+
 const nft_module_class nft_module_gaussian_fourier = {
-    .type = "gaussian_fourier", .configure = configure, .forward = forward};
+    .type = "gaussian_fourier", .configure = configure, .forward = forward, .backward = backward};

@@ -105,5 +105,25 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     nft_exec_for(exec, nft_rows_count(module->space), chunk, &w);
 }
 
-const nft_module_class nft_module_io_sinusoidal = {
-    .type = "io_sinusoidal", .configure = configure, .forward = forward, .release = release};
+/* The appended channels depend on nothing. */
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)exec;
+    (void)in;
+    (void)out;
+    int64_t C = module->in.channels, wide = module->out.channels;
+    for (int64_t t = 0; t < module->space->tensor_count; t++) {
+        const nft_tensor *tensor = &module->space->tensors[t];
+        int64_t f = tensor->positions;
+        for (int64_t token = 0; token < tensor->tokens; token++)
+            memcpy(grad_in + (tensor->offset + token * f) * C, grad_out + (tensor->offset + token * f) * wide,
+                   (size_t)(C * f) * sizeof *grad_in);
+    }
+}
+
+const nft_module_class nft_module_io_sinusoidal = {.type = "io_sinusoidal",
+                                                   .configure = configure,
+                                                   .forward = forward,
+                                                   .backward = backward,
+                                                   .release = release};

@@ -24,5 +24,13 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     nft_norm_rows(exec, &state->norm, state->rows, in, out);
 }
 
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)out;
+    const layer_norm *state = module->state;
+    nft_norm_rows_back(exec, &state->norm, state->rows, in, grad_out, grad_in);
+}
+
 const nft_module_class nft_module_layer_norm = {
-    .type = "layer_norm", .in_place = true, .configure = configure, .forward = forward};
+    .type = "layer_norm", .in_place = true, .configure = configure, .forward = forward, .backward = backward};

@@ -2,10 +2,28 @@
  * neuron (arXiv 2305.13546, section 3). The same at every filter position. */
 #include "modules/features.h"
 
+#include <string.h>
+
+typedef struct embedding {
+    int64_t values;   /* the parameter, rows of C */
+    int64_t gradient; /* where it is kept */
+    int64_t rows;
+} embedding;
+
 typedef struct state {
-    int64_t weight, bias;  /* (L, C) */
-    int64_t input, output; /* (n_0, C), (n_L, C) */
+    embedding weight, bias;  /* (L, C) */
+    embedding input, output; /* (n_0, C), (n_L, C) */
 } state;
+
+static nft_status add_table(nft_builder *builder, embedding *table, int64_t rows, const char *name)
+{
+    table->rows = rows;
+    nft_status status = nft_parameter_add(builder, &table->values, true, nft_init_normal(1), 2,
+                                          NFT_SHAPE(rows, builder->value.channels), "%s.weight", name);
+    if (!status)
+        nft_gradient_keep(builder, &table->gradient);
+    return status;
+}
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
@@ -16,17 +34,12 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
         return status;
     state *own = module->state;
     const nft_space *space = builder->space;
-    int64_t C = builder->value.channels, L = space->layer_count;
-    nft_init init = nft_init_normal(1);
-    if ((status =
-             nft_parameter_add(builder, &own->weight, true, init, 2, NFT_SHAPE(L, C), "weight_emb.weight")) ||
-        (status =
-             nft_parameter_add(builder, &own->bias, true, init, 2, NFT_SHAPE(L, C), "bias_emb.weight")) ||
-        (status = nft_parameter_add(builder, &own->input, true, init, 2, NFT_SHAPE(space->layers[0].in, C),
-                                    "inp_emb.weight")))
+    int64_t L = space->layer_count;
+    if ((status = add_table(builder, &own->weight, L, "weight_emb")) ||
+        (status = add_table(builder, &own->bias, L, "bias_emb")) ||
+        (status = add_table(builder, &own->input, space->layers[0].in, "inp_emb")))
         return status;
-    return nft_parameter_add(builder, &own->output, true, init, 2, NFT_SHAPE(space->layers[L - 1].out, C),
-                             "out_emb.weight");
+    return add_table(builder, &own->output, space->layers[L - 1].out, "out_emb");
 }
 
 typedef struct work {
@@ -35,15 +48,15 @@ typedef struct work {
     float *out;
 } work;
 
-static void add_embedding(int64_t C, int64_t f, const float *embedding, float *y)
+static void add_embedding(int64_t C, int64_t f, const float *values, float *y)
 {
     if (f == 1) {
-        nft_vector()->add(C, embedding, y);
+        nft_vector()->add(C, values, y);
         return;
     }
     for (int64_t c = 0; c < C; c++)
         for (int64_t position = 0; position < f; position++)
-            y[c * f + position] += embedding[c];
+            y[c * f + position] += values[c];
 }
 
 static void embed(const work *w, const nft_tensor *tensor, int64_t token)
@@ -53,11 +66,12 @@ static void embed(const work *w, const nft_tensor *tensor, int64_t token)
     int64_t start = (tensor->offset + token * f) * C;
     float *y = w->out + start;
     nft_vector()->copy_scaled(C * f, 1, w->in + start, y);
-    add_embedding(C, f, w->parameters + (tensor->bias ? own->bias : own->weight) + tensor->layer * C, y);
+    add_embedding(C, f, w->parameters + (tensor->bias ? own->bias : own->weight).values + tensor->layer * C,
+                  y);
     if (tensor->column_axis == 0)
-        add_embedding(C, f, w->parameters + own->input + token % tensor->columns * C, y);
+        add_embedding(C, f, w->parameters + own->input.values + token % tensor->columns * C, y);
     if (tensor->layer == w->module->space->layer_count - 1)
-        add_embedding(C, f, w->parameters + own->output + token / tensor->columns * C, y);
+        add_embedding(C, f, w->parameters + own->output.values + token / tensor->columns * C, y);
 }
 
 static void chunk(void *argument, int64_t item, float *thread_scratch)
@@ -75,5 +89,47 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     nft_exec_for(exec, nft_rows_count(module->space), chunk, &w);
 }
 
-const nft_module_class nft_module_learned_pos_embedding = {
-    .type = "learned_pos_embedding", .in_place = true, .configure = configure, .forward = forward};
+static void add_gradient(int64_t C, int64_t f, const float *gradient, float *sum)
+{
+    if (f == 1) {
+        nft_vector()->add(C, gradient, sum);
+        return;
+    }
+    for (int64_t c = 0; c < C; c++)
+        for (int64_t position = 0; position < f; position++)
+            sum[c] += gradient[c * f + position];
+}
+
+/* grad_in = grad_out; an embedding's gradient is the sum over the tokens that it was added to. */
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)in;
+    (void)out;
+    const state *own = module->state;
+    const nft_space *space = module->space;
+    const embedding *tables[] = {&own->weight, &own->bias, &own->input, &own->output};
+    int64_t C = module->in.channels;
+    memcpy(grad_in, grad_out, (size_t)(space->numbers * C) * sizeof *grad_in);
+    for (int i = 0; i < 4; i++)
+        memset(exec->kept + tables[i]->gradient, 0, (size_t)(tables[i]->rows * C) * sizeof *grad_in);
+    for (int64_t t = 0; t < space->tensor_count; t++) {
+        const nft_tensor *tensor = &space->tensors[t];
+        int64_t f = tensor->positions;
+        for (int64_t token = 0; token < tensor->tokens; token++) {
+            const float *gradient = grad_out + (tensor->offset + token * f) * C;
+            add_gradient(C, f, gradient,
+                         exec->kept + (tensor->bias ? own->bias : own->weight).gradient + tensor->layer * C);
+            if (tensor->column_axis == 0)
+                add_gradient(C, f, gradient, exec->kept + own->input.gradient + token % tensor->columns * C);
+            if (tensor->layer == space->layer_count - 1)
+                add_gradient(C, f, gradient, exec->kept + own->output.gradient + token / tensor->columns * C);
+        }
+    }
+}
+
+const nft_module_class nft_module_learned_pos_embedding = {.type = "learned_pos_embedding",
+                                                           .in_place = true,
+                                                           .configure = configure,
+                                                           .forward = forward,
+                                                           .backward = backward};

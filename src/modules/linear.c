@@ -2,10 +2,12 @@
 #include "modules/tokens.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 typedef struct linear {
     int64_t rows;
     nft_map map;
+    int64_t kept_gradient; /* of the output, (rows, out_features) */
 } linear;
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -21,12 +23,14 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     linear *state = module->state;
     state->rows = rows;
     module->out.channels = outputs;
-    state->map = (nft_map){.inputs = inputs, .outputs = outputs};
-    module->flops = nft_map_flops(&state->map, rows);
     status = nft_map_add_as(builder, &state->map, outputs, inputs, nft_init_fan(inputs), "weight",
                             nft_init_fan(inputs), "bias");
+    if (status)
+        return status;
+    state->kept_gradient = nft_reserve(builder->kept, nft_size_multiply(rows, outputs));
+    nft_gradient_of_map(builder, &state->map, rows, builder->in_kept, inputs, state->kept_gradient, outputs);
     module->flops = nft_map_flops(&state->map, rows);
-    return status;
+    return NFT_OK;
 }
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
@@ -35,4 +39,16 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     nft_exec_linear(exec, &state->map, state->rows, in, out, NFT_MAP_SET);
 }
 
-const nft_module_class nft_module_linear = {.type = "linear", .configure = configure, .forward = forward};
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)in;
+    (void)out;
+    const linear *state = module->state;
+    float *kept = exec->kept + state->kept_gradient;
+    memcpy(kept, grad_out, (size_t)(state->rows * state->map.outputs) * sizeof *kept);
+    nft_exec_linear_back(exec, &state->map, state->rows, grad_out, grad_in, NFT_MAP_SET);
+}
+
+const nft_module_class nft_module_linear = {
+    .type = "linear", .configure = configure, .forward = forward, .backward = backward};

@@ -75,7 +75,7 @@ typedef struct pool_call {
     const nft_module *module;
     const float *in;
     float *scratch, *out;
-} pool_call;
+} pool_call; /* in backward `in` is the gradient of the output, `out` that of the input */
 
 static void pool_tensor(void *argument, int64_t item, float *thread_scratch)
 {
@@ -99,4 +99,53 @@ void nft_mean_pool_forward(const nft_module *module, const nft_exec *exec, const
 {
     pool_call call = {.module = module, .in = in, .scratch = exec->scratch, .out = out};
     nft_exec_for(exec, module->space->tensor_count, pool_tensor, &call);
+}
+
+/* x (tokens, C * positions): each mean gives its entries their share. */
+static void spread_means(const pooled *p, const nft_tensor *tensor, int64_t width, const float *means,
+                         float *x)
+{
+    const nft_kernels *vector = nft_vector();
+    int64_t rows = tensor->rows, columns = tensor->columns, row_floats = columns * width;
+    if (p->over == OVER_NONE) {
+        memcpy(x, means, (size_t)(tensor->tokens * width) * sizeof *x);
+        return;
+    }
+    int64_t entries = p->over == OVER_ALL ? tensor->tokens : p->over == OVER_ROWS ? rows : columns;
+    float share = (float)(1 / (double)entries);
+    for (int64_t row = 0; row < rows; row++) {
+        float *y = x + row * row_floats;
+        if (p->over == OVER_ROWS)
+            vector->copy_scaled(row_floats, share, means, y);
+        for (int64_t column = 0; column < columns && p->over != OVER_ROWS; column++)
+            vector->copy_scaled(width, share, p->over == OVER_COLUMNS ? means + row * width : means,
+                                y + column * width);
+    }
+}
+
+static void pool_tensor_back(void *argument, int64_t item, float *thread_scratch)
+{
+    (void)thread_scratch;
+    const pool_call *call = argument;
+    const mean_pool *pool = call->module->state;
+    const pooled *p = &pool->tensors[item];
+    const nft_tensor *tensor = &call->module->space->tensors[item];
+    int64_t channels = call->module->in.channels, positions = tensor->positions, width = channels * positions;
+    float *means = call->scratch + p->first * channels;
+    for (int64_t c = 0; c < channels; c++) {
+        const float *in = call->in + c * pool->numbers + p->first;
+        for (int64_t group = 0; group < p->groups; group++)
+            memcpy(means + group * width + c * positions, in + group * positions,
+                   (size_t)positions * sizeof *means);
+    }
+    spread_means(p, tensor, width, means, call->out + tensor->offset * channels);
+}
+
+void nft_mean_pool_backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                            const float *grad_out, float *grad_in)
+{
+    (void)in;
+    (void)out;
+    pool_call call = {.module = module, .in = grad_out, .scratch = exec->scratch, .out = grad_in};
+    nft_exec_for(exec, module->space->tensor_count, pool_tensor_back, &call);
 }

@@ -8,6 +8,8 @@
  * (HNP), else all axes are averaged (NP). */
 nft_status nft_mean_pool_configure(nft_module *module, nft_builder *builder, bool distinguish_io);
 void nft_mean_pool_forward(const nft_module *module, const nft_exec *exec, const float *in, float *out);
+void nft_mean_pool_backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                            const float *grad_out, float *grad_in);
 void nft_mean_pool_release(nft_module *module);
 
 #endif

@@ -4,8 +4,11 @@
 
 #define BLOCK_ROWS 32    /* rows that are summed as floats */
 #define SLICE_FLOATS 256 /* columns that are summed together: their sums stay on the stack */
+#define ITEM_FLOATS 1024 /* columns and rows that a thread sums at a time */
+#define ITEM_ROWS 16
 
-static void mean_slice(int64_t rows, int64_t width, const float *x, int64_t stride, float *y)
+/* y = the sum of the rows / divisor, rounded once. */
+static void sum_slice(int64_t rows, int64_t width, const float *x, int64_t stride, double divisor, float *y)
 {
     double total[SLICE_FLOATS];
     float block[SLICE_FLOATS];
@@ -18,15 +21,58 @@ static void mean_slice(int64_t rows, int64_t width, const float *x, int64_t stri
             total[i] += (double)block[i];
     }
     for (int64_t i = 0; i < width; i++)
-        y[i] = (float)(total[i] / (double)rows);
+        y[i] = (float)(total[i] / divisor);
+}
+
+static void sum_slices(int64_t rows, int64_t width, const float *x, int64_t stride, double divisor, float *y)
+{
+    for (int64_t first = 0; first < width; first += SLICE_FLOATS) {
+        int64_t count = width - first < SLICE_FLOATS ? width - first : SLICE_FLOATS;
+        sum_slice(rows, count, x + first, stride, divisor, y + first);
+    }
 }
 
 void nft_mean_rows(int64_t rows, int64_t width, const float *x, int64_t stride, float *y)
 {
-    for (int64_t first = 0; first < width; first += SLICE_FLOATS) {
-        int64_t count = width - first < SLICE_FLOATS ? width - first : SLICE_FLOATS;
-        mean_slice(rows, count, x + first, stride, y + first);
-    }
+    sum_slices(rows, width, x, stride, (double)rows, y);
+}
+
+typedef struct sums {
+    int64_t rows, columns, width;
+    const float *x;
+    float *y;
+} sums;
+
+static void sum_rows_item(void *argument, int64_t item, float *thread_scratch)
+{
+    (void)thread_scratch;
+    const sums *s = argument;
+    int64_t first = item * ITEM_FLOATS;
+    int64_t count = s->width - first < ITEM_FLOATS ? s->width - first : ITEM_FLOATS;
+    sum_slices(s->rows, count, s->x + first, s->width, 1, s->y + first);
+}
+
+void nft_sum_rows(const nft_exec *exec, int64_t rows, int64_t width, const float *x, float *y)
+{
+    sums s = {.rows = rows, .width = width, .x = x, .y = y};
+    nft_exec_for(exec, (width + ITEM_FLOATS - 1) / ITEM_FLOATS, sum_rows_item, &s);
+}
+
+static void sum_columns_item(void *argument, int64_t item, float *thread_scratch)
+{
+    (void)thread_scratch;
+    const sums *s = argument;
+    int64_t last = (item + 1) * ITEM_ROWS < s->rows ? (item + 1) * ITEM_ROWS : s->rows;
+    for (int64_t row = item * ITEM_ROWS; row < last; row++)
+        sum_slices(s->columns, s->width, s->x + row * s->columns * s->width, s->width, 1,
+                   s->y + row * s->width);
+}
+
+void nft_sum_columns(const nft_exec *exec, int64_t rows, int64_t columns, int64_t width, const float *x,
+                     float *y)
+{
+    sums s = {.rows = rows, .columns = columns, .width = width, .x = x, .y = y};
+    nft_exec_for(exec, (rows + ITEM_ROWS - 1) / ITEM_ROWS, sum_columns_item, &s);
 }
 
 int64_t nft_means_global(const nft_space *space, int64_t channels)
@@ -103,6 +149,33 @@ void nft_means_forward(const nft_layer_means *means, const nft_exec *exec, const
     nft_mean_rows(means->rows, means->channels, bias, means->channels, exec->scratch + means->bias);
 }
 
+void nft_means_clear(const nft_layer_means *layers, int64_t count, const nft_exec *exec)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const nft_layer_means *means = &layers[i];
+        float *over_rows = exec->scratch + means->over_rows,
+              *over_columns = exec->scratch + means->over_columns;
+        memset(over_rows, 0, (size_t)(means->columns * means->width) * sizeof *over_rows);
+        memset(over_columns, 0, (size_t)(means->rows * means->width) * sizeof *over_columns);
+    }
+}
+
+/* A mean over n entries gives each of them 1/n of its gradient. The whole mean's goes with the rows'. */
+void nft_means_backward(const nft_layer_means *means, const nft_exec *exec, float *bias_gradient)
+{
+    const nft_kernels *vector = nft_vector();
+    int64_t width = means->width, channels = means->channels;
+    float *over_rows = exec->scratch + means->over_rows, *over_columns = exec->scratch + means->over_columns;
+    float *whole = exec->scratch + means->whole, *bias = exec->scratch + means->bias;
+    double rows = (double)means->rows, columns = (double)means->columns;
+    vector->copy_scaled(means->columns * width, (float)(1 / rows), over_rows, over_rows);
+    vector->copy_scaled(means->rows * width, (float)(1 / columns), over_columns, over_columns);
+    vector->copy_scaled(width, (float)(1 / (rows * columns)), whole, whole);
+    vector->add_bias(means->rows, width, whole, over_columns, width);
+    vector->copy_scaled(channels, (float)(1 / rows), bias, bias);
+    vector->add_bias(means->rows, channels, bias, bias_gradient, channels);
+}
+
 void nft_broadcast_add(int64_t columns, int64_t width, const float *over_rows, const float *over_columns,
                        int64_t first, int64_t count, float *y)
 {
@@ -116,4 +189,27 @@ void nft_broadcast_add(int64_t columns, int64_t width, const float *over_rows, c
         if (over_columns)
             vector->add_bias(segment, width, over_columns + row * width, y, width);
     }
+}
+
+typedef struct broadcast {
+    const nft_layer_means *means;
+    const nft_exec *exec;
+    float *y;
+} broadcast;
+
+static void broadcast_chunk(void *argument, int64_t item, float *thread_scratch)
+{
+    (void)thread_scratch;
+    const broadcast *b = argument;
+    const nft_layer_means *means = b->means;
+    int64_t first, count;
+    nft_chunk(means->rows * means->columns, item, &first, &count);
+    nft_broadcast_add(means->columns, means->width, b->exec->scratch + means->over_rows,
+                      b->exec->scratch + means->over_columns, first, count, b->y + first * means->width);
+}
+
+void nft_means_broadcast_add(const nft_layer_means *means, const nft_exec *exec, float *y)
+{
+    broadcast b = {means, exec, y};
+    nft_exec_for(exec, nft_chunk_count(means->rows * means->columns), broadcast_chunk, &b);
 }

@@ -138,9 +138,15 @@ nft_status nft_parameter_add(nft_builder *builder, int64_t *offset, bool trained
 static void pack_last(nft_builder *builder, nft_map *map)
 {
     nft_parameters *parameters = builder->parameters;
+    map->index = parameters->count - 1;
     map->packed = parameters->packed_total;
-    parameters->items[parameters->count - 1].packed = map->packed;
+    map->packed_back = parameters->packed_back_total;
+    nft_parameter *weight = &parameters->items[map->index];
+    weight->packed = map->packed;
+    weight->packed_back = map->packed_back;
     parameters->packed_total = nft_size_add(map->packed, nft_packed_floats(map->outputs, map->inputs));
+    parameters->packed_back_total =
+        nft_size_add(map->packed_back, nft_packed_floats(map->inputs, map->outputs));
 }
 
 nft_status nft_map_add(nft_builder *builder, nft_map *map, int64_t outputs, int64_t inputs, int ones,
@@ -177,11 +183,56 @@ nft_status nft_map_add_as(nft_builder *builder, nft_map *map, int64_t outputs, i
     return nft_parameter_add(builder, &map->bias, true, bias_init, 1, NFT_SHAPE(outputs), "%s", bias_name);
 }
 
+void nft_gradient_keep(nft_builder *builder, int64_t *kept)
+{
+    nft_gradient_keep_of(builder, builder->parameters->count - 1, kept);
+}
+
+void nft_gradient_keep_of(nft_builder *builder, int64_t index, int64_t *kept)
+{
+    nft_parameter *parameter = &builder->parameters->items[index];
+    *kept = nft_reserve(builder->kept, parameter->count);
+    parameter->gradient = (nft_gradient){.kind = NFT_GRADIENT_SUM, .dy = *kept};
+}
+
+void nft_gradient_of_map(nft_builder *builder, const nft_map *map, int64_t rows, int64_t x, int64_t x_stride,
+                         int64_t dy, int64_t dy_stride)
+{
+    nft_parameter *weight = &builder->parameters->items[map->index];
+    weight->gradient = (nft_gradient){.kind = NFT_GRADIENT_PRODUCT,
+                                      .rows = rows,
+                                      .inputs = map->inputs,
+                                      .outputs = map->outputs,
+                                      .x = x,
+                                      .x_stride = x_stride,
+                                      .dy = dy,
+                                      .dy_stride = dy_stride};
+    if (map->bias < 0)
+        return;
+    nft_parameter *bias = weight + 1;
+    while (bias->offset != map->bias)
+        bias++;
+    bias->gradient = weight->gradient;
+    bias->gradient.kind = NFT_GRADIENT_ROWS;
+}
+
+void nft_statistics_declare(nft_builder *builder, const nft_statistics *statistics)
+{
+    nft_parameter *deviation = &builder->parameters->items[builder->parameters->count - 1];
+    deviation->statistics = *statistics;
+    deviation->statistics.declared = true;
+}
+
 int64_t nft_reserve(int64_t *size, int64_t floats)
 {
     int64_t start = *size;
     *size = nft_size_add(start, floats > INT64_MAX - 15 ? INT64_MAX : (floats + 15) / 16 * 16);
     return start;
+}
+
+int64_t nft_row_at(int64_t base, int64_t first, int64_t width)
+{
+    return nft_size_add(base, nft_size_multiply(first, width));
 }
 
 nft_status nft_module_state(nft_module *module, size_t bytes)

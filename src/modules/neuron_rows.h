@@ -21,6 +21,7 @@ nft_neuron_rows nft_rows_transposed(int64_t rows, int64_t channels);
 
 void nft_neuron_row_get(const nft_neuron_rows *layout, int64_t row, const float *tensor, float *entries);
 void nft_neuron_row_put(const nft_neuron_rows *layout, int64_t row, const float *entries, float *tensor);
+void nft_neuron_row_add(const nft_neuron_rows *layout, int64_t row, const float *entries, float *tensor);
 
 /* A part of a concatenation. */
 typedef struct nft_neuron_part {
@@ -31,5 +32,9 @@ typedef struct nft_neuron_part {
 /* y (rows, all parts' entries): the parts beside each other. */
 void nft_neuron_parts_gather(const nft_exec *exec, int64_t rows, const nft_neuron_part *parts, int count,
                              float *y);
+/* Its transpose: adds each row of x to the places that gather would read, in tensors that the caller may
+ * write to. No place occurs twice. */
+void nft_neuron_parts_scatter_add(const nft_exec *exec, int64_t rows, const nft_neuron_part *parts, int count,
+                                  const float *x);
 
 #endif

@@ -7,7 +7,7 @@ typedef struct tensor_buffers {
 } tensor_buffers;
 
 typedef struct state {
-    bool per_weight; /* how training sets the buffers; forward does not ask */
+    int64_t count;
     tensor_buffers tensors[];
 } state;
 
@@ -18,6 +18,21 @@ static nft_status add_buffer(nft_builder *builder, int64_t t, const char *name, 
     int64_t rank = nft_feature_shape(builder->space, t, builder->value.channels, shape);
     return nft_parameter_add(builder, offset, false, nft_init_constant(value), rank, shape, "%s_%s_%lld",
                              name, tensor->bias ? "bias" : "weights", (long long)tensor->layer);
+}
+
+/* Of the deviation, which was added last. */
+static void declare_statistics(nft_builder *builder, int64_t t, bool per_weight, int64_t mean)
+{
+    const nft_tensor *tensor = &builder->space->tensors[t];
+    int64_t C = builder->value.channels;
+    nft_statistics statistics = {.per_weight = per_weight,
+                                 .value = builder->in_kept,
+                                 .first = nft_size_multiply(tensor->offset, C),
+                                 .tokens = tensor->tokens,
+                                 .channels = C,
+                                 .positions = tensor->positions,
+                                 .mean = mean};
+    nft_statistics_declare(builder, &statistics);
 }
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -31,11 +46,13 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
                                                                sizeof(tensor_buffers))))
         return status;
     state *own = module->state;
-    own->per_weight = per == 1;
-    for (int64_t t = 0; t < builder->space->tensor_count; t++)
+    own->count = builder->space->tensor_count;
+    for (int64_t t = 0; t < own->count; t++) {
         if ((status = add_buffer(builder, t, "mean", 0, &own->tensors[t].mean)) ||
             (status = add_buffer(builder, t, "std", 1, &own->tensors[t].deviation)))
             return status;
+        declare_statistics(builder, t, per == 1, own->tensors[t].mean);
+    }
     return NFT_OK;
 }
 
@@ -43,7 +60,7 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
 {
     const state *own = module->state;
     int64_t C = module->in.channels;
-    for (int64_t t = 0; t < module->space->tensor_count; t++) {
+    for (int64_t t = 0; t < own->count; t++) {
         const nft_tensor *tensor = &module->space->tensors[t];
         const float *mean = exec->parameters + own->tensors[t].mean,
                     *deviation = exec->parameters + own->tensors[t].deviation;
@@ -57,5 +74,25 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     }
 }
 
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)in;
+    (void)out;
+    const state *own = module->state;
+    int64_t C = module->in.channels;
+    for (int64_t t = 0; t < own->count; t++) {
+        const nft_tensor *tensor = &module->space->tensors[t];
+        const float *deviation = exec->parameters + own->tensors[t].deviation;
+        int64_t f = tensor->positions, start = tensor->offset * C;
+        for (int64_t token = 0; token < tensor->tokens; token++)
+            for (int64_t c = 0; c < C; c++)
+                for (int64_t p = 0; p < f; p++) {
+                    int64_t i = start + (token * C + c) * f + p;
+                    grad_in[i] = grad_out[i] / deviation[(c * tensor->tokens + token) * f + p];
+                }
+    }
+}
+
 const nft_module_class nft_module_normalize = {
-    .type = "normalize", .in_place = true, .configure = configure, .forward = forward};
+    .type = "normalize", .in_place = true, .configure = configure, .forward = forward, .backward = backward};

@@ -1,4 +1,7 @@
 #include "modules/np_attention.h"
+
+#include "base/random.h"
+#include "math/gradients.h"
 #include "modules/tokens.h"
 
 #include <inttypes.h>
@@ -41,36 +44,71 @@ static nft_status add_projections(nft_attention *a, nft_builder *builder, const 
     return status;
 }
 
+/* The larger of the thread scratch so far and that of another use, which comes after or before. */
+static void share_thread_scratch(nft_module *module, int64_t floats)
+{
+    int64_t size = 0;
+    nft_reserve(&size, floats);
+    module->thread_scratch = size > module->thread_scratch ? size : module->thread_scratch;
+}
+
 static void plan_scratch(nft_attention *a, nft_module *module)
 {
     const nft_space *space = a->space;
     int64_t C = a->channels, width = nft_widest_tensor(space, C), rows = nft_longest_chunk(space),
-            longest = 0, vectors = 0;
-    for (int64_t i = 0; i < space->axis_count; i++) {
-        const nft_axis *axis = &space->axes[i];
-        a->axis_offsets[i] = vectors;
-        if (a->cross)
-            vectors =
-                nft_size_add(vectors, nft_size_multiply(3 * C, nft_size_multiply(axis->tokens, axis->size)));
-        longest = axis->tokens > longest ? axis->tokens : longest;
+            tensors = space->tensor_count;
+    int64_t longest = 0, vectors = nft_axis_offsets(space, C, a->axis_offsets);
+    for (int64_t i = 0; i < space->axis_count; i++)
+        longest = space->axes[i].tokens > longest ? space->axes[i].tokens : longest;
+    a->vectors = nft_reserve(&module->scratch, a->cross ? nft_size_multiply(3, vectors) : 0);
+    a->sums = nft_reserve(&module->scratch, nft_size_multiply(nft_rows_count(space), width));
+    a->means = nft_reserve(&module->scratch, nft_size_multiply(tensors, width));
+    a->diagonal_qkv = nft_reserve(&module->scratch, nft_size_multiply(tensors, 3 * C));
+    a->diagonal_out = nft_reserve(&module->scratch, nft_size_multiply(tensors, C));
+    /* Uses after each other: normed rows and their q, k, v; scores, in backward twice; summed terms. */
+    share_thread_scratch(module, nft_size_add(nft_size_multiply(rows, nft_size_add(width, 3 * C)), 32));
+    share_thread_scratch(
+        module, nft_size_multiply(
+                    2, nft_size_multiply(longest < NFT_CHUNK_ROWS ? longest : NFT_CHUNK_ROWS, longest) + 16));
+    share_thread_scratch(module, nft_size_multiply(2, nft_size_multiply(tensors, tensors) + 16));
+    share_thread_scratch(module, nft_size_multiply(rows, C));
+}
+
+/* What only backward needs. */
+static void plan_backward(nft_attention *a, nft_module *module, nft_builder *builder)
+{
+    const nft_space *space = a->space;
+    int64_t C = a->channels, features = nft_size_multiply(space->numbers, C),
+            tokens = nft_size_multiply(space->tokens, C);
+    int64_t vectors = a->cross ? nft_axis_offsets(space, C, a->axis_offsets) : 0;
+    module->training_scratch = module->scratch;
+    a->results = nft_reserve(&module->training_scratch, vectors);
+    a->terms_gradient = nft_reserve(&module->training_scratch, a->shared ? 0 : tokens);
+    a->normed_gradient = nft_reserve(&module->training_scratch, a->norms ? features : 0);
+    a->kept_normed = a->norms ? nft_reserve(builder->kept, features) : builder->in_kept;
+    a->kept_vectors = nft_reserve(builder->kept, nft_size_multiply(3, vectors));
+    a->kept_diagonal_qkv = nft_reserve(builder->kept, nft_size_multiply(space->tensor_count, 3 * C));
+    a->kept_terms = nft_reserve(builder->kept, a->shared ? 0 : tokens);
+    a->kept_qkv_gradient = nft_reserve(builder->kept, nft_size_multiply(3, tokens));
+    a->kept_output_gradient = nft_reserve(builder->kept, a->shared ? 0 : features);
+    if (a->shared) {
+        nft_gradient_of_map(builder, &a->qkv[0], space->tokens, a->kept_normed, C, a->kept_qkv_gradient,
+                            3 * C);
+        return;
     }
-    a->vectors = nft_reserve(&module->scratch, vectors);
-    if (a->diagonal) {
-        a->sums = nft_reserve(&module->scratch, nft_size_multiply(nft_rows_count(space), width));
-        a->means = nft_reserve(&module->scratch, nft_size_multiply(space->tensor_count, width));
-        a->diagonal_qkv = nft_reserve(&module->scratch, nft_size_multiply(space->tensor_count, 3 * C));
-        a->diagonal_out = nft_reserve(&module->scratch, nft_size_multiply(space->tensor_count, C));
+    for (int64_t t = 0; t < space->tensor_count; t++) {
+        const nft_tensor *tensor = &space->tensors[t];
+        int64_t width = nft_tensor_width(tensor, C);
+        nft_gradient_of_map(builder, &a->qkv[t], tensor->tokens,
+                            nft_row_at(a->kept_normed, tensor->offset, C), width,
+                            nft_row_at(a->kept_qkv_gradient, tensor->first_token, 3 * C), 3 * C);
+        if (tensor->bias)
+            continue;
+        nft_gradient_of_map(builder, &a->unproject[t], tensor->tokens,
+                            nft_row_at(a->kept_terms, tensor->first_token, C), C,
+                            nft_row_at(a->kept_output_gradient, tensor->offset, C), width);
+        nft_gradient_keep_of(builder, a->unproject[t].index + 1, &a->unproject_bias[t]);
     }
-    /* Three uses after each other: normed rows and their q, k, v; scores; summed terms. */
-    int64_t project = 0, scores = 0, combine = 0, diagonal = 0;
-    nft_reserve(&project, nft_size_multiply(rows, width));
-    nft_reserve(&project, nft_size_multiply(rows, 3 * C));
-    nft_reserve(&scores, nft_size_multiply(longest < NFT_CHUNK_ROWS ? longest : NFT_CHUNK_ROWS, longest));
-    nft_reserve(&combine, nft_size_multiply(rows, C));
-    nft_reserve(&diagonal, nft_size_multiply(space->tensor_count, space->tensor_count));
-    int64_t sizes[] = {project, scores, combine, diagonal};
-    for (int i = 0; i < 4; i++)
-        module->thread_scratch = sizes[i] > module->thread_scratch ? sizes[i] : module->thread_scratch;
 }
 
 static int64_t count_flops(const nft_attention *a)
@@ -94,7 +132,8 @@ static int64_t count_flops(const nft_attention *a)
 }
 
 nft_status nft_attention_configure(nft_attention *a, nft_module *module, nft_builder *builder,
-                                   const nft_attention_options *values, const char *prefix)
+                                   const nft_attention_options *values, const nft_channel_norm *norms,
+                                   const char *prefix)
 {
     const nft_space *space = builder->space;
     int64_t C = builder->value.channels;
@@ -104,11 +143,13 @@ nft_status nft_attention_configure(nft_attention *a, nft_module *module, nft_bui
                         builder->where, C, values->num_heads);
     if (values->share_projections && (status = nft_require_one_position(builder)))
         return nft_fail_in(status, "share_projections is true; set it to false for layers with filters");
-    size_t maps = (size_t)space->tensor_count * sizeof(nft_map);
-    char *arrays = nft_allocate(2 * maps + (size_t)space->axis_count * sizeof(int64_t));
+    size_t maps = (size_t)space->tensor_count * sizeof(nft_map),
+           offsets = (size_t)(space->tensor_count + space->axis_count);
+    char *arrays = nft_allocate(2 * maps + offsets * sizeof(int64_t));
     if (!arrays)
         return nft_fail_memory(builder->where, (int64_t)(2 * maps));
     *a = (nft_attention){.space = space,
+                         .options = *values,
                          .channels = C,
                          .heads = values->num_heads,
                          .head_channels = C / values->num_heads,
@@ -116,13 +157,18 @@ nft_status nft_attention_configure(nft_attention *a, nft_module *module, nft_bui
                          .cross = !values->ablate_crossterm,
                          .diagonal = !values->ablate_diagonalterm,
                          .terms = (values->ablate_crossterm ? 0 : 2) + !values->ablate_diagonalterm,
+                         .stream = nft_random_stream(builder->path) ^ nft_random_stream(prefix),
+                         .norms = norms,
                          .qkv = (nft_map *)arrays,
                          .unproject = (nft_map *)(arrays + maps),
-                         .axis_offsets = (int64_t *)(arrays + 2 * maps)};
-    status = add_projections(a, builder, prefix);
+                         .unproject_bias = (int64_t *)(arrays + 2 * maps)};
+    a->axis_offsets = a->unproject_bias + space->tensor_count;
+    if ((status = add_projections(a, builder, prefix)))
+        return status;
     plan_scratch(a, module);
+    plan_backward(a, module, builder);
     module->flops = nft_size_add(module->flops, count_flops(a));
-    return status;
+    return NFT_OK;
 }
 
 void nft_attention_release(nft_attention *attention)
@@ -133,87 +179,34 @@ void nft_attention_release(nft_attention *attention)
 typedef struct work {
     const nft_attention *attention;
     const nft_exec *exec;
-    const nft_channel_norm *norms;
     bool residual;
-    const float *in;
+    const float *in; /* in backward the gradient of the output */
     float *out;
 } work;
 
-/* The vectors (q: 0, k: 1, v: 2) of one head on one axis: a matrix (vectors of the axis, size ·
- * head_channels). */
-static float *axis_vectors(const work *w, int64_t axis, int which, int64_t head)
+/* q, k, v along the axes. */
+static nft_axis_layout qkv_layout(const nft_attention *a)
 {
-    const nft_attention *a = w->attention;
-    const nft_axis *x = &a->space->axes[axis];
-    int64_t matrix = x->tokens * x->size * a->head_channels;
-    return w->exec->scratch + a->vectors + a->axis_offsets[axis] + (which * a->heads + head) * matrix;
+    return (nft_axis_layout){a->space, a->heads, a->head_channels, 3, a->axis_offsets};
 }
 
-static const nft_axis_side *side_of(const nft_space *space, int64_t axis, int64_t tensor)
+static float *qkv_vectors(const work *w)
 {
-    const nft_axis_side *side = space->axes[axis].sides;
-    while (side->tensor != tensor)
-        side++;
-    return side;
+    return w->exec->kept ? w->exec->kept + w->attention->kept_vectors
+                         : w->exec->scratch + w->attention->vectors;
 }
 
-/* Where the tokens of a tensor stand among the vectors of one of its axes: token (row, column) begins at
- * first + row · row_step + column · column_step floats of that axis's matrices. */
-typedef struct placement {
-    int64_t axis, first, row_step, column_step;
-} placement;
-
-static placement place(const nft_attention *a, int64_t tensor, int64_t axis)
+/* Results take the place of the queries, unless these are kept. */
+static nft_axis_layout result_layout(const work *w)
 {
-    const nft_axis_side *side = side_of(a->space, axis, tensor);
-    int64_t vector = a->space->axes[axis].size * a->head_channels;
-    return (placement){.axis = axis,
-                       .first = side->first * vector,
-                       .row_step = side->rows ? a->head_channels : vector,
-                       .column_step = side->rows ? vector : a->head_channels};
+    nft_axis_layout layout = qkv_layout(w->attention);
+    layout.groups = w->exec->kept ? 1 : 3;
+    return layout;
 }
 
-/* The one or two axes of a tensor. */
-static int placements(const nft_attention *a, int64_t tensor, placement places[2])
+static float *result_vectors(const work *w)
 {
-    const nft_tensor *t = &a->space->tensors[tensor];
-    places[0] = place(a, tensor, t->row_axis);
-    if (t->column_axis < 0)
-        return 1;
-    places[1] = place(a, tensor, t->column_axis);
-    return 2;
-}
-
-/* Tokens of one row of their tensor follow each other at equal distances, on an axis too. */
-typedef struct run {
-    int64_t first, count; /* among the rows' tokens */
-    int64_t offset;       /* of the first one in the axis's matrices; the next is column_step further */
-} run;
-
-static run next_run(const nft_rows *rows, int64_t columns, int64_t first, const placement *place)
-{
-    int64_t token = rows->first + first, column = token % columns, left = rows->count - first;
-    return (run){.first = first,
-                 .count = left < columns - column ? left : columns - column,
-                 .offset = place->first + token / columns * place->row_step + column * place->column_step};
-}
-
-/* Copies q, k, v (count, 3C) of some tokens to their places on an axis. */
-static void scatter_qkv(const work *w, const nft_rows *rows, const placement *to, const float *qkv)
-{
-    const nft_attention *a = w->attention;
-    int64_t ch = a->head_channels, stride = 3 * a->channels,
-            columns = a->space->tensors[rows->tensor].columns;
-    for (int64_t head = 0; head < a->heads; head++)
-        for (int which = 0; which < 3; which++) {
-            float *vectors = axis_vectors(w, to->axis, which, head);
-            const float *from = qkv + (head * 3 + which) * ch;
-            for (run r = {0}; r.first < rows->count; r.first += r.count) {
-                r = next_run(rows, columns, r.first, to);
-                nft_vector()->copy_rows(r.count, ch, from + r.first * stride, stride, vectors + r.offset,
-                                        to->column_step);
-            }
-        }
+    return w->exec->scratch + (w->exec->kept ? w->attention->results : w->attention->vectors);
 }
 
 /* One chunk of rows: norm, sum for the diagonal term, projection, and q, k, v to the axes. */
@@ -221,15 +214,17 @@ static void project(void *argument, int64_t item, float *thread_scratch)
 {
     const work *w = argument;
     const nft_attention *a = w->attention;
-    const float *parameters = w->exec->parameters;
     nft_rows rows = nft_rows_at(a->space, item);
     const nft_map *map = &a->qkv[rows.tensor];
-    int64_t width = map->inputs, next = 0;
+    int64_t width = map->inputs, next = 0,
+            start = a->space->tensors[rows.tensor].offset * a->channels + rows.first * width;
     float *normed = thread_scratch + nft_reserve(&next, rows.count * width),
           *qkv = thread_scratch + nft_reserve(&next, 0);
-    const float *x = w->in + a->space->tensors[rows.tensor].offset * a->channels + rows.first * width;
-    if (w->norms) {
-        nft_channel_norm_rows(&w->norms[rows.tensor], parameters, rows.count, x, normed);
+    const float *x = w->in + start;
+    if (a->norms) {
+        if (w->exec->kept)
+            normed = w->exec->kept + a->kept_normed + start;
+        nft_channel_norm_rows(&a->norms[rows.tensor], w->exec->parameters, rows.count, x, normed);
         x = normed;
     }
     if (a->diagonal) {
@@ -240,20 +235,20 @@ static void project(void *argument, int64_t item, float *thread_scratch)
     if (!a->cross)
         return;
     nft_map_rows(w->exec, map, rows.count, x, width, qkv, map->outputs, NFT_MAP_SET);
-    placement places[2];
-    int count = placements(a, rows.tensor, places);
-    for (int i = 0; i < count; i++)
-        scatter_qkv(w, &rows, &places[i], qkv);
+    nft_axis_layout layout = qkv_layout(a);
+    for (int group = 0; group < 3; group++)
+        nft_axis_put(&layout, qkv_vectors(w), group, &rows, qkv + group * a->head_channels, 3 * a->channels,
+                     3 * a->head_channels);
 }
 
 /* The mean of q, k, v over a tensor is the projection of the mean token. */
-static void project_means(const work *w)
+static void project_means(const work *w, float *qkv)
 {
     const nft_attention *a = w->attention;
     const nft_space *space = a->space;
     int64_t widest = nft_widest_tensor(space, a->channels), items = nft_rows_count(space);
     const float *sums = w->exec->scratch + a->sums;
-    float *means = w->exec->scratch + a->means, *qkv = w->exec->scratch + a->diagonal_qkv;
+    float *means = w->exec->scratch + a->means;
     memset(means, 0, (size_t)(space->tensor_count * widest) * sizeof *means);
     for (int64_t item = 0; item < items; item++) {
         nft_rows rows = nft_rows_at(space, item);
@@ -267,6 +262,14 @@ static void project_means(const work *w)
     }
 }
 
+/* softmax(q kᵀ / √length) of `count` queries against `tokens` keys. */
+static void attention_weights(int64_t count, int64_t tokens, int64_t length, const float *q, const float *k,
+                              int64_t stride, float *scores)
+{
+    nft_gemm_nt(count, tokens, length, 1, q, stride, k, stride, 0, scores, tokens);
+    nft_vector()->softmax(count, tokens, 1 / sqrtf((float)length), scores, tokens);
+}
+
 /* Diagonal term: attention between the mean tokens of all tensors, scale 1/√ch; result j goes to every entry
  * of tensor j. */
 static void diagonal_term(const work *w)
@@ -274,11 +277,11 @@ static void diagonal_term(const work *w)
     const nft_attention *a = w->attention;
     int64_t n = a->space->tensor_count, ch = a->head_channels, stride = 3 * a->channels;
     float *scores = w->exec->thread_scratch;
-    project_means(w);
+    float *all = w->exec->kept ? w->exec->kept + a->kept_diagonal_qkv : w->exec->scratch + a->diagonal_qkv;
+    project_means(w, all);
     for (int64_t head = 0; head < a->heads; head++) {
-        const float *q = w->exec->scratch + a->diagonal_qkv + head * 3 * ch;
-        nft_gemm_nt(n, n, ch, 1, q, stride, q + ch, stride, 0, scores, n);
-        nft_vector()->softmax(n, n, 1 / sqrtf((float)ch), scores, n);
+        const float *q = all + head * 3 * ch;
+        attention_weights(n, n, ch, q, q + ch, stride, scores);
         nft_gemm_nn(n, ch, n, 1, scores, n, q + 2 * ch, stride, 0,
                     w->exec->scratch + a->diagonal_out + head * ch, a->channels);
     }
@@ -290,8 +293,13 @@ static int64_t axis_items(const nft_attention *a, int64_t axis)
     return a->heads * nft_chunk_count(a->space->axes[axis].tokens);
 }
 
-/* Softmax attention between the vectors of one axis in one head, scale 1/√(ch·n); results take the place of
- * the queries. */
+/* The dropout of one item's weights. */
+static uint64_t item_stream(const nft_attention *a, int64_t axis, int64_t head, int64_t chunk)
+{
+    return a->stream + (uint64_t)((axis * a->heads + head) * (1 << 20) + chunk + 1);
+}
+
+/* Softmax attention between the vectors of one axis in one head, scale 1/√(ch·n). */
 static void attend(void *argument, int64_t item, float *scores)
 {
     const work *w = argument;
@@ -300,13 +308,16 @@ static void attend(void *argument, int64_t item, float *scores)
     while (item >= axis_items(a, axis))
         item -= axis_items(a, axis++);
     int64_t tokens = a->space->axes[axis].tokens, length = a->space->axes[axis].size * a->head_channels;
-    int64_t chunks = nft_chunk_count(tokens), head = item / chunks;
-    nft_chunk(tokens, item % chunks, &first, &count);
-    float *q = axis_vectors(w, axis, 0, head) + first * length;
-    const float *k = axis_vectors(w, axis, 1, head), *v = axis_vectors(w, axis, 2, head);
-    nft_gemm_nt(count, tokens, length, 1, q, length, k, length, 0, scores, tokens);
-    nft_vector()->softmax(count, tokens, 1 / sqrtf((float)length), scores, tokens);
-    nft_gemm_nn(count, length, tokens, 1, scores, tokens, v, length, 0, q, length);
+    int64_t chunks = nft_chunk_count(tokens), head = item / chunks, chunk = item % chunks;
+    nft_chunk(tokens, chunk, &first, &count);
+    nft_axis_layout layout = qkv_layout(a), results = result_layout(w);
+    float *q = nft_axis_matrix(&layout, qkv_vectors(w), axis, 0, head),
+          *k = nft_axis_matrix(&layout, qkv_vectors(w), axis, 1, head);
+    const float *v = nft_axis_matrix(&layout, qkv_vectors(w), axis, 2, head);
+    float *result = nft_axis_matrix(&results, result_vectors(w), axis, 0, head);
+    attention_weights(count, tokens, length, q + first * length, k, length, scores);
+    nft_drop(w->exec, item_stream(a, axis, head, chunk), a->options.dropout, count * tokens, scores, scores);
+    nft_gemm_nn(count, length, tokens, 1, scores, tokens, v, length, 0, result + first * length, length);
 }
 
 static void cross_terms(const work *w)
@@ -322,22 +333,14 @@ static void cross_terms(const work *w)
 static void add_terms(const work *w, const nft_rows *rows, float *sum)
 {
     const nft_attention *a = w->attention;
-    int64_t C = a->channels, ch = a->head_channels, columns = a->space->tensors[rows->tensor].columns;
     if (a->diagonal)
-        nft_vector()->add_bias(rows->count, C, w->exec->scratch + a->diagonal_out + rows->tensor * C, sum, C);
+        nft_vector()->add_bias(rows->count, a->channels,
+                               w->exec->scratch + a->diagonal_out + rows->tensor * a->channels, sum,
+                               a->channels);
     if (!a->cross)
         return;
-    placement places[2];
-    int count = placements(a, rows->tensor, places);
-    for (int p = 0; p < count; p++)
-        for (int64_t head = 0; head < a->heads; head++) {
-            const float *results = axis_vectors(w, places[p].axis, 0, head);
-            for (run r = {0}; r.first < rows->count; r.first += r.count) {
-                r = next_run(rows, columns, r.first, &places[p]);
-                nft_vector()->add_rows(r.count, ch, results + r.offset, places[p].column_step,
-                                       sum + r.first * C + head * ch, C);
-            }
-        }
+    nft_axis_layout layout = result_layout(w);
+    nft_axis_add(&layout, result_vectors(w), 0, rows, sum, a->channels, a->head_channels);
 }
 
 /* out = (in +) the terms; a weight's go through the unprojection unless projections are shared. */
@@ -359,18 +362,19 @@ static void combine(void *argument, int64_t item, float *sum)
         return;
     }
     const nft_map *map = &a->unproject[rows.tensor];
-    const float *bias = w->exec->parameters + map->bias;
+    if (w->exec->kept)
+        sum = w->exec->kept + a->kept_terms + (tensor->first_token + rows.first) * a->channels;
     memset(sum, 0, (size_t)(rows.count * a->channels) * sizeof *sum);
     add_terms(w, &rows, sum);
     nft_map_rows(w->exec, map, rows.count, sum, map->inputs, out, map->outputs, NFT_MAP_ADD);
     for (int64_t term = 1; term < a->terms; term++) /* the map has added its bias once */
-        nft_vector()->add_bias(rows.count, map->outputs, bias, out, map->outputs);
+        nft_vector()->add_bias(rows.count, map->outputs, w->exec->parameters + map->bias, out, map->outputs);
 }
 
-void nft_attention_forward(const nft_attention *attention, const nft_exec *exec,
-                           const nft_channel_norm *norms, bool residual, const float *in, float *out)
+void nft_attention_forward(const nft_attention *attention, const nft_exec *exec, bool residual,
+                           const float *in, float *out)
 {
-    work w = {attention, exec, norms, residual, in, out};
+    work w = {attention, exec, residual, in, out};
     int64_t items = nft_rows_count(attention->space);
     nft_exec_for(exec, items, project, &w);
     if (attention->diagonal)
@@ -380,17 +384,173 @@ void nft_attention_forward(const nft_attention *attention, const nft_exec *exec,
     nft_exec_for(exec, items, combine, &w);
 }
 
+/* --- backward --- */
+
+/* The gradient of the summed terms of all tokens, (tokens, C). */
+static const float *terms_gradient(const work *w)
+{
+    return w->attention->shared ? w->in : w->exec->scratch + w->attention->terms_gradient;
+}
+
+/* One chunk: the gradient of the terms, back through the unprojection; and that of the results to their
+ * places on the axes. */
+static void spread(void *argument, int64_t item, float *thread_scratch)
+{
+    (void)thread_scratch;
+    const work *w = argument;
+    const nft_attention *a = w->attention;
+    nft_rows rows = nft_rows_at(a->space, item);
+    const nft_tensor *tensor = &a->space->tensors[rows.tensor];
+    int64_t C = a->channels, width = nft_tensor_width(tensor, C),
+            start = tensor->offset * C + rows.first * width;
+    if (!a->shared) {
+        float *kept = w->exec->kept + a->kept_output_gradient + start;
+        float *terms = w->exec->scratch + a->terms_gradient + (tensor->first_token + rows.first) * C;
+        memcpy(kept, w->in + start, (size_t)(rows.count * width) * sizeof *kept);
+        if (tensor->bias)
+            memcpy(terms, kept, (size_t)(rows.count * C) * sizeof *terms);
+        else
+            nft_map_rows_back(w->exec, &a->unproject[rows.tensor], rows.count, kept, width, terms, C,
+                              NFT_MAP_SET);
+    }
+    if (!a->cross)
+        return;
+    nft_axis_layout layout = result_layout(w);
+    nft_axis_put(&layout, result_vectors(w), 0, &rows,
+                 terms_gradient(w) + (tensor->first_token + rows.first) * C, C, a->head_channels);
+}
+
+/* Each term has added the unprojection's bias to every entry. */
+static void unproject_bias_gradients(const work *w)
+{
+    const nft_attention *a = w->attention;
+    for (int64_t t = 0; t < a->space->tensor_count; t += 2) {
+        const nft_tensor *tensor = &a->space->tensors[t];
+        int64_t width = nft_tensor_width(tensor, a->channels);
+        float *gradient = w->exec->kept + a->unproject_bias[t];
+        memset(gradient, 0, (size_t)width * sizeof *gradient);
+        nft_vector()->sum_rows(tensor->tokens, width, w->in + tensor->offset * a->channels, width, gradient);
+        nft_vector()->copy_scaled(width, (float)a->terms, gradient, gradient);
+    }
+}
+
+/* From dO, in the results' place: with P the weights before dropout and P' after, dV = P'ᵀ dO, dP' = dO Vᵀ,
+ * and dQ, dK through the softmax. Chunks of queries follow each other, so dK and dV are summed in their
+ * order. */
+static void attend_backward(void *argument, int64_t item, float *scores)
+{
+    const work *w = argument;
+    const nft_attention *a = w->attention;
+    int64_t axis = item / a->heads, head = item % a->heads;
+    int64_t tokens = a->space->axes[axis].tokens, length = a->space->axes[axis].size * a->head_channels;
+    int64_t chunks = nft_chunk_count(tokens), first, count;
+    nft_axis_layout layout = qkv_layout(a), results = result_layout(w);
+    float *vectors = w->exec->kept + a->kept_vectors, *gradients = w->exec->scratch + a->vectors;
+    const float *q = nft_axis_matrix(&layout, vectors, axis, 0, head),
+                *k = nft_axis_matrix(&layout, vectors, axis, 1, head);
+    const float *v = nft_axis_matrix(&layout, vectors, axis, 2, head);
+    float *dq = nft_axis_matrix(&layout, gradients, axis, 0, head),
+          *dk = nft_axis_matrix(&layout, gradients, axis, 1, head);
+    float *dv = nft_axis_matrix(&layout, gradients, axis, 2, head);
+    const float *d = nft_axis_matrix(&results, result_vectors(w), axis, 0, head);
+    for (int64_t chunk = 0; chunk < chunks; chunk++) {
+        nft_chunk(tokens, chunk, &first, &count);
+        int64_t start = first * length, weights = count * tokens;
+        uint64_t stream = item_stream(a, axis, head, chunk);
+        float *p = scores, *dp = scores + (weights + 15) / 16 * 16, after = chunk > 0;
+        attention_weights(count, tokens, length, q + start, k, length, p);
+        nft_drop(w->exec, stream, a->options.dropout, weights, p, dp);
+        nft_gemm_tn(tokens, length, count, 1, dp, tokens, d + start, length, after, dv, length);
+        nft_gemm_nt(count, tokens, length, 1, d + start, length, v, length, 0, dp, tokens);
+        nft_drop(w->exec, stream, a->options.dropout, weights, dp, dp);
+        nft_vector_gradients()->softmax(count, tokens, 1 / sqrtf((float)length), p, tokens, dp, tokens, dp,
+                                        tokens);
+        nft_gemm_nn(count, length, tokens, 1, dp, tokens, k, length, 0, dq + start, length);
+        nft_gemm_tn(tokens, length, count, 1, dp, tokens, q + start, length, after, dk, length);
+    }
+}
+
+/* The same for the diagonal term: leaves in diagonal_qkv the gradient of every entry's q, k, v, that of the
+ * mean over the number of entries. */
+static void diagonal_backward(const work *w)
+{
+    const nft_attention *a = w->attention;
+    const nft_space *space = a->space;
+    int64_t n = space->tensor_count, C = a->channels, ch = a->head_channels;
+    float *p = w->exec->thread_scratch, *dp = p + (n * n + 15) / 16 * 16;
+    float *d_out = w->exec->scratch + a->diagonal_out, *gradients = w->exec->scratch + a->diagonal_qkv;
+    memset(d_out, 0, (size_t)(n * C) * sizeof *d_out);
+    for (int64_t t = 0; t < n; t++)
+        nft_vector()->sum_rows(space->tensors[t].tokens, C,
+                               terms_gradient(w) + space->tensors[t].first_token * C, C, d_out + t * C);
+    for (int64_t head = 0; head < a->heads; head++) {
+        const float *q = w->exec->kept + a->kept_diagonal_qkv + head * 3 * ch, *k = q + ch, *v = k + ch,
+                    *d = d_out + head * ch;
+        float *dq = gradients + head * 3 * ch;
+        attention_weights(n, n, ch, q, k, 3 * C, p);
+        nft_gemm_tn(n, ch, n, 1, p, n, d, C, 0, dq + 2 * ch, 3 * C);
+        nft_gemm_nt(n, n, ch, 1, d, C, v, 3 * C, 0, dp, n);
+        nft_vector_gradients()->softmax(n, n, 1 / sqrtf((float)ch), p, n, dp, n, dp, n);
+        nft_gemm_nn(n, ch, n, 1, dp, n, k, 3 * C, 0, dq, 3 * C);
+        nft_gemm_tn(n, ch, n, 1, dp, n, q, 3 * C, 0, dq + ch, 3 * C);
+    }
+    for (int64_t t = 0; t < n; t++)
+        nft_vector()->copy_scaled(3 * C, 1 / (float)space->tensors[t].tokens, gradients + t * 3 * C,
+                                  gradients + t * 3 * C);
+}
+
+/* One chunk: the gradients of its q, k, v from the axes and the diagonal term, then back through the
+ * projection. */
+static void collect(void *argument, int64_t item, float *thread_scratch)
+{
+    (void)thread_scratch;
+    const work *w = argument;
+    const nft_attention *a = w->attention;
+    nft_rows rows = nft_rows_at(a->space, item);
+    const nft_tensor *tensor = &a->space->tensors[rows.tensor];
+    int64_t C = a->channels, width = nft_tensor_width(tensor, C),
+            start = tensor->offset * C + rows.first * width;
+    float *dqkv = w->exec->kept + a->kept_qkv_gradient + (tensor->first_token + rows.first) * 3 * C;
+    memset(dqkv, 0, (size_t)(rows.count * 3 * C) * sizeof *dqkv);
+    if (a->diagonal)
+        nft_vector()->add_bias(rows.count, 3 * C, w->exec->scratch + a->diagonal_qkv + rows.tensor * 3 * C,
+                               dqkv, 3 * C);
+    nft_axis_layout layout = qkv_layout(a);
+    for (int group = 0; group < 3 && a->cross; group++)
+        nft_axis_add(&layout, w->exec->scratch + a->vectors, group, &rows, dqkv + group * a->head_channels,
+                     3 * C, 3 * a->head_channels);
+    float *dx = (a->norms ? w->exec->scratch + a->normed_gradient : w->out) + start;
+    nft_map_rows_back(w->exec, &a->qkv[rows.tensor], rows.count, dqkv, 3 * C, dx, width, NFT_MAP_SET);
+}
+
+void nft_attention_backward(const nft_attention *attention, const nft_exec *exec, const float *in,
+                            const float *grad_out, float *grad_in)
+{
+    work w = {attention, exec, false, grad_out, grad_in};
+    int64_t items = nft_rows_count(attention->space);
+    nft_exec_for(exec, items, spread, &w);
+    if (!attention->shared)
+        unproject_bias_gradients(&w);
+    if (attention->cross)
+        nft_exec_for(exec, attention->space->axis_count * attention->heads, attend_backward, &w);
+    if (attention->diagonal)
+        diagonal_backward(&w);
+    nft_exec_for(exec, items, collect, &w);
+    if (attention->norms)
+        nft_channel_norms_back(attention->norms, exec, attention->space, attention->channels, in,
+                               exec->scratch + attention->normed_gradient, grad_in);
+}
+
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
     nft_attention_options values;
-    double dropout = 0;
     nft_status status;
     if ((status = nft_require_kind(builder, NFT_VALUE_FEATURES)) ||
         (status = nft_attention_read(options, &values)) ||
-        (status = nft_dropout_option(builder, options, &dropout)) ||
+        (status = nft_dropout_option(builder, options, &values.dropout)) ||
         (status = nft_module_state(module, sizeof(nft_attention))))
         return status;
-    return nft_attention_configure(module->state, module, builder, &values, "");
+    return nft_attention_configure(module->state, module, builder, &values, NULL, "");
 }
 
 static void release(nft_module *module)
@@ -400,8 +560,19 @@ static void release(nft_module *module)
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
 {
-    nft_attention_forward(module->state, exec, NULL, false, in, out);
+    nft_attention_forward(module->state, exec, false, in, out);
 }
 
-const nft_module_class nft_module_np_attention = {
-    .type = "np_attention", .in_place = true, .configure = configure, .forward = forward, .release = release};
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)out;
+    nft_attention_backward(module->state, exec, in, grad_out, grad_in);
+}
+
+const nft_module_class nft_module_np_attention = {.type = "np_attention",
+                                                  .in_place = true,
+                                                  .configure = configure,
+                                                  .forward = forward,
+                                                  .backward = backward,
+                                                  .release = release};

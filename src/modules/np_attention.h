@@ -2,37 +2,60 @@
 #ifndef NFT_MODULES_NP_ATTENTION_H
 #define NFT_MODULES_NP_ATTENTION_H
 
+#include "modules/axis_vectors.h"
 #include "modules/simple_layer_norm.h"
 
-typedef struct nft_attention {
-    const nft_space *space;
-    int64_t channels, heads, head_channels;
-    bool shared, cross, diagonal;
-    int64_t terms;         /* that are added to a weight: the unprojection's bias counts once for each */
-    nft_map *qkv;          /* for each tensor; all the same when shared */
-    nft_map *unproject;    /* for each tensor, weights only; not used when shared */
-    int64_t *axis_offsets; /* for each axis: where its vectors begin, see `vectors` */
-    int64_t vectors;       /* scratch: for each axis [q, k, v][head][vector of the axis][neuron][channel] */
-    int64_t sums;          /* scratch: for each chunk of rows the sum of its rows */
-    int64_t means, diagonal_qkv,
-        diagonal_out; /* scratch: mean token of each tensor, its q, k, v, its result */
-} nft_attention;
-
-/* Reads the options that attention has, declares its parameters under `prefix` and adds what it needs to the
- * module's scratch, thread_scratch and flops. The arrays are one allocation that nft_attention_release frees.
- */
 typedef struct nft_attention_options {
     int64_t num_heads;
+    double dropout; /* on the attention weights of the cross terms */
     bool share_projections, ablate_crossterm, ablate_diagonalterm;
 } nft_attention_options;
 
+typedef struct nft_attention {
+    const nft_space *space;
+    nft_attention_options options;
+    int64_t channels, heads, head_channels;
+    bool shared, cross, diagonal;
+    int64_t terms;           /* that are added to a weight: the unprojection's bias counts once for each */
+    uint64_t stream;         /* of its dropout */
+    nft_map *qkv;            /* for each tensor; all the same when shared */
+    nft_map *unproject;      /* for each tensor, weights only; not used when shared */
+    int64_t *unproject_bias; /* for each tensor: where the gradient of the unprojection's bias is kept */
+    int64_t *axis_offsets;   /* for each axis, see nft_axis_layout */
+    const nft_channel_norm *norms; /* of what arrives; NULL: none */
+
+    /* scratch of a sample */
+    int64_t vectors;     /* q, k, v along the axes; in backward their gradients */
+    int64_t results;     /* of the cross terms along the axes, where q is kept for backward; in backward their
+                            gradients */
+    int64_t sums, means; /* for each chunk of rows the sum of its rows; the mean token of each tensor */
+    int64_t diagonal_qkv, diagonal_out; /* (tensors, 3C), (tensors, C); in backward their gradients */
+    int64_t terms_gradient,
+        normed_gradient; /* backward: of the summed terms (tokens, C), of the normed features */
+
+    /* kept for backward */
+    int64_t kept_normed; /* what is projected: features, C channels */
+    int64_t kept_vectors, kept_diagonal_qkv;
+    int64_t kept_terms;           /* summed terms (tokens, C), unless shared */
+    int64_t kept_qkv_gradient;    /* (tokens, 3C) */
+    int64_t kept_output_gradient; /* features, unless shared */
+} nft_attention;
+
+/* Reads the options that attention has, but for dropout, whose default differs. */
 nft_status nft_attention_read(nft_options *options, nft_attention_options *values);
+/* Declares its parameters under `prefix` and adds what it needs to the module's scratch, thread_scratch and
+ * flops. `norms`, unless NULL, are applied to what arrives. The arrays are one allocation that
+ * nft_attention_release frees. */
 nft_status nft_attention_configure(nft_attention *attention, nft_module *module, nft_builder *builder,
-                                   const nft_attention_options *values, const char *prefix);
+                                   const nft_attention_options *values, const nft_channel_norm *norms,
+                                   const char *prefix);
 void nft_attention_release(nft_attention *attention);
 
-/* out = attention(norm(in)), plus in itself if `residual`. norms NULL: no norm. out may be in. */
-void nft_attention_forward(const nft_attention *attention, const nft_exec *exec,
-                           const nft_channel_norm *norms, bool residual, const float *in, float *out);
+/* out = attention(norm(in)), plus in itself if `residual`. out may be in. */
+void nft_attention_forward(const nft_attention *attention, const nft_exec *exec, bool residual,
+                           const float *in, float *out);
+/* grad_in = the gradient through attention and norm alone. */
+void nft_attention_backward(const nft_attention *attention, const nft_exec *exec, const float *in,
+                            const float *grad_out, float *grad_in);
 
 #endif

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 nft_np_init nft_np_init_default(int64_t fan_in)
 {
@@ -114,6 +115,30 @@ nft_status nft_np_layer_add(nft_builder *builder, nft_np_layer *layer, int64_t i
     return status;
 }
 
+void nft_np_layer_keep(nft_builder *builder, nft_np_layer *layer, int64_t weight, int64_t global)
+{
+    nft_np_kept *kept = &layer->kept;
+    int64_t rows = layer->rows, columns = layer->columns, tokens = nft_size_multiply(rows, columns);
+    int64_t row_input = layer->r.inputs, column_input = layer->c.inputs, width = layer->layer.outputs,
+            out_channels = layer->bias.outputs, global_input = layer->rc.inputs;
+    kept->row_input = nft_reserve(builder->kept, nft_size_multiply(columns, row_input));
+    kept->column_input = nft_reserve(builder->kept, nft_size_multiply(rows, column_input));
+    kept->weight = nft_reserve(builder->kept, nft_size_multiply(tokens, width));
+    kept->row_term = nft_reserve(builder->kept, nft_size_multiply(columns, width));
+    kept->column_term = nft_reserve(builder->kept, nft_size_multiply(rows, width));
+    kept->whole_term = nft_reserve(builder->kept, width);
+    kept->bias = nft_reserve(builder->kept, nft_size_multiply(rows, out_channels));
+    kept->whole_bias = nft_reserve(builder->kept, out_channels);
+    nft_gradient_of_map(builder, &layer->layer, tokens, weight, layer->layer.inputs, kept->weight, width);
+    nft_gradient_keep_of(builder, layer->layer.index + 1, &kept->layer_bias);
+    nft_gradient_of_map(builder, &layer->r, columns, kept->row_input, row_input, kept->row_term, width);
+    nft_gradient_of_map(builder, &layer->c, rows, kept->column_input, column_input, kept->column_term, width);
+    nft_gradient_of_map(builder, &layer->rc, 1, global, global_input, kept->whole_term, width);
+    nft_gradient_of_map(builder, &layer->bias, rows, kept->column_input, column_input, kept->bias,
+                        out_channels);
+    nft_gradient_of_map(builder, &layer->bias_rc, 1, global, global_input, kept->whole_bias, out_channels);
+}
+
 int64_t nft_np_layer_flops(const nft_np_layer *layer)
 {
     int64_t flops = nft_map_flops(&layer->layer, nft_size_multiply(layer->rows, layer->columns));
@@ -150,6 +175,16 @@ void nft_np_scratch_reserve(nft_np_scratch *scratch, int64_t *size)
     scratch->whole_term = nft_reserve(size, scratch->whole_term);
 }
 
+float *nft_np_row_input(const nft_np_layer *layer, const nft_np_scratch *scratch, const nft_exec *exec)
+{
+    return exec->kept ? exec->kept + layer->kept.row_input : exec->scratch + scratch->row_input;
+}
+
+float *nft_np_column_input(const nft_np_layer *layer, const nft_np_scratch *scratch, const nft_exec *exec)
+{
+    return exec->kept ? exec->kept + layer->kept.column_input : exec->scratch + scratch->column_input;
+}
+
 typedef struct weight_call {
     const nft_np_layer *layer;
     const nft_exec *exec;
@@ -175,8 +210,8 @@ void nft_np_layer_forward(const nft_np_layer *layer, const nft_np_scratch *scrat
                           const float *global, const float *weight, float *weight_out, float *bias_out)
 {
     const nft_kernels *vector = nft_vector();
-    const float *row_input = exec->scratch + scratch->row_input,
-                *column_input = exec->scratch + scratch->column_input;
+    const float *row_input = nft_np_row_input(layer, scratch, exec),
+                *column_input = nft_np_column_input(layer, scratch, exec);
     float *row_term = exec->scratch + scratch->row_term, *column_term = exec->scratch + scratch->column_term;
     float *whole_term = exec->scratch + scratch->whole_term;
 
@@ -190,4 +225,57 @@ void nft_np_layer_forward(const nft_np_layer *layer, const nft_np_scratch *scrat
     nft_exec_linear(exec, &layer->bias, layer->rows, column_input, bias_out, NFT_MAP_SET);
     nft_exec_linear(exec, &layer->bias_rc, 1, global, whole_term, NFT_MAP_SET);
     vector->add_bias(layer->rows, layer->bias_rc.outputs, whole_term, bias_out, layer->bias_rc.outputs);
+}
+
+/* A term that was broadcast gets the sum of the gradients over where it went. */
+void nft_np_layer_backward(const nft_np_layer *layer, const nft_np_scratch *scratch, const nft_exec *exec,
+                           const float *weight_out_gradient, const float *bias_out_gradient,
+                           float *global_gradient)
+{
+    int64_t rows = layer->rows, columns = layer->columns, width = layer->layer.outputs,
+            out_channels = layer->bias.outputs;
+    float *row_term = exec->kept + layer->kept.row_term, *column_term = exec->kept + layer->kept.column_term,
+          *whole_term = exec->kept + layer->kept.whole_term;
+    float *bias = exec->kept + layer->kept.bias, *whole_bias = exec->kept + layer->kept.whole_bias;
+    float *row_input = exec->scratch + scratch->row_input,
+          *column_input = exec->scratch + scratch->column_input;
+
+    nft_sum_rows(exec, rows, columns * width, weight_out_gradient, row_term);
+    nft_sum_columns(exec, rows, columns, width, weight_out_gradient, column_term);
+    nft_sum_rows(exec, rows, width, column_term, whole_term);
+    memcpy(exec->kept + layer->kept.layer_bias, whole_term, (size_t)width * sizeof *whole_term);
+    memcpy(bias, bias_out_gradient, (size_t)(rows * out_channels) * sizeof *bias);
+    nft_sum_rows(exec, rows, out_channels, bias, whole_bias);
+
+    nft_exec_linear_back(exec, &layer->r, columns, row_term, row_input, NFT_MAP_SET);
+    nft_exec_linear_back(exec, &layer->c, rows, column_term, column_input, NFT_MAP_SET);
+    nft_exec_linear_back(exec, &layer->bias, rows, bias, column_input, NFT_MAP_ADD);
+    nft_exec_linear_back(exec, &layer->rc, 1, whole_term, global_gradient, NFT_MAP_ADD);
+    nft_exec_linear_back(exec, &layer->bias_rc, 1, whole_bias, global_gradient, NFT_MAP_ADD);
+}
+
+/* A chunk of W_i's gradient, with the means' while it is in cache. */
+static void weight_chunk_back(void *argument, int64_t item, float *thread_scratch)
+{
+    (void)thread_scratch;
+    const weight_call *call = argument;
+    const nft_np_layer *layer = call->layer;
+    int64_t first, count, inputs = layer->layer.inputs, outputs = layer->layer.outputs;
+    nft_chunk(layer->rows * layer->columns, item, &first, &count);
+    float *dy = call->exec->kept + layer->kept.weight + first * outputs, *dx = call->out + first * inputs;
+    memcpy(dy, call->weight + first * outputs, (size_t)(count * outputs) * sizeof *dy);
+    nft_map_rows_back(call->exec, &layer->layer, count, dy, outputs, dx, inputs, NFT_MAP_SET);
+    nft_broadcast_add(layer->columns, inputs, call->row_term, call->column_term, first, count, dx);
+}
+
+void nft_np_weight_backward(const nft_np_layer *layer, const nft_layer_means *means, const nft_exec *exec,
+                            const float *weight_out_gradient, float *weight_gradient)
+{
+    weight_call call = {.layer = layer,
+                        .exec = exec,
+                        .weight = weight_out_gradient,
+                        .row_term = exec->scratch + means->over_rows,
+                        .column_term = exec->scratch + means->over_columns,
+                        .out = weight_gradient};
+    nft_exec_for(exec, nft_chunk_count(layer->rows * layer->columns), weight_chunk_back, &call);
 }

@@ -22,9 +22,20 @@ nft_np_init nft_np_init_kaiming(int64_t fan_in); /* N(0, √(2/fan_in)), biases 
 nft_status nft_np_map_add(nft_builder *builder, nft_map *map, int64_t outputs, int64_t inputs, int ones,
                           nft_np_init init, const char *name);
 
+/* Kept for the maps' gradients. */
+typedef struct nft_np_kept {
+    int64_t row_input, column_input; /* gathered, as in the scratch */
+    /* gradients: of W'_i (rows, columns, width) and of the terms: its sums over rows, over columns and over
+     * both */
+    int64_t weight, row_term, column_term, whole_term;
+    int64_t layer_bias;       /* the gradient of layer's bias, the last of those sums once more */
+    int64_t bias, whole_bias; /* of v'_i (rows, C'), and its sum over rows */
+} nft_np_kept;
+
 typedef struct nft_np_layer {
     int64_t rows, columns;
     nft_map layer, rc, r, c, bias, bias_rc;
+    nft_np_kept kept;
 } nft_np_layer;
 
 typedef struct nft_np_widths {
@@ -45,12 +56,14 @@ int nft_np_column_parts(const nft_layer_means *means, int64_t index, int64_t lay
 
 nft_status nft_np_layer_add(nft_builder *builder, nft_np_layer *layer, int64_t index,
                             const nft_np_widths *widths, bool kaiming);
+/* Declares the gradients of the layer's maps; W_i and g are kept at `weight` and `global`. */
+void nft_np_layer_keep(nft_builder *builder, nft_np_layer *layer, int64_t weight, int64_t global);
 int64_t nft_np_layer_flops(const nft_np_layer *layer);
 
 /* Scratch that the layers of a module use one after the other: first the largest sizes, then, once reserved,
  * offsets. */
 typedef struct nft_np_scratch {
-    int64_t row_input, column_input; /* gathered */
+    int64_t row_input, column_input; /* gathered; in backward their gradients */
     int64_t row_term, column_term;   /* r(row input), c(column input) + rc(g) */
     int64_t whole_term;              /* rc(g), bias_rc(g) */
 } nft_np_scratch;
@@ -58,8 +71,21 @@ typedef struct nft_np_scratch {
 void nft_np_scratch_grow(nft_np_scratch *sizes, const nft_np_layer *layer);
 void nft_np_scratch_reserve(nft_np_scratch *scratch, int64_t *size);
 
-/* The row and column inputs have been gathered into the scratch. */
+/* Where the row and column inputs are gathered: in the scratch, in training in what is kept. */
+float *nft_np_row_input(const nft_np_layer *layer, const nft_np_scratch *scratch, const nft_exec *exec);
+float *nft_np_column_input(const nft_np_layer *layer, const nft_np_scratch *scratch, const nft_exec *exec);
+
+/* The row and column inputs have been gathered. */
 void nft_np_layer_forward(const nft_np_layer *layer, const nft_np_scratch *scratch, const nft_exec *exec,
                           const float *global, const float *weight, float *weight_out, float *bias_out);
+
+/* From the gradients of W'_i and v'_i: leaves in the scratch those of the row and column inputs, and adds
+ * that of g to `global_gradient`. */
+void nft_np_layer_backward(const nft_np_layer *layer, const nft_np_scratch *scratch, const nft_exec *exec,
+                           const float *weight_out_gradient, const float *bias_out_gradient,
+                           float *global_gradient);
+/* The gradient of W_i itself: through its own map, and what nft_means_backward has left of W_i's means. */
+void nft_np_weight_backward(const nft_np_layer *layer, const nft_layer_means *means, const nft_exec *exec,
+                            const float *weight_out_gradient, float *weight_gradient);
 
 #endif

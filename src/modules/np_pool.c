@@ -11,4 +11,5 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
 const nft_module_class nft_module_np_pool = {.type = "np_pool",
                                              .configure = configure,
                                              .forward = nft_mean_pool_forward,
+                                             .backward = nft_mean_pool_backward,
                                              .release = nft_mean_pool_release};

@@ -20,6 +20,17 @@ static void mean_forward(const nft_module *module, const nft_exec *exec, const f
     nft_vector()->copy_scaled(channels, 1 / (float)tokens, out, out);
 }
 
+static void mean_backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                          const float *grad_out, float *grad_in)
+{
+    (void)exec;
+    (void)in;
+    (void)out;
+    int64_t tokens = module->in.tokens, channels = module->in.channels;
+    for (int64_t token = 0; token < tokens; token++)
+        nft_vector()->copy_scaled(channels, 1 / (float)tokens, grad_out, grad_in + token * channels);
+}
+
 typedef struct select_token {
     int64_t index;
 } select_token;
@@ -50,6 +61,18 @@ static void select_forward(const nft_module *module, const nft_exec *exec, const
     memcpy(out, in + state->index * channels, (size_t)channels * sizeof *out);
 }
 
+static void select_backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                            const float *grad_out, float *grad_in)
+{
+    (void)exec;
+    (void)in;
+    (void)out;
+    const select_token *state = module->state;
+    int64_t tokens = module->in.tokens, channels = module->in.channels;
+    memset(grad_in, 0, (size_t)(tokens * channels) * sizeof *grad_in);
+    memcpy(grad_in + state->index * channels, grad_out, (size_t)channels * sizeof *grad_in);
+}
+
 static nft_status flatten_configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
     (void)options;
@@ -65,11 +88,25 @@ static void flatten_forward(const nft_module *module, const nft_exec *exec, cons
         memcpy(out, in, (size_t)module->out.channels * sizeof *out);
 }
 
+static void flatten_backward(const nft_module *module, const nft_exec *exec, const float *in,
+                             const float *out, const float *grad_out, float *grad_in)
+{
+    (void)exec;
+    (void)in;
+    (void)out;
+    memcpy(grad_in, grad_out, (size_t)module->out.channels * sizeof *grad_in);
+}
+
 const nft_module_class nft_module_mean_tokens = {
-    .type = "mean_tokens", .configure = mean_configure, .forward = mean_forward};
+    .type = "mean_tokens", .configure = mean_configure, .forward = mean_forward, .backward = mean_backward};
 
-const nft_module_class nft_module_select_token = {
-    .type = "select_token", .configure = select_configure, .forward = select_forward};
+const nft_module_class nft_module_select_token = {.type = "select_token",
+                                                  .configure = select_configure,
+                                                  .forward = select_forward,
+                                                  .backward = select_backward};
 
-const nft_module_class nft_module_flatten_tokens = {
-    .type = "flatten_tokens", .in_place = true, .configure = flatten_configure, .forward = flatten_forward};
+const nft_module_class nft_module_flatten_tokens = {.type = "flatten_tokens",
+                                                    .in_place = true,
+                                                    .configure = flatten_configure,
+                                                    .forward = flatten_forward,
+                                                    .backward = flatten_backward};

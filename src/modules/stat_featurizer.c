@@ -98,23 +98,45 @@ typedef struct stat_call {
     const nft_module *module;
     const float *in;
     float *out;
+    const float *grad_out; /* in backward */
+    float *grad_in;
 } stat_call;
+
+/* One channel of one tensor, and where it stands: entry i of position p is number i * stride + p. */
+typedef struct entries {
+    int64_t count, tokens, positions, stride;
+    int64_t first;   /* in the features */
+    int64_t numbers; /* in the vector: where its statistics begin */
+} entries;
+
+static entries entries_of(const nft_module *module, int64_t item)
+{
+    const stat_featurizer *state = module->state;
+    int64_t channels = module->in.channels, c = item % channels, t = item / channels;
+    const nft_tensor *tensor = &module->space->tensors[t];
+    return (entries){.count = tensor->tokens * tensor->positions,
+                     .tokens = tensor->tokens,
+                     .positions = tensor->positions,
+                     .stride = channels * tensor->positions,
+                     .first = tensor->offset * channels + c * tensor->positions,
+                     .numbers = c * state->numbers + t * STATISTICS};
+}
+
+static void gather(const entries *e, const float *x, float *values)
+{
+    for (int64_t token = 0; token < e->tokens; token++)
+        memcpy(values + token * e->positions, x + token * e->stride, (size_t)e->positions * sizeof *values);
+}
 
 /* An item is one channel of one tensor. */
 static void describe(void *argument, int64_t item, float *thread_scratch)
 {
     const stat_call *call = argument;
     const stat_featurizer *state = call->module->state;
-    int64_t channels = call->module->in.channels, c = item % channels, t = item / channels;
-    const nft_tensor *tensor = &call->module->space->tensors[t];
-    int64_t positions = tensor->positions;
-    const float *x = call->in + tensor->offset * channels + c * positions;
+    entries e = entries_of(call->module, item);
     float *values = thread_scratch + state->values;
-    for (int64_t token = 0; token < tensor->tokens; token++)
-        memcpy(values + token * positions, x + token * channels * positions,
-               (size_t)positions * sizeof *values);
-    take_statistics(tensor->tokens * positions, values, thread_scratch + state->sorted,
-                    call->out + c * state->numbers + t * STATISTICS);
+    gather(&e, call->in + e.first, values);
+    take_statistics(e.count, values, thread_scratch + state->sorted, call->out + e.numbers);
 }
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
@@ -123,5 +145,66 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     nft_exec_for(exec, module->space->tensor_count * module->in.channels, describe, &call);
 }
 
+/* Adds to the gradient of the value of this rank; of equal values the first ones have the lower ranks. */
+static void add_at_rank(const entries *e, const float *x, const float *sorted, int64_t rank, float gradient,
+                        float *grad_in)
+{
+    uint32_t key = key_of(sorted[rank]);
+    int64_t equal = 0;
+    while (equal < rank && key_of(sorted[rank - equal - 1]) == key)
+        equal++;
+    for (int64_t token = 0; token < e->tokens; token++)
+        for (int64_t p = 0; p < e->positions; p++)
+            if (key_of(x[token * e->stride + p]) == key && equal-- == 0) {
+                grad_in[token * e->stride + p] += gradient;
+                return;
+            }
+}
+
+/* A quantile is (1 - w) low + w high of two neighbours in order. */
+static void quantiles_back(const entries *e, const float *x, const float *sorted, const float *grad_out,
+                           float *grad_in)
+{
+    for (int64_t quarter = 0; quarter < QUANTILES; quarter++) {
+        double rank = 0.25 * (double)quarter * (double)(e->count - 1), below = floor(rank), w = rank - below;
+        float gradient = grad_out[quarter];
+        add_at_rank(e, x, sorted, (int64_t)below, (float)((1 - w) * (double)gradient), grad_in);
+        if (w > 0)
+            add_at_rank(e, x, sorted, (int64_t)below + 1, (float)(w * (double)gradient), grad_in);
+    }
+}
+
+/* dx = d(mean) / n + d(variance) 2 (x - mean) / (n - 1) + the quantiles' */
+static void describe_back(void *argument, int64_t item, float *thread_scratch)
+{
+    const stat_call *call = argument;
+    const stat_featurizer *state = call->module->state;
+    entries e = entries_of(call->module, item);
+    const float *x = call->in + e.first, *grad_out = call->grad_out + e.numbers;
+    float *grad_in = call->grad_in + e.first, *sorted = thread_scratch + state->values;
+    double n = (double)e.count, sum = 0;
+    gather(&e, x, sorted);
+    for (int64_t i = 0; i < e.count; i++)
+        sum += (double)sorted[i];
+    double constant = (double)grad_out[0] / n, slope = e.count > 1 ? 2 * (double)grad_out[1] / (n - 1) : 0;
+    for (int64_t token = 0; token < e.tokens; token++)
+        for (int64_t p = 0; p < e.positions; p++) {
+            int64_t at = token * e.stride + p;
+            grad_in[at] = (float)(constant + slope * ((double)x[at] - sum / n));
+        }
+    if (isnan(sum))
+        return;
+    sort(e.count, sorted, thread_scratch + state->sorted);
+    quantiles_back(&e, x, sorted, grad_out + 2, grad_in);
+}
+
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)out;
+    stat_call call = {.module = module, .in = in, .grad_out = grad_out, .grad_in = grad_in};
+    nft_exec_for(exec, module->space->tensor_count * module->in.channels, describe_back, &call);
+}
+
 const nft_module_class nft_module_stat_featurizer = {
-    .type = "stat_featurizer", .configure = configure, .forward = forward};
+    .type = "stat_featurizer", .configure = configure, .forward = forward, .backward = backward};

@@ -60,6 +60,11 @@ const nft_module_class *nft_module_find(const char *type)
     return NULL;
 }
 
+const nft_module_class *nft_module_at(int index)
+{
+    return index < MODULE_COUNT ? classes[index] : NULL;
+}
+
 const char *nft_module_nearest(const char *type)
 {
     return names[nft_nearest(type, names, MODULE_COUNT)];

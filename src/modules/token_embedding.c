@@ -5,7 +5,8 @@
 #include <string.h>
 
 typedef struct token_embedding {
-    int64_t weight; /* (max_tokens, C) */
+    int64_t max_tokens;
+    int64_t weight, gradient; /* (max_tokens, C): the parameter, and where its gradient is kept */
 } token_embedding;
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -21,8 +22,13 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     if (status)
         return status;
     token_embedding *state = module->state;
-    return nft_parameter_add(builder, &state->weight, true, nft_init_normal(1), 2,
-                             NFT_SHAPE(most, builder->value.channels), "weight");
+    state->max_tokens = most;
+    status = nft_parameter_add(builder, &state->weight, true, nft_init_normal(1), 2,
+                               NFT_SHAPE(most, builder->value.channels), "weight");
+    if (status)
+        return status;
+    nft_gradient_keep(builder, &state->gradient);
+    return NFT_OK;
 }
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
@@ -34,5 +40,22 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     nft_vector()->add(count, exec->parameters + state->weight, out);
 }
 
-const nft_module_class nft_module_token_embedding = {
-    .type = "token_embedding", .in_place = true, .configure = configure, .forward = forward};
+/* Positions that no token has get 0. */
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)in;
+    (void)out;
+    const token_embedding *state = module->state;
+    int64_t count = module->in.tokens * module->in.channels, all = state->max_tokens * module->in.channels;
+    float *gradient = exec->kept + state->gradient;
+    memcpy(gradient, grad_out, (size_t)count * sizeof *gradient);
+    memset(gradient + count, 0, (size_t)(all - count) * sizeof *gradient);
+    memcpy(grad_in, grad_out, (size_t)count * sizeof *grad_in);
+}
+
+const nft_module_class nft_module_token_embedding = {.type = "token_embedding",
+                                                     .in_place = true,
+                                                     .configure = configure,
+                                                     .forward = forward,
+                                                     .backward = backward};

@@ -1,6 +1,9 @@
 #include "modules/tokens.h"
 
+#include "math/gradients.h"
+
 #include <inttypes.h>
+#include <string.h>
 
 nft_status nft_require_rows(const nft_builder *builder, int64_t *rows)
 {
@@ -44,12 +47,28 @@ nft_status nft_norm_add(nft_builder *builder, nft_norm *norm, int64_t channels, 
                                           "%s%sweight", prefix, name);
     if (status)
         return status;
-    return nft_parameter_add(builder, &norm->bias, true, nft_init_constant(0), 1, shape, "%s%sbias", prefix,
-                             name);
+    nft_gradient_keep(builder, &norm->weight_gradient);
+    status = nft_parameter_add(builder, &norm->bias, true, nft_init_constant(0), 1, shape, "%s%sbias", prefix,
+                               name);
+    if (status)
+        return status;
+    nft_gradient_keep(builder, &norm->bias_gradient);
+    return NFT_OK;
 }
 
 void nft_norm_rows(const nft_exec *exec, const nft_norm *norm, int64_t rows, const float *x, float *y)
 {
     nft_vector()->layer_norm(rows, norm->channels, exec->parameters + norm->weight,
                              exec->parameters + norm->bias, x, norm->channels, y, norm->channels);
+}
+
+void nft_norm_rows_back(const nft_exec *exec, const nft_norm *norm, int64_t rows, const float *x,
+                        const float *dy, float *dx)
+{
+    int64_t n = norm->channels;
+    float *weight = exec->kept + norm->weight_gradient, *bias = exec->kept + norm->bias_gradient;
+    memset(weight, 0, (size_t)n * sizeof *weight);
+    memset(bias, 0, (size_t)n * sizeof *bias);
+    nft_vector_gradients()->layer_norm(rows, n, exec->parameters + norm->weight, x, n, dy, n, dx, n, weight,
+                                       bias);
 }

@@ -1,5 +1,7 @@
 /* One layer of PyTorch's TransformerEncoder with norm_first and gelu:
  * x ← x + attention(norm1(x)); x ← x + linear2(gelu(linear1(norm2(x)))). */
+#include "base/random.h"
+#include "math/gradients.h"
 #include "modules/token_attention.h"
 #include "modules/tokens.h"
 
@@ -7,8 +9,23 @@
 #include <math.h>
 #include <string.h>
 
+/* Where dropout strikes; each place has random numbers of its own. */
+enum { DROP_WEIGHTS, DROP_ATTENTION, DROP_HIDDEN, DROP_FEED_FORWARD };
+
+/* What is kept for backward: (T, C), unless said otherwise. */
+typedef struct kept_places {
+    int64_t normed1, normed2;
+    int64_t qkv;      /* (T, 3C), then its gradient */
+    int64_t attended; /* before out_proj */
+    int64_t middle;   /* x between attention and feed-forward, then the gradient of out_proj's output */
+    int64_t hidden;   /* (T, dim_feedforward) of linear1, then its gradient */
+    int64_t active;   /* (T, dim_feedforward), what arrives at linear2 */
+    int64_t gradient; /* of linear2's output */
+} kept_places;
+
 typedef struct encoder_layer {
-    double dropout; /* in training only */
+    double dropout;  /* in training only */
+    uint64_t stream; /* of it */
     nft_norm norm1, norm2;
     nft_map in_proj; /* C → 3C: q, k, v */
     nft_map out_proj;
@@ -16,12 +33,19 @@ typedef struct encoder_layer {
     nft_token_attention attention;
     int64_t qkv, attended;  /* scratch: (T, 3C), (T, C) */
     int64_t normed, hidden; /* thread scratch: (chunk, C), (chunk, dim_feedforward) */
+    kept_places kept;
 } encoder_layer;
+
+static uint64_t drop_stream(const encoder_layer *state, int place)
+{
+    return state->stream + ((uint64_t)place << 32);
+}
 
 static nft_status read_options(encoder_layer *state, nft_builder *builder, nft_options *options)
 {
     int64_t heads = 0, hidden = 0, channels = builder->value.channels;
     state->dropout = 0.1;
+    state->stream = nft_random_stream(builder->path);
     nft_status status = nft_options_integer(options, "num_heads", true, 1, NFT_MAX_HEADS, &heads);
     if (status ||
         (status = nft_options_integer(options, "dim_feedforward", true, 1, NFT_MAX_WIDTH, &hidden)) ||
@@ -41,7 +65,9 @@ static nft_status read_options(encoder_layer *state, nft_builder *builder, nft_o
                                              .head_size = channels / heads,
                                              .q_stride = 3 * channels,
                                              .kv_stride = 3 * channels,
-                                             .out_stride = channels};
+                                             .out_stride = channels,
+                                             .dropout = state->dropout,
+                                             .stream = drop_stream(state, DROP_WEIGHTS)};
     return NFT_OK;
 }
 
@@ -92,6 +118,25 @@ static void plan(nft_module *module, encoder_layer *state)
     module->flops = count_flops(state);
 }
 
+static void plan_backward(encoder_layer *state, nft_builder *builder)
+{
+    int64_t tokens = state->attention.queries, c = builder->value.channels, width = state->linear1.outputs;
+    int64_t rows = nft_size_multiply(tokens, c), hidden = nft_size_multiply(tokens, width);
+    kept_places *kept = &state->kept;
+    kept->normed1 = nft_reserve(builder->kept, rows);
+    kept->qkv = nft_reserve(builder->kept, nft_size_multiply(3, rows));
+    kept->attended = nft_reserve(builder->kept, rows);
+    kept->middle = nft_reserve(builder->kept, rows);
+    kept->normed2 = nft_reserve(builder->kept, rows);
+    kept->hidden = nft_reserve(builder->kept, hidden);
+    kept->active = nft_reserve(builder->kept, hidden);
+    kept->gradient = nft_reserve(builder->kept, rows);
+    nft_gradient_of_map(builder, &state->in_proj, tokens, kept->normed1, c, kept->qkv, 3 * c);
+    nft_gradient_of_map(builder, &state->out_proj, tokens, kept->attended, c, kept->middle, c);
+    nft_gradient_of_map(builder, &state->linear1, tokens, kept->normed2, c, kept->hidden, width);
+    nft_gradient_of_map(builder, &state->linear2, tokens, kept->active, width, kept->gradient, c);
+}
+
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
     nft_status status = nft_require_kind(builder, NFT_VALUE_TOKENS);
@@ -101,6 +146,7 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     if ((status = read_options(state, builder, options)) || (status = add_parameters(state, builder)))
         return status;
     plan(module, state);
+    plan_backward(state, builder);
     return NFT_OK;
 }
 
@@ -108,9 +154,19 @@ typedef struct layer_call {
     const encoder_layer *state;
     const nft_exec *exec;
     int64_t tokens, channels;
-    const float *in;
+    const float *in; /* in backward the gradient of the output */
     float *out;
 } layer_call;
+
+static float *qkv_of(const encoder_layer *state, const nft_exec *exec)
+{
+    return exec->kept ? exec->kept + state->kept.qkv : exec->scratch + state->qkv;
+}
+
+static float *attended_of(const encoder_layer *state, const nft_exec *exec)
+{
+    return exec->kept ? exec->kept + state->kept.attended : exec->scratch + state->attended;
+}
 
 /* qkv = in_proj(norm1(x)) */
 static void project_rows(void *argument, int64_t item, float *thread_scratch)
@@ -119,7 +175,9 @@ static void project_rows(void *argument, int64_t item, float *thread_scratch)
     const encoder_layer *state = call->state;
     int64_t c = call->channels, first, count;
     nft_chunk(call->tokens, item, &first, &count);
-    float *normed = thread_scratch + state->normed, *qkv = call->exec->scratch + state->qkv + first * 3 * c;
+    float *normed = call->exec->kept ? call->exec->kept + state->kept.normed1 + first * c
+                                     : thread_scratch + state->normed;
+    float *qkv = qkv_of(state, call->exec) + first * 3 * c;
     nft_norm_rows(call->exec, &state->norm1, count, call->in + first * c, normed);
     nft_map_rows(call->exec, &state->in_proj, count, normed, c, qkv, 3 * c, NFT_MAP_SET);
 }
@@ -143,17 +201,102 @@ static void finish_rows(void *argument, int64_t item, float *thread_scratch)
     nft_map_rows(exec, &state->linear2, count, hidden, width, out, c, NFT_MAP_ADD);
 }
 
+/* The same for training, with dropout; what stands between is kept. */
+static void finish_rows_kept(void *argument, int64_t item, float *thread_scratch)
+{
+    const layer_call *call = argument;
+    const encoder_layer *state = call->state;
+    const nft_exec *exec = call->exec;
+    int64_t c = call->channels, width = state->linear1.outputs, first, count;
+    nft_chunk(call->tokens, item, &first, &count);
+    const kept_places *kept = &state->kept;
+    const float *attended = exec->kept + kept->attended + first * c;
+    float *middle = exec->kept + kept->middle + first * c, *normed = exec->kept + kept->normed2 + first * c;
+    float *hidden = exec->kept + kept->hidden + first * width;
+    float *active = exec->kept + kept->active + first * width;
+    float *branch = thread_scratch + state->normed, *out = call->out + first * c;
+    uint64_t chunk = (uint64_t)item;
+    nft_map_rows(exec, &state->out_proj, count, attended, c, branch, c, NFT_MAP_SET);
+    nft_drop(exec, drop_stream(state, DROP_ATTENTION) + chunk, state->dropout, count * c, branch, middle);
+    nft_vector()->add(count * c, call->in + first * c, middle);
+    nft_norm_rows(exec, &state->norm2, count, middle, normed);
+    nft_map_rows(exec, &state->linear1, count, normed, c, hidden, width, NFT_MAP_SET);
+    nft_vector()->gelu(count * width, hidden, active);
+    nft_drop(exec, drop_stream(state, DROP_HIDDEN) + chunk, state->dropout, count * width, active, active);
+    nft_map_rows(exec, &state->linear2, count, active, width, branch, c, NFT_MAP_SET);
+    nft_drop(exec, drop_stream(state, DROP_FEED_FORWARD) + chunk, state->dropout, count * c, branch, out);
+    nft_vector()->add(count * c, middle, out);
+}
+
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
 {
     const encoder_layer *state = module->state;
     layer_call call = {state, exec, module->in.tokens, module->in.channels, in, out};
-    const float *qkv = exec->scratch + state->qkv;
+    const float *qkv = qkv_of(state, exec);
     int64_t chunks = nft_chunk_count(call.tokens), c = call.channels;
     nft_exec_for(exec, chunks, project_rows, &call);
-    nft_token_attention_forward(&state->attention, exec, qkv, qkv + c, qkv + 2 * c,
-                                exec->scratch + state->attended);
-    nft_exec_for(exec, chunks, finish_rows, &call);
+    nft_token_attention_forward(&state->attention, exec, qkv, qkv + c, qkv + 2 * c, attended_of(state, exec));
+    nft_exec_for(exec, chunks, exec->kept ? finish_rows_kept : finish_rows, &call);
 }
 
-const nft_module_class nft_module_transformer_encoder_layer = {
-    .type = "transformer_encoder_layer", .in_place = true, .configure = configure, .forward = forward};
+/* From the gradient of the output to that of norm2's rows, in out. */
+static void feed_forward_back(void *argument, int64_t item, float *thread_scratch)
+{
+    const layer_call *call = argument;
+    const encoder_layer *state = call->state;
+    const nft_exec *exec = call->exec;
+    int64_t c = call->channels, width = state->linear1.outputs, first, count;
+    nft_chunk(call->tokens, item, &first, &count);
+    float *gradient = exec->kept + state->kept.gradient + first * c;
+    float *hidden = exec->kept + state->kept.hidden + first * width, *active = thread_scratch + state->hidden;
+    uint64_t chunk = (uint64_t)item;
+    nft_drop(exec, drop_stream(state, DROP_FEED_FORWARD) + chunk, state->dropout, count * c,
+             call->in + first * c, gradient);
+    nft_map_rows_back(exec, &state->linear2, count, gradient, c, active, width, NFT_MAP_SET);
+    nft_drop(exec, drop_stream(state, DROP_HIDDEN) + chunk, state->dropout, count * width, active, active);
+    nft_vector_gradients()->gelu(count * width, hidden, active, hidden);
+    nft_map_rows_back(exec, &state->linear1, count, hidden, width, call->out + first * c, c, NFT_MAP_SET);
+}
+
+/* From the gradient of the middle, in out, to that of the attended rows. */
+static void out_proj_back(void *argument, int64_t item, float *thread_scratch)
+{
+    (void)thread_scratch;
+    const layer_call *call = argument;
+    const encoder_layer *state = call->state;
+    const nft_exec *exec = call->exec;
+    int64_t c = call->channels, first, count;
+    nft_chunk(call->tokens, item, &first, &count);
+    float *gradient = exec->kept + state->kept.middle + first * c;
+    nft_drop(exec, drop_stream(state, DROP_ATTENTION) + (uint64_t)item, state->dropout, count * c,
+             call->out + first * c, gradient);
+    nft_map_rows_back(exec, &state->out_proj, count, gradient, c, exec->scratch + state->attended + first * c,
+                      c, NFT_MAP_SET);
+}
+
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)out;
+    const encoder_layer *state = module->state;
+    layer_call call = {state, exec, module->in.tokens, module->in.channels, grad_out, grad_in};
+    int64_t tokens = call.tokens, c = call.channels, n = tokens * c, chunks = nft_chunk_count(tokens);
+    float *qkv = exec->scratch + state->qkv, *dqkv = exec->kept + state->kept.qkv;
+    float *rows = exec->scratch + state->attended;
+    nft_exec_for(exec, chunks, feed_forward_back, &call);
+    nft_norm_rows_back(exec, &state->norm2, tokens, exec->kept + state->kept.middle, grad_in, grad_in);
+    nft_vector()->add(n, grad_out, grad_in);
+    nft_exec_for(exec, chunks, out_proj_back, &call);
+    memcpy(qkv, dqkv, (size_t)(3 * n) * sizeof *qkv);
+    nft_token_attention_backward(&state->attention, exec, qkv, qkv + c, qkv + 2 * c, rows, dqkv, dqkv + c,
+                                 dqkv + 2 * c);
+    nft_exec_linear_back(exec, &state->in_proj, tokens, dqkv, rows, NFT_MAP_SET);
+    nft_norm_rows_back(exec, &state->norm1, tokens, in, rows, rows);
+    nft_vector()->add(n, rows, grad_in);
+}
+
+const nft_module_class nft_module_transformer_encoder_layer = {.type = "transformer_encoder_layer",
+                                                               .in_place = true,
+                                                               .configure = configure,
+                                                               .forward = forward,
+                                                               .backward = backward};

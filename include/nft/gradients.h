@@ -1,0 +1,64 @@
+/**
+ * @file gradients.h
+ * Gradients of a loss of your own: forward that keeps its activations, then backward. Included by nft/nft.h.
+ */
+#ifndef NFT_GRADIENTS_H
+#define NFT_GRADIENTS_H
+
+#include "nft/array.h"
+#include "nft/base.h"
+#include "nft/context.h"
+#include "nft/model.h"
+#include "nft/weights.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One number for each trained parameter of a model. Belongs to one thread at a time. */
+typedef struct nft_gradients nft_gradients;
+
+/** Makes gradients of 0 for a model. Free them with nft_gradients_free(). */
+NFT_API NFT_MUST_CHECK nft_status nft_gradients_create(nft_gradients **gradients, const nft_model *model);
+/** Frees gradients; NULL is fine. */
+NFT_API void nft_gradients_free(nft_gradients *gradients);
+/** Sets every gradient to 0. */
+NFT_API void nft_gradients_clear(nft_gradients *gradients);
+/**
+ * Fills `info` (its `size` set by the caller) with the gradient of the model's tensor `index`, see
+ * nft_model_tensor(). A buffer's is 0.
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(const nft_gradients *gradients, int64_t index,
+                                                       nft_tensor_info *info);
+
+/**
+ * Adds the gradients of Σ output_gradient · output over the networks of the context's last forward.
+ *
+ * The context was made with `keep_for_backward`. Networks are summed in their order, so the bits do not
+ * depend on the number of threads. Gradients of several calls add up. A backward uses up what the forward
+ * kept: another one after the same forward is refused, unless the context was made with `recompute`.
+ * @param context whose last forward it is
+ * @param output_gradient F32, the shape of nft_context_output()
+ * @param gradients of the context's model; NULL: only the input's gradient is wanted
+ * @return ::NFT_ERROR_ARGUMENT without a forward whose values are still there, ::NFT_ERROR_MISMATCH if a
+ * shape or the model is another
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_backward(nft_context *context, const nft_array *output_gradient,
+                                               nft_gradients *gradients);
+/** As nft_backward(), for a model whose output is features: the shape of nft_context_output_weights(). */
+NFT_API NFT_MUST_CHECK nft_status nft_backward_weights(nft_context *context,
+                                                       const nft_weights *output_gradient,
+                                                       nft_gradients *gradients);
+
+/** The gradient of the last backward with respect to the tokens that went in, (N, tokens, channels).
+ * Borrowed; NULL if there is none. */
+NFT_API const nft_array *nft_context_input_gradient(const nft_context *context);
+/** The same for a model on weights, with the input's channels. Borrowed until the next call on the context.
+ */
+NFT_API const nft_weights *nft_context_input_gradient_weights(const nft_context *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,289 @@
+/* The kernels of gradients.h, compiled once for each instruction set like kernels.c. */
+#include "math/gradients.h"
+
+#include "math/vector_functions.h"
+
+#include <math.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#define ONE_OVER_SQRT_2_PI 0.398942280f
+
+/* dx = f(x, dy) */
+typedef floats derivative(floats x, floats dy);
+
+INLINE void chain(int64_t n, const float *x, const float *dy, float *dx, derivative *f)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store(dx + i, f(load(x + i), load(dy + i)));
+    if (i < n)
+        store_part(dx + i, n - i, f(load_part(x + i, n - i, fill(0)), load_part(dy + i, n - i, fill(0))));
+}
+
+INLINE floats relu_derivative(floats x, floats dy)
+{
+    return blend(less(fill(0), x), dy, fill(0));
+}
+
+/* Φ(x) + x φ(x); from NO_TAIL on 1 or 0 and, as in PyTorch, NaN at ±∞. */
+INLINE floats gelu_derivative(floats x, floats dy)
+{
+    floats t = smaller(fill(NO_TAIL), magnitude(x));
+    floats e = blend(less(t, fill(NO_TAIL)), vector_exp(-0.5f * (t * t)), fill(0));
+    floats tail = e * scaled_tail(t);
+    floats below = blend(less(x, fill(0)), tail, 1 - tail);
+    return dy * (below + x * (e * ONE_OVER_SQRT_2_PI));
+}
+
+INLINE floats sigmoid_derivative(floats y, floats dy)
+{
+    return dy * (y * (1 - y));
+}
+
+INLINE floats tanh_derivative(floats y, floats dy)
+{
+    return dy * (1 - y * y);
+}
+
+static void relu(int64_t n, const float *x, const float *dy, float *dx)
+{
+    chain(n, x, dy, dx, relu_derivative);
+}
+
+static void gelu(int64_t n, const float *x, const float *dy, float *dx)
+{
+    chain(n, x, dy, dx, gelu_derivative);
+}
+
+static void sigmoid(int64_t n, const float *y, const float *dy, float *dx)
+{
+    chain(n, y, dy, dx, sigmoid_derivative);
+}
+
+static void hyperbolic_tangent(int64_t n, const float *y, const float *dy, float *dx)
+{
+    chain(n, y, dy, dx, tanh_derivative);
+}
+
+/* The lanes of a sum by halves. */
+static float sum_of_lanes(floats v)
+{
+    float lanes[LANES];
+    store(lanes, v);
+    for (int width = LANES / 2; width; width /= 2)
+        for (int i = 0; i < width; i++)
+            lanes[i] += lanes[i + width];
+    return lanes[0];
+}
+
+static float dot(int64_t n, const float *a, const float *b)
+{
+    floats sum = fill(0);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        sum += load(a + i) * load(b + i);
+    if (i < n)
+        sum += load_part(a + i, n - i, fill(0)) * load_part(b + i, n - i, fill(0));
+    return sum_of_lanes(sum);
+}
+
+static void softmax_row(int64_t n, float factor, const float *p, const float *dy, float *dx)
+{
+    float mean = dot(n, p, dy);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store(dx + i, factor * load(p + i) * (load(dy + i) - mean));
+    if (i < n) {
+        floats part = factor * load_part(p + i, n - i, fill(0)) * (load_part(dy + i, n - i, fill(0)) - mean);
+        store_part(dx + i, n - i, part);
+    }
+}
+
+static void softmax(int64_t rows, int64_t n, float factor, const float *p, int64_t p_stride, const float *dy,
+                    int64_t dy_stride, float *dx, int64_t dx_stride)
+{
+    for (int64_t r = 0; r < rows; r++)
+        softmax_row(n, factor, p + r * p_stride, dy + r * dy_stride, dx + r * dx_stride);
+}
+
+/* Moments of a row and of its gradient: c = x - mean, g = dy gamma. */
+typedef struct row_sums {
+    float mean, squares; /* Σ c² */
+    float gradient;      /* Σ g */
+    float product;       /* Σ g c */
+} row_sums;
+
+static row_sums sum_row(int64_t n, const float *gamma, const float *x, const float *dy)
+{
+    floats sum = fill(0), squares = fill(0), gradient = fill(0), product = fill(0);
+    row_sums s;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        sum += load(x + i);
+    if (i < n)
+        sum += load_part(x + i, n - i, fill(0));
+    s.mean = sum_of_lanes(sum) / (float)n;
+    for (i = 0; i + LANES <= n; i += LANES) {
+        floats c = load(x + i) - s.mean, g = load(dy + i) * load(gamma + i);
+        squares += c * c;
+        gradient += g;
+        product += g * c;
+    }
+    if (i < n) {
+        floats c = load_part(x + i, n - i, fill(s.mean)) - s.mean;
+        floats g = load_part(dy + i, n - i, fill(0)) * load_part(gamma + i, n - i, fill(0));
+        squares += c * c;
+        gradient += g;
+        product += g * c;
+    }
+    s.squares = sum_of_lanes(squares);
+    s.gradient = sum_of_lanes(gradient);
+    s.product = sum_of_lanes(product);
+    return s;
+}
+
+/* dx = a g - b - c · k; dgamma += dy c a; dbeta += dy */
+static void norm_row(int64_t n, const row_sums *s, float a, float k, const float *gamma, const float *x,
+                     const float *dy, float *dx, float *dgamma, float *dbeta)
+{
+    float b = a * s->gradient / (float)n;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        floats c = load(x + i) - s->mean, d = load(dy + i);
+        store(dgamma + i, load(dgamma + i) + d * c * a);
+        store(dbeta + i, load(dbeta + i) + d);
+        store(dx + i, a * (d * load(gamma + i)) - b - c * k);
+    }
+    if (i < n) {
+        int64_t rest = n - i;
+        floats c = load_part(x + i, rest, fill(0)) - s->mean, d = load_part(dy + i, rest, fill(0));
+        store_part(dgamma + i, rest, load_part(dgamma + i, rest, fill(0)) + d * c * a);
+        store_part(dbeta + i, rest, load_part(dbeta + i, rest, fill(0)) + d);
+        store_part(dx + i, rest, a * (d * load_part(gamma + i, rest, fill(0))) - b - c * k);
+    }
+}
+
+/* y = c / D gamma + beta, D = s + ε, s² = Σ c² / (n - 1): dx = (g - mean g) / D - c Σ g c / (D² s (n - 1)); a
+ * constant row has s = 0, where the last term is taken as 0, as PyTorch does. */
+static void simple_layer_norm(int64_t rows, int64_t n, const float *gamma, const float *x, int64_t x_stride,
+                              const float *dy, int64_t dy_stride, float *dx, int64_t dx_stride, float *dgamma,
+                              float *dbeta)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        row_sums s = sum_row(n, gamma, x + r * x_stride, dy + r * dy_stride);
+        float deviation = sqrtf(s.squares / (float)(n - 1)), a = 1 / (deviation + 1e-5f);
+        float k = deviation == 0 ? 0 : s.product * a * a / (deviation * (float)(n - 1));
+        norm_row(n, &s, a, k, gamma, x + r * x_stride, dy + r * dy_stride, dx + r * dx_stride, dgamma, dbeta);
+    }
+}
+
+/* y = c a gamma + beta, a = 1/√(Σ c² / n + ε): dx = a (g - mean g) - c a³ Σ g c / n. */
+static void layer_norm(int64_t rows, int64_t n, const float *gamma, const float *x, int64_t x_stride,
+                       const float *dy, int64_t dy_stride, float *dx, int64_t dx_stride, float *dgamma,
+                       float *dbeta)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        row_sums s = sum_row(n, gamma, x + r * x_stride, dy + r * dy_stride);
+        float a = 1 / sqrtf(s.squares / (float)n + 1e-5f);
+        float k = a * a * a * s.product / (float)n;
+        norm_row(n, &s, a, k, gamma, x + r * x_stride, dy + r * dy_stride, dx + r * dx_stride, dgamma, dbeta);
+    }
+}
+
+/* --- dropout: Philox 4x32-10 (base/random.c) on a vector of blocks --- */
+
+#define BLOCKS 16 /* whose 4 words are used at a time */
+#define LOW_HALF UINT64_C(0xffffffff)
+
+typedef uint64_t wide_ints __attribute__((vector_size(LANES * sizeof(uint32_t))));
+
+/* The lower halves of a times b. */
+INLINE wide_ints low_products(wide_ints a, uint32_t b)
+{
+#if defined(__AVX512F__)
+    return (wide_ints)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi32((int)b));
+#elif defined(__AVX2__)
+    return (wide_ints)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi32((int)b));
+#elif defined(__SSE2__)
+    return (wide_ints)_mm_mul_epu32((__m128i)a, _mm_set1_epi32((int)b));
+#elif defined(__aarch64__)
+    return (wide_ints)vmull_u32(vmovn_u64((uint64x2_t)a), vdup_n_u32(b));
+#else
+    return (a & LOW_HALF) * b;
+#endif
+}
+
+typedef struct product {
+    ints high, low;
+} product;
+
+INLINE product multiply_bits(ints a, uint32_t b)
+{
+    wide_ints low = low_products((wide_ints)a, b), high = low_products((wide_ints)a >> 32, b);
+    return (product){(ints)(low >> 32 | (high & ~LOW_HALF)), (ints)((low & LOW_HALF) | high << 32)};
+}
+
+typedef struct philox {
+    ints words[4];
+} philox;
+
+/* Blocks `first`, first + 1, …; the lower half of `first` leaves room for them. */
+INLINE philox philox_blocks(uint64_t first, uint64_t seed, uint64_t stream)
+{
+    uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
+    philox c = {{fill_bits((uint32_t)first) + (ints)FIRST_LANES, fill_bits((uint32_t)(first >> 32)),
+                 fill_bits((uint32_t)stream), fill_bits((uint32_t)(stream >> 32))}};
+    for (int round = 0; round < 10; round++) {
+        product a = multiply_bits(c.words[0], 0xD2511F53), b = multiply_bits(c.words[2], 0xCD9E8D57);
+        c = (philox){{b.high ^ c.words[1] ^ key0, b.low, a.high ^ c.words[3] ^ key1, a.low}};
+        key0 += 0x9E3779B9;
+        key1 += 0xBB67AE85;
+    }
+    return c;
+}
+
+/* 4 · BLOCKS elements, the first of which is number `first`. */
+INLINE void drop_some(uint64_t first, uint32_t threshold, float factor, uint64_t seed, uint64_t stream,
+                      const float *x, float *y)
+{
+    for (int block = 0; block < BLOCKS; block += LANES) {
+        philox random = philox_blocks(first / 4 + (uint64_t)block, seed, stream);
+        for (int word = 0; word < 4; word++) {
+            int at = word * BLOCKS + block;
+            ints kept = (ints)(random.words[word] >= threshold);
+            store(y + at, (floats)(kept & (ints)(factor * load(x + at))));
+        }
+    }
+}
+
+static void drop(int64_t n, uint32_t threshold, float factor, uint64_t seed, uint64_t stream, const float *x,
+                 float *y)
+{
+    int64_t i = 0;
+    for (; i + 4 * BLOCKS <= n; i += 4 * BLOCKS)
+        drop_some((uint64_t)i, threshold, factor, seed, stream, x + i, y + i);
+    if (i == n)
+        return;
+    float rest[4 * BLOCKS] = {0};
+    memcpy(rest, x + i, (size_t)(n - i) * sizeof *x);
+    drop_some((uint64_t)i, threshold, factor, seed, stream, rest, rest);
+    memcpy(y + i, rest, (size_t)(n - i) * sizeof *y);
+}
+
+#define JOIN_NAMES(a, b) a##b
+#define JOIN(a, b) JOIN_NAMES(a, b)
+
+extern const nft_gradient_kernels JOIN(nft_gradient_kernels_, NFT_KERNELS_SET);
+const nft_gradient_kernels JOIN(nft_gradient_kernels_, NFT_KERNELS_SET) = {
+    .relu = relu,
+    .gelu = gelu,
+    .sigmoid = sigmoid,
+    .tanh = hyperbolic_tangent,
+    .softmax = softmax,
+    .simple_layer_norm = simple_layer_norm,
+    .layer_norm = layer_norm,
+    .drop = drop,
+};

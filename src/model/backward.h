@@ -1,0 +1,19 @@
+/* What is inside gradients. */
+#ifndef NFT_MODEL_BACKWARD_H
+#define NFT_MODEL_BACKWARD_H
+
+#include "model/context.h"
+
+/* Some rows of a weight's gradient, or some numbers of another's. Tiles depend on the model alone. */
+typedef struct nft_gradient_tile {
+    int64_t parameter, first, count;
+} nft_gradient_tile;
+
+struct nft_gradients {
+    nft_model *model;
+    float *values; /* model->parameters.total, at the parameters' offsets */
+    nft_gradient_tile *tiles;
+    int64_t *first_tiles; /* of each step of the model; behind the last one the number of tiles */
+};
+
+#endif

@@ -1,0 +1,65 @@
+/* A model of one's own, whose values may be changed: a trainer's. */
+#include "model/model.h"
+
+#include <string.h>
+
+/* The header of a file that is not there: metadata alone, with room for one more text. */
+static nft_status copy_metadata(nft_model *copy, const nft_model *model)
+{
+    int64_t count = model->file ? model->file->metadata_count : 0;
+    nft_file *file = nft_allocate(sizeof *file);
+    if (!file)
+        return nft_fail_memory("the metadata", sizeof *file);
+    copy->file = file;
+    file->descriptor = -1;
+    file->metadata = nft_allocate_array((size_t)count + 1, sizeof *file->metadata);
+    if (!file->metadata)
+        return nft_fail_memory("the metadata", (count + 1) * (int64_t)sizeof *file->metadata);
+    for (int64_t i = 0; i < count; i++) {
+        const struct nft_text_pair *from = &model->file->metadata[i];
+        struct nft_text_pair *to = &file->metadata[file->metadata_count++];
+        to->key = nft_copy_text(from->key);
+        to->value = nft_copy_text(from->value);
+        if (!to->key || !to->value)
+            return nft_fail_memory("the metadata", (int64_t)strlen(from->value));
+    }
+    return NFT_OK;
+}
+
+static nft_status set_metadata(nft_model *model, const char *key, const char *value)
+{
+    nft_file *file = model->file;
+    struct nft_text_pair *pair = NULL;
+    for (int64_t i = 0; i < file->metadata_count && !pair; i++)
+        if (!strcmp(file->metadata[i].key, key))
+            pair = &file->metadata[i];
+    if (!pair)
+        pair = &file->metadata[file->metadata_count++];
+    nft_release(pair->value);
+    pair->value = nft_copy_text(value);
+    if (!pair->key)
+        pair->key = nft_copy_text(key);
+    return pair->key && pair->value ? NFT_OK : nft_fail_memory("the metadata", (int64_t)strlen(value));
+}
+
+nft_status nft_model_copy(nft_model **out, const nft_model *model, const float *values, const char *key,
+                          const char *value, int64_t memory_limit)
+{
+    *out = NULL;
+    nft_model *copy = NULL;
+    nft_status status = nft_model_configure(&copy, model->config, strlen(model->config));
+    if (!status)
+        status = nft_model_allocate(copy, memory_limit);
+    if (!status)
+        status = copy_metadata(copy, model);
+    if (!status && key)
+        status = set_metadata(copy, key, value);
+    if (status) {
+        nft_model_free(copy);
+        return status;
+    }
+    memcpy(copy->values, values, (size_t)model->parameters.total * sizeof *values);
+    nft_model_pack(copy);
+    *out = copy;
+    return NFT_OK;
+}

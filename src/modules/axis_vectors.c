@@ -1,0 +1,101 @@
+#include "modules/axis_vectors.h"
+
+int64_t nft_axis_offsets(const nft_space *space, int64_t channels, int64_t *offsets)
+{
+    int64_t floats = 0;
+    for (int64_t i = 0; i < space->axis_count; i++) {
+        const nft_axis *axis = &space->axes[i];
+        offsets[i] = floats;
+        floats =
+            nft_size_add(floats, nft_size_multiply(channels, nft_size_multiply(axis->tokens, axis->size)));
+    }
+    return floats;
+}
+
+float *nft_axis_matrix(const nft_axis_layout *layout, float *vectors, int64_t axis, int64_t group,
+                       int64_t head)
+{
+    const nft_axis *x = &layout->space->axes[axis];
+    int64_t matrix = x->tokens * x->size * layout->head_channels;
+    return vectors + layout->groups * layout->offsets[axis] + (group * layout->heads + head) * matrix;
+}
+
+/* Token (row, column) of a tensor begins at first + row · row_step + column · column_step floats of a matrix
+ * of the axis. */
+typedef struct placement {
+    int64_t axis, first, row_step, column_step;
+} placement;
+
+static placement place(const nft_axis_layout *layout, int64_t tensor, int64_t axis)
+{
+    const nft_axis_side *side = layout->space->axes[axis].sides;
+    while (side->tensor != tensor)
+        side++;
+    int64_t vector = layout->space->axes[axis].size * layout->head_channels;
+    return (placement){.axis = axis,
+                       .first = side->first * vector,
+                       .row_step = side->rows ? layout->head_channels : vector,
+                       .column_step = side->rows ? vector : layout->head_channels};
+}
+
+/* The one or two axes of a tensor. */
+static int placements(const nft_axis_layout *layout, int64_t tensor, placement places[2])
+{
+    const nft_tensor *t = &layout->space->tensors[tensor];
+    places[0] = place(layout, tensor, t->row_axis);
+    if (t->column_axis < 0)
+        return 1;
+    places[1] = place(layout, tensor, t->column_axis);
+    return 2;
+}
+
+/* Tokens of one row of their tensor follow each other at equal distances, in the matrices of an axis too. */
+typedef struct run {
+    int64_t first, count; /* among the rows' tokens */
+    float *vectors;       /* where the first one stands; the next is place->column_step further */
+} run;
+
+static run next_run(const nft_rows *rows, int64_t columns, int64_t first, const placement *place,
+                    float *matrix)
+{
+    int64_t token = rows->first + first, column = token % columns, left = rows->count - first;
+    return (run){.first = first,
+                 .count = left < columns - column ? left : columns - column,
+                 .vectors =
+                     matrix + place->first + token / columns * place->row_step + column * place->column_step};
+}
+
+void nft_axis_put(const nft_axis_layout *layout, float *vectors, int64_t group, const nft_rows *rows,
+                  const float *x, int64_t stride, int64_t head_stride)
+{
+    placement places[2];
+    int64_t columns = layout->space->tensors[rows->tensor].columns;
+    int count = placements(layout, rows->tensor, places);
+    for (int p = 0; p < count; p++)
+        for (int64_t head = 0; head < layout->heads; head++) {
+            float *matrix = nft_axis_matrix(layout, vectors, places[p].axis, group, head);
+            for (run r = {0}; r.first < rows->count; r.first += r.count) {
+                r = next_run(rows, columns, r.first, &places[p], matrix);
+                nft_vector()->copy_rows(r.count, layout->head_channels,
+                                        x + r.first * stride + head * head_stride, stride, r.vectors,
+                                        places[p].column_step);
+            }
+        }
+}
+
+void nft_axis_add(const nft_axis_layout *layout, float *vectors, int64_t group, const nft_rows *rows,
+                  float *y, int64_t stride, int64_t head_stride)
+{
+    placement places[2];
+    int64_t columns = layout->space->tensors[rows->tensor].columns;
+    int count = placements(layout, rows->tensor, places);
+    for (int p = 0; p < count; p++)
+        for (int64_t head = 0; head < layout->heads; head++) {
+            float *matrix = nft_axis_matrix(layout, vectors, places[p].axis, group, head);
+            for (run r = {0}; r.first < rows->count; r.first += r.count) {
+                r = next_run(rows, columns, r.first, &places[p], matrix);
+                nft_vector()->add_rows(r.count, layout->head_channels, r.vectors, places[p].column_step,
+                                       y + r.first * stride + head * head_stride, stride);
+            }
+        }
+}
