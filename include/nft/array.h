@@ -50,6 +50,7 @@ typedef struct nft_tensor_info {
  * @param[out] array the new array; free it with nft_array_free()
  * @param type ::NFT_ARRAY_F32 or ::NFT_ARRAY_I64
  * @param shape `rank` sizes, none negative
+ * @param rank number of axes, at most ::NFT_ARRAY_MAX_RANK; 0 for a single number
  * @param data row-major elements of `type`; NULL for zeros
  */
 NFT_API NFT_MUST_CHECK nft_status nft_array_create(nft_array **array, int32_t type, const int64_t *shape,
@@ -80,8 +81,29 @@ NFT_API int64_t nft_array_count(const nft_array *array);
 NFT_API NFT_MUST_CHECK nft_status nft_array_save(const char *path, const char *const *names,
                                                  const nft_array *const *arrays, size_t count);
 
-/** Opens a safetensors file and checks its header; reads no tensor. @param[out] file free it with
- * nft_file_free() */
+/** A safetensors file that is written piece by piece, so that its tensors need not fit in memory. One thread
+ * at a time. */
+typedef struct nft_file_writer nft_file_writer;
+
+/**
+ * Begins a file beside `path` with the table of its tensors.
+ * @param[out] writer end it with nft_file_writer_commit() or nft_file_writer_free()
+ * @param path where the file will be
+ * @param tensors name, type ("F32" or "I64"), rank and shape of each; the rest is not read
+ * @param count how many tensors
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_file_writer_create(nft_file_writer **writer, const char *path,
+                                                         const nft_tensor_info *tensors, int64_t count);
+/** Adds the next `bytes` bytes of the tensors' elements, row-major, one tensor after the other; a piece may
+ * end anywhere between two elements. */
+NFT_API NFT_MUST_CHECK nft_status nft_file_writer_append(nft_file_writer *writer, const void *data,
+                                                         int64_t bytes);
+/** Renames the complete file over its path. Frees the writer, also when it fails. */
+NFT_API NFT_MUST_CHECK nft_status nft_file_writer_commit(nft_file_writer *writer);
+/** Gives a file up and leaves `path` as it was; NULL is fine. */
+NFT_API void nft_file_writer_free(nft_file_writer *writer);
+
+/** Opens a safetensors file and checks its header; reads no tensor. Free it with nft_file_free(). */
 NFT_API NFT_MUST_CHECK nft_status nft_file_open(nft_file **file, const char *path);
 /** As nft_file_open(), on `size` bytes in memory, which must stay valid and are never written. */
 NFT_API NFT_MUST_CHECK nft_status nft_file_open_memory(nft_file **file, const void *bytes, size_t size);
@@ -93,9 +115,12 @@ NFT_API int64_t nft_file_tensor_count(const nft_file *file);
 NFT_API NFT_MUST_CHECK nft_status nft_file_tensor(const nft_file *file, int64_t index, nft_tensor_info *info);
 /** A text of the header's `__metadata__`, NULL if there is none. Borrowed from the file. */
 NFT_API const char *nft_file_metadata(const nft_file *file, const char *key);
-/** Reads one tensor: floats of any width become F32, integers I64. @param[out] array free it with
- * nft_array_free() */
+/** Reads one tensor: floats of any width become F32, integers I64. Free the array with nft_array_free(). */
 NFT_API NFT_MUST_CHECK nft_status nft_file_read(const nft_file *file, const char *name, nft_array **array);
+/** As nft_file_read(), only rows first … first + count - 1 of the tensor's first axis, so that a tensor need
+ * not fit in memory. */
+NFT_API NFT_MUST_CHECK nft_status nft_file_read_rows(const nft_file *file, const char *name, int64_t first,
+                                                     int64_t count, nft_array **array);
 
 #ifdef __cplusplus
 }

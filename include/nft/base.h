@@ -12,10 +12,12 @@
 extern "C" {
 #endif
 
-#define NFT_VERSION_MAJOR 0
-#define NFT_VERSION_MINOR 1
-#define NFT_VERSION_PATCH 0
+#define NFT_VERSION_MAJOR 0 /**< binary compatibility */
+#define NFT_VERSION_MINOR 1 /**< additions */
+#define NFT_VERSION_PATCH 0 /**< corrections */
 
+/** @def NFT_API
+ * Marks what the shared library exports. */
 #if defined(_WIN32)
 #define NFT_API
 #elif defined(__GNUC__)
@@ -24,6 +26,8 @@ extern "C" {
 #define NFT_API
 #endif
 
+/** @def NFT_MUST_CHECK
+ * Asks the compiler to warn if a status is ignored. */
 #if defined(__GNUC__)
 #define NFT_MUST_CHECK __attribute__((warn_unused_result))
 #else
@@ -43,9 +47,10 @@ enum {
     NFT_ERROR_FORMAT = 5, /**< the bytes of a file or buffer are not what they should be */
     NFT_ERROR_CONFIG =
         6, /**< a model configuration or a space is wrong, or its modules do not fit together */
-    NFT_ERROR_MISMATCH = 7,  /**< two objects do not fit: weights and model, tensors and configuration */
-    NFT_ERROR_CANCELLED = 8, /**< a progress callback asked to stop */
-    NFT_ERROR_THREAD = 9     /**< the system refused a lock or a thread that cannot be done without */
+    NFT_ERROR_MISMATCH = 7,   /**< two objects do not fit: weights and model, tensors and configuration */
+    NFT_ERROR_CANCELLED = 8,  /**< a progress callback asked to stop */
+    NFT_ERROR_THREAD = 9,     /**< the system refused a lock or a thread that cannot be done without */
+    NFT_ERROR_NOT_FINITE = 10 /**< a loss or a gradient is infinite or not a number */
 };
 
 /** A status as a short word, "out of memory" for example. Never NULL. @threadsafe */

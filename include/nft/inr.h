@@ -66,6 +66,7 @@ typedef struct nft_inr_render_options {
 /**
  * Makes every network of a set a fresh SIREN: weights uniform in ±1/in in the first layer and ±√(6/in)/ω in
  * the others, biases in ±1/√in.
+ * @param weights the networks; their values are replaced
  * @param seed the same seed gives the same networks
  * @param first network n of the set is number first + n of all that the seed gives, so that a large set can
  * be made in pieces
@@ -92,9 +93,47 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losse
                                               const nft_inr_fit_options *options);
 
 /**
+ * Brings every network of a set to one sign and phase of its hidden neurons, which does not change what the
+ * networks compute: what a permutation leaves of the symmetries of a SIREN.
+ *
+ * Let a hidden neuron have the weights w, the bias b and, in the next layer, the column c of weights. Sine is
+ * odd and sin(t + π) = -sin t, so (w, b, c), (-w, -b, -c) and (w, b + k π/ω, (-1)^k c) for every whole k are
+ * the same neuron, and every symmetry of one neuron is made of these two. Of the equal ones this takes the
+ * one
+ * - whose weights w have a positive sum. If that is zero, the sum of their cubes decides, then in the first
+ *   layer the first weight that is not zero, then the bias;
+ * - whose phase ω b lies in (-15/32 π, 17/32 π].
+ *
+ * Layers are taken in their order, so the rows of a layer have found their columns' signs before their own
+ * are chosen, and a sum does not change with the order of the neurons before. Why so: signs are those of the
+ * weights, which both symmetries move without rounding, so a network and its copy get the same signs. A
+ * phase, which is rounded when it is moved, has one border of the interval, not two, and the border is far
+ * from 0 and π/2, where biases of zero and cosines lie. The other natural choice, ω b in [0, π/2] with the
+ * signs that follow, has its borders there: neurons of zero bias would get a sign of rounding.
+ *
+ * Twice is the same as once, bit for bit. A network and a copy of it with other signs, phases and order come
+ * out with the same neurons up to rounding, unless a phase lies so near the border that rounding takes it
+ * across. A bias that is not finite, or of more than 2^22 half periods, does not hold its phase and is not
+ * moved.
+ *
+ * Source of the symmetries, and of taking the phase before a model sees the weights: Kalogeropoulos et al.,
+ * "Scale Equivariant Graph Metanetworks", 2024, https://arxiv.org/abs/2406.10685, sections 4 and 5. They take
+ * ω b in (-π/2, π/2] and leave the signs to the model.
+ * @param weights the networks
+ * @param omega ω of the networks; 0: 30
+ * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_inr_canonicalize(nft_weights *weights, double omega);
+
+/**
  * Renders networks first … first + count - 1 at any size.
  * @param[out] images F32 (count, height, width, colours), about -1 … 1, not clipped; free it with
  * nft_array_free()
+ * @param weights the networks
+ * @param first the first to render
+ * @param count how many
+ * @param height pixels
+ * @param width pixels
  * @param options NULL for the defaults
  * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs
  */

@@ -48,6 +48,7 @@ typedef struct nft_module_info {
  * Makes a freshly initialised model from a JSON configuration.
  * @param[out] model free it with nft_model_free()
  * @param json `length` bytes of JSON, {"format_version": 1, "space": …, "in_channels": 1, "modules": […]}
+ * @param length bytes; the text need not end in 0
  * @param seed the same seed gives the same parameters on every machine
  */
 NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char *json, size_t length,

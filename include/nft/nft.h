@@ -60,9 +60,12 @@
 #include "nft/array.h"
 #include "nft/base.h"
 #include "nft/context.h"
+#include "nft/dataset.h"
+#include "nft/gradients.h"
 #include "nft/inr.h"
 #include "nft/model.h"
 #include "nft/space.h"
+#include "nft/trainer.h"
 #include "nft/weights.h"
 
 #endif

@@ -38,9 +38,11 @@ namespace nft
 class Error : public std::runtime_error
 {
   public:
+    /** The C API's status and message. */
     Error(nft_status status, const std::string &message) : std::runtime_error(message), status_(status)
     {
     }
+    /** One of NFT_ERROR_…. */
     nft_status status() const noexcept
     {
         return status_;
@@ -57,10 +59,12 @@ inline void check(nft_status status)
         throw Error(status, nft_error_message());
 }
 
+/** nft_version() */
 inline std::string version()
 {
     return nft_version();
 }
+/** nft_build_info() */
 inline std::string build_info()
 {
     return nft_build_info();
@@ -69,12 +73,15 @@ inline std::string build_info()
 namespace detail
 {
 
+/** Frees a handle with its function. */
 template <class T, void (*release)(T *)> struct Release {
+    /** Frees a handle. */
     void operator()(T *handle) const noexcept
     {
         release(handle);
     }
 };
+/** Owns a handle. */
 template <class T, void (*release)(T *)> using Owner = std::unique_ptr<T, Release<T, release>>;
 
 /** A text that may be missing. */
@@ -97,18 +104,22 @@ template <class Self> class ArrayGetters
     {
         return nft_array_i64(handle());
     }
+    /** Number of axes. */
     std::int64_t rank() const noexcept
     {
         return nft_array_rank(handle());
     }
+    /** Of one axis, 0 if there is no such axis. */
     std::int64_t size(std::int64_t axis) const noexcept
     {
         return nft_array_size(handle(), axis);
     }
+    /** Number of elements. */
     std::int64_t count() const noexcept
     {
         return nft_array_count(handle());
     }
+    /** The sizes of all axes. */
     std::vector<std::int64_t> shape() const
     {
         std::vector<std::int64_t> sizes;
@@ -133,10 +144,12 @@ template <class Self> class ArrayGetters
 template <class Self> class SpaceGetters
 {
   public:
+    /** Number of layers. */
     std::int64_t layer_count() const noexcept
     {
         return nft_space_layer_count(handle());
     }
+    /** Layer `index`. */
     nft_layer layer(std::int64_t index) const
     {
         nft_layer layer = NFT_LAYER_INIT_LINEAR(0, 0);
@@ -148,6 +161,7 @@ template <class Self> class SpaceGetters
     {
         return nft_space_parameter_count(handle());
     }
+    /** False for a model on tokens, which has no space. */
     explicit operator bool() const noexcept
     {
         return handle() != nullptr;
@@ -171,6 +185,7 @@ class Array : public detail::ArrayGetters<Array>
         : Array(shape, NFT_ARRAY_F32, values)
     {
     }
+    /** The same of integers: labels. */
     Array(const std::vector<std::int64_t> &shape, const std::vector<std::int64_t> &values)
         : Array(shape, NFT_ARRAY_I64, values)
     {
@@ -179,6 +194,7 @@ class Array : public detail::ArrayGetters<Array>
     explicit Array(nft_array *handle) noexcept : owner_(handle)
     {
     }
+    /** The C handle. */
     const nft_array *get() const noexcept
     {
         return owner_.get();
@@ -206,12 +222,15 @@ class Array : public detail::ArrayGetters<Array>
 class ArrayView : public detail::ArrayGetters<ArrayView>
 {
   public:
+    /** A view of what the handle names. */
     explicit ArrayView(const nft_array *handle) noexcept : handle_(handle)
     {
     }
+    /** A view of an array. */
     ArrayView(const Array &array) noexcept : handle_(array.get())
     {
     }
+    /** The C handle. */
     const nft_array *get() const noexcept
     {
         return handle_;
@@ -237,6 +256,7 @@ inline void save(const std::string &path, const std::vector<std::pair<std::strin
 class File
 {
   public:
+    /** Opens a file and checks its header. */
     static File open(const std::string &path)
     {
         nft_file *handle = nullptr;
@@ -254,6 +274,7 @@ class File
     explicit File(nft_file *handle) noexcept : owner_(handle)
     {
     }
+    /** How many tensors it holds. */
     std::int64_t tensor_count() const noexcept
     {
         return nft_file_tensor_count(get());
@@ -265,10 +286,18 @@ class File
         check(nft_file_tensor(get(), index, &info));
         return info;
     }
+    /** One tensor: floats become F32, integers I64. */
     Array read(const std::string &name) const
     {
         nft_array *handle = nullptr;
         check(nft_file_read(get(), name.c_str(), &handle));
+        return Array(handle);
+    }
+    /** Rows first … first + count - 1 of a tensor's first axis. */
+    Array read_rows(const std::string &name, std::int64_t first, std::int64_t count) const
+    {
+        nft_array *handle = nullptr;
+        check(nft_file_read_rows(get(), name.c_str(), first, count, &handle));
         return Array(handle);
     }
     /** "" if there is none of that key. */
@@ -276,6 +305,7 @@ class File
     {
         return detail::text(nft_file_metadata(get(), key.c_str()));
     }
+    /** The C handle. */
     const nft_file *get() const noexcept
     {
         return owner_.get();
@@ -285,10 +315,38 @@ class File
     detail::Owner<nft_file, nft_file_free> owner_;
 };
 
+/** A safetensors file that is written piece by piece. One that is not committed leaves its path as it was. */
+class FileWriter
+{
+  public:
+    /** Begins a file: name, type ("F32" or "I64"), rank and shape of each tensor. */
+    FileWriter(const std::string &path, const std::vector<nft_tensor_info> &tensors)
+    {
+        nft_file_writer *handle = nullptr;
+        check(nft_file_writer_create(&handle, path.c_str(), tensors.data(),
+                                     static_cast<std::int64_t>(tensors.size())));
+        owner_ = detail::Owner<nft_file_writer, nft_file_writer_free>(handle);
+    }
+    /** The next bytes of the tensors, one after the other. */
+    void append(const void *data, std::int64_t bytes)
+    {
+        check(nft_file_writer_append(owner_.get(), data, bytes));
+    }
+    /** Renames the complete file over its path. */
+    void commit()
+    {
+        check(nft_file_writer_commit(owner_.release()));
+    }
+
+  private:
+    detail::Owner<nft_file_writer, nft_file_writer_free> owner_;
+};
+
 /** The description of one network architecture. */
 class Space : public detail::SpaceGetters<Space>
 {
   public:
+    /** A network of these layers, each feeding the next. */
     explicit Space(const std::vector<nft_layer> &layers)
     {
         nft_space *handle = nullptr;
@@ -302,6 +360,7 @@ class Space : public detail::SpaceGetters<Space>
         check(nft_space_create_mlp(&handle, widths.data(), static_cast<std::int64_t>(widths.size())));
         return Space(handle);
     }
+    /** From the JSON form that configurations use. */
     static Space parse(std::string_view json)
     {
         nft_space *handle = nullptr;
@@ -312,6 +371,7 @@ class Space : public detail::SpaceGetters<Space>
     explicit Space(nft_space *handle) noexcept : owner_(handle)
     {
     }
+    /** The C handle. */
     const nft_space *get() const noexcept
     {
         return owner_.get();
@@ -325,12 +385,15 @@ class Space : public detail::SpaceGetters<Space>
 class SpaceView : public detail::SpaceGetters<SpaceView>
 {
   public:
+    /** A view of what the handle names. */
     explicit SpaceView(const nft_space *handle) noexcept : handle_(handle)
     {
     }
+    /** A view of a space. */
     SpaceView(const Space &space) noexcept : handle_(space.get())
     {
     }
+    /** The C handle. */
     const nft_space *get() const noexcept
     {
         return handle_;
@@ -340,10 +403,12 @@ class SpaceView : public detail::SpaceGetters<SpaceView>
     const nft_space *handle_;
 };
 
+/** Whether both describe the same layers. */
 inline bool operator==(SpaceView a, SpaceView b) noexcept
 {
     return nft_space_equal(a.get(), b.get()) != 0;
 }
+/** Whether they differ. */
 inline bool operator!=(SpaceView a, SpaceView b) noexcept
 {
     return !(a == b);
@@ -356,6 +421,7 @@ namespace detail
 template <class Self> class WeightsGetters
 {
   public:
+    /** Of all its networks. */
     SpaceView space() const noexcept
     {
         return SpaceView(nft_weights_space(handle()));
@@ -370,6 +436,7 @@ template <class Self> class WeightsGetters
     {
         return nft_weights_channels(handle());
     }
+    /** The name of a layer in its file. */
     std::string layer_name(std::int64_t layer) const
     {
         return text(nft_weights_layer_name(handle(), layer));
@@ -379,14 +446,17 @@ template <class Self> class WeightsGetters
     {
         return nft_weights_data(handle(), layer, part);
     }
+    /** How many floats data() points to. */
     std::int64_t data_count(std::int64_t layer, std::int32_t part) const noexcept
     {
         return nft_weights_data_count(handle(), layer, part);
     }
+    /** How many tensors travel with the set. */
     std::int64_t extra_count() const noexcept
     {
         return nft_weights_extra_count(handle());
     }
+    /** The name of one of them. */
     std::string extra_name(std::int64_t index) const
     {
         return text(nft_weights_extra_name(handle(), index));
@@ -396,10 +466,12 @@ template <class Self> class WeightsGetters
     {
         return ArrayView(nft_weights_extra(handle(), name.c_str()));
     }
+    /** Writes the set to a file, whole or not at all. */
     void save(const std::string &path) const
     {
         check(nft_weights_save(handle(), path.c_str()));
     }
+    /** False if there is none: an output that is not features. */
     explicit operator bool() const noexcept
     {
         return handle() != nullptr;
@@ -439,12 +511,14 @@ class Weights : public detail::WeightsGetters<Weights>
     {
         return make(nft_weights_borrow, space, count, channels, layer_weights, layer_biases);
     }
+    /** Reads one network, a stack of them or features: see nft_weights_load(). */
     static Weights load(const std::string &path, const nft_load_options *options = nullptr)
     {
         nft_weights *handle = nullptr;
         check(nft_weights_load_with(&handle, path.c_str(), options));
         return Weights(handle);
     }
+    /** As load(), from bytes in memory. */
     static Weights load_memory(const void *bytes, std::size_t size, const nft_load_options *options = nullptr)
     {
         nft_weights *handle = nullptr;
@@ -480,6 +554,7 @@ class Weights : public detail::WeightsGetters<Weights>
     {
         check(nft_weights_set_extra(get(), name.c_str(), array.get()));
     }
+    /** Removes such a tensor. */
     void remove_extra(const std::string &name)
     {
         check(nft_weights_set_extra(get(), name.c_str(), nullptr));
@@ -489,6 +564,11 @@ class Weights : public detail::WeightsGetters<Weights>
     {
         check(nft_inr_init(get(), seed, first, omega));
     }
+    /** Brings every network to one sign and phase of its neurons: see nft_inr_canonicalize(). */
+    void canonicalize_sirens(double omega = 0)
+    {
+        check(nft_inr_canonicalize(get(), omega));
+    }
     /** Fits network n to image n of (N, height, width, colours); gives the losses after the last step. */
     std::vector<float> fit_sirens(ArrayView images,
                                   const nft_inr_fit_options &options = NFT_INR_FIT_OPTIONS_INIT)
@@ -497,10 +577,12 @@ class Weights : public detail::WeightsGetters<Weights>
         check(nft_inr_fit(get(), losses.data(), images.get(), &options));
         return losses;
     }
+    /** The C handle. */
     const nft_weights *get() const noexcept
     {
         return owner_.get();
     }
+    /** The C handle. */
     nft_weights *get() noexcept
     {
         return owner_.get();
@@ -528,12 +610,15 @@ class Weights : public detail::WeightsGetters<Weights>
 class WeightsView : public detail::WeightsGetters<WeightsView>
 {
   public:
+    /** A view of what the handle names. */
     explicit WeightsView(const nft_weights *handle) noexcept : handle_(handle)
     {
     }
+    /** A view of a weight set. */
     WeightsView(const Weights &weights) noexcept : handle_(weights.get())
     {
     }
+    /** The C handle. */
     const nft_weights *get() const noexcept
     {
         return handle_;
@@ -564,12 +649,14 @@ class Model
         check(nft_model_create(&handle, json.data(), json.size(), seed));
         return Model(handle);
     }
+    /** Reads a model file. */
     static Model load(const std::string &path, const nft_load_options *options = nullptr)
     {
         nft_model *handle = nullptr;
         check(nft_model_load_with(&handle, path.c_str(), options));
         return Model(handle);
     }
+    /** As load(), from bytes in memory. */
     static Model load_memory(const void *bytes, std::size_t size, const nft_load_options *options = nullptr)
     {
         nft_model *handle = nullptr;
@@ -580,10 +667,12 @@ class Model
     explicit Model(nft_model *handle) noexcept : owner_(handle)
     {
     }
+    /** Writes a model file, whole or not at all. */
     void save(const std::string &path) const
     {
         check(nft_model_save(get(), path.c_str()));
     }
+    /** The configuration as JSON text. */
     std::string config() const
     {
         return detail::text(nft_model_config(get()));
@@ -598,32 +687,38 @@ class Model
     {
         return SpaceView(nft_model_space(get()));
     }
+    /** What goes in: see nft_model_input(). */
     nft_module_info input() const
     {
         nft_module_info info = NFT_MODULE_INFO_INIT;
         check(nft_model_input(get(), &info));
         return info;
     }
+    /** What comes out, and the model's totals: see nft_model_output(). */
     nft_module_info output() const
     {
         nft_module_info info = NFT_MODULE_INFO_INIT;
         check(nft_model_output(get(), &info));
         return info;
     }
+    /** Whether the output is images, and `latents` what the last module gives. */
     bool has_decoder() const noexcept
     {
         return nft_model_has_decoder(get()) != 0;
     }
+    /** Modules in the sequence. */
     std::int64_t module_count() const noexcept
     {
         return nft_model_module_count(get());
     }
+    /** Module `index`; its type is borrowed from the model. */
     nft_module_info module(std::int64_t index) const
     {
         nft_module_info info = NFT_MODULE_INFO_INIT;
         check(nft_model_module(get(), index, &info));
         return info;
     }
+    /** Parameters and buffers. */
     std::int64_t tensor_count() const noexcept
     {
         return nft_model_tensor_count(get());
@@ -635,6 +730,7 @@ class Model
         check(nft_model_tensor(get(), index, &info));
         return info;
     }
+    /** The C handle. */
     const nft_model *get() const noexcept
     {
         return owner_.get();
@@ -651,9 +747,11 @@ class Context
     /** Told networks done and networks in all; returns whether to go on. */
     using Progress = std::function<bool(std::int64_t done, std::int64_t total)>;
 
+    /** With every default. */
     explicit Context(const Model &model) : Context(model, NFT_CONTEXT_OPTIONS_INIT)
     {
     }
+    /** All memory that max_batch networks need is allocated here. */
     Context(const Model &model, const nft_context_options &options)
     {
         nft_context *handle = nullptr;
@@ -692,6 +790,7 @@ class Context
         finish(nft_forward_tokens(get(), tokens.get(), first, count));
         return output();
     }
+    /** On all tokens of the array. */
     ArrayView forward(ArrayView tokens)
     {
         return forward(tokens, 0, tokens.size(0));
@@ -711,6 +810,7 @@ class Context
     {
         return ArrayView(nft_context_get(get(), name.c_str()));
     }
+    /** The C handle. */
     nft_context *get() const noexcept
     {
         return owner_.get();
@@ -740,6 +840,208 @@ class Context
 
     std::unique_ptr<Listener> listener_;
     detail::Owner<nft_context, nft_context_free> owner_;
+};
+
+/** One number for each trained parameter of a model. */
+class Gradients
+{
+  public:
+    explicit Gradients(const Model &model)
+    {
+        nft_gradients *handle = nullptr;
+        check(nft_gradients_create(&handle, model.get()));
+        owner_.reset(handle);
+    }
+    void clear() noexcept
+    {
+        nft_gradients_clear(get());
+    }
+    /** Adds those of Σ output_gradient · output over the networks of the context's last forward. */
+    void backward(Context &context, ArrayView output_gradient)
+    {
+        check(nft_backward(context.get(), output_gradient.get(), get()));
+    }
+    /** The same for a model whose output is features. */
+    void backward(Context &context, WeightsView output_gradient)
+    {
+        check(nft_backward_weights(context.get(), output_gradient.get(), get()));
+    }
+    /** Of the model's tensor `index`; borrowed. */
+    nft_tensor_info tensor(std::int64_t index) const
+    {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        check(nft_gradients_tensor(get(), index, &info));
+        return info;
+    }
+    nft_gradients *get() const noexcept
+    {
+        return owner_.get();
+    }
+
+  private:
+    detail::Owner<nft_gradients, nft_gradients_free> owner_;
+};
+
+/** An open file of networks or tokens with their labels. */
+class Dataset
+{
+  public:
+    static Dataset open(const std::string &path, const nft_load_options *options = nullptr)
+    {
+        nft_dataset *handle = nullptr;
+        check(nft_dataset_open(&handle, path.c_str(), options));
+        return Dataset(handle);
+    }
+    /** Takes the handle over. */
+    explicit Dataset(nft_dataset *handle) noexcept : owner_(handle)
+    {
+    }
+    std::int64_t count() const noexcept
+    {
+        return nft_dataset_count(get());
+    }
+    /** False if it holds tokens. */
+    SpaceView space() const noexcept
+    {
+        return SpaceView(nft_dataset_space(get()));
+    }
+    /** Reads the samples of these numbers into the first networks of a set. */
+    void read(const std::vector<std::int64_t> &indices, Weights &weights) const
+    {
+        check(nft_dataset_read(get(), indices.data(), static_cast<std::int64_t>(indices.size()),
+                               weights.get()));
+    }
+    nft_dataset *get() const noexcept
+    {
+        return owner_.get();
+    }
+
+  private:
+    detail::Owner<nft_dataset, nft_dataset_free> owner_;
+};
+
+/** A model in training, see nft/trainer.h. */
+class Trainer
+{
+  public:
+    /** Told of every step; returns whether to go on. What it throws reaches the caller of run(). */
+    using Listener = std::function<bool(const nft_step_info &)>;
+
+    Trainer(const Model &model, std::string_view recipe_json,
+            const nft_trainer_options &options = NFT_TRAINER_OPTIONS_INIT)
+    {
+        nft_trainer *handle = nullptr;
+        check(nft_trainer_create(&handle, model.get(), recipe_json.data(), recipe_json.size(), &options));
+        owner_.reset(handle);
+    }
+    /** The bytes that such a trainer takes at most, before anything is allocated. */
+    static std::int64_t memory(const Model &model, std::string_view recipe_json,
+                               const nft_trainer_options &options = NFT_TRAINER_OPTIONS_INIT)
+    {
+        std::int64_t bytes = 0;
+        check(nft_trainer_memory(model.get(), recipe_json.data(), recipe_json.size(), &options, &bytes));
+        return bytes;
+    }
+    /** The sets must outlive the trainer. */
+    void set_data(const Weights &train)
+    {
+        check(nft_trainer_set_data(get(), train.get(), nullptr));
+    }
+    void set_data(const Weights &train, const Weights &validation)
+    {
+        check(nft_trainer_set_data(get(), train.get(), validation.get()));
+    }
+    void set_dataset(const Dataset &train)
+    {
+        check(nft_trainer_set_dataset(get(), train.get(), nullptr));
+    }
+    void set_dataset(const Dataset &train, const Dataset &validation)
+    {
+        check(nft_trainer_set_dataset(get(), train.get(), validation.get()));
+    }
+    /** What a fresh model takes from the training set before its first step. */
+    void fit_normalize()
+    {
+        check(nft_trainer_fit_normalize(get()));
+    }
+    nft_step_info step()
+    {
+        nft_step_info info = NFT_STEP_INFO_INIT;
+        check(nft_trainer_step(get(), &info));
+        return info;
+    }
+    void run()
+    {
+        check(nft_trainer_run(get(), nullptr, nullptr));
+    }
+    /** As run(); false if the listener stopped it. */
+    bool run(Listener listener)
+    {
+        Hearing hearing{std::move(listener), nullptr, false};
+        nft_status status = nft_trainer_run(get(), report, &hearing);
+        if (hearing.thrown)
+            std::rethrow_exception(hearing.thrown);
+        if (hearing.stopped)
+            return false;
+        check(status);
+        return true;
+    }
+    double validate()
+    {
+        double loss = 0;
+        check(nft_trainer_validate(get(), &loss));
+        return loss;
+    }
+    std::int64_t steps_done() const noexcept
+    {
+        return nft_trainer_steps_done(get());
+    }
+    /** A checkpoint, and going on from one. */
+    void save(const std::string &path) const
+    {
+        check(nft_trainer_save(get(), path.c_str()));
+    }
+    void resume(const std::string &path)
+    {
+        check(nft_trainer_resume(get(), path.c_str()));
+    }
+    /** The parameters as they are now. */
+    Model snapshot() const
+    {
+        nft_model *handle = nullptr;
+        check(nft_trainer_snapshot(&handle, get()));
+        return Model(handle);
+    }
+    /** Those of the lowest validation loss so far. */
+    Model best() const
+    {
+        nft_model *handle = nullptr;
+        check(nft_trainer_best(&handle, get()));
+        return Model(handle);
+    }
+    nft_trainer *get() const noexcept
+    {
+        return owner_.get();
+    }
+
+  private:
+    struct Hearing {
+        Listener listener;
+        std::exception_ptr thrown;
+        bool stopped;
+    };
+    static int report(const nft_step_info *info, void *user)
+    {
+        auto *hearing = static_cast<Hearing *>(user);
+        try {
+            hearing->stopped = !hearing->listener(*info);
+        } catch (...) {
+            hearing->thrown = std::current_exception();
+        }
+        return hearing->stopped || hearing->thrown ? 1 : 0;
+    }
+
+    detail::Owner<nft_trainer, nft_trainer_free> owner_;
 };
 
 } // namespace nft

@@ -53,6 +53,7 @@ typedef struct nft_layer {
  * Describes a network of `count` layers, each feeding the next.
  * @param[out] space free it with nft_space_free()
  * @param layers `count` ≥ 1 layers with layers[i].out == layers[i+1].in; all of one `size`
+ * @param count how many
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_create(nft_space **space, const nft_layer *layers, int64_t count);
 

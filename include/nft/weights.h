@@ -44,6 +44,7 @@ typedef struct nft_load_options {
 /**
  * Makes a set of `count` networks with all weights zero; fill it through nft_weights_edit().
  * @param[out] weights free it with nft_weights_free()
+ * @param space of all the networks
  * @param count networks, ≥ 0
  * @param channels values for each weight, 1 for raw weights
  */
@@ -52,6 +53,10 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_create(nft_weights **weights, cons
 
 /**
  * Makes a set that copies the caller's arrays: one weight and one bias array for each layer.
+ * @param[out] weights free it with nft_weights_free()
+ * @param space of all the networks
+ * @param count networks, N
+ * @param channels values for each weight, C; 1 for raw weights
  * @param layer_weights an array (N, C, out, in, …) for each layer
  * @param layer_biases an array (N, C, out) for each layer; a NULL entry, or NULL, means zeros
  */
@@ -107,6 +112,7 @@ NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t layer
 
 /**
  * Permutes hidden neurons, which does not change what the networks compute.
+ * @param weights the set; one that borrows the caller's memory is refused
  * @param permutations an array (N, hidden neurons of the layer) for each hidden layer i = 1 … L-1: new neuron
  * k of network n is old neuron permutations[i-1][n · n_i + k]. A NULL entry leaves a layer as it is.
  */

@@ -40,32 +40,69 @@ const char *nft_file_metadata(const nft_file *file, const char *key)
     return NULL;
 }
 
-nft_status nft_file_read(const nft_file *file, const char *name, nft_array **out)
+/* Rows first … first + count - 1 of an entry. */
+static nft_status read_rows(const nft_file *file, const nft_entry *entry, int64_t first, int64_t count,
+                            nft_array **out)
 {
-    if (!out)
-        return nft_fail_null("nft_file_read", "array");
-    *out = NULL;
-    if (!file || !name)
-        return nft_fail_null("nft_file_read", file ? "name" : "file");
-    const nft_entry *entry = nft_file_find(file, name);
-    if (!entry)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no tensor '%s'", file->path, name);
     nft_array *array = NULL;
     bool is_float = nft_type_is_float(entry->type);
+    int64_t shape[NFT_ARRAY_MAX_RANK], row = 1;
+    memcpy(shape, entry->shape, sizeof shape);
+    if (entry->rank)
+        shape[0] = count;
+    for (int64_t axis = 1; axis < entry->rank; axis++)
+        row = nft_size_multiply(row, shape[axis]);
     nft_status status =
-        nft_array_create(&array, is_float ? NFT_ARRAY_F32 : NFT_ARRAY_I64, entry->shape, entry->rank, NULL);
+        nft_array_create(&array, is_float ? NFT_ARRAY_F32 : NFT_ARRAY_I64, shape, entry->rank, NULL);
     if (status)
         return nft_fail_in(status, "%s: tensor '%s'", file->path, entry->name);
     if (is_float)
-        status = nft_file_read_f32(file, entry, 0, entry->count, array->storage);
+        status = nft_file_read_f32(file, entry, first * row, count * row, array->storage);
     else
-        status = nft_file_read_i64(file, entry, 0, entry->count, array->storage);
+        status = nft_file_read_i64(file, entry, first * row, count * row, array->storage);
     if (status) {
         nft_array_free(array);
         return nft_fail_in(status, "%s", file->path);
     }
     *out = array;
     return NFT_OK;
+}
+
+static nft_status find_entry(const char *function, const nft_entry **entry, const nft_file *file,
+                             const char *name)
+{
+    if (!file || !name)
+        return nft_fail_null(function, file ? "name" : "file");
+    *entry = nft_file_find(file, name);
+    return *entry ? NFT_OK : nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no tensor '%s'", file->path, name);
+}
+
+nft_status nft_file_read(const nft_file *file, const char *name, nft_array **out)
+{
+    const nft_entry *entry = NULL;
+    if (!out)
+        return nft_fail_null("nft_file_read", "array");
+    *out = NULL;
+    nft_status status = find_entry("nft_file_read", &entry, file, name);
+    return status ? status : read_rows(file, entry, 0, entry->rank ? entry->shape[0] : 1, out);
+}
+
+nft_status nft_file_read_rows(const nft_file *file, const char *name, int64_t first, int64_t count,
+                              nft_array **out)
+{
+    const nft_entry *entry = NULL;
+    if (!out)
+        return nft_fail_null("nft_file_read_rows", "array");
+    *out = NULL;
+    nft_status status = find_entry("nft_file_read_rows", &entry, file, name);
+    if (status)
+        return status;
+    int64_t rows = entry->rank ? entry->shape[0] : 0;
+    if (first < 0 || count < 0 || first > rows || count > rows - first)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "%s: rows %" PRId64 " … %" PRId64 " of tensor '%s' were asked for, it has %" PRId64,
+                        file->path, first, nft_size_add(first, count) - 1, name, rows);
+    return read_rows(file, entry, first, count, out);
 }
 
 static nft_status check_arrays(const char *const *names, const nft_array *const *arrays, size_t count)
@@ -111,4 +148,67 @@ nft_status nft_array_save(const char *path, const char *const *names, const nft_
     status = write_arrays(path, outputs, arrays, (int64_t)count);
     nft_release(outputs);
     return status;
+}
+
+static nft_status describe_output(nft_output *output, const nft_tensor_info *tensor, int64_t index)
+{
+    bool integers = tensor->type && !strcmp(tensor->type, nft_type_name(NFT_TYPE_I64));
+    if (!tensor->name || !tensor->type)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_file_writer_create: tensors[%" PRId64 "] has no %s", index,
+                        tensor->name ? "type" : "name");
+    if (!integers && strcmp(tensor->type, nft_type_name(NFT_TYPE_F32)))
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_file_writer_create: tensor '%s' is %s, expected F32 or I64",
+                        tensor->name, tensor->type);
+    if (tensor->rank < 0 || tensor->rank > NFT_ARRAY_MAX_RANK)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_file_writer_create: tensor '%s' has %" PRId64 " axes, expected 0 … %d",
+                        tensor->name, tensor->rank, NFT_ARRAY_MAX_RANK);
+    for (int64_t axis = 0; axis < tensor->rank; axis++)
+        if (tensor->shape[axis] < 0)
+            return nft_fail(NFT_ERROR_ARGUMENT,
+                            "nft_file_writer_create: tensor '%s' has size %" PRId64 " in axis %" PRId64,
+                            tensor->name, tensor->shape[axis], axis);
+    *output = (nft_output){tensor->name, integers ? NFT_TYPE_I64 : NFT_TYPE_F32, tensor->rank, tensor->shape};
+    return NFT_OK;
+}
+
+nft_status nft_file_writer_create(nft_file_writer **writer, const char *path, const nft_tensor_info *tensors,
+                                  int64_t count)
+{
+    if (!writer)
+        return nft_fail_null("nft_file_writer_create", "writer");
+    *writer = NULL;
+    if (!path || (count && !tensors))
+        return nft_fail_null("nft_file_writer_create", path ? "tensors" : "path");
+    if (count < 0)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_file_writer_create: count is %" PRId64, count);
+    nft_output *outputs = nft_allocate_array((size_t)count, sizeof *outputs);
+    if (!outputs)
+        return nft_fail_memory("a table of tensors", count);
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < count && !status; i++)
+        status = describe_output(&outputs[i], &tensors[i], i);
+    if (!status)
+        status = nft_file_create(writer, path, outputs, count, NULL, 0);
+    nft_release(outputs);
+    return status;
+}
+
+nft_status nft_file_writer_append(nft_file_writer *writer, const void *data, int64_t bytes)
+{
+    if (!writer || (bytes && !data))
+        return nft_fail_null("nft_file_writer_append", writer ? "data" : "writer");
+    if (bytes < 0)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_file_writer_append: bytes is %" PRId64, bytes);
+    return nft_file_append(writer, data, bytes);
+}
+
+nft_status nft_file_writer_commit(nft_file_writer *writer)
+{
+    return writer ? nft_file_commit(writer) : nft_fail_null("nft_file_writer_commit", "writer");
+}
+
+void nft_file_writer_free(nft_file_writer *writer)
+{
+    nft_file_cancel(writer);
 }

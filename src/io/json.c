@@ -20,6 +20,17 @@ nft_status nft_json_parse(json_t **value, const char *text, size_t length)
     return nft_fail(NFT_ERROR_FORMAT, "JSON, line %d, column %d: %s", error.line, error.column, error.text);
 }
 
+static int append_bytes(const char *bytes, size_t length, void *text)
+{
+    nft_text_append_bytes(text, bytes, length);
+    return ((nft_text *)text)->failed ? -1 : 0;
+}
+
+bool nft_json_append(nft_text *text, const json_t *value, size_t flags)
+{
+    return !json_dump_callback(value, append_bytes, text, flags) && !text->failed;
+}
+
 /* A number or a short text as JSON, which no locale changes; else what kind of value it is. */
 static void describe(const json_t *value, char *text)
 {

@@ -11,6 +11,10 @@
  * Messages give line and column. Free with json_decref. */
 nft_status nft_json_parse(json_t **value, const char *text, size_t length);
 
+/* Appends a value, written with jansson's flags, to text of our own: jansson's dump would come from its
+ * allocator. False if it cannot be written, or there is no memory: then text->failed. */
+bool nft_json_append(nft_text *text, const json_t *value, size_t flags);
+
 #define NFT_OPTIONS_MAX_KEYS 24
 
 /* A JSON object while it is read. `where` names it in messages ("modules[3] (nft_block)") and must outlive

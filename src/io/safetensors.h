@@ -61,8 +61,6 @@ int nft_compare_names(const char *a, const char *b);
 
 /* Writing: open makes PATH's neighbour with the whole header, add appends data in the order of the table,
  * close renames it over PATH. Any failure, and cancel, removes the neighbour and leaves PATH as it was. */
-typedef struct nft_file_writer nft_file_writer;
-
 typedef struct nft_output {
     const char *name;
     nft_type type; /* NFT_TYPE_F32 or NFT_TYPE_I64 */

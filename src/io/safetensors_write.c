@@ -3,12 +3,12 @@
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
 #include "io/convert.h"
+#include "io/json.h"
 #include "io/system.h"
 #include "space/array.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,22 +33,16 @@ struct nft_file_writer {
     int64_t current; /* the first tensor that is not complete */
 };
 
-static int append_json(const char *bytes, size_t length, void *text)
-{
-    nft_text_append_bytes(text, bytes, length);
-    return ((nft_text *)text)->failed ? -1 : 0;
-}
-
 /* Appends a JSON string. jansson writes UTF-8 only, which is all that a header may hold. */
 static nft_status append_string(nft_text *header, const char *string)
 {
     json_t *value = json_string_nocheck(string);
-    int failed = value ? json_dump_callback(value, append_json, header, JSON_ENCODE_ANY) : 0;
+    bool written = value && nft_json_append(header, value, JSON_ENCODE_ANY);
     bool memory = !value || header->failed;
     json_decref(value);
     if (memory)
         return nft_fail_memory("a header", (int64_t)strlen(string));
-    return failed ? nft_fail(NFT_ERROR_ARGUMENT, "name or metadata '%s' is not UTF-8", string) : NFT_OK;
+    return written ? NFT_OK : nft_fail(NFT_ERROR_ARGUMENT, "name or metadata '%s' is not UTF-8", string);
 }
 
 static nft_status append_metadata(nft_text *header, const struct nft_text_pair *metadata, int64_t count)

@@ -69,7 +69,7 @@ static nft_status read_elements(const nft_file *file, const nft_entry *entry, in
     if (!count)
         return NFT_OK;
     if (file->bytes && as_it_is)
-        memcpy(out, file->bytes + offset, (size_t)(count * size));
+        memcpy(out, file->bytes + offset, (size_t)(count * size)); /* NOLINT: one of the two is given */
     else if (file->bytes)
         convert(entry->type, file->bytes + offset, count, floats, integers);
     else if (as_it_is)

@@ -1,0 +1,244 @@
+/**
+ * @file trainer.h
+ * Training: a recipe, a data set and a model to begin with. Included by nft/nft.h.
+ *
+ * @code
+ * nft_trainer_create(&trainer, model, recipe, strlen(recipe), NULL);
+ * nft_trainer_set_data(trainer, networks, validation);
+ * nft_trainer_fit_normalize(trainer);
+ * nft_trainer_run(trainer, NULL, NULL);
+ * nft_trainer_best(&trained, trainer);
+ * @endcode
+ *
+ * A recipe is a JSON object with these keys; what stands behind a "=" is the default.
+ *
+ * - `loss`: "mse", "bce" (of probabilities) or "cross_entropy" (of logits), means over the batch
+ * - `optimizer`: {"type": "adamw" or "adam", "lr" = 1e-3, "betas" = [0.9, 0.999], "eps" = 1e-8,
+ *   "weight_decay" = 0.01 of adamw (decoupled) or 0 of adam (L2)}; PyTorch's, on every trained parameter
+ * - `schedule` = null, constant: {"type": "constant" or "cosine", "warmup_steps" = 0, "total_steps" = steps}
+ * - `grad_clip` = null, none: the largest global norm of the gradients
+ * - `batch_size`: samples of a step
+ * - `steps`: how many nft_trainer_run() takes
+ * - `shuffle` = true: each pass over the data is a new permutation; false: the order of the data. Passes are
+ *   joined end to end, so no batch is short
+ * - `seed` = 0: of the permutations and of dropout
+ * - `validate_every` = 1000: steps
+ *
+ * `model`, `train` and `validation`, which name files in a recipe of the nft program, are left to the caller.
+ */
+#ifndef NFT_TRAINER_H
+#define NFT_TRAINER_H
+
+#include "nft/array.h"
+#include "nft/base.h"
+#include "nft/dataset.h"
+#include "nft/model.h"
+#include "nft/weights.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A model in training: its own copy of the parameters, the optimizer's state and the data. Belongs to one
+ * thread at a time. */
+typedef struct nft_trainer nft_trainer;
+
+/**
+ * Replaces each of `sums` and each of `values` by its sum over all ranks: the same bits on every rank. Called
+ * by every rank once in each step, on the thread that called the library. Return 0, or anything else if it
+ * failed.
+ */
+typedef int nft_reduce_callback(double *sums, int64_t sum_count, float *values, int64_t value_count,
+                                void *user);
+
+/** How a trainer works; what it computes is the recipe's. Zero in a field is its default. */
+typedef struct nft_trainer_options {
+    size_t size;               /**< sizeof(nft_trainer_options) */
+    int32_t threads;           /**< threads that work on a step, the caller's included; 0: all cores */
+    int32_t keep_blas_threads; /**< 1: leave the process's BLAS thread count alone (see nft_forward()) */
+    int64_t memory_limit;      /**< bytes that the trainer may take; 0: the machine's memory */
+    int32_t recompute; /**< 1: keep only the values between modules, and compute the inside of each again in
+                          backward; takes less memory and more time, and gives the same bits */
+    int32_t rank;      /**< which of several processes that train together this is, from 0 */
+    int32_t ranks;     /**< how many there are; 0: one, this. Each takes an equal part of every batch; all are
+                          given the same model, recipe and data, and have the same parameters after every
+                          step. A callback source fills the whole batch in each. Every rank validates on its
+                          own */
+    nft_reduce_callback *reduce; /**< of more than one rank */
+    void *reduce_user;           /**< handed to it */
+} nft_trainer_options;
+
+/** Options with every default. */
+#define NFT_TRAINER_OPTIONS_INIT                                                                             \
+    {                                                                                                        \
+        sizeof(nft_trainer_options), 0, 0, 0, 0, 0, 0, NULL, NULL                                            \
+    }
+
+/** What a step did. */
+typedef struct nft_step_info {
+    size_t size;            /**< sizeof(nft_step_info), set by the caller */
+    int64_t step;           /**< the step's number, from 0 */
+    double loss;            /**< mean over the batch, before the update */
+    double lr;              /**< the learning rate of the update */
+    double grad_norm;       /**< global L2 norm of the gradients, before clipping */
+    int32_t validated;      /**< 1: a validation followed the step */
+    double validation_loss; /**< its loss */
+} nft_step_info;
+
+/** An nft_step_info to be filled. */
+#define NFT_STEP_INFO_INIT                                                                                   \
+    {                                                                                                        \
+        sizeof(nft_step_info), 0, 0, 0, 0, 0, 0                                                              \
+    }
+
+/** A batch that a callback fills. New fields may follow. */
+typedef struct nft_batch {
+    size_t size;          /**< sizeof(nft_batch), set by the library */
+    int64_t step;         /**< whose batch it is; a step that failed asks again */
+    int64_t count;        /**< samples to fill: the recipe's batch_size */
+    nft_weights *weights; /**< a set of `count` networks, to be filled through nft_weights_edit(); NULL for a
+                             model on tokens */
+    float *tokens;        /**< (count, tokens, channels); NULL for a model on weights */
+    float *targets;       /**< of mse and bce: (count, numbers of an output); else NULL */
+    int64_t *labels;      /**< of cross_entropy: (count) classes; else NULL */
+} nft_batch;
+
+/** Fills a batch. Called on the thread that called the library. Return 0 to go on, anything else to stop. */
+typedef int nft_batch_callback(nft_batch *batch, void *user);
+
+/** Hears of every step of nft_trainer_run(), on the thread that called it. Return 0 to go on, anything else
+ * to stop. */
+typedef int nft_step_callback(const nft_step_info *info, void *user);
+
+/**
+ * How many bytes a trainer takes at most, a validation set's context and the best parameters included, before
+ * anything is allocated.
+ * @param model to be trained
+ * @param recipe_json `length` bytes of JSON, see above
+ * @param length bytes
+ * @param options NULL for the defaults
+ * @param[out] bytes the answer
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_memory(const nft_model *model, const char *recipe_json,
+                                                     size_t length, const nft_trainer_options *options,
+                                                     int64_t *bytes);
+
+/**
+ * Makes a trainer that begins with a copy of the model's parameters; the model stays as it is.
+ * @param[out] trainer free it with nft_trainer_free()
+ * @param model to begin with
+ * @param recipe_json `length` bytes of JSON, see above
+ * @param length bytes
+ * @param options NULL for the defaults
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_create(nft_trainer **trainer, const nft_model *model,
+                                                     const char *recipe_json, size_t length,
+                                                     const nft_trainer_options *options);
+/** Frees a trainer; NULL is fine. */
+NFT_API void nft_trainer_free(nft_trainer *trainer);
+
+/**
+ * Sets the data of a model on weights. The sets are read in place: they must outlive the trainer, or the next
+ * call of this function, unchanged.
+ *
+ * Each set holds an extra `label`, or else `target`: (N) I64 classes for cross_entropy; F32 for mse and bce,
+ * (N) where an output is one number, else the output's shape. Everything is checked here: space, channels,
+ * that weights and targets are finite and in range.
+ * @param trainer whose data it is
+ * @param train NULL: the training set, or the callback of nft_trainer_set_source(), stays as it is
+ * @param validation NULL for none
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *train,
+                                                       const nft_weights *validation);
+/** As nft_trainer_set_data(), for a model on tokens: F32 (N, tokens, channels) and their labels or targets.
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,
+                                                         const nft_array *train_targets,
+                                                         const nft_array *validation,
+                                                         const nft_array *validation_targets);
+/**
+ * As nft_trainer_set_data() or nft_trainer_set_tokens(), with data sets that are read from their files batch
+ * by batch. They are read once as a whole here, to be checked.
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train,
+                                                          nft_dataset *validation);
+/** Asks a callback for every batch in place of a training set; NULL: no more. */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *callback,
+                                                         void *user);
+
+/**
+ * Sets the statistics of every `normalize` module from the whole training set, as it arrives there: what a
+ * fresh model needs before its first step, and a model that was trained already must not have.
+ * @return ::NFT_ERROR_ARGUMENT after the first step, or without a training set
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer);
+
+/**
+ * One step: a batch's loss and gradients, clipping, update. Bits do not depend on the number of threads.
+ *
+ * On failure parameters, optimizer and step number are as they were before.
+ * @param trainer takes the step
+ * @param info what it did (its `size` set by the caller); NULL is fine
+ * @return ::NFT_ERROR_NOT_FINITE, with a message that names the step and the sample or parameter
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_trainer *trainer, nft_step_info *info);
+
+/**
+ * Steps until the recipe's end. With a validation set it validates after every `validate_every` steps and at
+ * the end.
+ * @param trainer takes the steps
+ * @param callback hears of every step; NULL: nobody
+ * @param user handed to the callback
+ * @return ::NFT_ERROR_CANCELLED if a callback stopped it; another call goes on from there
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback,
+                                                  void *user);
+
+/** The mean loss over the validation set, without dropout. Keeps the parameters if it is the lowest so far.
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(nft_trainer *trainer, double *loss);
+
+/**
+ * The model's output for every sample of the validation set, (N, …), at the last validation: for metrics of
+ * your own. Borrowed until the next validation or change of data; NULL before the first.
+ */
+NFT_API const nft_array *nft_trainer_validation_output(const nft_trainer *trainer);
+
+/**
+ * Writes everything that the training needs to go on to one file, a checkpoint: parameters, the optimizer's
+ * state, the best parameters so far, the step. Written beside and renamed: a checkpoint that is there stays
+ * whole.
+ * @return ::NFT_ERROR_NOT_FINITE, and no file, if a number is not finite
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_save(const nft_trainer *trainer, const char *path);
+/**
+ * Goes on where a checkpoint was written. The trainer was made of the same model configuration and recipe,
+ * and its data set, before this call; its steps are then the same bits as those of a training that was never
+ * interrupted.
+ *
+ * On failure the trainer is as it was.
+ * @return ::NFT_ERROR_MISMATCH, with a message that says what differs, if it is a checkpoint of another
+ * recipe, model or data set; ::NFT_ERROR_FORMAT if it is none
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_resume(nft_trainer *trainer, const char *path);
+
+/** Steps taken so far. */
+NFT_API int64_t nft_trainer_steps_done(const nft_trainer *trainer);
+/** Steps of the recipe. */
+NFT_API int64_t nft_trainer_steps(const nft_trainer *trainer);
+
+/** The lowest validation loss so far; not-a-number before the first validation. */
+NFT_API double nft_trainer_best_loss(const nft_trainer *trainer);
+
+/** A new model with the parameters as they are now; its metadata say the loss (`nft.loss`). Free it with
+ * nft_model_free(). */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer);
+/** As nft_trainer_snapshot(), of the lowest validation loss so far; as they are now if there was no
+ * validation. */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_best(nft_model **model, const nft_trainer *trainer);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

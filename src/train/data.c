@@ -1,0 +1,240 @@
+/* What a trainer is trained and validated on: sets of the caller's, files, or a callback. */
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void clear_set(nft_samples *set)
+{
+    nft_dataset_free(set->dataset);
+    *set = (nft_samples){0};
+}
+
+void nft_trainer_clear_data(nft_trainer *trainer)
+{
+    clear_set(&trainer->train);
+    clear_set(&trainer->validation);
+    nft_batch_clear(&trainer->batch);
+    nft_batch_clear(&trainer->pieces);
+    trainer->source = NULL;
+}
+
+/* A look at every number, piece by piece; the fingerprint of the targets. */
+static nft_status look_through(nft_trainer *trainer, nft_samples *set, const char *what)
+{
+    int64_t size = set->dataset ? NFT_PIECE_SAMPLES : set->count;
+    nft_status status = NFT_OK;
+    set->fingerprint = NFT_HASH_BEGIN;
+    for (int64_t first = 0; first < set->count && !status; first += size) {
+        nft_samples piece;
+        int64_t at = 0, count = set->count - first < size ? set->count - first : size;
+        status = nft_samples_fetch(trainer, set, first, count, &piece, &at);
+        if (!status)
+            status = nft_samples_check(trainer, &piece, what);
+        if (!status)
+            set->fingerprint = nft_samples_hash(trainer, &piece, set->fingerprint);
+    }
+    return status;
+}
+
+/* Memory for what is read from files. Smaller than it may be once it is there is no harm. */
+static nft_status prepare_reading(nft_trainer *trainer, nft_batch_memory *batch, nft_batch_memory *pieces,
+                                  const nft_samples sets[2])
+{
+    nft_status status = NFT_OK;
+    if (sets[0].dataset)
+        status = nft_batch_create(batch, trainer, trainer->recipe.batch_size);
+    if (!status && (sets[0].dataset || sets[1].dataset))
+        status = nft_batch_create(pieces, trainer, NFT_PIECE_SAMPLES);
+    return status;
+}
+
+/* Takes the sets over after a look at every number: inputs are finite, targets in range. A training set
+ * without samples leaves the one that is there. */
+static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samples sets[2])
+{
+    const nft_recipe *recipe = &trainer->recipe;
+    nft_sampler sampler = {0};
+    nft_batch_memory batch = {0}, pieces = {0}, kept = trainer->pieces;
+    nft_status status = prepare_reading(trainer, &batch, &pieces, sets);
+    if (pieces.batch.count)
+        trainer->pieces = pieces;
+    if (!status)
+        status = look_through(trainer, &sets[0], "training set");
+    if (!status)
+        status = look_through(trainer, &sets[1], "validation set");
+    if (!status && sets[0].count)
+        status = nft_sampler_create(&sampler, sets[0].count, recipe->shuffle, recipe->seed);
+    if (!status && sets[1].count)
+        status = nft_trainer_prepare_validation(trainer, sets[1].count);
+    if (status) {
+        trainer->pieces = kept;
+        nft_batch_clear(&batch);
+        nft_batch_clear(&pieces);
+        nft_sampler_clear(&sampler);
+        return nft_fail_in(status, "%s", function);
+    }
+    if (pieces.batch.count)
+        nft_batch_clear(&kept);
+    if (sets[0].count) {
+        nft_sampler_clear(&trainer->sampler);
+        nft_batch_clear(&trainer->batch);
+        clear_set(&trainer->train);
+        trainer->batch = batch;
+        trainer->sampler = sampler;
+        trainer->source = NULL;
+        trainer->train = sets[0];
+        trainer->train.dataset = sets[0].dataset ? nft_dataset_retain(sets[0].dataset) : NULL;
+    }
+    clear_set(&trainer->validation);
+    trainer->validation = sets[1];
+    trainer->validation.dataset = sets[1].dataset ? nft_dataset_retain(sets[1].dataset) : NULL;
+    trainer->has_best = trainer->has_validated = false;
+    return NFT_OK;
+}
+
+static nft_status fail_no_targets(int64_t samples)
+{
+    return nft_fail(
+        NFT_ERROR_MISMATCH,
+        "it has no tensor 'label' (or 'target') with a number for each of its %" PRId64 " samples", samples);
+}
+
+static nft_status read_weights(nft_samples *samples, const nft_trainer *trainer, const nft_weights *weights)
+{
+    nft_status status = nft_model_check_weights(trainer->model, weights);
+    if (status)
+        return status;
+    if (!weights->count)
+        return nft_fail(NFT_ERROR_MISMATCH, "it has no networks");
+    const char *name = nft_weights_extra(weights, "label") ? "label" : "target";
+    const nft_array *targets = nft_weights_extra(weights, name);
+    *samples = (nft_samples){.weights = weights, .count = weights->count};
+    return targets ? nft_samples_set_targets(trainer, samples, targets, name)
+                   : fail_no_targets(weights->count);
+}
+
+nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *train, const nft_weights *validation)
+{
+    static const char function[] = "nft_trainer_set_data";
+    if (!trainer)
+        return nft_fail_null(function, "trainer");
+    if (!trainer->model->space)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "%s: the model takes tokens, not weights; call nft_trainer_set_tokens", function);
+    nft_samples sets[2] = {{0}, {0}};
+    nft_status status = NFT_OK;
+    if (train && (status = read_weights(&sets[0], trainer, train)))
+        return nft_fail_in(status, "%s: training set", function);
+    if (validation && (status = read_weights(&sets[1], trainer, validation)))
+        return nft_fail_in(status, "%s: validation set", function);
+    return take_sets(trainer, function, sets);
+}
+
+static nft_status read_tokens(nft_samples *samples, const nft_trainer *trainer, const nft_array *tokens,
+                              const nft_array *targets)
+{
+    if (!targets)
+        return nft_fail(NFT_ERROR_ARGUMENT, "the argument with its targets is NULL");
+    nft_status status = nft_model_check_tokens(trainer->model, tokens);
+    if (status)
+        return status;
+    if (!tokens->shape[0])
+        return nft_fail(NFT_ERROR_MISMATCH, "it has no samples");
+    *samples = (nft_samples){.tokens = tokens, .count = tokens->shape[0]};
+    return nft_samples_set_targets(trainer, samples, targets, "label");
+}
+
+nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,
+                                  const nft_array *train_targets, const nft_array *validation,
+                                  const nft_array *validation_targets)
+{
+    static const char function[] = "nft_trainer_set_tokens";
+    if (!trainer)
+        return nft_fail_null(function, "trainer");
+    if (trainer->model->space)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "%s: the model takes weights, not tokens; call nft_trainer_set_data", function);
+    nft_samples sets[2] = {{0}, {0}};
+    nft_status status = NFT_OK;
+    if (train && (status = read_tokens(&sets[0], trainer, train, train_targets)))
+        return nft_fail_in(status, "%s: training set", function);
+    if (validation && (status = read_tokens(&sets[1], trainer, validation, validation_targets)))
+        return nft_fail_in(status, "%s: validation set", function);
+    return take_sets(trainer, function, sets);
+}
+
+/* Whether the model takes what a file holds. */
+static nft_status check_inputs(const nft_trainer *trainer, const nft_dataset *dataset)
+{
+    const nft_model *model = trainer->model;
+    if (!dataset->space) {
+        nft_array like = {.type = NFT_ARRAY_F32, .rank = 3};
+        memcpy(like.shape, dataset->tokens->shape, 3 * sizeof *like.shape);
+        return model->space ? nft_fail(NFT_ERROR_MISMATCH, "it holds tokens, the model takes weights")
+                            : nft_model_check_tokens(model, &like);
+    }
+    if (!model->space)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "it holds networks, the model takes tokens: the tensor 'output' of rank 3");
+    nft_weights like = {.space = dataset->space, .channels = dataset->channels};
+    return nft_model_check_weights(model, &like);
+}
+
+static nft_status read_dataset(nft_samples *samples, const nft_trainer *trainer, nft_dataset *dataset)
+{
+    nft_status status = check_inputs(trainer, dataset);
+    if (status)
+        return status;
+    if (!dataset->count)
+        return nft_fail(NFT_ERROR_MISMATCH, "it has no samples");
+    const char *name = nft_file_find(dataset->file, "label") ? "label" : "target";
+    const nft_entry *entry = nft_file_find(dataset->file, name);
+    if (!entry)
+        return fail_no_targets(dataset->count);
+    nft_array like = {.type = nft_type_is_float(entry->type) ? NFT_ARRAY_F32 : NFT_ARRAY_I64,
+                      .rank = entry->rank,
+                      .count = entry->count};
+    memcpy(like.shape, entry->shape, sizeof like.shape);
+    *samples = (nft_samples){.dataset = dataset, .target_entry = entry, .count = dataset->count};
+    return nft_samples_set_targets(trainer, samples, &like, name);
+}
+
+nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train, nft_dataset *validation)
+{
+    static const char function[] = "nft_trainer_set_dataset";
+    if (!trainer)
+        return nft_fail_null(function, "trainer");
+    nft_samples sets[2] = {{0}, {0}};
+    nft_dataset *datasets[2] = {train, validation};
+    for (int i = 0; i < 2; i++) {
+        nft_status status = datasets[i] ? read_dataset(&sets[i], trainer, datasets[i]) : NFT_OK;
+        if (status)
+            return nft_fail_in(status, "%s: %s set: %s", function, i ? "validation" : "training",
+                               datasets[i]->file->path);
+    }
+    return take_sets(trainer, function, sets);
+}
+
+nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *callback, void *user)
+{
+    if (!trainer)
+        return nft_fail_null("nft_trainer_set_source", "trainer");
+    nft_batch_memory batch = {0};
+    nft_status status = callback ? nft_batch_create(&batch, trainer, trainer->recipe.batch_size) : NFT_OK;
+    if (status) {
+        nft_batch_clear(&batch);
+        return nft_fail_in(status, "nft_trainer_set_source");
+    }
+    if (!callback && !trainer->source)
+        return NFT_OK;
+    nft_batch_clear(&trainer->batch);
+    trainer->source = callback;
+    trainer->source_user = user;
+    if (!callback)
+        return NFT_OK;
+    nft_sampler_clear(&trainer->sampler);
+    clear_set(&trainer->train);
+    trainer->batch = batch;
+    return NFT_OK;
+}

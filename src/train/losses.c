@@ -1,0 +1,68 @@
+#include "train/losses.h"
+
+#include <float.h>
+#include <math.h>
+
+/* (1/n) Σ (y - t)² */
+static double mse(int64_t n, const float *output, const void *target, double scale, float *gradient)
+{
+    const float *targets = target;
+    double sum = 0, factor = 2 * scale / (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        double error = (double)output[i] - (double)targets[i];
+        sum += error * error;
+        if (gradient)
+            gradient[i] = (float)(factor * error);
+    }
+    return sum / (double)n;
+}
+
+/* -(1/n) Σ t log p + (1 - t) log(1 - p), the logarithms no less than -100, and p (1 - p) no less than 1e-12
+ * in the gradient (p - t) / (p (1 - p)): PyTorch's BCELoss. */
+static double bce(int64_t n, const float *output, const void *target, double scale, float *gradient)
+{
+    const float *targets = target;
+    double sum = 0, factor = scale / (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        double p = (double)output[i], t = (double)targets[i];
+        if (!(p >= 0 && p <= 1))
+            return NAN;
+        sum -= t * fmax(log(p), -100) + (1 - t) * fmax(log1p(-p), -100);
+        if (gradient)
+            gradient[i] = (float)(factor * (p - t) / fmax(p * (1 - p), 1e-12));
+    }
+    return sum / (double)n;
+}
+
+/* log Σ exp(y) - y[class]; its gradient is softmax(y) less 1 at the class. */
+static double cross_entropy(int64_t n, const float *output, const void *target, double scale, float *gradient)
+{
+    int64_t class = *(const int64_t *)target;
+    double most = -INFINITY, total = 0;
+    for (int64_t i = 0; i < n; i++)
+        most = fmax(most, (double)output[i]);
+    for (int64_t i = 0; i < n; i++)
+        total += exp((double)output[i] - most);
+    for (int64_t i = 0; gradient && i < n; i++)
+        gradient[i] = (float)(scale * (exp((double)output[i] - most) / total - (i == class)));
+    return log(total) - ((double)output[class] - most);
+}
+
+const nft_loss nft_losses[NFT_LOSS_COUNT] = {
+    {.name = "mse",
+     .least = -FLT_MAX,
+     .most = FLT_MAX,
+     .advice = "try a smaller lr, or grad_clip",
+     .sample = mse},
+    {.name = "bce",
+     .least = 0,
+     .most = 1,
+     .advice = "bce takes outputs in 0 … 1: end the model with sigmoid",
+     .sample = bce},
+    {.name = "cross_entropy",
+     .classes = true,
+     .advice = "try a smaller lr, or grad_clip",
+     .sample = cross_entropy},
+};
+
+const char *const nft_loss_names[NFT_LOSS_COUNT] = {"mse", "bce", "cross_entropy"};

@@ -1,0 +1,120 @@
+#include "train/recipe.h"
+
+#include "io/json.h"
+
+#include <float.h>
+#include <inttypes.h>
+
+static nft_status read_beta(const json_t *list, size_t index, double *beta)
+{
+    const json_t *found = json_array_get(list, index);
+    *beta = json_number_value(found);
+    if (json_array_size(list) == 2 && json_is_number(found) && *beta >= 0 && *beta < 1)
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_CONFIG, "optimizer: 'betas' are not two numbers, each at least 0 and below 1");
+}
+
+static nft_status read_optimizer(nft_optimizer *optimizer, const json_t *value)
+{
+    static const char *const types[] = {"adam", "adamw"};
+    nft_options options;
+    const json_t *betas = NULL;
+    int type = 0;
+    nft_status status;
+    if ((status = nft_options_open(&options, value, "optimizer")) ||
+        (status = nft_options_choice(&options, "type", true, types, 2, &type)))
+        return status;
+    optimizer->decoupled = type == 1;
+    optimizer->weight_decay = optimizer->decoupled ? 0.01 : 0;
+    if ((status = nft_options_number(&options, "lr", false, 0, DBL_MAX, &optimizer->lr)) ||
+        (status = nft_options_value(&options, "betas", false, &betas)) ||
+        (status = nft_options_number(&options, "eps", false, 0, DBL_MAX, &optimizer->eps)) ||
+        (status =
+             nft_options_number(&options, "weight_decay", false, 0, DBL_MAX, &optimizer->weight_decay)) ||
+        (betas && ((status = read_beta(betas, 0, &optimizer->beta1)) ||
+                   (status = read_beta(betas, 1, &optimizer->beta2)))))
+        return status;
+    return nft_options_finish(&options);
+}
+
+static nft_status read_schedule(nft_schedule *schedule, const json_t *value)
+{
+    static const char *const types[] = {"constant", "cosine"};
+    nft_options options;
+    int type = 0;
+    nft_status status;
+    if ((status = nft_options_open(&options, value, "schedule")) ||
+        (status = nft_options_choice(&options, "type", true, types, 2, &type)) ||
+        (status = nft_options_integer(&options, "warmup_steps", false, 0, INT64_MAX, &schedule->warmup)) ||
+        (status = nft_options_integer(&options, "total_steps", false, 1, INT64_MAX, &schedule->total)) ||
+        (status = nft_options_finish(&options)))
+        return status;
+    schedule->cosine = type == 1;
+    if (schedule->cosine && schedule->total <= schedule->warmup)
+        return nft_fail(NFT_ERROR_CONFIG,
+                        "schedule: 'warmup_steps' is %" PRId64 ", expected less than 'total_steps', %" PRId64,
+                        schedule->warmup, schedule->total);
+    return NFT_OK;
+}
+
+static nft_status read_clip(nft_options *options, double *clip)
+{
+    const json_t *value = NULL;
+    nft_status status = nft_options_value(options, "grad_clip", false, &value);
+    if (status || !value)
+        return status;
+    *clip = json_number_value(value);
+    if (json_is_number(value) && *clip > 0)
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_CONFIG, "recipe: 'grad_clip' is not a number above 0; null means no clipping");
+}
+
+/* A recipe of the program names its files; they are the caller's. */
+static nft_status skip_files(nft_options *options)
+{
+    const json_t *ignored = NULL;
+    nft_status status = nft_options_value(options, "model", false, &ignored);
+    if (!status)
+        status = nft_options_value(options, "train", false, &ignored);
+    return status ? status : nft_options_value(options, "validation", false, &ignored);
+}
+
+static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
+{
+    nft_options options;
+    const json_t *optimizer = NULL, *schedule = NULL;
+    int64_t seed = 0;
+    int loss = 0;
+    nft_status status;
+    if ((status = nft_options_open(&options, value, "recipe")) ||
+        (status = nft_options_choice(&options, "loss", true, nft_loss_names, NFT_LOSS_COUNT, &loss)) ||
+        (status = nft_options_value(&options, "optimizer", true, &optimizer)) ||
+        (status = nft_options_value(&options, "schedule", false, &schedule)) ||
+        (status = read_clip(&options, &recipe->grad_clip)) ||
+        (status = nft_options_integer(&options, "batch_size", true, 1, INT32_MAX, &recipe->batch_size)) ||
+        (status = nft_options_integer(&options, "steps", true, 1, INT64_MAX / INT32_MAX, &recipe->steps)) ||
+        (status = nft_options_boolean(&options, "shuffle", false, &recipe->shuffle)) ||
+        (status = nft_options_integer(&options, "seed", false, 0, INT64_MAX, &seed)) ||
+        (status =
+             nft_options_integer(&options, "validate_every", false, 1, INT64_MAX, &recipe->validate_every)) ||
+        (status = skip_files(&options)) || (status = nft_options_finish(&options)) ||
+        (status = read_optimizer(&recipe->optimizer, optimizer)))
+        return status;
+    recipe->loss = &nft_losses[loss];
+    recipe->seed = (uint64_t)seed;
+    recipe->schedule.total = recipe->steps;
+    return schedule ? read_schedule(&recipe->schedule, schedule) : NFT_OK;
+}
+
+nft_status nft_recipe_parse(nft_recipe *recipe, const char *text, size_t length)
+{
+    *recipe = (nft_recipe){.optimizer = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
+                           .validate_every = 1000,
+                           .shuffle = true};
+    json_t *value = NULL;
+    nft_status status = nft_json_parse(&value, text, length);
+    if (!status)
+        status = read_recipe(recipe, value);
+    json_decref(value);
+    return status;
+}

@@ -1,0 +1,21 @@
+/* The recipe of a training, read and checked. */
+#ifndef NFT_TRAIN_RECIPE_H
+#define NFT_TRAIN_RECIPE_H
+
+#include "train/losses.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+typedef struct nft_recipe {
+    const nft_loss *loss;
+    nft_optimizer optimizer;
+    nft_schedule schedule;
+    double grad_clip; /* the largest norm; 0: no clipping */
+    int64_t batch_size, steps, validate_every;
+    bool shuffle;
+    uint64_t seed;
+} nft_recipe;
+
+nft_status nft_recipe_parse(nft_recipe *recipe, const char *text, size_t length);
+
+#endif

@@ -1,0 +1,179 @@
+/* Data sets: inputs and targets, checked before any time is spent on them. */
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#define DIVERGED 1e4 /* a parameter of such a size is what made a loss infinite */
+
+/* Index of the first number that is infinite or NaN, -1 if there is none. */
+static int64_t first_not_finite(int64_t count, const float *values)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return i;
+    return -1;
+}
+
+static nft_status check_weights(const nft_samples *samples)
+{
+    const nft_weights *weights = samples->weights;
+    for (int64_t t = 0; t < weights->space->tensor_count; t++) {
+        const nft_tensor *tensor = &weights->space->tensors[t];
+        int64_t numbers = weights->channels * tensor->tokens * tensor->positions,
+                at = first_not_finite(samples->count * numbers, weights->data[t]);
+        if (at >= 0)
+            return nft_fail(NFT_ERROR_NOT_FINITE,
+                            "network %" PRId64 ": '%s.%s' has a number that is not finite",
+                            samples->number + at / numbers, weights->layer_names[tensor->layer],
+                            tensor->bias ? "bias" : "weight");
+    }
+    return NFT_OK;
+}
+
+static nft_status check_tokens(const nft_samples *samples)
+{
+    const nft_array *tokens = samples->tokens;
+    int64_t numbers = tokens->shape[1] * tokens->shape[2],
+            at = first_not_finite(samples->count * numbers, tokens->data);
+    if (at < 0)
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_NOT_FINITE, "sample %" PRId64 " has a number that is not finite",
+                    samples->number + at / numbers);
+}
+
+static nft_status check_classes(const nft_samples *samples, int64_t classes)
+{
+    for (int64_t i = 0; i < samples->count; i++)
+        if (samples->classes[i] < 0 || samples->classes[i] >= classes)
+            return nft_fail(NFT_ERROR_MISMATCH,
+                            "label %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64
+                            ": the model has %" PRId64 " outputs",
+                            samples->number + i, samples->classes[i], classes - 1, classes);
+    return NFT_OK;
+}
+
+static nft_status check_targets(const nft_samples *samples, int64_t outputs, const nft_loss *loss)
+{
+    for (int64_t i = 0; i < samples->count * outputs; i++) {
+        float target = samples->targets[i];
+        if (!isfinite(target))
+            return nft_fail(NFT_ERROR_NOT_FINITE, "target %" PRId64 " is not finite",
+                            samples->number + i / outputs);
+        if (target < loss->least || target > loss->most)
+            return nft_fail(NFT_ERROR_MISMATCH, "target %" PRId64 " is %g, loss %s takes %g … %g",
+                            samples->number + i / outputs, (double)target, loss->name, (double)loss->least,
+                            (double)loss->most);
+    }
+    return NFT_OK;
+}
+
+nft_status nft_samples_check(const nft_trainer *trainer, const nft_samples *samples, const char *what)
+{
+    nft_status status = NFT_OK;
+    if (samples->weights)
+        status = check_weights(samples);
+    else if (samples->tokens)
+        status = check_tokens(samples);
+    if (!status && samples->classes)
+        status = check_classes(samples, trainer->outputs);
+    else if (!status && samples->targets)
+        status = check_targets(samples, trainer->outputs, trainer->recipe.loss);
+    return status ? nft_fail_in(status, "%s", what) : NFT_OK;
+}
+
+uint64_t nft_hash_bytes(const void *bytes, size_t count, uint64_t hash)
+{
+    const unsigned char *byte = bytes;
+    for (size_t i = 0; i < count; i++)
+        hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+uint64_t nft_samples_hash(const nft_trainer *trainer, const nft_samples *samples, uint64_t hash)
+{
+    bool classes = samples->classes != NULL;
+    size_t bytes = (size_t)samples->count *
+                   (classes ? sizeof *samples->classes : (size_t)trainer->outputs * sizeof *samples->targets);
+    return nft_hash_bytes(classes ? (const void *)samples->classes : samples->targets, bytes, hash);
+}
+
+/* (N) or (N, 1) classes; (N, numbers of an output) or the output's own shape. Images are images in any shape.
+ */
+static bool has_shape(const nft_trainer *trainer, const nft_array *targets, int64_t samples)
+{
+    const nft_array *output = trainer->output_gradient;
+    int64_t numbers = trainer->recipe.loss->classes ? 1 : trainer->outputs;
+    if (targets->rank < 1 || targets->shape[0] != samples ||
+        targets->count != nft_size_multiply(samples, numbers))
+        return false;
+    return targets->rank <= 2 || trainer->model->has_decoder ||
+           (targets->rank == 3 && output->rank == 3 && targets->shape[1] == output->shape[1]);
+}
+
+static nft_status fail_shape(const nft_trainer *trainer, const nft_array *targets, const char *name,
+                             int64_t samples)
+{
+    const nft_array *output = trainer->output_gradient;
+    bool single = trainer->recipe.loss->classes || trainer->outputs == 1;
+    int64_t shape[NFT_ARRAY_MAX_RANK] = {samples, output->shape[1], output->shape[2]};
+    char found[160], expected[160];
+    nft_shape_describe(targets->shape, targets->rank, found, sizeof found);
+    nft_shape_describe(shape, single ? 1 : output->rank, expected, sizeof expected);
+    return nft_fail(NFT_ERROR_MISMATCH, "'%s' is %s, loss %s takes %s with this model", name, found,
+                    trainer->recipe.loss->name, expected);
+}
+
+nft_status nft_samples_set_targets(const nft_trainer *trainer, nft_samples *samples, const nft_array *targets,
+                                   const char *name)
+{
+    const nft_loss *loss = trainer->recipe.loss;
+    if (loss->classes != (targets->type == NFT_ARRAY_I64))
+        return nft_fail(NFT_ERROR_MISMATCH, "'%s' holds %s, loss %s takes %s", name,
+                        loss->classes ? "floats" : "integers", loss->name,
+                        loss->classes ? "integers, the classes (mse and bce take floats)"
+                                      : "floats (cross_entropy takes integers)");
+    if (!has_shape(trainer, targets, samples->count))
+        return fail_shape(trainer, targets, name, samples->count);
+    samples->classes = nft_array_i64(targets);
+    samples->targets = nft_array_f32(targets);
+    return NFT_OK;
+}
+
+double nft_samples_loss(const nft_trainer *trainer, const nft_samples *samples, int64_t index,
+                        const float *output, double scale, float *gradient)
+{
+    const void *target = samples->classes ? (const void *)(samples->classes + index)
+                                          : (const void *)(samples->targets + index * trainer->outputs);
+    return trainer->recipe.loss->sample(trainer->outputs, output, target, scale, gradient);
+}
+
+/* The largest magnitude of all parameters, and whose it is; not-a-number counts as the largest. */
+static double largest_parameter(const nft_trainer *trainer, const char **name)
+{
+    const nft_parameters *table = &trainer->model->parameters;
+    double most = 0;
+    for (int64_t i = 0; i < table->count; i++)
+        for (int64_t k = 0; k < table->items[i].count && !isnan(most); k++) {
+            double size = fabs((double)trainer->model->values[table->items[i].offset + k]);
+            if (!(size <= most)) {
+                most = size;
+                *name = table->items[i].name;
+            }
+        }
+    return most;
+}
+
+nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t index)
+{
+    const char *name = NULL;
+    double most = largest_parameter(trainer, &name);
+    if (!(most < DIVERGED))
+        return nft_fail(NFT_ERROR_NOT_FINITE,
+                        "step %" PRId64 ": the loss of sample %" PRId64 " of the %s is not finite, and a "
+                        "number of '%s' is %.3g; try a smaller lr, or grad_clip",
+                        trainer->step, index, set, name, most);
+    return nft_fail(NFT_ERROR_NOT_FINITE,
+                    "step %" PRId64 ": the loss of sample %" PRId64 " of the %s is not finite; %s",
+                    trainer->step, index, set, trainer->recipe.loss->advice);
+}

@@ -1,0 +1,187 @@
+/* One step of training: forward and backward of a batch group by group, clipping, update. */
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+/* The losses of a group whose forward has run, and the gradients of its outputs. */
+static nft_status group_loss(nft_trainer *trainer, const nft_samples *samples, int64_t first, int64_t count,
+                             double *loss)
+{
+    const int64_t *indices = trainer->indices + first;
+    const float *output = trainer->context->output->data;
+    float *gradient = trainer->output_gradient->storage;
+    double scale = 1 / (double)trainer->recipe.batch_size;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = i * trainer->outputs;
+        double own = nft_samples_loss(trainer, samples, indices[i], output + at, scale, gradient + at);
+        if (!isfinite(own))
+            return nft_fail_loss(trainer, trainer->source ? "callback's batch" : "training set",
+                                 trainer->numbers[first + i]);
+        *loss += own * scale;
+    }
+    return NFT_OK;
+}
+
+static nft_status run_group(nft_trainer *trainer, const nft_samples *samples, int64_t first, int64_t count,
+                            double *loss)
+{
+    nft_context *context = trainer->context;
+    const int64_t *indices = trainer->indices + first;
+    for (int64_t i = 0; i < count; i++)
+        trainer->dropout[i] = (nft_dropout_key){
+            .seed = trainer->recipe.seed, .step = (uint64_t)trainer->step, .sample = (uint64_t)(first + i)};
+    nft_forward_input input = {
+        .weights = samples->weights, .tokens = samples->tokens, .indices = indices, .count = count};
+    nft_status status = nft_context_run(context, &input);
+    if (!status)
+        status = group_loss(trainer, samples, first, count, loss);
+    if (status)
+        return status;
+    trainer->output_gradient->shape[0] = count;
+    trainer->output_gradient->count = count * trainer->outputs;
+    return nft_backward(context, trainer->output_gradient, trainer->gradients);
+}
+
+static nft_status batch_gradients(nft_trainer *trainer, const nft_samples *samples, double *loss)
+{
+    int64_t first, count;
+    nft_status status = NFT_OK;
+    nft_trainer_part(trainer, &first, &count);
+    nft_gradients_clear(trainer->gradients);
+    trainer->context->dropout = trainer->dropout;
+    for (int64_t end = first + count; first < end && !status; first += trainer->group) {
+        int64_t left = end - first;
+        status = run_group(trainer, samples, first, left < trainer->group ? left : trainer->group, loss);
+    }
+    trainer->context->dropout = NULL;
+    return status;
+}
+
+/* Sums losses and gradients over the ranks. A rank that failed takes part, or the others would wait for it.
+ */
+static nft_status reduce(nft_trainer *trainer, nft_status status, double *loss)
+{
+    const nft_trainer_options *options = &trainer->options;
+    double sums[] = {*loss, status != NFT_OK};
+    if (options->ranks <= 1)
+        return status;
+    int failed = options->reduce(sums, 2, trainer->gradients->values, trainer->model->parameters.total,
+                                 options->reduce_user);
+    *loss = sums[0];
+    if (status)
+        return status;
+    if (failed)
+        return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": the reduce callback failed", trainer->step);
+    if (sums[1] > 0)
+        return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": another rank failed, and says why",
+                        trainer->step);
+    return NFT_OK;
+}
+
+static nft_status fail_norm(const nft_trainer *trainer)
+{
+    const nft_parameters *table = &trainer->model->parameters;
+    for (int64_t i = 0; i < table->count; i++)
+        for (int64_t k = 0; k < table->items[i].count; k++)
+            if (!isfinite(trainer->gradients->values[table->items[i].offset + k]))
+                return nft_fail(NFT_ERROR_NOT_FINITE,
+                                "step %" PRId64 ": the gradient of '%s' is not finite; try a smaller lr, or "
+                                "grad_clip",
+                                trainer->step, table->items[i].name);
+    return nft_fail(NFT_ERROR_NOT_FINITE, "step %" PRId64 ": the norm of the gradients is not finite",
+                    trainer->step);
+}
+
+static void pack_item(void *argument, int64_t item, int worker)
+{
+    (void)worker;
+    const nft_trainer *trainer = argument;
+    nft_model_pack_parameter(trainer->model, item, trainer->model->packed, trainer->context->packed_back);
+}
+
+static void update(nft_trainer *trainer, const nft_step_info *info)
+{
+    const nft_recipe *recipe = &trainer->recipe;
+    nft_pool *pool = trainer->context->pool;
+    double scale = recipe->grad_clip > 0 ? fmin(1, recipe->grad_clip / (info->grad_norm + 1e-6)) : 1;
+    nft_optimizer_update(&recipe->optimizer, &trainer->moments, trainer->step + 1, info->lr, scale,
+                         trainer->gradients->values, trainer->model->values, pool);
+    nft_pool_run(pool, trainer->model->parameters.count, pack_item, trainer);
+}
+
+static nft_status run_step(nft_trainer *trainer, nft_step_info *info)
+{
+    nft_samples samples;
+    nft_status status;
+    *info = (nft_step_info)NFT_STEP_INFO_INIT;
+    info->step = trainer->step;
+    info->lr = trainer->recipe.optimizer.lr * nft_schedule_factor(&trainer->recipe.schedule, trainer->step);
+    status = nft_trainer_next_batch(trainer, &samples);
+    if (!status)
+        status = batch_gradients(trainer, &samples, &info->loss);
+    if ((status = reduce(trainer, status, &info->loss)))
+        return status;
+    info->grad_norm =
+        nft_gradient_norm(&trainer->moments, trainer->gradients->values, trainer->context->pool);
+    if (!isfinite(info->grad_norm))
+        return fail_norm(trainer);
+    update(trainer, info);
+    trainer->step++;
+    return NFT_OK;
+}
+
+nft_status nft_trainer_step(nft_trainer *trainer, nft_step_info *info)
+{
+    if (!trainer)
+        return nft_fail_null("nft_trainer_step", "trainer");
+    if (info && info->size < sizeof *info)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_trainer_step: info->size is %zu, expected %zu", info->size,
+                        sizeof *info);
+    nft_step_info own;
+    nft_status status = run_step(trainer, &own);
+    if (status)
+        return nft_fail_in(status, "nft_trainer_step");
+    if (info) {
+        own.size = info->size;
+        *info = own;
+    }
+    return NFT_OK;
+}
+
+/* A step's own loss does not show what its update did; the next one's does, but for the last step. */
+static nft_status check_end(const nft_trainer *trainer)
+{
+    nft_status status = nft_trainer_check_finite(trainer, trainer->model->values, "the update");
+    return status ? nft_fail_in(status, "step %" PRId64, trainer->step - 1) : NFT_OK;
+}
+
+static nft_status run_validation(nft_trainer *trainer, nft_step_info *info)
+{
+    bool due = trainer->step % trainer->recipe.validate_every == 0 || trainer->step == trainer->recipe.steps;
+    if (!trainer->validation.count || !due)
+        return NFT_OK;
+    info->validated = 1;
+    return nft_trainer_validate(trainer, &info->validation_loss);
+}
+
+nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback, void *user)
+{
+    if (!trainer)
+        return nft_fail_null("nft_trainer_run", "trainer");
+    while (trainer->step < trainer->recipe.steps) {
+        nft_step_info info;
+        nft_status status = run_step(trainer, &info);
+        if (!status && trainer->step == trainer->recipe.steps)
+            status = check_end(trainer);
+        if (!status)
+            status = run_validation(trainer, &info);
+        if (!status && callback && callback(&info, user))
+            status = nft_fail(NFT_ERROR_CANCELLED,
+                              "the step callback stopped it after step %" PRId64 " of %" PRId64, info.step,
+                              trainer->recipe.steps);
+        if (status)
+            return nft_fail_in(status, "nft_trainer_run");
+    }
+    return NFT_OK;
+}

@@ -1,0 +1,219 @@
+/* Trainers: from a recipe and a model to trained models. */
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define MAX_GROUP 16
+
+/* The options of an older caller are shorter; what is missing is zero, the default. */
+static nft_status fill_options(nft_trainer_options *filled, const nft_trainer_options *options)
+{
+    *filled = (nft_trainer_options)NFT_TRAINER_OPTIONS_INIT;
+    if (options && options->size < sizeof options->size)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_trainer_create: options->size is %zu; begin with NFT_TRAINER_OPTIONS_INIT",
+                        options->size);
+    if (options)
+        memcpy(filled, options, options->size < sizeof *filled ? options->size : sizeof *filled);
+    return NFT_OK;
+}
+
+static nft_status check_ranks(const nft_trainer_options *options, const nft_recipe *recipe)
+{
+    if (options->ranks <= 1 && !options->rank)
+        return NFT_OK;
+    if (options->rank < 0 || options->rank >= options->ranks)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_trainer_create: options->rank is %d, expected 0 … %d",
+                        options->rank, options->ranks - 1);
+    if (!options->reduce)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_trainer_create: options->reduce is NULL, but there are %d ranks",
+                        options->ranks);
+    if (recipe->batch_size % options->ranks)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_trainer_create: a batch of %" PRId64 " cannot be shared equally by %d ranks",
+                        recipe->batch_size, options->ranks);
+    return NFT_OK;
+}
+
+/* The number of samples whose forward is kept depends on the model and the recipe alone. */
+static int64_t group_size(const nft_model *model, const nft_recipe *recipe, bool recompute)
+{
+    int64_t bytes = nft_size_multiply(nft_kept_floats(model, recompute), sizeof(float)),
+            fit = NFT_GROUP_BYTES / bytes;
+    int64_t group = fit < 2 ? 2 : fit < MAX_GROUP ? fit : MAX_GROUP;
+    return group < recipe->batch_size ? group : recipe->batch_size;
+}
+
+static nft_context_options training_options(const nft_trainer_options *options, int64_t group)
+{
+    nft_context_options filled = nft_validation_options(options);
+    filled.max_batch = group;
+    filled.keep_for_backward = 1;
+    filled.recompute = options->recompute;
+    return filled;
+}
+
+static nft_status check_output(const nft_model *model, const nft_loss *loss)
+{
+    const nft_value *output = &model->steps[nft_model_step_count(model) - 1].module->out;
+    if (output->kind == NFT_VALUE_FEATURES)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "nft_trainer_create: loss %s takes a vector or tokens, but the model's output is "
+                        "features; end it with a pooling or flattening module",
+                        loss->name);
+    if (loss->classes && output->kind != NFT_VALUE_VECTOR)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "nft_trainer_create: loss %s takes a vector of one logit for each class, but the "
+                        "model's output is tokens; end it with mean_tokens, select_token or flatten_tokens",
+                        loss->name);
+    return NFT_OK;
+}
+
+static nft_status check_model(const nft_model *model, const nft_recipe *recipe)
+{
+    for (int64_t i = 0; i < model->parameters.count; i++)
+        if (model->parameters.items[i].trained)
+            return check_output(model, recipe->loss);
+    return nft_fail(NFT_ERROR_MISMATCH,
+                    "nft_trainer_create: the model has no trained parameter; there is nothing to train");
+}
+
+/* Model, best values, gradients, moments, both contexts. */
+static nft_status plan_bytes(const nft_model *model, const nft_recipe *recipe,
+                             const nft_trainer_options *options, int64_t *bytes)
+{
+    nft_context_options training = training_options(options, group_size(model, recipe, options->recompute)),
+                        validation = nft_validation_options(options);
+    int64_t context = 0, second = 0;
+    nft_status status = nft_context_memory(model, &training, &context);
+    if (!status)
+        status = nft_context_memory(model, &validation, &second);
+    int64_t values = nft_size_multiply(model->parameters.total, 3 * sizeof(float));
+    int64_t packed = nft_size_multiply(model->parameters.packed_total, sizeof(float));
+    *bytes = status ? 0
+                    : nft_size_add(nft_size_add(nft_size_add(context, second), nft_size_add(values, packed)),
+                                   nft_moments_bytes(model));
+    return status;
+}
+
+/* What both nft_trainer_memory and nft_trainer_create begin with. */
+static nft_status plan(nft_recipe *recipe, nft_trainer_options *filled, int64_t *bytes,
+                       const nft_model *model, const char *recipe_json, size_t length,
+                       const nft_trainer_options *options)
+{
+    nft_status status;
+    if ((status = fill_options(filled, options)) ||
+        (status = nft_recipe_parse(recipe, recipe_json, length)) || (status = check_ranks(filled, recipe)) ||
+        (status = check_model(model, recipe)))
+        return status;
+    return plan_bytes(model, recipe, filled, bytes);
+}
+
+nft_status nft_trainer_memory(const nft_model *model, const char *recipe_json, size_t length,
+                              const nft_trainer_options *options, int64_t *bytes)
+{
+    if (!model || !recipe_json || !bytes)
+        return nft_fail_null("nft_trainer_memory", !model ? "model" : !recipe_json ? "recipe_json" : "bytes");
+    nft_recipe recipe;
+    nft_trainer_options filled;
+    *bytes = 0;
+    return plan(&recipe, &filled, bytes, model, recipe_json, length, options);
+}
+
+/* A group's output has the shape of the context's. */
+static nft_status make_group(nft_trainer *trainer)
+{
+    const nft_array *output = trainer->context->output;
+    int64_t batch = trainer->recipe.batch_size;
+    trainer->outputs = output->count / output->shape[0];
+    trainer->dropout = nft_allocate_array((size_t)trainer->group, sizeof *trainer->dropout);
+    trainer->indices = nft_allocate_array((size_t)batch, sizeof *trainer->indices);
+    trainer->numbers = nft_allocate_array((size_t)batch, sizeof *trainer->numbers);
+    if (!trainer->dropout || !trainer->indices || !trainer->numbers)
+        return nft_fail_memory("a batch", nft_size_multiply(batch, sizeof *trainer->indices));
+    return nft_array_create(&trainer->output_gradient, NFT_ARRAY_F32, output->shape, output->rank, NULL);
+}
+
+nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const char *recipe_json,
+                              size_t length, const nft_trainer_options *options)
+{
+    if (!out)
+        return nft_fail_null("nft_trainer_create", "trainer");
+    *out = NULL;
+    if (!model || !recipe_json)
+        return nft_fail_null("nft_trainer_create", model ? "recipe_json" : "model");
+    nft_trainer *trainer = nft_allocate(sizeof *trainer);
+    if (!trainer)
+        return nft_fail_memory("a trainer", sizeof *trainer);
+    int64_t bytes = 0;
+    nft_status status;
+    if ((status = plan(&trainer->recipe, &trainer->options, &bytes, model, recipe_json, length, options)) ||
+        (status = nft_check_limit("the trainer", bytes, trainer->options.memory_limit)) ||
+        (status = nft_model_copy(&trainer->model, model, model->values, "nft.loss",
+                                 trainer->recipe.loss->name, 0)))
+        goto failed;
+    trainer->group = group_size(model, &trainer->recipe, trainer->options.recompute);
+    nft_context_options training = training_options(&trainer->options, trainer->group);
+    if ((status = nft_context_create(&trainer->context, trainer->model, &training)) ||
+        (status = nft_gradients_create(&trainer->gradients, trainer->model)) ||
+        (status = nft_moments_create(&trainer->moments, trainer->model)) || (status = make_group(trainer)))
+        goto failed;
+    *out = trainer;
+    return NFT_OK;
+failed:
+    nft_trainer_free(trainer);
+    return status;
+}
+
+void nft_trainer_free(nft_trainer *trainer)
+{
+    if (!trainer)
+        return;
+    nft_trainer_clear_data(trainer);
+    nft_sampler_clear(&trainer->sampler);
+    nft_moments_clear(&trainer->moments);
+    nft_gradients_free(trainer->gradients);
+    nft_array_free(trainer->output_gradient);
+    nft_array_free(trainer->validation_output);
+    nft_release(trainer->dropout);
+    nft_release(trainer->indices);
+    nft_release(trainer->numbers);
+    nft_release(trainer->best);
+    nft_context_free(trainer->validation_context);
+    nft_context_free(trainer->context);
+    nft_model_free(trainer->model);
+    nft_release(trainer);
+}
+
+int64_t nft_trainer_steps_done(const nft_trainer *trainer)
+{
+    return trainer ? trainer->step : 0;
+}
+
+int64_t nft_trainer_steps(const nft_trainer *trainer)
+{
+    return trainer ? trainer->recipe.steps : 0;
+}
+
+static nft_status snapshot(const char *function, nft_model **model, const nft_trainer *trainer, bool best)
+{
+    if (!model)
+        return nft_fail_null(function, "model");
+    *model = NULL;
+    if (!trainer)
+        return nft_fail_null(function, "trainer");
+    const float *values = best && trainer->has_best ? trainer->best : trainer->model->values;
+    return nft_model_copy(model, trainer->model, values, NULL, NULL, 0);
+}
+
+nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer)
+{
+    return snapshot("nft_trainer_snapshot", model, trainer, false);
+}
+
+nft_status nft_trainer_best(nft_model **model, const nft_trainer *trainer)
+{
+    return snapshot("nft_trainer_best", model, trainer, true);
+}

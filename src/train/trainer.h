@@ -1,0 +1,101 @@
+/* What is inside a trainer. */
+#ifndef NFT_TRAIN_TRAINER_H
+#define NFT_TRAIN_TRAINER_H
+
+#include "io/dataset.h"
+#include "model/backward.h"
+#include "nft/trainer.h"
+#include "train/recipe.h"
+#include "train/sampler.h"
+
+/* Samples with what their outputs should be: a data set, or a batch. */
+typedef struct nft_samples {
+    const nft_weights *weights; /* or */
+    const nft_array *tokens;
+    int64_t count;          /* 0: none */
+    int64_t number;         /* of the first in its set, for messages */
+    const float *targets;   /* as many numbers for each sample as the output has, or */
+    const int64_t *classes; /* one for each sample */
+    nft_dataset *dataset;   /* in place of these: they are read when they are needed */
+    const nft_entry *target_entry;
+    uint64_t fingerprint; /* of the targets */
+} nft_samples;
+
+/* Memory for samples that come from elsewhere: a callback, or a file. */
+typedef struct nft_batch_memory {
+    nft_batch batch; /* with pointers to the memory below */
+    nft_array *tokens;
+} nft_batch_memory;
+
+struct nft_trainer {
+    nft_recipe recipe;
+    nft_model *model; /* its own: nobody else sees these values change */
+    nft_context *context;
+    nft_context *validation_context; /* NULL without a validation set */
+    nft_trainer_options options;
+    nft_gradients *gradients;
+    nft_moments moments;
+    int64_t group;              /* samples whose forward is kept at a time */
+    int64_t outputs;            /* numbers of a sample's output */
+    nft_array *output_gradient; /* of a group */
+    nft_dropout_key *dropout;   /* one for each sample of a group */
+    int64_t *indices;           /* of a batch, in what nft_trainer_next_batch gave */
+    int64_t *numbers;           /* of the same samples, in the training set */
+    int64_t step;               /* the next one */
+
+    nft_samples train, validation;
+    nft_sampler sampler;
+    nft_batch_callback *source; /* in place of `train` */
+    void *source_user;
+    nft_batch_memory batch;  /* what the callback fills, or a data set is read to */
+    nft_batch_memory pieces; /* what data sets are read to when it is not for a step */
+
+    nft_array *validation_output; /* (N, …) of the last validation; NULL without a validation set */
+    bool has_validated;
+    float *best; /* the values with the lowest validation loss */
+    double best_loss;
+    bool has_best;
+};
+
+/* A group is as many samples as fit into this many bytes of kept memory. */
+#define NFT_GROUP_BYTES (INT64_C(256) << 20)
+
+/* Memory for `count` samples of the trainer's model and loss. Clear it also after a failure. */
+nft_status nft_batch_create(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count);
+void nft_batch_clear(nft_batch_memory *memory);
+
+/* A look at every number: inputs are finite, targets in range; `what` in messages. */
+nft_status nft_samples_check(const nft_trainer *trainer, const nft_samples *samples, const char *what);
+/* Whether `data`, one number for each of the model's, is finite; `what` in messages. */
+nft_status nft_trainer_check_finite(const nft_trainer *trainer, const float *data, const char *what);
+/* Continues a hash, FNV-1a. */
+uint64_t nft_hash_bytes(const void *bytes, size_t count, uint64_t hash);
+/* Continues a hash over targets. */
+uint64_t nft_samples_hash(const nft_trainer *trainer, const nft_samples *samples, uint64_t hash);
+#define NFT_HASH_BEGIN UINT64_C(0xcbf29ce484222325)
+/* Samples first … first + count - 1 as they can be run: of the set itself, or read from its file into the
+ * trainer's pieces, at most NFT_PIECE_SAMPLES. Where the first of them stands goes to *at. */
+nft_status nft_samples_fetch(nft_trainer *trainer, const nft_samples *set, int64_t first, int64_t count,
+                             nft_samples *piece, int64_t *at);
+#define NFT_PIECE_SAMPLES 32
+/* Whether `targets` are what the loss takes, in type and shape; sets the samples' own. */
+nft_status nft_samples_set_targets(const nft_trainer *trainer, nft_samples *samples, const nft_array *targets,
+                                   const char *name);
+/* The loss of sample `index` with an output, and `scale` times its gradient unless NULL. */
+double nft_samples_loss(const nft_trainer *trainer, const nft_samples *samples, int64_t index,
+                        const float *output, double scale, float *gradient);
+/* The error for a sample whose loss is not finite. */
+nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t index);
+
+/* The samples of the next step; which of them are its batch goes to trainer->indices. */
+nft_status nft_trainer_next_batch(nft_trainer *trainer, nft_samples *samples);
+/* Lets go of the data sets, the callback and the memory for them. */
+void nft_trainer_clear_data(nft_trainer *trainer);
+/* Which samples of a batch are this rank's. */
+void nft_trainer_part(const nft_trainer *trainer, int64_t *first, int64_t *count);
+
+nft_context_options nft_validation_options(const nft_trainer_options *options);
+/* Allocates what a validation of `count` samples needs. */
+nft_status nft_trainer_prepare_validation(nft_trainer *trainer, int64_t count);
+
+#endif

@@ -1,0 +1,103 @@
+/* Validation: the loss without dropout over a set that the model is not trained on, and the best parameters
+ * so far. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+nft_context_options nft_validation_options(const nft_trainer_options *options)
+{
+    nft_context_options filled = NFT_CONTEXT_OPTIONS_INIT;
+    filled.threads = options->threads;
+    filled.keep_blas_threads = options->keep_blas_threads;
+    filled.max_batch = NFT_PIECE_SAMPLES;
+    return filled;
+}
+
+static nft_status make_output(nft_trainer *trainer, int64_t count)
+{
+    const nft_array *like = trainer->output_gradient;
+    int64_t shape[NFT_ARRAY_MAX_RANK] = {count};
+    for (int64_t i = 1; i < like->rank; i++)
+        shape[i] = like->shape[i];
+    nft_array *output = NULL;
+    nft_status status = nft_array_create(&output, NFT_ARRAY_F32, shape, like->rank, NULL);
+    if (status)
+        return status;
+    nft_array_free(trainer->validation_output);
+    trainer->validation_output = output;
+    trainer->has_validated = false;
+    return NFT_OK;
+}
+
+nft_status nft_trainer_prepare_validation(nft_trainer *trainer, int64_t count)
+{
+    int64_t bytes = trainer->model->parameters.total * (int64_t)sizeof *trainer->best;
+    if (!trainer->best && !(trainer->best = nft_allocate((size_t)bytes)))
+        return nft_fail_memory("the best parameters", bytes);
+    nft_context_options options = nft_validation_options(&trainer->options);
+    nft_status status = NFT_OK;
+    if (!trainer->validation_context)
+        status = nft_context_create(&trainer->validation_context, trainer->model, &options);
+    return status ? status : make_output(trainer, count);
+}
+
+/* Adds the losses of samples first … first + count - 1. */
+static nft_status add_losses(nft_trainer *trainer, int64_t first, int64_t count, double *sum)
+{
+    nft_samples piece;
+    int64_t at = 0;
+    nft_context *context = trainer->validation_context;
+    nft_status status = nft_samples_fetch(trainer, &trainer->validation, first, count, &piece, &at);
+    if (status)
+        return status;
+    nft_forward_input input = {.weights = piece.weights, .tokens = piece.tokens, .first = at, .count = count};
+    status = nft_context_run(context, &input);
+    for (int64_t i = 0; i < count && !status; i++) {
+        const float *output = (const float *)context->output->data + i * trainer->outputs;
+        memcpy((float *)trainer->validation_output->storage + (first + i) * trainer->outputs, output,
+               (size_t)trainer->outputs * sizeof *output);
+        double own = nft_samples_loss(trainer, &piece, at + i, output, 0, NULL);
+        if (!isfinite(own))
+            status = nft_fail_loss(trainer, "validation set", first + i);
+        *sum += own;
+    }
+    return status;
+}
+
+nft_status nft_trainer_validate(nft_trainer *trainer, double *loss)
+{
+    static const char function[] = "nft_trainer_validate";
+    if (!trainer || !loss)
+        return nft_fail_null(function, trainer ? "loss" : "trainer");
+    int64_t samples = trainer->validation.count;
+    nft_status status = NFT_OK;
+    double sum = 0;
+    if (!samples)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_%s first",
+                        function, trainer->model->space ? "data" : "tokens");
+    for (int64_t first = 0; first < samples && !status; first += NFT_PIECE_SAMPLES)
+        status = add_losses(trainer, first,
+                            samples - first < NFT_PIECE_SAMPLES ? samples - first : NFT_PIECE_SAMPLES, &sum);
+    trainer->has_validated = !status;
+    if (status)
+        return nft_fail_in(status, "%s", function);
+    *loss = sum / (double)samples;
+    if (trainer->has_best && *loss >= trainer->best_loss)
+        return NFT_OK;
+    memcpy(trainer->best, trainer->model->values,
+           (size_t)trainer->model->parameters.total * sizeof *trainer->best);
+    trainer->best_loss = *loss;
+    trainer->has_best = true;
+    return NFT_OK;
+}
+
+const nft_array *nft_trainer_validation_output(const nft_trainer *trainer)
+{
+    return trainer && trainer->has_validated ? trainer->validation_output : NULL;
+}
+
+double nft_trainer_best_loss(const nft_trainer *trainer)
+{
+    return trainer && trainer->has_best ? trainer->best_loss : NAN;
+}
