@@ -1,8 +1,10 @@
 /* nft evaluate: how well a model predicts the labels of a data set. */
 #include "commands.h"
 #include "metrics.h"
+#include "plot_predictions.h"
 #include "report.h"
 #include "results.h"
+#include "scores.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -11,23 +13,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum loss_kind { LOSS_MSE, LOSS_BCE, LOSS_CROSS_ENTROPY } loss_kind;
-
-static const char *const loss_names[] = {"mse", "bce", "cross_entropy", NULL};
-
-/* Predictions (rows, width) of the networks whose predictions are finite, and their labels: `targets` of the
- * same shape, or one of `classes` for each row. */
+/* The networks whose predictions are finite: predictions (rows, width) and their labels. */
 typedef struct scored {
     int64_t rows, width;
-    float *predictions, *targets;
+    float *values, *targets;
     int64_t *classes;
 } scored;
 
-typedef struct scores {
+typedef struct evaluation {
+    const cli_options *given;
     loss_kind kind;
-    int64_t networks, bad_inputs, bad_predictions;
-    double loss, accuracy, tau, r2, mean_absolute_error;
-} scores;
+    nft_model *model;
+    cli_input input;
+    cli_results results;
+    scored kept;
+    cli_scores scores;
+    int64_t bad_inputs, bad_predictions;
+} evaluation;
 
 /* --loss, or what the model was trained with. */
 static int choose_loss(loss_kind *kind, const cli_options *given, const nft_model *model)
@@ -37,11 +39,9 @@ static int choose_loss(loss_kind *kind, const cli_options *given, const nft_mode
         name = nft_model_metadata(model, "nft.loss");
     if (!name)
         return fail("%s: the model does not say its loss: give --loss mse, bce or cross_entropy", path);
-    for (int i = 0; loss_names[i]; i++)
-        if (!strcmp(loss_names[i], name)) {
-            *kind = (loss_kind)i;
-            return EXIT_SUCCESS;
-        }
+    *kind = loss_of(name);
+    if (*kind != LOSS_OTHER)
+        return EXIT_SUCCESS;
     return fail(
         "%s: the model's loss is '%s', which evaluate does not know: give --loss mse, bce or cross_entropy",
         path, name);
@@ -129,16 +129,16 @@ static int select_finite(scored *kept, const cli_result *output, const nft_array
     const int64_t *classes = nft_array_i64(labels);
     const float *targets = nft_array_f32(labels);
     kept->width = width;
-    kept->predictions = malloc((size_t)(networks * width) * sizeof(float) + 1);
+    kept->values = malloc((size_t)(networks * width) * sizeof(float) + 1);
     kept->targets = malloc((size_t)(networks * width) * sizeof(float) + 1);
     kept->classes = malloc((size_t)networks * sizeof(int64_t) + 1);
-    if (!kept->predictions || !kept->targets || !kept->classes)
+    if (!kept->values || !kept->targets || !kept->classes)
         return fail_memory();
     for (int64_t n = 0; n < networks; n++) {
         const float *row = output->data + n * width;
         if (!all_finite(row, width))
             continue;
-        memcpy(kept->predictions + kept->rows * width, row, (size_t)width * sizeof(float));
+        memcpy(kept->values + kept->rows * width, row, (size_t)width * sizeof(float));
         if (classes)
             kept->classes[kept->rows] = classes[n];
         else
@@ -150,61 +150,42 @@ static int select_finite(scored *kept, const cli_result *output, const nft_array
 
 static void free_scored(scored *kept)
 {
-    free(kept->predictions);
+    free(kept->values);
     free(kept->targets);
     free(kept->classes);
 }
 
-static int score(scores *found, const scored *kept)
+static cli_predictions predictions_of(const scored *kept)
 {
-    int64_t count = kept->rows * kept->width;
-    if (found->kind == LOSS_CROSS_ENTROPY) {
-        found->loss = metrics_cross_entropy(kept->predictions, kept->classes, kept->rows, kept->width);
-        found->accuracy = metrics_accuracy(kept->predictions, kept->classes, kept->rows, kept->width);
-        return EXIT_SUCCESS;
-    }
-    found->loss =
-        (found->kind == LOSS_BCE ? metrics_bce : metrics_mse)(kept->predictions, kept->targets, count);
-    found->r2 = metrics_r2(kept->predictions, kept->targets, count);
-    found->mean_absolute_error = metrics_mean_absolute_error(kept->predictions, kept->targets, count);
-    return metrics_tau(&found->tau, kept->predictions, kept->targets, count) ? EXIT_SUCCESS : fail_memory();
+    return (cli_predictions){kept->rows, kept->width, kept->values, kept->targets, kept->classes};
 }
 
-static int evaluate(scores *found, const cli_results *results, const cli_input *input,
-                    const cli_options *given)
+static int evaluate(evaluation *e)
 {
-    const cli_result *output = &results->items[0];
-    const char *path = given->operands[0];
-    scored kept = {0};
-    int failed = found->kind == LOSS_BCE ? check_probabilities(output, path) : EXIT_SUCCESS;
+    const cli_result *output = &e->results.items[0];
+    const char *path = e->given->operands[0];
+    int failed = e->kind == LOSS_BCE ? check_probabilities(output, path) : EXIT_SUCCESS;
     if (!failed)
-        failed = select_finite(&kept, output, input_extra(input, "label"));
-    if (!failed && !kept.rows)
+        failed = select_finite(&e->kept, output, input_extra(&e->input, "label"));
+    if (!failed && !e->kept.rows)
         failed = fail("%s: no prediction is finite", path);
+    cli_predictions predictions = predictions_of(&e->kept);
     if (!failed)
-        failed = score(found, &kept);
-    found->networks = input->count;
-    found->bad_inputs = count_non_finite_inputs(input);
-    found->bad_predictions = input->count - kept.rows;
-    free_scored(&kept);
+        failed = scores_compute(&e->scores, e->kind, &predictions);
+    e->bad_inputs = count_non_finite_inputs(&e->input);
+    e->bad_predictions = e->input.count - e->kept.rows;
     return failed;
 }
 
-static int print_as_json(const scores *found)
+static int print_as_json(const evaluation *e)
 {
     json_t *object = json_object();
-    json_object_set_new(object, "loss", json_number(found->loss));
-    if (found->kind == LOSS_CROSS_ENTROPY) {
-        json_object_set_new(object, "accuracy", json_number(found->accuracy));
-    } else {
-        json_object_set_new(object, "tau", json_number(found->tau));
-        json_object_set_new(object, "r2", json_number(found->r2));
-        json_object_set_new(object, "mae", json_number(found->mean_absolute_error));
-    }
-    if (found->bad_inputs)
-        json_object_set_new(object, "non_finite_inputs", json_integer(found->bad_inputs));
-    if (found->bad_predictions)
-        json_object_set_new(object, "non_finite_predictions", json_integer(found->bad_predictions));
+    json_object_set_new(object, "loss", json_number(e->scores.loss));
+    scores_to_json(object, &e->scores);
+    if (e->bad_inputs)
+        json_object_set_new(object, "non_finite_inputs", json_integer(e->bad_inputs));
+    if (e->bad_predictions)
+        json_object_set_new(object, "non_finite_predictions", json_integer(e->bad_predictions));
     return print_json(object);
 }
 
@@ -216,70 +197,77 @@ static void print_number(const char *name, double value, const char *undefined)
         printf("%s  %.4f\n", name, value);
 }
 
-static void print_for_people(const scores *found)
+static void print_for_people(const evaluation *e)
 {
     char count[TEXT_CAPACITY];
-    printf("networks  %s\n", text_count(count, found->networks));
-    printf("loss      %.6g (%s)\n", found->loss, loss_names[found->kind]);
-    if (found->kind == LOSS_CROSS_ENTROPY) {
-        printf("accuracy  %.4f\n", found->accuracy);
+    printf("networks  %s\n", text_count(count, e->input.count));
+    printf("loss      %.6g (%s)\n", e->scores.loss, loss_names[e->kind]);
+    if (e->kind == LOSS_CROSS_ENTROPY) {
+        printf("accuracy  %.4f\n", e->scores.accuracy);
     } else {
-        print_number("tau     ", found->tau, "all predictions or all labels are equal");
-        print_number("R²      ", found->r2, "all labels are equal");
-        printf("mae       %.4f\n", found->mean_absolute_error);
+        print_number("tau     ", e->scores.tau, "all predictions or all labels are equal");
+        print_number("R²      ", e->scores.r2, "all labels are equal");
+        printf("mae       %.4f\n", e->scores.mean_absolute_error);
     }
-    if (found->bad_inputs)
-        printf("non-finite weights in %s\n", text_plural(count, found->bad_inputs, "network"));
-    if (found->bad_predictions)
+    if (e->bad_inputs)
+        printf("non-finite weights in %s\n", text_plural(count, e->bad_inputs, "network"));
+    if (e->bad_predictions)
         printf("non-finite predictions for %s, left out of the numbers above\n",
-               text_plural(count, found->bad_predictions, "network"));
+               text_plural(count, e->bad_predictions, "network"));
 }
 
-static int report(const cli_options *given, const scores *found)
+static int report(const evaluation *e)
 {
-    if (given->json)
-        return print_as_json(found);
-    print_for_people(found);
+    if (e->given->json)
+        return print_as_json(e);
+    print_for_people(e);
     return EXIT_SUCCESS;
 }
 
 /* Whatever can be wrong is found before the model runs. */
-static int prepare(nft_model **model, cli_input *input, loss_kind *kind, const cli_options *given)
+static int prepare(evaluation *e)
 {
-    const char *model_path = given->operands[0], *data_path = given->operands[1];
-    const char *predictions = option_text(given, "predictions");
+    const char *model_path = e->given->operands[0], *data_path = e->given->operands[1];
+    const char *outputs[] = {option_text(e->given, "predictions"), option_text(e->given, "plot")};
     int64_t width = 0;
-    int failed = predictions ? check_output_path(predictions) : EXIT_SUCCESS;
+    int failed = EXIT_SUCCESS;
+    for (int i = 0; i < 2 && !failed; i++)
+        failed = outputs[i] ? check_output_path(outputs[i]) : EXIT_SUCCESS;
     if (!failed)
-        failed = load_model(model, model_path, given);
+        failed = load_model(&e->model, model_path, e->given);
     if (!failed)
-        failed = choose_loss(kind, given, *model);
+        failed = choose_loss(&e->kind, e->given, e->model);
     if (!failed)
-        failed = check_output(&width, *model, *kind, model_path);
+        failed = check_output(&width, e->model, e->kind, model_path);
     if (!failed)
-        failed = load_input(input, *model, data_path, given);
-    return failed ? failed : check_labels(input, width, *kind, data_path);
+        failed = load_input(&e->input, e->model, data_path, e->given);
+    return failed ? failed : check_labels(&e->input, width, e->kind, data_path);
+}
+
+static int write_files(const evaluation *e)
+{
+    const char *output = option_text(e->given, "predictions"), *plot = option_text(e->given, "plot");
+    cli_predictions predictions = predictions_of(&e->kept);
+    int failed = output ? save_results(&e->results, &e->input, output) : EXIT_SUCCESS;
+    return plot && !failed ? plot_predictions(plot, &predictions, &e->scores) : failed;
 }
 
 static int run(const cli_options *given)
 {
-    const char *predictions = option_text(given, "predictions");
-    nft_model *model = NULL;
-    cli_input input = {0};
-    cli_results results = {0};
-    scores found = {0};
-    int failed = prepare(&model, &input, &found.kind, given);
+    evaluation e = {.given = given};
+    int failed = prepare(&e);
     if (!failed)
-        failed = run_model(&results, model, &input, given, true);
+        failed = run_model(&e.results, e.model, &e.input, given, true);
     if (!failed)
-        failed = evaluate(&found, &results, &input, given);
-    if (!failed && predictions)
-        failed = save_results(&results, &input, predictions);
+        failed = evaluate(&e);
     if (!failed)
-        failed = report(given, &found);
-    free_results(&results);
-    free_input(&input);
-    nft_model_free(model);
+        failed = write_files(&e);
+    if (!failed)
+        failed = report(&e);
+    free_scored(&e.kept);
+    free_results(&e.results);
+    free_input(&e.input);
+    nft_model_free(e.model);
     return failed;
 }
 
@@ -287,6 +275,8 @@ static const cli_option own_options[] = {
     {"loss", 0, OPTION_CHOICE, "NAME", "mse, bce or cross_entropy (default: the model's)", 0, 0, loss_names},
     {"predictions", 0, OPTION_TEXT, "FILE", "also write the model's output there, as 'nft forward' does", 0,
      0, NULL},
+    {"plot", 0, OPTION_TEXT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,
+     NULL},
     LAYERS_OPTION,
     {0},
 };
@@ -299,7 +289,9 @@ const cli_command evaluate_command = {
         "Runs a model on every network of DATA and compares its output with the tensor 'label' of DATA.\n\n"
         "--loss cross_entropy takes logits and integer classes: prints loss and accuracy.\n"
         "--loss mse and bce (of probabilities) take float labels: print loss, Kendall's tau-b, R² and the\n"
-        "mean absolute error. Networks whose predictions are not finite are counted and left out.",
+        "mean absolute error. Networks whose predictions are not finite are counted and left out.\n"
+        "--plot draws a point for each network, predicted against actual; for cross_entropy the number of\n"
+        "networks of each class that were taken for each class, coloured by their share of the class.",
     .least_operands = 2,
     .most_operands = 2,
     .options = own_options,

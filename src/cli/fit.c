@@ -1,6 +1,7 @@
 /* nft fit: a SIREN for each image. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
+#include "data_set.h"
 #include "images.h"
 #include "partial.h"
 #include "progress.h"
@@ -38,6 +39,7 @@ typedef struct job {
     cli_progress progress;
     char units[80]; /* of the progress */
     nft_inr_fit_options options;
+    bool canonical;   /* they are brought to one sign and phase */
     int64_t views;    /* networks for each image */
     int64_t networks; /* in all */
     double psnr_sum;
@@ -73,6 +75,7 @@ static int read_options(job *j)
         schedule && !strcmp(schedule, "cosine") ? NFT_INR_SCHEDULE_COSINE : NFT_INR_SCHEDULE_CONSTANT;
     j->options.progress = progress_callback;
     j->options.user = &j->progress;
+    j->canonical = option_text(j->given, "canonical") != NULL;
     j->views = integer_of(j->given, "views", 1);
     int failed = read_rate(&j->options.learning_rate, j->given, "lr");
     return failed ? failed : read_rate(&j->options.omega, j->given, "omega");
@@ -199,6 +202,7 @@ static int describe_settings(const job *j, char *text, size_t capacity)
         failed = nft_space_layer(j->space, i, &layer) ? fail_library() : EXIT_SUCCESS;
         used += snprintf(text + used, capacity - (size_t)used, " %" PRId64, layer.out);
     }
+    snprintf(text + used, capacity - (size_t)used, "%s", j->canonical ? "; canonical" : "");
     return failed;
 }
 
@@ -217,7 +221,7 @@ static int report_networks(job *j, int64_t first, int64_t count, const float *lo
         double loss = (double)losses[n], psnr = psnr_of(loss);
         j->psnr_sum += psnr;
         if (j->given->json)
-            failed = print_json(json_pack("{s:I, s:o, s:o}", "index", (json_int_t)(first + n), "loss",
+            failed = print_json(json_pack("{s:I, s:o, s:o}", "index", (json_int_t)first + n, "loss",
                                           json_number(loss), "psnr", json_number(psnr)));
     }
     snprintf(j->units, sizeof j->units, "networks, mean PSNR %.2f dB", j->psnr_sum / (double)(first + count));
@@ -276,6 +280,8 @@ static int fit_networks(job *j, nft_weights *weights, float *values, float *loss
         failed = fail_library();
     if (!failed && nft_inr_fit(weights, losses, images, &j->options))
         failed = fail_library();
+    if (!failed && j->canonical && nft_inr_canonicalize(weights, j->options.omega))
+        failed = fail_library();
     nft_array_free(images);
     if (!failed)
         failed = partial_add(&j->partial, weights, losses);
@@ -331,67 +337,11 @@ static int fit_all(job *j)
     return failed;
 }
 
-/* A label for each network, or the number of its image: entry n of `whole` is repeated for every view. */
-static int repeat_rows(nft_array **repeated, const nft_array *whole, int64_t views)
-{
-    int64_t shape[NFT_ARRAY_MAX_RANK], rank = nft_array_rank(whole), rows = nft_array_size(whole, 0);
-    bool floats = nft_array_f32(whole) != NULL;
-    size_t row =
-        (size_t)(nft_array_count(whole) / (rows ? rows : 1)) * (floats ? sizeof(float) : sizeof(int64_t));
-    const char *from = floats ? (const void *)nft_array_f32(whole) : (const void *)nft_array_i64(whole);
-    char *data = calloc((size_t)(rows * views) + 1, row + 1);
-    if (!data)
-        return fail_memory();
-    for (int64_t n = 0; n < rows * views; n++)
-        memcpy(data + (size_t)n * row, from + (size_t)(n / views) * row, row);
-    for (int64_t axis = 0; axis < rank; axis++)
-        shape[axis] = nft_array_size(whole, axis);
-    shape[0] = rows * views;
-    nft_status status = nft_array_create(repeated, floats ? NFT_ARRAY_F32 : NFT_ARRAY_I64, shape, rank, data);
-    free(data);
-    return status ? fail_library() : EXIT_SUCCESS;
-}
-
-static int number_images(nft_array **numbers, int64_t count, int64_t views)
-{
-    int64_t *data = calloc((size_t)count, sizeof *data);
-    nft_array *each = NULL;
-    if (!data)
-        return fail_memory();
-    for (int64_t n = 0; n < count; n++)
-        data[n] = n;
-    int failed = nft_array_borrow(&each, NFT_ARRAY_I64, &count, 1, data) ? fail_library() : EXIT_SUCCESS;
-    if (!failed)
-        failed = repeat_rows(numbers, each, views);
-    nft_array_free(each);
-    free(data);
-    return failed;
-}
-
 /* The complete data set, from the file beside it. */
 static int save(job *j)
 {
-    int64_t layers = nft_space_layer_count(j->space), count = 2 * layers;
-    nft_array *arrays[2 * MAX_WIDTHS + 2] = {NULL};
-    const char *names[2 * MAX_WIDTHS + 2];
-    char layer_names[2 * MAX_WIDTHS][32];
-    int failed = partial_tensors(&j->partial, arrays);
-    for (int64_t t = 0; t < 2 * layers; t++) {
-        snprintf(layer_names[t], sizeof layer_names[t], "%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
-        names[t] = layer_names[t];
-    }
-    if (!failed && j->labels) {
-        names[count] = "label";
-        failed = repeat_rows(&arrays[count++], j->labels, j->views);
-    }
-    if (!failed && option_text(j->given, "views")) {
-        names[count] = "image";
-        failed = number_images(&arrays[count++], j->images.count, j->views);
-    }
-    if (!failed && nft_array_save(j->path, names, (const nft_array *const *)arrays, (size_t)count))
-        failed = fail_library();
-    for (int64_t i = 0; i < count; i++)
-        nft_array_free(arrays[i]);
+    bool numbered = option_text(j->given, "views") != NULL;
+    int failed = save_data_set(j->path, &j->partial, j->labels, j->views, numbered);
     if (!failed)
         partial_remove(&j->partial);
     return failed;
@@ -455,6 +405,8 @@ static const cli_option own_options[] = {
      NULL},
     {"views", 0, OPTION_INTEGER, "K", "networks for each image, from different starts (default: 1)", 1,
      1000000, NULL},
+    {"canonical", 0, OPTION_FLAG, NULL, "bring each network to one sign and phase: see nft canonicalize", 0,
+     0, NULL},
     {0},
 };
 

@@ -71,20 +71,21 @@ static int open_pngs(cli_images *images)
 static int open_safetensors(cli_images *images)
 {
     const char *path = images->paths[0];
-    nft_file *file = NULL;
-    nft_status status = nft_file_open(&file, path);
-    if (!status)
-        status = nft_file_read(file, "images", &images->array);
-    nft_file_free(file);
-    if (status)
+    nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+    if (nft_file_open(&images->file, path))
         return fail_library();
-    if (nft_array_rank(images->array) != 4)
+    int64_t tensors = nft_file_tensor_count(images->file), found = 0;
+    while (found < tensors && !nft_file_tensor(images->file, found, &info) && strcmp(info.name, "images"))
+        found++;
+    if (found == tensors)
+        return fail("%s: there is no tensor 'images'", path);
+    if (info.rank != 4)
         return fail("%s: its 'images' have rank %" PRId64 ", expected (N, height, width, colours)", path,
-                    nft_array_rank(images->array));
-    images->count = nft_array_size(images->array, 0);
-    images->height = nft_array_size(images->array, 1);
-    images->width = nft_array_size(images->array, 2);
-    images->colours = nft_array_size(images->array, 3);
+                    info.rank);
+    images->count = info.shape[0];
+    images->height = info.shape[1];
+    images->width = info.shape[2];
+    images->colours = info.shape[3];
     return EXIT_SUCCESS;
 }
 
@@ -140,18 +141,28 @@ static int read_png(cli_images *images, const char *path, float *values)
     return failed;
 }
 
-static int read_array(const cli_images *images, int64_t first, int64_t numbers, float *values)
+static int convert_array(const cli_images *images, const nft_array *array, float *values)
 {
-    const float *floats = nft_array_f32(images->array);
-    const int64_t *integers = nft_array_i64(images->array);
-    for (int64_t i = 0; i < numbers; i++) {
-        double byte = floats ? (double)floats[first + i] : (double)integers[first + i];
+    const float *floats = nft_array_f32(array);
+    const int64_t *integers = nft_array_i64(array);
+    for (int64_t i = 0; i < nft_array_count(array); i++) {
+        double byte = floats ? (double)floats[i] : (double)integers[i];
         if (!(byte >= 0 && byte <= 255))
             return fail("%s: image %" PRId64 " has the value %g, expected 0 … 255", images->paths[0],
-                        (first + i) / numbers_of(images), byte);
+                        images->next + i / numbers_of(images), byte);
         values[i] = colour(byte);
     }
     return EXIT_SUCCESS;
+}
+
+static int read_file(const cli_images *images, int64_t count, float *values)
+{
+    nft_array *array = NULL;
+    if (nft_file_read_rows(images->file, "images", images->next, count, &array))
+        return fail_library();
+    int failed = convert_array(images, array, values);
+    nft_array_free(array);
+    return failed;
 }
 
 static int read_idx(cli_images *images, int64_t count, float *values)
@@ -173,8 +184,8 @@ int read_images(cli_images *images, int64_t count, float *values)
 {
     int failed = EXIT_SUCCESS;
     int64_t numbers = numbers_of(images);
-    if (images->array)
-        failed = read_array(images, images->next * numbers, count * numbers, values);
+    if (images->file)
+        failed = read_file(images, count, values);
     else if (images->idx.stream)
         failed = read_idx(images, count, values);
     else
@@ -194,8 +205,8 @@ int skip_images(cli_images *images, int64_t count)
 void close_images(cli_images *images)
 {
     idx_close(&images->idx);
-    nft_array_free(images->array);
-    images->array = NULL;
+    nft_file_free(images->file);
+    images->file = NULL;
 }
 
 static int make_labels(nft_array **labels, const idx_file *idx, const double *numbers)

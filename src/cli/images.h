@@ -14,9 +14,9 @@ typedef struct cli_images {
     int64_t colours; /* of PNG files 1 if all are grey, else 3 */
     char **paths;
     int path_count;
-    int64_t next;     /* the image that comes next */
-    idx_file idx;     /* open unless stream is NULL; or */
-    nft_array *array; /* the whole tensor of a safetensors file; or the paths are PNG files */
+    int64_t next;   /* the image that comes next */
+    idx_file idx;   /* open unless stream is NULL; or */
+    nft_file *file; /* a safetensors file, NULL: the paths are PNG files */
 } cli_images;
 
 int open_images(cli_images *images, char **paths, int path_count);

@@ -1,6 +1,7 @@
 /* The nft program: finds the command and runs it. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
+#include "ranks.h"
 #include "report.h"
 #include "text.h"
 
@@ -12,8 +13,8 @@
 #include <unistd.h>
 
 static const cli_command *const commands[] = {
-    &info_command, &forward_command, &evaluate_command, &permute_command,
-    &fit_command,  &render_command,  &bench_command,
+    &info_command,         &forward_command, &train_command,  &evaluate_command, &permute_command,
+    &canonicalize_command, &fit_command,     &render_command, &bench_command,
 };
 
 #define COMMAND_COUNT ((int)(sizeof commands / sizeof commands[0]))
@@ -21,11 +22,11 @@ static const cli_command *const commands[] = {
 static void print_usage(FILE *stream)
 {
     fputs("usage: nft COMMAND FILES [options]\n\n"
-          "Runs Neural Functional Transformers on the weights of trained networks.\n\n"
+          "Runs and trains Neural Functional Transformers on the weights of trained networks.\n\n"
           "Commands:\n",
           stream);
     for (int i = 0; i < COMMAND_COUNT; i++)
-        fprintf(stream, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(stream, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\n'nft COMMAND --help' says what a command takes. 'nft --version' says what this build is.\n",
           stream);
 }
@@ -95,7 +96,7 @@ static int run(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (!strcmp(argv[1], "--version")) {
-        printf("nft %s\n%s\n", nft_version(), nft_build_info());
+        printf("nft %s%s\n%s\n", nft_version(), ranks_built_in ? " with MPI" : "", nft_build_info());
         return EXIT_SUCCESS;
     }
     const cli_command *command = find_command(argv[1]);

@@ -114,7 +114,7 @@ double metrics_bce(const float *predictions, const float *targets, int64_t n)
     return sum / (double)n;
 }
 
-static int64_t largest(const float *row, int64_t count)
+int64_t metrics_largest(const float *row, int64_t count)
 {
     int64_t best = 0;
     for (int64_t i = 1; i < count; i++)
@@ -128,7 +128,7 @@ double metrics_cross_entropy(const float *logits, const int64_t *labels, int64_t
     double sum = 0;
     for (int64_t i = 0; i < n; i++) {
         const float *row = logits + i * classes;
-        double most = (double)row[largest(row, classes)], total = 0;
+        double most = (double)row[metrics_largest(row, classes)], total = 0;
         for (int64_t j = 0; j < classes; j++)
             total += exp((double)row[j] - most);
         sum += log(total) - ((double)row[labels[i]] - most);
@@ -140,7 +140,7 @@ double metrics_accuracy(const float *logits, const int64_t *labels, int64_t n, i
 {
     int64_t right = 0;
     for (int64_t i = 0; i < n; i++)
-        right += largest(logits + i * classes, classes) == labels[i];
+        right += metrics_largest(logits + i * classes, classes) == labels[i];
     return (double)right / (double)n;
 }
 

@@ -18,6 +18,8 @@ double metrics_mse(const float *predictions, const float *targets, int64_t n);
 double metrics_bce(const float *predictions, const float *targets, int64_t n);
 /* `logits` (n, classes), labels in 0 … classes - 1. */
 double metrics_cross_entropy(const float *logits, const int64_t *labels, int64_t n, int64_t classes);
+/* The index of the largest of `count` numbers, the first of equals. */
+int64_t metrics_largest(const float *row, int64_t count);
 /* The share of rows whose largest logit (the first of equals) is the label's. */
 double metrics_accuracy(const float *logits, const int64_t *labels, int64_t n, int64_t classes);
 

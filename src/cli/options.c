@@ -4,17 +4,19 @@
 #include "text.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_THREADS 1024 /* the library's limit */
-#define HELP_COLUMN 24
+#define HELP_COLUMN 26
 
 static const cli_option common_options[] = {
     {"threads", 0, OPTION_INTEGER, "N", "threads that compute (default: all cores)", 1, MAX_THREADS, NULL},
     {"seed", 0, OPTION_INTEGER, "S", "of everything random (default: 0)", 0, UINT64_MAX, NULL},
-    {"batch-size", 0, OPTION_INTEGER, "B", "networks at a time: more memory for more (default: 32, bench 8)",
-     1, INT32_MAX, NULL},
+    {"batch-size", 0, OPTION_INTEGER, "B", "networks at a time (default: 32, bench 8, train the recipe's)", 1,
+     INT32_MAX, NULL},
     {"quiet", 'q', OPTION_FLAG, NULL, "no progress and no messages but errors", 0, 0, NULL},
     {"json", 0, OPTION_FLAG, NULL, "results as JSON, one object a line", 0, 0, NULL},
     {"help", 'h', OPTION_FLAG, NULL, "this text", 0, 0, NULL},
@@ -87,6 +89,18 @@ static options_result set_integer(const cli_options *given, cli_value *value, co
     return OPTIONS_RUN;
 }
 
+/* The program never sets a locale, so that a point is a point. */
+static options_result set_number(const cli_options *given, cli_value *value, const char *text)
+{
+    char *end = NULL;
+    value->number = strtod(text, &end);
+    if (end != text && !*end && isfinite(value->number) && value->number >= 0)
+        return OPTIONS_RUN;
+    usage_error(given->command->name, "--%s is '%s', expected a number, at least 0", value->option->name,
+                text);
+    return OPTIONS_WRONG;
+}
+
 static options_result set_choice(const cli_options *given, const cli_option *option, const char *text)
 {
     char list[128] = "";
@@ -105,6 +119,8 @@ static options_result set_value(const cli_options *given, cli_value *value, cons
     value->text = text;
     if (value->option->kind == OPTION_INTEGER)
         return set_integer(given, value, text);
+    if (value->option->kind == OPTION_NUMBER)
+        return set_number(given, value, text);
     if (value->option->kind == OPTION_CHOICE)
         return set_choice(given, value->option, text);
     if (value->option->kind == OPTION_TEXT && !*text) {
@@ -210,12 +226,18 @@ options_result options_parse(cli_options *given, const cli_command *command, int
     return check(given);
 }
 
-const char *option_text(const cli_options *given, const char *name)
+const cli_value *option_value(const cli_options *given, const char *name)
 {
     for (int i = 0; i < given->value_count; i++)
         if (!strcmp(given->values[i].option->name, name))
-            return given->values[i].text;
+            return &given->values[i];
     return NULL;
+}
+
+const char *option_text(const cli_options *given, const char *name)
+{
+    const cli_value *value = option_value(given, name);
+    return value ? value->text : NULL;
 }
 
 static void print_options(const cli_option *list)

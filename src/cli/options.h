@@ -12,6 +12,7 @@ typedef enum option_kind {
     OPTION_FLAG,
     OPTION_TEXT,
     OPTION_INTEGER, /* from least to most */
+    OPTION_NUMBER,  /* finite, no less than 0 */
     OPTION_CHOICE   /* one of the words of `choices` */
 } option_kind;
 
@@ -29,6 +30,7 @@ typedef struct cli_value {
     const cli_option *option;
     const char *text; /* NULL if it was not given; "" for a flag that was */
     uint64_t integer;
+    double number;
 } cli_value;
 
 struct cli_command;
@@ -70,6 +72,8 @@ options_result options_parse(cli_options *given, const cli_command *command, int
 
 /* The value of an option of the command, NULL if it was not given. */
 const char *option_text(const cli_options *given, const char *name);
+/* The option itself, which the command has; its `text` is NULL if it was not given. */
+const cli_value *option_value(const cli_options *given, const char *name);
 
 /* `nft COMMAND --help`. */
 void options_print_help(const cli_command *command);

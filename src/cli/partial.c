@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -180,29 +179,27 @@ int partial_add(cli_partial *partial, const nft_weights *weights, const float *l
     return EXIT_SUCCESS;
 }
 
-int partial_losses(const cli_partial *partial, int64_t first, int64_t count, float *losses)
+int64_t partial_tensor_count(const cli_partial *partial)
 {
-    int64_t offset = tensor_offset(partial, tensor_count(partial)) + first * (int64_t)sizeof *losses;
-    return read_at(partial, losses, count * (int64_t)sizeof *losses, offset) ? EXIT_SUCCESS
-                                                                             : fail_file(partial, "read");
+    return tensor_count(partial);
 }
 
-int partial_tensors(cli_partial *partial, nft_array **tensors)
+int64_t partial_tensor_numbers(const cli_partial *partial, int64_t tensor)
 {
-    void *view = mmap(NULL, (size_t)partial->bytes, PROT_READ, MAP_SHARED, partial->descriptor, 0);
-    if (view == MAP_FAILED)
-        return fail_file(partial, "read");
-    partial->view = view;
-    for (int64_t t = 0; t < tensor_count(partial); t++) {
-        nft_layer layer = {.size = sizeof layer};
-        if (nft_space_layer(partial->space, t / 2, &layer))
-            return fail_library();
-        const int64_t shape[] = {partial->networks, layer.out, layer.in};
-        if (nft_array_borrow(&tensors[t], NFT_ARRAY_F32, shape, t % 2 ? 2 : 3,
-                             (const char *)view + tensor_offset(partial, t)))
-            return fail_library();
-    }
-    return EXIT_SUCCESS;
+    return tensor_numbers(partial->space, tensor);
+}
+
+int partial_read(const cli_partial *partial, int64_t tensor, int64_t first, int64_t count, float *numbers)
+{
+    int64_t bytes = tensor_numbers(partial->space, tensor) * (int64_t)sizeof *numbers;
+    return read_at(partial, numbers, count * bytes, tensor_offset(partial, tensor) + first * bytes)
+               ? EXIT_SUCCESS
+               : fail_file(partial, "read");
+}
+
+int partial_losses(const cli_partial *partial, int64_t first, int64_t count, float *losses)
+{
+    return partial_read(partial, tensor_count(partial), first, count, losses);
 }
 
 void partial_remove(cli_partial *partial)
@@ -213,8 +210,6 @@ void partial_remove(cli_partial *partial)
 
 void partial_close(cli_partial *partial)
 {
-    if (partial->view)
-        munmap(partial->view, (size_t)partial->bytes);
     if (partial->descriptor >= 0)
         close(partial->descriptor);
     free(partial->path);

@@ -15,7 +15,6 @@ typedef struct cli_partial {
     int64_t networks;       /* in all */
     int64_t finished;       /* the first so many are in the file */
     bool ours;              /* it was opened and fits, so it may be removed */
-    void *view;             /* of the complete file */
     int64_t bytes;
 } cli_partial;
 
@@ -27,8 +26,11 @@ int partial_open(cli_partial *partial, const char *target, const char *settings,
 int partial_add(cli_partial *partial, const nft_weights *weights, const float *losses);
 /* Losses of networks first …, which are finished. */
 int partial_losses(const cli_partial *partial, int64_t first, int64_t count, float *losses);
-/* Of the complete file: the tensors W_0, v_0, W_1, … (N, …), of which the file stays the owner. */
-int partial_tensors(cli_partial *partial, nft_array **tensors);
+/* How many of the tensors W_0, v_0, W_1, … the file has, and the numbers of one network's. */
+int64_t partial_tensor_count(const cli_partial *partial);
+int64_t partial_tensor_numbers(const cli_partial *partial, int64_t tensor);
+/* Tensor `tensor` of networks first …, which are finished. */
+int partial_read(const cli_partial *partial, int64_t tensor, int64_t first, int64_t count, float *numbers);
 /* Removes the file. */
 void partial_remove(cli_partial *partial);
 void partial_close(cli_partial *partial);

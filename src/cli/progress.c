@@ -22,7 +22,10 @@ void progress_start(cli_progress *progress, const cli_options *given, const char
     progress->visible = !given->quiet && isatty(STDERR_FILENO);
     progress->what = what;
     progress->units = units;
-    progress->base = 0;
+    progress->base = progress->first = 0;
+    progress->note[0] = progress->beside[0] = 0;
+    progress->parts = 1;
+    progress->part_units = NULL;
     progress->total = total;
     progress->started = now;
     progress->shown = now;
@@ -31,13 +34,15 @@ void progress_start(cli_progress *progress, const cli_options *given, const char
 
 static void show_line(cli_progress *progress, int64_t done, double elapsed)
 {
-    char line[160];
-    double rate = (double)done / elapsed, left = (double)(progress->total - done) / rate;
-    int width = snprintf(line, sizeof line, "%s: %" PRId64 " of %" PRId64 " %s", progress->what, done,
-                         progress->total, progress->units);
-    if (done > 0)
-        width += snprintf(line + width, sizeof line - (size_t)width, ", %.*f a second, %.0f s left",
-                          rate < 10 ? 2 : 0, rate, left);
+    char line[240];
+    double rate = (double)(done - progress->first) / elapsed, left = (double)(progress->total - done) / rate;
+    int width = snprintf(line, sizeof line, "%s: %" PRId64 " of %" PRId64 " %s%s%s", progress->what, done,
+                         progress->total, progress->units, progress->note, progress->beside);
+    double speed = rate * (double)progress->parts;
+    if (done > progress->first)
+        width += snprintf(line + width, sizeof line - (size_t)width, ", %.*f%s%s a second, %.0f s left",
+                          speed < 10 ? 2 : 0, speed, progress->part_units ? " " : "",
+                          progress->part_units ? progress->part_units : "", left);
     int stale = progress->width - width;
     fprintf(stderr, "\r%s%*s", line, stale > 0 ? stale : 0, "");
     fflush(stderr);
@@ -55,11 +60,16 @@ void progress_show(cli_progress *progress, int64_t done)
     show_line(progress, done, now - progress->started);
 }
 
-void progress_end(cli_progress *progress)
+void progress_hide(cli_progress *progress)
 {
     if (progress->visible && progress->width)
         fprintf(stderr, "\r%*s\r", progress->width, "");
     progress->width = 0;
+}
+
+void progress_end(cli_progress *progress)
+{
+    progress_hide(progress);
     progress->visible = false;
 }
 

@@ -94,7 +94,7 @@ static unsigned char pixel_of(float value)
     double level = 255 * ((double)value / 2 + 0.5);
     if (!(level > 0))
         return 0;
-    return level >= 255 ? 255 : (unsigned char)(level + 0.5);
+    return level >= 255 ? 255 : (unsigned char)lround(level);
 }
 
 static void place_on_sheet(const job *j, int64_t index, const float *values)

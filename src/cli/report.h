@@ -19,6 +19,11 @@
 int fail(const char *format, ...) CLI_PRINTF(1, 2);
 int fail_library(void);
 int fail_memory(void);
+#if defined(__clang_analyzer__) /* which looks at one file at a time */
+#define fail(...) (fail(__VA_ARGS__), EXIT_FAILED)
+#define fail_library() (fail_library(), EXIT_FAILED)
+#define fail_memory() (fail_memory(), EXIT_FAILED)
+#endif
 void usage_error(const char *command, const char *format, ...) CLI_PRINTF(2, 3);
 
 /* A message that --quiet silences. */

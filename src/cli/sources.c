@@ -98,22 +98,43 @@ static int64_t split_names(char *text, const char **names)
     return count;
 }
 
-static nft_status load_with_layers(nft_weights **weights, const char *path, const char *layers)
+/* What --layers says, for as long as a file is opened. */
+typedef struct layer_names {
+    char *text;
+    const char **names;
+    nft_load_options options;
+} layer_names;
+
+static bool read_layer_names(layer_names *layers, const cli_options *given)
 {
-    nft_load_options options = NFT_LOAD_OPTIONS_INIT;
-    size_t size = strlen(layers) + 1;
-    char *text = malloc(size);
-    const char **names = malloc(size * sizeof *names);
-    nft_status status = NFT_ERROR_MEMORY;
-    if (text && names) {
-        memcpy(text, layers, size);
-        options.layers = names;
-        options.layer_count = split_names(text, names);
-        status = nft_weights_load_with(weights, path, &options);
-    }
-    free(names);
-    free(text);
-    return status;
+    const char *text = option_text(given, "layers");
+    size_t size = text ? strlen(text) + 1 : 0;
+    *layers = (layer_names){.options = NFT_LOAD_OPTIONS_INIT};
+    if (!text)
+        return true;
+    layers->text = malloc(size);
+    layers->names = malloc(size * sizeof *layers->names);
+    if (!layers->text || !layers->names)
+        return false;
+    memcpy(layers->text, text, size);
+    layers->options.layers = layers->names;
+    layers->options.layer_count = split_names(layers->text, layers->names);
+    return true;
+}
+
+static void free_layer_names(layer_names *layers)
+{
+    free(layers->names);
+    free(layers->text);
+}
+
+static bool has_tensor(const nft_file *file, const char *name)
+{
+    nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+    for (int64_t i = 0; i < nft_file_tensor_count(file); i++)
+        if (!nft_file_tensor(file, i, &info) && !strcmp(info.name, name))
+            return true;
+    return false;
 }
 
 static bool is_model_file(const char *path)
@@ -131,9 +152,39 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
         return fail("%s: this is a configuration, expected weights", path);
     if (is_model_file(path))
         return fail("%s: this is a model, expected weights", path);
-    const char *layers = option_text(given, "layers");
-    nft_status status = layers ? load_with_layers(weights, path, layers) : nft_weights_load(weights, path);
-    return status ? fail_library() : EXIT_SUCCESS;
+    layer_names layers;
+    int failed = read_layer_names(&layers, given) ? EXIT_SUCCESS : fail_memory();
+    if (!failed && nft_weights_load_with(weights, path, &layers.options))
+        failed = fail_library();
+    free_layer_names(&layers);
+    return failed;
+}
+
+int open_dataset(nft_dataset **dataset, const char *path, const cli_options *given)
+{
+    *dataset = NULL;
+    if (is_configuration(path))
+        return fail("%s: this is a configuration, expected a data set", path);
+    if (is_model_file(path))
+        return fail("%s: this is a model, expected a data set", path);
+    layer_names layers;
+    int failed = read_layer_names(&layers, given) ? EXIT_SUCCESS : fail_memory();
+    if (!failed && nft_dataset_open(dataset, path, &layers.options))
+        failed = fail_library();
+    free_layer_names(&layers);
+    return failed;
+}
+
+int read_targets(nft_array **targets, const char *path)
+{
+    nft_file *file = NULL;
+    *targets = NULL;
+    if (nft_file_open(&file, path))
+        return fail_library();
+    int failed = nft_file_read(file, has_tensor(file, "label") ? "label" : "target", targets) ? fail_library()
+                                                                                              : EXIT_SUCCESS;
+    nft_file_free(file);
+    return failed;
 }
 
 static bool add_extra(cli_input *input, const char *name, const nft_array *array, nft_array *owned)
@@ -188,15 +239,6 @@ static int read_extras(cli_input *input, const nft_file *file)
         }
     }
     return EXIT_SUCCESS;
-}
-
-static bool has_tensor(const nft_file *file, const char *name)
-{
-    nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-    for (int64_t i = 0; i < nft_file_tensor_count(file); i++)
-        if (!nft_file_tensor(file, i, &info) && !strcmp(info.name, name))
-            return true;
-    return false;
 }
 
 static int load_tokens_input(cli_input *input, const char *path)

@@ -16,6 +16,11 @@ int load_model(nft_model **model, const char *path, const cli_options *given);
 /* Weights, their layers in the order of --layers if that was given. */
 int load_weights(nft_weights **weights, const char *path, const cli_options *given);
 
+/* The same for a data set that is read piece by piece, or one of tokens. */
+int open_dataset(nft_dataset **dataset, const char *path, const cli_options *given);
+/* Its tensor `label`, or else `target`. */
+int read_targets(nft_array **targets, const char *path);
+
 /* The option of every command that reads weights. */
 #define LAYERS_OPTION                                                                                        \
     {                                                                                                        \

@@ -38,5 +38,5 @@ apt_get() {
 }
 
 # What building libnft takes, and what its tests take beside that.
-nft_build_packages='gcc g++ libc6-dev cmake ninja-build pkg-config libopenblas-dev libjansson-dev libpng-dev zlib1g-dev'
+nft_build_packages='gcc g++ libc6-dev cmake ninja-build pkg-config libopenblas-dev libjansson-dev libpng-dev zlib1g-dev libcairo2-dev'
 nft_test_packages='libcmocka-dev binutils'

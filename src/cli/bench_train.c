@@ -1,0 +1,86 @@
+/* nft bench --train: steps of a trainer whose batches a callback fills. */
+#include "bench.h"
+#include "report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One batch, given at every step. */
+typedef struct source {
+    cli_input input;
+    int64_t outputs; /* numbers of a sample's output */
+    float *targets;
+} source;
+
+static int fill_batch(nft_batch *batch, void *user)
+{
+    const source *s = user;
+    if (batch->tokens)
+        memcpy(batch->tokens, nft_array_f32(s->input.tokens),
+               (size_t)nft_array_count(s->input.tokens) * sizeof *batch->tokens);
+    for (int64_t i = 0; batch->weights && i < 2 * nft_space_layer_count(nft_weights_space(batch->weights));
+         i++) {
+        int32_t part = i % 2 ? NFT_WEIGHTS_BIAS : NFT_WEIGHTS_WEIGHT;
+        memcpy(nft_weights_edit(batch->weights, i / 2, part), nft_weights_data(s->input.weights, i / 2, part),
+               (size_t)nft_weights_data_count(s->input.weights, i / 2, part) * sizeof(float));
+    }
+    memcpy(batch->targets, s->targets, (size_t)(batch->count * s->outputs) * sizeof *batch->targets);
+    return 0;
+}
+
+static int make_source(source *s, const nft_model *model, const bench *b, uint64_t seed)
+{
+    nft_module_info output = NFT_MODULE_INFO_INIT;
+    if (nft_model_output(model, &output))
+        return fail_library();
+    if (output.output == NFT_VALUE_FEATURES)
+        return fail("the model gives features, and there is no loss for them to train with");
+    s->outputs = output.output == NFT_VALUE_TOKENS ? output.tokens * output.channels : output.channels;
+    if (s->outputs > INT64_MAX / (int64_t)sizeof(float) / b->batch)
+        return fail("a batch of %" PRId64 " is too large", b->batch);
+    s->targets = malloc((size_t)(b->batch * s->outputs) * sizeof *s->targets);
+    if (!s->targets)
+        return fail_memory();
+    bench_fill(s->targets, b->batch * s->outputs, &seed);
+    return bench_input(&s->input, model, b, seed);
+}
+
+static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b, source *s, uint64_t seed)
+{
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    char recipe[256];
+    options.threads = b->threads;
+    options.recompute = b->recompute;
+    int length = snprintf(recipe, sizeof recipe,
+                          "{\"loss\": \"mse\", \"optimizer\": {\"type\": \"adamw\", \"lr\": 1e-5}, "
+                          "\"batch_size\": %" PRId64 ", \"steps\": 1, \"seed\": %" PRIu64 "}",
+                          b->batch, seed & INT32_MAX);
+    if (nft_trainer_memory(model, recipe, (size_t)length, &options, &b->planned_bytes) ||
+        nft_trainer_create(trainer, model, recipe, (size_t)length, &options) ||
+        nft_trainer_set_source(*trainer, fill_batch, s))
+        return fail_library();
+    return EXIT_SUCCESS;
+}
+
+static nft_status run_step(void *argument)
+{
+    return nft_trainer_step(argument, NULL);
+}
+
+int bench_training(bench *b, nft_model *model, const cli_options *given)
+{
+    source s = {0};
+    nft_trainer *trainer = NULL;
+    int failed = make_source(&s, model, b, given->seed);
+    if (!failed)
+        failed = make_trainer(&trainer, model, b, &s, given->seed);
+    nft_model_free(model);
+    if (!failed)
+        failed = bench_time(b, run_step, trainer, given);
+    nft_trainer_free(trainer);
+    free_input(&s.input);
+    free(s.targets);
+    return failed;
+}

@@ -1,0 +1,73 @@
+/* nft canonicalize: one sign and phase for every neuron of SIRENs. */
+#include "commands.h"
+#include "report.h"
+#include "results.h"
+#include "text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static int read_omega(double *omega, const cli_options *given)
+{
+    const cli_value *value = option_value(given, "omega");
+    *omega = value->number;
+    if (!value->text || *omega > 0)
+        return EXIT_SUCCESS;
+    usage_error("canonicalize", "--omega is '%s', expected a number above 0", value->text);
+    return EXIT_USAGE;
+}
+
+static int describe(const cli_options *given, const nft_weights *weights, const char *path)
+{
+    int64_t networks = nft_weights_count(weights);
+    char text[TEXT_CAPACITY];
+    if (given->json)
+        return print_json(
+            json_pack("{s:o, s:I}", "output", json_text(path), "networks", (json_int_t)networks));
+    printf("%s: %s in canonical form\n", path, text_plural(text, networks, "network"));
+    return EXIT_SUCCESS;
+}
+
+static int run(const cli_options *given)
+{
+    const char *path = option_text(given, "output");
+    nft_weights *weights = NULL;
+    double omega = 0;
+    int failed = read_omega(&omega, given);
+    if (!failed)
+        failed = check_output_path(path);
+    if (!failed)
+        failed = load_weights(&weights, given->operands[0], given);
+    if (!failed && nft_inr_canonicalize(weights, omega))
+        failed = fail("%s: %s", given->operands[0], nft_error_message());
+    if (!failed && nft_weights_save(weights, path))
+        failed = fail_library();
+    if (!failed)
+        failed = describe(given, weights, path);
+    nft_weights_free(weights);
+    return failed;
+}
+
+static const cli_option own_options[] = {
+    {"output", 'o', OPTION_TEXT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
+    {"omega", 0, OPTION_NUMBER, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
+    LAYERS_OPTION,
+    {0},
+};
+
+const cli_command canonicalize_command = {
+    .name = "canonicalize",
+    .operands = "WEIGHTS -o OUT",
+    .summary = "bring SIRENs to one sign and phase, which changes no function",
+    .description =
+        "Writes the SIRENs of WEIGHTS to OUT with every hidden neuron in one of its many equal forms: sine\n"
+        "is odd and periodic, so a neuron may change its sign, or its bias by half a period, if the next\n"
+        "layer's weights change with it. Models learn much more from networks in one form. Afterwards\n"
+        "every neuron's weights have a positive sum and W times its bias is in (-15/32 pi, 17/32 pi]. The\n"
+        "networks compute what they computed before. Names, labels and other tensors are kept.",
+    .least_operands = 1,
+    .most_operands = 1,
+    .options = own_options,
+    .required = "output",
+    .run = run,
+};

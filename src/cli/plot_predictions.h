@@ -1,0 +1,11 @@
+/* A picture of predictions beside labels. */
+#ifndef NFT_CLI_PLOT_PREDICTIONS_H
+#define NFT_CLI_PLOT_PREDICTIONS_H
+
+#include "scores.h"
+
+/* Writes an SVG file: predicted against actual, or for classes the confusion matrix. Prints its failure and
+ * returns the exit status. */
+int plot_predictions(const char *path, const cli_predictions *predictions, const cli_scores *scores);
+
+#endif

@@ -1,0 +1,119 @@
+#define _POSIX_C_SOURCE 200809L
+#include "ranks.h"
+
+#include "report.h"
+
+#include <stdlib.h>
+
+#ifdef NFT_MPI
+
+#include <limits.h>
+#include <mpi.h>
+#include <stddef.h>
+#include <unistd.h>
+
+const bool ranks_built_in = true;
+
+int ranks_open(cli_ranks *ranks)
+{
+    *ranks = (cli_ranks){.count = 1};
+    MPI_Init(NULL, NULL);
+    MPI_Comm_rank(MPI_COMM_WORLD, &ranks->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks->count);
+    return EXIT_SUCCESS;
+}
+
+void ranks_close(const cli_ranks *ranks, bool done)
+{
+    if (done || ranks->count == 1)
+        MPI_Finalize();
+    else
+        MPI_Abort(MPI_COMM_WORLD, EXIT_FAILURE);
+}
+
+int ranks_after_first(const cli_ranks *ranks, int failed)
+{
+    (void)ranks;
+    MPI_Bcast(&failed, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    return failed;
+}
+
+void ranks_wait_to_fail(const cli_ranks *ranks, bool own)
+{
+    if (ranks->count > 1)
+        sleep((ranks->rank ? 1 : 0) + (own ? 0 : 3));
+}
+
+/* Summed on rank 0 and sent to the others: an all-reduce need not give every rank the same bits. */
+static int sum(void *data, int64_t count, size_t size, MPI_Datatype type, int rank)
+{
+    char *next = data;
+    for (int64_t left = count; left > 0;) {
+        int now = left < INT_MAX ? (int)left : INT_MAX;
+        if (MPI_Reduce(rank ? next : MPI_IN_PLACE, next, now, type, MPI_SUM, 0, MPI_COMM_WORLD) ||
+            MPI_Bcast(next, now, type, 0, MPI_COMM_WORLD))
+            return 1;
+        next += (size_t)now * size;
+        left -= now;
+    }
+    return 0;
+}
+
+int ranks_reduce(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user)
+{
+    cli_ranks *ranks = user;
+    int stop = ranks->wants_stop;
+    if (MPI_Allreduce(MPI_IN_PLACE, &stop, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD))
+        return 1;
+    ranks->agreed_stop = stop;
+    return sum(sums, sum_count, sizeof *sums, MPI_DOUBLE, ranks->rank) ||
+           sum(values, value_count, sizeof *values, MPI_FLOAT, ranks->rank);
+}
+
+#else
+
+const bool ranks_built_in = false;
+
+/* Where mpirun says how many processes there are: each would do the whole work, and write the same files. */
+int ranks_open(cli_ranks *ranks)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+    *ranks = (cli_ranks){.count = 1};
+    for (int i = 0; i < 2; i++) {
+        const char *size = getenv(names[i]);
+        if (size && strtol(size, NULL, 10) > 1)
+            return fail("this program was built without MPI: build it with -DNFT_MPI=ON, or run it without "
+                        "mpirun");
+    }
+    return EXIT_SUCCESS;
+}
+
+void ranks_close(const cli_ranks *ranks, bool done)
+{
+    (void)ranks;
+    (void)done;
+}
+
+int ranks_after_first(const cli_ranks *ranks, int failed)
+{
+    (void)ranks;
+    return failed;
+}
+
+void ranks_wait_to_fail(const cli_ranks *ranks, bool own)
+{
+    (void)ranks;
+    (void)own;
+}
+
+int ranks_reduce(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user)
+{
+    (void)sums;
+    (void)sum_count;
+    (void)values;
+    (void)value_count;
+    (void)user;
+    return 0;
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* The processes that train together, one for each rank of MPI. In a program built without it there is one. */
+#ifndef NFT_CLI_RANKS_H
+#define NFT_CLI_RANKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Whether the program was built with MPI. */
+extern const bool ranks_built_in;
+
+typedef struct cli_ranks {
+    int rank, count;
+    bool wants_stop;  /* what this process has been told */
+    bool agreed_stop; /* what every rank knows that one was told, after a step */
+} cli_ranks;
+
+/* Prints a failure and returns the exit status; ranks_close is due in any case. */
+int ranks_open(cli_ranks *ranks);
+/* Ends them all at once unless the work is `done`: others may be waiting for this one. */
+void ranks_close(const cli_ranks *ranks, bool done);
+
+/* The exit status of rank 0, which goes first, so that what is wrong for all is said once. Every rank calls
+ * it. */
+int ranks_after_first(const cli_ranks *ranks, int failed);
+
+/* Before a rank says why it failed, which ends them all: when all fail alike rank 0 is the first to say it,
+ * and a rank with a reason of its `own` is before those that only noticed. */
+void ranks_wait_to_fail(const cli_ranks *ranks, bool own);
+
+/* An nft_reduce_callback whose `user` is the cli_ranks. */
+int ranks_reduce(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user);
+
+#endif

@@ -1,0 +1,140 @@
+#include "recipes.h"
+
+#include "report.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* `path` as seen from the folder of the recipe; NULL when there is no memory. */
+static char *beside(const char *recipe, const char *path)
+{
+    const char *slash = strrchr(recipe, '/');
+    size_t folder = slash && path[0] != '/' ? (size_t)(slash - recipe) + 1 : 0, length = strlen(path) + 1;
+    char *joined = malloc(folder + length);
+    if (!joined)
+        return NULL;
+    memcpy(joined, recipe, folder);
+    memcpy(joined + folder, path, length);
+    return joined;
+}
+
+/* A path of the command line is relative to where the user is. */
+static int override_path(char **path, const char *given)
+{
+    size_t size = strlen(given) + 1;
+    *path = malloc(size);
+    if (!*path)
+        return fail_memory();
+    memcpy(*path, given, size);
+    return EXIT_SUCCESS;
+}
+
+/* The path under a key; NULL if there is none and it is not required. */
+static int read_path(char **path, const cli_recipe *recipe, const char *key, bool required)
+{
+    const json_t *value = json_object_get(recipe->object, key);
+    const char *given = strcmp(key, "model") ? option_text(&recipe->data, key) : NULL;
+    *path = NULL;
+    if (given)
+        return override_path(path, given);
+    if (!value && required)
+        return fail("%s: '%s' is missing, the path of a file", recipe->path, key);
+    if (!value || (json_is_null(value) && !required))
+        return EXIT_SUCCESS;
+    if (!json_is_string(value))
+        return fail("%s: '%s' is not a text, the path of a file", recipe->path, key);
+    *path = beside(recipe->path, json_string_value(value));
+    return *path ? EXIT_SUCCESS : fail_memory();
+}
+
+static int read_paths(cli_recipe *recipe)
+{
+    const json_t *model = json_object_get(recipe->object, "model");
+    int failed = EXIT_SUCCESS;
+    if (!model)
+        failed = fail("%s: 'model' is missing, the path of a file or a configuration", recipe->path);
+    else if (!json_is_object(model))
+        failed = read_path(&recipe->model_path, recipe, "model", true);
+    if (!failed)
+        failed = read_path(&recipe->train_path, recipe, "train", true);
+    return failed ? failed : read_path(&recipe->validation_path, recipe, "validation", false);
+}
+
+static int set(json_t *object, const char *key, json_t *value)
+{
+    return json_object_set_new(object, key, value) ? fail_memory() : EXIT_SUCCESS;
+}
+
+static int override_integer(cli_recipe *recipe, const char *option, const char *key)
+{
+    const cli_value *value = option_value(&recipe->data, option);
+    return value->text ? set(recipe->object, key, json_integer((json_int_t)value->integer)) : EXIT_SUCCESS;
+}
+
+static int override_rate(cli_recipe *recipe)
+{
+    const cli_value *value = option_value(&recipe->data, "lr");
+    json_t *optimizer = json_object_get(recipe->object, "optimizer");
+    return value->text && json_is_object(optimizer) ? set(optimizer, "lr", json_real(value->number))
+                                                    : EXIT_SUCCESS;
+}
+
+/* The seed is also that of a fresh model. */
+static int override_seed(cli_recipe *recipe)
+{
+    const json_t *own = json_object_get(recipe->object, "seed");
+    if (!option_text(&recipe->data, "seed")) {
+        recipe->data.seed = json_is_integer(own) ? (uint64_t)json_integer_value(own) : 0;
+        return EXIT_SUCCESS;
+    }
+    if (recipe->data.seed > INT64_MAX)
+        return fail("--seed is %" PRIu64 ", a training takes at most %" PRId64, recipe->data.seed, INT64_MAX);
+    return override_integer(recipe, "seed", "seed");
+}
+
+int load_recipe(cli_recipe *recipe, const char *path, const cli_options *given)
+{
+    json_error_t error;
+    *recipe = (cli_recipe){.path = path, .data = *given};
+    recipe->object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (!recipe->object && error.line < 0)
+        return fail("%s", error.text);
+    if (!recipe->object)
+        return fail("%s: JSON, line %d, column %d: %s", path, error.line, error.column, error.text);
+    if (!json_is_object(recipe->object))
+        return fail("%s: a recipe is a JSON object", path);
+    int failed = read_paths(recipe);
+    if (!failed)
+        failed = override_integer(recipe, "steps", "steps");
+    if (!failed)
+        failed = override_integer(recipe, "batch-size", "batch_size");
+    if (!failed)
+        failed = override_integer(recipe, "validate-every", "validate_every");
+    if (!failed)
+        failed = override_rate(recipe);
+    return failed ? failed : override_seed(recipe);
+}
+
+void free_recipe(cli_recipe *recipe)
+{
+    json_decref(recipe->object);
+    free(recipe->model_path);
+    free(recipe->train_path);
+    free(recipe->validation_path);
+    *recipe = (cli_recipe){0};
+}
+
+int load_recipe_model(nft_model **model, bool *fresh, const cli_recipe *recipe)
+{
+    *model = NULL;
+    *fresh = !recipe->model_path || is_configuration(recipe->model_path);
+    if (recipe->model_path)
+        return load_model(model, recipe->model_path, &recipe->data);
+    char *text = json_dumps(json_object_get(recipe->object, "model"), JSON_COMPACT);
+    if (!text)
+        return fail_memory();
+    nft_status status = nft_model_create(model, text, strlen(text), recipe->data.seed);
+    free(text);
+    return status ? fail("%s: model: %s", recipe->path, nft_error_message()) : EXIT_SUCCESS;
+}

@@ -1,0 +1,25 @@
+/* Recipe files: what `nft train` trains, on what and how. */
+#ifndef NFT_CLI_RECIPES_H
+#define NFT_CLI_RECIPES_H
+
+#include "sources.h"
+
+#include <jansson.h>
+
+typedef struct cli_recipe {
+    const char *path;
+    json_t *object;                     /* with what the command line says in place of what the file says */
+    cli_options data;                   /* the command line's, and the recipe's seed */
+    char *model_path;                   /* NULL if the recipe holds the configuration itself */
+    char *train_path, *validation_path; /* validation NULL for none */
+} cli_recipe;
+
+/* Reads a recipe; its paths are relative to it. Prints failures and returns the exit status. Free it in any
+ * case. */
+int load_recipe(cli_recipe *recipe, const char *path, const cli_options *given);
+void free_recipe(cli_recipe *recipe);
+
+/* The model to begin with. `fresh`: it was made from a configuration. */
+int load_recipe_model(nft_model **model, bool *fresh, const cli_recipe *recipe);
+
+#endif

@@ -1,0 +1,366 @@
+/* nft train: trains a model as a recipe says. */
+#define _POSIX_C_SOURCE 200809L
+#include "commands.h"
+#include "plot_curves.h"
+#include "progress.h"
+#include "ranks.h"
+#include "recipes.h"
+#include "report.h"
+#include "results.h"
+#include "text.h"
+#include "training_log.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHECKPOINT_SECONDS 60
+
+typedef struct training {
+    const cli_options *given; /* as rank 0 sees it: the others say nothing */
+    cli_options own;
+    cli_ranks ranks;
+    cli_recipe recipe;
+    nft_model *model;
+    bool fresh;
+    loss_kind kind;
+    nft_dataset *train, *validation;
+    nft_array *targets; /* of the validation set; NULL of a loss that has none */
+    nft_trainer *trainer;
+    cli_progress progress;
+    training_log log;
+    char *checkpoint;              /* its path */
+    double seconds_between, saved; /* of checkpoints, of a steady clock */
+    int64_t batch_size;
+    double step_began;
+    int failed;   /* to print, or to save */
+    bool stopped; /* by a signal */
+    nft_step_info last;
+} training;
+
+static volatile sig_atomic_t signalled;
+
+static void hear_signal(int signal_number)
+{
+    signalled = signal_number;
+}
+
+/* A second signal ends the program at once, and so does one that comes before or after the steps. */
+static void listen_to_signals(bool listen)
+{
+    struct sigaction action = {.sa_flags = (int)SA_RESETHAND};
+    action.sa_handler = listen ? hear_signal : SIG_DFL;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* Which file a failure of the library is about. */
+static int fail_training(const training *t)
+{
+    return fail("%s: %s", t->recipe.path, nft_error_message());
+}
+
+static int make_trainer(training *t)
+{
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    options.threads = t->given->threads;
+    options.recompute = option_text(t->given, "recompute") != NULL;
+    options.rank = t->ranks.rank;
+    options.ranks = t->ranks.count;
+    options.reduce = ranks_reduce;
+    options.reduce_user = &t->ranks;
+    char *text = json_dumps(t->recipe.object, JSON_COMPACT);
+    if (!text)
+        return fail_memory();
+    nft_status status = nft_trainer_create(&t->trainer, t->model, text, strlen(text), &options);
+    free(text);
+    t->batch_size = json_integer_value(json_object_get(t->recipe.object, "batch_size"));
+    if (!status) /* and so the recipe has a loss */
+        t->kind = loss_of(json_string_value(json_object_get(t->recipe.object, "loss")));
+    return status ? fail_training(t) : EXIT_SUCCESS;
+}
+
+static int set_data(training *t)
+{
+    const cli_recipe *recipe = &t->recipe;
+    int failed = open_dataset(&t->train, recipe->train_path, &recipe->data);
+    if (!failed && recipe->validation_path)
+        failed = open_dataset(&t->validation, recipe->validation_path, &recipe->data);
+    if (!failed && nft_trainer_set_dataset(t->trainer, t->train, t->validation))
+        failed = fail_training(t);
+    if (failed || !t->validation || t->kind == LOSS_OTHER)
+        return failed;
+    return read_targets(&t->targets, recipe->validation_path);
+}
+
+static int name_checkpoint(training *t)
+{
+    const char *path = option_text(t->given, "checkpoint"), *output = option_text(t->given, "output");
+    const char *seconds = option_text(t->given, "checkpoint-every");
+    size_t size = strlen(path ? path : output) + sizeof ".checkpoint";
+    t->seconds_between = seconds ? option_value(t->given, "checkpoint-every")->number : CHECKPOINT_SECONDS;
+    t->checkpoint = malloc(size);
+    if (!t->checkpoint)
+        return fail_memory();
+    snprintf(t->checkpoint, size, "%s%s", path ? path : output, path ? "" : ".checkpoint");
+    return check_output_path(t->checkpoint);
+}
+
+/* Goes on with a training that was interrupted, or sets what a fresh model takes from the data. */
+static int begin_or_resume(training *t)
+{
+    char steps[TEXT_CAPACITY];
+    if (!access(t->checkpoint, F_OK)) {
+        if (nft_trainer_resume(t->trainer, t->checkpoint))
+            return fail("%s; remove it to begin anew", nft_error_message());
+        note(t->given, "%s: goes on after %s", t->checkpoint,
+             text_plural(steps, nft_trainer_steps_done(t->trainer), "step"));
+        return EXIT_SUCCESS;
+    }
+    return t->fresh && nft_trainer_fit_normalize(t->trainer) ? fail_training(t) : EXIT_SUCCESS;
+}
+
+/* Whatever can be wrong is found before the first step. */
+static int prepare(training *t)
+{
+    const cli_recipe *recipe = &t->recipe;
+    const char *log = option_text(t->given, "log");
+    const char *files[] = {option_text(t->given, "output"), log, option_text(t->given, "plot")};
+    int failed = EXIT_SUCCESS;
+    for (int i = 0; i < 3 && !failed; i++)
+        failed = files[i] ? check_output_path(files[i]) : EXIT_SUCCESS;
+    if (!failed)
+        failed = name_checkpoint(t);
+    if (!failed)
+        failed = load_recipe(&t->recipe, t->given->operands[0], t->given);
+    if (!failed)
+        failed = load_recipe_model(&t->model, &t->fresh, recipe);
+    if (!failed)
+        failed = make_trainer(t);
+    if (!failed)
+        failed = set_data(t);
+    if (!failed)
+        failed = begin_or_resume(t);
+    return failed ? failed
+                  : log_open(&t->log, t->ranks.rank ? NULL : log, nft_trainer_steps_done(t->trainer));
+}
+
+static int record_step(training *t, const nft_step_info *info)
+{
+    double now = steady_seconds(), rate = (double)t->batch_size / (now - t->step_began);
+    t->step_began = now;
+    if (t->given->json && print_json(log_describe_step(info)))
+        return EXIT_FAILED;
+    snprintf(t->progress.note, sizeof t->progress.note, ", loss %.4g", info->loss);
+    return log_step(&t->log, info, rate);
+}
+
+static int score_validation(cli_scores *scores, const training *t, double loss)
+{
+    const nft_array *output = nft_trainer_validation_output(t->trainer);
+    int failed = EXIT_SUCCESS;
+    *scores = (cli_scores){.kind = LOSS_OTHER};
+    if (t->kind != LOSS_OTHER) {
+        int64_t samples = nft_dataset_count(t->validation);
+        cli_predictions predictions = {samples, nft_array_count(output) / samples, nft_array_f32(output),
+                                       nft_array_f32(t->targets), nft_array_i64(t->targets)};
+        failed = scores_compute(scores, t->kind, &predictions);
+    }
+    scores->loss = loss;
+    return failed;
+}
+
+/* `step` counts the updates of the parameters that were validated. */
+static int record_validation(training *t, const nft_step_info *info)
+{
+    cli_scores scores;
+    bool best = info->validation_loss <= nft_trainer_best_loss(t->trainer);
+    int64_t step = info->step + 1;
+    char *beside = t->progress.beside;
+    if (score_validation(&scores, t, info->validation_loss))
+        return EXIT_FAILED;
+    if (t->kind == LOSS_CROSS_ENTROPY)
+        snprintf(beside, sizeof t->progress.beside, ", accuracy %.4f", scores.accuracy);
+    else if (t->kind != LOSS_OTHER)
+        snprintf(beside, sizeof t->progress.beside, ", tau %.4f", scores.tau);
+    if (t->given->json && print_json(log_describe_validation(step, &scores, best)))
+        return EXIT_FAILED;
+    if (!t->given->json && !t->ranks.rank) {
+        progress_hide(&t->progress);
+        printf("step %" PRId64 ": loss %.6g, validation loss %.6g%s%s\n", step, info->loss,
+               info->validation_loss, beside, best ? ", the lowest so far" : "");
+    }
+    return log_validation(&t->log, step, &scores, best);
+}
+
+static int draw_curves(const training *t)
+{
+    const char *path = option_text(t->given, "plot");
+    return path && !t->ranks.rank ? plot_curves(path, &t->log) : EXIT_SUCCESS;
+}
+
+static int save_checkpoint(training *t)
+{
+    t->saved = steady_seconds();
+    if (t->ranks.rank)
+        return EXIT_SUCCESS;
+    int failed = log_sync(&t->log); /* a log may go on behind its checkpoint, never end before it */
+    nft_status status = failed ? NFT_OK : nft_trainer_save(t->trainer, t->checkpoint);
+    if (status == NFT_ERROR_NOT_FINITE)
+        return fail("%s: step %" PRId64 ": %s; try a smaller lr, or grad_clip", t->recipe.path, t->last.step,
+                    nft_error_message());
+    return status ? fail_library() : failed;
+}
+
+static int hear_step(const nft_step_info *info, void *user)
+{
+    training *t = user;
+    t->last = *info;
+    t->failed = record_step(t, info);
+    if (!t->failed && info->validated)
+        t->failed = record_validation(t, info);
+    if (!t->failed && info->validated)
+        t->failed = draw_curves(t);
+    fflush(stdout);
+    t->ranks.wants_stop = signalled != 0;
+    t->stopped = t->ranks.count > 1 ? t->ranks.agreed_stop : t->ranks.wants_stop;
+    bool last = info->step + 1 == nft_trainer_steps(t->trainer);
+    if (!t->failed && !last && (t->stopped || steady_seconds() - t->saved >= t->seconds_between))
+        t->failed = save_checkpoint(t);
+    progress_show(&t->progress, info->step + 1);
+    return t->failed || (t->stopped && !last);
+}
+
+static int fail_run(const training *t, nft_status status)
+{
+    bool noticed = status == NFT_ERROR_CANCELLED; /* what another rank, or a signal, began */
+    if (t->failed || (noticed && t->stopped && t->ranks.rank))
+        return EXIT_FAILED;
+    if (noticed && t->stopped)
+        return fail("stopped after step %" PRId64 " of %" PRId64 "; the same command goes on from %s",
+                    nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer), t->checkpoint);
+    ranks_wait_to_fail(&t->ranks, !noticed);
+    if (status == NFT_ERROR_NOT_FINITE && !access(t->checkpoint, F_OK))
+        return fail("%s: %s; %s keeps the last state before it", t->recipe.path, nft_error_message(),
+                    t->checkpoint);
+    return fail_training(t);
+}
+
+static int run_steps(training *t)
+{
+    progress_start(&t->progress, t->given, "train", "steps", nft_trainer_steps(t->trainer));
+    t->progress.first = nft_trainer_steps_done(t->trainer);
+    t->progress.parts = t->batch_size;
+    t->progress.part_units = "samples";
+    t->saved = t->step_began = steady_seconds();
+    listen_to_signals(true);
+    nft_status status = nft_trainer_run(t->trainer, hear_step, t);
+    listen_to_signals(false);
+    progress_end(&t->progress);
+    return status ? fail_run(t, status) : EXIT_SUCCESS;
+}
+
+static int save(const training *t)
+{
+    const char *path = option_text(t->given, "output");
+    char steps[TEXT_CAPACITY];
+    nft_model *trained = NULL;
+    int failed = nft_trainer_best(&trained, t->trainer) || nft_model_save(trained, path) ? fail_library()
+                                                                                         : EXIT_SUCCESS;
+    nft_model_free(trained);
+    if (!failed)
+        failed = draw_curves(t);
+    if (failed)
+        return failed;
+    remove(t->checkpoint);
+    if (t->given->json)
+        return EXIT_SUCCESS;
+    text_plural(steps, nft_trainer_steps_done(t->trainer), "step");
+    if (t->recipe.validation_path)
+        printf("%s: the model with the lowest validation loss of %s, %.6g\n", path, steps,
+               nft_trainer_best_loss(t->trainer));
+    else
+        printf("%s: the model after %s, loss of the last batch %.6g\n", path, steps, t->last.loss);
+    return EXIT_SUCCESS;
+}
+
+static int run(const cli_options *given)
+{
+    training t = {.own = *given};
+    int failed = ranks_open(&t.ranks);
+    t.given = &t.own;
+    if (t.ranks.rank) {
+        t.own.quiet = true;
+        t.own.json = false;
+    }
+    if (!failed && !t.ranks.rank)
+        failed = prepare(&t);
+    failed = ranks_after_first(&t.ranks, failed);
+    bool together = failed != EXIT_SUCCESS;
+    if (!failed && t.ranks.rank)
+        failed = prepare(&t);
+    if (!failed) {
+        failed = run_steps(&t);
+        together = !failed || t.stopped;
+    }
+    if (!failed && !t.ranks.rank)
+        failed = save(&t);
+    if (log_close(&t.log) && !failed)
+        failed = EXIT_FAILED;
+    nft_trainer_free(t.trainer);
+    nft_dataset_free(t.train);
+    nft_dataset_free(t.validation);
+    nft_array_free(t.targets);
+    nft_model_free(t.model);
+    free_recipe(&t.recipe);
+    free(t.checkpoint);
+    ranks_close(&t.ranks, together);
+    return failed;
+}
+
+static const cli_option own_options[] = {
+    {"output", 'o', OPTION_TEXT, "MODEL", "file to write, replaced if it exists", 0, 0, NULL},
+    {"train", 0, OPTION_TEXT, "DATA", "in place of the recipe's", 0, 0, NULL},
+    {"validation", 0, OPTION_TEXT, "DATA", "in place of the recipe's", 0, 0, NULL},
+    {"steps", 0, OPTION_INTEGER, "N", "in place of the recipe's", 1, INT32_MAX, NULL},
+    {"lr", 0, OPTION_NUMBER, "R", "in place of the recipe's", 0, 0, NULL},
+    {"validate-every", 0, OPTION_INTEGER, "N", "in place of the recipe's", 1, INT32_MAX, NULL},
+    {"log", 0, OPTION_TEXT, "FILE", "a JSON object on a line for each step and validation", 0, 0, NULL},
+    {"plot", 0, OPTION_TEXT, "FILE", "draw the learning curves at each validation and at the end (SVG)", 0, 0,
+     NULL},
+    {"checkpoint", 0, OPTION_TEXT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
+    {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
+    {"recompute", 0, OPTION_FLAG, NULL, "less memory, more time, the same result", 0, 0, NULL},
+    LAYERS_OPTION,
+    {0},
+};
+
+const cli_command train_command = {
+    .name = "train",
+    .operands = "CONFIG -o MODEL",
+    .summary = "train a model as a recipe says",
+    .description =
+        "Trains as the recipe CONFIG (JSON) says and writes the model with the lowest validation loss, or\n"
+        "without a validation set the last one. Paths in CONFIG are relative to it:\n\n"
+        "  {\"model\": PATH or configuration, \"train\": PATH, \"validation\": PATH,\n"
+        "   \"loss\": \"mse\" | \"bce\" | \"cross_entropy\",\n"
+        "   \"optimizer\": {\"type\": \"adamw\" | \"adam\", \"lr\", \"betas\", \"eps\", \"weight_decay\"},\n"
+        "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\", \"total_steps\"},\n"
+        "   \"grad_clip\": null, \"batch_size\": 64, \"steps\": 1000, \"shuffle\": true, \"seed\": 0,\n"
+        "   \"validate_every\": 1000}\n\n"
+        "The data hold 'label', or 'target': integer classes for cross_entropy, floats for mse and bce;\n"
+        "they are read batch by batch and may be larger than memory. --batch-size and --seed, which is\n"
+        "also a fresh model's, stand in place of the recipe's. --json prints a line for each step and each\n"
+        "validation.\n\n"
+        "A checkpoint is written every minute, and when the program is told to stop (Ctrl-C). The same\n"
+        "command then goes on, to the same result bit by bit; at the end the checkpoint is removed.\n\n"
+        "Built with NFT_MPI, 'mpirun -n N nft train …' shares each batch among N processes.",
+    .least_operands = 1,
+    .most_operands = 1,
+    .options = own_options,
+    .required = "output",
+    .run = run,
+};

@@ -1,0 +1,46 @@
+/* The log of a training: a JSON object on each line, one for each step and each validation. A training that
+ * goes on goes on with its log, each step once. What the learning curves need is kept in memory too. */
+#ifndef NFT_CLI_TRAINING_LOG_H
+#define NFT_CLI_TRAINING_LOG_H
+
+#include "scores.h"
+
+#include <nft/nft.h>
+#include <stdio.h>
+
+typedef struct log_step_entry {
+    int64_t step; /* from 0 */
+    double loss;
+} log_step_entry;
+
+typedef struct log_validation_entry {
+    int64_t step; /* updates of the parameters that were validated */
+    cli_scores scores;
+} log_validation_entry;
+
+typedef struct training_log {
+    const char *path; /* NULL: in memory alone */
+    FILE *file;
+    log_step_entry *steps;
+    int64_t step_count, step_capacity;
+    log_validation_entry *validations;
+    int64_t validation_count, validation_capacity;
+} training_log;
+
+/* Begins a log, or goes on with that of a training that has done `steps` steps: lines of later ones are taken
+ * out, the others are part of it. Prints failures and returns the exit status, as the others do. */
+int log_open(training_log *log, const char *path, int64_t steps);
+int log_step(training_log *log, const nft_step_info *info, double samples_per_second);
+/* `scores->loss` is the validation loss. */
+int log_validation(training_log *log, int64_t step, const cli_scores *scores, bool best);
+/* Its lines are on the disk when this returns. */
+int log_sync(training_log *log);
+/* Closes it; a failure to write is reported here too. */
+int log_close(training_log *log);
+
+/* {"step", "loss", "lr", "grad_norm"} and {"step", "validation_loss", metrics, "best"}; NULL without memory.
+ */
+json_t *log_describe_step(const nft_step_info *info);
+json_t *log_describe_validation(int64_t step, const cli_scores *scores, bool best);
+
+#endif
