@@ -106,7 +106,8 @@ with_sanitizers() {
     stage "clang, threads: build" build tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang \
         -DCMAKE_CXX_COMPILER=clang++ -DNFT_SANITIZE=thread -DNFT_BUILD_EXAMPLES=OFF -DNFT_BUILD_PROGRAM=OFF
     stage "clang, threads: tests" env TSAN_OPTIONS="halt_on_error=1 die_after_fork=0" NFT_TEST_FORWARDS=50 \
-        ctest --test-dir $checks/tsan --output-on-failure --no-tests=error -R '^test_(threads|context|base|memory)$'
+        ctest --test-dir $checks/tsan --output-on-failure --no-tests=error \
+        -R '^test_(threads|context|base|memory|backward_engine|train|checkpoint|dataset|ranks)$'
 }
 
 with_each_kernel_set() {
@@ -202,7 +203,7 @@ check_with_cppcheck() {
 }
 
 check_scripts() {
-    shellcheck -x --severity=warning .ci/run tests/*.sh tests/*/*.sh examples/*.sh src/package/debian.sh
+    shellcheck -x --severity=warning .ci/run tests/*.sh tests/*/*.sh examples/*.sh examples/*/*.sh src/package/debian.sh
 }
 
 # if_installed COMMAND NAME STAGE-COMMAND …
@@ -226,7 +227,7 @@ stage "gcc: build" build gcc -DCMAKE_BUILD_TYPE=Release
 stage "gcc: tests" run_tests gcc
 if [ $everything = yes ]; then
     install_what_can_be_had clang libclang-rt-dev clang-format libblas3 libopenblas0-openmp libopenblas0-serial libblis4-pthread \
-        libatlas3-base gcc-aarch64-linux-gnu libc6-dev-arm64-cross cppcheck valgrind shellcheck
+        libatlas3-base gcc-aarch64-linux-gnu libc6-dev-arm64-cross cppcheck valgrind shellcheck libopenmpi-dev openmpi-bin
     stage "quickstart" examples/quickstart.sh
     with_each_kernel_set
     with_each_blas
@@ -237,6 +238,12 @@ if [ $everything = yes ]; then
     fi
     with_sanitizers
     with_fuzzers
+    if command -v mpirun >/dev/null; then
+        stage "MPI: two processes train" tests/cli/test_mpi.sh $checks/mpi
+    else
+        skip "MPI" "not installed"
+    fi
+    stage "every mutant fails a test" tests/mutants.sh
     if_installed aarch64-linux-gnu-gcc "arm64: compiles" cross_compile
     if_installed valgrind "valgrind" under_valgrind
     if_installed cppcheck "cppcheck" check_with_cppcheck

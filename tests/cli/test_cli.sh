@@ -171,6 +171,48 @@ prints "non-finite predictions for 1 network"
 run 0 evaluate probability.json nan.safetensors --loss mse --json
 keys non_finite_inputs non_finite_predictions
 
+# train
+mkdir recipes
+cp "$golden/train_predictor/model.safetensors" "$golden/train_predictor/data.safetensors" recipes
+recipe='"train": "data.safetensors", "loss": "bce", "optimizer": {"type": "adam", "eps": 1e-5}, "batch_size": 4, "steps": 4'
+echo "{\"model\": \"model.safetensors\", \"shuffle\": false, $recipe}" >recipes/plain.json
+echo "{\"model\": \"model.safetensors\", \"validation\": \"data.safetensors\", \"validate_every\": 3, $recipe}" >recipes/best.json
+echo "{$recipe}" >recipes/no-model.json
+echo "{\"model\": \"data.safetensors\", $recipe}" >recipes/wrong-model.json
+echo "{\"model\": \"model.safetensors\", \"gradclip\": 1, $recipe}" >recipes/misspelt.json
+echo '{"model": "model.safetensors", "train": 1}' >recipes/no-path.json
+run 0 train recipes/plain.json -o trained.safetensors --json
+prints '"grad_norm":'
+prints '"loss":0.6274'
+check "a line for each step" test "$(wc -l <out)" -eq 4
+run 0 train recipes/plain.json -o again.safetensors --threads 1
+prints "the model after 4 steps"
+check "threads do not change a bit of training" cmp trained.safetensors again.safetensors
+run 0 train recipes/plain.json -o again.safetensors --lr 0.01 --steps 2 --batch-size 3
+prints "the model after 2 steps"
+run 0 evaluate trained.safetensors recipes/data.safetensors
+prints "(bce)"
+run 0 train recipes/best.json -o trained.safetensors
+prints "step 3: loss"
+prints "lowest validation loss of 4 steps"
+run 0 train recipes/best.json -o again.safetensors --json --seed 0
+prints '"validation_loss":'
+check "validation after 3 steps and at the end" test "$(grep -c validation_loss out)" -eq 2
+check "without a seed it is 0" cmp trained.safetensors again.safetensors
+run 1 train recipes/no-model.json -o x.safetensors
+says "'model' is missing"
+run 1 train recipes/no-path.json -o x.safetensors
+says "'train' is not a text"
+run 1 train recipes/wrong-model.json -o x.safetensors
+says "not a model file"
+run 1 train recipes/misspelt.json -o x.safetensors
+says "did you mean 'grad_clip'?"
+run 1 train recipes/missing.json -o x.safetensors
+says "recipes/missing.json"
+run 2 train recipes/plain.json
+run 2 train recipes/plain.json -o x.safetensors --lr fast
+says "expected a number"
+
 # permute
 run 0 permute floats.safetensors -o q.safetensors --json
 keys output networks
@@ -183,6 +225,14 @@ run 0 bench logits.json --json --threads 1 --batch-size 4
 keys samples_per_s gflops sgemm_gflops fraction peak_bytes
 run 0 bench tokens.json --threads 2 --batch-size 2
 prints "of sgemm"
+run 0 bench logits.json --train --json --threads 1 --batch-size 4
+keys samples_per_s gflops sgemm_gflops fraction peak_bytes trainer_bytes
+run 0 bench tokens.json --train --recompute --threads 2 --batch-size 3
+prints "three times the forward's"
+run 1 bench features.json --train --threads 1
+says "gives features"
+run 2 bench tokens.json --recompute
+says "add --train"
 
 # Standard output that takes nothing.
 "$nft" info floats.safetensors >&- 2>err

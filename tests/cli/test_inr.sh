@@ -83,12 +83,43 @@ assert got['0.weight'][0] == [6, 8, 2]
 rows = [got['0.weight'][1][16 * n:16 * n + 16] for n in range(6)]
 assert len(set(rows)) == 6"
 
+# One sign and phase: the same pictures, the same bits the second time, from every copy the same neurons.
+sirens=$examples/mnist-sirens.safetensors
+run 0 canonicalize "$sirens" -o canonical.safetensors
+prints "canonical.safetensors: 60 networks in canonical form"
+run 0 canonicalize canonical.safetensors -o again.safetensors --json
+prints '"networks":60'
+keys output networks
+check "the canonical form is its own" cmp canonical.safetensors again.safetensors
+run 0 render "$sirens" -o before.safetensors
+run 0 render canonical.safetensors -o after.safetensors
+run 0 canonicalize "$sirens" -o other.safetensors --omega 20
+check "another omega gives another form" sh -c '! cmp -s canonical.safetensors other.safetensors'
+run 0 permute "$sirens" -o permuted.safetensors --seed 4
+run 0 canonicalize permuted.safetensors -o canonical-permuted.safetensors
+run 0 permute canonical.safetensors -o permuted-canonical.safetensors --seed 4
+check "it does not depend on the neurons' order" cmp canonical-permuted.safetensors permuted-canonical.safetensors
+python "the canonical form keeps names, labels and the function" "
+old, new, before, after = read('$sirens'), read('canonical.safetensors'), read('before.safetensors'), read('after.safetensors')
+assert set(old) == set(new) and old['label'] == new['label'] and old['net.0.linear.weight'] != new['net.0.linear.weight']
+assert max(abs(a - b) for a, b in zip(before['rendered'][1], after['rendered'][1])) < 1e-5"
+run 0 canonicalize --help
+prints "--omega W"
+run 2 canonicalize "$sirens" -o x.safetensors --omega 0
+run 2 canonicalize "$sirens"
+run 1 canonicalize "$examples/fashion-cnns.safetensors" -o x.safetensors
+says "conv2d"
+run 0 fit "$images" -o c.safetensors --steps 4 --labels labels --canonical
+run 0 canonicalize a.safetensors -o b.safetensors
+check "fit --canonical is fit and canonicalize" cmp b.safetensors c.safetensors
+
 # An interruption: what is finished stays and is not repeated.
-run 0 fit "$images" -o whole.safetensors --steps 20000 --quiet
-"$nft" fit "$images" -o cut.safetensors --steps 20000 --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
+set -- --steps 20000 --views 2 --canonical --labels labels
+run 0 fit "$images" -o whole.safetensors "$@" --quiet
+"$nft" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
 fitting=$!
 tries=0
-while [ "$(od -An -tu1 -j8 -N1 cut.safetensors.partial 2>/dev/null | tr -d ' ')" != 1 ] && [ $tries -lt 1000 ]; do
+while [ "$(od -An -tu1 -j8 -N1 cut.safetensors.partial 2>/dev/null | tr -d ' ')" != 2 ] && [ $tries -lt 1000 ]; do
     sleep 0.01
     tries=$((tries + 1))
 done
@@ -97,8 +128,11 @@ wait $fitting 2>/dev/null
 if [ -f cut.safetensors.partial ]; then
     run 1 fit "$images" -o cut.safetensors --steps 20001
     says "was begun with other images or options"
+    "$nft" fit "$images" -o cut.safetensors "$@" >out 2>err
+    says "of 6 networks are finished already"
+else
+    run 0 fit "$images" -o cut.safetensors "$@"
 fi
-run 0 fit "$images" -o cut.safetensors --steps 20000 --quiet
 check "an interrupted fit ends as an uninterrupted one" cmp whole.safetensors cut.safetensors
 check "nothing is left beside it" test ! -e cut.safetensors.partial
 printf 'something else' >odd.safetensors.partial

@@ -44,6 +44,17 @@ static void arrays_and_files()
     EXPECT(file.read("labels").i64()[0] == 7 && file.metadata("none").empty());
     EXPECT(std::remove("nft-cpp-test.safetensors") == 0);
     EXPECT(status_of([] { nft::File::open("nft-cpp-test.safetensors"); }) == NFT_ERROR_FILE);
+    nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+    info.name = "a";
+    info.type = "F32";
+    info.rank = 1;
+    info.shape[0] = 3;
+    const float values[] = {1, 2, 3};
+    nft::FileWriter writer("nft-cpp-test.safetensors", {info});
+    writer.append(values, sizeof values);
+    writer.commit();
+    EXPECT(nft::File::open("nft-cpp-test.safetensors").read_rows("a", 1, 2).f32()[1] == 3);
+    std::remove("nft-cpp-test.safetensors");
     EXPECT(status_of([] { nft::File::from_memory("x", 1); }) == NFT_ERROR_FORMAT);
 }
 
@@ -88,6 +99,8 @@ static void sirens()
     const nft::Array before = nft::render_sirens(weights, 0, 2, 3, 4);
     EXPECT((before.shape() == std::vector<std::int64_t>{2, 3, 4, 1}));
     const std::vector<float> losses = weights.fit_sirens(before);
+    weights.canonicalize_sirens();
+    EXPECT(weights.data(0, NFT_WEIGHTS_WEIGHT)[0] + weights.data(0, NFT_WEIGHTS_WEIGHT)[1] > 0);
     EXPECT(losses.size() == 2 && losses[0] < 1e-3f && losses[1] < 1e-3f);
     EXPECT(status_of([&] { nft::render_sirens(weights, 0, 3, 3, 4); }) == NFT_ERROR_ARGUMENT);
     EXPECT(status_of([] {
@@ -153,6 +166,44 @@ static void features_and_tokens()
     EXPECT(means.forward(nft::Array({1, 2, 3}, std::vector<float>{1, 2, 3, 3, 2, 1})).f32()[0] == 2);
 }
 
+static void training()
+{
+    const nft::Model model = nft::Model::from_config(
+        R"({"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 3}]},
+            "modules": [{"type": "np_pool"}, {"type": "linear", "out_features": 1}]})");
+    const std::string recipe =
+        R"({"loss": "mse", "optimizer": {"type": "adam"}, "batch_size": 2, "steps": 4})";
+    nft::Weights set(model.space(), 3);
+    set.set_extra("label", nft::Array({3}, std::vector<float>{1, 2, 3}));
+    EXPECT(nft::Trainer::memory(model, recipe) > 0);
+    nft::Trainer trainer(model, recipe);
+    trainer.set_data(set, set);
+    trainer.fit_normalize();
+    EXPECT(trainer.step().step == 0);
+    EXPECT(!trainer.run([](const nft_step_info &info) { return info.step < 2; }) &&
+           trainer.steps_done() == 3);
+    bool thrown = false;
+    try {
+        trainer.run([](const nft_step_info &) -> bool { throw std::range_error("mine"); });
+    } catch (const std::range_error &) {
+        thrown = true;
+    }
+    EXPECT(thrown && trainer.steps_done() == 4 && trainer.validate() > 0);
+    EXPECT(trainer.snapshot().tensor_count() == 2 && trainer.best().metadata("nft.loss") == "mse");
+    EXPECT(status_of([&] { nft::Trainer(model, "{}"); }) == NFT_ERROR_CONFIG);
+
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    options.keep_for_backward = 1;
+    nft::Context context(model, options);
+    nft::Gradients gradients(model);
+    context.forward(set);
+    gradients.backward(context, nft::Array({3, 1}, std::vector<float>{1, 1, 1}));
+    EXPECT(gradients.tensor(1).data[0] == 3);
+    gradients.clear();
+    EXPECT(gradients.tensor(1).data[0] == 0);
+    EXPECT(status_of([] { nft::Dataset::open("nowhere"); }) == NFT_ERROR_FILE);
+}
+
 int main()
 {
     static_assert(!std::is_copy_constructible_v<nft::Model> &&
@@ -165,6 +216,7 @@ int main()
     sirens();
     models_and_contexts();
     features_and_tokens();
+    training();
     std::puts("nft.hpp: ok");
     return 0;
 }

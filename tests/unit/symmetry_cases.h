@@ -3,8 +3,9 @@
 #ifndef NFT_TEST_SYMMETRY_CASES_H
 #define NFT_TEST_SYMMETRY_CASES_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "unit/support.h"
+
+#include "model/model.h"
 
 typedef struct test_space {
     const char *name, *layers;
@@ -197,6 +198,10 @@ static const test_case hidden_cases[] = {
      .channels = {1, 3},
      .modules = "{'type': 'param_layer_norm'}"},
     {.name = "hnp_pool", .on = ON_ALL, .channels = {1, 3}, .modules = "{'type': 'hnp_pool'}"},
+};
+
+/* The models of the papers: equivariant or invariant to permutations of hidden neurons. */
+static const test_case model_cases[] = {
     {.name = "classifier of INRs",
      .on = ON_DEEP_MLP,
      .channels = {1, 1},
@@ -297,5 +302,39 @@ static const test_case entry_cases[] = {
      .channels = {2, 4},
      .modules = "{'type': 'cross_attn_encoder', 'num_latents': 3}, {'type': 'cross_attn_decoder'}"},
 };
+
+static inline bool runs_on(const test_case *c, const test_space *space)
+{
+    if (c->on & ON_SIREN)
+        return !strcmp(space->name, "MLP of 3");
+    return c->on & (space->layer_count == 1 ? ON_ONE_LAYER : space->flat ? ON_DEEP_MLP : ON_CNN);
+}
+
+static inline nft_model *make_model(const test_case *c, const test_space *space, int64_t channels,
+                                    uint64_t seed)
+{
+    char text[4096];
+    snprintf(
+        text, sizeof text,
+        "{'format_version': 1, 'space': {'layers': [%s]}, 'in_channels': %" PRId64 ", 'modules': [%s]%s%s}",
+        space->layers, channels, c->modules, c->decoder ? ", 'decoder': " : "", c->decoder ? c->decoder : "");
+    return support_model(text, seed);
+}
+
+/* Norms that begin at 1 and 0 would hide a misplaced gamma or beta. Statistics are as `normalize` has them
+ * per tensor: the same number for all entries of a channel, unless every entry is to have its own. */
+static inline void stir_parameters(nft_model *model, uint64_t seed, bool own_statistics)
+{
+    for (int64_t i = 0; i < model->parameters.count; i++) {
+        const nft_parameter *parameter = &model->parameters.items[i];
+        nft_random random = {seed, nft_random_stream(parameter->name)};
+        float *values = model->values + parameter->offset;
+        bool statistics = strstr(parameter->name, "mean_") || strstr(parameter->name, "std_");
+        int64_t entries = statistics && !own_statistics ? parameter->count / parameter->shape[0] : 1;
+        for (int64_t k = 0; k < parameter->count && (parameter->trained || statistics); k++)
+            values[k] += 0.3F * nft_random_uniform(&random, (uint64_t)(1000 + k / entries));
+    }
+    nft_model_pack(model);
+}
 
 #endif

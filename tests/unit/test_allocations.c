@@ -1,7 +1,7 @@
 /* Whichever allocation of a call is refused: the call says so, gives nothing, leaks nothing, leaves no file
  * behind, and what it was given still works. And a forward allocates nothing after its first. */
 #define _GNU_SOURCE
-#include "unit/interposed_malloc.h"
+#include "unit/refusals.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
 
@@ -385,12 +385,6 @@ static nft_status fit_and_render(void)
 
 /* --- every allocation, one after the other --- */
 
-typedef struct operation {
-    const char *name;
-    nft_status (*run)(void);
-    int least; /* allocations that it makes at the least */
-} operation;
-
 static const operation operations[] = {
     {"load a model", load_model, 20},
     {"load a model from memory", load_model_from_memory, 20},
@@ -418,39 +412,6 @@ static const operation operations[] = {
     {"read a tensor", read_tensor, 1},
     {"fit and render SIRENs", fit_and_render, 3},
 };
-
-/* Out of memory, but: sorting and threads, for which the C library has none, are done without; and jansson
- * calls a text for which there is no memory an invalid token. */
-static bool is_honest(nft_status status)
-{
-    if (!interposed_hit)
-        return status == NFT_OK;
-    return status == NFT_ERROR_MEMORY || (status == NFT_OK && interposed_of == OF_LIBC) ||
-           (status == NFT_ERROR_FORMAT && interposed_of == OF_JANSSON);
-}
-
-static void refuse_each(const char *name, const operation *o)
-{
-    interposed_refused = -1;
-    for (int warm_up = 0; warm_up < 2; warm_up++)
-        assert_ok(o->run());
-    long n = 0;
-    for (bool hit = true; hit; n++) {
-        long alive = interposed_alive;
-        interposed_refused = n;
-        nft_status status = o->run();
-        interposed_refused = -1;
-        hit = interposed_hit;
-        if (!is_honest(status))
-            fail_msg("%s, %s, without allocation %ld: %s: %s", name, o->name, n, nft_status_name(status),
-                     nft_error_message());
-        if (interposed_alive != alive)
-            fail_msg("%s, %s, without allocation %ld: %ld blocks are left", name, o->name, n,
-                     interposed_alive - alive);
-    }
-    if (n - 1 < o->least)
-        fail_msg("%s, %s: %ld allocations, expected %d at the least", name, o->name, n - 1, o->least);
-}
 
 static void allocations_may_fail(void **state)
 {

@@ -161,6 +161,12 @@ static void files(void **state)
     assert_refused(nft_file_read(file, NULL, &array));
     assert_refused(nft_file_read(file, "2.weight", &array));
     assert_said("'2.weight'");
+    assert_refused(nft_file_read_rows(file, "0.weight", 0, 0, NULL));
+    assert_refused(nft_file_read_rows(NULL, "0.weight", 0, 0, &array));
+    assert_refused(nft_file_read_rows(file, NULL, 0, 0, &array));
+    assert_refused(nft_file_read_rows(file, "2.weight", 0, 0, &array));
+    assert_refused(nft_file_read_rows(file, "0.weight", 0, INT64_MAX, &array));
+    assert_refused(nft_file_read_rows(file, "0.weight", -1, 1, &array));
     nft_file_free(file);
 }
 

@@ -507,6 +507,8 @@ static nft_status whole_life(void)
     if (!status)
         status = nft_inr_fit(weights, NULL, images, &options);
     if (!status)
+        status = nft_inr_canonicalize(weights, 0);
+    if (!status)
         status = nft_inr_render(&rendered, weights, 0, 2, 3, 3, NULL);
     nft_array_free(rendered);
     nft_array_free(images);

@@ -270,6 +270,14 @@ static void check_good_file(const nft_file *file)
     assert_int_equal(nft_array_size(array, 0), 3);
     assert_int_equal(nft_array_size(array, 2), 0);
     nft_array_free(array);
+    assert_ok(nft_file_read_rows(file, "t.9", 1, 2, &array));
+    assert_true(nft_array_f32(array)[0] == ldexpf(1, -24) && nft_array_f32(array)[1] == -INFINITY);
+    assert_int_equal(nft_array_size(array, 0), 2);
+    assert_int_equal(nft_array_size(array, 1), 1);
+    nft_array_free(array);
+    assert_int_equal(nft_file_read_rows(file, "t.9", 2, 2, &array), NFT_ERROR_ARGUMENT);
+    assert_message("rows 2 … 3 of tensor 't.9' were asked for, it has 3");
+    assert_int_equal(nft_file_read_rows(file, "one", 0, 1, &array), NFT_ERROR_ARGUMENT);
     assert_ok(nft_file_read(file, "t.10", &array));
     assert_true(nft_array_i64(array)[0] == -1 && nft_array_i64(array)[1] == 2);
     nft_array_free(array);

@@ -216,12 +216,97 @@ static void allocations_may_fail(void **state)
     assert_in_range(fail_every_allocation(read_everything), 5, 100);
     temporary_entries(1);
 }
+
+/* Piece by piece through the public functions, the same file as from arrays. */
+static nft_status write_pieces(const char *path)
+{
+    const float floats[] = {0.5f, -0.0f, INFINITY};
+    const int64_t integers[] = {INT64_MIN, 7};
+    const nft_tensor_info tensors[] = {
+        {.size = sizeof *tensors, .name = "q\"\n\\", .type = "F32", .rank = 2, .shape = {1, 3}},
+        {.size = sizeof *tensors, .name = "label", .type = "I64", .rank = 1, .shape = {2}}};
+    nft_file_writer *writer = NULL;
+    nft_status status = nft_file_writer_create(&writer, path, tensors, 2);
+    if (!status)
+        status = nft_file_writer_append(writer, floats, 4);
+    if (!status)
+        status = nft_file_writer_append(writer, floats + 1, 8);
+    if (!status)
+        status = nft_file_writer_append(writer, integers, 16);
+    if (!status)
+        return nft_file_writer_commit(writer);
+    nft_file_writer_free(writer);
+    return status;
+}
+
+static nft_status write_pieces_somewhere(void)
+{
+    return write_pieces(temporary_path("pieces"));
+}
+
+static void pieces_make_the_same_file(void **state)
+{
+    (void)state;
+    char whole[256], pieces[256];
+    assert_ok(save_two(temporary_path("whole"), "label"));
+    assert_ok(write_pieces(temporary_path("pieces")));
+    FILE *a = fopen(temporary_path("whole"), "rb"), *b = fopen(temporary_path("pieces"), "rb");
+    assert_non_null(a);
+    assert_non_null(b);
+    size_t size = fread(whole, 1, sizeof whole, a);
+    assert_int_equal(fread(pieces, 1, sizeof pieces, b), size);
+    assert_memory_equal(whole, pieces, size);
+    fclose(a);
+    fclose(b);
+    assert_in_range(fail_every_allocation(write_pieces_somewhere), 3, 100);
+    assert_int_equal(temporary_entries(1), 2);
+}
+
+static void wrong_pieces(void **state)
+{
+    (void)state;
+    const nft_tensor_info good = {.size = sizeof good, .name = "a", .type = "F32", .rank = 1, .shape = {2}};
+    const struct {
+        nft_tensor_info tensor;
+        const char *words;
+    } cases[] = {
+        {{.name = NULL, .type = "F32"}, "tensors[0] has no name"},
+        {{.name = "a", .type = NULL}, "tensors[0] has no type"},
+        {{.name = "a", .type = "F16"}, "tensor 'a' is F16, expected F32 or I64"},
+        {{.name = "a", .type = "F32", .rank = 9}, "has 9 axes"},
+        {{.name = "a", .type = "F32", .rank = 1, .shape = {-1}}, "has size -1 in axis 0"},
+    };
+    const float values[] = {1, 2, 3};
+    const char *path = temporary_path("wrong");
+    nft_file_writer *writer = NULL;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(nft_file_writer_create(&writer, path, &cases[i].tensor, 1), NFT_ERROR_ARGUMENT);
+        assert_message(cases[i].words);
+        assert_null(writer);
+    }
+    assert_int_equal(nft_file_writer_create(NULL, path, &good, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_writer_create(&writer, NULL, &good, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_writer_create(&writer, path, NULL, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_writer_create(&writer, path, &good, -1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_writer_append(NULL, values, 4), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_writer_commit(NULL), NFT_ERROR_ARGUMENT);
+    nft_file_writer_free(NULL);
+    assert_ok(nft_file_writer_create(&writer, path, &good, 1));
+    assert_int_equal(nft_file_writer_append(writer, NULL, 4), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_writer_append(writer, values, -4), NFT_ERROR_ARGUMENT);
+    assert_ok(nft_file_writer_append(writer, values, 4));
+    assert_int_equal(nft_file_writer_commit(writer), NFT_ERROR_ARGUMENT);
+    assert_message("4 bytes fewer than its header says");
+    assert_int_equal(temporary_entries(0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrays_are_saved),      cmocka_unit_test(wrong_saves_leave_the_old_file),
         cmocka_unit_test(writer_keeps_its_word), cmocka_unit_test(arrays_are_checked),
-        cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(allocations_may_fail),  cmocka_unit_test(pieces_make_the_same_file),
+        cmocka_unit_test(wrong_pieces),
     };
     return cmocka_run_group_tests(tests, temporary_open, temporary_close);
 }

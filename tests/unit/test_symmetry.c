@@ -2,10 +2,7 @@
  * (Zhou et al., "Permutation Equivariant Neural Functionals", section 2; "Neural Functional Transformers",
  * section 3). */
 #define _XOPEN_SOURCE 700
-#include "unit/support.h"
 #include "unit/symmetry_cases.h"
-
-#include "model/model.h"
 
 #define SEEDS 20
 #define NETWORKS 2
@@ -13,39 +10,6 @@
 #define TOLERANCE 1e-5 /* of the largest output */
 #define VISIBLE 1e-2   /* a broken symmetry shows at least so much */
 #define SEEN 1e-3      /* and other weights */
-
-static bool runs_on(const test_case *c, const test_space *space)
-{
-    if (c->on & ON_SIREN)
-        return !strcmp(space->name, "MLP of 3");
-    return c->on & (space->layer_count == 1 ? ON_ONE_LAYER : space->flat ? ON_DEEP_MLP : ON_CNN);
-}
-
-static nft_model *make_model(const test_case *c, const test_space *space, int64_t channels, uint64_t seed)
-{
-    char text[4096];
-    snprintf(
-        text, sizeof text,
-        "{'format_version': 1, 'space': {'layers': [%s]}, 'in_channels': %" PRId64 ", 'modules': [%s]%s%s}",
-        space->layers, channels, c->modules, c->decoder ? ", 'decoder': " : "", c->decoder ? c->decoder : "");
-    return support_model(text, seed);
-}
-
-/* Norms that begin at 1 and 0 would hide a misplaced gamma or beta. Statistics are as `normalize` has them
- * per tensor: the same number for all entries of a channel, unless every entry is to have its own. */
-static void stir_parameters(nft_model *model, uint64_t seed, bool own_statistics)
-{
-    for (int64_t i = 0; i < model->parameters.count; i++) {
-        const nft_parameter *parameter = &model->parameters.items[i];
-        nft_random random = {seed, nft_random_stream(parameter->name)};
-        float *values = model->values + parameter->offset;
-        bool statistics = strstr(parameter->name, "mean_") || strstr(parameter->name, "std_");
-        int64_t entries = statistics && !own_statistics ? parameter->count / parameter->shape[0] : 1;
-        for (int64_t k = 0; k < parameter->count && (parameter->trained || statistics); k++)
-            values[k] += 0.3F * nft_random_uniform(&random, (uint64_t)(1000 + k / entries));
-    }
-    nft_model_pack(model);
-}
 
 /* New neuron k of network n on axis a is old neuron of[a][n * size + k]. */
 typedef struct shuffle {
@@ -396,6 +360,7 @@ int main(void)
     add_cases(&list, "all neurons", symmetric_to_all, neuron_cases, COUNT(neuron_cases));
     add_cases(&list, "hidden neurons", symmetric_to_hidden, neuron_cases, COUNT(neuron_cases));
     add_cases(&list, "hidden neurons", symmetric_to_hidden, hidden_cases, COUNT(hidden_cases));
+    add_cases(&list, "hidden neurons", symmetric_to_hidden, model_cases, COUNT(model_cases));
     add_cases(&list, "coupled layers", needs_coupling, coupled_cases, COUNT(coupled_cases));
     add_cases(&list, "inputs and outputs", tells_edges_apart, distinguishing_cases,
               COUNT(distinguishing_cases));

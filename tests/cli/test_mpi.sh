@@ -1,0 +1,98 @@
+#!/bin/sh
+# Tests of nft train on two ranks of MPI: test_mpi.sh [FOLDER]. Builds the program with -DNFT_MPI=ON in FOLDER (default: a temporary
+# one), so it needs MPI: libopenmpi-dev and openmpi-bin. Prints a line for each failed check, then "N passed, N failed".
+set -u
+
+tree=$(cd "$(dirname "$0")/../.." && pwd)
+build=${1:-}
+if [ -z "$build" ]; then
+    build=$(mktemp -d)
+    temporary=$build
+fi
+cmake -S "$tree" -B "$build" -DCMAKE_BUILD_TYPE=Release -DNFT_MPI=ON -DNFT_BUILD_TESTS=OFF -DNFT_BUILD_EXAMPLES=OFF -DNFT_INSTALL=OFF \
+    >"$build.log" 2>&1 && cmake --build "$build" -j 2 >>"$build.log" 2>&1 || {
+    tail -n 20 "$build.log"
+    rm -rf "$build.log" "${temporary:-}"
+    echo "0 passed, 1 failed"
+    exit 1
+}
+rm -f "$build.log"
+
+set -- "$build/nft"
+# shellcheck source=tests/cli/support.sh
+. "$(dirname "$0")/support.sh"
+trap 'rm -rf "$work" "${temporary:-}"' EXIT
+
+# ranks ARGUMENT …: nft on two ranks of one thread each; what mpirun itself has to say goes to err as well.
+ranks() {
+    mpirun -n 2 --allow-run-as-root --oversubscribe "$nft" "$@" --threads 1 >out 2>err
+}
+
+# Numbers of a log's key, one a line.
+numbers() { # KEY LOG
+    sed -n "s/.*\"$1\":\\([^,}]*\\).*/\\1/p" "$2"
+}
+
+# close_numbers KEY TOLERANCE A B: as many, and equal to a relative error.
+close_numbers() {
+    numbers "$1" "$3" >left
+    numbers "$1" "$4" >right
+    paste left right | awk -v tolerance="$2" '
+        { difference = $1 - $2; if (difference < 0) difference = -difference; size = $2 < 0 ? -$2 : $2 }
+        NF != 2 || difference > tolerance * size { exit bad = 1 }
+        END { exit bad || NR == 0 }'
+}
+
+cnn='"space": {"layers": [{"type": "conv2d", "in": 1, "out": 16, "kernel": [3, 3]}, {"type": "conv2d", "in": 16, "out": 16, "kernel": [3, 3]}, {"type": "conv2d", "in": 16, "out": 16, "kernel": [3, 3]}, {"type": "linear", "in": 16, "out": 10}]}'
+cp "$examples/fashion-cnns.safetensors" data.safetensors
+cat >recipe.json <<END
+{"model": {"format_version": 1, $cnn, "modules": [{"type": "normalize"}, {"type": "stat_featurizer"}, {"type": "layer_norm"}, {"type": "linear", "out_features": 32},
+    {"type": "relu"}, {"type": "dropout", "p": 0.1}, {"type": "linear", "out_features": 1}, {"type": "sigmoid"}]},
+ "train": "data.safetensors", "validation": "data.safetensors", "loss": "bce", "optimizer": {"type": "adamw", "lr": 1e-3},
+ "grad_clip": 1, "batch_size": 8, "steps": 40, "validate_every": 10}
+END
+
+"$nft" train recipe.json -o one.safetensors --log one.jsonl --threads 1 >out 2>err
+check "one process trains" test $? -eq 0
+ranks train recipe.json -o two.safetensors --log two.jsonl --plot two.svg
+check "two ranks train" test $? -eq 0
+check "rank 0 alone says what happened" test "$(grep -c 'the model with the lowest' out)" -eq 1
+check "each step is logged once" test "$(wc -l <two.jsonl)" -eq 44
+check "the losses of each step agree" close_numbers loss 1e-4 two.jsonl one.jsonl
+check "and the norms of the gradients" close_numbers grad_norm 1e-3 two.jsonl one.jsonl
+check "and the validations" close_numbers validation_loss 1e-4 two.jsonl one.jsonl
+"$nft" evaluate one.safetensors data.safetensors --json >one.scores
+"$nft" evaluate two.safetensors data.safetensors --json >two.scores
+check "the models' predictions agree" close_numbers mae 1e-4 two.scores one.scores
+ranks train recipe.json -o again.safetensors
+check "two ranks again are the same bits" cmp two.safetensors again.safetensors
+check "no checkpoint is left" test ! -e two.safetensors.checkpoint
+
+# Killed and started again.
+mpirun -n 2 --allow-run-as-root --oversubscribe "$nft" train recipe.json -o long.safetensors --steps 400 --checkpoint-every 0 --threads 1 \
+    >out 2>err &
+program=$!
+tries=0
+while [ ! -e long.safetensors.checkpoint ] && [ $tries -lt 500 ]; do
+    sleep 0.02
+    tries=$((tries + 1))
+done
+kill -TERM $program
+wait $program
+check "told to stop, two ranks leave a checkpoint" test -e long.safetensors.checkpoint
+ranks train recipe.json -o long.safetensors --steps 400
+check "two ranks go on" grep -q 'goes on after' err
+ranks train recipe.json -o straight.safetensors --steps 400
+check "to the bits of a training that was not interrupted" cmp long.safetensors straight.safetensors
+
+# Failures end all ranks, with one line of the program's.
+ranks train recipe.json -o x.safetensors --train absent.safetensors
+check "a file that is missing ends both" test $? -ne 0
+check "and is said once" test "$(grep -c '^nft: .*absent.safetensors' err)" -eq 1
+ranks train recipe.json -o x.safetensors --lr 1e38
+check "a run that diverges ends both" test $? -ne 0
+check "and is said once, too" test "$(grep -c '^nft: .*not finite' err)" -eq 1
+ranks train recipe.json -o x.safetensors --batch-size 7
+check "a batch that is no multiple of the ranks" grep -q '^nft: .*a batch of 7 cannot be shared equally by 2 ranks' err
+check "no model is left by failures" test ! -e x.safetensors
+finish

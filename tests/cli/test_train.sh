@@ -1,0 +1,270 @@
+#!/bin/sh
+# shellcheck disable=SC2016
+# Tests of nft train and of the pictures of nft evaluate: test_train.sh PATH-OF-NFT. Prints a line for each failed check, then
+# "N passed, N failed".
+set -u
+
+# shellcheck source=tests/cli/support.sh
+. "$(dirname "$0")/support.sh"
+
+# Of a build with sanitizers: what Cairo's fonts keep to the end is no leak of the program's.
+LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
+export LSAN_OPTIONS
+
+sample=$examples/fashion-cnns.safetensors
+one='\000\000\200\077'
+nan='\000\000\300\177'
+zeros8='\000\000\000\000\000\000\000\000'
+
+# Two networks of one layer, 2 → 1; the first weight, then labels of the given type and bytes.
+data_set() {
+    safetensors "$1" '{"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]},"label":{"dtype":"'"$2"'","shape":[2],"data_offsets":[24,'$((24 + $3))']}}' "$4$one$one$one$one$one$5"
+}
+
+# recipe FILE MODEL DATA LOSS REST: a recipe in a folder of its own; REST are more keys.
+recipe() {
+    echo "{\"model\": $2, \"train\": \"$3\", \"loss\": \"$4\", \"batch_size\": 2, \"steps\": 3, $5}" >"recipes/$1"
+}
+
+# same_logs A B: the same steps and validations; how long they took may differ.
+same_logs() {
+    for log in "$1" "$2"; do
+        sed 's/"samples_per_s":[^,}]*,//; s/"time":[0-9]*//' "$log" >"$log.timeless"
+    done
+    cmp "$1.timeless" "$2.timeless"
+}
+
+# is_svg FILE: it is a whole SVG file.
+is_svg() {
+    grep -q '<svg' "$1" && tail -n 1 "$1" | grep -q '</svg>'
+}
+
+mkdir recipes folder
+cnn='"space": {"layers": [{"type": "conv2d", "in": 1, "out": 16, "kernel": [3, 3]}, {"type": "conv2d", "in": 16, "out": 16, "kernel": [3, 3]}, {"type": "conv2d", "in": 16, "out": 16, "kernel": [3, 3]}, {"type": "linear", "in": 16, "out": 10}]}'
+statistics="{\"format_version\": 1, $cnn, \"modules\": [{\"type\": \"stat_featurizer\"}, {\"type\": \"layer_norm\"}, {\"type\": \"linear\", \"out_features\": 16}, {\"type\": \"relu\"}, {\"type\": \"dropout\", \"p\": 0.2}, {\"type\": \"linear\", \"out_features\": 1}, {\"type\": \"sigmoid\"}]}"
+cp "$sample" recipes/cnns.safetensors
+cat >recipes/cnns.json <<END
+{"model": $statistics, "train": "cnns.safetensors", "validation": "cnns.safetensors", "loss": "bce",
+ "optimizer": {"type": "adamw", "lr": 3e-3}, "schedule": {"type": "cosine", "warmup_steps": 4}, "grad_clip": 1,
+ "batch_size": 16, "steps": 300, "validate_every": 50}
+END
+
+# A training with its log and its picture.
+run 0 train recipes/cnns.json -o whole.safetensors --log whole.jsonl --plot whole.svg --threads 1
+prints "step 300: loss"
+prints ", tau 0."
+prints "the model with the lowest validation loss of 300 steps"
+check "the log has a line for each step and validation" test "$(wc -l <whole.jsonl)" -eq 306
+check "of each step with its speed" test "$(grep -c '"step":[0-9]*,"loss":[0-9.e-]*,"lr":[0-9.e-]*,"grad_norm":[0-9.e-]*,"samples_per_s":[0-9.e+]*,"time":[0-9]*}$' whole.jsonl)" -eq 300
+check "of each validation with its metrics" test "$(grep -c '"validation_loss":.*"tau":.*"r2":.*"mae":.*"best":' whole.jsonl)" -eq 6
+check "the learning curves are drawn" is_svg whole.svg
+check "the checkpoint is removed at the end" test ! -e whole.safetensors.checkpoint
+run 0 evaluate whole.safetensors "$sample" --json
+said=$(sed 's/.*"loss":\([^,]*\),.*/\1/' out)
+best=$(sed -n 's/.*"validation_loss":\([^,]*\),.*"best":true.*/\1/p' whole.jsonl | tail -n 1)
+check "what evaluate says of the model is what the log says of the best" test "$(printf '%.5f' "$said")" = "$(printf '%.5f' "$best")"
+run 0 train recipes/cnns.json -o again.safetensors --json --plot again.svg
+check "--json prints a line for each step and validation" test "$(wc -l <out)" -eq 306
+check "the same training again is the same bits" cmp whole.safetensors again.safetensors
+if command -v python3 >/dev/null 2>&1; then
+    check "each line of the log is JSON" python3 -c 'import json
+for line in open("whole.jsonl"):
+    assert json.loads(line)["step"] >= 0'
+fi
+if command -v script >/dev/null 2>&1; then
+    script -qec "'$nft' train recipes/cnns.json -o again.safetensors --threads 1" terminal >/dev/null 2>&1 </dev/null
+    check "a terminal sees how far it has come" grep -q 'train: [0-9]* of 300 steps, loss [0-9.]*.* samples a second, [0-9]* s left' terminal
+    script -qec "'$nft' train recipes/cnns.json -o again.safetensors --threads 1 --quiet" terminal >/dev/null 2>&1 </dev/null
+    check "unless it is to be quiet" sh -c '! grep -q "s left" terminal'
+fi
+
+# Flags in place of the recipe's keys; their paths are relative to the working directory.
+run 0 train recipes/cnns.json -o flags.safetensors --train "$sample" --validation "recipes/cnns.safetensors" --validate-every 2 --steps 5 \
+    --lr 1e-2 --batch-size 3 --seed 7 --log flags.jsonl
+check "--validate-every" test "$(grep -c validation_loss flags.jsonl)" -eq 3
+check "--lr" sh -c 'grep "\"step\":1," flags.jsonl | grep -q "\"lr\":0.0025"'
+run 0 train recipes/cnns.json -o flags.safetensors --steps 5 --recompute
+run 0 train recipes/cnns.json -o stored.safetensors --steps 5
+check "--recompute does not change a bit" cmp flags.safetensors stored.safetensors
+run 0 train recipes/cnns.json -o layers.safetensors --steps 5 --layers conv1,conv2,conv3,fc
+check "--layers in natural order changes nothing" cmp layers.safetensors stored.safetensors
+run 1 train recipes/cnns.json -o x.safetensors --layers conv1,conv9
+says "conv9"
+
+# Killed at any moment, the same command goes on to the same bits.
+kills=0
+for delay in 0.05 0.11 0.02 0.17 0.08 0.23 0.14; do
+    "$nft" train recipes/cnns.json -o killed.safetensors --log killed.jsonl --checkpoint-every 0 --threads 1 >out 2>err &
+    program=$!
+    tries=0
+    while [ ! -e killed.safetensors.checkpoint ] && [ $tries -lt 200 ]; do
+        sleep 0.02
+        tries=$((tries + 1))
+    done
+    sleep $delay
+    kill -9 $program 2>/dev/null && kills=$((kills + 1))
+    wait $program 2>/dev/null
+    [ ! -e killed.safetensors ] || break
+done
+check "killed several times" test $kills -ge 3
+check "a killed program leaves whole lines" sh -c '[ "$(tail -c 1 killed.jsonl | od -An -c | tr -d " ")" = "\\n" ]'
+"$nft" train recipes/cnns.json -o killed.safetensors --log killed.jsonl --threads 1 >out 2>err
+check "it goes on to the end" test $? -eq 0
+check "and says from where" grep -q 'goes on after [0-9]* step' err
+check "a training that was killed ends with the same bits" cmp whole.safetensors killed.safetensors
+check "and the same log" same_logs whole.jsonl killed.jsonl
+check "its checkpoint is gone" test ! -e killed.safetensors.checkpoint
+
+# Asked to stop, it finishes the step and keeps everything.
+"$nft" train recipes/cnns.json -o stopped.safetensors --log stopped.jsonl --checkpoint here.checkpoint --steps 100000 >out 2>err &
+program=$!
+tries=0
+while ! grep -q '"step":5,' stopped.jsonl 2>/dev/null && [ $tries -lt 500 ]; do
+    sleep 0.02
+    tries=$((tries + 1))
+done
+kill -TERM $program
+wait $program
+check "a signal ends it with status 1" test $? -eq 1
+says "the same command goes on from here.checkpoint"
+check "in one line" test "$(wc -l <err)" -eq 1
+check "the checkpoint is there" test -e here.checkpoint
+done_steps=$(sed 's/.*after step \([0-9]*\) of.*/\1/' err)
+check "the log ends with the checkpoint" grep -q "\"step\":$((done_steps - 1))," stopped.jsonl
+
+# Another recipe, model or data set than the checkpoint's.
+run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint here.checkpoint
+says "steps"
+says "remove it to begin anew"
+run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint here.checkpoint --steps 100000 --lr 1
+says "lr"
+echo "no checkpoint" >broken.checkpoint
+run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint broken.checkpoint
+says "broken.checkpoint"
+check "a log is not touched by what fails" grep -q '"step":5,' stopped.jsonl
+
+# A run that diverges names the step and the parameter, and its last checkpoint stays.
+sed 's/"grad_clip": 1,//; s/"bce"/"mse"/; s/, {"type": "sigmoid"}//; s/{"type": "layer_norm"}, //' recipes/cnns.json >recipes/diverging.json
+run 1 train recipes/diverging.json -o x.safetensors --lr 1e30 --checkpoint-every 0
+says "step "
+says "not finite"
+says "a number of '"
+says "x.safetensors.checkpoint keeps the last state"
+check "the last checkpoint stays" test -e x.safetensors.checkpoint
+rm -f x.safetensors.checkpoint
+
+# What cannot work is said before any time is spent.
+data_set floats.safetensors F32 8 "$one" '\000\000\000\000\000\000\000\077'
+data_set classes.safetensors I64 16 "$one" "$zeros8"'\001\000\000\000\000\000\000\000'
+data_set range.safetensors I64 16 "$one" "$zeros8"'\007\000\000\000\000\000\000\000'
+data_set large.safetensors F32 8 "$one" "$one"'\000\000\000\100'
+data_set nan.safetensors F32 8 "$nan" '\000\000\000\000\000\000\000\077'
+safetensors unlabelled.safetensors '{"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]}}' "$one$one$one$one$one$one"
+cp ./*.safetensors recipes
+small='"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 1}]}'
+probability="{$small, \"modules\": [{\"type\": \"np_pool\"}, {\"type\": \"linear\", \"out_features\": 1}, {\"type\": \"sigmoid\"}]}"
+logits="{$small, \"modules\": [{\"type\": \"np_pool\"}, {\"type\": \"linear\", \"out_features\": 3}]}"
+adam='"optimizer": {"type": "adam"}'
+recipe good.json "$probability" floats.safetensors bce "$adam"
+recipe classes.json "$logits" classes.safetensors cross_entropy "$adam"
+run 0 train recipes/good.json -o good.safetensors --plot good.svg
+check "three steps are a picture" is_svg good.svg
+run 0 train recipes/classes.json -o classes-model.safetensors --validation classes.safetensors --plot classes.svg --json
+prints '"accuracy":'
+
+recipe fit.json "$statistics" floats.safetensors bce "$adam"
+run 1 train recipes/fit.json -o x.safetensors
+says "training set"
+run 1 train recipes/good.json -o x.safetensors --validation "$sample"
+says "validation set"
+recipe range.json "$logits" range.safetensors cross_entropy "$adam"
+run 1 train recipes/range.json -o x.safetensors
+says "7"
+recipe kind.json "$logits" floats.safetensors cross_entropy "$adam"
+run 1 train recipes/kind.json -o x.safetensors
+says "integer"
+recipe kind.json "$probability" classes.safetensors bce "$adam"
+run 1 train recipes/kind.json -o x.safetensors
+says "float"
+recipe large.json "$probability" large.safetensors bce "$adam"
+run 1 train recipes/large.json -o x.safetensors
+recipe nan.json "$probability" nan.safetensors bce "$adam"
+run 1 train recipes/nan.json -o x.safetensors
+says "not finite"
+recipe unlabelled.json "$probability" unlabelled.safetensors bce "$adam"
+run 1 train recipes/unlabelled.json -o x.safetensors
+says "label"
+recipe absent.json "$probability" absent.safetensors bce "$adam"
+run 1 train recipes/absent.json -o x.safetensors
+says "absent.safetensors"
+recipe model.json '"good.json"' floats.safetensors bce "$adam"
+run 1 train recipes/model.json -o x.safetensors
+recipe data.json "$probability" good.json bce "$adam"
+run 1 train recipes/data.json -o x.safetensors
+says "expected a data set"
+recipe misspelt.json "$probability" floats.safetensors bce '"optimizer": {"type": "adam", "beta": [0.9, 0.99]}'
+run 1 train recipes/misspelt.json -o x.safetensors
+says "did you mean 'betas'?"
+recipe misspelt.json "$probability" floats.safetensors bce "$adam, \"validat_every\": 2"
+run 1 train recipes/misspelt.json -o x.safetensors
+says "did you mean 'validate_every'?"
+recipe loss.json "$probability" floats.safetensors bse "$adam"
+run 1 train recipes/loss.json -o x.safetensors
+says "bse"
+recipe optimizer.json "$probability" floats.safetensors bce '"shuffle": true'
+run 1 train recipes/optimizer.json -o x.safetensors
+says "'optimizer'"
+echo '{"model": ' >recipes/broken.json
+run 1 train recipes/broken.json -o x.safetensors
+says "broken.json"
+run 1 train recipes/good.json -o absent/x.safetensors
+says "absent"
+run 1 train recipes/good.json -o folder
+says "folder"
+run 1 train recipes/good.json -o x.safetensors --log absent/x.jsonl
+says "absent"
+run 1 train recipes/good.json -o x.safetensors --plot absent/x.svg
+says "absent"
+run 1 train recipes/good.json -o x.safetensors --checkpoint folder
+says "folder"
+run 2 train recipes/good.json -o x.safetensors --checkpoint-every soon
+run 2 train recipes/good.json -o x.safetensors --plt x.svg
+says "did you mean '--plot'"
+if [ -w /dev/full ]; then
+    run 1 train recipes/good.json -o x.safetensors --log /dev/full
+    says "/dev/full"
+fi
+
+# Processes of mpirun that know nothing of each other would write the same files.
+if ! "$nft" --version | grep -q 'with MPI'; then
+    OMPI_COMM_WORLD_SIZE=2 "$nft" train recipes/good.json -o x.safetensors >out 2>err
+    check "a program without MPI refuses mpirun" test $? -eq 1
+    says "built without MPI"
+fi
+
+# Pictures of what a model predicts.
+run 0 evaluate whole.safetensors "$sample" --plot scatter.svg
+prints "tau "
+check "predicted against actual is drawn" is_svg scatter.svg
+run 0 evaluate classes-model.safetensors classes.safetensors --plot confusion.svg --json
+keys loss accuracy
+check "the confusion matrix is drawn" is_svg confusion.svg
+recipe many.json "{$small, \"modules\": [{\"type\": \"np_pool\"}, {\"type\": \"linear\", \"out_features\": 40}]}" classes.safetensors cross_entropy "$adam"
+run 0 train recipes/many.json -o many.safetensors
+run 0 evaluate many.safetensors classes.safetensors --plot many.svg
+check "also of very many classes" is_svg many.svg
+# 2 × 3,000 targets, all 0: more than a picture has points, and a loss that falls by orders of magnitude.
+safetensors recipes/wide-data.safetensors '{"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]},"label":{"dtype":"F32","shape":[2,3000],"data_offsets":[24,24024]}}' "$one$one$one$one$one$one"
+head -c 24000 /dev/zero >>recipes/wide-data.safetensors
+recipe wide.json "{$small, \"modules\": [{\"type\": \"np_pool\"}, {\"type\": \"linear\", \"out_features\": 3000}]}" wide-data.safetensors mse '"optimizer": {"type": "adam", "lr": 0.02}'
+run 0 train recipes/wide.json -o wide.safetensors --steps 1500 --plot wide-curves.svg
+check "learning curves of 1,500 steps are small" test "$(wc -c <wide-curves.svg)" -lt 200000
+run 0 evaluate wide.safetensors recipes/wide-data.safetensors --plot wide.svg
+check "very many points are drawn by their density" test "$(wc -c <wide.svg)" -lt 2000000
+run 1 evaluate whole.safetensors "$sample" --plot absent/scatter.svg
+says "absent"
+
+check "no model is left by failures" test ! -e x.safetensors
+# What kill -9 interrupts while it is written stays, under another name.
+check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp-*" ! -name "killed.*" | wc -l)" -eq 0 ]'
+finish

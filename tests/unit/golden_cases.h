@@ -1,0 +1,142 @@
+/* The cases of tests/data/golden, or of the folder that a test's argument names. */
+#ifndef NFT_TEST_GOLDEN_CASES_H
+#define NFT_TEST_GOLDEN_CASES_H
+
+#include "unit/support.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#define LEAST_CASES 49 /* of the tree's own folder */
+#define RELATIVE 1e-4
+#define ABSOLUTE 5e-5 /* of the largest number of a tensor */
+
+typedef struct golden_case {
+    char *name, *model, *input, *expected; /* paths but for the name */
+} golden_case;
+
+static golden_case *cases;
+static size_t case_count;
+
+static char *joined(const char *folder, const char *name)
+{
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = support_allocate(size);
+    snprintf(path, size, "%s/%s", folder, name);
+    return path;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat status;
+    return !stat(path, &status) && S_ISREG(status.st_mode);
+}
+
+static void free_case(golden_case *c)
+{
+    free(c->name);
+    free(c->model);
+    free(c->input);
+    free(c->expected);
+}
+
+static void add_case(const char *root, const char *name)
+{
+    char *folder = joined(root, name);
+    golden_case c = {strdup(name), joined(folder, "model.safetensors"), joined(folder, "input.safetensors"),
+                     joined(folder, "expected.safetensors")};
+    free(folder);
+    if (!is_file(c.model) || !is_file(c.input) || !is_file(c.expected)) {
+        free_case(&c);
+        return;
+    }
+    cases = realloc(cases, (case_count + 1) * sizeof *cases);
+    if (!cases)
+        abort();
+    cases[case_count++] = c;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const golden_case *)a)->name, ((const golden_case *)b)->name);
+}
+
+static void find_cases(const char *root)
+{
+    DIR *folder = opendir(root);
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (entry->d_name[0] != '.')
+            add_case(root, entry->d_name);
+    if (folder)
+        closedir(folder);
+    if (case_count)
+        qsort(cases, case_count, sizeof *cases, by_name);
+}
+
+typedef struct opened {
+    nft_model *model;
+    nft_weights *input;
+} opened;
+
+static opened open_case(const golden_case *c)
+{
+    opened o = {NULL, NULL};
+    assert_ok(nft_model_load(&o.model, c->model));
+    assert_ok(nft_weights_load(&o.input, c->input));
+    return o;
+}
+
+static void close_case(opened *o)
+{
+    nft_weights_free(o->input);
+    nft_model_free(o->model);
+}
+
+static void enough_cases(void **state)
+{
+    const size_t *least = *state;
+    if (case_count < *least)
+        fail_msg("%zu cases found, expected at least %zu", case_count, *least);
+}
+
+static char *test_name(const char *name, const char *what)
+{
+    size_t size = strlen(name) + strlen(what) + 3;
+    char *text = support_allocate(size);
+    snprintf(text, size, "%s%s%s", name, *what ? ": " : "", what);
+    return text;
+}
+
+typedef struct golden_kind {
+    const char *what;
+    CMUnitTestFunction function;
+} golden_kind;
+
+/* Runs each kind of test on each case, after `first`, a test of its own or NULL. */
+static int run_golden(const char *group, int argc, char **argv, const golden_kind *kinds, size_t kind_count,
+                      CMUnitTestFunction first, CMFixtureFunction setup, CMFixtureFunction teardown)
+{
+    size_t least = argc > 1 ? 1 : LEAST_CASES, count = 0;
+    find_cases(argc > 1 ? argv[1] : NFT_TEST_DATA "/golden");
+    struct CMUnitTest *tests = support_allocate((case_count * kind_count + 2) * sizeof *tests);
+    tests[count++] =
+        (struct CMUnitTest){.name = "enough cases", .test_func = enough_cases, .initial_state = &least};
+    if (first)
+        tests[count++] = (struct CMUnitTest){.name = "real networks", .test_func = first};
+    size_t named = count;
+    for (size_t kind = 0; kind < kind_count; kind++)
+        for (size_t i = 0; i < case_count; i++)
+            tests[count++] = (struct CMUnitTest){.name = test_name(cases[i].name, kinds[kind].what),
+                                                 .test_func = kinds[kind].function,
+                                                 .initial_state = &cases[i]};
+    int failed = _cmocka_run_group_tests(group, tests, count, setup, teardown);
+    for (size_t i = named; i < count; i++)
+        free((char *)tests[i].name);
+    free(tests);
+    for (size_t i = 0; i < case_count; i++)
+        free_case(&cases[i]);
+    free(cases);
+    return failed;
+}
+
+#endif

@@ -1,0 +1,304 @@
+/* Checkpoints: a training that was interrupted after any step and goes on is bit by bit the one that never
+ * was; what is damaged or belongs to another training is refused, and changes nothing. */
+#define _XOPEN_SOURCE 700
+#include "unit/temporary.h"
+#include "unit/training.h"
+
+#define STEPS 6
+
+typedef struct setting {
+    nft_model *model;
+    nft_weights *train, *validation;
+} setting;
+
+static setting open_setting(void)
+{
+    setting s = {.model = support_model(PREDICTOR, 1)};
+    s.train = make_set(s.model, SAMPLES, 2);
+    s.validation = make_set(s.model, 4, 3);
+    return s;
+}
+
+static void close_setting(setting *s)
+{
+    nft_weights_free(s->train);
+    nft_weights_free(s->validation);
+    nft_model_free(s->model);
+}
+
+static nft_trainer *trainer_of(const setting *s, const char *recipe, int32_t threads, bool validates)
+{
+    nft_trainer *trainer = make_trainer(s->model, recipe, threads);
+    assert_ok(nft_trainer_set_data(trainer, s->train, validates ? s->validation : NULL));
+    return trainer;
+}
+
+static int stop_after(const nft_step_info *info, void *user)
+{
+    return info->step + 1 == *(const int64_t *)user;
+}
+
+static support_result best_values(const nft_trainer *trainer)
+{
+    nft_model *model = NULL;
+    assert_ok(nft_trainer_best(&model, trainer));
+    support_result all = model_values(model);
+    nft_model_free(model);
+    return all;
+}
+
+static void same_trainers(const nft_trainer *a, const nft_trainer *b)
+{
+    support_result x = trainer_values(a), y = trainer_values(b), p = best_values(a), q = best_values(b);
+    assert_int_equal(nft_trainer_steps_done(a), nft_trainer_steps_done(b));
+    same_values("the parameters", x, y);
+    same_values("the best parameters", p, q);
+    free(x.values);
+    free(y.values);
+    free(p.values);
+    free(q.values);
+}
+
+/* Dropout, clipping, shuffling and validation are in the recipe. */
+static void goes_on(const char *recipe, bool validates)
+{
+    setting s = open_setting();
+    const char *path = temporary_path("checkpoint.safetensors");
+    nft_trainer *whole = trainer_of(&s, recipe, 1, validates);
+    assert_ok(nft_trainer_fit_normalize(whole));
+    assert_ok(nft_trainer_run(whole, NULL, NULL));
+    for (int64_t step = 1; step < STEPS; step++) {
+        nft_trainer *first = trainer_of(&s, recipe, (int32_t)(step % 3 + 1), validates),
+                    *second = trainer_of(&s, recipe, (int32_t)((step + 1) % 3 + 1), validates);
+        assert_ok(nft_trainer_fit_normalize(first));
+        assert_int_equal(nft_trainer_run(first, stop_after, &step), NFT_ERROR_CANCELLED);
+        assert_ok(nft_trainer_save(first, path));
+        assert_ok(nft_trainer_resume(second, path));
+        same_trainers(first, second);
+        nft_trainer_free(first);
+        assert_ok(nft_trainer_run(second, NULL, NULL));
+        same_trainers(second, whole);
+        nft_trainer_free(second);
+    }
+    nft_trainer_free(whole);
+    close_setting(&s);
+}
+
+static void shuffled(void **state)
+{
+    (void)state;
+    goes_on(RECIPE, true);
+    goes_on(RECIPE, false);
+}
+
+static void in_order(void **state)
+{
+    (void)state;
+    goes_on(
+        "{'loss': 'mse', 'optimizer': {'type': 'adam', 'lr': 0.01, 'weight_decay': 0.1}, 'schedule': "
+        "{'type': "
+        "'cosine', 'warmup_steps': 2}, 'batch_size': 4, 'steps': 6, 'shuffle': false, 'validate_every': 3}",
+        true);
+}
+
+/* Back to a step of the past. */
+static void goes_back(void **state)
+{
+    (void)state;
+    setting s = open_setting();
+    nft_trainer *trainer = trainer_of(&s, RECIPE, 2, true);
+    int64_t step = 2;
+    assert_int_equal(nft_trainer_run(trainer, stop_after, &step), NFT_ERROR_CANCELLED);
+    assert_ok(nft_trainer_save(trainer, temporary_path("past.safetensors")));
+    assert_ok(nft_trainer_run(trainer, NULL, NULL));
+    support_result end = trainer_values(trainer);
+    assert_ok(nft_trainer_resume(trainer, temporary_path("past.safetensors")));
+    assert_int_equal(nft_trainer_steps_done(trainer), 2);
+    assert_ok(nft_trainer_run(trainer, NULL, NULL));
+    support_result again = trainer_values(trainer);
+    same_values("the parameters", end, again);
+    free(end.values);
+    free(again.values);
+    nft_trainer_free(trainer);
+    close_setting(&s);
+}
+
+static void expect_message(const char *text)
+{
+    if (!strstr(nft_error_message(), text))
+        fail_msg("message is \"%s\", expected \"%s\" in it", nft_error_message(), text);
+}
+
+/* A trainer of another recipe, model or data set refuses, says why, and stays as it was. */
+static void of_another_training(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *recipe, *message;
+    } others[] = {
+        {"{'loss': 'bce', 'optimizer': {'type': 'adamw', 'lr': 0.02}, 'batch_size': 5, 'steps': 6, 'seed': "
+         "3, "
+         "'grad_clip': 0.5, 'validate_every': 2}",
+         "'recipe.optimizer.lr' was 0.01, now it is 0.02"},
+        {"{'loss': 'bce', " ADAMW ", 'batch_size': 4, 'steps': 6, 'seed': 3, 'grad_clip': 0.5, "
+         "'validate_every': 2}",
+         "'recipe.batch_size' was 5, now it is 4"},
+        {"{'loss': 'mse', " ADAMW ", 'batch_size': 5, 'steps': 6, 'seed': 3, 'grad_clip': 0.5, "
+         "'validate_every': 2}",
+         "'recipe.loss' was \"bce\", now it is \"mse\""},
+    };
+    setting s = open_setting(), other = open_setting();
+    const char *path = temporary_path("mine.safetensors");
+    nft_trainer *trainer = trainer_of(&s, RECIPE, 1, true);
+    assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_save(trainer, path));
+    for (size_t i = 0; i < COUNT(others); i++) {
+        nft_trainer *foreign = trainer_of(&s, others[i].recipe, 1, true);
+        support_result before = trainer_values(foreign);
+        assert_int_equal(nft_trainer_resume(foreign, path), NFT_ERROR_MISMATCH);
+        expect_message(others[i].message);
+        expect_message(path);
+        support_result after = trainer_values(foreign);
+        same_values("the parameters", before, after);
+        assert_int_equal(nft_trainer_steps_done(foreign), 0);
+        free(before.values);
+        free(after.values);
+        nft_trainer_free(foreign);
+    }
+    nft_trainer *foreign = trainer_of(&s, RECIPE, 1, false);
+    assert_int_equal(nft_trainer_resume(foreign, path), NFT_ERROR_MISMATCH);
+    expect_message("validation set");
+    nft_trainer_free(foreign);
+
+    nft_weights_free(other.train);
+    other.train = make_set(other.model, SAMPLES, 99);
+    foreign = trainer_of(&other, RECIPE, 1, true);
+    assert_int_equal(nft_trainer_resume(foreign, path), NFT_ERROR_MISMATCH);
+    expect_message("training set.targets");
+    nft_trainer_free(foreign);
+
+    nft_model *wider =
+        support_model(MLP("{'type': 'hnp_pool'}, {'type': 'linear', 'out_features': 1}, {'type': "
+                          "'sigmoid'}") "}",
+                      1);
+    foreign = make_trainer(wider, RECIPE, 1);
+    assert_int_equal(nft_trainer_resume(foreign, path), NFT_ERROR_ARGUMENT);
+    expect_message("set the data first");
+    assert_ok(nft_trainer_set_data(foreign, s.train, s.validation));
+    assert_int_equal(nft_trainer_resume(foreign, path), NFT_ERROR_MISMATCH);
+    expect_message("another model");
+    nft_trainer_free(foreign);
+    nft_model_free(wider);
+    nft_trainer_free(trainer);
+    close_setting(&other);
+    close_setting(&s);
+}
+
+/* What is at `path` is refused, in one line with its name, and the trainer has the values that it had. */
+static void refuses(nft_trainer *trainer, const char *path, support_result before)
+{
+    if (!nft_trainer_resume(trainer, path))
+        fail_msg("a damaged file is a checkpoint");
+    expect_message(path);
+    assert_null(strchr(nft_error_message(), '\n'));
+    support_result after = trainer_values(trainer);
+    same_values("the parameters", before, after);
+    assert_int_equal(nft_trainer_steps_done(trainer), 0);
+    assert_true(isnan(nft_trainer_best_loss(trainer)));
+    free(after.values);
+}
+
+/* Cut short at any place, or with any byte changed. */
+static void damaged(void **state)
+{
+    (void)state;
+    setting s = open_setting();
+    nft_trainer *trainer = trainer_of(&s, RECIPE, 1, true), *other = trainer_of(&s, RECIPE, 1, true);
+    int64_t step = 2;
+    size_t size = 0;
+    assert_int_equal(nft_trainer_run(trainer, stop_after, &step), NFT_ERROR_CANCELLED);
+    assert_ok(nft_trainer_save(trainer, temporary_path("good.safetensors")));
+    unsigned char *bytes = support_read(temporary_path("good.safetensors"), &size);
+    char path[512];
+    snprintf(path, sizeof path, "%s", temporary_path("bad.safetensors"));
+    support_result before = trainer_values(other);
+    size_t header = 8 + (size_t)bytes[0] + ((size_t)bytes[1] << 8);
+    for (size_t cut = 0; cut < size; cut += cut < header ? 37 : size / 23) {
+        temporary_write(path, bytes, cut);
+        refuses(other, path, before);
+    }
+    for (size_t i = 0; i < size; i += i < header ? 1 : 13) {
+        unsigned char kept = bytes[i];
+        bytes[i] ^= i < header ? 0x15 : 0x01;
+        temporary_write(path, bytes, size);
+        bytes[i] = kept;
+        refuses(other, path, before);
+    }
+    float nothing = NAN;
+    memcpy(bytes + header + 64, &nothing, sizeof nothing);
+    temporary_write(path, bytes, size);
+    assert_int_equal(nft_trainer_resume(other, path), NFT_ERROR_NOT_FINITE);
+    assert_ok(nft_trainer_resume(other, temporary_path("good.safetensors")));
+    free(before.values);
+    free(bytes);
+    nft_trainer_free(other);
+    nft_trainer_free(trainer);
+    close_setting(&s);
+}
+
+/* The last update has no step after it whose loss would show that it diverged; no checkpoint is made of it,
+ * and the last good one stays. */
+static void diverged_at_the_end(void **state)
+{
+    (void)state;
+    setting s = open_setting();
+    nft_trainer *trainer = trainer_of(&s,
+                                      "{'loss': 'bce', 'optimizer': {'type': 'adamw', 'lr': 1e39, "
+                                      "'weight_decay': 0}, 'batch_size': 5, 'steps': 1}",
+                                      1, true);
+    const char *path = temporary_path("last good");
+    size_t size = 0, size_after = 0;
+    assert_ok(nft_trainer_save(trainer, path));
+    free(support_read(path, &size));
+    assert_int_equal(nft_trainer_run(trainer, NULL, NULL), NFT_ERROR_NOT_FINITE);
+    expect_message("step 0: the update: '");
+    assert_int_equal(nft_trainer_save(trainer, path), NFT_ERROR_NOT_FINITE);
+    free(support_read(path, &size_after));
+    assert_int_equal(size, size_after);
+    assert_ok(nft_trainer_resume(trainer, path));
+    assert_int_equal(nft_trainer_steps_done(trainer), 0);
+    nft_trainer_free(trainer);
+    close_setting(&s);
+}
+
+static void not_a_checkpoint(void **state)
+{
+    (void)state;
+    setting s = open_setting();
+    nft_trainer *trainer = trainer_of(&s, RECIPE, 1, true);
+    assert_ok(nft_model_save(s.model, temporary_path("model.safetensors")));
+    assert_int_equal(nft_trainer_resume(trainer, temporary_path("model.safetensors")), NFT_ERROR_FORMAT);
+    expect_message("this is not a checkpoint");
+    assert_int_equal(nft_trainer_resume(trainer, temporary_path("nowhere")), NFT_ERROR_FILE);
+    assert_int_equal(nft_trainer_save(trainer, temporary_path("no/such/folder")), NFT_ERROR_FILE);
+    assert_int_equal(nft_trainer_save(NULL, "x"), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_trainer_save(trainer, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_trainer_resume(NULL, "x"), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_trainer_resume(trainer, NULL), NFT_ERROR_ARGUMENT);
+    nft_trainer_free(trainer);
+    close_setting(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shuffled),
+        cmocka_unit_test(in_order),
+        cmocka_unit_test(goes_back),
+        cmocka_unit_test(of_another_training),
+        cmocka_unit_test(damaged),
+        cmocka_unit_test(not_a_checkpoint),
+        cmocka_unit_test(diverged_at_the_end),
+    };
+    return cmocka_run_group_tests_name("checkpoints", tests, temporary_open, temporary_close);
+}

@@ -1,0 +1,432 @@
+/* Gradients against finite differences: every trained parameter and every tensor of the input of every
+ * module, each along random directions, with dropout. The loss is the sum of output times random numbers, in
+ * double; its derivative along d is (8 (L(h) - L(-h)) - (L(2h) - L(-2h))) / 12h with the step h at which this
+ * changes least when h is halved, which the gradient has no part in. */
+#include "unit/symmetry_cases.h"
+
+#include "model/backward.h"
+
+#define NETWORKS 2
+#define TOLERANCE 1e-2
+#define CREDIBLE 1e-3 /* change of a slope that leaves nothing to improve */
+#define STEPS 8       /* of h, each a half of the one before */
+#define LARGEST_STEP 0.08
+#define LARGEST_KINKED 0.007
+#define TRIES 40      /* tried until one is not nearly orthogonal to the gradient */
+#define ROUNDING 1e-7 /* of the sum of the magnitudes: the error of a loss */
+
+typedef struct subject {
+    const char *name, *space;
+    nft_model *model;
+    bool kinked; /* its output has kinks: they are passed by with small steps */
+    nft_context *context;
+    nft_gradients *gradients;
+    nft_weights *input;
+    nft_dropout_key keys[NETWORKS];
+    double *cotangent; /* one for each number of the output */
+    support_result output;
+    double magnitude; /* of the terms of the last loss that differ from the output's */
+} subject;
+
+static double loss(subject *s)
+{
+    s->context->dropout = s->keys;
+    support_result result = support_forward(s->context, s->input);
+    double sum = 0;
+    s->magnitude = 0;
+    for (int64_t i = 0; i < result.count; i++) {
+        sum += s->cotangent[i] * (double)result.values[i];
+        if (result.values[i] != s->output.values[i])
+            s->magnitude += fabs(s->cotangent[i] * (double)result.values[i]);
+    }
+    free(result.values);
+    return sum;
+}
+
+static void draw_cotangent(subject *s)
+{
+    nft_random random = {77, nft_random_stream(s->name)};
+    s->context->dropout = s->keys;
+    s->output = support_forward(s->context, s->input);
+    s->cotangent = support_allocate((size_t)s->output.count * sizeof *s->cotangent);
+    for (int64_t i = 0; i < s->output.count; i++)
+        s->cotangent[i] = (double)nft_random_normal(&random, (uint64_t)i);
+}
+
+static void run_backward(subject *s)
+{
+    const nft_weights *features = nft_context_output_weights(s->context);
+    const double *next = s->cotangent;
+    if (!features) {
+        const nft_array *output = nft_context_output(s->context);
+        int64_t shape[NFT_ARRAY_MAX_RANK];
+        for (int64_t i = 0; i < nft_array_rank(output); i++)
+            shape[i] = nft_array_size(output, i);
+        nft_array *gradient = NULL;
+        float *values = support_allocate((size_t)nft_array_count(output) * sizeof *values);
+        for (int64_t i = 0; i < nft_array_count(output); i++)
+            values[i] = (float)s->cotangent[i];
+        assert_ok(nft_array_borrow(&gradient, NFT_ARRAY_F32, shape, nft_array_rank(output), values));
+        assert_ok(nft_backward(s->context, gradient, s->gradients));
+        nft_array_free(gradient);
+        free(values);
+        return;
+    }
+    nft_weights *gradient = NULL;
+    const nft_space *space = nft_weights_space(features);
+    assert_ok(nft_weights_create(&gradient, space, NETWORKS, nft_weights_channels(features)));
+    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++) {
+        int64_t count = nft_weights_data_count(gradient, t / 2, (int32_t)(t % 2));
+        float *values = nft_weights_edit(gradient, t / 2, (int32_t)(t % 2));
+        for (int64_t i = 0; i < count; i++)
+            values[i] = (float)*next++;
+    }
+    assert_ok(nft_backward_weights(s->context, gradient, s->gradients));
+    nft_weights_free(gradient);
+}
+
+/* The numbers that are moved: a parameter's or an input tensor's. */
+typedef struct variable {
+    const char *name;
+    int64_t count;
+    float *values, *before;
+    const float *gradient;
+    bool parameter;
+} variable;
+
+static double loss_at(subject *s, const variable *v, const float *direction, double h)
+{
+    for (int64_t i = 0; i < v->count; i++)
+        v->values[i] = (float)((double)v->before[i] + h * (double)direction[i]);
+    if (v->parameter)
+        nft_model_pack(s->model);
+    return loss(s);
+}
+
+/* What the numbers really moved by, after rounding, is the direction. */
+static double slope(subject *s, const variable *v, const float *direction, double h)
+{
+    double near = loss_at(s, v, direction, h) - loss_at(s, v, direction, -h);
+    double far = loss_at(s, v, direction, 2 * h) - loss_at(s, v, direction, -2 * h);
+    return (8 * near - far) / (12 * h);
+}
+
+/* The most credible slope, or the first that is credible enough: least changed by halving the step, and by
+ * rounding. */
+static double measured_slope(subject *s, const variable *v, const float *direction)
+{
+    double slopes[STEPS], best = 0, least = INFINITY;
+    double h = s->kinked ? LARGEST_KINKED : LARGEST_STEP;
+    for (int k = 0; k < STEPS; k++, h /= 2) {
+        slopes[k] = slope(s, v, direction, h);
+        if (k < 2)
+            continue;
+        double change = fmax(fabs(slopes[k] - slopes[k - 1]), fabs(slopes[k - 1] - slopes[k - 2]));
+        double own = change + ROUNDING * s->magnitude / h;
+        if (own < least) {
+            least = own;
+            best = slopes[k];
+        }
+        if (least <= CREDIBLE * fabs(best))
+            break;
+    }
+    loss_at(s, v, direction, 0);
+    return best;
+}
+
+static double along(const variable *v, const float *direction, double *norm)
+{
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < v->count; i++) {
+        sum += (double)v->gradient[i] * (double)direction[i];
+        squares += (double)v->gradient[i] * (double)v->gradient[i];
+    }
+    *norm = sqrt(squares);
+    return sum;
+}
+
+/* The next random direction that is not nearly orthogonal to the gradient; the gradient along it. */
+static double draw_direction(const variable *v, const nft_random *random, int64_t *drawn, float *direction)
+{
+    double expected = 0, norm = 0;
+    for (int64_t last = *drawn + TRIES; *drawn < last;) {
+        for (int64_t i = 0; i < v->count; i++)
+            direction[i] = nft_random_normal(random, (uint64_t)(*drawn * v->count + i));
+        (*drawn)++;
+        expected = along(v, direction, &norm);
+        if (fabs(expected) >= norm / 2)
+            break;
+    }
+    return expected;
+}
+
+/* Whether the gradient is right in two directions; a kink may be too near in some others. */
+static bool is_right(subject *s, const variable *v, float *direction)
+{
+    nft_random random = {5, nft_random_stream(v->name)};
+    int64_t drawn = 0;
+    int right = 0, wrong = 0, most = s->kinked ? 12 : 1;
+    while (right < 2 && wrong < most) {
+        double expected = draw_direction(v, &random, &drawn, direction);
+        double found = measured_slope(s, v, direction);
+        double larger = fmax(fabs(found), fabs(expected));
+        if (fabs(found - expected) <= TOLERANCE * larger) {
+            right++;
+            continue;
+        }
+        if (++wrong == most)
+            print_error("%s on %s, %s: the slope is %.6g, the gradient says %.6g\n", s->name, s->space,
+                        v->name, found, expected);
+    }
+    return right == 2;
+}
+
+/* 1 if the gradient is wrong. */
+static int check(subject *s, variable *v)
+{
+    float *direction = support_allocate((size_t)v->count * sizeof *direction);
+    v->before = support_allocate((size_t)v->count * sizeof *v->before);
+    memcpy(v->before, v->values, (size_t)v->count * sizeof *v->before);
+    bool right = is_right(s, v, direction);
+    free(v->before);
+    free(direction);
+    return !right;
+}
+
+/* What is read without having been written spoils every gradient. */
+static void poison(nft_context *context)
+{
+    for (int64_t i = 0; i < context->plan.kept * NETWORKS; i++)
+        context->kept[i] = NAN;
+    for (int64_t i = 0; i < context->plan.arena * context->plan.arena_count; i++)
+        context->arenas[i] = NAN;
+}
+
+static subject open_subject(const test_case *c, const test_space *space, int64_t channels)
+{
+    subject s = {.name = c->name,
+                 .space = space->name,
+                 .model = make_model(c, space, channels, 3),
+                 .kinked = c->decoder || strstr(c->modules, "relu") || strstr(c->modules, "stat_featurizer")};
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    options.threads = 1;
+    options.max_batch = NETWORKS;
+    options.keep_for_backward = 1;
+    options.input_gradient = 1;
+    stir_parameters(s.model, 4, false);
+    s.input = support_weights(s.model->space, NETWORKS, channels, 6);
+    for (uint64_t i = 0; i < NETWORKS; i++)
+        s.keys[i] = (nft_dropout_key){.seed = 1, .step = 2, .sample = i};
+    assert_ok(nft_context_create(&s.context, s.model, &options));
+    poison(s.context);
+    assert_ok(nft_gradients_create(&s.gradients, s.model));
+    draw_cotangent(&s);
+    run_backward(&s);
+    return s;
+}
+
+static void close_subject(subject *s)
+{
+    free(s->cotangent);
+    free(s->output.values);
+    nft_weights_free(s->input);
+    nft_gradients_free(s->gradients);
+    nft_context_free(s->context);
+    nft_model_free(s->model);
+}
+
+/* How many gradients are wrong. */
+static int check_case(const test_case *c, const test_space *space)
+{
+    subject s = open_subject(c, space, c->channels[1]);
+    int wrong = 0;
+    const nft_weights *input_gradient = nft_context_input_gradient_weights(s.context);
+    for (int64_t i = 0; i < s.model->parameters.count; i++) {
+        const nft_parameter *parameter = &s.model->parameters.items[i];
+        variable v = {.name = parameter->name,
+                      .count = parameter->count,
+                      .values = s.model->values + parameter->offset,
+                      .gradient = s.gradients->values + parameter->offset,
+                      .parameter = true};
+        if (parameter->trained)
+            wrong += check(&s, &v);
+    }
+    for (int64_t t = 0; t < s.model->space->tensor_count; t++) {
+        int64_t layer = t / 2;
+        int32_t part = (int32_t)(t % 2);
+        variable v = {.name = part ? "an input's bias" : "an input's weight",
+                      .count = nft_weights_data_count(s.input, layer, part),
+                      .values = nft_weights_edit(s.input, layer, part),
+                      .gradient = nft_weights_data(input_gradient, layer, part)};
+        wrong += check(&s, &v);
+    }
+    close_subject(&s);
+    return wrong;
+}
+
+/* What the symmetry cases lack: dropout inside modules, tokens, decoders; ω is small, so that steps are too.
+ */
+static const test_case more_cases[] = {
+    {.name = "dropout in attention",
+     .on = ON_MLP | ON_CNN,
+     .channels = {4, 4},
+     .modules = "{'type': 'np_attention', 'num_heads': 2, 'dropout': 0.3, 'share_projections': false}"},
+    {.name = "dropout in a block",
+     .on = ON_MLP,
+     .channels = {6, 6},
+     .modules = "{'type': 'nft_block', 'num_heads': 2, 'dropout': 0.3}"},
+    {.name = "dropout in a residual",
+     .on = ON_ALL,
+     .channels = {3, 3},
+     .modules = "{'type': 'residual', 'activation': 'tanh', 'dropout': 0.4, 'base': {'type': 'pointwise', "
+                "'out_channels': 3}, 'norm': {'type': 'simple_layer_norm'}}, {'type': 'channel_dropout', "
+                "'p': 0.3}, {'type': 'dropout', 'p': 0.3}"},
+    {.name = "dropout in a perceiver",
+     .on = ON_MLP,
+     .channels = {3, 3},
+     .modules = "{'type': 'flatten_weights'}, {'type': 'perceiver', 'num_latents': 3, 'latent_dim': 4, "
+                "'cross_dim_head': 3, 'latent_heads': 2, 'latent_dim_head': 3, 'self_per_cross_attn': 1, "
+                "'dropout': 0.3}"},
+    {.name = "dropout in a transformer",
+     .on = ON_MLP,
+     .channels = {4, 4},
+     .modules = "{'type': 'flatten_weights'}, {'type': 'transformer_encoder_layer', 'num_heads': 2, "
+                "'dim_feedforward': 5, 'dropout': 0.3}"},
+    {.name = "token_embedding, select_token",
+     .on = ON_MLP,
+     .channels = {3, 3},
+     .modules = "{'type': 'cross_attn_encoder', 'num_latents': 3}, {'type': 'token_embedding', "
+                "'max_tokens': 4}, {'type': 'layer_norm'}, {'type': 'select_token', 'index': 1}"},
+    {.name = "flatten_tokens",
+     .on = ON_MLP,
+     .channels = {3, 3},
+     .modules = "{'type': 'cross_attn_encoder', 'num_latents': 3}, {'type': 'flatten_tokens'}, {'type': "
+                "'linear', 'out_features': 3}"},
+    {.name = "a decoder, one network a tensor",
+     .on = ON_SIREN,
+     .channels = {2, 2},
+     .modules = "{'type': 'cross_attn_encoder', 'num_latents': 4}",
+     .decoder = "{'type': 'hypernetwork', 'style': 'per_tensor', 'hidden_size': 5, 'hidden_layers': 1, "
+                "'height': 4, 'width': 5, 'omega': 1.5}"},
+    {.name = "a decoder, joint and additive",
+     .on = ON_SIREN,
+     .channels = {2, 2},
+     .modules = "{'type': 'cross_attn_encoder', 'num_latents': 4}",
+     .decoder = "{'type': 'hypernetwork', 'style': 'joint', 'hidden_size': 5, 'hidden_layers': 2, "
+                "'additive': true, 'height': 4, 'width': 5, 'omega': 1.5}"},
+};
+
+/* Long enough that rows are cut into chunks, in tensors, along axes, and of latents; means into blocks. */
+static const test_space long_axes = {
+    "MLP of 2 with 130 neurons",
+    "{'type': 'linear', 'in': 2, 'out': 130}, {'type': 'linear', 'in': 130, 'out': 2}", 2, true};
+static const test_space long_layer = {"one layer of 140 weights", "{'type': 'linear', 'in': 14, 'out': 10}",
+                                      1, true};
+
+typedef struct long_case {
+    test_case c;
+    const test_space *space;
+} long_case;
+
+static const long_case long_cases[] = {
+    {{.name = "chunks of rows",
+      .channels = {2, 2},
+      .modules = "{'type': 'gaussian_fourier', 'mapping_size': 2, 'scale': 0.5}, {'type': 'pointwise', "
+                 "'out_channels': 3}, {'type': 'simple_layer_norm'}, {'type': 'learned_pos_embedding'}"},
+     &long_axes},
+    {{.name = "chunks of an axis",
+      .channels = {2, 2},
+      .modules = "{'type': 'np_attention', 'num_heads': 1, 'dropout': 0.3, 'share_projections': false}"},
+     &long_axes},
+    {{.name = "chunks of a block", .channels = {3, 3}, .modules = "{'type': 'nft_block', 'num_heads': 1}"},
+     &long_axes},
+    {{.name = "blocks of means, np_linear",
+      .channels = {2, 2},
+      .modules = "{'type': 'np_linear', 'out_channels': 2, 'io_embed': true}"},
+     &long_axes},
+    {{.name = "blocks of means, hnp_linear",
+      .channels = {2, 2},
+      .modules = "{'type': 'hnp_linear', 'out_channels': 2}"},
+     &long_axes},
+    {{.name = "chunks of tokens",
+      .channels = {2, 2},
+      .modules = "{'type': 'flatten_weights'}, {'type': 'linear', 'out_features': 3}, {'type': "
+                 "'transformer_encoder_layer', 'num_heads': 1, 'dim_feedforward': 4, 'dropout': 0.3}"},
+     &long_layer},
+    {{.name = "chunks of latents",
+      .channels = {4, 4},
+      .modules = "{'type': 'flatten_weights'}, {'type': 'perceiver', 'num_latents': 130, 'latent_dim': 3, "
+                 "'cross_dim_head': 2, 'latent_heads': 1, 'latent_dim_head': 3, 'self_per_cross_attn': 1, "
+                 "'dropout': 0.3}, {'type': 'cross_attn_decoder'}"},
+     &long_layer},
+};
+
+static void agrees_on_long(void **state)
+{
+    const long_case *c = *state;
+    assert_int_equal(check_case(&c->c, c->space), 0);
+}
+
+static void agrees(void **state)
+{
+    const test_case *c = *state;
+    int failures = 0;
+    for (size_t i = 0; i < COUNT(spaces); i++)
+        if (runs_on(c, &spaces[i]))
+            failures += check_case(c, &spaces[i]);
+    assert_int_equal(failures, 0);
+}
+
+static bool is_covered(const char *type)
+{
+    const struct {
+        const test_case *cases;
+        size_t count;
+    } lists[] = {{neuron_cases, COUNT(neuron_cases)},
+                 {hidden_cases, COUNT(hidden_cases)},
+                 {entry_cases, COUNT(entry_cases)},
+                 {more_cases, COUNT(more_cases)}};
+    char key[64];
+    snprintf(key, sizeof key, "'%s'", type);
+    for (size_t i = 0; i < COUNT(lists); i++)
+        for (size_t k = 0; k < lists[i].count; k++)
+            if (strstr(lists[i].cases[k].modules, key))
+                return true;
+    return false;
+}
+
+/* Every module has a backward, and a case above. */
+static void every_module(void **state)
+{
+    (void)state;
+    const nft_module_class *class;
+    for (int i = 0; (class = nft_module_at(i)); i++) {
+        if (!class->backward)
+            fail_msg("%s has no backward", class->type);
+        if (!is_covered(class->type))
+            fail_msg("no case has a %s", class->type);
+    }
+}
+
+int main(void)
+{
+    const struct {
+        const test_case *cases;
+        size_t count;
+    } lists[] = {{more_cases, COUNT(more_cases)},
+                 {entry_cases, COUNT(entry_cases)},
+                 {hidden_cases, COUNT(hidden_cases)},
+                 {neuron_cases, COUNT(neuron_cases)}}; /* the slowest last */
+    struct CMUnitTest tests[100] = {cmocka_unit_test(every_module)};
+    size_t count = 1;
+    for (size_t k = 0; k < COUNT(long_cases) && count < COUNT(tests); k++)
+        tests[count++] = (struct CMUnitTest){.name = long_cases[k].c.name,
+                                             .test_func = agrees_on_long,
+                                             .initial_state = (void *)&long_cases[k]};
+    for (size_t i = 0; i < COUNT(lists); i++)
+        for (size_t k = 0; k < lists[i].count && count < COUNT(tests); k++)
+            tests[count++] = (struct CMUnitTest){.name = lists[i].cases[k].name,
+                                                 .test_func = agrees,
+                                                 .initial_state = (void *)&lists[i].cases[k]};
+    return _cmocka_run_group_tests("gradients", tests, count, NULL, NULL);
+}

@@ -1,0 +1,332 @@
+/* Training that cannot go on: data that do not fit, numbers that are not finite, memory that is not there. */
+#define _XOPEN_SOURCE 700
+#include "unit/failing_allocator.h"
+#include "unit/training.h"
+
+#define CLASSES                                                                                              \
+    MLP("{'type': 'pointwise', 'out_channels': 2}, {'type': 'hnp_pool'}, {'type': 'linear', "                \
+        "'out_features': 3}")                                                                                \
+    "}"
+#define LOSS(name) "{'loss': '" name "', " ADAMW ", 'batch_size': 4, 'steps': 3}"
+
+static void expect(nft_status found, nft_status status, const char *message)
+{
+    if (found != status || !strstr(nft_error_message(), message))
+        fail_msg("%s: \"%s\", expected %s: \"%s\"", nft_status_name(found), nft_error_message(),
+                 nft_status_name(status), message);
+}
+
+static void set_label(nft_weights *set, const char *name, int32_t type, int64_t rank, const int64_t *shape,
+                      const void *values)
+{
+    nft_array *label = NULL;
+    assert_ok(nft_array_create(&label, type, shape, rank, values));
+    assert_ok(nft_weights_set_extra(set, name, label));
+    nft_array_free(label);
+}
+
+static nft_status try_create(const char *model_text, const char *recipe)
+{
+    nft_model *model = support_model(model_text, 0);
+    char *json = support_json(recipe);
+    nft_trainer *trainer = NULL;
+    nft_status status = nft_trainer_create(&trainer, model, json, strlen(json), NULL);
+    assert_true(!trainer == !!status);
+    nft_trainer_free(trainer);
+    free(json);
+    nft_model_free(model);
+    return status;
+}
+
+static void models_that_do_not_fit(void **state)
+{
+    (void)state;
+    expect(try_create(MLP("{'type': 'pointwise', 'out_channels': 2}") "}", LOSS("mse")), NFT_ERROR_MISMATCH,
+           "loss mse takes a vector or tokens");
+    expect(try_create(MLP("{'type': 'pointwise', 'out_channels': 2}, {'type': 'flatten_weights'}") "}",
+                      LOSS("cross_entropy")),
+           NFT_ERROR_MISMATCH, "loss cross_entropy takes a vector");
+    expect(try_create(MLP("{'type': 'hnp_pool'}") "}", LOSS("mse")), NFT_ERROR_MISMATCH,
+           "no trained parameter");
+    expect(try_create(CLASSES, LOSS("hinge")), NFT_ERROR_CONFIG, "'loss' is \"hinge\"");
+    expect(nft_trainer_step(NULL, NULL), NFT_ERROR_ARGUMENT, "'trainer' is NULL");
+}
+
+/* Data that fit but for one thing at a time. */
+static void data_of_classes(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(CLASSES, 0);
+    nft_trainer *trainer = make_trainer(model, LOSS("cross_entropy"), 1);
+    nft_weights *set = support_weights(nft_model_space(model), 6, 1, 0),
+                *wide = support_weights(nft_model_space(model), 6, 2, 0),
+                *none = support_weights(nft_model_space(model), 0, 1, 0);
+    const int64_t count = 6, square[] = {6, 2};
+    int64_t labels[12] = {0, 1, 2, 2, 1, 0};
+    float floats[6] = {0};
+    double loss = 0;
+    expect(nft_trainer_step(trainer, NULL), NFT_ERROR_ARGUMENT, "call nft_trainer_set_data");
+    expect(nft_trainer_validate(trainer, &loss), NFT_ERROR_ARGUMENT, "there is no validation set");
+    expect(nft_trainer_set_data(trainer, wide, NULL), NFT_ERROR_MISMATCH, "training set: the weights have 2");
+    expect(nft_trainer_set_data(trainer, none, NULL), NFT_ERROR_MISMATCH, "it has no networks");
+    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "no tensor 'label'");
+    set_label(set, "label", NFT_ARRAY_F32, 1, &count, floats);
+    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'label' holds floats");
+    set_label(set, "label", NFT_ARRAY_I64, 2, square, labels);
+    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'label' is (6, 2)");
+    labels[4] = 3;
+    set_label(set, "label", NFT_ARRAY_I64, 1, &count, labels);
+    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "label 4 is 3, expected 0 … 2");
+    labels[4] = 1;
+    set_label(set, "label", NFT_ARRAY_I64, 1, &count, labels);
+    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(nft_trainer_step(trainer, NULL));
+    nft_weights_edit(set, 1, NFT_WEIGHTS_BIAS)[4 * 3] = INFINITY;
+    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_NOT_FINITE, "network 3: '1.bias'");
+    expect(nft_trainer_set_tokens(trainer, NULL, NULL, NULL, NULL), NFT_ERROR_MISMATCH,
+           "call nft_trainer_set_data");
+    nft_weights_free(none);
+    nft_weights_free(wide);
+    nft_weights_free(set);
+    nft_trainer_free(trainer);
+    nft_model_free(model);
+}
+
+static void data_of_numbers(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(CLASSES, 0);
+    nft_trainer *trainer = make_trainer(model, LOSS("bce"), 1);
+    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    const int64_t shape[] = {2, 3}, labels[2] = {0, 1};
+    float targets[6] = {0, 1, 0.5f, 0, 0, 0};
+    set_label(set, "label", NFT_ARRAY_I64, 1, shape, labels);
+    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'label' holds integers");
+    assert_ok(nft_weights_set_extra(set, "label", NULL));
+    set_label(set, "target", NFT_ARRAY_F32, 1, shape, targets);
+    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_MISMATCH,
+           "'target' is (2), loss bce takes (2, 3)");
+    targets[4] = 1.5f;
+    set_label(set, "target", NFT_ARRAY_F32, 2, shape, targets);
+    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "target 1 is 1.5");
+    targets[4] = NAN;
+    set_label(set, "target", NFT_ARRAY_F32, 2, shape, targets);
+    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_NOT_FINITE, "target 1 is not finite");
+    targets[4] = 0;
+    set_label(set, "target", NFT_ARRAY_F32, 2, shape, targets);
+    assert_ok(nft_trainer_set_data(trainer, set, NULL));
+    nft_weights_free(set);
+    nft_trainer_free(trainer);
+    nft_model_free(model);
+}
+
+static void data_of_tokens(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(OF_TOKENS, 0);
+    nft_trainer *trainer = make_trainer(model, LOSS("cross_entropy"), 1);
+    nft_array *tokens = NULL, *labels = NULL, *other = NULL;
+    const int64_t shape[] = {4, 3, 2};
+    float values[24] = {0};
+    assert_ok(nft_array_create(&labels, NFT_ARRAY_I64, shape, 1, NULL));
+    assert_ok(nft_array_create(&other, NFT_ARRAY_F32, shape, 2, NULL));
+    values[7] = NAN;
+    assert_ok(nft_array_borrow(&tokens, NFT_ARRAY_F32, shape, 3, values));
+    expect(nft_trainer_set_data(trainer, NULL, NULL), NFT_ERROR_MISMATCH, "call nft_trainer_set_tokens");
+    expect(nft_trainer_set_tokens(trainer, tokens, NULL, NULL, NULL), NFT_ERROR_ARGUMENT,
+           "training set: the argument with its targets is NULL");
+    expect(nft_trainer_set_tokens(trainer, other, labels, NULL, NULL), NFT_ERROR_MISMATCH,
+           "the array is F32 (4, 3), expected F32 (N, 3, 2)");
+    expect(nft_trainer_set_tokens(trainer, tokens, labels, NULL, NULL), NFT_ERROR_NOT_FINITE, "sample 1 ");
+    values[7] = 0;
+    expect(nft_trainer_set_tokens(trainer, NULL, NULL, tokens, other), NFT_ERROR_MISMATCH,
+           "validation set: 'label' holds floats");
+    assert_ok(nft_trainer_set_tokens(trainer, tokens, labels, tokens, labels));
+    nft_array_free(other);
+    nft_array_free(labels);
+    nft_array_free(tokens);
+    nft_trainer_free(trainer);
+    nft_model_free(model);
+}
+
+/* The same step fails again and again, and leaves everything as it was. */
+static void diverged(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(CLASSES, 0);
+    nft_trainer *trainer =
+        make_trainer(model,
+                     "{'loss': 'mse', 'optimizer': {'type': 'adam', 'lr': 1e30}, 'batch_size': 4, "
+                     "'steps': 3}",
+                     2);
+    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    const int64_t shape[] = {2, 3};
+    double loss = 0;
+    set_label(set, "label", NFT_ARRAY_F32, 2, shape, NULL);
+    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(nft_trainer_step(trainer, NULL));
+    support_result before = trainer_values(trainer);
+    for (int i = 0; i < 2; i++) {
+        expect(nft_trainer_run(trainer, NULL, NULL), NFT_ERROR_NOT_FINITE, "step 1: the loss of sample");
+        assert_int_equal(nft_trainer_steps_done(trainer), 1);
+    }
+    expect(nft_trainer_validate(trainer, &loss), NFT_ERROR_NOT_FINITE, "of the validation set");
+    support_result after = trainer_values(trainer);
+    same_values("parameters after a step that failed", after, before);
+    free(after.values);
+    free(before.values);
+    nft_weights_free(set);
+    nft_trainer_free(trainer);
+    nft_model_free(model);
+}
+
+/* A loss that is finite while a gradient is not. */
+static void infinite_gradient(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(CLASSES, 0);
+    nft_trainer *trainer = make_trainer(model, LOSS("mse"), 1);
+    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    const int64_t shape[] = {2, 3};
+    float targets[6] = {3e38f, -3e38f, 3e38f, -3e38f, 3e38f, -3e38f};
+    set_label(set, "label", NFT_ARRAY_F32, 2, shape, targets);
+    for (int64_t i = 0; i < nft_weights_data_count(set, 1, NFT_WEIGHTS_WEIGHT); i++)
+        nft_weights_edit(set, 1, NFT_WEIGHTS_WEIGHT)[i] = 100;
+    assert_ok(nft_trainer_set_data(trainer, set, NULL));
+    support_result before = trainer_values(trainer);
+    expect(nft_trainer_step(trainer, NULL), NFT_ERROR_NOT_FINITE, "step 0: the gradient of '");
+    support_result after = trainer_values(trainer);
+    same_values("parameters after a step that failed", after, before);
+    free(after.values);
+    free(before.values);
+    nft_weights_free(set);
+    nft_trainer_free(trainer);
+    nft_model_free(model);
+}
+
+/* ---- memory ---- */
+
+static int64_t counted_bytes, counted_calls;
+
+static void *counted_allocate(size_t bytes, void *user)
+{
+    (void)user;
+    counted_bytes += (int64_t)bytes;
+    counted_calls++;
+    return malloc(bytes);
+}
+
+static void counted_release(void *block, void *user)
+{
+    (void)user;
+    free(block);
+}
+
+/* A trainer takes no more than it said, tables of a few kilobytes aside, and a step nothing. */
+static void promised_memory(void **state)
+{
+    (void)state;
+    const nft_allocator allocator = {sizeof allocator, counted_allocate, counted_release, NULL};
+    char *recipe = support_json(RECIPE);
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    nft_trainer *trainer = NULL;
+    double loss = 0;
+    int64_t promised = 0;
+    assert_ok(nft_set_allocator(&allocator));
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *set = make_set(model, SAMPLES, 2);
+    options.threads = 2;
+    assert_ok(nft_trainer_memory(model, recipe, strlen(recipe), &options, &promised));
+    options.memory_limit = promised - 1;
+    expect(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options), NFT_ERROR_LIMIT,
+           "the trainer needs");
+    options.memory_limit = promised;
+    counted_bytes = 0;
+    assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
+    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_true(counted_bytes <= promised + promised / 10 + 65536);
+    counted_calls = 0;
+    assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_validate(trainer, &loss));
+    assert_ok(nft_trainer_run(trainer, NULL, NULL));
+    assert_int_equal(counted_calls, 0);
+    nft_trainer_free(trainer);
+    nft_weights_free(set);
+    nft_model_free(model);
+    free(recipe);
+    assert_ok(nft_set_allocator(NULL));
+}
+
+static int no_batch(nft_batch *batch, void *user)
+{
+    (void)batch;
+    (void)user;
+    return 0;
+}
+
+static const char *refused_recipe, *refused_model;
+
+static nft_status make_labelled(nft_weights **set, const nft_model *model)
+{
+    const int64_t count = 3;
+    nft_array *label = NULL;
+    nft_status status = nft_weights_create(set, nft_model_space(model), count, 1);
+    if (!status)
+        status = nft_array_create(&label, NFT_ARRAY_F32, &count, 1, NULL);
+    if (!status)
+        status = nft_weights_set_extra(*set, "label", label);
+    nft_array_free(label);
+    return status;
+}
+
+/* Everything that a training allocates. */
+static nft_status whole_training(void)
+{
+    nft_model *model = NULL, *trained = NULL;
+    nft_weights *set = NULL;
+    nft_trainer *trainer = NULL;
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    options.threads = 1;
+    nft_status status;
+    (void)((status = nft_model_create(&model, refused_model, strlen(refused_model), 0)) ||
+           (status = make_labelled(&set, model)) ||
+           (status = nft_trainer_create(&trainer, model, refused_recipe, strlen(refused_recipe), &options)) ||
+           (status = nft_trainer_set_source(trainer, no_batch, NULL)) ||
+           (status = nft_trainer_set_data(trainer, set, set)) ||
+           (status = nft_trainer_fit_normalize(trainer)) || (status = nft_trainer_run(trainer, NULL, NULL)) ||
+           (status = nft_trainer_best(&trained, trainer)));
+    assert_true(!trained == !!status);
+    nft_model_free(trained);
+    nft_trainer_free(trainer);
+    nft_weights_free(set);
+    nft_model_free(model);
+    return status;
+}
+
+static void refused_memory(void **state)
+{
+    (void)state;
+    char *model = support_json(MLP("{'type': 'normalize'}, {'type': 'hnp_pool'}, {'type': 'linear', "
+                                   "'out_features': 1}, {'type': 'sigmoid'}") "}"),
+         *recipe = support_json(RECIPE);
+    refused_model = model;
+    refused_recipe = recipe;
+    assert_true(fail_every_allocation(whole_training) > 60);
+    free(recipe);
+    free(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(models_that_do_not_fit),
+        cmocka_unit_test(data_of_classes),
+        cmocka_unit_test(data_of_numbers),
+        cmocka_unit_test(data_of_tokens),
+        cmocka_unit_test(diverged),
+        cmocka_unit_test(infinite_gradient),
+        cmocka_unit_test(promised_memory),
+        cmocka_unit_test(refused_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,75 @@
+/* Trainers and data sets for tests. */
+#ifndef NFT_TEST_TRAINING_H
+#define NFT_TEST_TRAINING_H
+
+#include "unit/models.h"
+
+#define PREDICTOR                                                                                            \
+    MLP("{'type': 'normalize'}, {'type': 'pointwise', 'out_channels': 4}, {'type': 'nft_block', "            \
+        "'num_heads': 2, 'dropout': 0.2}, {'type': 'hnp_pool'}, {'type': 'linear', 'out_features': 3}, "     \
+        "{'type': 'relu'}, {'type': 'linear', 'out_features': 1}, {'type': 'sigmoid'}")                      \
+    "}"
+#define OF_TOKENS                                                                                            \
+    "{'format_version': 1, 'input': {'type': 'tokens', 'tokens': 3, 'channels': 2}, 'modules': [{'type': "   \
+    "'linear', 'out_features': 4}, {'type': 'mean_tokens'}, {'type': 'linear', 'out_features': 3}]}"
+#define ADAMW "'optimizer': {'type': 'adamw', 'lr': 0.01}"
+#define RECIPE                                                                                               \
+    "{'loss': 'bce', " ADAMW                                                                                 \
+    ", 'batch_size': 5, 'steps': 6, 'seed': 3, 'grad_clip': 0.5, 'validate_every': 2}"
+#define SAMPLES 9
+
+static inline nft_trainer *make_trainer(const nft_model *model, const char *recipe, int32_t threads)
+{
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    nft_trainer *trainer = NULL;
+    char *json = support_json(recipe);
+    options.threads = threads;
+    assert_ok(nft_trainer_create(&trainer, model, json, strlen(json), &options));
+    free(json);
+    return trainer;
+}
+
+/* Random networks with targets between 0 and 1. */
+static inline nft_weights *make_set(const nft_model *model, int64_t count, uint64_t seed)
+{
+    nft_weights *set = support_weights(nft_model_space(model), count, 1, seed);
+    nft_random random = {seed, 100};
+    nft_array *label = NULL;
+    float targets[64];
+    assert_true(count <= 64);
+    for (int64_t i = 0; i < count; i++)
+        targets[i] = nft_random_uniform(&random, (uint64_t)i);
+    assert_ok(nft_array_create(&label, NFT_ARRAY_F32, &count, 1, targets));
+    assert_ok(nft_weights_set_extra(set, "label", label));
+    nft_array_free(label);
+    return set;
+}
+
+/* All parameters and buffers, one after the other; free them. */
+static inline support_result model_values(const nft_model *model)
+{
+    support_result all = {0, NULL};
+    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        assert_ok(nft_model_tensor(model, i, &info));
+        support_append_floats(&all, info.data, info.count);
+    }
+    return all;
+}
+
+static inline support_result trainer_values(const nft_trainer *trainer)
+{
+    nft_model *model = NULL;
+    assert_ok(nft_trainer_snapshot(&model, trainer));
+    support_result all = model_values(model);
+    nft_model_free(model);
+    return all;
+}
+
+static inline void same_values(const char *what, support_result a, support_result b)
+{
+    assert_int_equal(a.count, b.count);
+    support_identical(what, a.count, a.values, b.values);
+}
+
+#endif
