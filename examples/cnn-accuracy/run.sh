@@ -1,0 +1,55 @@
+#!/bin/sh
+# run.sh ZOO RESULTS [SEEDS]: trains every recipe of this folder on the CNNs of ZOO (train.safetensors and validation.safetensors) with
+# seeds 0 … SEEDS - 1 (default 3), judges each model on ZOO/test.safetensors and prints the table. What RESULTS holds already is not
+# done again, and a training that was interrupted goes on. NFT names the program (default: nft), THREADS its threads (default: all).
+set -eu
+
+if [ $# -lt 2 ] || [ $# -gt 3 ]; then
+    echo "usage: run.sh ZOO RESULTS [SEEDS]" >&2
+    exit 2
+fi
+zoo=$1
+results=$2
+seeds=${3:-3}
+nft=${NFT:-nft}
+recipes=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$results"
+
+train() { # NAME SEED
+    run=$results/$1-$2
+    [ ! -e "$run.json" ] || return 0
+    echo "$1, seed $2" >&2
+    "$nft" train "$recipes/$1.json" --train "$zoo/train.safetensors" --validation "$zoo/validation.safetensors" --seed "$2" \
+        ${THREADS:+--threads "$THREADS"} --log "$run.jsonl" --plot "$run.svg" -o "$run.safetensors" >"$run.txt"
+    "$nft" evaluate "$run.safetensors" "$zoo/test.safetensors" --json >"$run.json.new"
+    mv "$run.json.new" "$run.json"
+}
+
+# The row of one recipe: mean of the seeds, and the least and the greatest.
+row() { # NAME
+    cat "$results/$1"-*.json | awk -v name="$1" '
+        function number(key) { return match($0, "\"" key "\": *-?[0-9.e+-]+") ? value(substr($0, RSTART, RLENGTH)) : 0 }
+        function value(text) { sub(/.*: */, "", text); return text + 0 }
+        function see(key, x) {
+            sum[key] += x
+            if (NR == 1 || x < least[key]) least[key] = x
+            if (NR == 1 || x > most[key]) most[key] = x
+        }
+        { see("tau", number("tau")); see("r2", number("r2")); see("mae", number("mae")) }
+        function cell(key) { return sprintf("%.4f (%.4f … %.4f)", sum[key] / NR, least[key], most[key]) }
+        END { printf "| %s | %d | %s | %s | %s |\n", name, NR, cell("tau"), cell("r2"), cell("mae") }'
+}
+
+for recipe in "$recipes"/*.json; do
+    name=$(basename "$recipe" .json)
+    seed=0
+    while [ "$seed" -lt "$seeds" ]; do
+        train "$name" "$seed"
+        seed=$((seed + 1))
+    done
+done
+echo "| recipe | seeds | Kendall's τ | R² | mean absolute error |"
+echo "|---|---|---|---|---|"
+for recipe in "$recipes"/*.json; do
+    row "$(basename "$recipe" .json)"
+done

@@ -1,0 +1,409 @@
+"""libnft from Python: numpy arrays in, numpy arrays out.
+
+    model = nft.Model.load("classifier.safetensors")
+    networks = nft.Weights.load("networks.safetensors")
+    scores = nft.Context(model).forward(networks)
+
+One module over ctypes; it needs numpy and libnft.so.0 ($NFT_LIBRARY, else where the system finds libraries).
+Arrays are borrowed, not copied, where their layout allows it: float32, C-contiguous. Views into libnft's memory
+keep alive what they look at. What fails raises nft.Error with libnft's one line. The lock of the interpreter is
+released while libnft computes; a Model may be used by many threads, a Context by one at a time.
+"""
+
+import ctypes
+import json
+import os
+import weakref
+from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+
+import numpy as np
+
+_FLOAT32, _INT64 = 0, 1
+_LINEAR, _CONV2D = 0, 1
+_WEIGHT, _BIAS = 0, 1
+_MAX_RANK = 8
+
+
+class _Sized(ctypes.Structure):
+    """A struct that begins with its size."""
+
+    def __init__(self, **fields):
+        super().__init__(size=ctypes.sizeof(self), **fields)
+
+
+class _Layer(_Sized):
+    _fields_ = [("size", c_size_t), ("type", c_int32), ("in_", c_int64), ("out", c_int64),
+                ("kernel_height", c_int64), ("kernel_width", c_int64), ("positions", c_int64)]
+
+
+class _LoadOptions(_Sized):
+    _fields_ = [("size", c_size_t), ("memory_limit", c_int64), ("layers", POINTER(c_char_p)),
+                ("layer_count", c_int64)]
+
+
+class _ContextOptions(_Sized):
+    _fields_ = [("size", c_size_t), ("threads", c_int32), ("max_batch", c_int64), ("memory_limit", c_int64),
+                ("without_decoder", c_int32), ("keep_blas_threads", c_int32)]
+
+
+class _ModuleInfo(_Sized):
+    _fields_ = [("size", c_size_t), ("type", c_char_p), ("output", c_int32), ("tokens", c_int64),
+                ("channels", c_int64), ("parameter_count", c_int64), ("buffer_count", c_int64), ("flops", c_int64)]
+
+
+class _TensorInfo(_Sized):
+    _fields_ = [("size", c_size_t), ("name", c_char_p), ("type", c_char_p), ("rank", c_int64),
+                ("shape", c_int64 * _MAX_RANK), ("count", c_int64), ("data", c_void_p), ("trained", c_int32)]
+
+
+def _load_library():
+    library = ctypes.CDLL(os.environ.get("NFT_LIBRARY", "libnft.so.0"))
+    handle, handle_out, text, integer = c_void_p, POINTER(c_void_p), c_char_p, c_int64
+    fallible = {
+        "nft_array_borrow": [handle_out, c_int32, POINTER(integer), integer, c_void_p],
+        "nft_array_save": [text, POINTER(c_char_p), POINTER(c_void_p), c_size_t],
+        "nft_context_create": [handle_out, handle, POINTER(_ContextOptions)],
+        "nft_file_open": [handle_out, text],
+        "nft_file_read": [handle, text, handle_out],
+        "nft_file_tensor": [handle, integer, POINTER(_TensorInfo)],
+        "nft_forward_range": [handle, handle, integer, integer],
+        "nft_forward_tokens": [handle, handle, integer, integer],
+        "nft_model_create": [handle_out, text, c_size_t, c_uint64],
+        "nft_model_load": [handle_out, text],
+        "nft_model_output": [handle, POINTER(_ModuleInfo)],
+        "nft_model_save": [handle, text],
+        "nft_model_tensor": [handle, integer, POINTER(_TensorInfo)],
+        "nft_space_layer": [handle, integer, POINTER(_Layer)],
+        "nft_space_create": [handle_out, POINTER(_Layer), integer],
+        "nft_weights_borrow": [handle_out, handle, integer, integer, POINTER(c_void_p), POINTER(c_void_p)],
+        "nft_weights_load_with": [handle_out, text, POINTER(_LoadOptions)],
+        "nft_weights_save": [handle, text],
+        "nft_weights_set_extra": [handle, text, handle],
+    }
+    getters = {
+        "nft_array_f32": (c_void_p, [handle]),
+        "nft_array_i64": (c_void_p, [handle]),
+        "nft_array_rank": (integer, [handle]),
+        "nft_array_size": (integer, [handle, integer]),
+        "nft_build_info": (c_char_p, []),
+        "nft_context_get": (c_void_p, [handle, text]),
+        "nft_error_message": (c_char_p, []),
+        "nft_file_tensor_count": (integer, [handle]),
+        "nft_model_config": (c_char_p, [handle]),
+        "nft_model_metadata": (c_char_p, [handle, text]),
+        "nft_model_tensor_count": (integer, [handle]),
+        "nft_space_layer_count": (integer, [handle]),
+        "nft_version": (c_char_p, []),
+        "nft_weights_channels": (integer, [handle]),
+        "nft_weights_count": (integer, [handle]),
+        "nft_weights_data": (c_void_p, [handle, integer, c_int32]),
+        "nft_weights_extra": (c_void_p, [handle, text]),
+        "nft_weights_extra_count": (integer, [handle]),
+        "nft_weights_extra_name": (c_char_p, [handle, integer]),
+        "nft_weights_layer_name": (c_char_p, [handle, integer]),
+        "nft_weights_space": (c_void_p, [handle]),
+    }
+    for name, arguments in fallible.items():
+        getattr(library, name).argtypes, getattr(library, name).restype = arguments, c_int32
+    for name, (result, arguments) in getters.items():
+        getattr(library, name).argtypes, getattr(library, name).restype = arguments, result
+    for thing in ("array", "context", "file", "model", "space", "weights"):
+        free = getattr(library, f"nft_{thing}_free")
+        free.argtypes, free.restype = [handle], None
+    return library
+
+
+_library = _load_library()
+
+
+class Error(Exception):
+    """A call of libnft that failed: its one line, and `status`, one of NFT_ERROR_…."""
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+def _check(status):
+    if status:
+        raise Error(status, _library.nft_error_message().decode())
+
+
+class _Handle:
+    """Owns what the library made; is freed when nobody looks at it any more."""
+
+    def __init__(self, thing, create, *arguments):
+        pointer = c_void_p()
+        _check(create(byref(pointer), *arguments))
+        self.pointer = pointer
+        weakref.finalize(self, getattr(_library, f"nft_{thing}_free"), pointer).atexit = False
+
+
+def _path(path):
+    return os.fsencode(path)
+
+
+def _view(pointer, dtype, shape, owner):
+    """An array that reads libnft's memory and keeps its owner alive."""
+    count = int(np.prod(shape, dtype=np.int64))
+    if not count:
+        return np.zeros(shape, dtype)
+    memory = (ctypes.c_char * (count * np.dtype(dtype).itemsize)).from_address(pointer)
+    memory.owner = owner
+    view = np.frombuffer(memory, dtype).reshape(shape)
+    view.flags.writeable = False
+    return view
+
+
+def _array_view(array, owner):
+    shape = [_library.nft_array_size(array, axis) for axis in range(_library.nft_array_rank(array))]
+    floats = _library.nft_array_f32(array)
+    if floats or not np.prod(shape):
+        return _view(floats, np.float32, shape, owner)
+    return _view(_library.nft_array_i64(array), np.int64, shape, owner)
+
+
+def _borrow(values):
+    """An nft_array on the memory of a numpy array, or of a copy if type or layout differ, and what it reads."""
+    values = np.asarray(values)
+    dtype = np.int64 if values.dtype.kind in "iub" else np.float32
+    values = np.asarray(values, dtype, order="C")
+    shape = (c_int64 * max(values.ndim, 1))(*values.shape)
+    kind = _INT64 if dtype is np.int64 else _FLOAT32
+    return _Handle("array", _library.nft_array_borrow, kind, shape, values.ndim, values.ctypes.data), values
+
+
+def version():
+    return _library.nft_version().decode()
+
+
+def build_info():
+    """BLAS, vector kernels, cores."""
+    return _library.nft_build_info().decode()
+
+
+def read(path):
+    """The tensors of any safetensors file by their names: floats of any width as float32, integers as int64."""
+    file = _Handle("file", _library.nft_file_open, _path(path))
+    arrays = {}
+    for index in range(_library.nft_file_tensor_count(file.pointer)):
+        info = _TensorInfo()
+        _check(_library.nft_file_tensor(file.pointer, index, byref(info)))
+        array = _Handle("array", lambda out: _library.nft_file_read(file.pointer, info.name, out))
+        arrays[info.name.decode()] = _array_view(array.pointer, array)
+    return arrays
+
+
+def save(path, arrays):
+    """Writes {name: array} to a safetensors file, floats as F32 and integers as I64: the whole file, or nothing."""
+    borrowed = [_borrow(array) for array in arrays.values()]
+    names = (c_char_p * len(arrays))(*[name.encode() for name in arrays])
+    handles = (c_void_p * len(arrays))(*[handle.pointer for handle, _ in borrowed])
+    _check(_library.nft_array_save(_path(path), names, handles, len(arrays)))
+
+
+def _layers(weights, biases, axes):
+    """The layers of a space from the shapes of arrays whose first `axes` axes are networks and channels."""
+    layers = []
+    for weight, bias in zip(weights, biases):
+        shape = weight.shape[axes:]
+        if len(shape) not in (2, 4) or (bias is not None and bias.shape != weight.shape[:axes + 1]):
+            raise ValueError(f"layer {len(layers)}: weight {weight.shape} and bias {getattr(bias, 'shape', None)}; "
+                             "expected (N, out, in) or (N, out, in, height, width), and (N, out)")
+        before = layers[-1].out if layers else shape[1]
+        flattened = len(shape) == 2 and before and shape[1] % before == 0
+        height, width = shape[2:] if len(shape) == 4 else (0, 0)
+        layers.append(_Layer(type=_CONV2D if len(shape) == 4 else _LINEAR, in_=before if flattened else shape[1],
+                             out=shape[0], kernel_height=height, kernel_width=width,
+                             positions=shape[1] // before if flattened else 1))
+    return layers
+
+
+class Weights:
+    """The weights of N networks of one architecture, and the tensors that travel with them: set["label"]."""
+
+    def __init__(self, handle, keeps=()):
+        self._handle, self._keeps = handle, keeps
+
+    @classmethod
+    def load(cls, path, layers=None):
+        """A safetensors file: one network (a state_dict), a stack of networks, or features. `layers` names the
+        layers in their order, where the natural order of their names is not it."""
+        names = (c_char_p * len(layers))(*[name.encode() for name in layers]) if layers else None
+        options = _LoadOptions(layers=names, layer_count=len(layers or ()))
+        return cls(_Handle("weights", _library.nft_weights_load_with, _path(path), byref(options)))
+
+    @classmethod
+    def from_arrays(cls, weights, biases, extras=None):
+        """A weight (N, out, in) or (N, out, in, height, width) and a bias (N, out) or None for each layer; features
+        have a second axis, channels, in all of them. float32 arrays are read in place: do not change them while the
+        set is used. `extras` are {name: array} with a leading N."""
+        weights = [np.asarray(weight, np.float32, order="C") for weight in weights]
+        biases = [None if bias is None else np.asarray(bias, np.float32, order="C") for bias in biases]
+        if not weights or len(weights) != len(biases):
+            raise ValueError("expected a weight and a bias (or None) for each layer, "
+                             f"found {len(weights)} and {len(biases)}")
+        axes = next((bias.ndim - 1 for bias in biases if bias is not None), 1)
+        count, channels = weights[0].shape[0], weights[0].shape[1] if axes == 2 else 1
+        if any(weight.shape[:axes] != weights[0].shape[:axes] for weight in weights):
+            raise ValueError(f"the first axes differ: {[weight.shape for weight in weights]}")
+        layers = _layers(weights, biases, axes)
+        space = _Handle("space", _library.nft_space_create, (_Layer * len(layers))(*layers), len(layers))
+        pointers = [(c_void_p * len(layers))(*[None if array is None else array.ctypes.data for array in arrays])
+                    for arrays in (weights, biases)]
+        handle = _Handle("weights", _library.nft_weights_borrow, space.pointer, count, channels, *pointers)
+        made = cls(handle, (weights, biases))
+        for name, values in (extras or {}).items():
+            array, _ = _borrow(values)
+            _check(_library.nft_weights_set_extra(made._handle.pointer, name.encode(), array.pointer))
+        return made
+
+    def save(self, path):
+        _check(_library.nft_weights_save(self._handle.pointer, _path(path)))
+
+    def __len__(self):
+        """N, the networks."""
+        return _library.nft_weights_count(self._handle.pointer)
+
+    @property
+    def layer_count(self):
+        return _library.nft_space_layer_count(_library.nft_weights_space(self._handle.pointer))
+
+    @property
+    def layer_names(self):
+        names = [_library.nft_weights_layer_name(self._handle.pointer, layer) for layer in range(self.layer_count)]
+        return [name.decode() for name in names]
+
+    def weight(self, layer):
+        """The weights of a layer, (N, C, out, in) or (N, C, out, in, height, width): a view."""
+        return self._data(layer, _WEIGHT)
+
+    def bias(self, layer):
+        """The biases of a layer, (N, C, out): a view."""
+        return self._data(layer, _BIAS)
+
+    def _data(self, layer, part):
+        about = _Layer()
+        _check(_library.nft_space_layer(_library.nft_weights_space(self._handle.pointer), layer, byref(about)))
+        shape = [len(self), _library.nft_weights_channels(self._handle.pointer), about.out]
+        if part == _WEIGHT:
+            filters = [about.kernel_height, about.kernel_width]
+            shape += [about.in_, *filters] if about.type == _CONV2D else [about.in_ * about.positions]
+        return _view(_library.nft_weights_data(self._handle.pointer, layer, part), np.float32, shape, self)
+
+    def keys(self):
+        """The names of the tensors that travel with the set."""
+        count = _library.nft_weights_extra_count(self._handle.pointer)
+        return [_library.nft_weights_extra_name(self._handle.pointer, index).decode() for index in range(count)]
+
+    def __contains__(self, name):
+        return name in self.keys()
+
+    def __getitem__(self, name):
+        """A tensor that travels with the set: a view."""
+        array = _library.nft_weights_extra(self._handle.pointer, name.encode())
+        if not array:
+            raise KeyError(name)
+        return _array_view(array, self)
+
+
+class Model:
+    """A configuration with parameters. Any number of contexts and threads may share it."""
+
+    def __init__(self, handle):
+        self._handle = handle
+
+    @classmethod
+    def load(cls, path):
+        return cls(_Handle("model", _library.nft_model_load, _path(path)))
+
+    @classmethod
+    def from_config(cls, config, seed=0):
+        """A freshly initialised model from a configuration, a dict or JSON text."""
+        text = (config if isinstance(config, str) else json.dumps(config)).encode()
+        return cls(_Handle("model", _library.nft_model_create, text, len(text), seed))
+
+    def save(self, path):
+        _check(_library.nft_model_save(self._handle.pointer, _path(path)))
+
+    @property
+    def config(self):
+        return json.loads(_library.nft_model_config(self._handle.pointer))
+
+    def metadata(self, key):
+        """A text of the file's metadata, `nft.loss` for example, or None."""
+        text = _library.nft_model_metadata(self._handle.pointer, key.encode())
+        return None if text is None else text.decode()
+
+    @property
+    def parameter_count(self):
+        info = _ModuleInfo()
+        _check(_library.nft_model_output(self._handle.pointer, byref(info)))
+        return info.parameter_count
+
+    def tensors(self):
+        """Parameters and buffers by their names: views."""
+        named = {}
+        for index in range(_library.nft_model_tensor_count(self._handle.pointer)):
+            info = _TensorInfo()
+            _check(_library.nft_model_tensor(self._handle.pointer, index, byref(info)))
+            named[info.name.decode()] = _view(info.data, np.float32, info.shape[:info.rank], self)
+        return named
+
+
+class _Lease:
+    """What the views into a context hold: alive as long as one of them is."""
+
+    def __init__(self, handle):
+        self.handle = handle
+
+
+class Context:
+    """The workspace in which a model runs. `threads` 0: all cores; larger inputs than `max_batch` go in pieces."""
+
+    def __init__(self, model, threads=0, max_batch=32, memory_limit=0, without_decoder=False):
+        self._model = model
+        self._options = _ContextOptions(threads=threads, max_batch=max_batch, memory_limit=memory_limit,
+                                        without_decoder=int(without_decoder))
+        self._renew()
+
+    def _renew(self):
+        model = self._model._handle.pointer
+        self._handle = _Handle("context", _library.nft_context_create, model, byref(self._options))
+        self._room = self._options.max_batch
+        self._lease = lambda: None
+
+    def forward(self, inputs, first=0, count=None):
+        """The model's output for networks first … first + count - 1 of a weight set, or for tokens (N, tokens,
+        channels): an array of its own. None for a model that gives features: see get()."""
+        self.run(inputs, first, count)
+        output = self.output
+        return None if output is None else output.copy()
+
+    def run(self, inputs, first=0, count=None):
+        """As forward(), but leaves the output where it is: see `output`. Nothing is copied."""
+        count = len(inputs) - first if count is None else count
+        if count > self._room and self._lease():
+            self._renew()  # the library would move its output from under a view
+        if isinstance(inputs, Weights):
+            _check(_library.nft_forward_range(self._handle.pointer, inputs._handle.pointer, first, count))
+        else:
+            tokens, _values = _borrow(inputs)
+            _check(_library.nft_forward_tokens(self._handle.pointer, tokens.pointer, first, count))
+        self._room = max(self._room, count)
+
+    @property
+    def output(self):
+        """The last output, (N, tokens, channels) or (N, channels): a view, which the next run overwrites. None
+        before the first, and for a model that gives features."""
+        return self.get("output")
+
+    def get(self, name):
+        """As `output`, by name: "latents" of a model with a decoder; "0.weight", "0.bias" … of one that gives
+        features."""
+        array = _library.nft_context_get(self._handle.pointer, name.encode())
+        if not array:
+            return None
+        lease = self._lease() or _Lease(self._handle)
+        self._lease = weakref.ref(lease)
+        return _array_view(array, lease)
