@@ -846,12 +846,14 @@ class Context
 class Gradients
 {
   public:
+    /** All 0, one for each trained parameter. */
     explicit Gradients(const Model &model)
     {
         nft_gradients *handle = nullptr;
         check(nft_gradients_create(&handle, model.get()));
         owner_.reset(handle);
     }
+    /** Sets every gradient to 0. */
     void clear() noexcept
     {
         nft_gradients_clear(get());
@@ -873,6 +875,7 @@ class Gradients
         check(nft_gradients_tensor(get(), index, &info));
         return info;
     }
+    /** The C handle. */
     nft_gradients *get() const noexcept
     {
         return owner_.get();
@@ -886,6 +889,7 @@ class Gradients
 class Dataset
 {
   public:
+    /** Opens a file; reads its header alone. */
     static Dataset open(const std::string &path, const nft_load_options *options = nullptr)
     {
         nft_dataset *handle = nullptr;
@@ -896,6 +900,7 @@ class Dataset
     explicit Dataset(nft_dataset *handle) noexcept : owner_(handle)
     {
     }
+    /** Samples, N. */
     std::int64_t count() const noexcept
     {
         return nft_dataset_count(get());
@@ -911,6 +916,7 @@ class Dataset
         check(nft_dataset_read(get(), indices.data(), static_cast<std::int64_t>(indices.size()),
                                weights.get()));
     }
+    /** The C handle. */
     nft_dataset *get() const noexcept
     {
         return owner_.get();
@@ -927,6 +933,7 @@ class Trainer
     /** Told of every step; returns whether to go on. What it throws reaches the caller of run(). */
     using Listener = std::function<bool(const nft_step_info &)>;
 
+    /** Begins with a copy of the model's parameters. */
     Trainer(const Model &model, std::string_view recipe_json,
             const nft_trainer_options &options = NFT_TRAINER_OPTIONS_INIT)
     {
@@ -947,14 +954,17 @@ class Trainer
     {
         check(nft_trainer_set_data(get(), train.get(), nullptr));
     }
+    /** With a validation set. */
     void set_data(const Weights &train, const Weights &validation)
     {
         check(nft_trainer_set_data(get(), train.get(), validation.get()));
     }
+    /** As set_data(), with data sets that are read batch by batch. */
     void set_dataset(const Dataset &train)
     {
         check(nft_trainer_set_dataset(get(), train.get(), nullptr));
     }
+    /** With a validation set. */
     void set_dataset(const Dataset &train, const Dataset &validation)
     {
         check(nft_trainer_set_dataset(get(), train.get(), validation.get()));
@@ -964,12 +974,14 @@ class Trainer
     {
         check(nft_trainer_fit_normalize(get()));
     }
+    /** One step: a batch's loss and gradients, clipping, update. */
     nft_step_info step()
     {
         nft_step_info info = NFT_STEP_INFO_INIT;
         check(nft_trainer_step(get(), &info));
         return info;
     }
+    /** Steps until the recipe's end. */
     void run()
     {
         check(nft_trainer_run(get(), nullptr, nullptr));
@@ -986,12 +998,14 @@ class Trainer
         check(status);
         return true;
     }
+    /** The mean loss over the validation set. */
     double validate()
     {
         double loss = 0;
         check(nft_trainer_validate(get(), &loss));
         return loss;
     }
+    /** Steps taken so far. */
     std::int64_t steps_done() const noexcept
     {
         return nft_trainer_steps_done(get());
@@ -1001,6 +1015,7 @@ class Trainer
     {
         check(nft_trainer_save(get(), path.c_str()));
     }
+    /** Goes on where a checkpoint was written, with the same bits. */
     void resume(const std::string &path)
     {
         check(nft_trainer_resume(get(), path.c_str()));
@@ -1019,6 +1034,7 @@ class Trainer
         check(nft_trainer_best(&handle, get()));
         return Model(handle);
     }
+    /** The C handle. */
     nft_trainer *get() const noexcept
     {
         return owner_.get();

@@ -102,9 +102,10 @@ nft_status nft_dataset_read_rows(const nft_dataset *dataset, const nft_entry *en
         int64_t begin = indices ? indices[at] : first, run = indices ? 1 : count;
         while (indices && at + run < count && indices[at + run] == begin + run)
             run++;
-        status = floats
-                     ? nft_file_read_f32(dataset->file, entry, begin * row, run * row, floats + at * row)
-                     : nft_file_read_i64(dataset->file, entry, begin * row, run * row, integers + at * row);
+        if (floats)
+            status = nft_file_read_f32(dataset->file, entry, begin * row, run * row, floats + at * row);
+        else if (integers)
+            status = nft_file_read_i64(dataset->file, entry, begin * row, run * row, integers + at * row);
         at += run;
     }
     return status ? nft_fail_in(status, "%s", dataset->file->path) : NFT_OK;

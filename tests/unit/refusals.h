@@ -22,6 +22,21 @@ static bool is_honest(nft_status status)
            (status == NFT_ERROR_FORMAT && interposed_of == OF_JANSSON);
 }
 
+/* Blocks that are left after the operation without allocation `n`. A BLAS may make its pools larger once,
+ * when its threads meet in a new way; what leaks does so every time. */
+static long blocks_left(const operation *o, long n, nft_status *status)
+{
+    long left = 1;
+    for (int attempt = 0; attempt < 3 && left; attempt++) {
+        long alive = interposed_alive;
+        interposed_refused = n;
+        *status = o->run();
+        interposed_refused = -1;
+        left = interposed_alive - alive;
+    }
+    return left;
+}
+
 static void refuse_each(const char *name, const operation *o)
 {
     interposed_refused = -1;
@@ -29,17 +44,14 @@ static void refuse_each(const char *name, const operation *o)
         assert_ok(o->run());
     long n = 0;
     for (bool hit = true; hit; n++) {
-        long alive = interposed_alive;
-        interposed_refused = n;
-        nft_status status = o->run();
-        interposed_refused = -1;
+        nft_status status = NFT_OK;
+        long left = blocks_left(o, n, &status);
         hit = interposed_hit;
         if (!is_honest(status))
             fail_msg("%s, %s, without allocation %ld: %s: %s", name, o->name, n, nft_status_name(status),
                      nft_error_message());
-        if (interposed_alive != alive)
-            fail_msg("%s, %s, without allocation %ld: %ld blocks are left", name, o->name, n,
-                     interposed_alive - alive);
+        if (left)
+            fail_msg("%s, %s, without allocation %ld: %ld blocks are left", name, o->name, n, left);
     }
     if (n - 1 < o->least)
         fail_msg("%s, %s: %ld allocations, expected %d at the least", name, o->name, n - 1, o->least);
