@@ -68,8 +68,8 @@ ranks train recipe.json -o again.safetensors
 check "two ranks again are the same bits" cmp two.safetensors again.safetensors
 check "no checkpoint is left" test ! -e two.safetensors.checkpoint
 
-# Killed and started again.
-mpirun -n 2 --allow-run-as-root --oversubscribe "$nft" train recipe.json -o long.safetensors --steps 400 --checkpoint-every 0 --threads 1 \
+# Killed and started again; with steps enough that the signal finds it at work, however long mpirun takes to hand it on.
+mpirun -n 2 --allow-run-as-root --oversubscribe "$nft" train recipe.json -o long.safetensors --steps 4000 --checkpoint-every 0 --threads 1 \
     >out 2>err &
 program=$!
 tries=0
@@ -80,9 +80,9 @@ done
 kill -TERM $program
 wait $program
 check "told to stop, two ranks leave a checkpoint" test -e long.safetensors.checkpoint
-ranks train recipe.json -o long.safetensors --steps 400
+ranks train recipe.json -o long.safetensors --steps 4000
 check "two ranks go on" grep -q 'goes on after' err
-ranks train recipe.json -o straight.safetensors --steps 400
+ranks train recipe.json -o straight.safetensors --steps 4000
 check "to the bits of a training that was not interrupted" cmp long.safetensors straight.safetensors
 
 # Failures end all ranks, with one line of the program's.
