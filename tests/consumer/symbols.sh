@@ -1,5 +1,6 @@
 #!/bin/sh
-# symbols.sh [LIBRARY]: the shared library exports what the checked-in list says, and the list is what the headers declare.
+# symbols.sh LIBRARY: the shared library exports what the checked-in list says, and the list is what the headers declare; every name of
+# the static library beside it begins with nft_.
 # symbols.sh --write: writes the list from the headers.
 set -eu
 
@@ -31,6 +32,10 @@ fi
 nm -D --defined-only "${1:?usage: symbols.sh LIBRARY}" | awk '{ print $3 }' | LC_ALL=C sort >"$work/exported"
 if ! diff -u "$list" "$work/exported"; then
     echo "$1 exports other symbols than src/package/exported-symbols.txt lists"
+    exit 1
+fi
+if nm -g --defined-only "$(dirname "$1")/libnft.a" | awk 'NF == 3 && $3 !~ /^nft_/ { print $3; found = 1 } END { exit !found }'; then
+    echo "these names of libnft.a may collide with a program's own"
     exit 1
 fi
 echo "$(wc -l <"$list") symbols"

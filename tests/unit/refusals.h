@@ -55,6 +55,7 @@ static void refuse_each(const char *name, const operation *o)
     }
     if (n - 1 < o->least)
         fail_msg("%s, %s: %ld allocations, expected %d at the least", name, o->name, n - 1, o->least);
+    print_message("%s, %s: %ld allocations refused\n", name, o->name, n - 1);
 }
 
 #endif

@@ -214,6 +214,40 @@ static void empty(void **state)
     nft_model_free(model);
 }
 
+/* A layer without a bias has zeros, whatever stood there before. */
+static void without_bias(void **state)
+{
+    (void)state;
+    const char *const names[] = {"0.weight", "0.bias", "1.weight"};
+    const int64_t shapes[3][3] = {{3, 4, 2}, {3, 4}, {3, 1, 4}}, ranks[] = {3, 2, 3}, samples[] = {2, 0};
+    const float values[24] = {1, 2, 3};
+    const char *path = temporary_path("no-bias");
+    nft_array *arrays[3];
+    nft_weights *whole = NULL, *two = NULL;
+    for (int i = 0; i < 3; i++)
+        assert_ok(nft_array_create(&arrays[i], NFT_ARRAY_F32, shapes[i], ranks[i], values));
+    assert_ok(nft_array_save(path, names, (const nft_array *const *)arrays, 3));
+    nft_dataset *dataset = opened(path);
+    assert_ok(nft_weights_load(&whole, path));
+    assert_ok(nft_weights_create(&two, nft_dataset_space(dataset), 2, 1));
+    for (int i = 0; i < 2; i++)
+        nft_weights_edit(two, 1, NFT_WEIGHTS_BIAS)[i] = 5;
+    assert_ok(nft_dataset_read(dataset, samples, 2, two));
+    for (int64_t layer = 0; layer < 2; layer++)
+        for (int32_t part = NFT_WEIGHTS_WEIGHT; part <= NFT_WEIGHTS_BIAS; part++)
+            for (int i = 0; i < 2; i++) {
+                int64_t each = nft_weights_data_count(two, layer, part) / 2;
+                assert_memory_equal(nft_weights_data(two, layer, part) + i * each,
+                                    nft_weights_data(whole, layer, part) + samples[i] * each,
+                                    (size_t)each * sizeof(float));
+            }
+    for (int i = 0; i < 3; i++)
+        nft_array_free(arrays[i]);
+    nft_weights_free(two);
+    nft_weights_free(whole);
+    nft_dataset_free(dataset);
+}
+
 /* A file that shrinks while it is read: no signal, but a message that names it; the step did not happen. */
 static void shrinking(void **state)
 {
@@ -244,8 +278,13 @@ static void shrinking(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_same_training), cmocka_unit_test(tokens),    cmocka_unit_test(any_samples),
-        cmocka_unit_test(do_not_fit),        cmocka_unit_test(shrinking), cmocka_unit_test(empty),
+        cmocka_unit_test(the_same_training),
+        cmocka_unit_test(tokens),
+        cmocka_unit_test(any_samples),
+        cmocka_unit_test(do_not_fit),
+        cmocka_unit_test(shrinking),
+        cmocka_unit_test(without_bias),
+        cmocka_unit_test(empty),
     };
     return cmocka_run_group_tests_name("data sets", tests, temporary_open, temporary_close);
 }
