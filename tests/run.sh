@@ -1,7 +1,8 @@
 #!/bin/sh
 # run.sh: builds everything with gcc and runs every test. run.sh --all: also with clang, under sanitizers, with each BLAS, with each
-# set of vector kernels; cross-compiles, fuzzes, lints. As root on Debian it installs the packages that are missing. Builds and logs
-# go to build/check. The last line is "N passed, N failed": each of ctest's tests counts, and each stage that is not ctest's.
+# set of vector kernels; cross-compiles, fuzzes, packages, documents, measures coverage, lints. As root on Debian it installs the
+# packages that are missing. Builds and logs go to build/check. The last line is "N passed, N failed": each of ctest's tests counts,
+# and each stage that is not ctest's.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -189,6 +190,32 @@ under_valgrind() {
         -o $checks/valgrind.safetensors --threads 2
 }
 
+build_docs() {
+    cmake -S . -B $checks/docs -G Ninja -DNFT_BUILD_DOCS=ON -DNFT_BUILD_TESTS=OFF -DNFT_BUILD_EXAMPLES=OFF
+    cmake --build $checks/docs --target docs
+    test -s $checks/docs/docs/html/index.html
+}
+
+# The guide's pages on PyTorch too, with Debian's torch and, from the Python package index, what Debian does not have.
+with_pytorch() {
+    python=$PWD/$checks/python/bin/python
+    if {
+        [ -x "$python" ] || /usr/bin/python3 -m venv --system-site-packages $checks/python
+        "$python" -c 'import torch, nfn, safetensors' || "$python" -m pip install --no-deps nfn einops safetensors
+        "$python" -c 'import torch, nfn, safetensors'
+    } >$logs/python.log 2>&1; then
+        stage "guide, with PyTorch" env NFT_PYTHON="$python" tests/consumer/guide.sh $checks/gcc
+    else
+        skip "guide, with PyTorch" "no Python with torch, nfn and safetensors"
+    fi
+}
+
+with_debian_packages() {
+    stage "Debian packages: build" build deb -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr -DNFT_BUILD_TESTS=OFF \
+        -DNFT_BUILD_EXAMPLES=OFF
+    stage "Debian packages: install, use, remove" tests/consumer/debian.sh $checks/deb
+}
+
 c_and_cpp_files() {
     find include src tests examples -name '*.c' -o -name '*.h' -o -name '*.cpp' -o -name '*.hpp'
 }
@@ -200,6 +227,11 @@ check_format() {
 check_with_cppcheck() {
     cppcheck --quiet --enable=warning,performance,portability --std=c11 --inline-suppr --suppressions-list=tests/cppcheck.supp \
         --error-exitcode=1 -j "$(nproc)" -Iinclude -Isrc -Isrc/cli src examples/*.c
+}
+
+check_with_clang_tidy() {
+    cmake -S . -B $checks/gcc -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+    find src -name '*.c' -print0 | xargs -0 -P "$(nproc)" -n 4 clang-tidy -p $checks/gcc --quiet
 }
 
 check_scripts() {
@@ -223,11 +255,13 @@ if_installed() {
 mkdir -p $logs
 # shellcheck disable=SC2086
 install_packages $nft_build_packages $nft_test_packages
+if [ $everything = yes ]; then
+    # shellcheck disable=SC2086
+    install_what_can_be_had $nft_check_packages
+fi
 stage "gcc: build" build gcc -DCMAKE_BUILD_TYPE=Release
 stage "gcc: tests" run_tests gcc
 if [ $everything = yes ]; then
-    install_what_can_be_had clang libclang-rt-dev clang-format libblas3 libopenblas0-openmp libopenblas0-serial libblis4-pthread \
-        libatlas3-base gcc-aarch64-linux-gnu libc6-dev-arm64-cross cppcheck valgrind shellcheck libopenmpi-dev openmpi-bin
     stage "quickstart" examples/quickstart.sh
     with_each_kernel_set
     with_each_blas
@@ -246,7 +280,17 @@ if [ $everything = yes ]; then
     stage "every mutant fails a test" tests/mutants.sh
     if_installed aarch64-linux-gnu-gcc "arm64: compiles" cross_compile
     if_installed valgrind "valgrind" under_valgrind
+    if_installed doxygen "documentation" build_docs
+    with_pytorch
+    if command -v dpkg-shlibdeps >/dev/null; then
+        with_debian_packages
+    else
+        skip "Debian packages" "dpkg-shlibdeps is not installed"
+    fi
+    stage "coverage" tests/coverage.sh $checks/coverage
+    cat $checks/coverage/coverage 2>/dev/null || true
     if_installed cppcheck "cppcheck" check_with_cppcheck
+    if_installed clang-tidy "clang-tidy" check_with_clang_tidy
     if_installed clang-format "clang-format" check_format
     if_installed shellcheck "shellcheck" check_scripts
 fi

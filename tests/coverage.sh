@@ -1,0 +1,48 @@
+#!/bin/sh
+# coverage.sh [BUILD]: how many lines of src/, the program's left out, the tests of the library and the program reach. Builds in BUILD
+# (build/coverage) with gcc and gcov, lists the lines that nothing reached in BUILD/uncovered, and fails below 95 %.
+set -eu
+
+cd "$(dirname "$0")/.."
+root=$PWD
+build=${1:-build/coverage}
+least=95
+
+cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_C_COMPILER="${CC:-gcc}" -DNFT_BUILD_EXAMPLES=OFF \
+    -DCMAKE_C_FLAGS='--coverage -fprofile-update=atomic -Og -g' -DCMAKE_CXX_FLAGS=--coverage
+cmake --build "$build"
+find "$build" -name '*.gcda' -delete
+ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel "$(nproc)" -L 'unit|program'
+
+rm -rf "$build/gcov"
+mkdir "$build/gcov"
+cd "$build/gcov"
+find .. -path '*/nft_*.dir/*' -name '*.gcda' ! -path '*nft_program*' -exec "${GCOV:-gcov}" --preserve-paths --source-prefix "$root" {} + >log
+
+# Of each line how often any of the objects that hold it ran it: vector kernels are compiled once for each instruction set.
+awk -F: -v uncovered=../uncovered '
+    { count = $1; line = $2 + 0; gsub(/[ *]/, "", count) }
+    line == 0 && $3 == "Source" { file = $4; wanted = file ~ /^src\// && file !~ /^src\/cli\// }
+    line > 0 && wanted && count != "-" {
+        place = file ":" line
+        known[place] = 1
+        text[place] = substr($0, index($0, $3))
+        if (count !~ /^[#=]/)
+            ran[place] = 1
+    }
+    END {
+        for (place in known) {
+            lines++
+            if (place in ran)
+                hit++
+            else
+                print place ": " text[place] >uncovered
+        }
+        printf "%d of %d lines, %.1f %%\n", hit, lines, 100 * hit / lines
+    }' ./*.gcov >../coverage
+LC_ALL=C sort -t: -k1,1 -k2,2n -o ../uncovered ../uncovered
+cat ../coverage
+awk -v least=$least '{ exit $(NF - 1) < least }' ../coverage || {
+    echo "expected at least $least %; see $build/uncovered"
+    exit 1
+}
