@@ -4,8 +4,6 @@
 
 #include "space/weights.h"
 
-#define NFT_DEFAULT_OMEGA 30.0
-
 /* An error that begins with the function's name, unless the set's networks are SIRENs with one channel. */
 nft_status nft_check_siren_set(const char *function, const nft_weights *weights);
 /* The same for a set that will be written. */

@@ -69,7 +69,7 @@ static nft_status read_options(decoder *state, const nft_builder *builder, nft_o
 {
     static const char *const types[] = {"hypernetwork"}, *const styles[] = {"per_tensor", "joint"};
     int type = 0;
-    double omega = 30;
+    double omega = NFT_DEFAULT_OMEGA;
     nft_status status = nft_options_choice(options, "type", true, types, 1, &type);
     if (status || (status = nft_options_choice(options, "style", true, styles, 2, &state->style)) ||
         (status = nft_options_integer(options, "hidden_size", true, 1, NFT_MAX_WIDTH, &state->hidden_size)) ||
@@ -251,6 +251,14 @@ static void release(nft_module *module)
     decoder *state = module->state;
     nft_release(state->maps);
     nft_release(state->learned);
+}
+
+void nft_decoder_image(const nft_module *module, int64_t *height, int64_t *width, float *omega)
+{
+    const decoder *state = module->state;
+    *height = state->patches.height;
+    *width = state->patches.width;
+    *omega = state->omega;
 }
 
 static float deviation(int64_t count, const float *x)

@@ -13,4 +13,7 @@ extern const nft_module_class nft_decoder;
  * init_params, the absolute value of a single number. */
 void nft_decoder_initialize(const nft_module *decoder, float *parameters);
 
+/* The size of its image and ω of the networks that render it. */
+void nft_decoder_image(const nft_module *decoder, int64_t *height, int64_t *width, float *omega);
+
 #endif

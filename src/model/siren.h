@@ -5,6 +5,8 @@
 
 #include "space/space.h"
 
+#define NFT_DEFAULT_OMEGA 30.0
+
 /* Where pixel `index` of `size` in one direction lies: linearly spaced in [-1, 1], a single one at -1. */
 float nft_grid_coordinate(int64_t index, int64_t size);
 /* The places (y, x) of pixels first … first + count - 1 of an image, row after row. */

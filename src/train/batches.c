@@ -8,7 +8,8 @@ nft_status nft_batch_create(nft_batch_memory *memory, const nft_trainer *trainer
 {
     const nft_model *model = trainer->model;
     nft_batch *batch = &memory->batch;
-    int64_t targets = nft_size_multiply(nft_size_multiply(count, trainer->outputs), sizeof *batch->targets);
+    int64_t targets = nft_size_multiply(nft_size_multiply(count, nft_trainer_target_numbers(trainer)),
+                                        sizeof *batch->targets);
     int64_t shape[] = {count, model->input.tokens, model->input.channels};
     nft_status status;
     *memory = (nft_batch_memory){.batch = {.size = sizeof *batch, .count = count}};
@@ -19,7 +20,9 @@ nft_status nft_batch_create(nft_batch_memory *memory, const nft_trainer *trainer
     if (status)
         return status;
     batch->tokens = memory->tokens ? memory->tokens->storage : NULL;
-    if (trainer->recipe.loss->classes)
+    if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
+        return NFT_OK;
+    if (trainer->recipe.loss->target == NFT_TARGET_CLASS)
         batch->labels = nft_allocate_array((size_t)count, sizeof *batch->labels);
     else
         batch->targets = nft_allocate((size_t)targets);
@@ -54,9 +57,9 @@ static nft_status read_samples(const nft_samples *set, const int64_t *indices, i
     nft_status status = batch->weights
                             ? nft_dataset_read_weights(dataset, indices, first, count, batch->weights)
                             : nft_dataset_read_tokens(dataset, indices, first, count, batch->tokens);
-    return status ? status
-                  : nft_dataset_read_rows(dataset, set->target_entry, indices, first, count, batch->targets,
-                                          batch->labels);
+    return status || !set->target_entry ? status
+                                        : nft_dataset_read_rows(dataset, set->target_entry, indices, first,
+                                                                count, batch->targets, batch->labels);
 }
 
 nft_status nft_samples_fetch(nft_trainer *trainer, const nft_samples *set, int64_t first, int64_t count,

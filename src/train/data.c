@@ -49,6 +49,22 @@ static nft_status prepare_reading(nft_trainer *trainer, nft_batch_memory *batch,
     return status;
 }
 
+/* The sets' images have one size, which is that of what is rendered. */
+static nft_status size_images(nft_trainer *trainer, const nft_samples sets[2])
+{
+    const nft_samples *train = sets[0].count ? &sets[0] : &trainer->train, *validation = &sets[1];
+    const nft_samples *sized = train->count ? train : validation;
+    if (trainer->recipe.loss->target != NFT_TARGET_IMAGE || !sized->count)
+        return NFT_OK;
+    if (validation->count && (sized->height != validation->height || sized->width != validation->width))
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "the images of the validation set are %" PRId64 " × %" PRId64
+                        ", those of the training set %" PRId64 " × %" PRId64,
+                        validation->height, validation->width, sized->height, sized->width);
+    return nft_image_loss_create(&trainer->images, trainer->model->space, (float)trainer->recipe.omega,
+                                 sized->height, sized->width);
+}
+
 /* Takes the sets over after a look at every number: inputs are finite, targets in range. A training set
  * without samples leaves the one that is there. */
 static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samples sets[2])
@@ -56,7 +72,10 @@ static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samp
     const nft_recipe *recipe = &trainer->recipe;
     nft_sampler sampler = {0};
     nft_batch_memory batch = {0}, pieces = {0}, kept = trainer->pieces;
-    nft_status status = prepare_reading(trainer, &batch, &pieces, sets);
+    nft_image_loss *images = trainer->images;
+    nft_status status = size_images(trainer, sets);
+    if (!status)
+        status = prepare_reading(trainer, &batch, &pieces, sets);
     if (pieces.batch.count)
         trainer->pieces = pieces;
     if (!status)
@@ -69,6 +88,9 @@ static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samp
         status = nft_trainer_prepare_validation(trainer, sets[1].count);
     if (status) {
         trainer->pieces = kept;
+        if (trainer->images != images)
+            nft_image_loss_free(trainer->images);
+        trainer->images = images;
         nft_batch_clear(&batch);
         nft_batch_clear(&pieces);
         nft_sampler_clear(&sampler);
@@ -76,6 +98,8 @@ static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samp
     }
     if (pieces.batch.count)
         nft_batch_clear(&kept);
+    if (trainer->images != images)
+        nft_image_loss_free(images);
     if (sets[0].count) {
         nft_sampler_clear(&trainer->sampler);
         nft_batch_clear(&trainer->batch);
@@ -93,11 +117,21 @@ static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samp
     return NFT_OK;
 }
 
-static nft_status fail_no_targets(int64_t samples)
+static nft_status fail_no_targets(const nft_trainer *trainer, int64_t samples)
 {
+    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "it has no tensor 'target' with an image for each of its %" PRId64 " networks",
+                        samples);
     return nft_fail(
         NFT_ERROR_MISMATCH,
         "it has no tensor 'label' (or 'target') with a number for each of its %" PRId64 " samples", samples);
+}
+
+/* The tensor that holds the targets. */
+static const char *target_name(const nft_trainer *trainer, bool has_label)
+{
+    return has_label && trainer->recipe.loss->target != NFT_TARGET_IMAGE ? "label" : "target";
 }
 
 static nft_status read_weights(nft_samples *samples, const nft_trainer *trainer, const nft_weights *weights)
@@ -107,11 +141,13 @@ static nft_status read_weights(nft_samples *samples, const nft_trainer *trainer,
         return status;
     if (!weights->count)
         return nft_fail(NFT_ERROR_MISMATCH, "it has no networks");
-    const char *name = nft_weights_extra(weights, "label") ? "label" : "target";
+    const char *name = target_name(trainer, nft_weights_extra(weights, "label") != NULL);
     const nft_array *targets = nft_weights_extra(weights, name);
     *samples = (nft_samples){.weights = weights, .count = weights->count};
+    if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
+        return NFT_OK;
     return targets ? nft_samples_set_targets(trainer, samples, targets, name)
-                   : fail_no_targets(weights->count);
+                   : fail_no_targets(trainer, weights->count);
 }
 
 nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *train, const nft_weights *validation)
@@ -188,15 +224,18 @@ static nft_status read_dataset(nft_samples *samples, const nft_trainer *trainer,
         return status;
     if (!dataset->count)
         return nft_fail(NFT_ERROR_MISMATCH, "it has no samples");
-    const char *name = nft_file_find(dataset->file, "label") ? "label" : "target";
+    *samples = (nft_samples){.dataset = dataset, .count = dataset->count};
+    if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
+        return NFT_OK;
+    const char *name = target_name(trainer, nft_file_find(dataset->file, "label") != NULL);
     const nft_entry *entry = nft_file_find(dataset->file, name);
     if (!entry)
-        return fail_no_targets(dataset->count);
+        return fail_no_targets(trainer, dataset->count);
     nft_array like = {.type = nft_type_is_float(entry->type) ? NFT_ARRAY_F32 : NFT_ARRAY_I64,
                       .rank = entry->rank,
                       .count = entry->count};
     memcpy(like.shape, entry->shape, sizeof like.shape);
-    *samples = (nft_samples){.dataset = dataset, .target_entry = entry, .count = dataset->count};
+    samples->target_entry = entry;
     return nft_samples_set_targets(trainer, samples, &like, name);
 }
 
@@ -220,6 +259,10 @@ nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *call
 {
     if (!trainer)
         return nft_fail_null("nft_trainer_set_source", "trainer");
+    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_trainer_set_source: loss render takes the size of its images from a data set; "
+                        "call nft_trainer_set_data or nft_trainer_set_dataset");
     nft_batch_memory batch = {0};
     nft_status status = callback ? nft_batch_create(&batch, trainer, trainer->recipe.batch_size) : NFT_OK;
     if (status) {

@@ -60,9 +60,16 @@ const nft_loss nft_losses[NFT_LOSS_COUNT] = {
      .advice = "bce takes outputs in 0 … 1: end the model with sigmoid",
      .sample = bce},
     {.name = "cross_entropy",
-     .classes = true,
+     .target = NFT_TARGET_CLASS,
      .advice = "try a smaller lr, or grad_clip",
      .sample = cross_entropy},
+    {.name = "reconstruction", .target = NFT_TARGET_INPUT, .advice = "try a smaller lr, or grad_clip"},
+    {.name = "render",
+     .target = NFT_TARGET_IMAGE,
+     .least = -FLT_MAX,
+     .most = FLT_MAX,
+     .advice = "try a smaller lr, or grad_clip"},
 };
 
-const char *const nft_loss_names[NFT_LOSS_COUNT] = {"mse", "bce", "cross_entropy"};
+const char *const nft_loss_names[NFT_LOSS_COUNT] = {"mse", "bce", "cross_entropy", "reconstruction",
+                                                   "render"};

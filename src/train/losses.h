@@ -5,14 +5,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define NFT_LOSS_COUNT 3
+#define NFT_LOSS_COUNT 5
+
+/* What a sample's output is compared with. */
+typedef enum nft_target {
+    NFT_TARGET_NUMBERS, /* as many floats as the output has */
+    NFT_TARGET_CLASS,   /* one int64_t */
+    NFT_TARGET_IMAGE,   /* an image, with the rendering of the SIREN that the output is */
+    NFT_TARGET_INPUT    /* the rendering of the SIREN that the input is */
+} nft_target;
 
 typedef struct nft_loss {
     const char *name;
-    bool classes;       /* the target is one int64_t, a class; else as many floats as the output has */
+    nft_target target;
     float least, most;  /* of float targets */
     const char *advice; /* when a loss is not finite */
-    /* The loss of `output`, n numbers. Writes `scale` times its gradient unless `gradient` is NULL. */
+    /* The loss of `output`, n numbers. Writes `scale` times its gradient unless `gradient` is NULL. Those of
+     * images are image_loss.h's. */
     double (*sample)(int64_t n, const float *output, const void *target, double scale, float *gradient);
 } nft_loss;
 

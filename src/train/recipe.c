@@ -1,6 +1,7 @@
 #include "train/recipe.h"
 
 #include "io/json.h"
+#include "model/siren.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -69,6 +70,18 @@ static nft_status read_clip(nft_options *options, double *clip)
     return nft_fail(NFT_ERROR_CONFIG, "recipe: 'grad_clip' is not a number above 0; null means no clipping");
 }
 
+/* Of the decoder, where there is one, it is the model's configuration that says it. */
+static nft_status read_omega(nft_options *options, double *omega, int loss)
+{
+    const json_t *value = NULL;
+    if (nft_losses[loss].target == NFT_TARGET_IMAGE)
+        return nft_options_number(options, "omega", false, 1e-6, 1e6, omega);
+    nft_status status = nft_options_value(options, "omega", false, &value);
+    return status || !value ? status
+                            : nft_fail(NFT_ERROR_CONFIG, "recipe: 'omega' is for loss render, not %s",
+                                       nft_losses[loss].name);
+}
+
 /* A recipe of the program names its files; they are the caller's. */
 static nft_status skip_files(nft_options *options)
 {
@@ -97,7 +110,8 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status = nft_options_integer(&options, "seed", false, 0, INT64_MAX, &seed)) ||
         (status =
              nft_options_integer(&options, "validate_every", false, 1, INT64_MAX, &recipe->validate_every)) ||
-        (status = skip_files(&options)) || (status = nft_options_finish(&options)) ||
+        (status = read_omega(&options, &recipe->omega, loss)) || (status = skip_files(&options)) ||
+        (status = nft_options_finish(&options)) ||
         (status = read_optimizer(&recipe->optimizer, optimizer)))
         return status;
     recipe->loss = &nft_losses[loss];
@@ -110,6 +124,7 @@ nft_status nft_recipe_parse(nft_recipe *recipe, const char *text, size_t length)
 {
     *recipe = (nft_recipe){.optimizer = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
                            .validate_every = 1000,
+                           .omega = NFT_DEFAULT_OMEGA,
                            .shuffle = true};
     json_t *value = NULL;
     nft_status status = nft_json_parse(&value, text, length);

@@ -11,6 +11,7 @@ typedef struct nft_recipe {
     nft_optimizer optimizer;
     nft_schedule schedule;
     double grad_clip; /* the largest norm; 0: no clipping */
+    double omega;     /* of the networks that loss render renders */
     int64_t batch_size, steps, validate_every;
     bool shuffle;
     uint64_t seed;

@@ -53,16 +53,16 @@ static nft_status check_classes(const nft_samples *samples, int64_t classes)
     return NFT_OK;
 }
 
-static nft_status check_targets(const nft_samples *samples, int64_t outputs, const nft_loss *loss)
+static nft_status check_targets(const nft_samples *samples, int64_t numbers, const nft_loss *loss)
 {
-    for (int64_t i = 0; i < samples->count * outputs; i++) {
+    for (int64_t i = 0; i < samples->count * numbers; i++) {
         float target = samples->targets[i];
         if (!isfinite(target))
             return nft_fail(NFT_ERROR_NOT_FINITE, "target %" PRId64 " is not finite",
-                            samples->number + i / outputs);
+                            samples->number + i / numbers);
         if (target < loss->least || target > loss->most)
             return nft_fail(NFT_ERROR_MISMATCH, "target %" PRId64 " is %g, loss %s takes %g … %g",
-                            samples->number + i / outputs, (double)target, loss->name, (double)loss->least,
+                            samples->number + i / numbers, (double)target, loss->name, (double)loss->least,
                             (double)loss->most);
     }
     return NFT_OK;
@@ -78,7 +78,7 @@ nft_status nft_samples_check(const nft_trainer *trainer, const nft_samples *samp
     if (!status && samples->classes)
         status = check_classes(samples, trainer->outputs);
     else if (!status && samples->targets)
-        status = check_targets(samples, trainer->outputs, trainer->recipe.loss);
+        status = check_targets(samples, nft_trainer_target_numbers(trainer), trainer->recipe.loss);
     return status ? nft_fail_in(status, "%s", what) : NFT_OK;
 }
 
@@ -92,10 +92,11 @@ uint64_t nft_hash_bytes(const void *bytes, size_t count, uint64_t hash)
 
 uint64_t nft_samples_hash(const nft_trainer *trainer, const nft_samples *samples, uint64_t hash)
 {
-    bool classes = samples->classes != NULL;
-    size_t bytes = (size_t)samples->count *
-                   (classes ? sizeof *samples->classes : (size_t)trainer->outputs * sizeof *samples->targets);
-    return nft_hash_bytes(classes ? (const void *)samples->classes : samples->targets, bytes, hash);
+    size_t count = (size_t)samples->count;
+    if (samples->classes)
+        return nft_hash_bytes(samples->classes, count * sizeof *samples->classes, hash);
+    size_t numbers = (size_t)nft_trainer_target_numbers(trainer);
+    return nft_hash_bytes(samples->targets, count * numbers * sizeof *samples->targets, hash);
 }
 
 /* (N) or (N, 1) classes; (N, numbers of an output) or the output's own shape. Images are images in any shape.
@@ -103,7 +104,7 @@ uint64_t nft_samples_hash(const nft_trainer *trainer, const nft_samples *samples
 static bool has_shape(const nft_trainer *trainer, const nft_array *targets, int64_t samples)
 {
     const nft_array *output = trainer->output_gradient;
-    int64_t numbers = trainer->recipe.loss->classes ? 1 : trainer->outputs;
+    int64_t numbers = trainer->recipe.loss->target == NFT_TARGET_CLASS ? 1 : trainer->outputs;
     if (targets->rank < 1 || targets->shape[0] != samples ||
         targets->count != nft_size_multiply(samples, numbers))
         return false;
@@ -115,7 +116,7 @@ static nft_status fail_shape(const nft_trainer *trainer, const nft_array *target
                              int64_t samples)
 {
     const nft_array *output = trainer->output_gradient;
-    bool single = trainer->recipe.loss->classes || trainer->outputs == 1;
+    bool single = trainer->recipe.loss->target == NFT_TARGET_CLASS || trainer->outputs == 1;
     int64_t shape[NFT_ARRAY_MAX_RANK] = {samples, output->shape[1], output->shape[2]};
     char found[160], expected[160];
     nft_shape_describe(targets->shape, targets->rank, found, sizeof found);
@@ -124,15 +125,52 @@ static nft_status fail_shape(const nft_trainer *trainer, const nft_array *target
                     trainer->recipe.loss->name, expected);
 }
 
+/* (N, height, width, colours) */
+static nft_status set_images(const nft_trainer *trainer, nft_samples *samples, const nft_array *targets,
+                             const char *name)
+{
+    const nft_space *space = trainer->model->space;
+    int64_t colours = space->layers[space->layer_count - 1].out;
+    if (targets->rank != 4 || targets->shape[0] != samples->count || targets->shape[1] < 1 ||
+        targets->shape[2] < 1 || targets->shape[3] != colours) {
+        char found[160];
+        nft_shape_describe(targets->shape, targets->rank, found, sizeof found);
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "'%s' is %s, loss render takes images, (%" PRId64 ", height, width, %" PRId64 ")",
+                        name, found, samples->count, colours);
+    }
+    samples->height = targets->shape[1];
+    samples->width = targets->shape[2];
+    samples->targets = nft_array_f32(targets);
+    return NFT_OK;
+}
+
+int64_t nft_trainer_target_numbers(const nft_trainer *trainer)
+{
+    switch (trainer->recipe.loss->target) {
+    case NFT_TARGET_NUMBERS:
+        return trainer->outputs;
+    case NFT_TARGET_IMAGE:
+        return trainer->images ? trainer->images->numbers : 0;
+    case NFT_TARGET_CLASS:
+    case NFT_TARGET_INPUT:
+        break;
+    }
+    return 0;
+}
+
 nft_status nft_samples_set_targets(const nft_trainer *trainer, nft_samples *samples, const nft_array *targets,
                                    const char *name)
 {
     const nft_loss *loss = trainer->recipe.loss;
-    if (loss->classes != (targets->type == NFT_ARRAY_I64))
+    bool classes = loss->target == NFT_TARGET_CLASS;
+    if (classes != (targets->type == NFT_ARRAY_I64))
         return nft_fail(NFT_ERROR_MISMATCH, "'%s' holds %s, loss %s takes %s", name,
-                        loss->classes ? "floats" : "integers", loss->name,
-                        loss->classes ? "integers, the classes (mse and bce take floats)"
-                                      : "floats (cross_entropy takes integers)");
+                        classes ? "floats" : "integers", loss->name,
+                        classes ? "integers, the classes (mse and bce take floats)"
+                                : "floats (cross_entropy takes integers)");
+    if (loss->target == NFT_TARGET_IMAGE)
+        return set_images(trainer, samples, targets, name);
     if (!has_shape(trainer, targets, samples->count))
         return fail_shape(trainer, targets, name, samples->count);
     samples->classes = nft_array_i64(targets);
@@ -143,9 +181,30 @@ nft_status nft_samples_set_targets(const nft_trainer *trainer, nft_samples *samp
 double nft_samples_loss(const nft_trainer *trainer, const nft_samples *samples, int64_t index,
                         const float *output, double scale, float *gradient)
 {
-    const void *target = samples->classes ? (const void *)(samples->classes + index)
-                                          : (const void *)(samples->targets + index * trainer->outputs);
-    return trainer->recipe.loss->sample(trainer->outputs, output, target, scale, gradient);
+    const nft_loss *loss = trainer->recipe.loss;
+    nft_image_loss *images = trainer->images;
+    switch (loss->target) {
+    case NFT_TARGET_IMAGE:
+        return nft_image_loss_of_network(images, output, samples->targets + index * images->numbers, scale,
+                                         gradient);
+    case NFT_TARGET_INPUT:
+        nft_weights_gather(samples->weights, index, trainer->network);
+        return nft_image_loss_of_image(images, output, trainer->network, scale, gradient);
+    case NFT_TARGET_CLASS:
+        return loss->sample(trainer->outputs, output, samples->classes + index, scale, gradient);
+    case NFT_TARGET_NUMBERS:
+        break;
+    }
+    return loss->sample(trainer->outputs, output, samples->targets + index * trainer->outputs, scale,
+                        gradient);
+}
+
+const float *nft_trainer_output(const nft_trainer *trainer, const nft_context *context, int64_t index)
+{
+    if (!context->features)
+        return (const float *)context->output->data + index * trainer->outputs;
+    nft_weights_gather(context->features, index, trainer->network);
+    return trainer->network;
 }
 
 /* The largest magnitude of all parameters, and whose it is; not-a-number counts as the largest. */

@@ -9,18 +9,33 @@ static nft_status group_loss(nft_trainer *trainer, const nft_samples *samples, i
                              double *loss)
 {
     const int64_t *indices = trainer->indices + first;
-    const float *output = trainer->context->output->data;
-    float *gradient = trainer->output_gradient->storage;
+    nft_weights *features = trainer->features_gradient;
     double scale = 1 / (double)trainer->recipe.batch_size;
     for (int64_t i = 0; i < count; i++) {
-        int64_t at = i * trainer->outputs;
-        double own = nft_samples_loss(trainer, samples, indices[i], output + at, scale, gradient + at);
+        const float *output = nft_trainer_output(trainer, trainer->context, i);
+        float *gradient = features ? trainer->network_gradient
+                                   : (float *)trainer->output_gradient->storage + i * trainer->outputs;
+        double own = nft_samples_loss(trainer, samples, indices[i], output, scale, gradient);
         if (!isfinite(own))
             return nft_fail_loss(trainer, trainer->source ? "callback's batch" : "training set",
                                  trainer->numbers[first + i]);
+        if (features)
+            nft_weights_scatter(features, i, gradient);
         *loss += own * scale;
     }
     return NFT_OK;
+}
+
+static nft_status group_backward(nft_trainer *trainer, int64_t count)
+{
+    nft_array *gradient = trainer->output_gradient;
+    if (trainer->features_gradient) {
+        trainer->features_gradient->count = count;
+        return nft_backward_weights(trainer->context, trainer->features_gradient, trainer->gradients);
+    }
+    gradient->shape[0] = count;
+    gradient->count = count * trainer->outputs;
+    return nft_backward(trainer->context, gradient, trainer->gradients);
 }
 
 static nft_status run_group(nft_trainer *trainer, const nft_samples *samples, int64_t first, int64_t count,
@@ -36,11 +51,7 @@ static nft_status run_group(nft_trainer *trainer, const nft_samples *samples, in
     nft_status status = nft_context_run(context, &input);
     if (!status)
         status = group_loss(trainer, samples, first, count, loss);
-    if (status)
-        return status;
-    trainer->output_gradient->shape[0] = count;
-    trainer->output_gradient->count = count * trainer->outputs;
-    return nft_backward(context, trainer->output_gradient, trainer->gradients);
+    return status ? status : group_backward(trainer, count);
 }
 
 static nft_status batch_gradients(nft_trainer *trainer, const nft_samples *samples, double *loss)

@@ -1,6 +1,9 @@
 /* Trainers: from a recipe and a model to trained models. */
 #include "train/trainer.h"
 
+#include "model/decoder.h"
+#include "model/siren.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -55,15 +58,42 @@ static nft_context_options training_options(const nft_trainer_options *options, 
     return filled;
 }
 
+/* The model's output is the weights of a SIREN. */
+static nft_status check_rendered(const nft_model *model, const nft_value *output)
+{
+    if (output->kind != NFT_VALUE_FEATURES || output->channels != 1)
+        return nft_fail(NFT_ERROR_MISMATCH, "nft_trainer_create: loss render takes a model whose output is "
+                                            "features of one channel, the weights of a network");
+    nft_status status = nft_siren_check_space(model->space);
+    return status ? nft_fail_in(status, "nft_trainer_create: loss render") : NFT_OK;
+}
+
+static nft_status check_reconstructed(const nft_model *model)
+{
+    if (!model->has_decoder)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "nft_trainer_create: loss reconstruction takes a model with a decoder");
+    if (model->input.channels != 1)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "nft_trainer_create: loss reconstruction takes a model of 1 channel, the weights of a "
+                        "network, but the model has %" PRId64,
+                        model->input.channels);
+    return NFT_OK;
+}
+
 static nft_status check_output(const nft_model *model, const nft_loss *loss)
 {
     const nft_value *output = &model->steps[nft_model_step_count(model) - 1].module->out;
+    if (loss->target == NFT_TARGET_IMAGE)
+        return check_rendered(model, output);
+    if (loss->target == NFT_TARGET_INPUT)
+        return check_reconstructed(model);
     if (output->kind == NFT_VALUE_FEATURES)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "nft_trainer_create: loss %s takes a vector or tokens, but the model's output is "
                         "features; end it with a pooling or flattening module",
                         loss->name);
-    if (loss->classes && output->kind != NFT_VALUE_VECTOR)
+    if (loss->target == NFT_TARGET_CLASS && output->kind != NFT_VALUE_VECTOR)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "nft_trainer_create: loss %s takes a vector of one logit for each class, but the "
                         "model's output is tokens; end it with mean_tokens, select_token or flatten_tokens",
@@ -122,17 +152,47 @@ nft_status nft_trainer_memory(const nft_model *model, const char *recipe_json, s
     return plan(&recipe, &filled, bytes, model, recipe_json, length, options);
 }
 
+/* Of outputs that are features. */
+static nft_status make_features_gradient(nft_trainer *trainer)
+{
+    const nft_space *space = trainer->model->space;
+    trainer->outputs = space->numbers;
+    return nft_weights_allocate(&trainer->features_gradient, space, trainer->group, 1, NULL, 0);
+}
+
+/* What a loss between images needs before there is data. */
+static nft_status make_image_loss(nft_trainer *trainer)
+{
+    const nft_model *model = trainer->model;
+    if (trainer->recipe.loss->sample)
+        return NFT_OK;
+    size_t numbers = (size_t)model->space->numbers;
+    trainer->network = nft_allocate_array(numbers, sizeof *trainer->network);
+    trainer->network_gradient = nft_allocate_array(numbers, sizeof *trainer->network_gradient);
+    if (!trainer->network || !trainer->network_gradient)
+        return nft_fail_memory("a network", 2 * (int64_t)(numbers * sizeof *trainer->network));
+    if (trainer->recipe.loss->target != NFT_TARGET_INPUT)
+        return NFT_OK;
+    int64_t height = 0, width = 0;
+    float omega = 0;
+    nft_decoder_image(model->steps[nft_model_step_count(model) - 1].module, &height, &width, &omega);
+    return nft_image_loss_create(&trainer->images, model->space, omega, height, width);
+}
+
 /* A group's output has the shape of the context's. */
 static nft_status make_group(nft_trainer *trainer)
 {
     const nft_array *output = trainer->context->output;
     int64_t batch = trainer->recipe.batch_size;
-    trainer->outputs = output->count / output->shape[0];
     trainer->dropout = nft_allocate_array((size_t)trainer->group, sizeof *trainer->dropout);
     trainer->indices = nft_allocate_array((size_t)batch, sizeof *trainer->indices);
     trainer->numbers = nft_allocate_array((size_t)batch, sizeof *trainer->numbers);
     if (!trainer->dropout || !trainer->indices || !trainer->numbers)
         return nft_fail_memory("a batch", nft_size_multiply(batch, sizeof *trainer->indices));
+    nft_status status = make_image_loss(trainer);
+    if (status || !output)
+        return status ? status : make_features_gradient(trainer);
+    trainer->outputs = output->count / output->shape[0];
     return nft_array_create(&trainer->output_gradient, NFT_ARRAY_F32, output->shape, output->rank, NULL);
 }
 
@@ -176,6 +236,10 @@ void nft_trainer_free(nft_trainer *trainer)
     nft_moments_clear(&trainer->moments);
     nft_gradients_free(trainer->gradients);
     nft_array_free(trainer->output_gradient);
+    nft_weights_free(trainer->features_gradient);
+    nft_image_loss_free(trainer->images);
+    nft_release(trainer->network);
+    nft_release(trainer->network_gradient);
     nft_array_free(trainer->validation_output);
     nft_release(trainer->dropout);
     nft_release(trainer->indices);

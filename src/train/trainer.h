@@ -5,6 +5,7 @@
 #include "io/dataset.h"
 #include "model/backward.h"
 #include "nft/trainer.h"
+#include "train/image_loss.h"
 #include "train/recipe.h"
 #include "train/sampler.h"
 
@@ -14,8 +15,9 @@ typedef struct nft_samples {
     const nft_array *tokens;
     int64_t count;          /* 0: none */
     int64_t number;         /* of the first in its set, for messages */
-    const float *targets;   /* as many numbers for each sample as the output has, or */
-    const int64_t *classes; /* one for each sample */
+    const float *targets;   /* nft_trainer_target_numbers() for each sample, or */
+    const int64_t *classes; /* one for each sample, or NULL like these where the loss has none */
+    int64_t height, width;  /* of targets that are images */
     nft_dataset *dataset;   /* in place of these: they are read when they are needed */
     const nft_entry *target_entry;
     uint64_t fingerprint; /* of the targets */
@@ -37,7 +39,10 @@ struct nft_trainer {
     nft_moments moments;
     int64_t group;              /* samples whose forward is kept at a time */
     int64_t outputs;            /* numbers of a sample's output */
-    nft_array *output_gradient; /* of a group */
+    nft_array *output_gradient; /* of a group, or, of outputs that are features: */
+    nft_weights *features_gradient;
+    float *network, *network_gradient; /* such an output of one sample, or a sample's input; and its gradient */
+    nft_image_loss *images; /* NULL unless the loss is of images, and their size is known */
     nft_dropout_key *dropout;   /* one for each sample of a group */
     int64_t *indices;           /* of a batch, in what nft_trainer_next_batch gave */
     int64_t *numbers;           /* of the same samples, in the training set */
@@ -78,12 +83,16 @@ uint64_t nft_samples_hash(const nft_trainer *trainer, const nft_samples *samples
 nft_status nft_samples_fetch(nft_trainer *trainer, const nft_samples *set, int64_t first, int64_t count,
                              nft_samples *piece, int64_t *at);
 #define NFT_PIECE_SAMPLES 32
+/* Floats of a sample's target; 0 if it is a class, or the input. */
+int64_t nft_trainer_target_numbers(const nft_trainer *trainer);
 /* Whether `targets` are what the loss takes, in type and shape; sets the samples' own. */
 nft_status nft_samples_set_targets(const nft_trainer *trainer, nft_samples *samples, const nft_array *targets,
                                    const char *name);
 /* The loss of sample `index` with an output, and `scale` times its gradient unless NULL. */
 double nft_samples_loss(const nft_trainer *trainer, const nft_samples *samples, int64_t index,
                         const float *output, double scale, float *gradient);
+/* Output `index` of a forward, nft_trainer.outputs numbers; features until the next call. */
+const float *nft_trainer_output(const nft_trainer *trainer, const nft_context *context, int64_t index);
 /* The error for a sample whose loss is not finite. */
 nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t index);
 

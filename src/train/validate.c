@@ -14,9 +14,13 @@ nft_context_options nft_validation_options(const nft_trainer_options *options)
     return filled;
 }
 
+/* Images, and networks that render them, are too large to be kept. */
 static nft_status make_output(nft_trainer *trainer, int64_t count)
 {
     const nft_array *like = trainer->output_gradient;
+    trainer->has_validated = false;
+    if (!trainer->recipe.loss->sample)
+        return NFT_OK;
     int64_t shape[NFT_ARRAY_MAX_RANK] = {count};
     for (int64_t i = 1; i < like->rank; i++)
         shape[i] = like->shape[i];
@@ -26,7 +30,6 @@ static nft_status make_output(nft_trainer *trainer, int64_t count)
         return status;
     nft_array_free(trainer->validation_output);
     trainer->validation_output = output;
-    trainer->has_validated = false;
     return NFT_OK;
 }
 
@@ -54,9 +57,10 @@ static nft_status add_losses(nft_trainer *trainer, int64_t first, int64_t count,
     nft_forward_input input = {.weights = piece.weights, .tokens = piece.tokens, .first = at, .count = count};
     status = nft_context_run(context, &input);
     for (int64_t i = 0; i < count && !status; i++) {
-        const float *output = (const float *)context->output->data + i * trainer->outputs;
-        memcpy((float *)trainer->validation_output->storage + (first + i) * trainer->outputs, output,
-               (size_t)trainer->outputs * sizeof *output);
+        const float *output = nft_trainer_output(trainer, context, i);
+        if (trainer->validation_output)
+            memcpy((float *)trainer->validation_output->storage + (first + i) * trainer->outputs, output,
+                   (size_t)trainer->outputs * sizeof *output);
         double own = nft_samples_loss(trainer, &piece, at + i, output, 0, NULL);
         if (!isfinite(own))
             status = nft_fail_loss(trainer, "validation set", first + i);

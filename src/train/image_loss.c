@@ -1,0 +1,92 @@
+#include "train/image_loss.h"
+
+#include "model/siren.h"
+
+nft_status nft_image_loss_create(nft_image_loss **out, const nft_space *space, float omega, int64_t height,
+                                 int64_t width)
+{
+    *out = NULL;
+    nft_status status = nft_siren_check_space(space);
+    if (status)
+        return status;
+    nft_image_loss *loss = nft_allocate(sizeof *loss);
+    if (!loss)
+        return nft_fail_memory("the loss between images", sizeof *loss);
+    loss->height = height;
+    loss->width = width;
+    loss->colours = space->layers[space->layer_count - 1].out;
+    loss->numbers = nft_size_multiply(nft_size_multiply(height, width), loss->colours);
+    int64_t bytes = nft_size_multiply(NFT_SIREN_CHUNK * (int64_t)sizeof(float), loss->colours);
+    if (!(loss->pixels = nft_allocate((size_t)bytes)))
+        status = nft_fail_memory("the loss between images", bytes);
+    if (!status)
+        status = nft_siren_tape_create(&loss->tape, space, omega);
+    if (!status)
+        status = nft_siren_tape_set_image(loss->tape, height, width);
+    if (status) {
+        nft_image_loss_free(loss);
+        return status;
+    }
+    *out = loss;
+    return NFT_OK;
+}
+
+void nft_image_loss_free(nft_image_loss *loss)
+{
+    if (!loss)
+        return;
+    nft_siren_tape_free(loss->tape);
+    nft_release(loss->pixels);
+    nft_release(loss);
+}
+
+/* Σ (x - y)²; writes factor · (x - y) unless `gradient`, which may be x, is NULL. */
+static double squares(int64_t count, const float *x, const float *y, double factor, float *gradient)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double error = (double)x[i] - (double)y[i];
+        sum += error * error;
+        if (gradient)
+            gradient[i] = (float)(factor * error);
+    }
+    return sum;
+}
+
+static int64_t rows_of_chunk(const nft_image_loss *loss, int64_t first)
+{
+    int64_t left = loss->height * loss->width - first;
+    return left < NFT_SIREN_CHUNK ? left : NFT_SIREN_CHUNK;
+}
+
+double nft_image_loss_of_network(nft_image_loss *loss, const float *network, const float *target,
+                                 double scale, float *gradient)
+{
+    double sum = 0, factor = 2 * scale / (double)loss->numbers;
+    nft_siren_tape_load(loss->tape, network);
+    for (int64_t first = 0; first < loss->height * loss->width; first += NFT_SIREN_CHUNK) {
+        int64_t rows = rows_of_chunk(loss, first);
+        nft_siren_tape_forward_pixels(loss->tape, first, rows, loss->pixels);
+        sum += squares(rows * loss->colours, loss->pixels, target + first * loss->colours, factor,
+                       gradient ? loss->pixels : NULL);
+        if (gradient)
+            nft_siren_tape_backward(loss->tape, rows, loss->pixels);
+    }
+    if (gradient)
+        nft_siren_tape_gradient(loss->tape, gradient);
+    return sum / (double)loss->numbers;
+}
+
+double nft_image_loss_of_image(nft_image_loss *loss, const float *image, const float *network, double scale,
+                               float *gradient)
+{
+    double sum = 0, factor = 2 * scale / (double)loss->numbers;
+    nft_siren_tape_load(loss->tape, network);
+    for (int64_t first = 0; first < loss->height * loss->width; first += NFT_SIREN_CHUNK) {
+        int64_t rows = rows_of_chunk(loss, first), at = first * loss->colours;
+        nft_siren_tape_forward_pixels(loss->tape, first, rows, loss->pixels);
+        sum += squares(rows * loss->colours, image + at, loss->pixels, factor,
+                       gradient ? gradient + at : NULL);
+    }
+    return sum / (double)loss->numbers;
+}
