@@ -12,7 +12,10 @@
  *
  * A recipe is a JSON object with these keys; what stands behind a "=" is the default.
  *
- * - `loss`: "mse", "bce" (of probabilities) or "cross_entropy" (of logits), means over the batch
+ * - `loss`: "mse", "bce" (of probabilities) or "cross_entropy" (of logits), means over the batch; or between
+ *   images, the mean squared error over batch, pixels and channels: "reconstruction", of a model with a
+ * decoder, whose image should be the rendering of its input; "render", of a model whose output is features of
+ * one channel, the weights of a SIREN, whose rendering should be the data set's `target`
  * - `optimizer`: {"type": "adamw" or "adam", "lr" = 1e-3, "betas" = [0.9, 0.999], "eps" = 1e-8,
  *   "weight_decay" = 0.01 of adamw (decoupled) or 0 of adam (L2)}; PyTorch's, on every trained parameter
  * - `schedule` = null, constant: {"type": "constant" or "cosine", "warmup_steps" = 0, "total_steps" = steps}
@@ -23,6 +26,7 @@
  *   joined end to end, so no batch is short
  * - `seed` = 0: of the permutations and of dropout
  * - `validate_every` = 1000: steps
+ * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its configuration
  *
  * `model`, `train` and `validation`, which name files in a recipe of the nft program, are left to the caller.
  */
@@ -99,8 +103,9 @@ typedef struct nft_batch {
     nft_weights *weights; /**< a set of `count` networks, to be filled through nft_weights_edit(); NULL for a
                              model on tokens */
     float *tokens;        /**< (count, tokens, channels); NULL for a model on weights */
-    float *targets;       /**< of mse and bce: (count, numbers of an output); else NULL */
-    int64_t *labels;      /**< of cross_entropy: (count) classes; else NULL */
+    float *targets;  /**< of mse and bce: (count, numbers of an output); else NULL. For reconstruction there
+                        is nothing to fill but the weights */
+    int64_t *labels; /**< of cross_entropy: (count) classes; else NULL */
 } nft_batch;
 
 /** Fills a batch. Called on the thread that called the library. Return 0 to go on, anything else to stop. */
@@ -142,8 +147,9 @@ NFT_API void nft_trainer_free(nft_trainer *trainer);
  * call of this function, unchanged.
  *
  * Each set holds an extra `label`, or else `target`: (N) I64 classes for cross_entropy; F32 for mse and bce,
- * (N) where an output is one number, else the output's shape. Everything is checked here: space, channels,
- * that weights and targets are finite and in range.
+ * (N) where an output is one number, else the output's shape. For render it is `target`, images (N, height,
+ * width, colours) of -1 … 1, all of one size; reconstruction needs neither. Everything is checked here:
+ * space, channels, that weights and targets are finite and in range.
  * @param trainer whose data it is
  * @param train NULL: the training set, or the callback of nft_trainer_set_source(), stays as it is
  * @param validation NULL for none
@@ -162,7 +168,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_tokens(nft_trainer *trainer, c
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train,
                                                           nft_dataset *validation);
-/** Asks a callback for every batch in place of a training set; NULL: no more. */
+/** Asks a callback for every batch in place of a training set; NULL: no more. Not with the loss render, whose
+ * images have the size of a data set's. */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *callback,
                                                          void *user);
 
@@ -200,7 +207,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(nft_trainer *trainer, dou
 
 /**
  * The model's output for every sample of the validation set, (N, …), at the last validation: for metrics of
- * your own. Borrowed until the next validation or change of data; NULL before the first.
+ * your own. Borrowed until the next validation or change of data; NULL before the first, and for losses
+ * between images.
  */
 NFT_API const nft_array *nft_trainer_validation_output(const nft_trainer *trainer);
 

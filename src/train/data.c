@@ -24,7 +24,8 @@ static nft_status look_through(nft_trainer *trainer, nft_samples *set, const cha
 {
     int64_t size = set->dataset ? NFT_PIECE_SAMPLES : set->count;
     nft_status status = NFT_OK;
-    set->fingerprint = NFT_HASH_BEGIN;
+    set->fingerprint = nft_hash_bytes(&set->height, sizeof set->height, NFT_HASH_BEGIN);
+    set->fingerprint = nft_hash_bytes(&set->width, sizeof set->width, set->fingerprint);
     for (int64_t first = 0; first < set->count && !status; first += size) {
         nft_samples piece;
         int64_t at = 0, count = set->count - first < size ? set->count - first : size;

@@ -85,8 +85,8 @@ double nft_image_loss_of_image(nft_image_loss *loss, const float *image, const f
     for (int64_t first = 0; first < loss->height * loss->width; first += NFT_SIREN_CHUNK) {
         int64_t rows = rows_of_chunk(loss, first), at = first * loss->colours;
         nft_siren_tape_forward_pixels(loss->tape, first, rows, loss->pixels);
-        sum += squares(rows * loss->colours, image + at, loss->pixels, factor,
-                       gradient ? gradient + at : NULL);
+        sum +=
+            squares(rows * loss->colours, image + at, loss->pixels, factor, gradient ? gradient + at : NULL);
     }
     return sum / (double)loss->numbers;
 }

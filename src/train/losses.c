@@ -72,4 +72,4 @@ const nft_loss nft_losses[NFT_LOSS_COUNT] = {
 };
 
 const char *const nft_loss_names[NFT_LOSS_COUNT] = {"mse", "bce", "cross_entropy", "reconstruction",
-                                                   "render"};
+                                                    "render"};

@@ -111,8 +111,7 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status =
              nft_options_integer(&options, "validate_every", false, 1, INT64_MAX, &recipe->validate_every)) ||
         (status = read_omega(&options, &recipe->omega, loss)) || (status = skip_files(&options)) ||
-        (status = nft_options_finish(&options)) ||
-        (status = read_optimizer(&recipe->optimizer, optimizer)))
+        (status = nft_options_finish(&options)) || (status = read_optimizer(&recipe->optimizer, optimizer)))
         return status;
     recipe->loss = &nft_losses[loss];
     recipe->seed = (uint64_t)seed;

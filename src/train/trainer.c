@@ -74,10 +74,11 @@ static nft_status check_reconstructed(const nft_model *model)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "nft_trainer_create: loss reconstruction takes a model with a decoder");
     if (model->input.channels != 1)
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "nft_trainer_create: loss reconstruction takes a model of 1 channel, the weights of a "
-                        "network, but the model has %" PRId64,
-                        model->input.channels);
+        return nft_fail(
+            NFT_ERROR_MISMATCH,
+            "nft_trainer_create: loss reconstruction takes a model of 1 channel, the weights of a "
+            "network, but the model has %" PRId64,
+            model->input.channels);
     return NFT_OK;
 }
 

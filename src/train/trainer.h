@@ -41,12 +41,13 @@ struct nft_trainer {
     int64_t outputs;            /* numbers of a sample's output */
     nft_array *output_gradient; /* of a group, or, of outputs that are features: */
     nft_weights *features_gradient;
-    float *network, *network_gradient; /* such an output of one sample, or a sample's input; and its gradient */
-    nft_image_loss *images; /* NULL unless the loss is of images, and their size is known */
-    nft_dropout_key *dropout;   /* one for each sample of a group */
-    int64_t *indices;           /* of a batch, in what nft_trainer_next_batch gave */
-    int64_t *numbers;           /* of the same samples, in the training set */
-    int64_t step;               /* the next one */
+    float *network,
+        *network_gradient;    /* such an output of one sample, or a sample's input; and its gradient */
+    nft_image_loss *images;   /* NULL unless the loss is of images, and their size is known */
+    nft_dropout_key *dropout; /* one for each sample of a group */
+    int64_t *indices;         /* of a batch, in what nft_trainer_next_batch gave */
+    int64_t *numbers;         /* of the same samples, in the training set */
+    int64_t step;             /* the next one */
 
     nft_samples train, validation;
     nft_sampler sampler;
