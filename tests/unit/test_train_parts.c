@@ -240,7 +240,7 @@ static void recipe_errors(void **state)
         {"[", "JSON, line 1"},
         {"[]", "recipe: expected an object"},
         {"{" REST "}", "'loss' is missing"},
-        {"{'loss': 'render', " REST "}", "\"mse\" or \"bce\" or \"cross_entropy\""},
+        {"{'loss': 'hinge', " REST "}", "\"mse\" or \"bce\" or \"cross_entropy\""},
         {"{'loss': 'mse', 'gradclip': 1, " REST "}", "unknown option 'gradclip'; did you mean 'grad_clip'?"},
         {"{'loss': 'mse', 'grad_clip': 0, " REST "}", "null means no clipping"},
         {"{'loss': 'mse', 'grad_clip': 'a', " REST "}", "'grad_clip' is not a number above 0"},
