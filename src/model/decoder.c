@@ -3,6 +3,7 @@
 #include "math/gradients.h"
 #include "model/patches.h"
 #include "model/siren.h"
+#include "model/siren_tape.h"
 #include "modules/tokens.h"
 
 #include <inttypes.h>
@@ -192,8 +193,8 @@ static void plan(nft_module *module, decoder *state)
     state->hidden[1] = nft_reserve(&decoding, hidden);
     state->coordinates = nft_reserve(&rendering, 2 * rows);
     state->pixels = nft_reserve(&rendering, nft_size_multiply(rows, outputs));
-    state->siren = nft_reserve(
-        &rendering, larger(nft_siren_scratch(space, rows), nft_siren_backward_scratch(space, rows)));
+    int64_t tape = nft_siren_tape_bytes(space) / (int64_t)sizeof(float) + 1;
+    state->siren = nft_reserve(&rendering, larger(nft_siren_scratch(space, rows), tape));
     module->thread_scratch = larger(decoding, rendering);
     module->flops = nft_siren_flops(space, image);
     for (int64_t i = 0; i < state->mlp_count * state->map_count; i++)
@@ -385,7 +386,7 @@ static void restore_networks(const decoder_call *call)
         add_learned(call, t, latents, networks);
 }
 
-/* The gradient of one patch's network. Chunks of pixels follow each other, so it is summed in their order. */
+/* The gradient of one patch's network. Pixels follow each other, so it is summed in their order. */
 static void render_back(void *argument, int64_t index, float *thread_scratch)
 {
     const decoder_call *call = argument;
@@ -395,15 +396,16 @@ static void render_back(void *argument, int64_t index, float *thread_scratch)
     nft_patch patch = nft_patch_at(&state->patches, index);
     float *coordinates = thread_scratch + state->coordinates, *colours = thread_scratch + state->pixels;
     float *gradient = call->exec->scratch + state->weights_gradient + network;
-    memset(gradient, 0, (size_t)space->numbers * sizeof *gradient);
-    for (int64_t chunk = 0; chunk < nft_chunk_count(patch.pixels); chunk++) {
-        int64_t first, count;
-        nft_chunk(patch.pixels, chunk, &first, &count);
+    nft_siren_tape *tape = nft_siren_tape_place(thread_scratch + state->siren, space, state->omega);
+    nft_siren_tape_load(tape, call->exec->scratch + state->weights + network);
+    for (int64_t first = 0; first < patch.pixels; first += NFT_SIREN_CHUNK) {
+        int64_t left = patch.pixels - first, count = left < NFT_SIREN_CHUNK ? left : NFT_SIREN_CHUNK;
         nft_patch_coordinates(&state->patches, &patch, first, count, coordinates);
+        nft_siren_tape_forward(tape, count, coordinates, colours);
         nft_patch_gather(&state->patches, &patch, first, count, outputs, call->in, colours);
-        nft_siren_backward(space, state->omega, call->exec->scratch + state->weights + network, count,
-                           coordinates, colours, gradient, thread_scratch + state->siren);
+        nft_siren_tape_backward(tape, count, colours);
     }
+    nft_siren_tape_gradient(tape, gradient);
 }
 
 /* From the gradient of one tensor of every network to that of what was decoded, and to the learned tensor's.

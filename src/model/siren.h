@@ -26,10 +26,4 @@ int64_t nft_siren_scratch(const nft_space *space, int64_t rows);
 void nft_siren_forward(const nft_space *space, float omega, const float *weights, int64_t rows,
                        const float *coordinates, float *out, float *scratch);
 
-/* The gradient of Σ grad_out · out, grad_out (rows, n_L), with respect to the weights is added to `gradient`,
- * which is laid out like them. */
-void nft_siren_backward(const nft_space *space, float omega, const float *weights, int64_t rows,
-                        const float *coordinates, const float *grad_out, float *gradient, float *scratch);
-int64_t nft_siren_backward_scratch(const nft_space *space, int64_t rows);
-
 #endif

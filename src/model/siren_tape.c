@@ -37,8 +37,7 @@ struct nft_siren_tape {
     float *row_sine, *row_cosine;       /* of the angles' parts that depend on y, with the bias */
     float *column_sine, *column_cosine; /* of those that depend on x */
     float *y, *x;                       /* (height), (width) */
-    float *memory;
-    float *gradients; /* all layers' gradients in one piece */
+    float *gradients;                   /* all layers' gradients in one piece */
     int64_t gradient_floats;
 };
 
@@ -72,58 +71,85 @@ static void place_layer(tape_layer *layer, bool last, pieces *from)
     layer->cosine = take(from, NFT_SIREN_CHUNK, layer->out_stride);
 }
 
-static void place_all(nft_siren_tape *tape, pieces *from)
+static void place_gradient(tape_layer *layer, bool last, pieces *from)
 {
-    int64_t last = tape->layer_count - 1;
-    tape->input = take(from, NFT_SIREN_CHUNK, tape->layers[0].in_stride);
-    for (int64_t i = 0; i <= last; i++)
-        place_layer(&tape->layers[i], i == last, from);
-    int64_t before = from->used;
-    tape->gradients = from->memory ? from->memory + before : NULL;
+    layer->gradient =
+        last ? take(from, layer->out, layer->in_stride) : take(from, layer->in, layer->out_stride);
+    layer->bias_gradient = take(from, 1, layer->out_stride);
+}
+
+static tape_layer shape_of(const nft_space *space, int64_t i, float omega)
+{
+    const nft_layer *layer = &space->layers[i];
+    return (tape_layer){.in = layer->in,
+                        .out = layer->out,
+                        .in_stride = padded(layer->in),
+                        .out_stride = padded(layer->out),
+                        .scale = i + 1 == space->layer_count ? 1 : omega};
+}
+
+/* With `tape` NULL it only counts. */
+static void place_all(nft_siren_tape *tape, const nft_space *space, float omega, pieces *from)
+{
+    int64_t last = space->layer_count - 1;
+    tape_layer counted;
+    float *input = take(from, NFT_SIREN_CHUNK, padded(space->layers[0].in));
     for (int64_t i = 0; i <= last; i++) {
-        tape_layer *layer = &tape->layers[i];
-        layer->gradient =
-            i == last ? take(from, layer->out, layer->in_stride) : take(from, layer->in, layer->out_stride);
-        layer->bias_gradient = take(from, 1, layer->out_stride);
+        tape_layer *layer = tape ? &tape->layers[i] : &counted;
+        *layer = shape_of(space, i, omega);
+        place_layer(layer, i == last, from);
     }
+    int64_t before = from->used;
+    for (int64_t i = 0; i <= last; i++) {
+        counted = shape_of(space, i, omega);
+        place_gradient(tape ? &tape->layers[i] : &counted, i == last, from);
+    }
+    if (!tape)
+        return;
+    tape->input = input;
+    tape->gradients = from->memory + before;
     tape->gradient_floats = from->used - before;
 }
 
-nft_status nft_siren_tape_create(nft_siren_tape **out, const nft_space *space, float omega)
+/* The tape and its layers stand before the floats. */
+static int64_t bytes_before_floats(const nft_space *space)
 {
-    *out = NULL;
-    nft_siren_tape *tape = nft_allocate(sizeof *tape);
-    if (!tape)
-        return nft_fail_memory("a SIREN's workspace", sizeof *tape);
+    int64_t bytes =
+        nft_size_add(sizeof(nft_siren_tape), nft_size_multiply(space->layer_count, sizeof(tape_layer)));
+    return nft_size_multiply(nft_size_add(bytes, NFT_ALIGNMENT - 1) / NFT_ALIGNMENT, NFT_ALIGNMENT);
+}
+
+int64_t nft_siren_tape_bytes(const nft_space *space)
+{
+    pieces from = {0};
+    place_all(NULL, space, 1, &from);
+    return nft_size_add(bytes_before_floats(space), nft_size_multiply(from.used, sizeof(float)));
+}
+
+nft_siren_tape *nft_siren_tape_place(void *memory, const nft_space *space, float omega)
+{
+    nft_siren_tape *tape = memory;
+    pieces from = {.memory = (float *)(void *)((char *)memory + bytes_before_floats(space))};
+    memset(memory, 0, (size_t)nft_siren_tape_bytes(space));
     tape->kernels = nft_siren_vector();
     tape->space = space;
     tape->layer_count = space->layer_count;
-    tape->layers = nft_allocate_array((size_t)space->layer_count, sizeof *tape->layers);
-    if (!tape->layers) {
-        nft_siren_tape_free(tape);
-        return nft_fail_memory("a SIREN's workspace", space->layer_count * (int64_t)sizeof *tape->layers);
-    }
-    for (int64_t i = 0; i < space->layer_count; i++) {
-        int64_t in = space->layers[i].in, columns = space->layers[i].out;
-        tape->layers[i] = (tape_layer){.in = in,
-                                       .out = columns,
-                                       .in_stride = padded(in),
-                                       .out_stride = padded(columns),
-                                       .scale = i + 1 == space->layer_count ? 1 : omega};
-    }
-    pieces from = {0};
-    place_all(tape, &from);
-    int64_t bytes = nft_size_multiply(from.used, sizeof(float));
+    tape->layers = (tape_layer *)(tape + 1);
+    place_all(tape, space, omega, &from);
+    return tape;
+}
+
+nft_status nft_siren_tape_create(nft_siren_tape **tape, const nft_space *space, float omega)
+{
+    int64_t bytes = nft_siren_tape_bytes(space);
+    *tape = NULL;
     nft_status status = nft_check_limit("a SIREN's workspace", bytes, 0);
-    if (!status && !(tape->memory = nft_allocate((size_t)bytes)))
-        status = nft_fail_memory("a SIREN's workspace", bytes);
-    if (status) {
-        nft_siren_tape_free(tape);
+    if (status)
         return status;
-    }
-    from = (pieces){.memory = tape->memory};
-    place_all(tape, &from);
-    *out = tape;
+    void *memory = nft_allocate((size_t)bytes);
+    if (!memory)
+        return nft_fail_memory("a SIREN's workspace", bytes);
+    *tape = nft_siren_tape_place(memory, space, omega);
     return NFT_OK;
 }
 
@@ -158,8 +184,6 @@ void nft_siren_tape_free(nft_siren_tape *tape)
     if (!tape)
         return;
     nft_release(tape->image_memory);
-    nft_release(tape->memory);
-    nft_release(tape->layers);
     nft_release(tape);
 }
 
