@@ -7,16 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int read_omega(double *omega, const cli_options *given)
-{
-    const cli_value *value = option_value(given, "omega");
-    *omega = value->number;
-    if (!value->text || *omega > 0)
-        return EXIT_SUCCESS;
-    usage_error("canonicalize", "--omega is '%s', expected a number above 0", value->text);
-    return EXIT_USAGE;
-}
-
 static int describe(const cli_options *given, const nft_weights *weights, const char *path)
 {
     int64_t networks = nft_weights_count(weights);
@@ -32,13 +22,10 @@ static int run(const cli_options *given)
 {
     const char *path = option_text(given, "output");
     nft_weights *weights = NULL;
-    double omega = 0;
-    int failed = read_omega(&omega, given);
-    if (!failed)
-        failed = check_output_path(path);
+    int failed = check_output_path(path);
     if (!failed)
         failed = load_weights(&weights, given->operands[0], given);
-    if (!failed && nft_inr_canonicalize(weights, omega))
+    if (!failed && nft_inr_canonicalize(weights, option_value(given, "omega")->number))
         failed = fail("%s: %s", given->operands[0], nft_error_message());
     if (!failed && nft_weights_save(weights, path))
         failed = fail_library();
@@ -50,7 +37,7 @@ static int run(const cli_options *given)
 
 static const cli_option own_options[] = {
     {"output", 'o', OPTION_TEXT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
-    {"omega", 0, OPTION_NUMBER, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
+    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
     LAYERS_OPTION,
     {0},
 };

@@ -1,5 +1,6 @@
-/* nft evaluate: how well a model predicts the labels of a data set. */
+/* nft evaluate: how well a model predicts the labels of a data set, or its images. */
 #include "commands.h"
+#include "image_scores.h"
 #include "metrics.h"
 #include "plot_predictions.h"
 #include "report.h"
@@ -12,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LOSSES "mse, bce, cross_entropy, reconstruction or render"
 
 /* The networks whose predictions are finite: predictions (rows, width) and their labels. */
 typedef struct scored {
@@ -27,6 +30,7 @@ typedef struct evaluation {
     cli_input input;
     cli_results results;
     scored kept;
+    image_scores images; /* of a loss that compares images */
     cli_scores scores;
     int64_t bad_inputs, bad_predictions;
 } evaluation;
@@ -38,13 +42,31 @@ static int choose_loss(loss_kind *kind, const cli_options *given, const nft_mode
     if (!name)
         name = nft_model_metadata(model, "nft.loss");
     if (!name)
-        return fail("%s: the model does not say its loss: give --loss mse, bce or cross_entropy", path);
+        return fail("%s: the model does not say its loss: give --loss " LOSSES, path);
     *kind = loss_of(name);
     if (*kind != LOSS_OTHER)
         return EXIT_SUCCESS;
-    return fail(
-        "%s: the model's loss is '%s', which evaluate does not know: give --loss mse, bce or cross_entropy",
-        path, name);
+    return fail("%s: the model's loss is '%s', which evaluate does not know: give --loss " LOSSES, path,
+                name);
+}
+
+/* Options that belong to some losses alone. */
+static int check_options(const cli_options *given, loss_kind kind)
+{
+    if (kind != LOSS_RENDER && option_text(given, "omega"))
+        return fail("--omega is for loss render, not %s%s", loss_names[kind],
+                    kind == LOSS_RECONSTRUCTION ? ", where the decoder's configuration says it" : "");
+    if (!loss_has_images(kind))
+        return EXIT_SUCCESS;
+    if (option_text(given, "predictions"))
+        return fail("--predictions is for losses mse, bce and cross_entropy; what a model of loss %s gives, "
+                    "'nft forward' writes",
+                    loss_names[kind]);
+    if (option_text(given, "plot"))
+        return fail("--plot is for losses mse, bce and cross_entropy; images of loss %s are drawn side by "
+                    "side by 'nft render'",
+                    loss_names[kind]);
+    return EXIT_SUCCESS;
 }
 
 /* The model gives one row of numbers for each network; its length is *width. */
@@ -172,8 +194,14 @@ static int evaluate(evaluation *e)
     cli_predictions predictions = predictions_of(&e->kept);
     if (!failed)
         failed = scores_compute(&e->scores, e->kind, &predictions);
-    e->bad_inputs = count_non_finite_inputs(&e->input);
     e->bad_predictions = e->input.count - e->kept.rows;
+    return failed;
+}
+
+static int evaluate_images(evaluation *e)
+{
+    int failed = image_scores_compute(&e->scores, &e->images);
+    e->bad_predictions = e->input.count - e->images.finite;
     return failed;
 }
 
@@ -204,6 +232,8 @@ static void print_for_people(const evaluation *e)
     printf("loss      %.6g (%s)\n", e->scores.loss, loss_names[e->kind]);
     if (e->kind == LOSS_CROSS_ENTROPY) {
         printf("accuracy  %.4f\n", e->scores.accuracy);
+    } else if (loss_has_images(e->kind)) {
+        printf("psnr      %.2f dB, the mean of the images'\n", e->scores.psnr);
     } else {
         print_number("tau     ", e->scores.tau, "all predictions or all labels are equal");
         print_number("R²      ", e->scores.r2, "all labels are equal");
@@ -238,10 +268,18 @@ static int prepare(evaluation *e)
     if (!failed)
         failed = choose_loss(&e->kind, e->given, e->model);
     if (!failed)
-        failed = check_output(&width, e->model, e->kind, model_path);
+        failed = check_options(e->given, e->kind);
+    bool images = loss_has_images(e->kind);
+    if (!failed)
+        failed = images ? image_scores_begin(&e->images, e->kind, e->model, e->given)
+                        : check_output(&width, e->model, e->kind, model_path);
     if (!failed)
         failed = load_input(&e->input, e->model, data_path, e->given);
-    return failed ? failed : check_labels(&e->input, width, e->kind, data_path);
+    if (failed)
+        return failed;
+    e->bad_inputs = count_non_finite_inputs(&e->input);
+    return images ? image_scores_set_data(&e->images, &e->input)
+                  : check_labels(&e->input, width, e->kind, data_path);
 }
 
 static int write_files(const evaluation *e)
@@ -252,16 +290,21 @@ static int write_files(const evaluation *e)
     return plot && !failed ? plot_predictions(plot, &predictions, &e->scores) : failed;
 }
 
+/* Of a loss with labels: all predictions, then how good they are. */
+static int predict_and_evaluate(evaluation *e)
+{
+    int failed = run_model(&e->results, e->model, &e->input, e->given, true);
+    if (!failed)
+        failed = evaluate(e);
+    return failed ? failed : write_files(e);
+}
+
 static int run(const cli_options *given)
 {
     evaluation e = {.given = given};
     int failed = prepare(&e);
     if (!failed)
-        failed = run_model(&e.results, e.model, &e.input, given, true);
-    if (!failed)
-        failed = evaluate(&e);
-    if (!failed)
-        failed = write_files(&e);
+        failed = loss_has_images(e.kind) ? evaluate_images(&e) : predict_and_evaluate(&e);
     if (!failed)
         failed = report(&e);
     free_scored(&e.kept);
@@ -272,7 +315,8 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"loss", 0, OPTION_CHOICE, "NAME", "mse, bce or cross_entropy (default: the model's)", 0, 0, loss_names},
+    {"loss", 0, OPTION_CHOICE, "NAME", LOSSES " (default: the model's)", 0, 0, loss_names},
+    {"omega", 0, OPTION_POSITIVE, "W", "of loss render: frequency of the sines (default: 30)", 0, 0, NULL},
     {"predictions", 0, OPTION_TEXT, "FILE", "also write the model's output there, as 'nft forward' does", 0,
      0, NULL},
     {"plot", 0, OPTION_TEXT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,
@@ -284,12 +328,17 @@ static const cli_option own_options[] = {
 const cli_command evaluate_command = {
     .name = "evaluate",
     .operands = "MODEL DATA",
-    .summary = "compare a model's predictions with the labels of a data set",
+    .summary = "compare a model's predictions with the labels of a data set, or its images",
     .description =
-        "Runs a model on every network of DATA and compares its output with the tensor 'label' of DATA.\n\n"
+        "Runs a model on every network of DATA and compares its output with the tensor 'label' of DATA.\n"
+        "Networks whose predictions are not finite are counted and left out.\n\n"
         "--loss cross_entropy takes logits and integer classes: prints loss and accuracy.\n"
         "--loss mse and bce (of probabilities) take float labels: print loss, Kendall's tau-b, R² and the\n"
-        "mean absolute error. Networks whose predictions are not finite are counted and left out.\n"
+        "mean absolute error.\n"
+        "--loss reconstruction is for a model with a decoder, whose image is compared with the rendering of\n"
+        "the SIREN that goes in; --loss render for one whose output is the weights of SIRENs, whose\n"
+        "renderings are compared with 'target' (N, height, width, colours), -1 … 1. They print loss and\n"
+        "PSNR, the mean over the images of each image's PSNR (as 'nft fit' prints its mean).\n"
         "--plot draws a point for each network, predicted against actual; for cross_entropy the number of\n"
         "networks of each class that were taken for each class, coloured by their share of the class.",
     .least_operands = 2,

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "data_set.h"
 #include "images.h"
+#include "metrics.h"
 #include "partial.h"
 #include "progress.h"
 #include "report.h"
@@ -11,7 +12,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,6 @@
 #define DEFAULT_BATCH 32 /* networks, or so many for each thread: */
 #define BATCH_PER_THREAD 4
 #define MAX_WIDTHS 64
-#define PEAK 2.0 /* colours are in -1 … 1 */
 
 static const char *const schedules[] = {"constant", "cosine", NULL};
 
@@ -51,21 +50,7 @@ static int64_t integer_of(const cli_options *given, const char *name, int64_t fa
     return text ? strtoll(text, NULL, 10) : fallback;
 }
 
-static int read_rate(double *value, const cli_options *given, const char *name)
-{
-    const char *text = option_text(given, name);
-    char *end = NULL;
-    if (!text)
-        return EXIT_SUCCESS;
-    *value = strtod(text, &end);
-    if (*end || !isfinite(*value) || *value <= 0) {
-        usage_error("fit", "--%s is '%s', expected a number above 0", name, text);
-        return EXIT_USAGE;
-    }
-    return EXIT_SUCCESS;
-}
-
-static int read_options(job *j)
+static void read_options(job *j)
 {
     const char *schedule = option_text(j->given, "schedule");
     j->options = (nft_inr_fit_options)NFT_INR_FIT_OPTIONS_INIT;
@@ -77,8 +62,8 @@ static int read_options(job *j)
     j->options.user = &j->progress;
     j->canonical = option_text(j->given, "canonical") != NULL;
     j->views = integer_of(j->given, "views", 1);
-    int failed = read_rate(&j->options.learning_rate, j->given, "lr");
-    return failed ? failed : read_rate(&j->options.omega, j->given, "omega");
+    j->options.learning_rate = option_value(j->given, "lr")->number;
+    j->options.omega = option_value(j->given, "omega")->number;
 }
 
 static int read_widths(job *j, int64_t *widths, int64_t *count)
@@ -206,11 +191,6 @@ static int describe_settings(const job *j, char *text, size_t capacity)
     return failed;
 }
 
-static double psnr_of(double loss)
-{
-    return 10 * log10(PEAK * PEAK / loss);
-}
-
 /* Results of networks first … in order; the mean so far goes into the progress line. */
 static int report_networks(job *j, int64_t first, int64_t count, const float *losses)
 {
@@ -218,7 +198,7 @@ static int report_networks(job *j, int64_t first, int64_t count, const float *lo
     if (j->given->json)
         progress_end(&j->progress);
     for (int64_t n = 0; n < count && !failed; n++) {
-        double loss = (double)losses[n], psnr = psnr_of(loss);
+        double loss = (double)losses[n], psnr = metrics_psnr(loss);
         j->psnr_sum += psnr;
         if (j->given->json)
             failed = print_json(json_pack("{s:I, s:o, s:o}", "index", (json_int_t)first + n, "loss",
@@ -362,9 +342,8 @@ static int run(const cli_options *given)
 {
     job j = {.given = given, .path = option_text(given, "output"), .partial = {.descriptor = -1}};
     char settings[PARTIAL_SETTINGS];
-    int failed = read_options(&j);
-    if (!failed)
-        failed = check_output_path(j.path);
+    read_options(&j);
+    int failed = check_output_path(j.path);
     if (!failed)
         failed = open_job(&j);
     if (!failed)
@@ -397,10 +376,10 @@ static const cli_option own_options[] = {
     {"widths", 0, OPTION_TEXT, "2,32,32,1", "neurons of each layer, inputs first (default: 2,32,32,colours)",
      0, 0, NULL},
     {"steps", 0, OPTION_INTEGER, "N", "updates of each network (default: 250)", 1, INT32_MAX, NULL},
-    {"lr", 0, OPTION_TEXT, "R", "learning rate of Adam (default: 0.001)", 0, 0, NULL},
+    {"lr", 0, OPTION_POSITIVE, "R", "learning rate of Adam (default: 0.001)", 0, 0, NULL},
     {"schedule", 0, OPTION_CHOICE, "NAME", "of the learning rate: constant (default) or cosine", 0, 0,
      schedules},
-    {"omega", 0, OPTION_TEXT, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
+    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
     {"labels", 0, OPTION_TEXT, "FILE", "a label for each image: IDX, or safetensors with 'label'", 0, 0,
      NULL},
     {"views", 0, OPTION_INTEGER, "K", "networks for each image, from different starts (default: 1)", 1,

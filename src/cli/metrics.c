@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PEAK 2.0 /* colours are in -1 … 1 */
+
 typedef struct pair {
     float x, y;
 } pair;
@@ -101,6 +103,11 @@ double metrics_mse(const float *predictions, const float *targets, int64_t n)
         sum += error * error;
     }
     return sum / (double)n;
+}
+
+double metrics_psnr(double mean_squared_error)
+{
+    return 10 * log10(PEAK * PEAK / mean_squared_error);
 }
 
 /* https://pytorch.org/docs/stable/generated/torch.nn.BCELoss.html */

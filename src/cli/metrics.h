@@ -16,6 +16,8 @@ double metrics_mean_absolute_error(const float *predictions, const float *target
 /* The mean losses of PyTorch. bce is of probabilities, its logarithms no less than -100. */
 double metrics_mse(const float *predictions, const float *targets, int64_t n);
 double metrics_bce(const float *predictions, const float *targets, int64_t n);
+/* Of images in -1 … 1, in dB, by their mean squared error; infinite of equal images. */
+double metrics_psnr(double mean_squared_error);
 /* `logits` (n, classes), labels in 0 … classes - 1. */
 double metrics_cross_entropy(const float *logits, const int64_t *labels, int64_t n, int64_t classes);
 /* The index of the largest of `count` numbers, the first of equals. */

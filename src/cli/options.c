@@ -94,10 +94,12 @@ static options_result set_number(const cli_options *given, cli_value *value, con
 {
     char *end = NULL;
     value->number = strtod(text, &end);
-    if (end != text && !*end && isfinite(value->number) && value->number >= 0)
+    bool positive = value->option->kind == OPTION_POSITIVE;
+    if (end != text && !*end && isfinite(value->number) && value->number >= 0 &&
+        (value->number > 0 || !positive))
         return OPTIONS_RUN;
-    usage_error(given->command->name, "--%s is '%s', expected a number, at least 0", value->option->name,
-                text);
+    usage_error(given->command->name, "--%s is '%s', expected a number%s", value->option->name, text,
+                positive ? " above 0" : ", at least 0");
     return OPTIONS_WRONG;
 }
 
@@ -119,7 +121,7 @@ static options_result set_value(const cli_options *given, cli_value *value, cons
     value->text = text;
     if (value->option->kind == OPTION_INTEGER)
         return set_integer(given, value, text);
-    if (value->option->kind == OPTION_NUMBER)
+    if (value->option->kind == OPTION_NUMBER || value->option->kind == OPTION_POSITIVE)
         return set_number(given, value, text);
     if (value->option->kind == OPTION_CHOICE)
         return set_choice(given, value->option, text);

@@ -11,9 +11,10 @@
 typedef enum option_kind {
     OPTION_FLAG,
     OPTION_TEXT,
-    OPTION_INTEGER, /* from least to most */
-    OPTION_NUMBER,  /* finite, no less than 0 */
-    OPTION_CHOICE   /* one of the words of `choices` */
+    OPTION_INTEGER,  /* from least to most */
+    OPTION_NUMBER,   /* finite, no less than 0 */
+    OPTION_POSITIVE, /* finite, above 0 */
+    OPTION_CHOICE    /* one of the words of `choices` */
 } option_kind;
 
 typedef struct cli_option {
@@ -72,7 +73,7 @@ options_result options_parse(cli_options *given, const cli_command *command, int
 
 /* The value of an option of the command, NULL if it was not given. */
 const char *option_text(const cli_options *given, const char *name);
-/* The option itself, which the command has; its `text` is NULL if it was not given. */
+/* The option itself, which the command has; if it was not given its `text` is NULL and its numbers are 0. */
 const cli_value *option_value(const cli_options *given, const char *name);
 
 /* `nft COMMAND --help`. */

@@ -13,10 +13,10 @@
 #define WIDTH 780.0
 #define LOSS_HEIGHT 380.0
 #define METRIC_HEIGHT 260.0
-#define MOST_POINTS 600     /* of a curve */
-#define SMOOTHING 50        /* the smoothed loss is the mean over one part in so many of the steps */
-#define WIDE 10.0           /* a loss that changes by such a factor gets a logarithmic axis */
-#define LEAST_METRIC (-1.0) /* R² has no lower bound */
+#define MOST_POINTS 600 /* of a curve */
+#define SMOOTHING 50    /* the smoothed loss is the mean over one part in so many of the steps */
+#define WIDE 10.0       /* a loss that changes by such a factor gets a logarithmic axis */
+#define LEAST_R2 (-1.0) /* it has no lower bound */
 
 /* Points of one line. */
 typedef struct curve {
@@ -107,6 +107,11 @@ static double tau_metric(const cli_scores *scores)
 static double r2_metric(const cli_scores *scores)
 {
     return scores->r2;
+}
+
+static double psnr_metric(const cli_scores *scores)
+{
+    return scores->psnr;
 }
 
 static int validation_curve(curve *c, const training_log *log, metric_function *metric)
@@ -207,6 +212,7 @@ static int draw_losses(cli_plot *plot, const training_log *log)
 typedef struct metric_curve {
     plot_key key;
     metric_function *metric;
+    double least; /* of the axis */
     curve points;
 } metric_curve;
 
@@ -215,8 +221,8 @@ static plot_axis metric_axis(const metric_curve *curves, int count)
     double ends[] = {INFINITY, -INFINITY};
     for (int c = 0; c < count; c++)
         for (int64_t i = 0; i < curves[c].points.n; i++) {
-            ends[0] = fmin(ends[0], fmax(curves[c].points.y[i], LEAST_METRIC));
-            ends[1] = fmax(ends[1], fmax(curves[c].points.y[i], LEAST_METRIC));
+            ends[0] = fmin(ends[0], fmax(curves[c].points.y[i], curves[c].least));
+            ends[1] = fmax(ends[1], fmax(curves[c].points.y[i], curves[c].least));
         }
     return plot_axis_around("validation", ends, 2);
 }
@@ -226,19 +232,27 @@ static bool has_metrics(const training_log *log)
 {
     const cli_scores *scores =
         log->validation_count ? &log->validations[log->validation_count - 1].scores : NULL;
-    return scores && (isfinite(scores->accuracy) || isfinite(scores->mean_absolute_error));
+    return scores &&
+           (isfinite(scores->accuracy) || isfinite(scores->mean_absolute_error) || isfinite(scores->psnr));
+}
+
+/* The metrics of the last validation, one or two; how many. */
+static int choose_metrics(metric_curve *curves, const training_log *log)
+{
+    const cli_scores *scores = &log->validations[log->validation_count - 1].scores;
+    curves[0] = (metric_curve){{"Kendall's tau", plot_blue}, tau_metric, -INFINITY, {0}};
+    curves[1] = (metric_curve){{"R²", plot_green}, r2_metric, LEAST_R2, {0}};
+    if (isfinite(scores->accuracy))
+        curves[0] = (metric_curve){{"accuracy", plot_blue}, accuracy_metric, -INFINITY, {0}};
+    else if (isfinite(scores->psnr))
+        curves[0] = (metric_curve){{"PSNR in dB", plot_blue}, psnr_metric, -INFINITY, {0}};
+    return isfinite(scores->mean_absolute_error) ? 2 : 1;
 }
 
 static int draw_metrics(cli_plot *plot, const training_log *log)
 {
-    metric_curve curves[] = {{{"Kendall's tau", plot_blue}, tau_metric, {0}},
-                             {{"R²", plot_green}, r2_metric, {0}}};
-    int failed = EXIT_SUCCESS, count = 2;
-    if (isfinite(log->validations[log->validation_count - 1].scores.accuracy)) {
-        curves[0].key.name = "accuracy";
-        curves[0].metric = accuracy_metric;
-        count = 1;
-    }
+    metric_curve curves[2];
+    int failed = EXIT_SUCCESS, count = choose_metrics(curves, log);
     for (int i = 0; i < count && !failed; i++)
         failed = validation_curve(&curves[i].points, log, curves[i].metric);
     if (!failed) {

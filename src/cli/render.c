@@ -1,18 +1,17 @@
-/* nft render: the images that SIRENs are. */
+/* nft render: the images that SIRENs are, and other images beside them. */
 #include "commands.h"
-#include "picture.h"
+#include "image_source.h"
 #include "progress.h"
 #include "report.h"
 #include "results.h"
+#include "sheet.h"
 #include "text.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_SIZE 28
 #define DEFAULT_BATCH 32
 #define MAX_SIZE 65536
 
@@ -20,103 +19,112 @@
 typedef struct job {
     const cli_options *given;
     const char *path;
-    nft_weights *weights;
-    int64_t count, height, width, colours;
+    image_source *sources;
+    int source_count;
+    picture image; /* each of them */
+    int64_t first, count;
     nft_inr_render_options options;
-    float *rendered;       /* (count, height, width, colours), for a safetensors file; or */
-    unsigned char *pixels; /* of the whole sheet, for a PNG file */
-    int64_t columns, rows; /* of the sheet, in images */
+    float *rendered; /* (count, height, width, colours), for a safetensors file; or */
+    sheet sheet;     /* for a PNG file */
 } job;
 
-static bool ends_with(const char *text, const char *end)
+static bool writes_floats(const job *j)
 {
-    size_t length = strlen(text), wanted = strlen(end);
-    return length >= wanted && !strcmp(text + length - wanted, end);
-}
-
-static int64_t size_of(const cli_options *given, const char *name, int64_t fallback)
-{
-    const char *text = option_text(given, name);
-    return text ? strtoll(text, NULL, 10) : fallback;
+    static const char end[] = ".safetensors";
+    size_t length = strlen(j->path), tail = sizeof end - 1;
+    return length >= tail && !strcmp(j->path + length - tail, end);
 }
 
 static int read_options(job *j)
 {
-    const char *omega = option_text(j->given, "omega");
-    char *end = NULL;
-    j->height = size_of(j->given, "height", size_of(j->given, "width", DEFAULT_SIZE));
-    j->width = size_of(j->given, "width", j->height);
     j->options = (nft_inr_render_options)NFT_INR_RENDER_OPTIONS_INIT;
     j->options.threads = j->given->threads;
-    if (!omega)
-        return EXIT_SUCCESS;
-    j->options.omega = strtod(omega, &end);
-    if (!*end && isfinite(j->options.omega) && j->options.omega > 0)
-        return EXIT_SUCCESS;
-    usage_error("render", "--omega is '%s', expected a number above 0", omega);
+    j->options.omega = option_value(j->given, "omega")->number;
+    if (!writes_floats(j) || j->given->operand_count == 1)
+        return check_output_path(j->path);
+    usage_error("render",
+                "%s: a .safetensors file takes the images of one operand, found %d; a PNG file "
+                "takes more",
+                j->path, j->given->operand_count);
     return EXIT_USAGE;
+}
+
+static int open_sources(job *j)
+{
+    int failed = EXIT_SUCCESS;
+    j->sources = calloc((size_t)j->given->operand_count, sizeof *j->sources);
+    if (!j->sources)
+        return fail_memory();
+    while (j->source_count < j->given->operand_count && !failed) {
+        failed =
+            open_image_source(&j->sources[j->source_count], j->given->operands[j->source_count], j->given);
+        j->source_count++;
+    }
+    return failed ? failed
+                  : settle_image_sizes(j->sources, j->source_count,
+                                       (int64_t)option_value(j->given, "height")->integer,
+                                       (int64_t)option_value(j->given, "width")->integer);
+}
+
+/* --first and --count. */
+static int choose_networks(job *j)
+{
+    const image_source *source = &j->sources[0];
+    uint64_t first = option_value(j->given, "first")->integer,
+             most = option_value(j->given, "count")->integer;
+    char held[TEXT_CAPACITY];
+    if (first >= (uint64_t)source->count)
+        return fail("%s: holds %s, the first is 0; --first is %" PRIu64, source->operand,
+                    text_plural(held, source->count, source->weights ? "network" : "image"), first);
+    j->first = (int64_t)first;
+    j->count = source->count - j->first;
+    if (most && most < (uint64_t)j->count)
+        j->count = (int64_t)most;
+    return EXIT_SUCCESS;
 }
 
 /* Memory for what comes out. */
 static int reserve(job *j)
 {
-    const nft_space *space = nft_weights_space(j->weights);
-    nft_layer last = {.size = sizeof last};
-    if (nft_space_layer(space, nft_space_layer_count(space) - 1, &last))
-        return fail_library();
-    bool floats = ends_with(j->path, ".safetensors");
-    j->colours = last.out;
-    if (j->count == 0)
-        return fail("%s: holds no networks", j->given->operands[0]);
-    if (!floats && j->colours != 1 && j->colours != 3)
-        return fail("%s: the networks have %" PRId64
-                    " outputs, a PNG file takes 1 (grey) or 3 (RGB); any number can be "
+    const image_source *source = &j->sources[0];
+    j->image = (picture){source->height, source->width, source->colours};
+    if (!writes_floats(j) && source->colours != 1 && source->colours != 3)
+        return fail("%s: the %s %" PRId64 " %s, a PNG file takes 1 (grey) or 3 (RGB); any number can be "
                     "written to a .safetensors file",
-                    j->given->operands[0], j->colours);
-    for (j->columns = 1; j->columns * j->columns < j->count;)
-        j->columns++;
-    j->rows = (j->count + j->columns - 1) / j->columns;
-    int64_t images = floats ? j->count : j->columns * j->rows;
-    if (images > INT64_MAX / 16 / j->height / j->width / j->colours)
+                    source->operand, source->weights ? "networks have" : "images have", source->colours,
+                    source->weights ? "outputs" : "colours");
+    if (!writes_floats(j))
+        return make_sheet(&j->sheet, &j->image, j->count, j->source_count, j->path);
+    if (j->count > INT64_MAX / 16 / j->image.height / j->image.width / j->image.colours)
         return fail("%s: %" PRId64 " images of %" PRId64 " × %" PRId64 " are too large", j->path, j->count,
-                    j->height, j->width);
-    size_t numbers = (size_t)(images * j->height * j->width * j->colours);
-    if (floats)
-        j->rendered = malloc(numbers * sizeof *j->rendered);
-    else
-        j->pixels = calloc(numbers, 1);
-    return j->rendered || j->pixels ? EXIT_SUCCESS : fail_memory();
+                    j->image.height, j->image.width);
+    int64_t numbers = j->count * j->image.height * j->image.width * j->image.colours;
+    j->rendered = malloc((size_t)numbers * sizeof *j->rendered);
+    return j->rendered ? EXIT_SUCCESS : fail_memory();
 }
 
-/* round(255 (x/2 + ½)), clamped; what is not a number is black. */
-static unsigned char pixel_of(float value)
+/* Images of networks `at` …, counted from the first that is drawn. */
+static void keep(job *j, int source, int64_t at, int64_t count, const nft_array *images)
 {
-    double level = 255 * ((double)value / 2 + 0.5);
-    if (!(level > 0))
-        return 0;
-    return level >= 255 ? 255 : (unsigned char)lround(level);
-}
-
-static void place_on_sheet(const job *j, int64_t index, const float *values)
-{
-    int64_t line = j->width * j->colours, sheet_line = j->columns * line;
-    unsigned char *corner =
-        j->pixels + index / j->columns * j->height * sheet_line + index % j->columns * line;
-    for (int64_t y = 0; y < j->height; y++)
-        for (int64_t i = 0; i < line; i++)
-            corner[y * sheet_line + i] = pixel_of(values[y * line + i]);
-}
-
-static void keep(const job *j, int64_t first, const nft_array *images)
-{
-    int64_t numbers = j->height * j->width * j->colours;
+    int64_t numbers = j->image.height * j->image.width * j->image.colours;
     const float *values = nft_array_f32(images);
-    if (j->rendered) {
-        memcpy(j->rendered + first * numbers, values, (size_t)nft_array_count(images) * sizeof *values);
-        return;
+    if (j->rendered)
+        memcpy(j->rendered + at * numbers, values, (size_t)(count * numbers) * sizeof *values);
+    for (int64_t n = 0; n < count && !j->rendered; n++)
+        place_on_sheet(&j->sheet, at + n, source, values + n * numbers);
+}
+
+static int render_piece(job *j, int64_t at, int64_t count)
+{
+    int failed = EXIT_SUCCESS;
+    for (int i = 0; i < j->source_count && !failed; i++) {
+        nft_array *images = NULL;
+        failed = read_image_source(&j->sources[i], j->first + at, count, &j->options, &images);
+        if (!failed)
+            keep(j, i, at, count, images);
+        nft_array_free(images);
     }
-    for (int64_t n = 0; n < nft_array_size(images, 0); n++)
-        place_on_sheet(j, first + n, values + n * numbers);
+    return failed;
 }
 
 static int render_all(job *j)
@@ -125,15 +133,10 @@ static int render_all(job *j)
     cli_progress progress;
     int failed = EXIT_SUCCESS;
     progress_start(&progress, j->given, "render", "networks", j->count);
-    for (int64_t first = 0; first < j->count && !failed; first += batch) {
-        int64_t count = j->count - first < batch ? j->count - first : batch;
-        nft_array *images = NULL;
-        if (nft_inr_render(&images, j->weights, first, count, j->height, j->width, &j->options))
-            failed = fail("%s: %s", j->given->operands[0], nft_error_message());
-        else
-            keep(j, first, images);
-        nft_array_free(images);
-        progress_show(&progress, first + count);
+    for (int64_t at = 0; at < j->count && !failed; at += batch) {
+        int64_t count = j->count - at < batch ? j->count - at : batch;
+        failed = render_piece(j, at, count);
+        progress_show(&progress, at + count);
     }
     progress_end(&progress);
     return failed;
@@ -141,7 +144,7 @@ static int render_all(job *j)
 
 static int save_floats(const job *j)
 {
-    const int64_t shape[] = {j->count, j->height, j->width, j->colours};
+    const int64_t shape[] = {j->count, j->image.height, j->image.width, j->image.colours};
     const char *name = "rendered";
     nft_array *images = NULL;
     nft_status status = nft_array_borrow(&images, NFT_ARRAY_F32, shape, 4, j->rendered);
@@ -151,20 +154,25 @@ static int save_floats(const job *j)
     return status ? fail_library() : EXIT_SUCCESS;
 }
 
-static int save_and_describe(const job *j)
+static int print_as_json(const job *j)
+{
+    const int64_t shape[] = {j->count, j->image.height, j->image.width, j->image.colours};
+    json_t *object = json_pack("{s:o, s:o}", "output", json_text(j->path), "shape", json_shape(shape, 4));
+    if (j->source_count > 1)
+        json_object_set_new(object, "side_by_side", json_integer(j->source_count));
+    return print_json(object);
+}
+
+static int describe(const job *j)
 {
     char networks[TEXT_CAPACITY];
-    picture sheet = {j->rows * j->height, j->columns * j->width, j->colours};
-    int failed = j->rendered ? save_floats(j) : picture_save(&sheet, j->path, j->pixels);
-    if (failed)
-        return failed;
-    if (j->given->json) {
-        const int64_t shape[] = {j->count, j->height, j->width, j->colours};
-        return print_json(
-            json_pack("{s:o, s:o}", "output", json_text(j->path), "shape", json_shape(shape, 4)));
-    }
-    printf("%s: %s at %" PRId64 " × %" PRId64 "\n", j->path, text_plural(networks, j->count, "network"),
-           j->height, j->width);
+    if (j->given->json)
+        return print_as_json(j);
+    text_plural(networks, j->count, j->sources[0].weights ? "network" : "image");
+    printf("%s: %s at %" PRId64 " × %" PRId64, j->path, networks, j->image.height, j->image.width);
+    if (j->source_count > 1)
+        printf(", %d side by side", j->source_count);
+    puts("");
     return EXIT_SUCCESS;
 }
 
@@ -173,45 +181,55 @@ static int run(const cli_options *given)
     job j = {.given = given, .path = option_text(given, "output")};
     int failed = read_options(&j);
     if (!failed)
-        failed = check_output_path(j.path);
+        failed = open_sources(&j);
     if (!failed)
-        failed = load_weights(&j.weights, given->operands[0], given);
-    if (!failed) {
-        j.count = nft_weights_count(j.weights);
+        failed = choose_networks(&j);
+    if (!failed)
         failed = reserve(&j);
-    }
     if (!failed)
         failed = render_all(&j);
     if (!failed)
-        failed = save_and_describe(&j);
+        failed = j.rendered ? save_floats(&j) : picture_save(&j.sheet.whole, j.path, j.sheet.pixels);
+    if (!failed)
+        failed = describe(&j);
+    for (int i = 0; i < j.source_count; i++)
+        close_image_source(&j.sources[i]);
+    free(j.sources);
     free(j.rendered);
-    free(j.pixels);
-    nft_weights_free(j.weights);
+    free(j.sheet.pixels);
     return failed;
 }
 
 static const cli_option own_options[] = {
     {"output", 'o', OPTION_TEXT, "OUT", "file to write, PNG or .safetensors, replaced if it exists", 0, 0,
      NULL},
-    {"height", 0, OPTION_INTEGER, "H", "pixels from top to bottom (default: as --width, or 28)", 1, MAX_SIZE,
+    {"height", 0, OPTION_INTEGER, "H", "pixels from top to bottom (default: the images', --width or 28)", 1,
+     MAX_SIZE, NULL},
+    {"width", 0, OPTION_INTEGER, "W", "pixels from left to right (default: the images', --height or 28)", 1,
+     MAX_SIZE, NULL},
+    {"first", 0, OPTION_INTEGER, "I", "number of the first network that is drawn (default: 0)", 0, INT64_MAX,
      NULL},
-    {"width", 0, OPTION_INTEGER, "W", "pixels from left to right (default: as --height, or 28)", 1, MAX_SIZE,
-     NULL},
-    {"omega", 0, OPTION_TEXT, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
+    {"count", 0, OPTION_INTEGER, "N", "how many are drawn at most (default: all)", 1, INT64_MAX, NULL},
+    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
     LAYERS_OPTION,
     {0},
 };
 
 const cli_command render_command = {
     .name = "render",
-    .operands = "WEIGHTS -o OUT",
-    .summary = "render SIRENs as images",
+    .operands = "WEIGHTS… -o OUT",
+    .summary = "render SIRENs as images, also beside others",
     .description =
         "Evaluates the SIRENs of WEIGHTS on a grid of any size. OUT is a PNG file: one image, or for\n"
         "many networks a contact sheet with as many columns as rows, or one more. An OUT that ends in\n"
-        ".safetensors gets the tensor 'rendered' (N, height, width, colours) as it is, about -1 … 1.",
+        ".safetensors gets the tensor 'rendered' (N, height, width, colours) as it is, about -1 … 1.\n\n"
+        "Of several operands the images of each network are drawn side by side, in the operands' order,\n"
+        "with a gap to the next network's: SIRENs and what a model made of them, for example. Instead of\n"
+        "SIRENs an operand may hold images, -1 … 1, as many and of the same size: a file with the tensor\n"
+        "'output', which 'nft forward --decode' writes, or FILE:NAME, a tensor of that file with images\n"
+        "(N, height, width, colours).",
     .least_operands = 1,
-    .most_operands = 1,
+    .most_operands = INT32_MAX,
     .options = own_options,
     .required = "output",
     .run = run,

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const loss_names[] = {"mse", "bce", "cross_entropy", NULL};
+const char *const loss_names[] = {"mse", "bce", "cross_entropy", "reconstruction", "render", NULL};
 
 loss_kind loss_of(const char *name)
 {
@@ -17,7 +17,12 @@ loss_kind loss_of(const char *name)
     return (loss_kind)kind;
 }
 
-static const cli_scores unknown = {LOSS_OTHER,  (double)NAN, (double)NAN,
+bool loss_has_images(loss_kind kind)
+{
+    return kind == LOSS_RECONSTRUCTION || kind == LOSS_RENDER;
+}
+
+static const cli_scores unknown = {LOSS_OTHER,  (double)NAN, (double)NAN, (double)NAN,
                                    (double)NAN, (double)NAN, (double)NAN};
 
 int scores_compute(cli_scores *scores, loss_kind kind, const cli_predictions *p)
@@ -36,11 +41,22 @@ int scores_compute(cli_scores *scores, loss_kind kind, const cli_predictions *p)
     return metrics_tau(&scores->tau, p->values, p->targets, count) ? EXIT_SUCCESS : fail_memory();
 }
 
+cli_scores scores_of_images(loss_kind kind, double loss, double psnr)
+{
+    cli_scores scores = unknown;
+    scores.kind = kind;
+    scores.loss = loss;
+    scores.psnr = psnr;
+    return scores;
+}
+
 void scores_to_json(json_t *object, const cli_scores *scores)
 {
     if (scores->kind == LOSS_CROSS_ENTROPY) {
         json_object_set_new(object, "accuracy", json_number(scores->accuracy));
-    } else if (scores->kind != LOSS_OTHER) {
+    } else if (loss_has_images(scores->kind)) {
+        json_object_set_new(object, "psnr", json_number(scores->psnr));
+    } else {
         json_object_set_new(object, "tau", json_number(scores->tau));
         json_object_set_new(object, "r2", json_number(scores->r2));
         json_object_set_new(object, "mae", json_number(scores->mean_absolute_error));
@@ -60,4 +76,5 @@ void scores_from_json(cli_scores *scores, const json_t *object)
     scores->tau = number_of(object, "tau");
     scores->r2 = number_of(object, "r2");
     scores->mean_absolute_error = number_of(object, "mae");
+    scores->psnr = number_of(object, "psnr");
 }

@@ -1,4 +1,4 @@
-/* How well predictions agree with labels: what is measured depends on the loss. */
+/* How well predictions agree with labels, or images with images: what is measured depends on the loss. */
 #ifndef NFT_CLI_SCORES_H
 #define NFT_CLI_SCORES_H
 
@@ -10,13 +10,17 @@ typedef enum loss_kind {
     LOSS_MSE,
     LOSS_BCE,
     LOSS_CROSS_ENTROPY,
-    LOSS_OTHER /* which has no labels to compare with */
+    LOSS_RECONSTRUCTION,
+    LOSS_RENDER,
+    LOSS_OTHER
 } loss_kind;
 
 /* By loss_kind; NULL ends them. */
 extern const char *const loss_names[];
 /* LOSS_OTHER unless it is one of loss_names. */
 loss_kind loss_of(const char *name);
+/* Whether images are compared, not predictions with labels. */
+bool loss_has_images(loss_kind kind);
 
 /* Predictions (rows, width), and `targets` of the same shape or one of `classes` for each row. */
 typedef struct cli_predictions {
@@ -28,12 +32,14 @@ typedef struct cli_predictions {
 /* Numbers that the loss does not have, and those that are not defined, are NaN. */
 typedef struct cli_scores {
     loss_kind kind;
-    double loss, accuracy, tau, r2, mean_absolute_error;
+    double loss, accuracy, tau, r2, mean_absolute_error, psnr;
 } cli_scores;
 
-/* Prints its failure and returns the exit status. */
+/* Of a loss that has labels. Prints its failure and returns the exit status. */
 int scores_compute(cli_scores *scores, loss_kind kind, const cli_predictions *predictions);
-/* Sets what the loss has of accuracy, or tau, r2 and mae. */
+/* Of a loss that has images. */
+cli_scores scores_of_images(loss_kind kind, double loss, double psnr);
+/* Sets what the loss has of accuracy, or tau, r2 and mae, or psnr. */
 void scores_to_json(json_t *object, const cli_scores *scores);
 /* The reverse: of whichever keys are there. */
 void scores_from_json(cli_scores *scores, const json_t *object);

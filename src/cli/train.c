@@ -1,6 +1,7 @@
 /* nft train: trains a model as a recipe says. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
+#include "metrics.h"
 #include "plot_curves.h"
 #include "progress.h"
 #include "ranks.h"
@@ -91,7 +92,7 @@ static int set_data(training *t)
         failed = open_dataset(&t->validation, recipe->validation_path, &recipe->data);
     if (!failed && nft_trainer_set_dataset(t->trainer, t->train, t->validation))
         failed = fail_training(t);
-    if (failed || !t->validation || t->kind == LOSS_OTHER)
+    if (failed || !t->validation || loss_has_images(t->kind))
         return failed;
     return read_targets(&t->targets, recipe->validation_path);
 }
@@ -161,16 +162,27 @@ static int record_step(training *t, const nft_step_info *info)
 static int score_validation(cli_scores *scores, const training *t, double loss)
 {
     const nft_array *output = nft_trainer_validation_output(t->trainer);
-    int failed = EXIT_SUCCESS;
-    *scores = (cli_scores){.kind = LOSS_OTHER};
-    if (t->kind != LOSS_OTHER) {
-        int64_t samples = nft_dataset_count(t->validation);
-        cli_predictions predictions = {samples, nft_array_count(output) / samples, nft_array_f32(output),
-                                       nft_array_f32(t->targets), nft_array_i64(t->targets)};
-        failed = scores_compute(scores, t->kind, &predictions);
+    if (loss_has_images(t->kind)) {
+        *scores = scores_of_images(t->kind, loss, metrics_psnr(loss));
+        return EXIT_SUCCESS;
     }
+    int64_t samples = nft_dataset_count(t->validation);
+    cli_predictions predictions = {samples, nft_array_count(output) / samples, nft_array_f32(output),
+                                   nft_array_f32(t->targets), nft_array_i64(t->targets)};
+    int failed = scores_compute(scores, t->kind, &predictions);
     scores->loss = loss;
     return failed;
+}
+
+/* ", accuracy 0.9100": the first metric of the loss. */
+static void describe_scores(char *text, size_t size, const cli_scores *scores)
+{
+    if (scores->kind == LOSS_CROSS_ENTROPY)
+        snprintf(text, size, ", accuracy %.4f", scores->accuracy);
+    else if (loss_has_images(scores->kind))
+        snprintf(text, size, ", PSNR %.2f dB", scores->psnr);
+    else
+        snprintf(text, size, ", tau %.4f", scores->tau);
 }
 
 /* `step` counts the updates of the parameters that were validated. */
@@ -182,10 +194,7 @@ static int record_validation(training *t, const nft_step_info *info)
     char *beside = t->progress.beside;
     if (score_validation(&scores, t, info->validation_loss))
         return EXIT_FAILED;
-    if (t->kind == LOSS_CROSS_ENTROPY)
-        snprintf(beside, sizeof t->progress.beside, ", accuracy %.4f", scores.accuracy);
-    else if (t->kind != LOSS_OTHER)
-        snprintf(beside, sizeof t->progress.beside, ", tau %.4f", scores.tau);
+    describe_scores(beside, sizeof t->progress.beside, &scores);
     if (t->given->json && print_json(log_describe_validation(step, &scores, best)))
         return EXIT_FAILED;
     if (!t->given->json && !t->ranks.rank) {
@@ -346,15 +355,18 @@ const cli_command train_command = {
         "Trains as the recipe CONFIG (JSON) says and writes the model with the lowest validation loss, or\n"
         "without a validation set the last one. Paths in CONFIG are relative to it:\n\n"
         "  {\"model\": PATH or configuration, \"train\": PATH, \"validation\": PATH,\n"
-        "   \"loss\": \"mse\" | \"bce\" | \"cross_entropy\",\n"
+        "   \"loss\": \"mse\" | \"bce\" | \"cross_entropy\" | \"reconstruction\" | \"render\",\n"
         "   \"optimizer\": {\"type\": \"adamw\" | \"adam\", \"lr\", \"betas\", \"eps\", \"weight_decay\"},\n"
         "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\", \"total_steps\"},\n"
         "   \"grad_clip\": null, \"batch_size\": 64, \"steps\": 1000, \"shuffle\": true, \"seed\": 0,\n"
-        "   \"validate_every\": 1000}\n\n"
+        "   \"validate_every\": 1000, \"omega\": 30}\n\n"
         "The data hold 'label', or 'target': integer classes for cross_entropy, floats for mse and bce;\n"
-        "they are read batch by batch and may be larger than memory. --batch-size and --seed, which is\n"
-        "also a fresh model's, stand in place of the recipe's. --json prints a line for each step and each\n"
-        "validation.\n\n"
+        "they are read batch by batch and may be larger than memory. Two losses compare images:\n"
+        "reconstruction the decoder's with the rendering of the SIREN that goes in, render those of the\n"
+        "SIRENs that come out, whose frequency is \"omega\", with 'target' (N, height, width, colours),\n"
+        "-1 … 1. Their metric is the PSNR of the validation loss, 10 log10(4 / loss) dB.\n\n"
+        "--batch-size and --seed, which is also a fresh model's, stand in place of the recipe's. --json\n"
+        "prints a line for each step and each validation.\n\n"
         "A checkpoint is written every minute, and when the program is told to stop (Ctrl-C). The same\n"
         "command then goes on, to the same result bit by bit; at the end the checkpoint is removed.\n\n"
         "Built with NFT_MPI, 'mpirun -n N nft train …' shares each batch among N processes.",

@@ -1,0 +1,30 @@
+/* How well the images of a model agree with what they should be: those of a decoder with the renderings of
+ * the SIRENs that go in, or the renderings of the SIRENs that come out with the tensor `target`. Each
+ * function prints its failure and returns the exit status. */
+#ifndef NFT_CLI_IMAGE_SCORES_H
+#define NFT_CLI_IMAGE_SCORES_H
+
+#include "scores.h"
+#include "sources.h"
+
+typedef struct image_scores {
+    loss_kind kind;
+    const cli_options *given; /* of nft evaluate */
+    const nft_model *model;
+    const cli_input *input;
+    const float *targets; /* (N, height, width, colours); NULL unless the loss is render */
+    int64_t height, width, colours;
+    nft_inr_render_options options;
+    double loss_sum, psnr_sum; /* over the images that are finite, */
+    int64_t finite;            /* so many */
+} image_scores;
+
+/* Fails unless the model is one for the loss. */
+int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *model, const cli_options *given);
+/* Fails unless the data are what the loss needs. */
+int image_scores_set_data(image_scores *task, const cli_input *input);
+/* Runs the model on --batch-size networks at a time, whose images alone are kept. Fails if no network has
+ * finite images. The loss and the PSNR are means over the images. */
+int image_scores_compute(cli_scores *scores, image_scores *task);
+
+#endif

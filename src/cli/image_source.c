@@ -1,0 +1,211 @@
+#define _POSIX_C_SOURCE 200809L
+#include "image_source.h"
+
+#include "report.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DEFAULT_SIZE 28
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && !strcmp(text + length - tail, end);
+}
+
+/* The colon of FILE:NAME; NULL if the whole is a file's name, with or without a colon in it. */
+static const char *find_colon(const char *operand)
+{
+    struct stat about;
+    const char *colon = strrchr(operand, ':');
+    return colon && colon > operand && colon[1] && stat(operand, &about) ? colon : NULL;
+}
+
+/* A tensor `output`, and no layers. */
+static bool has_images(const char *path)
+{
+    nft_file *file = NULL;
+    nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+    bool output = false, layers = false;
+    if (nft_file_open(&file, path))
+        return false;
+    for (int64_t i = 0; i < nft_file_tensor_count(file); i++)
+        if (!nft_file_tensor(file, i, &info)) {
+            output = output || !strcmp(info.name, "output");
+            layers = layers || ends_with(info.name, ".weight");
+        }
+    nft_file_free(file);
+    return output && !layers;
+}
+
+static int open_weights(image_source *source, const cli_options *given)
+{
+    nft_layer last = {.size = sizeof last};
+    int failed = load_weights(&source->weights, source->operand, given);
+    if (failed)
+        return failed;
+    const nft_space *space = nft_weights_space(source->weights);
+    if (nft_space_layer(space, nft_space_layer_count(space) - 1, &last))
+        return fail_library();
+    source->count = nft_weights_count(source->weights);
+    source->colours = last.out;
+    return source->count ? EXIT_SUCCESS : fail("%s: holds no networks", source->operand);
+}
+
+static int take_shape(image_source *source, const nft_tensor_info *info)
+{
+    const char *operand = source->operand, *name = source->tensor;
+    if (info->rank != 4 && info->rank != 2)
+        return fail("%s: tensor '%s' has %" PRId64 " axes, expected images, (N, height, width, colours) or "
+                    "as vectors (N, numbers), which 'nft forward --decode' writes",
+                    operand, name, info->rank);
+    if (info->type[0] != 'F' && strcmp(info->type, "BF16"))
+        return fail("%s: tensor '%s' holds integers (%s), expected floats in -1 … 1", operand, name,
+                    info->type);
+    if (!info->count)
+        return fail("%s: tensor '%s' holds no images", operand, name);
+    source->count = info->shape[0];
+    source->numbers = info->count / info->shape[0];
+    if (info->rank == 4) {
+        source->height = info->shape[1];
+        source->width = info->shape[2];
+        source->colours = info->shape[3];
+    }
+    return EXIT_SUCCESS;
+}
+
+static int open_tensor(image_source *source, const char *path)
+{
+    nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+    int64_t i = 0;
+    if (nft_file_open(&source->file, path))
+        return fail_library();
+    while (i < nft_file_tensor_count(source->file) &&
+           (nft_file_tensor(source->file, i, &info) || strcmp(info.name, source->tensor)))
+        i++;
+    if (i == nft_file_tensor_count(source->file))
+        return fail("%s: there is no tensor '%s'", path, source->tensor);
+    return take_shape(source, &info);
+}
+
+int open_image_source(image_source *source, const char *operand, const cli_options *given)
+{
+    *source = (image_source){.operand = operand};
+    const char *colon = find_colon(operand);
+    if (!colon && !has_images(operand))
+        return open_weights(source, given);
+    char *path = strdup(operand);
+    source->tensor = strdup(colon ? colon + 1 : "output");
+    int failed = path && source->tensor ? EXIT_SUCCESS : fail_memory();
+    if (!failed && colon)
+        path[colon - operand] = 0;
+    if (!failed)
+        failed = open_tensor(source, path);
+    free(path);
+    return failed;
+}
+
+/* The side of a square image of so many numbers and colours; 0 if there is none. */
+static int64_t square_side(int64_t numbers, int64_t colours)
+{
+    int64_t side = 1;
+    while (side <= numbers / colours / side)
+        side++;
+    side--;
+    return side * side * colours == numbers ? side : 0;
+}
+
+/* Of vectors beside SIRENs, which know their colours, or alone: grey, or red, green and blue. */
+static int64_t vector_side(const image_source *vectors, const image_source *sources, int source_count)
+{
+    for (int i = 0; i < source_count; i++)
+        if (sources[i].colours)
+            return square_side(vectors->numbers, sources[i].colours);
+    int64_t grey = square_side(vectors->numbers, 1);
+    return grey ? grey : square_side(vectors->numbers, 3);
+}
+
+/* What the sources say of their size, 0 if nothing. */
+static int find_own_size(const image_source *sources, int source_count, int64_t *height, int64_t *width)
+{
+    const image_source *vectors = NULL;
+    *height = *width = 0;
+    for (int i = 0; i < source_count; i++) {
+        if (sources[i].height) {
+            *height = sources[i].height;
+            *width = sources[i].width;
+            return EXIT_SUCCESS;
+        }
+        if (sources[i].numbers && !vectors)
+            vectors = &sources[i];
+    }
+    if (!vectors)
+        return EXIT_SUCCESS;
+    *height = *width = vector_side(vectors, sources, source_count);
+    return *height ? EXIT_SUCCESS
+                   : fail("%s: %" PRId64 " numbers are no square image: give --height and --width",
+                          vectors->operand, vectors->numbers);
+}
+
+/* SIRENs take any size, vectors one of as many pixels, images their own. */
+static int set_size(image_source *source, int64_t height, int64_t width)
+{
+    if (source->height && (source->height != height || source->width != width))
+        return fail("%s: its images are %" PRId64 " × %" PRId64 " pixels, not %" PRId64 " × %" PRId64,
+                    source->operand, source->height, source->width, height, width);
+    if (source->numbers && (height > source->numbers / width || source->numbers % (height * width)))
+        return fail("%s: its images have %" PRId64 " numbers, which are not %" PRId64 " × %" PRId64 " pixels",
+                    source->operand, source->numbers, height, width);
+    source->height = height;
+    source->width = width;
+    if (source->numbers)
+        source->colours = source->numbers / (height * width);
+    return EXIT_SUCCESS;
+}
+
+static int compare(const image_source *source, const image_source *first)
+{
+    if (source->count != first->count)
+        return fail("%s: holds %" PRId64 " networks or images, %s holds %" PRId64, source->operand,
+                    source->count, first->operand, first->count);
+    if (source->colours != first->colours)
+        return fail("%s: has %" PRId64 " colours, %s has %" PRId64, source->operand, source->colours,
+                    first->operand, first->colours);
+    return EXIT_SUCCESS;
+}
+
+int settle_image_sizes(image_source *sources, int source_count, int64_t height, int64_t width)
+{
+    int64_t own_height = 0, own_width = 0;
+    int failed = EXIT_SUCCESS;
+    if (!height || !width)
+        failed = find_own_size(sources, source_count, &own_height, &own_width);
+    if (!own_height)
+        own_height = own_width = height ? height : width ? width : DEFAULT_SIZE;
+    for (int i = 0; i < source_count && !failed; i++) {
+        failed = set_size(&sources[i], height ? height : own_height, width ? width : own_width);
+        if (!failed)
+            failed = compare(&sources[i], &sources[0]);
+    }
+    return failed;
+}
+
+int read_image_source(const image_source *source, int64_t first, int64_t count,
+                      const nft_inr_render_options *options, nft_array **images)
+{
+    nft_status status =
+        source->weights
+            ? nft_inr_render(images, source->weights, first, count, source->height, source->width, options)
+            : nft_file_read_rows(source->file, source->tensor, first, count, images);
+    return status ? fail("%s: %s", source->operand, nft_error_message()) : EXIT_SUCCESS;
+}
+
+void close_image_source(image_source *source)
+{
+    nft_weights_free(source->weights);
+    nft_file_free(source->file);
+    free(source->tensor);
+}
