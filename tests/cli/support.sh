@@ -93,6 +93,53 @@ safetensors() {
     } >"$1"
 }
 
+# python DESCRIPTION SCRIPT: a check in Python, where there is one. The script may read safetensors and grey PNG files.
+compare='import json, math, struct, sys, zlib
+def read(path):
+    data = open(path, "rb").read()
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + length])
+    tensors = {}
+    for name, info in header.items():
+        if name != "__metadata__":
+            begin, end = info["data_offsets"]
+            code, size = {"F32": ("f", 4), "I64": ("q", 8)}[info["dtype"]]
+            values = struct.unpack("<%d%s" % ((end - begin) // size, code), data[8 + length + begin:8 + length + end])
+            tensors[name] = (info["shape"], values)
+    return tensors
+def agree(got, expected, relative, absolute):
+    assert got[0] == expected[0]
+    most = max(map(abs, expected[1]))
+    for a, b in zip(got[1], expected[1]):
+        assert abs(a - b) <= relative * abs(b) + absolute * most
+def pixels(path, height, width):
+    data, at, packed = open(path, "rb").read(), 8, b""
+    while at < len(data):
+        length = int.from_bytes(data[at:at + 4], "big")
+        if data[at + 4:at + 8] == b"IDAT":
+            packed += data[at + 8:at + 8 + length]
+        at += 12 + length
+    lines = zlib.decompress(packed)
+    result = []
+    for y in range(height):
+        line = list(lines[y * (width + 1) + 1:(y + 1) * (width + 1)])
+        kind, above = lines[y * (width + 1)], result[-width:] or [0] * width
+        for x in range(width):
+            left, corner = line[x - 1] if x else 0, above[x - 1] if x else 0
+            guess = left + above[x] - corner
+            near = min((left, above[x], corner), key=lambda c: abs(guess - c))
+            line[x] = (line[x] + [0, left, above[x], (left + above[x]) // 2, near][kind]) % 256
+        result += line
+    return result
+'
+python() {
+    if command -v python3 >/dev/null 2>&1; then
+        what=$1
+        shift
+        check "$what" python3 -c "$compare$1"
+    fi
+}
+
 finish() {
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]

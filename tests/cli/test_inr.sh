@@ -6,33 +6,6 @@ set -u
 # shellcheck source=tests/cli/support.sh
 . "$(dirname "$0")/support.sh"
 
-compare='import json, struct, sys
-def read(path):
-    data = open(path, "rb").read()
-    length = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + length])
-    tensors = {}
-    for name, info in header.items():
-        if name != "__metadata__":
-            begin, end = info["data_offsets"]
-            code, size = {"F32": ("f", 4), "I64": ("q", 8)}[info["dtype"]]
-            values = struct.unpack("<%d%s" % ((end - begin) // size, code), data[8 + length + begin:8 + length + end])
-            tensors[name] = (info["shape"], values)
-    return tensors
-def agree(got, expected, relative, absolute):
-    assert got[0] == expected[0]
-    most = max(map(abs, expected[1]))
-    for a, b in zip(got[1], expected[1]):
-        assert abs(a - b) <= relative * abs(b) + absolute * most
-'
-python() {
-    if command -v python3 >/dev/null 2>&1; then
-        what=$1
-        shift
-        check "$what" python3 -c "$compare$1"
-    fi
-}
-
 # The golden fits, from an IDX file and from safetensors.
 fit=$golden/siren_fit
 rgb=$golden/siren_fit_rgb
@@ -189,26 +162,6 @@ run 1 render "$images" -o x.png
 run 1 render "$examples/fashion-cnns.safetensors" -o x.png
 run 1 render a.safetensors -o absent/x.png
 python "a pixel is round(255 (x/2 + 1/2)), clamped" "
-import zlib
-def pixels(path, height, width):
-    data, at, packed = open(path, 'rb').read(), 8, b''
-    while at < len(data):
-        length = int.from_bytes(data[at:at + 4], 'big')
-        if data[at + 4:at + 8] == b'IDAT':
-            packed += data[at + 8:at + 8 + length]
-        at += 12 + length
-    lines = zlib.decompress(packed)
-    result = []
-    for y in range(height):
-        line = list(lines[y * (width + 1) + 1:(y + 1) * (width + 1)])
-        kind, above = lines[y * (width + 1)], result[-width:] or [0] * width
-        for x in range(width):
-            left, corner = line[x - 1] if x else 0, above[x - 1] if x else 0
-            guess = left + above[x] - corner
-            near = min((left, above[x], corner), key=lambda c: abs(guess - c))
-            line[x] = (line[x] + [0, left, above[x], (left + above[x]) // 2, near][kind]) % 256
-        result += line
-    return result
 import subprocess
 subprocess.run(['$nft', 'render', 'a.safetensors', '-o', 'f.safetensors', '--height', '6', '--width', '5'], check=True)
 values, sheet = read('f.safetensors')['rendered'][1], pixels('sheet.png', 12, 10)

@@ -1,0 +1,280 @@
+#!/bin/sh
+# shellcheck disable=SC2016
+# Tests of the losses between images, in nft train and nft evaluate, and of nft render with several operands: test_pictures.sh
+# PATH-OF-NFT. Prints a line for each failed check, then "N passed, N failed".
+set -u
+
+# shellcheck source=tests/cli/support.sh
+. "$(dirname "$0")/support.sh"
+
+# Of a build with sanitizers: what Cairo's fonts keep to the end is no leak of the program's.
+LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
+export LSAN_OPTIONS
+
+# The golden trainings.
+mkdir render reconstruction
+for loss in render reconstruction; do
+    cp "$golden/train_$loss/model.safetensors" "$golden/train_$loss/data.safetensors" $loss
+done
+common='"model": "model.safetensors", "train": "data.safetensors", "batch_size": 3, "steps": 6, "shuffle": false'
+echo "{$common, \"loss\": \"render\", \"optimizer\": {\"type\": \"adam\", \"eps\": 1e-5}, \"omega\": 30}" >render/recipe.json
+echo "{$common, \"loss\": \"reconstruction\", \"optimizer\": {\"type\": \"adamw\", \"eps\": 1e-5}, \"grad_clip\": 1,
+ \"schedule\": {\"type\": \"cosine\", \"warmup_steps\": 2, \"total_steps\": 6}}" >reconstruction/recipe.json
+run 0 train reconstruction/recipe.json -o trained.safetensors --json
+prints '"loss":0.038279'
+for loss in render reconstruction; do
+    run 0 train $loss/recipe.json -o $loss/trained.safetensors --json
+    python "nft train follows the golden training of loss $loss" "
+steps, golden = [json.loads(line) for line in open('out')], json.load(open('$golden/train_$loss/train.json'))
+for step, loss, norm in zip(steps, golden['expected_losses'], golden['expected_grad_norms']):
+    assert abs(step['loss'] - loss) <= 1e-4 * loss and abs(step['grad_norm'] - norm) <= 1e-4 * norm
+assert len(steps) == len(golden['expected_losses'])
+got, expected = read('$loss/trained.safetensors'), read('$golden/train_$loss/trained.safetensors')
+for name in expected:
+    agree(got[name], expected[name], 1e-3, 5e-4)"
+done
+
+# What is said of a validation: people, JSON, log and picture.
+run 0 train render/recipe.json -o trained.safetensors --validation render/data.safetensors --validate-every 2 --log log.jsonl --plot curves.svg
+prints "step 6: loss 0.3809"
+prints ", PSNR 10.01 dB, the lowest so far"
+check "of each validation with its PSNR" test "$(grep -c '"validation_loss":.*"psnr":10\.*[0-9]*,"best":true\|"validation_loss":.*"psnr":9.99[0-9]*,"best":true' log.jsonl)" -eq 3
+check "the learning curves are drawn" grep -q '</svg>' curves.svg
+python "its PSNR is 10 log10(4 / loss)" "
+validations = [line for line in map(json.loads, open('log.jsonl')) if 'validation_loss' in line]
+for line in validations:
+    assert abs(line['psnr'] - 10 * math.log10(4 / line['validation_loss'])) < 1e-4"
+check "the curves have more than the loss" test "$(grep -o 'height="[0-9]*' curves.svg | head -n 1 | tr -dc 0-9)" -gt 500
+
+# evaluate says what the trainer's validation says of the same parameters: those of a step of length 0.
+for loss in render reconstruction; do
+    run 0 train $loss/recipe.json -o still.safetensors --validation $loss/data.safetensors --steps 1 --lr 0 --json
+    said=$(sed -n 's/.*"validation_loss":\([^,]*\),.*/\1/p' out)
+    run 0 evaluate $loss/model.safetensors $loss/data.safetensors --loss $loss --json
+    keys loss psnr
+    found=$(sed 's/.*"loss":\([^,]*\),.*/\1/' out)
+    check "evaluate agrees with the validation of loss $loss" test "$(printf '%.5f' "$found")" = "$(printf '%.5f' "$said")"
+    cp out once
+    run 0 evaluate $loss/model.safetensors $loss/data.safetensors --loss $loss --json --batch-size 2 --threads 1
+    check "in pieces it is the same" cmp once out
+    run 0 evaluate $loss/trained.safetensors $loss/data.safetensors
+    prints "networks  7"
+    prints "($loss)"
+    prints " dB, the mean of the images'"
+done
+run 0 evaluate render/model.safetensors render/data.safetensors --loss render --json
+cp out once
+run 0 evaluate render/model.safetensors render/data.safetensors --loss render --json --omega 30
+check "omega is 30 unless it is said" cmp once out
+run 0 evaluate render/model.safetensors render/data.safetensors --loss render --json --omega 20
+check "another omega renders other images" sh -c '! cmp -s once out'
+
+# The same numbers from the files that other commands write.
+run 0 forward render/model.safetensors render/data.safetensors -o edited.safetensors
+run 0 render edited.safetensors -o rendered.safetensors --height 9 --width 8
+run 0 evaluate render/model.safetensors render/data.safetensors --loss render --json
+scores='
+def scores(found, expected):
+    count, numbers = len(found), len(found[0])
+    losses = [sum((a - b) ** 2 for a, b in zip(x, y)) / numbers for x, y in zip(found, expected)]
+    said = json.load(open("out"))
+    assert abs(said["loss"] - sum(losses) / count) < 1e-6
+    assert abs(said["psnr"] - sum(10 * math.log10(4 / loss) for loss in losses) / count) < 1e-4
+def rows(tensor):
+    shape, values = tensor
+    size = len(values) // shape[0]
+    return [values[n * size:(n + 1) * size] for n in range(shape[0])]
+'
+python "loss and PSNR of render are those of the rendered output" "$scores
+found, expected = read('rendered.safetensors')['rendered'], read('render/data.safetensors')['target']
+assert found[0] == expected[0]
+scores(rows(found), rows(expected))"
+run 0 forward reconstruction/model.safetensors reconstruction/data.safetensors -o decoded.safetensors --decode
+run 0 render reconstruction/data.safetensors -o rendered.safetensors --height 7 --width 6
+run 0 evaluate reconstruction/model.safetensors reconstruction/data.safetensors --loss reconstruction --json
+python "loss and PSNR of reconstruction are those of the decoded images" "$scores
+scores(rows(read('decoded.safetensors')['output']), rows(read('rendered.safetensors')['rendered']))"
+
+# Networks whose images are not finite are counted and left out. SIRENs of one layer, 2 → 1, and images of one pixel.
+one='\000\000\200\077'
+nan='\000\000\300\177'
+zero='\000\000\000\000'
+same='{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 1}]}, "modules": [{"type": "learned_scale", "init_scale": 1}]}'
+echo "$same" >same.json
+layer='"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]}'
+target='"target":{"dtype":"F32","shape":[2,1,1,1],"data_offsets":[24,32]}'
+# The grid of one pixel is (-1, -1): 1 - 2 and 0.
+safetensors pixels.safetensors "{$layer,$target}" "$one$one$zero$zero$one$zero$zero$one"
+safetensors nan.safetensors "{$layer,$target}" "$one$one$nan$zero$one$zero$zero$one"
+safetensors all-nan.safetensors "{$layer,$target}" "$nan$one$nan$zero$one$zero$zero$one"
+safetensors nan-target.safetensors "{$layer,$target}" "$one$one$zero$zero$one$zero$zero$nan"
+run 0 evaluate same.json pixels.safetensors --loss render
+prints "loss      1 (render)"
+prints "psnr      6.02 dB"
+safetensors equal.safetensors "{$layer,$target}" "$one$one$zero$zero$one$zero"'\000\000\200\277'"$zero"
+run 0 evaluate same.json equal.safetensors --loss render
+prints "psnr      inf dB"
+run 0 evaluate same.json equal.safetensors --loss render --json
+prints '{"loss":0.0,"psnr":null}'
+run 0 evaluate same.json nan.safetensors --loss render
+prints "loss      1 (render)"
+prints "non-finite weights in 1 network"
+prints "non-finite predictions for 1 network"
+run 0 evaluate same.json nan.safetensors --loss render --json
+keys loss psnr non_finite_inputs non_finite_predictions
+run 1 evaluate same.json all-nan.safetensors --loss render
+says "no network has images that are finite"
+run 1 evaluate same.json nan-target.safetensors --loss render
+says "image 1 of 'target' is not finite"
+
+# What cannot be compared.
+small() {
+    safetensors "$1" "{$layer,\"target\":{\"dtype\":\"$2\",\"shape\":$3,\"data_offsets\":[24,$((24 + $4))]}}" "$one$one$one$one$one$one"
+    head -c "$4" /dev/zero >>"$1"
+}
+small integers.safetensors I64 '[2,1,1,1]' 16
+run 1 evaluate same.json integers.safetensors --loss render
+says "holds integers"
+small vectors.safetensors F32 '[2,1]' 8
+run 1 evaluate same.json vectors.safetensors --loss render
+says "is no images (N, height, width, colours)"
+small empty.safetensors F32 '[2,0,1,1]' 0
+run 1 evaluate same.json empty.safetensors --loss render
+says "is no images"
+small colours.safetensors F32 '[2,1,1,3]' 24
+run 1 evaluate same.json colours.safetensors --loss render
+says "'target' has 3 colours, but the networks have 1 outputs"
+safetensors bare.safetensors "{$layer}" "$one$one$one$one$one$one"
+run 1 evaluate same.json bare.safetensors --loss render
+says "no tensor 'target' with 2 images"
+run 1 evaluate same.json pixels.safetensors --loss reconstruction
+says "has no decoder"
+run 1 evaluate reconstruction/model.safetensors reconstruction/data.safetensors --loss render
+says "the model gives images, loss render needs features of 1 channel"
+echo "$same" | sed 's/{"type": "learned_scale".*}/{"type": "np_pool"}]}/' >pool.json
+run 1 evaluate pool.json pixels.safetensors --loss render
+says "the model gives a vector"
+echo "$same" | sed 's/{"type": "learned_scale".*}/{"type": "pointwise", "out_channels": 2}]}/' >wide.json
+run 1 evaluate wide.json pixels.safetensors --loss render
+says "features of 2 channels"
+echo "$same" | sed 's/"in": 2/"in": 3/' >three.json
+run 1 evaluate three.json pixels.safetensors --loss render
+says "layer 0 has 3 inputs"
+for option in --plot --predictions; do
+    run 1 evaluate same.json pixels.safetensors --loss render $option x.svg
+    says "$option is for losses mse, bce and cross_entropy"
+done
+run 1 evaluate reconstruction/model.safetensors reconstruction/data.safetensors --loss reconstruction --omega 20
+says "--omega is for loss render"
+run 1 evaluate same.json pixels.safetensors --loss mse --omega 20
+says "--omega is for loss render, not mse"
+run 2 evaluate same.json pixels.safetensors --loss render --omega 0
+run 1 evaluate same.json pixels.safetensors --loss render --omega 1e30
+says "omega"
+
+# Sheets. An operand's pictures are the same, whether they are rendered or read.
+sirens=$golden/siren_fit/init.safetensors
+run 0 render "$sirens" -o rendered.safetensors --height 5 --width 4
+run 0 render "$sirens" -o sheet.png --height 5 --width 4
+run 0 render rendered.safetensors:rendered -o read.png
+prints "read.png: 3 images at 5 × 4"
+check "images of a tensor are drawn as they are" cmp sheet.png read.png
+cp rendered.safetensors 'co:lon.safetensors'
+run 0 render 'co:lon.safetensors:rendered' -o read.png
+check "a file's name may have a colon" cmp sheet.png read.png
+run 0 render rendered.safetensors:rendered -o again.safetensors
+check "and written again they are the same" cmp rendered.safetensors again.safetensors
+mv 'co:lon.safetensors' 'co:lon'
+run 1 render 'co:lon' -o x.png
+says "co:lon: holds no layer"
+run 0 render "$sirens" rendered.safetensors:rendered "$sirens" -o groups.png
+prints "groups.png: 3 networks at 5 × 4, 3 side by side"
+run 0 render "$sirens" rendered.safetensors:rendered "$sirens" -o groups.png --batch-size 1 --threads 1 --json
+prints '"shape":[3,5,4,1],"side_by_side":3'
+python "a network's pictures are side by side, with grey between networks" "
+import subprocess
+sheet = pixels('sheet.png', 10, 8)
+def single(n, y, x):
+    return sheet[(n // 2 * 5 + y) * 8 + n % 2 * 4 + x]
+groups = pixels('groups.png', 19, 12)
+for y in range(19):
+    for x in range(12):
+        n, row = divmod(y, 7)
+        assert groups[y * 12 + x] == (single(n, row, x % 4) if row < 5 else 128)"
+# Edited networks, and the images that they should be.
+run 0 render edited.safetensors render/data.safetensors:target -o edits.png
+prints "edits.png: 7 networks at 9 × 8, 2 side by side"
+
+# Decoded images are vectors; their size is the others', or what is asked for, or a square.
+run 0 render reconstruction/data.safetensors -o originals.safetensors --height 7 --width 6
+run 0 render decoded.safetensors -o vectors.png --height 7 --width 6
+run 0 render decoded.safetensors:output -o named.png --height 7 --width 6
+check "output is what a file without layers is asked for" cmp vectors.png named.png
+run 0 render originals.safetensors:rendered decoded.safetensors -o pairs.png
+run 0 render reconstruction/data.safetensors decoded.safetensors -o asked.png --height 7 --width 6
+check "the size is that of the images" cmp pairs.png asked.png
+python "seven pairs are two pairs wide and four high, the last cell is empty" "
+sheet = pixels('pairs.png', 4 * 9 - 2, 2 * 14 - 2)
+decoded = read('decoded.safetensors')['output'][1]
+for y in range(34):
+    for x in range(26):
+        n, row, column, level = y // 9 * 2 + x // 14, y % 9, x % 14, 128
+        if n < 7 and row < 7 and column < 12 and column >= 6:
+            level = int(min(max(255 * (decoded[(n * 7 + row) * 6 + column - 6] / 2 + 0.5), 0), 255) + 0.5)
+        if n == 7 or row >= 7 or column >= 6:
+            assert sheet[y * 26 + x] == level"
+run 1 render decoded.safetensors -o x.png --height 5 --width 7
+says "have 42 numbers, which are not 5 × 7 pixels"
+safetensors grey.safetensors '{"output":{"dtype":"F32","shape":[2,4],"data_offsets":[0,32]}}' "$zero$zero$zero$zero$one$one$one$one"
+run 0 render grey.safetensors -o grey.png
+prints "2 images at 2 × 2"
+safetensors rgb.safetensors '{"output":{"dtype":"F32","shape":[1,12],"data_offsets":[0,48]}}' "$one$one$one$one$one$one$one$one$one$one$one$one"
+run 0 render rgb.safetensors -o rgb.png --json
+prints '"shape":[1,2,2,3]'
+safetensors odd.safetensors '{"output":{"dtype":"F32","shape":[1,5],"data_offsets":[0,20]}}' "$one$one$one$one$one"
+run 1 render odd.safetensors -o x.png
+says "5 numbers are no square image: give --height and --width"
+run 0 render odd.safetensors -o odd.png --height 1 --width 5
+run 1 render odd.safetensors -o x.png --height 1 --width 1
+says "5 colours, a PNG file takes 1"
+run 0 render odd.safetensors -o odd-rendered.safetensors --height 1 --width 1
+
+# Some of a large file.
+run 0 render "$sirens" -o one.png --height 5 --width 4 --first 1 --count 1
+run 0 render rendered.safetensors:rendered -o read.png --first 1 --count 1
+prints "1 image at 5 × 4"
+check "--first and --count are of images as of networks" cmp one.png read.png
+run 0 render "$sirens" -o two.safetensors --height 5 --width 4 --first 1 --count 9
+prints "2 networks"
+python "--first and --count choose networks" "
+assert read('two.safetensors')['rendered'][1] == read('rendered.safetensors')['rendered'][1][20:]"
+run 1 render "$sirens" -o x.png --first 3
+says "holds 3 networks, the first is 0; --first is 3"
+run 2 render "$sirens" -o x.png --count 0
+
+# What does not fit together.
+run 2 render "$sirens" "$sirens" -o x.safetensors
+says "a .safetensors file takes the images of one operand, found 2"
+run 1 render "$sirens" pixels.safetensors -o x.png
+says "pixels.safetensors: holds 2 networks or images"
+run 1 render "$sirens" rendered.safetensors:rendered -o x.png --height 6
+says "its images are 5 × 4 pixels, not 6 × 4"
+run 1 render pixels.safetensors colours.safetensors:target -o x.png
+says "colours.safetensors:target: has 3 colours, pixels.safetensors has 1"
+run 1 render "$sirens" rendered.safetensors:absent -o x.png
+says "rendered.safetensors: there is no tensor 'absent'"
+run 1 render "$sirens" absent.safetensors:target -o x.png
+says "absent.safetensors: "
+run 1 render "$sirens" render/data.safetensors: -o x.png
+run 1 render "$sirens" integers.safetensors:target -o x.png
+says "holds integers (I64), expected floats in -1 … 1"
+run 1 render empty.safetensors:target -o x.png
+says "holds no images"
+run 0 forward reconstruction/model.safetensors reconstruction/data.safetensors -o latents.safetensors
+run 1 render latents.safetensors -o x.png
+says "has 3 axes, expected images"
+run 1 render same.json -o x.png
+says "configuration"
+check "no file is left by failures" sh -c '! ls x.* 2>/dev/null'
+check "no file is left beside a target" sh -c '[ "$(ls | grep -c tmp)" -eq 0 ]'
+finish
