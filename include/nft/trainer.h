@@ -111,8 +111,13 @@ typedef int nft_batch_callback(nft_batch *batch, void *user);
 typedef int nft_step_callback(const nft_step_info *info, void *user);
 
 /**
- * How many bytes a trainer takes at most, a validation set's context and the best parameters included, before
- * anything is allocated.
+ * How many bytes a trainer takes at most, before anything is allocated: its copies of the parameters, the
+ * optimizer's state, both contexts (of training and of validation), the batches that are read from files or
+ * filled by a callback, and what nft_trainer_fit_normalize() takes meanwhile; the tables that describe a
+ * model, some tens of kilobytes, aside.
+ *
+ * Not in it is what grows with data that are not known yet: 8 bytes for each training sample with `shuffle`,
+ * and the output of each validation sample. nft_trainer_resume() takes 16 bytes a parameter while it reads.
  * @param model to be trained
  * @param recipe_json `length` bytes of JSON, see above
  * @param length bytes

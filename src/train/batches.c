@@ -4,11 +4,25 @@
 
 #include <inttypes.h>
 
-nft_status nft_batch_create(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count)
+/* Of the targets alone. */
+static int64_t target_bytes(const nft_loss *loss, int64_t outputs, int64_t count)
+{
+    return nft_size_multiply(count, loss->classes ? (int64_t)sizeof(int64_t)
+                                                  : nft_size_multiply(outputs, sizeof(float)));
+}
+
+int64_t nft_batch_bytes(const nft_model *model, const nft_loss *loss, int64_t outputs, int64_t count)
+{
+    int64_t inputs = nft_size_multiply(
+        nft_size_multiply(count, nft_value_floats(&model->input, model->space)), sizeof(float));
+    return nft_size_add(inputs, target_bytes(loss, outputs, count));
+}
+
+static nft_status create(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count)
 {
     const nft_model *model = trainer->model;
     nft_batch *batch = &memory->batch;
-    int64_t targets = nft_size_multiply(nft_size_multiply(count, trainer->outputs), sizeof *batch->targets);
+    int64_t targets = target_bytes(trainer->recipe.loss, trainer->outputs, count);
     int64_t shape[] = {count, model->input.tokens, model->input.channels};
     nft_status status;
     *memory = (nft_batch_memory){.batch = {.size = sizeof *batch, .count = count}};
@@ -20,10 +34,20 @@ nft_status nft_batch_create(nft_batch_memory *memory, const nft_trainer *trainer
         return status;
     batch->tokens = memory->tokens ? memory->tokens->storage : NULL;
     if (trainer->recipe.loss->classes)
-        batch->labels = nft_allocate_array((size_t)count, sizeof *batch->labels);
+        batch->labels = nft_allocate((size_t)targets);
     else
         batch->targets = nft_allocate((size_t)targets);
     return batch->labels || batch->targets ? NFT_OK : nft_fail_memory("a batch's targets", targets);
+}
+
+nft_status nft_batch_reserve(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count)
+{
+    if (memory->batch.count)
+        return NFT_OK;
+    nft_status status = create(memory, trainer, count);
+    if (status)
+        nft_batch_clear(memory);
+    return status;
 }
 
 void nft_batch_clear(nft_batch_memory *memory)

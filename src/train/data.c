@@ -37,15 +37,14 @@ static nft_status look_through(nft_trainer *trainer, nft_samples *set, const cha
     return status;
 }
 
-/* Memory for what is read from files. Smaller than it may be once it is there is no harm. */
-static nft_status prepare_reading(nft_trainer *trainer, nft_batch_memory *batch, nft_batch_memory *pieces,
-                                  const nft_samples sets[2])
+/* Memory for what is read from files. That it is there once more than it is needed is no harm. */
+static nft_status prepare_reading(nft_trainer *trainer, const nft_samples sets[2])
 {
     nft_status status = NFT_OK;
     if (sets[0].dataset)
-        status = nft_batch_create(batch, trainer, trainer->recipe.batch_size);
+        status = nft_batch_reserve(&trainer->batch, trainer, trainer->recipe.batch_size);
     if (!status && (sets[0].dataset || sets[1].dataset))
-        status = nft_batch_create(pieces, trainer, NFT_PIECE_SAMPLES);
+        status = nft_batch_reserve(&trainer->pieces, trainer, NFT_PIECE_SAMPLES);
     return status;
 }
 
@@ -55,10 +54,7 @@ static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samp
 {
     const nft_recipe *recipe = &trainer->recipe;
     nft_sampler sampler = {0};
-    nft_batch_memory batch = {0}, pieces = {0}, kept = trainer->pieces;
-    nft_status status = prepare_reading(trainer, &batch, &pieces, sets);
-    if (pieces.batch.count)
-        trainer->pieces = pieces;
+    nft_status status = prepare_reading(trainer, sets);
     if (!status)
         status = look_through(trainer, &sets[0], "training set");
     if (!status)
@@ -68,19 +64,12 @@ static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samp
     if (!status && sets[1].count)
         status = nft_trainer_prepare_validation(trainer, sets[1].count);
     if (status) {
-        trainer->pieces = kept;
-        nft_batch_clear(&batch);
-        nft_batch_clear(&pieces);
         nft_sampler_clear(&sampler);
         return nft_fail_in(status, "%s", function);
     }
-    if (pieces.batch.count)
-        nft_batch_clear(&kept);
     if (sets[0].count) {
         nft_sampler_clear(&trainer->sampler);
-        nft_batch_clear(&trainer->batch);
         clear_set(&trainer->train);
-        trainer->batch = batch;
         trainer->sampler = sampler;
         trainer->source = NULL;
         trainer->train = sets[0];
@@ -220,21 +209,15 @@ nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *call
 {
     if (!trainer)
         return nft_fail_null("nft_trainer_set_source", "trainer");
-    nft_batch_memory batch = {0};
-    nft_status status = callback ? nft_batch_create(&batch, trainer, trainer->recipe.batch_size) : NFT_OK;
-    if (status) {
-        nft_batch_clear(&batch);
+    nft_status status =
+        callback ? nft_batch_reserve(&trainer->batch, trainer, trainer->recipe.batch_size) : NFT_OK;
+    if (status)
         return nft_fail_in(status, "nft_trainer_set_source");
-    }
-    if (!callback && !trainer->source)
-        return NFT_OK;
-    nft_batch_clear(&trainer->batch);
     trainer->source = callback;
     trainer->source_user = user;
     if (!callback)
         return NFT_OK;
     nft_sampler_clear(&trainer->sampler);
     clear_set(&trainer->train);
-    trainer->batch = batch;
     return NFT_OK;
 }

@@ -60,12 +60,17 @@ struct nft_trainer {
 /* A group is as many samples as fit into this many bytes of kept memory. */
 #define NFT_GROUP_BYTES (INT64_C(256) << 20)
 
-/* Memory for `count` samples of the trainer's model and loss. Clear it also after a failure. */
-nft_status nft_batch_create(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count);
+/* Memory for `count` samples of the trainer's model and loss, unless it is there already: the count is always
+ * the same for one purpose. What fails leaves none. */
+nft_status nft_batch_reserve(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count);
+/* How much that is for samples with `outputs` numbers each; saturates. */
+int64_t nft_batch_bytes(const nft_model *model, const nft_loss *loss, int64_t outputs, int64_t count);
 void nft_batch_clear(nft_batch_memory *memory);
 
 /* A look at every number: inputs are finite, targets in range; `what` in messages. */
 nft_status nft_samples_check(const nft_trainer *trainer, const nft_samples *samples, const char *what);
+/* What nft_trainer_fit_normalize takes while it runs; saturates. */
+int64_t nft_fit_bytes(const nft_model *model);
 /* Whether `data`, one number for each of the model's, is finite; `what` in messages. */
 nft_status nft_trainer_check_finite(const nft_trainer *trainer, const float *data, const char *what);
 /* Continues a hash, FNV-1a. */
