@@ -221,6 +221,10 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_save(const nft_trainer *trainer, c
  * and its data set, before this call; its steps are then the same bits as those of a training that was never
  * interrupted.
  *
+ * Every number of the training and the validation set counts, and their order, by a hash of 64 bits that the
+ * checkpoint keeps; where they are read from, memory or which file, does not. What a callback fills batches
+ * with cannot be known beforehand: that it is the same again is up to the caller.
+ *
  * On failure the trainer is as it was.
  * @return ::NFT_ERROR_MISMATCH, with a message that says what differs, if it is a checkpoint of another
  * recipe, model or data set; ::NFT_ERROR_FORMAT if it is none

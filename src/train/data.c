@@ -19,12 +19,12 @@ void nft_trainer_clear_data(nft_trainer *trainer)
     trainer->source = NULL;
 }
 
-/* A look at every number, piece by piece; the fingerprint of the targets. */
+/* A look at every number, piece by piece. */
 static nft_status look_through(nft_trainer *trainer, nft_samples *set, const char *what)
 {
     int64_t size = set->dataset ? NFT_PIECE_SAMPLES : set->count;
     nft_status status = NFT_OK;
-    set->fingerprint = NFT_HASH_BEGIN;
+    set->fingerprint = (nft_fingerprint){0};
     for (int64_t first = 0; first < set->count && !status; first += size) {
         nft_samples piece;
         int64_t at = 0, count = set->count - first < size ? set->count - first : size;
@@ -32,7 +32,7 @@ static nft_status look_through(nft_trainer *trainer, nft_samples *set, const cha
         if (!status)
             status = nft_samples_check(trainer, &piece, what);
         if (!status)
-            set->fingerprint = nft_samples_hash(trainer, &piece, set->fingerprint);
+            nft_samples_hash(trainer, &piece, &set->fingerprint);
     }
     return status;
 }
