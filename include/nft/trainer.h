@@ -45,8 +45,12 @@ typedef struct nft_trainer nft_trainer;
 
 /**
  * Replaces each of `sums` and each of `values` by its sum over all ranks: the same bits on every rank. Called
- * by every rank once in each step, on the thread that called the library. Return 0, or anything else if it
- * failed.
+ * by every rank once in each step and once in each validation, with the same counts, on the thread that
+ * called the library. Return 0, or anything else if it failed.
+ *
+ * A rank that fails in a step or a validation still takes part, and so does one whose step callback stops
+ * nft_trainer_run(), in what would have been its next step. One of `sums` says so: the call then fails on
+ * every rank, and none waits for another.
  */
 typedef int nft_reduce_callback(double *sums, int64_t sum_count, float *values, int64_t value_count,
                                 void *user);
@@ -60,10 +64,11 @@ typedef struct nft_trainer_options {
     int32_t recompute; /**< 1: keep only the values between modules, and compute the inside of each again in
                           backward; takes less memory and more time, and gives the same bits */
     int32_t rank;      /**< which of several processes that train together this is, from 0 */
-    int32_t ranks;     /**< how many there are; 0: one, this. Each takes an equal part of every batch; all are
-                          given the same model, recipe and data, and have the same parameters after every
-                          step. A callback source fills the whole batch in each. Every rank validates on its
-                          own */
+    int32_t ranks; /**< how many there are; 0: one, this. Each takes an equal part of every batch and of the
+                      validation set. All are given the same model, recipe and data, take the same calls
+                      in the same order, and have the same parameters after every step, and the same
+                      loss and outputs after every validation. A callback source fills the whole batch in
+                      each. What fails before the first step is for the caller to tell the others */
     nft_reduce_callback *reduce; /**< of more than one rank */
     void *reduce_user;           /**< handed to it */
 } nft_trainer_options;
@@ -117,7 +122,8 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
  * model, some tens of kilobytes, aside.
  *
  * Not in it is what grows with data that are not known yet: 8 bytes for each training sample with `shuffle`,
- * and the output of each validation sample. nft_trainer_resume() takes 16 bytes a parameter while it reads.
+ * and 8 bytes and the output of each validation sample. nft_trainer_resume() takes 16 bytes a parameter while
+ * it reads.
  * @param model to be trained
  * @param recipe_json `length` bytes of JSON, see above
  * @param length bytes
@@ -199,7 +205,11 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_trainer *trainer, nft_ste
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback,
                                                   void *user);
 
-/** The mean loss over the validation set, without dropout. Keeps the parameters if it is the lowest so far.
+/**
+ * The mean loss over the validation set, without dropout. Keeps the parameters if it is the lowest so far.
+ *
+ * Several ranks share the samples; the loss and the outputs have the bits of one process with these
+ * parameters.
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(nft_trainer *trainer, double *loss);
 

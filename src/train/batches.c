@@ -96,13 +96,6 @@ nft_status nft_samples_fetch(nft_trainer *trainer, const nft_samples *set, int64
     return read_samples(set, NULL, first, count, &trainer->pieces);
 }
 
-void nft_trainer_part(const nft_trainer *trainer, int64_t *first, int64_t *count)
-{
-    int64_t ranks = trainer->options.ranks > 1 ? trainer->options.ranks : 1;
-    *count = trainer->recipe.batch_size / ranks;
-    *first = trainer->options.rank * *count;
-}
-
 /* The callback may change the struct that it is given, but not what the trainer owns. */
 static nft_status ask_source(nft_trainer *trainer, nft_samples *samples)
 {
@@ -123,7 +116,7 @@ static nft_status ask_source(nft_trainer *trainer, nft_samples *samples)
 static nft_status read_batch(nft_trainer *trainer, nft_samples *samples)
 {
     int64_t first, count;
-    nft_trainer_part(trainer, &first, &count);
+    nft_trainer_part(trainer, trainer->recipe.batch_size, &first, &count);
     for (int64_t i = 0; i < count; i++)
         trainer->indices[first + i] = i;
     *samples = samples_of(&trainer->batch, count, 0);

@@ -198,6 +198,7 @@ void nft_trainer_free(nft_trainer *trainer)
     nft_gradients_free(trainer->gradients);
     nft_array_free(trainer->output_gradient);
     nft_array_free(trainer->validation_output);
+    nft_release(trainer->validation_losses);
     nft_release(trainer->dropout);
     nft_release(trainer->indices);
     nft_release(trainer->numbers);

@@ -56,6 +56,7 @@ struct nft_trainer {
     nft_batch_memory pieces; /* what data sets are read to when it is not for a step */
 
     nft_array *validation_output; /* (N, …) of the last validation; NULL without a validation set */
+    double *validation_losses;    /* of each of its N samples, and one number more for what ranks agree on */
     bool has_validated;
     float *best; /* the values with the lowest validation loss */
     double best_loss;
@@ -100,8 +101,14 @@ nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t in
 nft_status nft_trainer_next_batch(nft_trainer *trainer, nft_samples *samples);
 /* Lets go of the data sets, the callback and the memory for them. */
 void nft_trainer_clear_data(nft_trainer *trainer);
-/* Which samples of a batch are this rank's. */
-void nft_trainer_part(const nft_trainer *trainer, int64_t *first, int64_t *count);
+/* Which of `samples` samples are this rank's. */
+void nft_trainer_part(const nft_trainer *trainer, int64_t samples, int64_t *first, int64_t *count);
+/* Sums over the ranks, if there are more than one; the last of `sums` is for the number of them that failed.
+ * A rank that failed, which `status` says, takes part, or the others would wait for it. */
+nft_status nft_trainer_reduce(nft_trainer *trainer, nft_status status, double *sums, int64_t sum_count,
+                              float *values, int64_t value_count);
+/* The same in place of the next step, for a rank that does not take it. */
+void nft_trainer_leave(nft_trainer *trainer);
 
 nft_context_options nft_validation_options(const nft_trainer_options *options);
 /* Allocates what a validation of `count` samples needs. */
