@@ -232,6 +232,8 @@ static void share_the_validation(void **state)
             assert_true(nft_trainer_best_loss(seats[r].trainer) == nft_trainer_best_loss(seats[0].trainer));
             support_identical("the outputs", samples,
                               nft_array_f32(nft_trainer_validation_output(seats[r].trainer)), expected);
+        }
+        for (int r = 0; r < ranks; r++) {
             nft_trainer_free(seats[r].trainer);
             nft_weights_free(parts[r]);
         }
