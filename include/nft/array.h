@@ -75,7 +75,11 @@ NFT_API int64_t nft_array_size(const nft_array *array, int64_t axis);
 NFT_API int64_t nft_array_count(const nft_array *array);
 
 /**
- * Writes arrays to a safetensors file under the given names: beside the target first, then renamed over it.
+ * Writes arrays to a safetensors file under the given names: beside the target first, then renamed over it,
+ * so that the target is whole at any moment, also where several threads or processes write it. A process that
+ * is killed meanwhile leaves `.NAME.nft-0.tmp` in the target's folder, which the next save of the same NAME
+ * removes. All that libnft writes is written so.
+ *
  * F32 arrays are written as F32, I64 as I64, in the order given.
  */
 NFT_API NFT_MUST_CHECK nft_status nft_array_save(const char *path, const char *const *names,

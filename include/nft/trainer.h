@@ -28,7 +28,11 @@
  * - `validate_every` = 1000: steps
  * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its configuration
  *
- * `model`, `train` and `validation`, which name files in a recipe of the nft program, are left to the caller.
+ * `model`, `train` and `validation`, which name files in a recipe of the nft program, are left to the caller;
+ * any other key is an error that names it.
+ *
+ * What a step gives depends on model, recipe and data alone, not on the number of threads, on `recompute` or
+ * on where the data are read from: on one machine a training can be repeated to the bit.
  */
 #ifndef NFT_TRAINER_H
 #define NFT_TRAINER_H
@@ -44,31 +48,39 @@ extern "C" {
 #endif
 
 /** A model in training: its own copy of the parameters, the optimizer's state and the data. Belongs to one
- * thread at a time. */
+ * thread at a time. No callback may free the trainer that it is called from, and those of a batch and of a
+ * sum over ranks may not change it either. */
 typedef struct nft_trainer nft_trainer;
 
 /**
  * Replaces each of `sums` and each of `values` by its sum over all ranks: the same bits on every rank. Called
- * by every rank once in each step, on the thread that called the library. Return 0, or anything else if it
- * failed.
+ * by every rank once in each step and once in each validation, with the same counts, on the thread that
+ * called the library. Return 0, or anything else if it failed.
+ *
+ * A rank that fails in a step or a validation still takes part, and so does one whose step callback stops
+ * nft_trainer_run(), in what would have been its next step. One of `sums` says so: the call then fails on
+ * every rank, and none waits for another.
  */
 typedef int nft_reduce_callback(double *sums, int64_t sum_count, float *values, int64_t value_count,
                                 void *user);
 
 /** How a trainer works; what it computes is the recipe's. Zero in a field is its default. */
 typedef struct nft_trainer_options {
-    size_t size;               /**< sizeof(nft_trainer_options) */
-    int32_t threads;           /**< threads that work on a step, the caller's included; 0: all cores */
+    size_t size;     /**< sizeof(nft_trainer_options) */
+    int32_t threads; /**< threads that work on a step, the caller's included, at most 1024; 0: all cores */
     int32_t keep_blas_threads; /**< 1: leave the process's BLAS thread count alone (see nft_forward()) */
-    int64_t memory_limit;      /**< bytes that the trainer may take; 0: the machine's memory */
+    int64_t memory_limit; /**< bytes that the trainer may take, as nft_trainer_memory() counts them; 0: the
+                             machine's memory */
     int32_t recompute; /**< 1: keep only the values between modules, and compute the inside of each again in
                           backward; takes less memory and more time, and gives the same bits */
     int32_t rank;      /**< which of several processes that train together this is, from 0 */
-    int32_t ranks;     /**< how many there are; 0: one, this. Each takes an equal part of every batch; all are
-                          given the same model, recipe and data, and have the same parameters after every
-                          step. A callback source fills the whole batch in each. Every rank validates on its
-                          own */
-    nft_reduce_callback *reduce; /**< of more than one rank */
+    int32_t ranks; /**< how many there are; 0: one, this. Each takes an equal part of every batch and of the
+                      validation set. All are given the same model, recipe and data, take the same calls
+                      in the same order, and have the same parameters after every step, and the same
+                      loss and outputs after every validation. A callback source fills the whole batch in
+                      each. `batch_size` is a multiple of it. What fails before the first step is for the
+                      caller to tell the others */
+    nft_reduce_callback *reduce; /**< needed by more than one rank, else not called */
     void *reduce_user;           /**< handed to it */
 } nft_trainer_options;
 
@@ -85,8 +97,8 @@ typedef struct nft_step_info {
     double loss;            /**< mean over the batch, before the update */
     double lr;              /**< the learning rate of the update */
     double grad_norm;       /**< global L2 norm of the gradients, before clipping */
-    int32_t validated;      /**< 1: a validation followed the step */
-    double validation_loss; /**< its loss */
+    int32_t validated;      /**< 1: a validation followed the step, in nft_trainer_run() alone */
+    double validation_loss; /**< its loss; 0 if there was none */
 } nft_step_info;
 
 /** An nft_step_info to be filled. */
@@ -95,7 +107,8 @@ typedef struct nft_step_info {
         sizeof(nft_step_info), 0, 0, 0, 0, 0, 0                                                              \
     }
 
-/** A batch that a callback fills. New fields may follow. */
+/** A batch that a callback fills. New fields may follow. Its memory is the trainer's: the pointers are good
+ * until the callback returns, and what is not filled holds what it held before. */
 typedef struct nft_batch {
     size_t size;          /**< sizeof(nft_batch), set by the library */
     int64_t step;         /**< whose batch it is; a step that failed asks again */
@@ -108,7 +121,9 @@ typedef struct nft_batch {
     int64_t *labels; /**< of cross_entropy: (count) classes; else NULL */
 } nft_batch;
 
-/** Fills a batch. Called on the thread that called the library. Return 0 to go on, anything else to stop. */
+/** Fills a batch. Called on the thread that called the library, once for each step. Return 0 to go on,
+ * anything else to stop: the step fails with ::NFT_ERROR_CANCELLED. Numbers are checked as those of a set
+ * are. */
 typedef int nft_batch_callback(nft_batch *batch, void *user);
 
 /** Hears of every step of nft_trainer_run(), on the thread that called it. Return 0 to go on, anything else
@@ -116,30 +131,40 @@ typedef int nft_batch_callback(nft_batch *batch, void *user);
 typedef int nft_step_callback(const nft_step_info *info, void *user);
 
 /**
- * How many bytes a trainer takes at most, a validation set's context and the best parameters included, before
- * anything is allocated.
+ * How many bytes a trainer takes at most, before anything is allocated: its copies of the parameters, the
+ * optimizer's state, both contexts (of training and of validation), the batches that are read from files or
+ * filled by a callback, and what nft_trainer_fit_normalize() takes meanwhile; the tables that describe a
+ * model, some tens of kilobytes, aside.
+ *
+ * Not in it is what grows with data that are not known yet: 8 bytes for each training sample with `shuffle`,
+ * and 8 bytes and the output of each validation sample. nft_trainer_resume() takes 16 bytes a parameter while
+ * it reads.
  * @param model to be trained
  * @param recipe_json `length` bytes of JSON, see above
  * @param length bytes
  * @param options NULL for the defaults
- * @param[out] bytes the answer
+ * @param[out] bytes the answer; 0 on failure
+ * @return ::NFT_ERROR_FORMAT if the recipe is no JSON, ::NFT_ERROR_CONFIG for what is wrong in it,
+ * ::NFT_ERROR_MISMATCH for a model that it cannot train, ::NFT_ERROR_ARGUMENT for the options
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_memory(const nft_model *model, const char *recipe_json,
                                                      size_t length, const nft_trainer_options *options,
                                                      int64_t *bytes);
 
 /**
- * Makes a trainer that begins with a copy of the model's parameters; the model stays as it is.
+ * Makes a trainer that begins with a copy of the model's parameters; the model stays as it is, and need not
+ * outlive the trainer.
  * @param[out] trainer free it with nft_trainer_free()
  * @param model to begin with
  * @param recipe_json `length` bytes of JSON, see above
  * @param length bytes
  * @param options NULL for the defaults
+ * @return as nft_trainer_memory(), and ::NFT_ERROR_LIMIT or ::NFT_ERROR_MEMORY if there is not enough memory
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_create(nft_trainer **trainer, const nft_model *model,
                                                      const char *recipe_json, size_t length,
                                                      const nft_trainer_options *options);
-/** Frees a trainer; NULL is fine. */
+/** Frees a trainer with what it lent; NULL is fine. */
 NFT_API void nft_trainer_free(nft_trainer *trainer);
 
 /**
@@ -149,44 +174,56 @@ NFT_API void nft_trainer_free(nft_trainer *trainer);
  * Each set holds an extra `label`, or else `target`: (N) I64 classes for cross_entropy; F32 for mse and bce,
  * (N) where an output is one number, else the output's shape. For render it is `target`, images (N, height,
  * width, colours) of -1 … 1, all of one size; reconstruction needs neither. Everything is checked here:
- * space, channels, that weights and targets are finite and in range.
+ * space, channels, that weights and targets are finite and in range. On failure the data are those of before.
+ *
+ * The lowest validation loss so far, and the parameters that had it, are forgotten; steps taken are not.
  * @param trainer whose data it is
  * @param train NULL: the training set, or the callback of nft_trainer_set_source(), stays as it is
  * @param validation NULL for none
+ * @return ::NFT_ERROR_MISMATCH if a set does not fit the model or the loss, ::NFT_ERROR_NOT_FINITE if a
+ * number is not finite, each with a message that names it
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *train,
                                                        const nft_weights *validation);
-/** As nft_trainer_set_data(), for a model on tokens: F32 (N, tokens, channels) and their labels or targets.
- */
+/** As nft_trainer_set_data(), for a model on tokens: F32 (N, tokens, channels) and their labels or targets,
+ * all of which are read in place. */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,
                                                          const nft_array *train_targets,
                                                          const nft_array *validation,
                                                          const nft_array *validation_targets);
 /**
  * As nft_trainer_set_data() or nft_trainer_set_tokens(), with data sets that are read from their files batch
- * by batch. They are read once as a whole here, to be checked.
+ * by batch. They are read once as a whole here, to be checked. The trainer keeps a reference of its own, so
+ * the caller may free them; the files must not change.
+ * @param trainer whose data it is
+ * @param train NULL: what there is to train on stays as it is
+ * @param validation NULL for none
+ * @return as nft_trainer_set_data(), and ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train,
                                                           nft_dataset *validation);
-/** Asks a callback for every batch in place of a training set; NULL: no more. Not with the loss render, whose
- * images have the size of a data set's. */
+/** Asks a callback for every batch, in place of the training set, which is let go of; NULL: no more. The
+ * validation set stays as it is. Not with the loss render, whose images have the size of a data set's. */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *callback,
                                                          void *user);
 
 /**
  * Sets the statistics of every `normalize` module from the whole training set, as it arrives there: what a
  * fresh model needs before its first step, and a model that was trained already must not have.
- * @return ::NFT_ERROR_ARGUMENT after the first step, or without a training set
+ * A model without such a module is left as it is. Every rank does all of it.
+ * @return ::NFT_ERROR_ARGUMENT after the first step, or without a training set (a callback is none)
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer);
 
 /**
- * One step: a batch's loss and gradients, clipping, update. Bits do not depend on the number of threads.
+ * One step: a batch's loss and gradients, clipping, update. Never a validation.
  *
  * On failure parameters, optimizer and step number are as they were before.
  * @param trainer takes the step
  * @param info what it did (its `size` set by the caller); NULL is fine
- * @return ::NFT_ERROR_NOT_FINITE, with a message that names the step and the sample or parameter
+ * @return ::NFT_ERROR_NOT_FINITE, with a message that names the step and the sample or parameter;
+ * ::NFT_ERROR_ARGUMENT without training data; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read
+ * any more; ::NFT_ERROR_CANCELLED if a callback stopped it, or another rank failed
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_trainer *trainer, nft_step_info *info);
 
@@ -196,12 +233,17 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_trainer *trainer, nft_ste
  * @param trainer takes the steps
  * @param callback hears of every step; NULL: nobody
  * @param user handed to the callback
- * @return ::NFT_ERROR_CANCELLED if a callback stopped it; another call goes on from there
+ * @return as nft_trainer_step(); after ::NFT_ERROR_CANCELLED another call goes on from there
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback,
                                                   void *user);
 
-/** The mean loss over the validation set, without dropout. Keeps the parameters if it is the lowest so far.
+/**
+ * The mean loss over the validation set, without dropout. Keeps the parameters if it is the lowest so far.
+ *
+ * Several ranks share the samples; the loss and the outputs have the bits of one process with these
+ * parameters.
+ * @return ::NFT_ERROR_ARGUMENT without a validation set, else as nft_trainer_step()
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(nft_trainer *trainer, double *loss);
 
@@ -215,8 +257,9 @@ NFT_API const nft_array *nft_trainer_validation_output(const nft_trainer *traine
 /**
  * Writes everything that the training needs to go on to one file, a checkpoint: parameters, the optimizer's
  * state, the best parameters so far, the step. Written beside and renamed: a checkpoint that is there stays
- * whole.
- * @return ::NFT_ERROR_NOT_FINITE, and no file, if a number is not finite
+ * whole. Of several ranks one is enough: all can go on from its file.
+ * @return ::NFT_ERROR_NOT_FINITE, and no file, if a number is not finite; ::NFT_ERROR_FILE if it cannot be
+ * written
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_save(const nft_trainer *trainer, const char *path);
 /**
@@ -224,15 +267,20 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_save(const nft_trainer *trainer, c
  * and its data set, before this call; its steps are then the same bits as those of a training that was never
  * interrupted.
  *
+ * Every number of the training and the validation set counts, and their order, by a hash of 64 bits that the
+ * checkpoint keeps; where they are read from, memory or which file, does not. What a callback fills batches
+ * with cannot be known beforehand: that it is the same again is up to the caller.
+ *
  * On failure the trainer is as it was.
  * @return ::NFT_ERROR_MISMATCH, with a message that says what differs, if it is a checkpoint of another
- * recipe, model or data set; ::NFT_ERROR_FORMAT if it is none
+ * recipe, model or data set; ::NFT_ERROR_FORMAT if it is none, or damaged; ::NFT_ERROR_FILE if it cannot be
+ * read
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_resume(nft_trainer *trainer, const char *path);
 
-/** Steps taken so far. */
+/** Steps taken so far, those before a checkpoint included; 0 of NULL. */
 NFT_API int64_t nft_trainer_steps_done(const nft_trainer *trainer);
-/** Steps of the recipe. */
+/** Steps of the recipe; 0 of NULL. */
 NFT_API int64_t nft_trainer_steps(const nft_trainer *trainer);
 
 /** The lowest validation loss so far; not-a-number before the first validation. */

@@ -26,8 +26,8 @@ typedef struct promise {
 } promise;
 
 struct nft_file_writer {
-    char *path, *temporary;
-    int descriptor;
+    char *path;
+    nft_beside beside;
     promise *promises;
     int64_t count;
     int64_t current; /* the first tensor that is not complete */
@@ -109,7 +109,7 @@ static nft_status write_header(nft_file_writer *writer, const nft_output *output
     if (!status) {
         uint64_t length = header.length - HEADER_ALIGNMENT;
         nft_convert_to_bytes(&length, sizeof length, 1, (uint8_t *)header.data);
-        if (!nft_write_fully(writer->descriptor, header.data, (int64_t)header.length))
+        if (!nft_write_fully(writer->beside.descriptor, header.data, (int64_t)header.length))
             status = nft_fail_system(writer->path, "write");
     } else {
         nft_fail_in(status, "%s", writer->path);
@@ -164,14 +164,14 @@ nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_ou
     nft_file_writer *writer = nft_allocate(sizeof *writer);
     if (!writer)
         return nft_fail_memory("a file writer", sizeof *writer);
-    writer->descriptor = -1;
+    writer->beside = (nft_beside)NFT_BESIDE_NONE;
     writer->count = count;
     writer->path = nft_copy_text(path);
     writer->promises = nft_allocate_array((size_t)count, sizeof *writer->promises);
     if (!writer->path || !writer->promises)
         status = nft_fail_memory("a file writer", nft_size_multiply(count, sizeof *writer->promises));
     if (!status)
-        status = nft_create_beside(path, &writer->temporary, &writer->descriptor);
+        status = nft_beside_create(&writer->beside, path);
     if (!status)
         status = write_header(writer, outputs, count, metadata, metadata_count);
     if (status) {
@@ -186,13 +186,13 @@ static nft_status write_values(nft_file_writer *writer, const void *data, int64_
 {
     bool written = true;
     if (nft_little_endian()) {
-        written = nft_write_fully(writer->descriptor, data, bytes);
+        written = nft_write_fully(writer->beside.descriptor, data, bytes);
     } else {
         uint8_t buffer[BUFFER_BYTES];
         for (int64_t done = 0; done < bytes && written; done += BUFFER_BYTES) {
             int64_t now = bytes - done < BUFFER_BYTES ? bytes - done : BUFFER_BYTES;
             nft_convert_to_bytes((const char *)data + done, size, now / size, buffer);
-            written = nft_write_fully(writer->descriptor, buffer, now);
+            written = nft_write_fully(writer->beside.descriptor, buffer, now);
         }
     }
     return written ? NFT_OK : nft_fail_system(writer->path, "write");
@@ -226,17 +226,11 @@ static nft_status finish(nft_file_writer *writer)
         if (writer->promises[i].left)
             return nft_fail(NFT_ERROR_ARGUMENT, "%s: %" PRId64 " bytes fewer than its header says",
                             writer->path, writer->promises[i].left);
-    if (fsync(writer->descriptor) && errno != EINVAL) /* which says: not on this kind of file system */
+    const char *action = NULL;
+    if (fsync(writer->beside.descriptor) && errno != EINVAL) /* which says: not on this kind of file system */
         return nft_fail_system(writer->path, "write");
-    int closed = close(writer->descriptor);
-    writer->descriptor = -1;
-    if (closed && errno != EINTR)
-        return nft_fail_system(writer->path, "write");
-    if (rename(writer->temporary, writer->path))
-        return nft_fail_system(writer->path, "replace");
-    nft_release(writer->temporary);
-    writer->temporary = NULL;
-    return NFT_OK;
+    return nft_beside_commit(&writer->beside, writer->path, &action) ? NFT_OK
+                                                                     : nft_fail_system(writer->path, action);
 }
 
 nft_status nft_file_commit(nft_file_writer *writer)
@@ -250,11 +244,7 @@ void nft_file_cancel(nft_file_writer *writer)
 {
     if (!writer)
         return;
-    if (writer->descriptor >= 0)
-        close(writer->descriptor);
-    if (writer->temporary)
-        unlink(writer->temporary);
-    nft_release(writer->temporary);
+    nft_beside_clear(&writer->beside);
     nft_release(writer->promises);
     nft_release(writer->path);
     nft_release(writer);

@@ -1,15 +1,12 @@
-#define _DEFAULT_SOURCE /* getentropy */
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
 #include "io/system.h"
-#include "base/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,34 +76,4 @@ bool nft_write_fully(int descriptor, const void *data, int64_t bytes)
         done += put > 0 ? put : 0;
     }
     return true;
-}
-
-nft_status nft_create_beside(const char *path, char **name, int *descriptor)
-{
-    *name = NULL;
-    *descriptor = -1;
-    const char *slash = strrchr(path, '/');
-    int folder = slash ? (int)(slash + 1 - path) : 0;
-    nft_text text = {0};
-    nft_status status = NFT_OK;
-    do {
-        uint64_t number = 0;
-        if (getentropy(&number, sizeof number)) {
-            status = nft_fail_system(path, "choose a temporary name");
-            break;
-        }
-        nft_text_clear(&text);
-        nft_text_append(&text, "%.*s.nft-%016" PRIx64 ".tmp", folder, path, number);
-        if (text.failed) {
-            status = nft_fail_memory("a file name", (int64_t)strlen(path));
-            break;
-        }
-        *descriptor = open(text.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    } while (*descriptor < 0 && (errno == EEXIST || errno == EINTR));
-    if (!status && *descriptor < 0)
-        status = nft_fail_system(path, "write a new file in its folder");
-    if (status)
-        nft_text_clear(&text);
-    *name = text.data;
-    return status;
 }

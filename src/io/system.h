@@ -20,8 +20,25 @@ nft_status nft_read_at(int descriptor, int64_t offset, int64_t bytes, void *out)
 /* False with errno set when not everything could be written. */
 bool nft_write_fully(int descriptor, const void *data, int64_t bytes);
 
-/* Makes a new, empty file with an unpredictable name in the folder of `path`. Its name, to be released, goes
- * to `name`. */
-nft_status nft_create_beside(const char *path, char **name, int *descriptor);
+/* A new file beside the one that it will replace. */
+typedef struct nft_beside {
+    char *name;     /* NULL: none */
+    int descriptor; /* to write to; -1 once it is closed */
+    int lock;       /* the same open file; -1: none */
+} nft_beside;
+
+/* The beginning of a nft_beside that holds nothing. */
+#define NFT_BESIDE_NONE                                                                                      \
+    {                                                                                                        \
+        NULL, -1, -1                                                                                         \
+    }
+
+/* Makes it, empty, in the folder of `path`. What a process left in its place that was killed while it wrote
+ * to the same path is removed; what others are still writing is not touched. */
+nft_status nft_beside_create(nft_beside *beside, const char *path);
+/* Closes it and renames it over `path`. False with errno set, and what failed in *action. */
+bool nft_beside_commit(nft_beside *beside, const char *path, const char **action);
+/* Removes it, if it is still there, and lets go of everything. */
+void nft_beside_clear(nft_beside *beside);
 
 #endif

@@ -10,6 +10,7 @@
 #endif
 
 #define ONE_OVER_SQRT_2_PI 0.398942280f
+#define NORM_ROWS 64 /* of a norm, that are gone through together */
 
 /* dx = f(x, dy) */
 typedef floats derivative(floats x, floats dy);
@@ -23,9 +24,10 @@ INLINE void chain(int64_t n, const float *x, const float *dy, float *dx, derivat
         store_part(dx + i, n - i, f(load_part(x + i, n - i, fill(0)), load_part(dy + i, n - i, fill(0))));
 }
 
+/* As PyTorch's threshold_backward, 0 where x ≤ 0: a NaN is not, and lets the gradient through. */
 INLINE floats relu_derivative(floats x, floats dy)
 {
-    return blend(less(fill(0), x), dy, fill(0));
+    return blend(at_most(x, fill(0)), fill(0), dy);
 }
 
 /* Φ(x) + x φ(x); from NO_TAIL on 1 or 0 and, as in PyTorch, NaN at ±∞. */
@@ -145,52 +147,97 @@ static row_sums sum_row(int64_t n, const float *gamma, const float *x, const flo
     return s;
 }
 
-/* dx = a g - b - c · k; dgamma += dy c a; dbeta += dy */
-static void norm_row(int64_t n, const row_sums *s, float a, float k, const float *gamma, const float *x,
-                     const float *dy, float *dx, float *dgamma, float *dbeta)
+/* What a row's gradient is made of: dx = a g - b - c · k. */
+typedef struct row_factors {
+    float mean, a, b, k;
+} row_factors;
+
+/* Rows of an array, `stride` apart. */
+typedef struct norm_arrays {
+    const float *gamma, *x, *dy;
+    float *dx;
+    int64_t x_stride, dy_stride, dx_stride;
+} norm_arrays;
+
+/* At most NORM_ROWS rows; dgamma += Σ dy c a; dbeta += Σ dy. These sums stay in registers, so that of many
+ * rows there are few roundings at the size of the whole sum. */
+static void norm_rows(int64_t rows, int64_t n, const row_factors *f, const norm_arrays *p, float *dgamma,
+                      float *dbeta)
 {
-    float b = a * s->gradient / (float)n;
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
-        floats c = load(x + i) - s->mean, d = load(dy + i);
-        store(dgamma + i, load(dgamma + i) + d * c * a);
-        store(dbeta + i, load(dbeta + i) + d);
-        store(dx + i, a * (d * load(gamma + i)) - b - c * k);
+        floats of_gamma = fill(0), of_beta = fill(0), gamma = load(p->gamma + i);
+        for (int64_t r = 0; r < rows; r++) {
+            floats c = load(p->x + r * p->x_stride + i) - f[r].mean, d = load(p->dy + r * p->dy_stride + i);
+            of_gamma += d * c * f[r].a;
+            of_beta += d;
+            store(p->dx + r * p->dx_stride + i, f[r].a * (d * gamma) - f[r].b - c * f[r].k);
+        }
+        store(dgamma + i, load(dgamma + i) + of_gamma);
+        store(dbeta + i, load(dbeta + i) + of_beta);
     }
     if (i < n) {
         int64_t rest = n - i;
-        floats c = load_part(x + i, rest, fill(0)) - s->mean, d = load_part(dy + i, rest, fill(0));
-        store_part(dgamma + i, rest, load_part(dgamma + i, rest, fill(0)) + d * c * a);
-        store_part(dbeta + i, rest, load_part(dbeta + i, rest, fill(0)) + d);
-        store_part(dx + i, rest, a * (d * load_part(gamma + i, rest, fill(0))) - b - c * k);
+        floats of_gamma = fill(0), of_beta = fill(0), gamma = load_part(p->gamma + i, rest, fill(0));
+        for (int64_t r = 0; r < rows; r++) {
+            floats c = load_part(p->x + r * p->x_stride + i, rest, fill(0)) - f[r].mean;
+            floats d = load_part(p->dy + r * p->dy_stride + i, rest, fill(0));
+            of_gamma += d * c * f[r].a;
+            of_beta += d;
+            store_part(p->dx + r * p->dx_stride + i, rest, f[r].a * (d * gamma) - f[r].b - c * f[r].k);
+        }
+        store_part(dgamma + i, rest, load_part(dgamma + i, rest, fill(0)) + of_gamma);
+        store_part(dbeta + i, rest, load_part(dbeta + i, rest, fill(0)) + of_beta);
     }
 }
 
 /* y = c / D gamma + beta, D = s + ε, s² = Σ c² / (n - 1): dx = (g - mean g) / D - c Σ g c / (D² s (n - 1)); a
  * constant row has s = 0, where the last term is taken as 0, as PyTorch does. */
+static row_factors simple_factors(int64_t n, const row_sums *s)
+{
+    float deviation = sqrtf(s->squares / (float)(n - 1)), a = 1 / (deviation + 1e-5f);
+    float k = deviation == 0 ? 0 : s->product * a * a / (deviation * (float)(n - 1));
+    return (row_factors){s->mean, a, a * s->gradient / (float)n, k};
+}
+
+/* y = c a gamma + beta, a = 1/√(Σ c² / n + ε): dx = a (g - mean g) - c a³ Σ g c / n. */
+static row_factors layer_factors(int64_t n, const row_sums *s)
+{
+    float a = 1 / sqrtf(s->squares / (float)n + 1e-5f);
+    return (row_factors){s->mean, a, a * s->gradient / (float)n, a * a * a * s->product / (float)n};
+}
+
+INLINE void norm(int64_t rows, int64_t n, norm_arrays p, float *dgamma, float *dbeta,
+                 row_factors (*factors)(int64_t n, const row_sums *s))
+{
+    row_factors f[NORM_ROWS];
+    for (int64_t first = 0; first < rows; first += NORM_ROWS) {
+        int64_t count = rows - first < NORM_ROWS ? rows - first : NORM_ROWS;
+        for (int64_t r = 0; r < count; r++) {
+            row_sums s = sum_row(n, p.gamma, p.x + r * p.x_stride, p.dy + r * p.dy_stride);
+            f[r] = factors(n, &s);
+        }
+        norm_rows(count, n, f, &p, dgamma, dbeta);
+        p.x += count * p.x_stride;
+        p.dy += count * p.dy_stride;
+        p.dx += count * p.dx_stride;
+    }
+}
+
 static void simple_layer_norm(int64_t rows, int64_t n, const float *gamma, const float *x, int64_t x_stride,
                               const float *dy, int64_t dy_stride, float *dx, int64_t dx_stride, float *dgamma,
                               float *dbeta)
 {
-    for (int64_t r = 0; r < rows; r++) {
-        row_sums s = sum_row(n, gamma, x + r * x_stride, dy + r * dy_stride);
-        float deviation = sqrtf(s.squares / (float)(n - 1)), a = 1 / (deviation + 1e-5f);
-        float k = deviation == 0 ? 0 : s.product * a * a / (deviation * (float)(n - 1));
-        norm_row(n, &s, a, k, gamma, x + r * x_stride, dy + r * dy_stride, dx + r * dx_stride, dgamma, dbeta);
-    }
+    norm(rows, n, (norm_arrays){gamma, x, dy, dx, x_stride, dy_stride, dx_stride}, dgamma, dbeta,
+         simple_factors);
 }
 
-/* y = c a gamma + beta, a = 1/√(Σ c² / n + ε): dx = a (g - mean g) - c a³ Σ g c / n. */
 static void layer_norm(int64_t rows, int64_t n, const float *gamma, const float *x, int64_t x_stride,
                        const float *dy, int64_t dy_stride, float *dx, int64_t dx_stride, float *dgamma,
                        float *dbeta)
 {
-    for (int64_t r = 0; r < rows; r++) {
-        row_sums s = sum_row(n, gamma, x + r * x_stride, dy + r * dy_stride);
-        float a = 1 / sqrtf(s.squares / (float)n + 1e-5f);
-        float k = a * a * a * s.product / (float)n;
-        norm_row(n, &s, a, k, gamma, x + r * x_stride, dy + r * dy_stride, dx + r * dx_stride, dgamma, dbeta);
-    }
+    norm(rows, n, (norm_arrays){gamma, x, dy, dx, x_stride, dy_stride, dx_stride}, dgamma, dbeta,
+         layer_factors);
 }
 
 /* --- dropout: Philox 4x32-10 (base/random.c) on a vector of blocks --- */

@@ -7,7 +7,8 @@
 
 typedef struct nft_gradient_kernels {
     /* of the input x, or the output y */
-    void (*relu)(int64_t n, const float *x, const float *dy, float *dx); /* 0 at 0 */
+    void (*relu)(int64_t n, const float *x, const float *dy,
+                 float *dx); /* 0 where x ≤ 0; dy at NaN, as in PyTorch */
     void (*gelu)(int64_t n, const float *x, const float *dy, float *dx); /* dy (Φ(x) + x φ(x)) */
     void (*sigmoid)(int64_t n, const float *y, const float *dy, float *dx);
     void (*tanh)(int64_t n, const float *y, const float *dy, float *dx);
@@ -15,7 +16,7 @@ typedef struct nft_gradient_kernels {
     /* rows of n floats, strides in floats. p is softmax(scale x): dx = scale p (dy - Σ p dy). */
     void (*softmax)(int64_t rows, int64_t n, float scale, const float *p, int64_t p_stride, const float *dy,
                     int64_t dy_stride, float *dx, int64_t dx_stride);
-    /* dx, and dgamma += Σ over rows, dbeta += Σ over rows, in their order. x is the forward's input. */
+    /* dx, and dgamma += Σ over rows, dbeta += Σ over rows, in blocks of them. x is the forward's input. */
     void (*simple_layer_norm)(int64_t rows, int64_t n, const float *gamma, const float *x, int64_t x_stride,
                               const float *dy, int64_t dy_stride, float *dx, int64_t dx_stride, float *dgamma,
                               float *dbeta);

@@ -242,6 +242,7 @@ static float centered_squares(int64_t n, const float *x, float mean)
 }
 
 #define SUM_VECTORS 4
+#define LEAF_ROWS 64 /* which are summed one after the other */
 
 static void copy_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)
 {
@@ -260,32 +261,57 @@ static void add_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, 
         add(n, x + r * x_stride, y + r * y_stride);
 }
 
-/* A strip of columns is summed in registers. */
+/* The sum of so many vectors of each row. Halves are summed by themselves, so that the rounding errors of
+ * many rows do not add up; a leaf stays in registers. */
+typedef struct strip {
+    floats sums[SUM_VECTORS];
+} strip;
+
+INLINE strip sum_leaf(int64_t rows, int vectors, const float *x, int64_t stride)
+{
+    strip s = {{fill(0), fill(0), fill(0), fill(0)}};
+    for (int64_t r = 0; r < rows; r++)
+        for (int k = 0; k < vectors; k++)
+            s.sums[k] += load(x + r * stride + k * LANES);
+    return s;
+}
+
+static strip sum_strip(int64_t rows, int vectors, const float *x, int64_t stride)
+{
+    if (rows <= LEAF_ROWS)
+        return vectors == 1 ? sum_leaf(rows, 1, x, stride) : sum_leaf(rows, SUM_VECTORS, x, stride);
+    int64_t half = rows / 2;
+    strip a = sum_strip(half, vectors, x, stride),
+          b = sum_strip(rows - half, vectors, x + half * stride, stride);
+    for (int k = 0; k < vectors; k++)
+        a.sums[k] += b.sums[k];
+    return a;
+}
+
+/* The same for fewer numbers than a vector has. */
+static floats sum_rest(int64_t rows, int64_t n, const float *x, int64_t stride)
+{
+    floats sum = fill(0);
+    if (rows > LEAF_ROWS) {
+        int64_t half = rows / 2;
+        return sum_rest(half, n, x, stride) + sum_rest(rows - half, n, x + half * stride, stride);
+    }
+    for (int64_t r = 0; r < rows; r++)
+        sum += load_part(x + r * stride, n, fill(0));
+    return sum;
+}
+
 static void sum_rows(int64_t rows, int64_t n, const float *x, int64_t stride, float *y)
 {
     int64_t i = 0;
-    for (; i + SUM_VECTORS * LANES <= n; i += SUM_VECTORS * LANES) {
-        floats sums[SUM_VECTORS];
-        for (int k = 0; k < SUM_VECTORS; k++)
-            sums[k] = load(y + i + k * LANES);
-        for (int64_t r = 0; r < rows; r++)
-            for (int k = 0; k < SUM_VECTORS; k++)
-                sums[k] += load(x + r * stride + i + k * LANES);
-        for (int k = 0; k < SUM_VECTORS; k++)
-            store(y + i + k * LANES, sums[k]);
+    while (i + LANES <= n) {
+        int vectors = i + SUM_VECTORS * LANES <= n ? SUM_VECTORS : 1;
+        strip s = sum_strip(rows, vectors, x + i, stride);
+        for (int k = 0; k < vectors; k++, i += LANES)
+            store(y + i, load(y + i) + s.sums[k]);
     }
-    for (; i + LANES <= n; i += LANES) {
-        floats sums = load(y + i);
-        for (int64_t r = 0; r < rows; r++)
-            sums += load(x + r * stride + i);
-        store(y + i, sums);
-    }
-    if (i < n) {
-        floats sums = load_part(y + i, n - i, fill(0));
-        for (int64_t r = 0; r < rows; r++)
-            sums += load_part(x + r * stride + i, n - i, fill(0));
-        store_part(y + i, n - i, sums);
-    }
+    if (i < n)
+        store_part(y + i, n - i, load_part(y + i, n - i, fill(0)) + sum_rest(rows, n - i, x + i, stride));
 }
 
 /* --- rows --- */

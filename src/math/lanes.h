@@ -106,6 +106,11 @@ INLINE mask less(floats a, floats b)
     return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
 }
 
+INLINE mask at_most(floats a, floats b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);
+}
+
 INLINE mask odd(ints v)
 {
     return _mm512_test_epi32_mask((__m512i)v, _mm512_set1_epi32(1));
@@ -168,6 +173,11 @@ INLINE mask first_lanes(int64_t count)
 INLINE mask less(floats a, floats b)
 {
     return a < b;
+}
+
+INLINE mask at_most(floats a, floats b)
+{
+    return a <= b;
 }
 
 INLINE mask odd(ints v)

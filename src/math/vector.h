@@ -38,7 +38,7 @@ typedef struct nft_kernels {
     void (*softmax)(int64_t rows, int64_t n, float scale, float *y,
                     int64_t stride); /* y = softmax(scale y) */
     void (*sum_rows)(int64_t rows, int64_t n, const float *x, int64_t stride,
-                     float *y); /* y += Σ over rows, in their order */
+                     float *y); /* y += (Σ over rows), pairwise where they are more than 64 */
     /* y = x, y += x */
     void (*copy_rows)(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride);
     void (*add_rows)(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride);

@@ -112,22 +112,23 @@ static void sum_tile(void *argument, int64_t item, int worker)
     }
 }
 
-static nft_status check_context(const nft_context *context, const void *gradient,
+static nft_status check_context(const char *function, const nft_context *context, const void *gradient,
                                 const nft_gradients *gradients)
 {
     if (!context || !gradient)
-        return nft_fail_null("nft_backward", context ? "output_gradient" : "context");
+        return nft_fail_null(function, context ? "output_gradient" : "context");
     if (!context->plan.kept)
-        return nft_fail(NFT_ERROR_ARGUMENT, "nft_backward: the context was made without keep_for_backward");
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: the context was made without keep_for_backward", function);
     if (!context->has_output)
-        return nft_fail(NFT_ERROR_ARGUMENT, "nft_backward: no forward has succeeded before it");
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: no forward has succeeded before it", function);
     if (context->spent)
         return nft_fail(NFT_ERROR_ARGUMENT,
-                        "nft_backward: a backward has used up what the last forward kept; call nft_forward "
-                        "again, or make the context with recompute");
+                        "%s: a backward has used up what the last forward kept; call nft_forward again, or "
+                        "make the context with recompute",
+                        function);
     if (gradients && gradients->model != context->model)
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "nft_backward: the gradients are of another model than the context's");
+        return nft_fail(NFT_ERROR_MISMATCH, "%s: the gradients are of another model than the context's",
+                        function);
     return NFT_OK;
 }
 
@@ -161,7 +162,7 @@ static nft_status run(call *c)
 
 nft_status nft_backward(nft_context *context, const nft_array *output_gradient, nft_gradients *gradients)
 {
-    nft_status status = check_context(context, output_gradient, gradients);
+    nft_status status = check_context("nft_backward", context, output_gradient, gradients);
     if (status)
         return status;
     const nft_array *output = context->output;
@@ -183,7 +184,7 @@ nft_status nft_backward(nft_context *context, const nft_array *output_gradient, 
 nft_status nft_backward_weights(nft_context *context, const nft_weights *output_gradient,
                                 nft_gradients *gradients)
 {
-    nft_status status = check_context(context, output_gradient, gradients);
+    nft_status status = check_context("nft_backward_weights", context, output_gradient, gradients);
     if (status)
         return status;
     const nft_weights *output = context->features;

@@ -39,6 +39,7 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
         (status = add_table(builder, &own->bias, L, "bias_emb")) ||
         (status = add_table(builder, &own->input, space->layers[0].in, "inp_emb")))
         return status;
+    nft_reserve(&module->training_scratch, builder->value.channels);
     return add_table(builder, &own->output, space->layers[L - 1].out, "out_emb");
 }
 
@@ -100,6 +101,29 @@ static void add_gradient(int64_t C, int64_t f, const float *gradient, float *sum
             sum[c] += gradient[c * f + position];
 }
 
+/* The rows of a tensor are summed by themselves, which is what the last layer's neurons want, and so that the
+ * rounding errors of many tokens do not add up. */
+static void tensor_backward(const nft_module *module, const nft_exec *exec, const nft_tensor *tensor,
+                            const float *grad_out)
+{
+    const state *own = module->state;
+    int64_t C = module->in.channels, f = tensor->positions;
+    float *of_layer = exec->kept + (tensor->bias ? own->bias : own->weight).gradient + tensor->layer * C,
+          *sum = exec->scratch;
+    for (int64_t row = 0; row < tensor->rows; row++) {
+        memset(sum, 0, (size_t)C * sizeof *sum);
+        for (int64_t column = 0; column < tensor->columns; column++) {
+            const float *gradient = grad_out + (tensor->offset + (row * tensor->columns + column) * f) * C;
+            add_gradient(C, f, gradient, sum);
+            if (tensor->column_axis == 0)
+                add_gradient(C, f, gradient, exec->kept + own->input.gradient + column * C);
+        }
+        nft_vector()->add(C, sum, of_layer);
+        if (tensor->layer == module->space->layer_count - 1)
+            nft_vector()->add(C, sum, exec->kept + own->output.gradient + row * C);
+    }
+}
+
 /* grad_in = grad_out; an embedding's gradient is the sum over the tokens that it was added to. */
 static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
                      const float *grad_out, float *grad_in)
@@ -113,19 +137,8 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     memcpy(grad_in, grad_out, (size_t)(space->numbers * C) * sizeof *grad_in);
     for (int i = 0; i < 4; i++)
         memset(exec->kept + tables[i]->gradient, 0, (size_t)(tables[i]->rows * C) * sizeof *grad_in);
-    for (int64_t t = 0; t < space->tensor_count; t++) {
-        const nft_tensor *tensor = &space->tensors[t];
-        int64_t f = tensor->positions;
-        for (int64_t token = 0; token < tensor->tokens; token++) {
-            const float *gradient = grad_out + (tensor->offset + token * f) * C;
-            add_gradient(C, f, gradient,
-                         exec->kept + (tensor->bias ? own->bias : own->weight).gradient + tensor->layer * C);
-            if (tensor->column_axis == 0)
-                add_gradient(C, f, gradient, exec->kept + own->input.gradient + token % tensor->columns * C);
-            if (tensor->layer == space->layer_count - 1)
-                add_gradient(C, f, gradient, exec->kept + own->output.gradient + token / tensor->columns * C);
-        }
-    }
+    for (int64_t t = 0; t < space->tensor_count; t++)
+        tensor_backward(module, exec, &space->tensors[t], grad_out);
 }
 
 const nft_module_class nft_module_learned_pos_embedding = {.type = "learned_pos_embedding",

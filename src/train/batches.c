@@ -4,12 +4,28 @@
 
 #include <inttypes.h>
 
-nft_status nft_batch_create(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count)
+/* Of the targets alone. */
+static int64_t target_bytes(const nft_loss *loss, int64_t numbers, int64_t count)
+{
+    return nft_size_multiply(count, loss->target == NFT_TARGET_CLASS
+                                        ? (int64_t)sizeof(int64_t)
+                                        : nft_size_multiply(numbers, sizeof(float)));
+}
+
+int64_t nft_batch_bytes(const nft_model *model, const nft_loss *loss, int64_t outputs, int64_t count)
+{
+    int64_t inputs = nft_size_multiply(
+        nft_size_multiply(count, nft_value_floats(&model->input, model->space)), sizeof(float));
+    int64_t numbers = loss->target == NFT_TARGET_NUMBERS ? outputs : 0;
+    return nft_size_add(inputs, target_bytes(loss, numbers, count));
+}
+
+static nft_status create(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count)
 {
     const nft_model *model = trainer->model;
     nft_batch *batch = &memory->batch;
-    int64_t targets = nft_size_multiply(nft_size_multiply(count, nft_trainer_target_numbers(trainer)),
-                                        sizeof *batch->targets);
+    int64_t numbers = nft_trainer_target_numbers(trainer),
+            targets = target_bytes(trainer->recipe.loss, numbers, count);
     int64_t shape[] = {count, model->input.tokens, model->input.channels};
     nft_status status;
     *memory = (nft_batch_memory){.batch = {.size = sizeof *batch, .count = count}};
@@ -20,13 +36,29 @@ nft_status nft_batch_create(nft_batch_memory *memory, const nft_trainer *trainer
     if (status)
         return status;
     batch->tokens = memory->tokens ? memory->tokens->storage : NULL;
-    if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
+    memory->target_numbers = numbers;
+    if (!targets)
         return NFT_OK;
     if (trainer->recipe.loss->target == NFT_TARGET_CLASS)
-        batch->labels = nft_allocate_array((size_t)count, sizeof *batch->labels);
+        batch->labels = nft_allocate((size_t)targets);
     else
         batch->targets = nft_allocate((size_t)targets);
     return batch->labels || batch->targets ? NFT_OK : nft_fail_memory("a batch's targets", targets);
+}
+
+nft_status nft_batch_reserve(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count)
+{
+    nft_batch_memory larger = {0};
+    if (memory->batch.count && memory->target_numbers >= nft_trainer_target_numbers(trainer))
+        return NFT_OK;
+    nft_status status = create(&larger, trainer, count);
+    if (status) {
+        nft_batch_clear(&larger);
+        return status;
+    }
+    nft_batch_clear(memory);
+    *memory = larger;
+    return NFT_OK;
 }
 
 void nft_batch_clear(nft_batch_memory *memory)
@@ -75,13 +107,6 @@ nft_status nft_samples_fetch(nft_trainer *trainer, const nft_samples *set, int64
     return read_samples(set, NULL, first, count, &trainer->pieces);
 }
 
-void nft_trainer_part(const nft_trainer *trainer, int64_t *first, int64_t *count)
-{
-    int64_t ranks = trainer->options.ranks > 1 ? trainer->options.ranks : 1;
-    *count = trainer->recipe.batch_size / ranks;
-    *first = trainer->options.rank * *count;
-}
-
 /* The callback may change the struct that it is given, but not what the trainer owns. */
 static nft_status ask_source(nft_trainer *trainer, nft_samples *samples)
 {
@@ -102,7 +127,7 @@ static nft_status ask_source(nft_trainer *trainer, nft_samples *samples)
 static nft_status read_batch(nft_trainer *trainer, nft_samples *samples)
 {
     int64_t first, count;
-    nft_trainer_part(trainer, &first, &count);
+    nft_trainer_part(trainer, trainer->recipe.batch_size, &first, &count);
     for (int64_t i = 0; i < count; i++)
         trainer->indices[first + i] = i;
     *samples = samples_of(&trainer->batch, count, 0);

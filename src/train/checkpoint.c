@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define STATE_KEY "nft.checkpoint"
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 #define TENSORS 4      /* at most */
 #define HASH_DIGITS 17 /* with the 0 at the end */
 
@@ -30,12 +30,14 @@ static json_t *describe_recipe(const nft_recipe *recipe)
         "validate_every", (json_int_t)recipe->validate_every);
 }
 
-/* How many samples, and a fingerprint of their targets. */
+/* How many samples, and their fingerprint. */
 static json_t *describe_samples(const nft_samples *samples)
 {
-    char hash[17];
-    snprintf(hash, sizeof hash, "%016" PRIx64, samples->fingerprint);
-    return json_pack("{s:I, s:s}", "samples", (json_int_t)samples->count, "targets", hash);
+    char inputs[HASH_DIGITS], targets[HASH_DIGITS];
+    snprintf(inputs, sizeof inputs, "%016" PRIx64, samples->fingerprint.inputs);
+    snprintf(targets, sizeof targets, "%016" PRIx64, samples->fingerprint.targets);
+    return json_pack("{s:I, s:s, s:s}", "samples", (json_int_t)samples->count, "inputs", inputs, "targets",
+                     targets);
 }
 
 /* What must be the same when the training goes on. */
@@ -50,7 +52,7 @@ static json_t *describe_training(const nft_trainer *trainer)
 static void checksum(char digits[HASH_DIGITS], int64_t step, const double *best_loss,
                      const float *const data[TENSORS], int count, int64_t numbers)
 {
-    uint64_t hash = nft_hash_bytes(&step, sizeof step, NFT_HASH_BEGIN);
+    uint64_t hash = nft_hash_bytes(&step, sizeof step, 0);
     if (best_loss)
         hash = nft_hash_bytes(best_loss, sizeof *best_loss, hash);
     for (int i = 0; i < count; i++)
@@ -163,13 +165,24 @@ static bool find_difference(const json_t *expected, const json_t *found, nft_tex
     return true;
 }
 
+/* Fingerprints say nothing to a reader. */
+static nft_status fail_data(const char *key, const char *dot)
+{
+    return nft_fail(NFT_ERROR_MISMATCH,
+                    "it is the checkpoint of a training on other data: the %s of the %.*s are not the same",
+                    dot + 1, (int)(dot - key), key);
+}
+
 static nft_status fail_difference(const nft_text *path, const json_t *const pair[2])
 {
     const char *key = path->data ? path->data : "the training";
     nft_text now = {0}, then = {0};
     nft_status status;
+    const char *dot = strrchr(key, '.');
     if (!strcmp(key, "model"))
         return nft_fail(NFT_ERROR_MISMATCH, "it is the checkpoint of another model");
+    if (dot && (!strcmp(dot, ".inputs") || !strcmp(dot, ".targets")))
+        return fail_data(key, dot);
     if (!nft_json_append(&now, pair[0], JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) ||
         (pair[1] && !nft_json_append(&then, pair[1], JSON_ENCODE_ANY | JSON_REAL_PRECISION(12))))
         status = nft_fail_memory("the description of the training", 1 << 10);

@@ -19,13 +19,14 @@ void nft_trainer_clear_data(nft_trainer *trainer)
     trainer->source = NULL;
 }
 
-/* A look at every number, piece by piece; the fingerprint of the targets. */
+/* A look at every number, piece by piece. */
 static nft_status look_through(nft_trainer *trainer, nft_samples *set, const char *what)
 {
     int64_t size = set->dataset ? NFT_PIECE_SAMPLES : set->count;
     nft_status status = NFT_OK;
-    set->fingerprint = nft_hash_bytes(&set->height, sizeof set->height, NFT_HASH_BEGIN);
-    set->fingerprint = nft_hash_bytes(&set->width, sizeof set->width, set->fingerprint);
+    set->fingerprint = (nft_fingerprint){0};
+    const int64_t size_of_images[] = {set->height, set->width};
+    set->fingerprint.targets = nft_hash_bytes(size_of_images, sizeof size_of_images, 0);
     for (int64_t first = 0; first < set->count && !status; first += size) {
         nft_samples piece;
         int64_t at = 0, count = set->count - first < size ? set->count - first : size;
@@ -33,20 +34,19 @@ static nft_status look_through(nft_trainer *trainer, nft_samples *set, const cha
         if (!status)
             status = nft_samples_check(trainer, &piece, what);
         if (!status)
-            set->fingerprint = nft_samples_hash(trainer, &piece, set->fingerprint);
+            nft_samples_hash(trainer, &piece, &set->fingerprint);
     }
     return status;
 }
 
-/* Memory for what is read from files. Smaller than it may be once it is there is no harm. */
-static nft_status prepare_reading(nft_trainer *trainer, nft_batch_memory *batch, nft_batch_memory *pieces,
-                                  const nft_samples sets[2])
+/* Memory for what is read from files. That it is there once more than it is needed is no harm. */
+static nft_status prepare_reading(nft_trainer *trainer, const nft_samples sets[2])
 {
     nft_status status = NFT_OK;
     if (sets[0].dataset)
-        status = nft_batch_create(batch, trainer, trainer->recipe.batch_size);
+        status = nft_batch_reserve(&trainer->batch, trainer, trainer->recipe.batch_size);
     if (!status && (sets[0].dataset || sets[1].dataset))
-        status = nft_batch_create(pieces, trainer, NFT_PIECE_SAMPLES);
+        status = nft_batch_reserve(&trainer->pieces, trainer, NFT_PIECE_SAMPLES);
     return status;
 }
 
@@ -72,13 +72,10 @@ static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samp
 {
     const nft_recipe *recipe = &trainer->recipe;
     nft_sampler sampler = {0};
-    nft_batch_memory batch = {0}, pieces = {0}, kept = trainer->pieces;
     nft_image_loss *images = trainer->images;
     nft_status status = size_images(trainer, sets);
     if (!status)
-        status = prepare_reading(trainer, &batch, &pieces, sets);
-    if (pieces.batch.count)
-        trainer->pieces = pieces;
+        status = prepare_reading(trainer, sets);
     if (!status)
         status = look_through(trainer, &sets[0], "training set");
     if (!status)
@@ -88,24 +85,17 @@ static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samp
     if (!status && sets[1].count)
         status = nft_trainer_prepare_validation(trainer, sets[1].count);
     if (status) {
-        trainer->pieces = kept;
         if (trainer->images != images)
             nft_image_loss_free(trainer->images);
         trainer->images = images;
-        nft_batch_clear(&batch);
-        nft_batch_clear(&pieces);
         nft_sampler_clear(&sampler);
         return nft_fail_in(status, "%s", function);
     }
-    if (pieces.batch.count)
-        nft_batch_clear(&kept);
     if (trainer->images != images)
         nft_image_loss_free(images);
     if (sets[0].count) {
         nft_sampler_clear(&trainer->sampler);
-        nft_batch_clear(&trainer->batch);
         clear_set(&trainer->train);
-        trainer->batch = batch;
         trainer->sampler = sampler;
         trainer->source = NULL;
         trainer->train = sets[0];
@@ -264,21 +254,15 @@ nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *call
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_trainer_set_source: loss render takes the size of its images from a data set; "
                         "call nft_trainer_set_data or nft_trainer_set_dataset");
-    nft_batch_memory batch = {0};
-    nft_status status = callback ? nft_batch_create(&batch, trainer, trainer->recipe.batch_size) : NFT_OK;
-    if (status) {
-        nft_batch_clear(&batch);
+    nft_status status =
+        callback ? nft_batch_reserve(&trainer->batch, trainer, trainer->recipe.batch_size) : NFT_OK;
+    if (status)
         return nft_fail_in(status, "nft_trainer_set_source");
-    }
-    if (!callback && !trainer->source)
-        return NFT_OK;
-    nft_batch_clear(&trainer->batch);
     trainer->source = callback;
     trainer->source_user = user;
     if (!callback)
         return NFT_OK;
     nft_sampler_clear(&trainer->sampler);
     clear_set(&trainer->train);
-    trainer->batch = batch;
     return NFT_OK;
 }

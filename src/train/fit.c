@@ -129,6 +129,15 @@ static nft_status check_moments(const nft_parameter *parameter, const moments *a
     return NFT_OK;
 }
 
+int64_t nft_fit_bytes(const nft_model *model)
+{
+    int64_t numbers = 0;
+    for (int64_t i = 0; i < model->parameters.count; i++)
+        if (model->parameters.items[i].statistics.declared)
+            numbers = nft_size_add(numbers, moment_count(&model->parameters.items[i].statistics));
+    return nft_size_multiply(numbers, sizeof(moments));
+}
+
 static nft_status make_moments(fitting *f)
 {
     for (int64_t i = f->first; i < f->end; i++) {

@@ -82,23 +82,6 @@ nft_status nft_samples_check(const nft_trainer *trainer, const nft_samples *samp
     return status ? nft_fail_in(status, "%s", what) : NFT_OK;
 }
 
-uint64_t nft_hash_bytes(const void *bytes, size_t count, uint64_t hash)
-{
-    const unsigned char *byte = bytes;
-    for (size_t i = 0; i < count; i++)
-        hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
-uint64_t nft_samples_hash(const nft_trainer *trainer, const nft_samples *samples, uint64_t hash)
-{
-    size_t count = (size_t)samples->count;
-    if (samples->classes)
-        return nft_hash_bytes(samples->classes, count * sizeof *samples->classes, hash);
-    size_t numbers = (size_t)nft_trainer_target_numbers(trainer);
-    return nft_hash_bytes(samples->targets, count * numbers * sizeof *samples->targets, hash);
-}
-
 /* (N) or (N, 1) classes; (N, numbers of an output) or the output's own shape. Images are images in any shape.
  */
 static bool has_shape(const nft_trainer *trainer, const nft_array *targets, int64_t samples)

@@ -58,7 +58,7 @@ static nft_status batch_gradients(nft_trainer *trainer, const nft_samples *sampl
 {
     int64_t first, count;
     nft_status status = NFT_OK;
-    nft_trainer_part(trainer, &first, &count);
+    nft_trainer_part(trainer, trainer->recipe.batch_size, &first, &count);
     nft_gradients_clear(trainer->gradients);
     trainer->context->dropout = trainer->dropout;
     for (int64_t end = first + count; first < end && !status; first += trainer->group) {
@@ -67,27 +67,6 @@ static nft_status batch_gradients(nft_trainer *trainer, const nft_samples *sampl
     }
     trainer->context->dropout = NULL;
     return status;
-}
-
-/* Sums losses and gradients over the ranks. A rank that failed takes part, or the others would wait for it.
- */
-static nft_status reduce(nft_trainer *trainer, nft_status status, double *loss)
-{
-    const nft_trainer_options *options = &trainer->options;
-    double sums[] = {*loss, status != NFT_OK};
-    if (options->ranks <= 1)
-        return status;
-    int failed = options->reduce(sums, 2, trainer->gradients->values, trainer->model->parameters.total,
-                                 options->reduce_user);
-    *loss = sums[0];
-    if (status)
-        return status;
-    if (failed)
-        return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": the reduce callback failed", trainer->step);
-    if (sums[1] > 0)
-        return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": another rank failed, and says why",
-                        trainer->step);
-    return NFT_OK;
 }
 
 static nft_status fail_norm(const nft_trainer *trainer)
@@ -125,14 +104,17 @@ static nft_status run_step(nft_trainer *trainer, nft_step_info *info)
 {
     nft_samples samples;
     nft_status status;
+    double sums[2] = {0}; /* the loss */
     *info = (nft_step_info)NFT_STEP_INFO_INIT;
     info->step = trainer->step;
     info->lr = trainer->recipe.optimizer.lr * nft_schedule_factor(&trainer->recipe.schedule, trainer->step);
     status = nft_trainer_next_batch(trainer, &samples);
     if (!status)
-        status = batch_gradients(trainer, &samples, &info->loss);
-    if ((status = reduce(trainer, status, &info->loss)))
+        status = batch_gradients(trainer, &samples, &sums[0]);
+    if ((status = nft_trainer_reduce(trainer, status, sums, 2, trainer->gradients->values,
+                                     trainer->model->parameters.total)))
         return status;
+    info->loss = sums[0];
     info->grad_norm =
         nft_gradient_norm(&trainer->moments, trainer->gradients->values, trainer->context->pool);
     if (!isfinite(info->grad_norm))
@@ -167,6 +149,17 @@ static nft_status check_end(const nft_trainer *trainer)
     return status ? nft_fail_in(status, "step %" PRId64, trainer->step - 1) : NFT_OK;
 }
 
+static nft_status tell(nft_trainer *trainer, const nft_step_info *info, nft_step_callback *callback,
+                       void *user)
+{
+    if (!callback || !callback(info, user))
+        return NFT_OK;
+    if (trainer->step < trainer->recipe.steps)
+        nft_trainer_leave(trainer);
+    return nft_fail(NFT_ERROR_CANCELLED, "the step callback stopped it after step %" PRId64 " of %" PRId64,
+                    info->step, trainer->recipe.steps);
+}
+
 static nft_status run_validation(nft_trainer *trainer, nft_step_info *info)
 {
     bool due = trainer->step % trainer->recipe.validate_every == 0 || trainer->step == trainer->recipe.steps;
@@ -187,10 +180,8 @@ nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback, vo
             status = check_end(trainer);
         if (!status)
             status = run_validation(trainer, &info);
-        if (!status && callback && callback(&info, user))
-            status = nft_fail(NFT_ERROR_CANCELLED,
-                              "the step callback stopped it after step %" PRId64 " of %" PRId64, info.step,
-                              trainer->recipe.steps);
+        if (!status)
+            status = tell(trainer, &info, callback, user);
         if (status)
             return nft_fail_in(status, "nft_trainer_run");
     }

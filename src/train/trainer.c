@@ -111,11 +111,25 @@ static nft_status check_model(const nft_model *model, const nft_recipe *recipe)
                     "nft_trainer_create: the model has no trained parameter; there is nothing to train");
 }
 
-/* Model, best values, gradients, moments, both contexts. */
+/* The samples of a batch that do not come from the caller's memory, and of a piece of a file; what says which
+ * samples they are; the outputs' gradients. */
+static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, int64_t group)
+{
+    int64_t outputs =
+        nft_value_floats(&model->steps[nft_model_step_count(model) - 1].module->out, model->space);
+    int64_t bytes = nft_size_add(nft_batch_bytes(model, recipe->loss, outputs, recipe->batch_size),
+                                 nft_batch_bytes(model, recipe->loss, outputs, NFT_PIECE_SAMPLES));
+    bytes = nft_size_add(bytes, nft_size_multiply(recipe->batch_size, 2 * sizeof(int64_t)));
+    return nft_size_add(bytes, nft_size_multiply(nft_size_multiply(group, outputs), sizeof(float)));
+}
+
+/* Model, best values, gradients, moments, both contexts, batches, and what nft_trainer_fit_normalize takes.
+ */
 static nft_status plan_bytes(const nft_model *model, const nft_recipe *recipe,
                              const nft_trainer_options *options, int64_t *bytes)
 {
-    nft_context_options training = training_options(options, group_size(model, recipe, options->recompute)),
+    int64_t group = group_size(model, recipe, options->recompute);
+    nft_context_options training = training_options(options, group),
                         validation = nft_validation_options(options);
     int64_t context = 0, second = 0;
     nft_status status = nft_context_memory(model, &training, &context);
@@ -123,9 +137,16 @@ static nft_status plan_bytes(const nft_model *model, const nft_recipe *recipe,
         status = nft_context_memory(model, &validation, &second);
     int64_t values = nft_size_multiply(model->parameters.total, 3 * sizeof(float));
     int64_t packed = nft_size_multiply(model->parameters.packed_total, sizeof(float));
-    *bytes = status ? 0
-                    : nft_size_add(nft_size_add(nft_size_add(context, second), nft_size_add(values, packed)),
-                                   nft_moments_bytes(model));
+    const int64_t parts[] = {context,
+                             second,
+                             values,
+                             packed,
+                             nft_moments_bytes(model),
+                             nft_fit_bytes(model),
+                             batch_bytes(model, recipe, group)};
+    *bytes = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !status; i++)
+        *bytes = nft_size_add(*bytes, parts[i]);
     return status;
 }
 
@@ -242,6 +263,7 @@ void nft_trainer_free(nft_trainer *trainer)
     nft_release(trainer->network);
     nft_release(trainer->network_gradient);
     nft_array_free(trainer->validation_output);
+    nft_release(trainer->validation_losses);
     nft_release(trainer->dropout);
     nft_release(trainer->indices);
     nft_release(trainer->numbers);

@@ -9,6 +9,11 @@
 #include "train/recipe.h"
 #include "train/sampler.h"
 
+/* Two sets whose fingerprints are the same hold the same numbers in the same order. */
+typedef struct nft_fingerprint {
+    uint64_t inputs, targets;
+} nft_fingerprint;
+
 /* Samples with what their outputs should be: a data set, or a batch. */
 typedef struct nft_samples {
     const nft_weights *weights; /* or */
@@ -20,13 +25,14 @@ typedef struct nft_samples {
     int64_t height, width;  /* of targets that are images */
     nft_dataset *dataset;   /* in place of these: they are read when they are needed */
     const nft_entry *target_entry;
-    uint64_t fingerprint; /* of the targets */
+    nft_fingerprint fingerprint;
 } nft_samples;
 
 /* Memory for samples that come from elsewhere: a callback, or a file. */
 typedef struct nft_batch_memory {
     nft_batch batch; /* with pointers to the memory below */
     nft_array *tokens;
+    int64_t target_numbers; /* for each sample there is room for so many, at least */
 } nft_batch_memory;
 
 struct nft_trainer {
@@ -57,6 +63,7 @@ struct nft_trainer {
     nft_batch_memory pieces; /* what data sets are read to when it is not for a step */
 
     nft_array *validation_output; /* (N, …) of the last validation; NULL without a validation set */
+    double *validation_losses;    /* of each of its N samples, and one number more for what ranks agree on */
     bool has_validated;
     float *best; /* the values with the lowest validation loss */
     double best_loss;
@@ -66,19 +73,23 @@ struct nft_trainer {
 /* A group is as many samples as fit into this many bytes of kept memory. */
 #define NFT_GROUP_BYTES (INT64_C(256) << 20)
 
-/* Memory for `count` samples of the trainer's model and loss. Clear it also after a failure. */
-nft_status nft_batch_create(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count);
+/* Memory for `count` samples of the trainer's model and loss, unless it is there already: the count is always
+ * the same for one purpose. What fails leaves none. */
+nft_status nft_batch_reserve(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count);
+/* How much that is for samples with `outputs` numbers each; saturates. */
+int64_t nft_batch_bytes(const nft_model *model, const nft_loss *loss, int64_t outputs, int64_t count);
 void nft_batch_clear(nft_batch_memory *memory);
 
 /* A look at every number: inputs are finite, targets in range; `what` in messages. */
 nft_status nft_samples_check(const nft_trainer *trainer, const nft_samples *samples, const char *what);
+/* What nft_trainer_fit_normalize takes while it runs; saturates. */
+int64_t nft_fit_bytes(const nft_model *model);
 /* Whether `data`, one number for each of the model's, is finite; `what` in messages. */
 nft_status nft_trainer_check_finite(const nft_trainer *trainer, const float *data, const char *what);
-/* Continues a hash, FNV-1a. */
+/* Continues a hash, one bijection for each 8 bytes: no change of a single one goes unnoticed. */
 uint64_t nft_hash_bytes(const void *bytes, size_t count, uint64_t hash);
-/* Continues a hash over targets. */
-uint64_t nft_samples_hash(const nft_trainer *trainer, const nft_samples *samples, uint64_t hash);
-#define NFT_HASH_BEGIN UINT64_C(0xcbf29ce484222325)
+/* Continues the fingerprint of a set, sample by sample, so that it does not depend on the pieces. */
+void nft_samples_hash(const nft_trainer *trainer, const nft_samples *samples, nft_fingerprint *fingerprint);
 /* Samples first … first + count - 1 as they can be run: of the set itself, or read from its file into the
  * trainer's pieces, at most NFT_PIECE_SAMPLES. Where the first of them stands goes to *at. */
 nft_status nft_samples_fetch(nft_trainer *trainer, const nft_samples *set, int64_t first, int64_t count,
@@ -101,8 +112,14 @@ nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t in
 nft_status nft_trainer_next_batch(nft_trainer *trainer, nft_samples *samples);
 /* Lets go of the data sets, the callback and the memory for them. */
 void nft_trainer_clear_data(nft_trainer *trainer);
-/* Which samples of a batch are this rank's. */
-void nft_trainer_part(const nft_trainer *trainer, int64_t *first, int64_t *count);
+/* Which of `samples` samples are this rank's. */
+void nft_trainer_part(const nft_trainer *trainer, int64_t samples, int64_t *first, int64_t *count);
+/* Sums over the ranks, if there are more than one; the last of `sums` is for the number of them that failed.
+ * A rank that failed, which `status` says, takes part, or the others would wait for it. */
+nft_status nft_trainer_reduce(nft_trainer *trainer, nft_status status, double *sums, int64_t sum_count,
+                              float *values, int64_t value_count);
+/* The same in place of the next step, for a rank that does not take it. */
+void nft_trainer_leave(nft_trainer *trainer);
 
 nft_context_options nft_validation_options(const nft_trainer_options *options);
 /* Allocates what a validation of `count` samples needs. */

@@ -14,21 +14,28 @@ nft_context_options nft_validation_options(const nft_trainer_options *options)
     return filled;
 }
 
-/* Images, and networks that render them, are too large to be kept. */
+/* What a validation leaves: a loss of each sample, and its output; but images, and networks that render them,
+ * are too large to be kept. */
 static nft_status make_output(nft_trainer *trainer, int64_t count)
 {
+    double *losses = nft_allocate_array((size_t)count + 1, sizeof *losses);
+    if (!losses)
+        return nft_fail_memory("the losses of a validation", nft_size_multiply(count, sizeof *losses));
     const nft_array *like = trainer->output_gradient;
-    trainer->has_validated = false;
-    if (!trainer->recipe.loss->sample)
-        return NFT_OK;
     int64_t shape[NFT_ARRAY_MAX_RANK] = {count};
-    for (int64_t i = 1; i < like->rank; i++)
+    for (int64_t i = 1; like && i < like->rank; i++)
         shape[i] = like->shape[i];
     nft_array *output = NULL;
-    nft_status status = nft_array_create(&output, NFT_ARRAY_F32, shape, like->rank, NULL);
-    if (status)
+    nft_status status = NFT_OK;
+    if (trainer->recipe.loss->sample)
+        status = nft_array_create(&output, NFT_ARRAY_F32, shape, like->rank, NULL);
+    if (status) {
+        nft_release(losses);
         return status;
+    }
+    nft_release(trainer->validation_losses);
     nft_array_free(trainer->validation_output);
+    trainer->validation_losses = losses;
     trainer->validation_output = output;
     return NFT_OK;
 }
@@ -45,8 +52,8 @@ nft_status nft_trainer_prepare_validation(nft_trainer *trainer, int64_t count)
     return status ? status : make_output(trainer, count);
 }
 
-/* Adds the losses of samples first … first + count - 1. */
-static nft_status add_losses(nft_trainer *trainer, int64_t first, int64_t count, double *sum)
+/* The losses and outputs of samples first … first + count - 1. */
+static nft_status run_piece(nft_trainer *trainer, int64_t first, int64_t count)
 {
     nft_samples piece;
     int64_t at = 0;
@@ -64,9 +71,26 @@ static nft_status add_losses(nft_trainer *trainer, int64_t first, int64_t count,
         double own = nft_samples_loss(trainer, &piece, at + i, output, 0, NULL);
         if (!isfinite(own))
             status = nft_fail_loss(trainer, "validation set", first + i);
-        *sum += own;
+        trainer->validation_losses[first + i] = own;
     }
     return status;
+}
+
+/* This rank's samples, then those of the others from them: everything is 0 but on one rank, so the sums are
+ * what that one computed. */
+static nft_status run_samples(nft_trainer *trainer)
+{
+    int64_t samples = trainer->validation.count, first, count;
+    nft_array *output = trainer->validation_output;
+    nft_status status = NFT_OK;
+    memset(trainer->validation_losses, 0, (size_t)samples * sizeof *trainer->validation_losses);
+    if (output)
+        memset(output->storage, 0, (size_t)output->count * sizeof(float));
+    nft_trainer_part(trainer, samples, &first, &count);
+    for (int64_t end = first + count; first < end && !status; first += NFT_PIECE_SAMPLES)
+        status = run_piece(trainer, first, end - first < NFT_PIECE_SAMPLES ? end - first : NFT_PIECE_SAMPLES);
+    return nft_trainer_reduce(trainer, status, trainer->validation_losses, samples + 1,
+                              output ? output->storage : NULL, output ? output->count : 0);
 }
 
 nft_status nft_trainer_validate(nft_trainer *trainer, double *loss)
@@ -75,17 +99,16 @@ nft_status nft_trainer_validate(nft_trainer *trainer, double *loss)
     if (!trainer || !loss)
         return nft_fail_null(function, trainer ? "loss" : "trainer");
     int64_t samples = trainer->validation.count;
-    nft_status status = NFT_OK;
     double sum = 0;
     if (!samples)
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_%s first",
                         function, trainer->model->space ? "data" : "tokens");
-    for (int64_t first = 0; first < samples && !status; first += NFT_PIECE_SAMPLES)
-        status = add_losses(trainer, first,
-                            samples - first < NFT_PIECE_SAMPLES ? samples - first : NFT_PIECE_SAMPLES, &sum);
+    nft_status status = run_samples(trainer);
     trainer->has_validated = !status;
     if (status)
         return nft_fail_in(status, "%s", function);
+    for (int64_t i = 0; i < samples; i++)
+        sum += trainer->validation_losses[i];
     *loss = sum / (double)samples;
     if (trainer->has_best && *loss >= trainer->best_loss)
         return NFT_OK;

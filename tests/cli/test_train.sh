@@ -138,6 +138,9 @@ says "steps"
 says "remove it to begin anew"
 run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint here.checkpoint --steps 100000 --lr 1
 says "lr"
+run 0 permute recipes/cnns.safetensors -o permuted.safetensors --seed 1
+run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint here.checkpoint --steps 100000 --train permuted.safetensors
+says "the inputs of the training set are not the same"
 echo "no checkpoint" >broken.checkpoint
 run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint broken.checkpoint
 says "broken.checkpoint"

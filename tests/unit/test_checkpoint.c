@@ -174,7 +174,8 @@ static void of_another_training(void **state)
     other.train = make_set(other.model, SAMPLES, 99);
     foreign = trainer_of(&other, RECIPE, 1, true);
     assert_int_equal(nft_trainer_resume(foreign, path), NFT_ERROR_MISMATCH);
-    expect_message("training set.targets");
+    expect_message("it is the checkpoint of a training on other data: the inputs of the training set are not "
+                   "the same");
     nft_trainer_free(foreign);
 
     nft_model *wider =
@@ -192,6 +193,104 @@ static void of_another_training(void **state)
     nft_trainer_free(trainer);
     close_setting(&other);
     close_setting(&s);
+}
+
+/* Whether a training on one set takes up the checkpoint of a training on another. */
+static void expect_same_data(const nft_model *model, const nft_weights *a, const nft_weights *b,
+                             bool validates, const char *difference)
+{
+    const char *path = temporary_path("of a");
+    nft_trainer *first = make_trainer(model, RECIPE, 1), *second = make_trainer(model, RECIPE, 1);
+    assert_ok(nft_trainer_set_data(first, validates ? b : a, validates ? a : NULL));
+    assert_ok(nft_trainer_set_data(second, b, validates ? b : NULL));
+    assert_ok(nft_trainer_save(first, path));
+    nft_status status = nft_trainer_resume(second, path);
+    assert_int_equal(status, difference ? NFT_ERROR_MISMATCH : NFT_OK);
+    if (difference)
+        expect_message(difference);
+    nft_trainer_free(first);
+    nft_trainer_free(second);
+}
+
+/* One bit of one number of the data is enough, be it of a sign twice, and so is an exchange. */
+static void of_other_data(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *a = make_set(model, SAMPLES, 2), *b = make_set(model, SAMPLES, 2);
+    int64_t count = nft_weights_data_count(b, 0, NFT_WEIGHTS_WEIGHT);
+    float *weights = nft_weights_edit(b, 0, NFT_WEIGHTS_WEIGHT),
+          *bias = nft_weights_edit(b, 1, NFT_WEIGHTS_BIAS);
+    float *label = (float *)nft_array_f32(nft_weights_extra(b, "label"));
+    for (int validates = 0; validates < 2; validates++) {
+        const char *inputs =
+            validates ? "the inputs of the validation set" : "the inputs of the training set";
+        expect_same_data(model, a, b, validates, NULL);
+        bias[0] = nextafterf(bias[0], 9);
+        expect_same_data(model, a, b, validates, inputs);
+        bias[0] = nft_weights_data(a, 1, NFT_WEIGHTS_BIAS)[0];
+        for (int i = 0; i < 2; i++)
+            weights[count - 1 - 2 * i] *= -1;
+        expect_same_data(model, a, b, validates, inputs);
+        for (int i = 0; i < 2; i++)
+            weights[count - 1 - 2 * i] *= -1;
+        float kept = label[3];
+        label[3] = label[4];
+        label[4] = kept;
+        expect_same_data(model, a, b, validates,
+                         validates ? "the targets of the validation set" : "the targets of the training set");
+        label[4] = label[3];
+        label[3] = kept;
+    }
+    nft_weights_free(a);
+    nft_weights_free(b);
+    nft_model_free(model);
+}
+
+/* The data are the same wherever they are read from. */
+static void of_the_same_data(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *set = make_set(model, 40, 2); /* more than are read at a time */
+    nft_dataset *data = NULL;
+    nft_trainer *memory = make_trainer(model, RECIPE, 1), *file = make_trainer(model, RECIPE, 1);
+    assert_ok(nft_weights_save(set, temporary_path("data")));
+    assert_ok(nft_dataset_open(&data, temporary_path("data"), NULL));
+    assert_ok(nft_trainer_set_data(memory, set, set));
+    assert_ok(nft_trainer_set_dataset(file, data, data));
+    assert_ok(nft_trainer_save(memory, temporary_path("of memory")));
+    assert_ok(nft_trainer_resume(file, temporary_path("of memory")));
+    nft_trainer_free(memory);
+    nft_trainer_free(file);
+    nft_dataset_free(data);
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
+static void of_other_tokens(void **state)
+{
+    (void)state;
+    static const char recipe[] = "{'loss': 'cross_entropy', " ADAMW ", 'batch_size': 2, 'steps': 1}";
+    const int64_t shape[] = {2, 3, 2}, labels[] = {0, 2};
+    float values[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    nft_model *model = support_model(OF_TOKENS, 1);
+    nft_trainer *trainer = make_trainer(model, recipe, 1), *other = make_trainer(model, recipe, 1);
+    nft_array *tokens = NULL, *label = NULL;
+    assert_ok(nft_array_borrow(&tokens, NFT_ARRAY_F32, shape, 3, values));
+    assert_ok(nft_array_borrow(&label, NFT_ARRAY_I64, shape, 1, labels));
+    assert_ok(nft_trainer_set_tokens(trainer, tokens, label, NULL, NULL));
+    assert_ok(nft_trainer_save(trainer, temporary_path("of tokens")));
+    assert_ok(nft_trainer_resume(trainer, temporary_path("of tokens")));
+    values[11] = 13;
+    assert_ok(nft_trainer_set_tokens(other, tokens, label, NULL, NULL));
+    assert_int_equal(nft_trainer_resume(other, temporary_path("of tokens")), NFT_ERROR_MISMATCH);
+    expect_message("the inputs of the training set are not the same");
+    nft_array_free(tokens);
+    nft_array_free(label);
+    nft_trainer_free(trainer);
+    nft_trainer_free(other);
+    nft_model_free(model);
 }
 
 /* What is at `path` is refused, in one line with its name, and the trainer has the values that it had. */
@@ -292,13 +391,11 @@ static void not_a_checkpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shuffled),
-        cmocka_unit_test(in_order),
-        cmocka_unit_test(goes_back),
-        cmocka_unit_test(of_another_training),
-        cmocka_unit_test(damaged),
-        cmocka_unit_test(not_a_checkpoint),
-        cmocka_unit_test(diverged_at_the_end),
+        cmocka_unit_test(shuffled),         cmocka_unit_test(in_order),
+        cmocka_unit_test(goes_back),        cmocka_unit_test(of_another_training),
+        cmocka_unit_test(of_other_data),    cmocka_unit_test(of_other_tokens),
+        cmocka_unit_test(of_the_same_data), cmocka_unit_test(damaged),
+        cmocka_unit_test(not_a_checkpoint), cmocka_unit_test(diverged_at_the_end),
     };
     return cmocka_run_group_tests_name("checkpoints", tests, temporary_open, temporary_close);
 }

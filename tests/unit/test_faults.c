@@ -166,11 +166,18 @@ static void expect_message(const char *what, const char *file, const char *reaso
 
 /* --- tests --- */
 
+/* Of two calls nobody minds: the look whether a new file is still there, and the end of the lock on one that
+ * has its name. */
+static bool may_be_ignored(void)
+{
+    return file_plan.met == CALL_STAT || file_plan.met == CALL_CLOSE;
+}
+
 static void any_call_of_a_save_may_fail(void **state)
 {
     (void)state;
     const char *path = temporary_path(TARGET);
-    int met[FILE_CALLS] = {0}, count = 0;
+    int met[FILE_CALLS] = {0}, count = 0, ignored = 0;
     for (size_t s = 0; s < COUNT(savers); s++)
         for (int at = 0;; at++, count++) {
             temporary_write(path, OLD, strlen(OLD));
@@ -179,23 +186,38 @@ static void any_call_of_a_save_may_fail(void **state)
                 assert_int_equal(status, NFT_OK);
                 break;
             }
+            assert_int_equal(temporary_entries(0), 1);
+            if (!status && may_be_ignored()) {
+                assert_ok(read_tensors(path));
+                ignored++;
+                continue;
+            }
             met[file_plan.met]++;
             assert_int_equal(status, NFT_ERROR_FILE);
             expect_message(savers[s].name, TARGET, strerror(file_calls[file_plan.met].code));
             expect_old_file(path);
-            assert_int_equal(temporary_entries(0), 1);
         }
+    assert_int_equal(ignored, 2 * COUNT(savers));
     assert_true(met[CALL_OPEN] && met[CALL_WRITE] && met[CALL_SYNC] && met[CALL_CLOSE] && met[CALL_RENAME]);
     print_message("%d calls failed\n", count);
     temporary_entries(1);
 }
 
-/* What a killed process leaves beside the old file is never under its name, and is in nobody's way. */
+static bool is_old_file(const char *path)
+{
+    size_t size = 0;
+    char *bytes = support_read(path, &size);
+    bool same = size == strlen(OLD) && !memcmp(bytes, OLD, size);
+    free(bytes);
+    return same;
+}
+
+/* What a killed process leaves beside the old file is never under its name, and the next save removes it. */
 static void a_save_may_be_killed_anywhere(void **state)
 {
     (void)state;
     const char *path = temporary_path(TARGET);
-    int count = 0;
+    int count = 0, renamed = 0;
     for (size_t s = 0; s < COUNT(savers); s++)
         for (int at = 0, alive = 0; !alive; at++, count += !alive) {
             int status = 0;
@@ -208,15 +230,20 @@ static void a_save_may_be_killed_anywhere(void **state)
             alive = WIFEXITED(status);
             if (alive) {
                 assert_int_equal(WEXITSTATUS(status), 0);
-            } else {
-                expect_old_file(path);
+            } else if (is_old_file(path)) {
                 assert_in_range(temporary_entries(0), 1, 2);
+            } else { /* after it got its name, before the lock on it was let go */
+                assert_ok(read_tensors(path));
+                assert_int_equal(temporary_entries(0), 1);
+                renamed++;
             }
             assert_ok(savers[s].call(path));
             assert_ok(read_tensors(path));
+            assert_int_equal(temporary_entries(0), 1);
             temporary_entries(1);
         }
     print_message("%d times killed\n", count);
+    assert_int_equal(renamed, COUNT(savers));
     assert_true(count > 20);
 }
 
@@ -245,6 +272,88 @@ static void a_save_may_be_killed_at_any_time(void **state)
         assert_ok(load_weights(path));
     }
     temporary_entries(1);
+}
+
+/* Whoever writes to the same path meanwhile is not taken for one that was killed: each save leaves a whole
+ * file, the last one its own. */
+static void saves_of_one_target_do_not_meet(void **state)
+{
+    (void)state;
+    enum { WRITERS = 20 }; /* more than have places of their own */
+    const nft_tensor_info tensor = {
+        .size = sizeof tensor, .name = "a", .type = "I64", .rank = 1, .shape = {1}};
+    const char *path = temporary_path(TARGET);
+    nft_file_writer *writers[WRITERS];
+    for (int i = 0; i < WRITERS; i++)
+        assert_ok(nft_file_writer_create(&writers[i], path, &tensor, 1));
+    assert_int_equal(temporary_entries(0), WRITERS);
+    assert_ok(save_weights(path));
+    for (int64_t i = 0; i < WRITERS; i++) {
+        size_t size = 0;
+        assert_ok(nft_file_writer_append(writers[i], &i, sizeof i));
+        assert_ok(nft_file_writer_commit(writers[i]));
+        char *bytes = support_read(path, &size);
+        assert_memory_equal(bytes + size - sizeof i, &i, sizeof i);
+        free(bytes);
+    }
+    assert_int_equal(temporary_entries(1), 1);
+}
+
+/* The same with processes, some of which are killed. */
+static void processes_save_one_target(void **state)
+{
+    (void)state;
+    enum { PROCESSES = 4, SAVES = 60 };
+    const char *path = temporary_path(TARGET);
+    pid_t children[PROCESSES];
+    assert_ok(save_weights(path));
+    for (int i = 0; i < PROCESSES; i++) {
+        children[i] = fork();
+        assert_true(children[i] >= 0);
+        for (int k = 0; children[i] == 0; k++)
+            if (k == SAVES || (i % 2 ? save_weights(path) : nft_weights_save(f.large, path)))
+                _exit(k == SAVES ? 0 : 1);
+    }
+    pause_for(20000);
+    kill(children[PROCESSES - 1], SIGKILL);
+    for (int i = 0; i < 30; i++)
+        assert_ok(load_weights(path));
+    for (int i = 0; i < PROCESSES; i++) {
+        int status = 0;
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_true(i == PROCESSES - 1 || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    }
+    assert_ok(save_weights(path));
+    assert_ok(load_weights(path));
+    assert_in_range(temporary_entries(1), 1,
+                    2); /* another's place may be free before that of the killed one */
+}
+
+/* What has such a name but is no file of ours stays. */
+static void strangers_stay(void **state)
+{
+    (void)state;
+    const char *path = temporary_path(TARGET), *link = temporary_path("." TARGET ".nft-0.tmp"),
+               *folder = temporary_path("." TARGET ".nft-1.tmp");
+    temporary_write(temporary_path("elsewhere"), OLD, strlen(OLD));
+    assert_int_equal(symlink("elsewhere", link), 0);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    assert_ok(save_weights(path));
+    assert_ok(load_weights(path));
+    expect_old_file(temporary_path("elsewhere"));
+    assert_int_equal(temporary_entries(1), 4);
+}
+
+/* A name that leaves no room for more. */
+static void long_names(void **state)
+{
+    (void)state;
+    char name[256];
+    memset(name, 'n', 255);
+    name[255] = 0;
+    assert_ok(save_weights(temporary_path(name)));
+    assert_ok(load_weights(temporary_path(name)));
+    assert_int_equal(temporary_entries(1), 1);
 }
 
 static void any_call_of_a_load_may_fail(void **state)
@@ -418,6 +527,10 @@ int main(void)
         cmocka_unit_test(any_call_of_a_save_may_fail),
         cmocka_unit_test(a_save_may_be_killed_anywhere),
         cmocka_unit_test(a_save_may_be_killed_at_any_time),
+        cmocka_unit_test(saves_of_one_target_do_not_meet),
+        cmocka_unit_test(processes_save_one_target),
+        cmocka_unit_test(strangers_stay),
+        cmocka_unit_test(long_names),
         cmocka_unit_test(any_call_of_a_load_may_fail),
         cmocka_unit_test(a_file_may_shrink_while_it_is_read),
         cmocka_unit_test(calls_may_be_interrupted_and_do_a_part),

@@ -70,7 +70,7 @@ typedef struct derivative {
 
 static derivative relu(double x)
 {
-    return (derivative){x > 0 ? 1 : 0, 0};
+    return (derivative){x <= 0 ? 0 : 1, 0}; /* the gradient passes at NaN, as in PyTorch */
 }
 
 /* Φ(x) + x φ(x). The exponential has the error of its argument, ½ t² UNIT, and some of its own. From NO_TAIL
@@ -185,11 +185,11 @@ static void derivatives_are_right_at_special_values(void **state)
                 dy[i] = slopes[s];
             check_block(f, f->last < 0x7f800000 ? COUNT(special) : COUNT(x), x, dy);
         }
-    const float edge[] = {0, -0.0f, 1}, ones[] = {2, 2, 2};
-    float dx[3];
+    const float edge[] = {0, -0.0f, 1, NAN}, ones[] = {2, 2, 2, 2};
+    float dx[4];
     for (int k = 0; k < set_count; k++) {
-        gradient_sets[k]->relu(3, edge, ones, dx);
-        assert_true(dx[0] == 0 && dx[1] == 0 && dx[2] == 2);
+        gradient_sets[k]->relu(4, edge, ones, dx);
+        assert_true(dx[0] == 0 && dx[1] == 0 && dx[2] == 2 && dx[3] == 2);
         gradient_sets[k]->gelu(2, edge, ones, dx);
         assert_true(dx[0] == 1 && dx[1] == 1);
     }
@@ -366,9 +366,10 @@ static void check_sums(int k, row_kernel kernel, const rows *before, const rows 
     check_guards(set, name, r->dgamma, r->n);
     check_guards(set, name, r->dbeta, r->n);
     for (int64_t i = 0; i < r->n; i++) {
-        float dbeta = before->dbeta[GUARD + i];
+        float dbeta = 0;
         for (int64_t row = 0; row < count && kernel != SOFTMAX; row++)
             dbeta += dy_of(before, row)[i];
+        dbeta += before->dbeta[GUARD + i];
         if (!(isnan(dbeta) && isnan(r->dbeta[GUARD + i])) && dbeta != r->dbeta[GUARD + i])
             fail_msg("%s, %s: dbeta %" PRId64 " is %a, expected %a", set, name, i,
                      (double)r->dbeta[GUARD + i], (double)dbeta);
@@ -485,6 +486,41 @@ static void rows_do_not_depend_on_each_other(void **state)
             }
 }
 
+/* As many rows as a large layer has tokens: each as it is alone, and sums with the error of few roundings. */
+static void many_rows(void **state)
+{
+    (void)state;
+    enum { MANY = 70001, N = 19 };
+    static float x[MANY * N], dy[MANY * N], dx[MANY * N];
+    float gamma[N], alone[N], unused[2][N] = {{0}};
+    double worst = 0;
+    draw(MANY * N, x);
+    draw(MANY * N, dy);
+    draw(N, gamma);
+    for (int64_t i = 0; i < MANY * N; i++)
+        dy[i] = fabsf(dy[i]);
+    for (int k = 0; k < set_count; k++)
+        for (int kernel = 0; kernel < 2; kernel++) {
+            float dgamma[N] = {0}, dbeta[N] = {0};
+            const nft_gradient_kernels *set = gradient_sets[k];
+            (kernel ? set->layer_norm : set->simple_layer_norm)(MANY, N, gamma, x, N, dy, N, dx, N, dgamma,
+                                                                dbeta);
+            for (int64_t r = 0; r < MANY; r += r < 70 ? 1 : 997) {
+                (kernel ? set->layer_norm : set->simple_layer_norm)(1, N, gamma, x + r * N, N, dy + r * N, N,
+                                                                    alone, N, unused[0], unused[1]);
+                assert_true(same_bits(alone, dx + r * N, N));
+            }
+            for (int64_t i = 0; i < N; i++) {
+                double sum = 0;
+                for (int64_t r = 0; r < MANY; r++)
+                    sum += (double)dy[r * N + i];
+                worst = fmax(worst, fabs((double)dbeta[i] - sum) / sum);
+            }
+        }
+    print_message("the largest relative error of dbeta is %.1e\n", worst);
+    assert_true(worst < 2e-6);
+}
+
 /* NaN and infinities spread as in double; denormals count as what they are. */
 static void rows_are_right_at_special_values(void **state)
 {
@@ -529,6 +565,7 @@ int main(void)
         cmocka_unit_test(derivatives_are_right_at_special_values),
         cmocka_unit_test(elements_do_not_depend_on_their_place),
         cmocka_unit_test(rows_are_right),
+        cmocka_unit_test(many_rows),
         cmocka_unit_test(rows_do_not_depend_on_each_other),
         cmocka_unit_test(rows_are_right_at_special_values),
         cmocka_unit_test(constant_and_tiny_rows),

@@ -22,7 +22,10 @@ typedef struct seat {
     int rank;
     const nft_model *model;
     const char *path; /* of a data set; NULL: the set in memory */
+    const char *validation_path;
     const nft_weights *train, *validation;
+    nft_step_callback *callback;
+    nft_step_info last;
     nft_trainer *trainer;
     nft_status status;
     char message[300];
@@ -70,19 +73,35 @@ static nft_status create(nft_trainer **trainer, const nft_model *model, const ch
     "{'loss': 'bce', 'optimizer': {'type': 'adamw', 'lr': 0.01, 'eps': 0.01}, 'batch_size': 6, 'steps': 5, " \
     "'seed': 3, 'grad_clip': 0.5, 'validate_every': 2}"
 
+static nft_status set_files(seat *own)
+{
+    nft_dataset *train = NULL, *validation = NULL;
+    nft_status status = nft_dataset_open(&train, own->path, NULL);
+    if (!status && own->validation_path)
+        status = nft_dataset_open(&validation, own->validation_path, NULL);
+    if (!status)
+        status = nft_trainer_set_dataset(own->trainer, train, validation);
+    nft_dataset_free(train);
+    nft_dataset_free(validation);
+    return status;
+}
+
+static int hear(const nft_step_info *info, void *user)
+{
+    seat *own = user;
+    own->last = *info;
+    return own->callback ? own->callback(info, own) : 0;
+}
+
 static nft_status run_rank(seat *own)
 {
-    nft_dataset *dataset = NULL;
     nft_status status =
         create(&own->trainer, own->model, RANKS_RECIPE, own->rank, own->meeting->ranks, reduce, own);
-    if (!status && own->path && !(status = nft_dataset_open(&dataset, own->path, NULL)))
-        status = nft_trainer_set_dataset(own->trainer, dataset, NULL);
-    else if (!status)
-        status = nft_trainer_set_data(own->trainer, own->train, own->validation);
-    nft_dataset_free(dataset);
+    if (!status)
+        status = own->path ? set_files(own) : nft_trainer_set_data(own->trainer, own->train, own->validation);
     if (!status)
         status = nft_trainer_fit_normalize(own->trainer);
-    return status ? status : nft_trainer_run(own->trainer, NULL, NULL);
+    return status ? status : nft_trainer_run(own->trainer, hear, own);
 }
 
 static void *rank_thread(void *argument)
@@ -93,19 +112,30 @@ static void *rank_thread(void *argument)
     return NULL;
 }
 
-static void run_ranks(seat *seats, meeting *m, const seat *like)
+static void take_seats(seat *seats, meeting *m, const seat *like)
 {
-    pthread_t threads[MOST_RANKS];
-    assert_int_equal(pthread_barrier_init(&m->barrier, NULL, (unsigned)m->ranks), 0);
     for (int r = 0; r < m->ranks; r++) {
         seats[r] = *like;
         seats[r].meeting = m;
         seats[r].rank = r;
-        assert_int_equal(pthread_create(&threads[r], NULL, rank_thread, &seats[r]), 0);
     }
+}
+
+static void run_threads(seat *seats, meeting *m, void *(*work)(void *))
+{
+    pthread_t threads[MOST_RANKS];
+    assert_int_equal(pthread_barrier_init(&m->barrier, NULL, (unsigned)m->ranks), 0);
+    for (int r = 0; r < m->ranks; r++)
+        assert_int_equal(pthread_create(&threads[r], NULL, work, &seats[r]), 0);
     for (int r = 0; r < m->ranks; r++)
         pthread_join(threads[r], NULL);
     pthread_barrier_destroy(&m->barrier);
+}
+
+static void run_ranks(seat *seats, meeting *m, const seat *like)
+{
+    take_seats(seats, m, like);
+    run_threads(seats, m, rank_thread);
 }
 
 static support_result alone(const seat *like)
@@ -165,6 +195,55 @@ static void agree(void **state)
     close_data(&like);
 }
 
+/* Rank r validates the r-th part of the samples alone: here it has no other's, and yet all get the loss and
+ * the outputs of one process, to the bit. */
+static void share_the_validation(void **state)
+{
+    (void)state;
+    const int64_t samples = 70; /* more than are run at a time */
+    seat like = open_data(), seats[MOST_RANKS];
+    for (int ranks = 2; ranks <= MOST_RANKS; ranks++) {
+        meeting m = {.ranks = ranks};
+        nft_weights *whole = make_set(like.model, samples, 3), *parts[MOST_RANKS];
+        take_seats(seats, &m, &like);
+        for (int r = 0; r < ranks; r++) {
+            int64_t equal = samples / ranks, rest = samples % ranks,
+                    first = r * equal + (r < rest ? r : rest), end = first + equal + (r < rest);
+            parts[r] = make_set(like.model, samples, 3);
+            float *weights = nft_weights_edit(parts[r], 0, NFT_WEIGHTS_WEIGHT);
+            int64_t numbers = nft_weights_data_count(parts[r], 0, NFT_WEIGHTS_WEIGHT) / samples;
+            for (int64_t i = 0; i < samples * numbers; i++)
+                if (i / numbers < first || i / numbers >= end)
+                    weights[i] = 100;
+            seats[r].validation = parts[r];
+        }
+        run_threads(seats, &m, rank_thread);
+        nft_model *trained = NULL;
+        nft_trainer *one = NULL;
+        double loss = 0;
+        assert_ok(nft_trainer_snapshot(&trained, seats[0].trainer));
+        assert_ok(create(&one, trained, RANKS_RECIPE, 0, 0, NULL, NULL));
+        assert_ok(nft_trainer_set_data(one, like.train, whole));
+        assert_ok(nft_trainer_validate(one, &loss));
+        const float *expected = nft_array_f32(nft_trainer_validation_output(one));
+        for (int r = 0; r < ranks; r++) {
+            assert_string_equal(seats[r].message, "");
+            assert_true(seats[r].last.validated && seats[r].last.validation_loss == loss);
+            assert_true(nft_trainer_best_loss(seats[r].trainer) == nft_trainer_best_loss(seats[0].trainer));
+            support_identical("the outputs", samples,
+                              nft_array_f32(nft_trainer_validation_output(seats[r].trainer)), expected);
+        }
+        for (int r = 0; r < ranks; r++) {
+            nft_trainer_free(seats[r].trainer);
+            nft_weights_free(parts[r]);
+        }
+        nft_trainer_free(one);
+        nft_model_free(trained);
+        nft_weights_free(whole);
+    }
+    close_data(&like);
+}
+
 /* Nobody waits for a rank that failed. */
 static void failures(void **state)
 {
@@ -206,23 +285,104 @@ static void one_rank_fails(void **state)
     (void)state;
     seat like = open_data(), seats[2];
     meeting m = {.ranks = 2};
-    pthread_t threads[2];
-    assert_int_equal(pthread_barrier_init(&m.barrier, NULL, 2), 0);
-    for (int r = 0; r < 2; r++) {
-        seats[r] = like;
-        seats[r].meeting = &m;
-        seats[r].rank = r;
-        assert_int_equal(pthread_create(&threads[r], NULL, source_thread, &seats[r]), 0);
-    }
-    for (int r = 0; r < 2; r++)
-        pthread_join(threads[r], NULL);
-    pthread_barrier_destroy(&m.barrier);
+    take_seats(seats, &m, &like);
+    run_threads(seats, &m, source_thread);
     assert_int_equal(seats[0].status, NFT_ERROR_CANCELLED);
     assert_non_null(strstr(seats[0].message, "another rank failed"));
     assert_int_equal(seats[1].status, NFT_ERROR_MISMATCH);
     assert_non_null(strstr(seats[1].message, "target 0 is 2"));
     nft_trainer_free(seats[0].trainer);
     nft_trainer_free(seats[1].trainer);
+    close_data(&like);
+}
+
+/* Rank 1 alone loses a file after step 0. */
+static int lose_training_file(const nft_step_info *info, void *user)
+{
+    const seat *own = user;
+    if (own->rank == 1 && info->step == 0)
+        assert_int_equal(truncate(own->path, 900), 0);
+    return 0;
+}
+
+static int lose_validation_file(const nft_step_info *info, void *user)
+{
+    const seat *own = user;
+    if (own->rank == 1 && info->step == 0)
+        assert_int_equal(truncate(own->validation_path, 900), 0);
+    return 0;
+}
+
+static void one_rank_cannot_read(void **state)
+{
+    (void)state;
+    nft_step_callback *const callbacks[] = {lose_training_file, lose_validation_file};
+    seat like = open_data(), seats[2];
+    for (int i = 0; i < 2; i++) {
+        meeting m = {.ranks = 2};
+        char paths[2][512];
+        like.callback = callbacks[i];
+        take_seats(seats, &m, &like);
+        for (int r = 0; r < 2; r++) {
+            snprintf(paths[r], sizeof paths[r], "%s", temporary_path(r ? "of rank 1" : "of rank 0"));
+            assert_ok(nft_weights_save(like.train, paths[r]));
+            seats[r].path = seats[r].validation_path = paths[r];
+        }
+        if (i)
+            seats[1].path = paths[0];
+        else
+            seats[1].validation_path = paths[0];
+        run_threads(seats, &m, rank_thread);
+        assert_int_equal(seats[0].status, NFT_ERROR_CANCELLED);
+        assert_non_null(strstr(seats[0].message, "another rank failed"));
+        assert_int_equal(seats[1].status, NFT_ERROR_FORMAT);
+        assert_non_null(strstr(seats[1].message, "of rank 1"));
+        assert_int_equal(nft_trainer_steps_done(seats[0].trainer), nft_trainer_steps_done(seats[1].trainer));
+        nft_trainer_free(seats[0].trainer);
+        nft_trainer_free(seats[1].trainer);
+    }
+    close_data(&like);
+}
+
+static int stop_rank_1(const nft_step_info *info, void *user)
+{
+    const seat *own = user;
+    return own->rank == 1 && info->step == 1;
+}
+
+static void *go_on_thread(void *argument)
+{
+    seat *own = argument;
+    own->status = nft_trainer_run(own->trainer, NULL, NULL);
+    return NULL;
+}
+
+/* One that was stopped takes the others with it, and all can go on to where they would have been. */
+static void one_rank_is_stopped(void **state)
+{
+    (void)state;
+    seat like = open_data(), seats[2], straight[2];
+    meeting m = {.ranks = 2};
+    run_ranks(straight, &m, &like);
+    like.callback = stop_rank_1;
+    run_ranks(seats, &m, &like);
+    for (int r = 0; r < 2; r++) {
+        assert_int_equal(seats[r].status, NFT_ERROR_CANCELLED);
+        assert_non_null(strstr(seats[r].message, r ? "the step callback stopped it after step 1 of 5"
+                                                   : "step 2: another rank failed or was stopped"));
+        assert_int_equal(nft_trainer_steps_done(seats[r].trainer), 2);
+    }
+    run_threads(seats, &m, go_on_thread);
+    for (int r = 0; r < 2; r++) {
+        assert_int_equal(seats[r].status, NFT_OK);
+        support_result values = trainer_values(seats[r].trainer),
+                       expected = trainer_values(straight[r].trainer);
+        same_values("the parameters", values, expected);
+        free(values.values);
+        free(expected.values);
+        nft_trainer_free(seats[r].trainer);
+        nft_trainer_free(straight[r].trainer);
+    }
     close_data(&like);
 }
 
@@ -245,8 +405,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agree),
+        cmocka_unit_test(share_the_validation),
         cmocka_unit_test(failures),
         cmocka_unit_test(one_rank_fails),
+        cmocka_unit_test(one_rank_cannot_read),
+        cmocka_unit_test(one_rank_is_stopped),
         cmocka_unit_test(wrong_options),
     };
     return cmocka_run_group_tests_name("ranks", tests, temporary_open, temporary_close);

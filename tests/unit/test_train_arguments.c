@@ -70,15 +70,23 @@ static void gradients(void **state)
     assert_ok(nft_array_create(&row, NFT_ARRAY_F32, shape, 1, NULL));
     expect_null(nft_backward(NULL, ones, made), "context");
     expect_null(nft_backward(context, NULL, made), "output_gradient");
-    expect(nft_backward(plain, ones, made), NFT_ERROR_ARGUMENT, "without keep_for_backward");
+    expect(nft_backward(plain, ones, made), NFT_ERROR_ARGUMENT,
+           "nft_backward: the context was made without keep_for_backward");
+    expect(nft_backward_weights(plain, set, made), NFT_ERROR_ARGUMENT,
+           "nft_backward_weights: the context was made without");
     expect(nft_backward(context, ones, made), NFT_ERROR_ARGUMENT, "no forward has succeeded");
+    expect(nft_backward_weights(context, set, made), NFT_ERROR_ARGUMENT, "nft_backward_weights: no forward");
     assert_ok(nft_forward(context, set));
     expect(nft_backward(context, ones, of_other), NFT_ERROR_MISMATCH, "of another model");
+    expect(nft_backward_weights(context, set, of_other), NFT_ERROR_MISMATCH,
+           "nft_backward_weights: the gradients are");
     expect(nft_backward(context, labels, made), NFT_ERROR_MISMATCH, "is I64 (3, 1), expected F32 (3, 1)");
     expect(nft_backward(context, row, made), NFT_ERROR_MISMATCH, "is F32 (3), expected F32 (3, 1)");
     expect(nft_backward_weights(context, set, made), NFT_ERROR_MISMATCH, "call nft_backward");
     assert_ok(nft_backward(context, ones, made));
     expect(nft_backward(context, ones, made), NFT_ERROR_ARGUMENT, "used up");
+    expect(nft_backward_weights(context, set, made), NFT_ERROR_ARGUMENT,
+           "nft_backward_weights: a backward has");
     assert_null(nft_context_input_gradient(context));
     assert_null(nft_context_input_gradient(NULL));
     assert_null(nft_context_input_gradient_weights(context));
@@ -112,7 +120,8 @@ static void gradients_of_features(void **state)
     nft_array *array = NULL;
     assert_ok(nft_array_create(&array, NFT_ARRAY_F32, widths, 2, NULL));
     expect(nft_backward(context, array, NULL), NFT_ERROR_MISMATCH, "call nft_backward_weights");
-    expect_null(nft_backward_weights(context, NULL, NULL), "output_gradient");
+    expect(nft_backward_weights(context, NULL, NULL), NFT_ERROR_ARGUMENT,
+           "nft_backward_weights: argument 'output_gradient' is NULL");
     expect(nft_backward_weights(context, other, NULL), NFT_ERROR_MISMATCH, "nft_backward_weights: ");
     expect(nft_backward_weights(context, fewer, NULL), NFT_ERROR_MISMATCH,
            "2 networks of 2 channels, expected 3 of 2");

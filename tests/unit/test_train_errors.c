@@ -1,6 +1,7 @@
 /* Training that cannot go on: data that do not fit, numbers that are not finite, memory that is not there. */
 #define _XOPEN_SOURCE 700
 #include "unit/failing_allocator.h"
+#include "unit/temporary.h"
 #include "unit/training.h"
 
 #define CLASSES                                                                                              \
@@ -264,6 +265,42 @@ static int no_batch(nft_batch *batch, void *user)
     return 0;
 }
 
+/* Large batches that are read from files, or that a callback fills, are part of what it said; data that take
+ * the place of others take theirs as well. */
+static void promised_memory_of_batches(void **state)
+{
+    (void)state;
+    const nft_allocator allocator = {sizeof allocator, counted_allocate, counted_release, NULL};
+    char *recipe = support_json("{'loss': 'bce', " ADAMW ", 'batch_size': 4000, 'steps': 2}");
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    nft_trainer *trainer = NULL;
+    nft_dataset *data = NULL;
+    int64_t promised = 0;
+    assert_ok(nft_set_allocator(&allocator));
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *set = make_set(model, SAMPLES, 2);
+    assert_ok(nft_weights_save(set, temporary_path("data")));
+    assert_ok(nft_dataset_open(&data, temporary_path("data"), NULL));
+    options.threads = 1;
+    assert_ok(nft_trainer_memory(model, recipe, strlen(recipe), &options, &promised));
+    counted_bytes = 0;
+    assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
+    assert_ok(nft_trainer_set_dataset(trainer, data, data));
+    assert_ok(nft_trainer_fit_normalize(trainer));
+    if (counted_bytes > promised + promised / 10 + 65536 || counted_bytes < promised / 2)
+        fail_msg("it said %" PRId64 " bytes and took %" PRId64, promised, counted_bytes);
+    counted_bytes = 0;
+    assert_ok(nft_trainer_set_dataset(trainer, data, data));
+    assert_ok(nft_trainer_set_source(trainer, no_batch, NULL));
+    assert_true(counted_bytes < 4096);
+    nft_trainer_free(trainer);
+    nft_dataset_free(data);
+    nft_weights_free(set);
+    nft_model_free(model);
+    free(recipe);
+    assert_ok(nft_set_allocator(NULL));
+}
+
 static const char *refused_recipe, *refused_model;
 
 static nft_status make_labelled(nft_weights **set, const nft_model *model)
@@ -326,7 +363,8 @@ int main(void)
         cmocka_unit_test(diverged),
         cmocka_unit_test(infinite_gradient),
         cmocka_unit_test(promised_memory),
+        cmocka_unit_test(promised_memory_of_batches),
         cmocka_unit_test(refused_memory),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, temporary_open, temporary_close);
 }

@@ -35,8 +35,8 @@ static inline nft_weights *make_set(const nft_model *model, int64_t count, uint6
     nft_weights *set = support_weights(nft_model_space(model), count, 1, seed);
     nft_random random = {seed, 100};
     nft_array *label = NULL;
-    float targets[64];
-    assert_true(count <= 64);
+    float targets[128];
+    assert_true(count <= (int64_t)COUNT(targets));
     for (int64_t i = 0; i < count; i++)
         targets[i] = nft_random_uniform(&random, (uint64_t)i);
     assert_ok(nft_array_create(&label, NFT_ARRAY_F32, &count, 1, targets));

@@ -1,0 +1,38 @@
+/* Several processes that train together: whose samples are whose, and what they all agree on. */
+#include "train/trainer.h"
+
+#include <inttypes.h>
+
+void nft_trainer_part(const nft_trainer *trainer, int64_t samples, int64_t *first, int64_t *count)
+{
+    int64_t ranks = trainer->options.ranks > 1 ? trainer->options.ranks : 1, rank = trainer->options.rank;
+    int64_t equal = samples / ranks, rest = samples % ranks; /* which the first ranks have one more for */
+    *first = rank * equal + (rank < rest ? rank : rest);
+    *count = equal + (rank < rest);
+}
+
+nft_status nft_trainer_reduce(nft_trainer *trainer, nft_status status, double *sums, int64_t sum_count,
+                              float *values, int64_t value_count)
+{
+    const nft_trainer_options *options = &trainer->options;
+    if (options->ranks <= 1)
+        return status;
+    sums[sum_count - 1] = status != NFT_OK;
+    int failed = options->reduce(sums, sum_count, values, value_count, options->reduce_user);
+    if (status)
+        return status;
+    if (failed)
+        return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": the reduce callback failed", trainer->step);
+    if (sums[sum_count - 1] > 0)
+        return nft_fail(NFT_ERROR_CANCELLED,
+                        "step %" PRId64 ": another rank failed or was stopped, and says why", trainer->step);
+    return NFT_OK;
+}
+
+void nft_trainer_leave(nft_trainer *trainer)
+{
+    double sums[2] = {0};
+    nft_gradients_clear(trainer->gradients);
+    (void)nft_trainer_reduce(trainer, NFT_ERROR_CANCELLED, sums, 2, trainer->gradients->values,
+                             trainer->model->parameters.total);
+}
