@@ -166,20 +166,12 @@ cross_compile() {
 }
 
 with_fuzzers() {
-    stage "fuzz targets: build" build fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang -DNFT_BUILD_FUZZERS=ON \
-        -DNFT_BUILD_TESTS=OFF -DNFT_BUILD_EXAMPLES=OFF -DNFT_BUILD_PROGRAM=OFF -DNFT_SANITIZE=address,undefined
-    for source in tests/fuzz/fuzz_*.c; do
-        target=$(basename "$source" .c)
-        stage "$target: 20 s" fuzz "$target"
-    done
+    stage "fuzz targets: build" tests/fuzz/build.sh $checks/fuzz -DNFT_SANITIZE=address,undefined
+    stage "fuzz targets: 25 s each" fuzz
 }
 
-# What is found goes to a folder of its own, so that the corpus in the tree stays as it is.
 fuzz() {
-    mkdir -p "$checks/fuzz/$1.found"
-    corpus=tests/fuzz/${1#fuzz_}
-    "$checks/fuzz/tests/fuzz/$1" -max_total_time=20 -timeout=20 -rss_limit_mb=4096 -malloc_limit_mb=1024 -dict="$corpus.dict" \
-        -artifact_prefix="$checks/fuzz/$1." "$checks/fuzz/$1.found" "$corpus"
+    find tests/fuzz -name 'fuzz_*.c' | sed 's/.*fuzz_//; s/\.c$//' | xargs -P "$(nproc)" -I{} tests/fuzz/fuzz.sh $checks/fuzz {} 25
 }
 
 # Kernels and BLAS that Valgrind can read: it has no AVX-512.

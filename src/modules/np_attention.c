@@ -357,7 +357,7 @@ static void combine(void *argument, int64_t item, float *sum)
         memset(out, 0, (size_t)(rows.count * width) * sizeof *out);
     else if (w->in != w->out)
         memcpy(out, w->in + start, (size_t)(rows.count * width) * sizeof *out);
-    if (a->shared || tensor->bias || a->terms == 0) {
+    if (a->shared || tensor->bias) {
         add_terms(w, &rows, out);
         return;
     }
@@ -366,6 +366,8 @@ static void combine(void *argument, int64_t item, float *sum)
         sum = w->exec->kept + a->kept_terms + (tensor->first_token + rows.first) * a->channels;
     memset(sum, 0, (size_t)(rows.count * a->channels) * sizeof *sum);
     add_terms(w, &rows, sum);
+    if (a->terms == 0)
+        return;
     nft_map_rows(w->exec, map, rows.count, sum, map->inputs, out, map->outputs, NFT_MAP_ADD);
     for (int64_t term = 1; term < a->terms; term++) /* the map has added its bias once */
         nft_vector()->add_bias(rows.count, map->outputs, w->exec->parameters + map->bias, out, map->outputs);

@@ -41,6 +41,6 @@ apt_get() {
 nft_build_packages='gcc g++ libc6-dev cmake ninja-build pkg-config libopenblas-dev libjansson-dev libpng-dev zlib1g-dev libcairo2-dev'
 nft_test_packages='libcmocka-dev binutils python3-numpy'
 # What `tests/run.sh --all` takes; each of these it can do without.
-nft_check_packages='clang libclang-rt-dev clang-format clang-tidy libblas3 libopenblas0-openmp libopenblas0-serial libblis4-pthread
+nft_check_packages='clang libclang-rt-dev llvm clang-format clang-tidy libblas3 libopenblas0-openmp libopenblas0-serial libblis4-pthread
     libatlas3-base gcc-aarch64-linux-gnu libc6-dev-arm64-cross cppcheck valgrind shellcheck libopenmpi-dev openmpi-bin doxygen
     abigail-tools gcc-12 dpkg-dev file python3-torch python3-venv'

@@ -1,24 +1,41 @@
 /* Any bytes as a safetensors file: every tensor is read, and the whole as a weight set, once in natural order
- * and once in an order given by hand. */
+ * and once in an order given by hand, and as a data set. */
+#define _GNU_SOURCE
+#include "fuzz/bytes_as_file.h"
+#include "fuzz/mutate_header.h"
+
 #include "nft/nft.h"
 
-#include <stdlib.h>
+static bytes_as_file file;
+
+static void read_row(const nft_file *from, const nft_tensor_info *info)
+{
+    nft_array *row = NULL;
+    if (info->rank == 0 || info->shape[0] == 0)
+        return;
+    if (nft_file_read_rows(from, info->name, info->shape[0] - 1, 1, &row) ||
+        nft_array_count(row) != info->count / info->shape[0])
+        abort();
+    nft_array_free(row);
+}
 
 static void read_tensors(const uint8_t *bytes, size_t size)
 {
-    nft_file *file = NULL;
-    if (nft_file_open_memory(&file, bytes, size))
+    nft_file *opened = NULL;
+    if (nft_file_open_memory(&opened, bytes, size))
         return;
-    for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
+    nft_file_metadata(opened, "format");
+    for (int64_t i = 0; i < nft_file_tensor_count(opened); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *array = NULL;
-        if (nft_file_tensor(file, i, &info) || nft_file_read(file, info.name, &array))
+        if (nft_file_tensor(opened, i, &info) || nft_file_read(opened, info.name, &array))
             abort(); /* the header was checked, so both succeed */
         if (nft_array_count(array) != info.count)
             abort();
         nft_array_free(array);
+        read_row(opened, &info);
     }
-    nft_file_free(file);
+    nft_file_free(opened);
 }
 
 static void read_weights(const uint8_t *bytes, size_t size, const nft_load_options *options)
@@ -31,7 +48,36 @@ static void read_weights(const uint8_t *bytes, size_t size, const nft_load_optio
     nft_weights_free(weights);
 }
 
+/* The last sample, then the first; channels are 1 unless they are features. */
+static void read_dataset(const nft_load_options *options)
+{
+    nft_dataset *dataset = NULL;
+    nft_weights *weights = NULL;
+    if (nft_dataset_open(&dataset, file.path, options))
+        return;
+    int64_t count = nft_dataset_count(dataset);
+    if (nft_dataset_space(dataset) && count > 0) {
+        const int64_t indices[] = {count - 1, 0};
+        if (nft_weights_create(&weights, nft_dataset_space(dataset), 2, 1))
+            abort();
+        nft_status status = nft_dataset_read(dataset, indices, 2, weights);
+        if (status && status != NFT_ERROR_MISMATCH)
+            abort();
+        nft_weights_free(weights);
+    }
+    nft_dataset_free(dataset);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    make_file(&file, "file");
+    return 0;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
@@ -40,6 +86,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     options.memory_limit = 1 << 24;
     read_tensors(bytes, size);
     read_weights(bytes, size, &options);
+    write_file(&file, bytes, size);
+    read_dataset(&options);
     options.layers = layers;
     options.layer_count = 2;
     read_weights(bytes, size, &options);

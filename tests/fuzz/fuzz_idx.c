@@ -2,20 +2,12 @@
 #define _GNU_SOURCE
 #include "idx.h"
 
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include "fuzz/bytes_as_file.h"
 
 /* Rows and numbers that the input may ask memory for. */
 #define LARGEST 65536
 
-static bool open_bytes(idx_file *file, const uint8_t *bytes, size_t size)
-{
-    int descriptor = memfd_create("idx", 0);
-    if (descriptor < 0 || write(descriptor, bytes, size) != (ssize_t)size || lseek(descriptor, 0, SEEK_SET))
-        abort();
-    return idx_open_descriptor(file, descriptor, "bytes");
-}
+static bytes_as_file bytes_file;
 
 static void read_all(idx_file *file)
 {
@@ -31,15 +23,25 @@ static void read_all(idx_file *file)
     free(numbers);
 }
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    make_file(&bytes_file, "idx");
+    return 0;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     idx_file file;
-    if (open_bytes(&file, bytes, size))
+    write_file(&bytes_file, bytes, size);
+    if (idx_open(&file, bytes_file.path))
         read_all(&file);
     idx_close(&file);
-    if (open_bytes(&file, bytes, size) && file.left <= LARGEST && file.row <= LARGEST)
+    if (idx_open(&file, bytes_file.path) && file.left <= LARGEST && file.row <= LARGEST)
         idx_skip(&file, file.left);
     idx_close(&file);
     return 0;

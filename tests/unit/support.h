@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "nft/nft.h"
 #include "space/weights.h"
+#include "unit/random_values.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -89,12 +90,7 @@ static inline nft_weights *support_weights(const nft_space *space, int64_t count
 {
     nft_weights *weights = NULL;
     assert_ok(nft_weights_create(&weights, space, count, channels));
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++) {
-        nft_random random = {seed, (uint64_t)t};
-        float *values = nft_weights_edit(weights, t / 2, (int32_t)(t % 2));
-        for (int64_t i = 0; i < nft_weights_data_count(weights, t / 2, (int32_t)(t % 2)); i++)
-            values[i] = nft_random_normal(&random, (uint64_t)i);
-    }
+    fill_weights(weights, seed);
     return weights;
 }
 

@@ -5,8 +5,6 @@
 
 #include "unit/support.h"
 
-#include "model/model.h"
-
 typedef struct test_space {
     const char *name, *layers;
     int layer_count;
@@ -108,6 +106,11 @@ static const test_case neuron_cases[] = {
      .channels = {4, 6},
      .modules = "{'type': 'nft_block', 'num_heads': 2, 'ff_factor': 3}"},
     {.name = "nft_block, unshared", .on = ON_ALL, .channels = {4, 6}, .modules = UNSHARED_BLOCK},
+    {.name = "nft_block without terms",
+     .on = ON_ALL,
+     .channels = {4, 6},
+     .modules = "{'type': 'nft_block', 'num_heads': 2, 'share_projections': false, 'ablate_crossterm': true, "
+                "'ablate_diagonalterm': true}"},
     {.name = "np_linear",
      .on = ON_ALL,
      .channels = {1, 4},
@@ -319,22 +322,6 @@ static inline nft_model *make_model(const test_case *c, const test_space *space,
         "{'format_version': 1, 'space': {'layers': [%s]}, 'in_channels': %" PRId64 ", 'modules': [%s]%s%s}",
         space->layers, channels, c->modules, c->decoder ? ", 'decoder': " : "", c->decoder ? c->decoder : "");
     return support_model(text, seed);
-}
-
-/* Norms that begin at 1 and 0 would hide a misplaced gamma or beta. Statistics are as `normalize` has them
- * per tensor: the same number for all entries of a channel, unless every entry is to have its own. */
-static inline void stir_parameters(nft_model *model, uint64_t seed, bool own_statistics)
-{
-    for (int64_t i = 0; i < model->parameters.count; i++) {
-        const nft_parameter *parameter = &model->parameters.items[i];
-        nft_random random = {seed, nft_random_stream(parameter->name)};
-        float *values = model->values + parameter->offset;
-        bool statistics = strstr(parameter->name, "mean_") || strstr(parameter->name, "std_");
-        int64_t entries = statistics && !own_statistics ? parameter->count / parameter->shape[0] : 1;
-        for (int64_t k = 0; k < parameter->count && (parameter->trained || statistics); k++)
-            values[k] += 0.3F * nft_random_uniform(&random, (uint64_t)(1000 + k / entries));
-    }
-    nft_model_pack(model);
 }
 
 #endif

@@ -1,0 +1,49 @@
+/* Any bytes as the log of a training that goes on: lines of the past are taken over and stay, what follows
+ * them is cut off. */
+#define _GNU_SOURCE
+#include "training_log.h"
+
+#include "fuzz/bytes_as_file.h"
+
+#define STEPS 100 /* that the training has done */
+
+static bytes_as_file file;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    make_file(&file, "log");
+    return 0;
+}
+
+/* Entries that were read, and bytes that stay. */
+static int64_t read_log(int64_t *entries)
+{
+    training_log log;
+    if (log_open(&log, file.path, STEPS))
+        abort();
+    *entries = log.step_count + log.validation_count;
+    for (int64_t i = 0; i < log.step_count; i++)
+        if (log.steps[i].step >= STEPS)
+            abort();
+    for (int64_t i = 0; i < log.validation_count; i++)
+        if (log.validations[i].step > STEPS)
+            abort();
+    if (log_close(&log))
+        abort();
+    return (int64_t)lseek(file.descriptor, 0, SEEK_END);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    int64_t first = 0, second = 0;
+    write_file(&file, bytes, size);
+    int64_t length = read_log(&first);
+    if (length > (int64_t)size || length != read_log(&second) || first != second)
+        abort();
+    return 0;
+}
