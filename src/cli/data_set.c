@@ -24,8 +24,7 @@ typedef struct column {
 /* Where the rows come from. */
 typedef struct data_set {
     const cli_partial *partial;
-    const nft_array *labels;
-    int64_t views;
+    const fitted_images *images;
     column *columns;
     int64_t count;
 } data_set;
@@ -45,16 +44,16 @@ static column weights_column(const cli_partial *partial, int64_t tensor)
 
 static column labels_column(const data_set *set)
 {
-    int64_t images = nft_array_size(set->labels, 0);
-    bool integers = nft_array_i64(set->labels) != NULL;
+    const nft_array *labels = set->images->labels;
+    bool integers = nft_array_i64(labels) != NULL;
     column c = {.kind = COLUMN_LABELS,
                 .name = "label",
-                .rank = nft_array_rank(set->labels),
-                .shape = {images * set->views},
+                .rank = nft_array_rank(labels),
+                .shape = {set->partial->networks},
                 .integers = integers};
     for (int64_t axis = 1; axis < c.rank; axis++)
-        c.shape[axis] = nft_array_size(set->labels, axis);
-    c.row = nft_array_count(set->labels) / images *
+        c.shape[axis] = nft_array_size(labels, axis);
+    c.row = nft_array_count(labels) / nft_array_size(labels, 0) *
             (integers ? (int64_t)sizeof(int64_t) : (int64_t)sizeof(float));
     return c;
 }
@@ -72,12 +71,13 @@ static column images_column(const data_set *set)
 /* Rows first …, into `bytes`. */
 static int read_rows(const data_set *set, const column *c, int64_t first, int64_t count, void *bytes)
 {
-    const char *floats = (const char *)nft_array_f32(set->labels);
-    const char *labels = floats ? floats : (const char *)nft_array_i64(set->labels);
+    const fitted_images *images = set->images;
+    const char *floats = (const char *)nft_array_f32(images->labels);
+    const char *labels = floats ? floats : (const char *)nft_array_i64(images->labels);
     if (c->kind == COLUMN_WEIGHTS)
         return partial_read(set->partial, c->tensor, first, count, bytes);
     for (int64_t n = 0; n < count; n++) {
-        int64_t image = (first + n) / set->views;
+        int64_t image = images->first + (first + n) / images->views;
         if (c->kind == COLUMN_LABELS)
             memcpy((char *)bytes + n * c->row, labels + image * c->row, (size_t)c->row);
         else
@@ -124,19 +124,18 @@ static int write_columns(const data_set *set, const char *path)
     return failed;
 }
 
-int save_data_set(const char *path, const cli_partial *partial, const nft_array *labels, int64_t views,
-                  bool numbered)
+int save_data_set(const char *path, const cli_partial *partial, const fitted_images *images)
 {
     int64_t weights = partial_tensor_count(partial);
-    data_set set = {.partial = partial, .labels = labels, .views = views};
+    data_set set = {.partial = partial, .images = images};
     set.columns = calloc((size_t)weights + 2, sizeof *set.columns);
     if (!set.columns)
         return fail_memory();
     for (int64_t tensor = 0; tensor < weights; tensor++)
         set.columns[set.count++] = weights_column(partial, tensor);
-    if (labels)
+    if (images->labels)
         set.columns[set.count++] = labels_column(&set);
-    if (numbered)
+    if (images->numbered)
         set.columns[set.count++] = images_column(&set);
     int failed = write_columns(&set, path);
     free(set.columns);

@@ -4,10 +4,16 @@
 
 #include "partial.h"
 
-/* Writes the networks with `label` (NULL: none), and if it is `numbered` with `image`, the number of each
- * network's image, of which each has `views`. In pieces: the data set need not fit in memory. Prints failures
- * and returns the exit status. */
-int save_data_set(const char *path, const cli_partial *partial, const nft_array *labels, int64_t views,
-                  bool numbered);
+/* The images that the networks are of, in order. */
+typedef struct fitted_images {
+    int64_t first;           /* the number of the first */
+    int64_t views;           /* networks of each */
+    const nft_array *labels; /* of all images from number 0 on; or NULL */
+    bool numbered;           /* each network is told the number of its image */
+} fitted_images;
+
+/* Writes the networks, `label` if there are labels, and if they are numbered `image`. In pieces: the data set
+ * need not fit in memory. Prints failures and returns the exit status. */
+int save_data_set(const char *path, const cli_partial *partial, const fitted_images *images);
 
 #endif

@@ -8,6 +8,7 @@
 #include "progress.h"
 #include "report.h"
 #include "results.h"
+#include "sources.h"
 #include "text.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ typedef struct job {
     const cli_options *given;
     const char *path;
     cli_images images;
-    nft_array *labels;      /* or NULL */
+    nft_array *labels;      /* of all images, or NULL */
     nft_space *own_space;   /* or NULL: the space is that of: */
     nft_weights *init;      /* or NULL */
     const nft_space *space; /* of the networks */
@@ -138,16 +139,20 @@ static int load_init(job *j, const char *path)
 static int open_job(job *j)
 {
     const char *labels = option_text(j->given, "labels"), *init = option_text(j->given, "init");
+    int64_t first = 0, count = 0;
     int failed = open_images(&j->images, j->given->operands, j->given->operand_count);
-    if (failed)
-        return failed;
-    if (j->images.count > INT64_MAX / j->views)
-        return fail("%" PRId64 " views of %" PRId64 " images are too many", j->views, j->images.count);
-    j->networks = j->images.count * j->views;
-    if (labels)
+    if (!failed && labels)
         failed = load_labels(&j->labels, labels, j->images.count);
     if (!failed)
-        failed = make_space(j);
+        failed = choose_range(&first, &count, j->given, j->given->operands[0], j->images.count, "image");
+    if (!failed)
+        failed = choose_images(&j->images, first, count);
+    if (failed)
+        return failed;
+    if (j->images.first + j->images.count > INT64_MAX / j->views)
+        return fail("%" PRId64 " views of %" PRId64 " images are too many", j->views, j->images.count);
+    j->networks = j->images.count * j->views;
+    failed = make_space(j);
     if (!failed && init)
         failed = load_init(j, init);
     return failed;
@@ -176,12 +181,13 @@ static int describe_settings(const job *j, char *text, size_t capacity)
         failed = add_checksum(&sum, j->given->operands[i]);
     if (!failed && init)
         failed = add_checksum(&init_sum, init);
-    int used = snprintf(
-        text, capacity,
-        "images %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %08lx; views %" PRId64 "; init %08lx; seed "
-        "%" PRIu64 "; steps %" PRId64 "; lr %a; schedule %d; omega %a; widths 2",
-        j->images.count, j->images.height, j->images.width, j->images.colours, sum, j->views, init_sum,
-        j->given->seed, j->options.steps, j->options.learning_rate, j->options.schedule, j->options.omega);
+    int used = snprintf(text, capacity,
+                        "images %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64
+                        " %08lx; views %" PRId64 "; init %08lx; seed "
+                        "%" PRIu64 "; steps %" PRId64 "; lr %a; schedule %d; omega %a; widths 2",
+                        j->images.first, j->images.count, j->images.height, j->images.width,
+                        j->images.colours, sum, j->views, init_sum, j->given->seed, j->options.steps,
+                        j->options.learning_rate, j->options.schedule, j->options.omega);
     nft_layer layer = {.size = sizeof layer};
     for (int64_t i = 0; i < nft_space_layer_count(j->space) && !failed; i++) {
         failed = nft_space_layer(j->space, i, &layer) ? fail_library() : EXIT_SUCCESS;
@@ -221,11 +227,13 @@ static int report_finished(job *j)
     return failed;
 }
 
-/* Networks first … of --init, or fresh ones. */
+/* Networks first … of --init, or fresh ones: those of an image are the same whichever images are chosen. */
 static int begin_networks(const job *j, nft_weights *weights, int64_t first)
 {
     if (!j->init)
-        return nft_inr_init(weights, j->given->seed, first, j->options.omega) ? fail_library() : EXIT_SUCCESS;
+        return nft_inr_init(weights, j->given->seed, j->images.first * j->views + first, j->options.omega)
+                   ? fail_library()
+                   : EXIT_SUCCESS;
     int64_t count = nft_weights_count(weights), held = nft_weights_count(j->init);
     for (int64_t t = 0; t < 2 * nft_space_layer_count(j->space); t++) {
         int32_t part = (int32_t)(t % 2);
@@ -320,8 +328,11 @@ static int fit_all(job *j)
 /* The complete data set, from the file beside it. */
 static int save(job *j)
 {
-    bool numbered = option_text(j->given, "views") != NULL;
-    int failed = save_data_set(j->path, &j->partial, j->labels, j->views, numbered);
+    const fitted_images images = {.first = j->images.first,
+                                  .views = j->views,
+                                  .labels = j->labels,
+                                  .numbered = option_text(j->given, "views") != NULL};
+    int failed = save_data_set(j->path, &j->partial, &images);
     if (!failed)
         partial_remove(&j->partial);
     return failed;
@@ -380,6 +391,10 @@ static const cli_option own_options[] = {
     {"schedule", 0, OPTION_CHOICE, "NAME", "of the learning rate: constant (default) or cosine", 0, 0,
      schedules},
     {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
+    {"first", 0, OPTION_INTEGER, "I", "number of the first image that is fitted (default: 0)", 0, INT64_MAX,
+     NULL},
+    {"count", 0, OPTION_INTEGER, "N", "how many images are fitted at most (default: all)", 1, INT64_MAX,
+     NULL},
     {"labels", 0, OPTION_TEXT, "FILE", "a label for each image: IDX, or safetensors with 'label'", 0, 0,
      NULL},
     {"views", 0, OPTION_INTEGER, "K", "networks for each image, from different starts (default: 1)", 1,

@@ -116,6 +116,13 @@ int open_images(cli_images *images, char **paths, int path_count)
     return failed;
 }
 
+int choose_images(cli_images *images, int64_t first, int64_t count)
+{
+    images->first = first;
+    images->count = count;
+    return skip_images(images, first);
+}
+
 static int64_t numbers_of(const cli_images *images)
 {
     return images->height * images->width * images->colours;

@@ -10,7 +10,8 @@
 
 /* Images of one size, read in order. */
 typedef struct cli_images {
-    int64_t count, height, width;
+    int64_t first, count; /* of all that are there: those that are read */
+    int64_t height, width;
     int64_t colours; /* of PNG files 1 if all are grey, else 3 */
     char **paths;
     int path_count;
@@ -20,6 +21,8 @@ typedef struct cli_images {
 } cli_images;
 
 int open_images(cli_images *images, char **paths, int path_count);
+/* Leaves images first … first + count - 1 of those that are there. */
+int choose_images(cli_images *images, int64_t first, int64_t count);
 /* The next images, colours in -1 … 1: (count, height, width, colours). */
 int read_images(cli_images *images, int64_t count, float *values);
 int skip_images(cli_images *images, int64_t count);

@@ -70,17 +70,8 @@ static int open_sources(job *j)
 static int choose_networks(job *j)
 {
     const image_source *source = &j->sources[0];
-    uint64_t first = option_value(j->given, "first")->integer,
-             most = option_value(j->given, "count")->integer;
-    char held[TEXT_CAPACITY];
-    if (first >= (uint64_t)source->count)
-        return fail("%s: holds %s, the first is 0; --first is %" PRIu64, source->operand,
-                    text_plural(held, source->count, source->weights ? "network" : "image"), first);
-    j->first = (int64_t)first;
-    j->count = source->count - j->first;
-    if (most && most < (uint64_t)j->count)
-        j->count = (int64_t)most;
-    return EXIT_SUCCESS;
+    return choose_range(&j->first, &j->count, j->given, source->operand, source->count,
+                        source->weights ? "network" : "image");
 }
 
 /* Memory for what comes out. */

@@ -2,6 +2,7 @@
 
 #include "metrics.h"
 #include "report.h"
+#include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -324,4 +325,19 @@ int64_t count_non_finite_inputs(const cli_input *input)
     for (int64_t n = 0; n < input->count; n++)
         found += !all_finite(nft_array_f32(input->tokens) + n * row, row);
     return found;
+}
+
+int choose_range(int64_t *first, int64_t *chosen, const cli_options *given, const char *path, int64_t count,
+                 const char *word)
+{
+    uint64_t begin = option_value(given, "first")->integer, most = option_value(given, "count")->integer;
+    char held[TEXT_CAPACITY];
+    if (begin >= (uint64_t)count)
+        return fail("%s: holds %s, the first is 0; --first is %" PRIu64, path, text_plural(held, count, word),
+                    begin);
+    *first = (int64_t)begin;
+    *chosen = count - *first;
+    if (most && most < (uint64_t)*chosen)
+        *chosen = (int64_t)most;
+    return EXIT_SUCCESS;
 }

@@ -21,6 +21,10 @@ int open_dataset(nft_dataset **dataset, const char *path, const cli_options *giv
 /* Its tensor `label`, or else `target`. */
 int read_targets(nft_array **targets, const char *path);
 
+/* What --first and --count choose of the `count` that are in a file; `word` says what they are. */
+int choose_range(int64_t *first, int64_t *chosen, const cli_options *given, const char *path, int64_t count,
+                 const char *word);
+
 /* The option of every command that reads weights. */
 #define LAYERS_OPTION                                                                                        \
     {                                                                                                        \

@@ -55,6 +55,18 @@ assert got['label'] == ([6], (7, 7, 0, 0, 2, 2)) and got['image'] == ([6], (0, 0
 assert got['0.weight'][0] == [6, 8, 2]
 rows = [got['0.weight'][1][16 * n:16 * n + 16] for n in range(6)]
 assert len(set(rows)) == 6"
+run 0 fit "$images" -o part.safetensors --steps 2 --labels labels --views 2 --widths 2,8,1 --first 1 --count 1 --batch-size 1
+prints "part.safetensors: 2 networks of"
+python "--first and --count give a part of the same networks" "
+whole, part = read('v.safetensors'), read('part.safetensors')
+assert part['label'] == ([2], (0, 0)) and part['image'] == ([2], (1, 1))
+for name in whole:
+    each = len(whole[name][1]) // 6
+    assert part[name][1] == whole[name][1][2 * each:4 * each]"
+run 0 fit "$images" -o part.safetensors --steps 2 --first 2 --count 9
+prints "part.safetensors: 1 network of"
+run 1 fit "$images" -o part.safetensors --steps 2 --first 3
+says "holds 3 images, the first is 0; --first is 3"
 
 # One sign and phase: the same pictures, the same bits the second time, from every copy the same neurons.
 sirens=$examples/mnist-sirens.safetensors
