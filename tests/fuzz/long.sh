@@ -1,7 +1,8 @@
 #!/bin/sh
-# long.sh [MINUTES [NAME …]]: runs each fuzz target for so long (30), as many at a time as there are cores, then prints what they did,
-# and how many lines of the files that each is for the corpora and all that was ever found reach. Works in build/fuzz; lines that
-# nothing reaches go to build/fuzz/NAME.uncovered. A target that fails stops, and makes the script fail.
+# long.sh [MINUTES [NAME …]]: runs each fuzz target for so long (30), as many at a time as there are cores (JOBS names another
+# number), then prints what they did, and how many lines of the files that each is for the corpora and all that was ever found reach.
+# Works in build/fuzz; lines that nothing reaches go to build/fuzz/NAME.uncovered. A target that fails stops, and makes the script
+# fail.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -85,7 +86,7 @@ tests/fuzz/build.sh $build/targets -DNFT_SANITIZE=address,undefined >$build/buil
 tests/fuzz/build.sh $build/coverage -DCMAKE_C_FLAGS='-fprofile-instr-generate -fcoverage-mapping' >>$build/build.log
 ln -sfn targets/tests $build/tests
 status=0
-printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} tests/fuzz/fuzz.sh $build {} $((60 * minutes)) || status=1
+printf '%s\n' "$@" | xargs -P "${JOBS:-$(nproc)}" -I{} tests/fuzz/fuzz.sh $build {} $((60 * minutes)) || status=1
 printf '%-12s %12s %8s %8s %8s\n' target executions '/s' crashes 'lines %'
 for name in "$@"; do
     printf '%-12s %12s %8s %8s %8s\n' "$name" "$(statistic "$name" number_of_executed_units)" \
