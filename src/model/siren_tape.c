@@ -92,7 +92,7 @@ static tape_layer shape_of(const nft_space *space, int64_t i, float omega)
 static void place_all(nft_siren_tape *tape, const nft_space *space, float omega, pieces *from)
 {
     int64_t last = space->layer_count - 1;
-    tape_layer counted;
+    tape_layer counted = {0};
     float *input = take(from, NFT_SIREN_CHUNK, padded(space->layers[0].in));
     for (int64_t i = 0; i <= last; i++) {
         tape_layer *layer = tape ? &tape->layers[i] : &counted;

@@ -21,13 +21,13 @@ static nft_status make_output(nft_trainer *trainer, int64_t count)
     double *losses = nft_allocate_array((size_t)count + 1, sizeof *losses);
     if (!losses)
         return nft_fail_memory("the losses of a validation", nft_size_multiply(count, sizeof *losses));
-    const nft_array *like = trainer->output_gradient;
+    const nft_array *like = trainer->recipe.loss->sample ? trainer->output_gradient : NULL;
     int64_t shape[NFT_ARRAY_MAX_RANK] = {count};
     for (int64_t i = 1; like && i < like->rank; i++)
         shape[i] = like->shape[i];
     nft_array *output = NULL;
     nft_status status = NFT_OK;
-    if (trainer->recipe.loss->sample)
+    if (like)
         status = nft_array_create(&output, NFT_ARRAY_F32, shape, like->rank, NULL);
     if (status) {
         nft_release(losses);
