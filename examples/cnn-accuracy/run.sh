@@ -27,7 +27,7 @@ train() { # NAME SEED
 
 # The row of one recipe: mean of the seeds, and the least and the greatest.
 row() { # NAME
-    cat "$results/$1"-*.json | awk -v name="$1" '
+    cat "$results/$1"-[0-9]*.json | awk -v name="$1" '
         function number(key) { return match($0, "\"" key "\": *-?[0-9.e+-]+") ? value(substr($0, RSTART, RLENGTH)) : 0 }
         function value(text) { sub(/.*: */, "", text); return text + 0 }
         function see(key, x) {

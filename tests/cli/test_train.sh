@@ -91,6 +91,12 @@ check "--layers in natural order changes nothing" cmp layers.safetensors stored.
 run 1 train recipes/cnns.json -o x.safetensors --layers conv1,conv9
 says "conv9"
 
+# The recipes that predict the accuracy of CNNs.
+for path in "$examples"/../cnn-accuracy/*.json; do
+    sed 's/"warmup_steps": 100/"warmup_steps": 1/' "$path" >recipes/accuracy.json
+    run 0 train recipes/accuracy.json --train "$sample" --validation "$sample" --steps 2 --batch-size 4 -o accuracy.safetensors --quiet
+done
+
 # Killed at any moment, the same command goes on to the same bits. The steps in the log say when, so that on a fast machine too it is
 # well before the end.
 kills=0
