@@ -99,7 +99,8 @@ typedef struct nft_file_writer nft_file_writer;
 NFT_API NFT_MUST_CHECK nft_status nft_file_writer_create(nft_file_writer **writer, const char *path,
                                                          const nft_tensor_info *tensors, int64_t count);
 /** Adds the next `bytes` bytes of the tensors' elements, row-major, one tensor after the other; a piece may
- * end anywhere between two elements. */
+ * end anywhere between two elements. More than the tensors have room for is refused as a whole; after
+ * ::NFT_ERROR_FILE the file can only be given up. */
 NFT_API NFT_MUST_CHECK nft_status nft_file_writer_append(nft_file_writer *writer, const void *data,
                                                          int64_t bytes);
 /** Renames the complete file over its path. Frees the writer, also when it fails. */

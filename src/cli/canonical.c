@@ -1,7 +1,8 @@
 /* nft canonicalize: one sign and phase for every neuron of SIRENs. */
 #include "commands.h"
 #include "report.h"
-#include "results.h"
+#include "sources.h"
+#include "outputs.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -22,7 +23,7 @@ static int run(const cli_options *given)
 {
     const char *path = option_text(given, "output");
     nft_weights *weights = NULL;
-    int failed = check_output_path(path);
+    int failed = check_outputs(given);
     if (!failed)
         failed = load_weights(&weights, given->operands[0], given);
     if (!failed && nft_inr_canonicalize(weights, option_value(given, "omega")->number))
@@ -36,7 +37,7 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"output", 'o', OPTION_TEXT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
+    {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
     {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
     LAYERS_OPTION,
     {0},

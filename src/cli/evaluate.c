@@ -3,6 +3,7 @@
 #include "image_scores.h"
 #include "metrics.h"
 #include "plot_predictions.h"
+#include "outputs.h"
 #include "report.h"
 #include "results.h"
 #include "scores.h"
@@ -258,11 +259,8 @@ static int report(const evaluation *e)
 static int prepare(evaluation *e)
 {
     const char *model_path = e->given->operands[0], *data_path = e->given->operands[1];
-    const char *outputs[] = {option_text(e->given, "predictions"), option_text(e->given, "plot")};
     int64_t width = 0;
-    int failed = EXIT_SUCCESS;
-    for (int i = 0; i < 2 && !failed; i++)
-        failed = outputs[i] ? check_output_path(outputs[i]) : EXIT_SUCCESS;
+    int failed = check_outputs(e->given);
     if (!failed)
         failed = load_model(&e->model, model_path, e->given);
     if (!failed)
@@ -317,9 +315,9 @@ static int run(const cli_options *given)
 static const cli_option own_options[] = {
     {"loss", 0, OPTION_CHOICE, "NAME", LOSSES " (default: the model's)", 0, 0, loss_names},
     {"omega", 0, OPTION_POSITIVE, "W", "of loss render: frequency of the sines (default: 30)", 0, 0, NULL},
-    {"predictions", 0, OPTION_TEXT, "FILE", "also write the model's output there, as 'nft forward' does", 0,
+    {"predictions", 0, OPTION_OUTPUT, "FILE", "also write the model's output there, as 'nft forward' does", 0,
      0, NULL},
-    {"plot", 0, OPTION_TEXT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,
+    {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,
      NULL},
     LAYERS_OPTION,
     {0},

@@ -6,8 +6,8 @@
 #include "metrics.h"
 #include "partial.h"
 #include "progress.h"
+#include "outputs.h"
 #include "report.h"
-#include "results.h"
 #include "sources.h"
 #include "text.h"
 
@@ -354,7 +354,7 @@ static int run(const cli_options *given)
     job j = {.given = given, .path = option_text(given, "output"), .partial = {.descriptor = -1}};
     char settings[PARTIAL_SETTINGS];
     read_options(&j);
-    int failed = check_output_path(j.path);
+    int failed = check_outputs(given);
     if (!failed)
         failed = open_job(&j);
     if (!failed)
@@ -381,8 +381,9 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"output", 'o', OPTION_TEXT, "OUT", "data set to write (safetensors), replaced if it exists", 0, 0, NULL},
-    {"init", 0, OPTION_TEXT, "WEIGHTS",
+    {"output", 'o', OPTION_OUTPUT, "OUT", "data set to write (safetensors), replaced if it exists", 0, 0,
+     NULL},
+    {"init", 0, OPTION_INPUT, "WEIGHTS",
      "networks to begin with, one for each or one for all (default: fresh)", 0, 0, NULL},
     {"widths", 0, OPTION_TEXT, "2,32,32,1", "neurons of each layer, inputs first (default: 2,32,32,colours)",
      0, 0, NULL},
@@ -395,7 +396,7 @@ static const cli_option own_options[] = {
      NULL},
     {"count", 0, OPTION_INTEGER, "N", "how many images are fitted at most (default: all)", 1, INT64_MAX,
      NULL},
-    {"labels", 0, OPTION_TEXT, "FILE", "a label for each image: IDX, or safetensors with 'label'", 0, 0,
+    {"labels", 0, OPTION_INPUT, "FILE", "a label for each image: IDX, or safetensors with 'label'", 0, 0,
      NULL},
     {"views", 0, OPTION_INTEGER, "K", "networks for each image, from different starts (default: 1)", 1,
      1000000, NULL},

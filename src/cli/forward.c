@@ -1,6 +1,7 @@
 /* nft forward: runs a model on every network of a file. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
+#include "outputs.h"
 #include "report.h"
 #include "results.h"
 #include "text.h"
@@ -8,7 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 /* {"output": path, "shape": [N, …]}; for features the shape is [N, C], and "tensors" has those of the
  * tensors. */
@@ -46,17 +46,6 @@ static int describe(const cli_options *given, const cli_results *results, const 
     return EXIT_SUCCESS;
 }
 
-/* A result in the place of what it was computed from would destroy it. */
-static int check_not_an_input(const char *path, const cli_options *given)
-{
-    struct stat output, input;
-    for (int i = 0; i < 2; i++)
-        if (!stat(path, &output) && !stat(given->operands[i], &input) && output.st_dev == input.st_dev &&
-            output.st_ino == input.st_ino)
-            return fail("%s: is also an input; give -o another file", path);
-    return EXIT_SUCCESS;
-}
-
 static int run(const cli_options *given)
 {
     const char *path = option_text(given, "output");
@@ -64,9 +53,7 @@ static int run(const cli_options *given)
     nft_model *model = NULL;
     cli_input input = {0};
     cli_results results = {0};
-    int failed = check_output_path(path);
-    if (!failed)
-        failed = check_not_an_input(path, given);
+    int failed = check_outputs(given);
     if (!failed)
         failed = load_model(&model, given->operands[0], given);
     if (!failed && decode && !nft_model_has_decoder(model))
@@ -86,7 +73,7 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"output", 'o', OPTION_TEXT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
+    {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
     {"decode", 0, OPTION_FLAG, NULL, "of a model with a decoder: its images as vectors, not the latents", 0,
      0, NULL},
     LAYERS_OPTION,

@@ -125,7 +125,7 @@ static options_result set_value(const cli_options *given, cli_value *value, cons
         return set_number(given, value, text);
     if (value->option->kind == OPTION_CHOICE)
         return set_choice(given, value->option, text);
-    if (value->option->kind == OPTION_TEXT && !*text) {
+    if (value->option->kind != OPTION_FLAG && !*text) {
         usage_error(given->command->name, "--%s is empty, expected %s", value->option->name,
                     value->option->value);
         return OPTIONS_WRONG;

@@ -1,7 +1,8 @@
 /* nft permute: other weights of the same functions. */
 #include "commands.h"
 #include "report.h"
-#include "results.h"
+#include "sources.h"
+#include "outputs.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -26,7 +27,7 @@ static int run(const cli_options *given)
 {
     const char *path = option_text(given, "output");
     nft_weights *weights = NULL;
-    int failed = check_output_path(path);
+    int failed = check_outputs(given);
     if (!failed)
         failed = load_weights(&weights, given->operands[0], given);
     if (!failed && nft_weights_permute_random(weights, given->seed))
@@ -40,7 +41,7 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"output", 'o', OPTION_TEXT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
+    {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
     LAYERS_OPTION,
     {0},
 };

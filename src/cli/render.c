@@ -2,8 +2,9 @@
 #include "commands.h"
 #include "image_source.h"
 #include "progress.h"
+#include "outputs.h"
 #include "report.h"
-#include "results.h"
+#include "sources.h"
 #include "sheet.h"
 #include "text.h"
 
@@ -41,7 +42,7 @@ static int read_options(job *j)
     j->options.threads = j->given->threads;
     j->options.omega = option_value(j->given, "omega")->number;
     if (!writes_floats(j) || j->given->operand_count == 1)
-        return check_output_path(j->path);
+        return check_outputs(j->given);
     usage_error("render",
                 "%s: a .safetensors file takes the images of one operand, found %d; a PNG file "
                 "takes more",
@@ -192,7 +193,7 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"output", 'o', OPTION_TEXT, "OUT", "file to write, PNG or .safetensors, replaced if it exists", 0, 0,
+    {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, PNG or .safetensors, replaced if it exists", 0, 0,
      NULL},
     {"height", 0, OPTION_INTEGER, "H", "pixels from top to bottom (default: the images', --width or 28)", 1,
      MAX_SIZE, NULL},

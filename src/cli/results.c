@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define DEFAULT_BATCH 32
 
@@ -157,27 +155,6 @@ int64_t count_non_finite_results(const cli_results *results)
         found += !finite;
     }
     return found;
-}
-
-int check_output_path(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    size_t length = slash ? (size_t)(slash - path) : 1;
-    char *folder = malloc(length + 2);
-    struct stat found;
-    int failed = EXIT_SUCCESS;
-    if (!folder)
-        return fail_memory();
-    memcpy(folder, slash ? path : ".", length);
-    folder[length] = 0;
-    if (slash == path)
-        memcpy(folder, "/", 2);
-    if (access(folder, W_OK))
-        failed = fail("%s: cannot write to folder '%s': %s", path, folder, strerror(errno));
-    else if (!stat(path, &found) && S_ISDIR(found.st_mode))
-        failed = fail("%s: is a folder, expected the name of a file", path);
-    free(folder);
-    return failed;
 }
 
 static bool is_result(const cli_results *results, const char *name)

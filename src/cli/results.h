@@ -26,8 +26,6 @@ void free_results(cli_results *results);
 /* How many of the N have a result that is not finite. */
 int64_t count_non_finite_results(const cli_results *results);
 
-/* Fails if a file could not be made there: better now than after the work. */
-int check_output_path(const char *path);
 /* Writes the results and the input's extra tensors, all or nothing. */
 int save_results(const cli_results *results, const cli_input *input, const char *path);
 

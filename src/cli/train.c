@@ -6,8 +6,8 @@
 #include "progress.h"
 #include "ranks.h"
 #include "recipes.h"
+#include "outputs.h"
 #include "report.h"
-#include "results.h"
 #include "text.h"
 #include "training_log.h"
 
@@ -129,14 +129,14 @@ static int prepare(training *t)
 {
     const cli_recipe *recipe = &t->recipe;
     const char *log = option_text(t->given, "log");
-    const char *files[] = {option_text(t->given, "output"), log, option_text(t->given, "plot")};
-    int failed = EXIT_SUCCESS;
-    for (int i = 0; i < 3 && !failed; i++)
-        failed = files[i] ? check_output_path(files[i]) : EXIT_SUCCESS;
+    int failed = check_outputs(t->given);
     if (!failed)
         failed = name_checkpoint(t);
     if (!failed)
         failed = load_recipe(&t->recipe, t->given->operands[0], t->given);
+    const char *const inputs[] = {recipe->model_path, recipe->train_path, recipe->validation_path};
+    for (int i = 0; i < 3 && !failed; i++)
+        failed = check_input(t->given, inputs[i]);
     if (!failed)
         failed = load_recipe_model(&t->model, &t->fresh, recipe);
     if (!failed)
@@ -331,16 +331,16 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"output", 'o', OPTION_TEXT, "MODEL", "file to write, replaced if it exists", 0, 0, NULL},
-    {"train", 0, OPTION_TEXT, "DATA", "in place of the recipe's", 0, 0, NULL},
-    {"validation", 0, OPTION_TEXT, "DATA", "in place of the recipe's", 0, 0, NULL},
+    {"output", 'o', OPTION_OUTPUT, "MODEL", "file to write, replaced if it exists", 0, 0, NULL},
+    {"train", 0, OPTION_INPUT, "DATA", "in place of the recipe's", 0, 0, NULL},
+    {"validation", 0, OPTION_INPUT, "DATA", "in place of the recipe's", 0, 0, NULL},
     {"steps", 0, OPTION_INTEGER, "N", "in place of the recipe's", 1, INT32_MAX, NULL},
     {"lr", 0, OPTION_NUMBER, "R", "in place of the recipe's", 0, 0, NULL},
     {"validate-every", 0, OPTION_INTEGER, "N", "in place of the recipe's", 1, INT32_MAX, NULL},
-    {"log", 0, OPTION_TEXT, "FILE", "a JSON object on a line for each step and validation", 0, 0, NULL},
-    {"plot", 0, OPTION_TEXT, "FILE", "draw the learning curves at each validation and at the end (SVG)", 0, 0,
-     NULL},
-    {"checkpoint", 0, OPTION_TEXT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
+    {"log", 0, OPTION_STREAM, "FILE", "a JSON object on a line for each step and validation", 0, 0, NULL},
+    {"plot", 0, OPTION_OUTPUT, "FILE", "draw the learning curves at each validation and at the end (SVG)", 0,
+     0, NULL},
+    {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
     {"recompute", 0, OPTION_FLAG, NULL, "less memory, more time, the same result", 0, 0, NULL},
     LAYERS_OPTION,

@@ -31,6 +31,7 @@ struct nft_file_writer {
     promise *promises;
     int64_t count;
     int64_t current; /* the first tensor that is not complete */
+    bool damaged;    /* a write has failed: what is in the file is not known */
 };
 
 /* Appends a JSON string. jansson writes UTF-8 only, which is all that a header may hold. */
@@ -198,21 +199,33 @@ static nft_status write_values(nft_file_writer *writer, const void *data, int64_
     return written ? NFT_OK : nft_fail_system(writer->path, "write");
 }
 
-nft_status nft_file_append(nft_file_writer *writer, const void *data, int64_t bytes)
+/* Whether these bytes are what comes next, so that a call writes all of them or none. */
+static nft_status check_bytes(const nft_file_writer *writer, int64_t bytes)
 {
-    const char *next = data;
-    nft_status status = NFT_OK;
-    while (bytes > 0 && !status) {
-        while (writer->current < writer->count && !writer->promises[writer->current].left)
-            writer->current++;
-        if (writer->current == writer->count)
-            return nft_fail(NFT_ERROR_ARGUMENT, "%s: %" PRId64 " bytes more than its header says",
-                            writer->path, bytes);
-        promise *promised = &writer->promises[writer->current];
+    for (int64_t i = writer->current; i < writer->count && bytes > 0; i++) {
+        const promise *promised = &writer->promises[i];
         int64_t now = bytes < promised->left ? bytes : promised->left;
         if (now % promised->size)
             return nft_fail(NFT_ERROR_ARGUMENT, "%s: a part of a number cannot be written", writer->path);
+        bytes -= now;
+    }
+    return bytes <= 0 ? NFT_OK
+                      : nft_fail(NFT_ERROR_ARGUMENT, "%s: %" PRId64 " bytes more than its header says",
+                                 writer->path, bytes);
+}
+
+nft_status nft_file_append(nft_file_writer *writer, const void *data, int64_t bytes)
+{
+    const char *next = data;
+    nft_status status = check_bytes(writer, bytes);
+    while (bytes > 0 && !status) {
+        while (!writer->promises[writer->current].left)
+            writer->current++;
+        promise *promised = &writer->promises[writer->current];
+        int64_t now = bytes < promised->left ? bytes : promised->left;
         status = write_values(writer, next, promised->size, now);
+        if (status)
+            writer->damaged = true;
         promised->left -= now;
         next += now;
         bytes -= now;
@@ -222,6 +235,8 @@ nft_status nft_file_append(nft_file_writer *writer, const void *data, int64_t by
 
 static nft_status finish(nft_file_writer *writer)
 {
+    if (writer->damaged)
+        return nft_fail(NFT_ERROR_FILE, "%s: a write has failed before", writer->path);
     for (int64_t i = 0; i < writer->count; i++)
         if (writer->promises[i].left)
             return nft_fail(NFT_ERROR_ARGUMENT, "%s: %" PRId64 " bytes fewer than its header says",

@@ -1,6 +1,7 @@
 /* One step of training: forward and backward of a batch group by group, clipping, update. */
 #include "train/trainer.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 
@@ -69,18 +70,28 @@ static nft_status batch_gradients(nft_trainer *trainer, const nft_samples *sampl
     return status;
 }
 
-static nft_status fail_norm(const nft_trainer *trainer)
+/* A gradient that is not finite, or else the largest, whose square would not be. */
+static nft_status fail_gradients(const nft_trainer *trainer)
 {
     const nft_parameters *table = &trainer->model->parameters;
+    const char *largest = NULL;
+    float most = 0;
     for (int64_t i = 0; i < table->count; i++)
-        for (int64_t k = 0; k < table->items[i].count; k++)
-            if (!isfinite(trainer->gradients->values[table->items[i].offset + k]))
+        for (int64_t k = 0; k < table->items[i].count; k++) {
+            float gradient = fabsf(trainer->gradients->values[table->items[i].offset + k]);
+            if (!isfinite(gradient))
                 return nft_fail(NFT_ERROR_NOT_FINITE,
                                 "step %" PRId64 ": the gradient of '%s' is not finite; try a smaller lr, or "
                                 "grad_clip",
                                 trainer->step, table->items[i].name);
-    return nft_fail(NFT_ERROR_NOT_FINITE, "step %" PRId64 ": the norm of the gradients is not finite",
-                    trainer->step);
+            if (gradient > most)
+                largest = table->items[i].name;
+            most = fmaxf(most, gradient);
+        }
+    return nft_fail(NFT_ERROR_NOT_FINITE,
+                    "step %" PRId64 ": the gradient of '%s' is as large as %g, too large for the optimizer's "
+                    "squares; try grad_clip, and look for outliers in the data",
+                    trainer->step, largest ? largest : "", (double)most);
 }
 
 static void pack_item(void *argument, int64_t item, int worker)
@@ -90,14 +101,18 @@ static void pack_item(void *argument, int64_t item, int worker)
     nft_model_pack_parameter(trainer->model, item, trainer->model->packed, trainer->context->packed_back);
 }
 
-static void update(nft_trainer *trainer, const nft_step_info *info)
+/* Squares of gradients beyond these would stay in the moments as infinities. */
+static nft_status update(nft_trainer *trainer, const nft_step_info *info)
 {
     const nft_recipe *recipe = &trainer->recipe;
     nft_pool *pool = trainer->context->pool;
     double scale = recipe->grad_clip > 0 ? fmin(1, recipe->grad_clip / (info->grad_norm + 1e-6)) : 1;
+    if (!(scale * info->grad_norm <= sqrt((double)FLT_MAX)))
+        return fail_gradients(trainer);
     nft_optimizer_update(&recipe->optimizer, &trainer->moments, trainer->step + 1, info->lr, scale,
                          trainer->gradients->values, trainer->model->values, pool);
     nft_pool_run(pool, trainer->model->parameters.count, pack_item, trainer);
+    return NFT_OK;
 }
 
 static nft_status run_step(nft_trainer *trainer, nft_step_info *info)
@@ -117,11 +132,10 @@ static nft_status run_step(nft_trainer *trainer, nft_step_info *info)
     info->loss = sums[0];
     info->grad_norm =
         nft_gradient_norm(&trainer->moments, trainer->gradients->values, trainer->context->pool);
-    if (!isfinite(info->grad_norm))
-        return fail_norm(trainer);
-    update(trainer, info);
-    trainer->step++;
-    return NFT_OK;
+    status = isfinite(info->grad_norm) ? update(trainer, info) : fail_gradients(trainer);
+    if (!status)
+        trainer->step++;
+    return status;
 }
 
 nft_status nft_trainer_step(nft_trainer *trainer, nft_step_info *info)

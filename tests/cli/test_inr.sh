@@ -127,6 +127,12 @@ rm odd.safetensors.partial
 
 # What cannot be.
 run 2 fit "$images"
+cp "$fit/images.safetensors" own.safetensors
+run 1 fit own.safetensors -o own.safetensors
+says "own.safetensors: is also an input; give -o another file"
+run 1 fit own.safetensors --labels own.safetensors --init labels -o labels
+says "labels: is also an input"
+check "no input was touched" cmp own.safetensors "$fit/images.safetensors"
 run 2 fit "$images" -o x.safetensors --lr 0
 run 2 fit "$images" -o x.safetensors --lr fast
 run 2 fit "$images" -o x.safetensors --widths 2,a,1

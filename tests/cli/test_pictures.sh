@@ -275,6 +275,24 @@ run 1 render latents.safetensors -o x.png
 says "has 3 axes, expected images"
 run 1 render same.json -o x.png
 says "configuration"
+
+# No output is an input, another output, or something that is no file.
+cp "$sirens" own.safetensors
+run 1 render own.safetensors -o own.safetensors
+says "own.safetensors: is also an input; give -o another file"
+run 1 render rendered.safetensors:rendered -o rendered.safetensors
+says "is also an input"
+ln own.safetensors same.png
+run 1 render own.safetensors -o same.png
+says "same.png: is also an input"
+run 1 evaluate reconstruction/model.safetensors own.safetensors --predictions own.safetensors
+says "is also an input; give --predictions another file"
+mkfifo pipe.png
+run 1 render own.safetensors -o pipe.png
+says "pipe.png: cannot write: it is not a regular file"
+check "a pipe stays one" test -p pipe.png
+check "no input was touched" cmp own.safetensors "$sirens"
+rm same.png pipe.png
 check "no file is left by failures" sh -c '! ls x.* 2>/dev/null'
 check "no file is left beside a target" sh -c '[ "$(ls | grep -c tmp)" -eq 0 ]'
 finish

@@ -273,6 +273,20 @@ check "very many points are drawn by their density" test "$(wc -c <wide.svg)" -l
 run 1 evaluate whole.safetensors "$sample" --plot absent/scatter.svg
 says "absent"
 
+# No output is an input or another output.
+cp recipes/cnns.json own.json
+run 1 train recipes/cnns.json -o recipes/cnns.json
+says "recipes/cnns.json: is also an input; give -o another file"
+run 1 train recipes/cnns.json -o recipes/cnns.safetensors
+says "cnns.safetensors: is also an input; give -o another file"
+run 1 train recipes/cnns.json -o x.safetensors --train "$sample" --log "$sample"
+says "is also an input; give --log another file"
+run 1 train recipes/cnns.json -o x.safetensors --plot x.safetensors
+says "x.safetensors: is given to -o and to --plot; they are two files"
+run 1 evaluate whole.safetensors "$sample" --plot whole.safetensors
+says "is also an input; give --plot another file"
+check "nothing was replaced" cmp own.json recipes/cnns.json
+
 check "no model is left by failures" test ! -e x.safetensors
 # What kill -9 interrupts while it is written stays, under another name.
 check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp-*" ! -name "killed.*" | wc -l)" -eq 0 ]'

@@ -427,6 +427,19 @@ static void calls_may_be_interrupted_and_do_a_part(void **state)
     temporary_entries(1);
 }
 
+/* After a write that failed the file is not known: it cannot become the target. */
+static bool commit_is_refused(const char *path)
+{
+    static const char bytes[1 << 18];
+    const nft_tensor_info tensor = {
+        .size = sizeof tensor, .name = "a", .type = "F32", .rank = 1, .shape = {sizeof bytes / 4}};
+    nft_file_writer *writer = NULL;
+    return !nft_file_writer_create(&writer, path, &tensor, 1) &&
+           nft_file_writer_append(writer, bytes, sizeof bytes) == NFT_ERROR_FILE &&
+           nft_file_writer_commit(writer) == NFT_ERROR_FILE &&
+           strstr(nft_error_message(), "a write has failed before");
+}
+
 /* In a child, since it takes a file system of its own. Exits with 0, 1 or 77, which is: not allowed here. */
 static void fill_a_disk(const char *folder)
 {
@@ -436,6 +449,7 @@ static void fill_a_disk(const char *folder)
         mount("tmpfs", folder, "tmpfs", 0, "size=64k"))
         _exit(77);
     temporary_write(path, OLD, strlen(OLD));
+    bool refused = commit_is_refused(path);
     nft_status status = nft_weights_save(f.large, path);
     char bytes[sizeof OLD] = {0};
     FILE *kept = fopen(path, "rb");
@@ -443,9 +457,10 @@ static void fill_a_disk(const char *folder)
     bool told = status == NFT_ERROR_FILE &&
                 strstr(nft_error_message(), TARGET ": cannot write: No space left on device");
     bool works = !nft_weights_save(f.set, path); /* there is room again */
-    if (!whole || !told || !works)
-        fprintf(stderr, "old file %s, message \"%s\"\n", whole ? "whole" : "lost", nft_error_message());
-    _exit(whole && told && works ? 0 : 1);
+    if (!whole || !told || !works || !refused)
+        fprintf(stderr, "old file %s, commit %s, message \"%s\"\n", whole ? "whole" : "lost",
+                refused ? "refused" : "done", nft_error_message());
+    _exit(whole && told && works && refused ? 0 : 1);
 }
 
 static void a_disk_may_be_full(void **state)

@@ -205,6 +205,33 @@ static void infinite_gradient(void **state)
     nft_model_free(model);
 }
 
+/* A gradient whose square is not finite would make the optimizer's moments so. Clipped it does no harm. */
+static void gradient_too_large(void **state)
+{
+    (void)state;
+    const int64_t shape[] = {2, 3};
+    float targets[6] = {1e30f, -1e30f, 1e30f, -1e30f, 1e30f, -1e30f};
+    nft_model *model = support_model(CLASSES, 0);
+    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    set_label(set, "label", NFT_ARRAY_F32, 2, shape, targets);
+    nft_trainer *trainer = make_trainer(model, LOSS("mse"), 1);
+    assert_ok(nft_trainer_set_data(trainer, set, NULL));
+    support_result before = trainer_values(trainer);
+    expect(nft_trainer_step(trainer, NULL), NFT_ERROR_NOT_FINITE, "too large for the optimizer's squares");
+    support_result after = trainer_values(trainer);
+    same_values("parameters after a step that failed", after, before);
+    free(after.values);
+    free(before.values);
+    nft_trainer_free(trainer);
+    trainer =
+        make_trainer(model, "{'loss': 'mse', " ADAMW ", 'grad_clip': 1, 'batch_size': 4, 'steps': 3}", 1);
+    assert_ok(nft_trainer_set_data(trainer, set, NULL));
+    assert_ok(nft_trainer_run(trainer, NULL, NULL));
+    nft_trainer_free(trainer);
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
 /* ---- memory ---- */
 
 static int64_t counted_bytes, counted_calls;
@@ -362,6 +389,7 @@ int main(void)
         cmocka_unit_test(data_of_tokens),
         cmocka_unit_test(diverged),
         cmocka_unit_test(infinite_gradient),
+        cmocka_unit_test(gradient_too_large),
         cmocka_unit_test(promised_memory),
         cmocka_unit_test(promised_memory_of_batches),
         cmocka_unit_test(refused_memory),

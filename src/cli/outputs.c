@@ -1,0 +1,128 @@
+#define _POSIX_C_SOURCE 200809L
+#include "outputs.h"
+
+#include "report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OPTION_CAPACITY 32
+
+static int check_place(const char *path, bool stream)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) : 1;
+    char *folder = malloc(length + 2);
+    struct stat found;
+    int failed = EXIT_SUCCESS;
+    if (!folder)
+        return fail_memory();
+    memcpy(folder, slash ? path : ".", length);
+    folder[length] = 0;
+    if (slash == path)
+        memcpy(folder, "/", 2);
+    bool exists = !stat(path, &found);
+    if (exists && S_ISDIR(found.st_mode))
+        failed = fail("%s: is a folder, expected the name of a file", path);
+    else if (exists && !stream && !S_ISREG(found.st_mode))
+        failed = fail("%s: cannot write: it is not a regular file", path);
+    else if (!(exists && stream) && access(folder, W_OK))
+        failed = fail("%s: cannot write to folder '%s': %s", path, folder, strerror(errno));
+    free(folder);
+    return failed;
+}
+
+int check_output_path(const char *path)
+{
+    return check_place(path, false);
+}
+
+static bool is_output(const cli_value *value)
+{
+    return value->text && (value->option->kind == OPTION_OUTPUT || value->option->kind == OPTION_STREAM);
+}
+
+/* "-o" or "--plot". */
+static const char *name_of(char *text, const cli_option *option)
+{
+    bool brief = option->letter != 0;
+    snprintf(text, OPTION_CAPACITY, brief ? "-%.*s" : "--%.*s", brief ? 1 : OPTION_CAPACITY - 3,
+             brief ? &option->letter : option->name);
+    return text;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat first, second;
+    if (!strcmp(a, b))
+        return true;
+    return !stat(a, &first) && !stat(b, &second) && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+/* An operand may be FILE:NAME. */
+static bool is_operand(const char *path, const char *operand)
+{
+    const char *colon = strrchr(operand, ':');
+    if (same_file(path, operand))
+        return true;
+    if (!colon || !access(operand, F_OK))
+        return false;
+    char *file = strdup(operand);
+    if (!file)
+        return false;
+    file[colon - operand] = 0;
+    bool same = same_file(path, file);
+    free(file);
+    return same;
+}
+
+/* A result in the place of what it is made from would destroy it. */
+static int fail_input(const char *path, const cli_option *option)
+{
+    char name[OPTION_CAPACITY];
+    return fail("%s: is also an input; give %s another file", path, name_of(name, option));
+}
+
+static int check_against(const cli_options *given, const cli_value *output)
+{
+    char names[2][OPTION_CAPACITY];
+    for (int i = 0; i < given->operand_count; i++)
+        if (is_operand(output->text, given->operands[i]))
+            return fail_input(output->text, output->option);
+    for (int i = 0; i < given->value_count; i++) {
+        const cli_value *other = &given->values[i];
+        if (other == output || !other->text || !(is_output(other) || other->option->kind == OPTION_INPUT) ||
+            !same_file(output->text, other->text))
+            continue;
+        return is_output(other) ? fail("%s: is given to %s and to %s; they are two files", output->text,
+                                       name_of(names[0], output->option), name_of(names[1], other->option))
+                                : fail_input(output->text, output->option);
+    }
+    return EXIT_SUCCESS;
+}
+
+int check_outputs(const cli_options *given)
+{
+    int failed = EXIT_SUCCESS;
+    for (int i = 0; i < given->value_count && !failed; i++) {
+        const cli_value *value = &given->values[i];
+        if (!is_output(value))
+            continue;
+        failed = check_place(value->text, value->option->kind == OPTION_STREAM);
+        if (!failed)
+            failed = check_against(given, value);
+    }
+    return failed;
+}
+
+int check_input(const cli_options *given, const char *path)
+{
+    for (int i = 0; i < given->value_count && path; i++)
+        if (is_output(&given->values[i]) && same_file(path, given->values[i].text))
+            return fail_input(path, given->values[i].option);
+    return EXIT_SUCCESS;
+}

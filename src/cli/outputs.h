@@ -1,0 +1,16 @@
+/* The files that a command writes: what is wrong with them is said before any work. Each function prints its
+ * failure and returns the exit status. */
+#ifndef NFT_CLI_OUTPUTS_H
+#define NFT_CLI_OUTPUTS_H
+
+#include "options.h"
+
+/* Fails unless a file can be made at `path`, or a regular file that is there replaced. */
+int check_output_path(const char *path);
+/* The same for all options of the kinds OPTION_OUTPUT and OPTION_STREAM (which may also be a pipe); none may
+ * be an operand, what an option of the kind OPTION_INPUT names, or another output. */
+int check_outputs(const cli_options *given);
+/* Fails if an input that is named elsewhere, in a recipe, is one of the outputs. NULL is none. */
+int check_input(const cli_options *given, const char *path);
+
+#endif
