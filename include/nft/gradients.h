@@ -1,6 +1,7 @@
 /**
  * @file gradients.h
- * Gradients of a loss of your own: forward that keeps its activations, then backward. Included by nft/nft.h.
+ * Gradients of a loss of your own: forward that keeps its activations, then backward; and the update.
+ * Included by nft/nft.h.
  */
 #ifndef NFT_GRADIENTS_H
 #define NFT_GRADIENTS_H
@@ -39,7 +40,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(const nft_gradients *grad
  * kept: another one after the same forward is refused, unless the context was made with `recompute`.
  * @param context whose last forward it is
  * @param output_gradient F32, the shape of nft_context_output()
- * @param gradients of the context's model; NULL: only the input's gradient is wanted
+ * @param gradients of the context's model, or of one with the same configuration; NULL: only the input's
+ * gradient is wanted
  * @return ::NFT_ERROR_ARGUMENT without a forward whose values are still there, ::NFT_ERROR_MISMATCH if a
  * shape or the model is another
  */
@@ -49,6 +51,25 @@ NFT_API NFT_MUST_CHECK nft_status nft_backward(nft_context *context, const nft_a
 NFT_API NFT_MUST_CHECK nft_status nft_backward_weights(nft_context *context,
                                                        const nft_weights *output_gradient,
                                                        nft_gradients *gradients);
+
+/**
+ * Replaces the values of one tensor of the context's model: the update of a training loop of your own.
+ *
+ * A model that somebody else has too (the caller, another context, gradients) stays as it is: the context
+ * then goes on with a copy. One that it alone has is changed in place, and nothing is allocated. What the
+ * last forward gave stays to be read, but a backward needs another forward first.
+ * @param context any; with `keep_for_backward` where it is to be trained
+ * @param index of nft_model_tensor(), parameter or buffer
+ * @param values `count` numbers, row-major; copied
+ * @param count the tensor's
+ * @return ::NFT_ERROR_ARGUMENT for another index or count, ::NFT_ERROR_NOT_FINITE, ::NFT_ERROR_MEMORY; the
+ * context is then as it was
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_context_set_tensor(nft_context *context, int64_t index,
+                                                         const float *values, int64_t count);
+/** The context's model as it is now, which later calls do not change: to read, to save, for other contexts.
+ * Free it with nft_model_free(); nothing is copied. */
+NFT_API NFT_MUST_CHECK nft_status nft_context_snapshot(nft_model **model, const nft_context *context);
 
 /** The gradient of the last backward with respect to the tokens that went in, (N, tokens, channels).
  * Borrowed; NULL if there is none. */

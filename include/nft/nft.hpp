@@ -766,6 +766,18 @@ class Context
         check(nft_context_memory(model.get(), &options, &bytes));
         return bytes;
     }
+    /** Replaces one tensor of the model that this context runs: see nft_context_set_tensor(). */
+    void set_tensor(std::int64_t index, const float *values, std::int64_t count)
+    {
+        check(nft_context_set_tensor(get(), index, values, count));
+    }
+    /** The model as it is now. */
+    Model snapshot() const
+    {
+        nft_model *handle = nullptr;
+        check(nft_context_snapshot(&handle, get()));
+        return Model(handle);
+    }
     /** Who hears of progress; an empty function: nobody. What it throws reaches the caller of forward(). */
     void set_progress(Progress progress)
     {

@@ -178,3 +178,8 @@ bool nft_references_drop(nft_references *references)
 {
     return __atomic_sub_fetch(&references->count, 1, __ATOMIC_ACQ_REL) == 0;
 }
+
+bool nft_references_shared(nft_references *references)
+{
+    return __atomic_load_n(&references->count, __ATOMIC_ACQUIRE) > 1;
+}

@@ -50,6 +50,7 @@ typedef struct nft_references {
 
 void nft_references_init(nft_references *references); /* one owner */
 void nft_references_add(nft_references *references);
-bool nft_references_drop(nft_references *references); /* true: that was the last owner */
+bool nft_references_drop(nft_references *references);   /* true: that was the last owner */
+bool nft_references_shared(nft_references *references); /* there is more than one */
 
 #endif

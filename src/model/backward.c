@@ -126,7 +126,13 @@ static nft_status check_context(const char *function, const nft_context *context
                         "%s: a backward has used up what the last forward kept; call nft_forward again, or "
                         "make the context with recompute",
                         function);
-    if (gradients && gradients->model != context->model)
+    if (context->changed)
+        return nft_fail(
+            NFT_ERROR_ARGUMENT,
+            "%s: the model's parameters have changed since the last forward; call nft_forward again",
+            function);
+    if (gradients && gradients->model != context->model &&
+        strcmp(gradients->model->config, context->model->config) != 0)
         return nft_fail(NFT_ERROR_MISMATCH, "%s: the gradients are of another model than the context's",
                         function);
     return NFT_OK;

@@ -19,6 +19,7 @@ struct nft_context {
     /* for backward, NULL without keep_for_backward */
     float *kept;        /* plan.kept floats for each of max_batch samples */
     bool spent;         /* backward has run over what the last forward kept */
+    bool changed;       /* the model has, since the last forward */
     float *packed_back; /* the packed transposes of the model's maps */
     nft_array *input_gradient;
     nft_weights *input_gradient_features;

@@ -1,6 +1,8 @@
-/* A model of one's own, whose values may be changed: a trainer's. */
-#include "model/model.h"
+/* A model of one's own, whose values may be changed: a trainer's, or a context's. */
+#include "model/context.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 /* The header of a file that is not there: metadata alone, with room for one more text. */
@@ -61,5 +63,64 @@ nft_status nft_model_copy(nft_model **out, const nft_model *model, const float *
     memcpy(copy->values, values, (size_t)model->parameters.total * sizeof *values);
     nft_model_pack(copy);
     *out = copy;
+    return NFT_OK;
+}
+
+static nft_status check_tensor(const nft_context *context, int64_t index, const float *values, int64_t count)
+{
+    static const char function[] = "nft_context_set_tensor";
+    if (!context || !values)
+        return nft_fail_null(function, context ? "values" : "context");
+    const nft_parameters *table = &context->model->parameters;
+    if (index < 0 || index >= table->count)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: index is %" PRId64 ", expected 0 … %" PRId64, function,
+                        index, table->count - 1);
+    const nft_parameter *parameter = &table->items[index];
+    if (count != parameter->count)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: %" PRId64 " values for '%s', expected %" PRId64, function,
+                        count, parameter->name, parameter->count);
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return nft_fail(NFT_ERROR_NOT_FINITE, "%s: value %" PRId64 " for '%s' is not finite", function, i,
+                            parameter->name);
+    return NFT_OK;
+}
+
+/* What nobody else has may change. Nobody can come to have it meanwhile but through this context. */
+static nft_status take_own_model(nft_context *context)
+{
+    nft_model *copy = NULL;
+    if (!nft_references_shared(&context->model->references))
+        return NFT_OK;
+    nft_status status = nft_model_copy(&copy, context->model, context->model->values, NULL, NULL, 0);
+    if (status)
+        return nft_fail_in(status, "nft_context_set_tensor");
+    nft_model_free(context->model);
+    context->model = copy;
+    return NFT_OK;
+}
+
+nft_status nft_context_set_tensor(nft_context *context, int64_t index, const float *values, int64_t count)
+{
+    nft_status status = check_tensor(context, index, values, count);
+    if (!status)
+        status = take_own_model(context);
+    if (status)
+        return status;
+    nft_model *model = context->model;
+    memcpy(model->values + model->parameters.items[index].offset, values, (size_t)count * sizeof *values);
+    nft_model_pack_parameter(model, index, model->packed, context->packed_back);
+    context->changed = true;
+    return NFT_OK;
+}
+
+nft_status nft_context_snapshot(nft_model **out, const nft_context *context)
+{
+    if (!out)
+        return nft_fail_null("nft_context_snapshot", "model");
+    *out = NULL;
+    if (!context)
+        return nft_fail_null("nft_context_snapshot", "context");
+    *out = nft_model_retain(context->model);
     return NFT_OK;
 }

@@ -109,7 +109,7 @@ nft_status nft_context_run(nft_context *context, const nft_forward_input *input)
     nft_status status = nft_context_reserve(context, c.count);
     if (status)
         return status;
-    context->has_output = context->has_input_gradient = context->spent = false;
+    context->has_output = context->has_input_gradient = context->spent = context->changed = false;
     context->samples = c.count;
     nft_context_set_count(context, c.count);
     nft_context_enter(context);

@@ -201,6 +201,10 @@ static void training()
     EXPECT(gradients.tensor(1).data[0] == 3);
     gradients.clear();
     EXPECT(gradients.tensor(1).data[0] == 0);
+    const nft::Model before = context.snapshot();
+    std::vector<float> larger(static_cast<std::size_t>(before.tensor(1).count), before.tensor(1).data[0] + 1);
+    context.set_tensor(1, larger.data(), before.tensor(1).count);
+    EXPECT(context.snapshot().tensor(1).data[0] == before.tensor(1).data[0] + 1);
     EXPECT(status_of([] { nft::Dataset::open("nowhere"); }) == NFT_ERROR_FILE);
 }
 

@@ -187,6 +187,19 @@ static nft_status forward_and_backward(void)
     return status;
 }
 
+/* The context needs a model of its own. Where that cannot be had it goes on with the one that it shares. */
+static nft_status set_tensor(void)
+{
+    nft_context *context = NULL;
+    nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+    assert_ok(nft_context_create(&context, model, NULL));
+    assert_ok(nft_model_tensor(model, 0, &info));
+    nft_status status = INTERPOSE(nft_context_set_tensor(context, 0, info.data, info.count));
+    assert_ok(nft_forward(context, set));
+    nft_context_free(context);
+    return status;
+}
+
 static const operation operations[] = {
     {"create a trainer", create_trainer, 20},
     {"ask for a trainer's memory", ask_memory, 5},
@@ -200,6 +213,7 @@ static const operation operations[] = {
     {"resume", resume, 5},
     {"take a snapshot", take_snapshot, 10},
     {"forward and backward", forward_and_backward, 5},
+    {"set a tensor of a shared model", set_tensor, 10},
 };
 
 static void allocations_may_fail(void **state)
