@@ -154,6 +154,22 @@ run 1 fit "$images" "$images" -o x.safetensors
 says "only one can be given"
 run 1 fit a.safetensors -o x.safetensors
 says "images"
+run 1 fit "$images" -o x.safetensors --labels absent
+says "absent: cannot open"
+run 1 fit "$images" -o x.safetensors --labels v.safetensors
+says "v.safetensors: has 6 labels for 3 images"
+run 0 fit "$images" -o unlabelled.safetensors --steps 1
+run 1 fit "$images" -o x.safetensors --labels unlabelled.safetensors
+says "unlabelled.safetensors: there is no tensor 'label'"
+echo "no images" >text
+run 1 fit text -o x.safetensors
+says "text: "
+gzip -c text >text.gz
+run 1 fit text.gz -o x.safetensors
+says "text.gz: "
+gzip -c "$images" | head -c 60 >cut.gz
+run 1 fit cut.gz -o x.safetensors
+says "cut.gz: "
 head -c 100 "$images" >short
 run 1 fit short -o x.safetensors
 says "its header says"

@@ -172,6 +172,32 @@ run 2 evaluate same.json pixels.safetensors --loss render --omega 0
 run 1 evaluate same.json pixels.safetensors --loss render --omega 1e30
 says "omega"
 
+# What cannot be trained on: the same of both sets, and images of two sizes.
+echo "{\"model\": $same, \"loss\": \"render\", \"optimizer\": {\"type\": \"adam\"}, \"batch_size\": 2, \"steps\": 1}" >edit.json
+small tall.safetensors F32 '[2,3,1,1]' 24
+small short.safetensors F32 '[1,2,1,1]' 8
+run 0 train edit.json -o edit.safetensors --train pixels.safetensors --validation equal.safetensors
+run 0 train edit.json -o edit.safetensors --train tall.safetensors
+prints "edit.safetensors: the model after 1 step"
+for data in bare integers vectors empty colours nan-target short absent; do
+    for set in train validation; do
+        other=pixels.safetensors
+        [ $set = validation ] || other=$data.safetensors
+        run 1 train edit.json -o x.safetensors --train $other --validation $data.safetensors
+        case $data in
+        bare) says "no tensor 'target' with an image for each of its 2 networks" ;;
+        integers) says "integers" ;;
+        nan-target) says "not finite" ;;
+        absent) says "absent.safetensors" ;;
+        *) says "'target'" ;;
+        esac
+    done
+done
+run 1 train edit.json -o x.safetensors --train pixels.safetensors --validation tall.safetensors
+says "the images of the validation set are 3 × 1, those of the training set 1 × 1"
+run 1 train edit.json -o x.safetensors
+says "'train' is missing"
+
 # Sheets. An operand's pictures are the same, whether they are rendered or read.
 sirens=$golden/siren_fit/init.safetensors
 run 0 render "$sirens" -o rendered.safetensors --height 5 --width 4
