@@ -9,7 +9,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 example=$root/examples/siren-digits
 work=$(mktemp -d)
 begun=
-trap 'kill $begun 2>/dev/null; rm -rf "$work"' EXIT
+trap '[ -z "$begun" ] || kill "$begun" 2>/dev/null || true; rm -rf "$work"' EXIT
 cd "$work"
 # shellcheck source=tests/consumer/find_python.sh
 . "$root/tests/consumer/find_python.sh"
