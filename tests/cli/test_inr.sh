@@ -104,25 +104,40 @@ run 0 fit "$images" -o whole.safetensors "$@" --quiet
 "$nft" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
 fitting=$!
 tries=0
-while [ "$(od -An -tu1 -j8 -N1 cut.safetensors.partial 2>/dev/null | tr -d ' ')" != 2 ] && [ $tries -lt 1000 ]; do
+while [ "$(od -An -tu1 -j8 -N1 cut.safetensors.partial 2>/dev/null | tr -d ' ')" != 4 ] && [ $tries -lt 1000 ]; do
     sleep 0.01
     tries=$((tries + 1))
 done
 kill -KILL $fitting 2>/dev/null
 wait $fitting 2>/dev/null
 if [ -f cut.safetensors.partial ]; then
+    cp cut.safetensors.partial hurt.safetensors.partial
+    cp cut.safetensors.partial old.safetensors.partial
     run 1 fit "$images" -o cut.safetensors --steps 20001
     says "was begun with other images or options"
     "$nft" fit "$images" -o cut.safetensors "$@" >out 2>err
-    says "of 6 networks are finished already"
+    says "4 of 6 networks are finished already"
+    # The numbers of network 3, of which each has 64 in the first layer.
+    printf 'odd!' | dd of=hurt.safetensors.partial bs=4 seek=$((4096 / 4 + 3 * 64 + 5)) conv=notrunc 2>/dev/null
+    "$nft" fit "$images" -o hurt.safetensors "$@" >out 2>err
+    says "hurt.safetensors.partial: is damaged from network 2 on"
+    says "2 of 6 networks are finished already"
+    check "what is damaged is fitted again" cmp whole.safetensors hurt.safetensors
+    printf '\001' | dd of=old.safetensors.partial bs=1 seek=7 conv=notrunc 2>/dev/null
+    cp old.safetensors.partial before
+    run 1 fit "$images" -o old.safetensors "$@"
+    says "old.safetensors.partial: another version of nft began this fit"
+    check "the file of another version stays" cmp before old.safetensors.partial
+    rm old.safetensors.partial
 else
     run 0 fit "$images" -o cut.safetensors "$@"
 fi
 check "an interrupted fit ends as an uninterrupted one" cmp whole.safetensors cut.safetensors
 check "nothing is left beside it" test ! -e cut.safetensors.partial
+
 printf 'something else' >odd.safetensors.partial
 run 1 fit "$images" -o odd.safetensors
-says "is not what an interrupted fit leaves"
+says "is not what an interrupted fit leaves; give another --output"
 rm odd.safetensors.partial
 
 # What cannot be.
