@@ -110,13 +110,23 @@ static int name_checkpoint(training *t)
     return check_output_path(t->checkpoint);
 }
 
+/* Only the checkpoint of another training may be advised to be removed: what else lies there is not ours. */
+static int fail_resume(nft_status status)
+{
+    const char *advice = status == NFT_ERROR_MISMATCH ? "; remove it to begin anew"
+                         : status == NFT_ERROR_MEMORY ? ""
+                                                      : "; give another --checkpoint";
+    return fail("%s%s", nft_error_message(), advice);
+}
+
 /* Goes on with a training that was interrupted, or sets what a fresh model takes from the data. */
 static int begin_or_resume(training *t)
 {
     char steps[TEXT_CAPACITY];
     if (!access(t->checkpoint, F_OK)) {
-        if (nft_trainer_resume(t->trainer, t->checkpoint))
-            return fail("%s; remove it to begin anew", nft_error_message());
+        nft_status status = nft_trainer_resume(t->trainer, t->checkpoint);
+        if (status)
+            return fail_resume(status);
         note(t->given, "%s: goes on after %s", t->checkpoint,
              text_plural(steps, nft_trainer_steps_done(t->trainer), "step"));
         return EXIT_SUCCESS;

@@ -150,6 +150,11 @@ says "the inputs of the training set are not the same"
 echo "no checkpoint" >broken.checkpoint
 run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint broken.checkpoint
 says "broken.checkpoint"
+says "; give another --checkpoint"
+run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint permuted.safetensors
+says "this is not a checkpoint; give another --checkpoint"
+run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint /dev/null
+check "what is no checkpoint is never to be removed" sh -c '! grep -q remove err'
 check "a log is not touched by what fails" grep -q '"step":5,' stopped.jsonl
 
 # A run that diverges names the step and the parameter, and its last checkpoint stays.
