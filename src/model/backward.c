@@ -126,6 +126,11 @@ static nft_status check_context(const char *function, const nft_context *context
                         "%s: a backward has used up what the last forward kept; call nft_forward again, or "
                         "make the context with recompute",
                         function);
+    if (!gradients && !context->options.input_gradient)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "%s: argument 'gradients' is NULL, but the context was made without input_gradient: "
+                        "there is nothing to compute",
+                        function);
     if (gradients && gradients->model != context->model)
         return nft_fail(NFT_ERROR_MISMATCH, "%s: the gradients are of another model than the context's",
                         function);
