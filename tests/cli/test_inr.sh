@@ -93,6 +93,7 @@ prints "--omega W"
 run 2 canonicalize "$sirens" -o x.safetensors --omega 0
 run 2 canonicalize "$sirens"
 run 1 canonicalize "$examples/fashion-cnns.safetensors" -o x.safetensors
+says "nft_inr_canonicalize: expected SIRENs"
 says "conv2d"
 run 0 fit "$images" -o c.safetensors --steps 4 --labels labels --canonical
 run 0 canonicalize a.safetensors -o b.safetensors
@@ -159,6 +160,10 @@ says "expected a label for each of 3 images"
 run 1 fit "$images" -o x.safetensors --labels a.safetensors --init v.safetensors
 says "holds 6 networks"
 run 1 fit "$images" -o x.safetensors --init "$rgb/init.safetensors"
+run 1 fit "$images" -o x.safetensors --init "$examples/fashion-cnns.safetensors"
+says "nft: --init $examples/fashion-cnns.safetensors: expected SIRENs, networks of linear layers alone, but layer 0 is"
+run 1 fit labels -o x.safetensors
+says "in 1 dimension, expected"
 run 1 fit "$images" "$images" -o x.safetensors
 says "only one can be given"
 run 1 fit a.safetensors -o x.safetensors
@@ -185,6 +190,8 @@ run 0 render a.safetensors -o r2.safetensors --threads 2
 check "threads and batch size do not change a bit" cmp r1.safetensors r2.safetensors
 run 2 render a.safetensors -o x.png --height 0
 run 2 render a.safetensors -o x.png --omega none
+run 2 render a.safetensors -o x.jpg
+says "x.jpg', expected a name that ends in .png or .safetensors"
 run 1 render "$images" -o x.png
 run 1 render "$examples/fashion-cnns.safetensors" -o x.png
 run 1 render a.safetensors -o absent/x.png
@@ -199,7 +206,7 @@ for n in range(4):
             if n < 3:
                 expected = int(min(max(255 * (values[(n * 6 + y) * 5 + x] / 2 + 0.5), 0), 255) + 0.5)
             assert sheet[(n // 2 * 6 + y) * 10 + n % 2 * 5 + x] == expected"
-check "no file is left by failures" test ! -e x.png
+check "no file is left by failures" test ! -e x.png -a ! -e x.jpg
 check "no file is left beside a target" sh -c '[ "$(ls | grep -c tmp)" -eq 0 ]'
 
 finish

@@ -228,6 +228,11 @@ says "bse"
 recipe optimizer.json "$probability" floats.safetensors bce '"shuffle": true'
 run 1 train recipes/optimizer.json -o x.safetensors
 says "'optimizer'"
+run 1 train recipes -o x.safetensors
+says "recipes: is a folder, expected a recipe"
+run 1 train whole.safetensors -o x.safetensors
+says "whole.safetensors: is no recipe"
+run 1 train '/no such' -o x.safetensors
 echo '{"model": ' >recipes/broken.json
 run 1 train recipes/broken.json -o x.safetensors
 says "broken.json"
