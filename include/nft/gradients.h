@@ -41,9 +41,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(const nft_gradients *grad
  * @param context whose last forward it is
  * @param output_gradient F32, the shape of nft_context_output()
  * @param gradients of the context's model, or of one with the same configuration; NULL: only the input's
- * gradient is wanted
- * @return ::NFT_ERROR_ARGUMENT without a forward whose values are still there, ::NFT_ERROR_MISMATCH if a
- * shape or the model is another
+ * gradient is wanted, so the context was made with `input_gradient`
+ * @return ::NFT_ERROR_ARGUMENT without a forward whose values are still there, or if neither gradient is
+ * wanted; ::NFT_ERROR_MISMATCH if a shape or the model is another
  */
 NFT_API NFT_MUST_CHECK nft_status nft_backward(nft_context *context, const nft_array *output_gradient,
                                                nft_gradients *gradients);

@@ -128,8 +128,8 @@ NFT_API int64_t nft_weights_extra_count(const nft_weights *weights);
 NFT_API const char *nft_weights_extra_name(const nft_weights *weights, int64_t index);
 /** An extra tensor by its name, "label" for example; NULL if there is none. Borrowed from the set. */
 NFT_API const nft_array *nft_weights_extra(const nft_weights *weights, const char *name);
-/** Adds, replaces or (array NULL) removes an extra tensor; the set keeps a copy. Its leading axis must be N.
- */
+/** Adds, replaces or (array NULL) removes an extra tensor; the set keeps a copy. Its leading axis must be N
+ * and its name UTF-8. */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_set_extra(nft_weights *weights, const char *name,
                                                         const nft_array *array);
 

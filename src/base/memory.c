@@ -109,8 +109,17 @@ nft_status nft_check_limit(const char *what, int64_t bytes, int64_t limit)
         return NFT_OK;
     if (bytes == INT64_MAX)
         return nft_fail(NFT_ERROR_LIMIT, "%s: the size overflows 64 bits", what);
-    return nft_fail(NFT_ERROR_LIMIT, "%s needs %" PRId64 " bytes, but %s is %" PRId64 " bytes", what, bytes,
-                    own ? "the memory limit" : "this machine's memory", most);
+    return nft_fail(NFT_ERROR_LIMIT, "%s: %" PRId64 " bytes are needed, but %s is %" PRId64 " bytes", what,
+                    bytes, own ? "the memory limit" : "this machine's memory", most);
+}
+
+nft_status nft_check_memory_limit(const char *function, int64_t limit)
+{
+    if (limit >= 0)
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_ARGUMENT,
+                    "%s: memory_limit is %" PRId64 ", expected 0 (the machine's memory) or more", function,
+                    limit);
 }
 
 static bool text_grow(nft_text *text, size_t more)

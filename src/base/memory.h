@@ -27,6 +27,9 @@ int64_t nft_size_multiply(int64_t a, int64_t b);
 /* The machine's physical memory in bytes: the default limit for one object. */
 int64_t nft_machine_memory(void);
 
+/* An error that names the function if `limit`, of somebody's options, is negative. */
+nft_status nft_check_memory_limit(const char *function, int64_t limit);
+
 /* An error that names `what`, the bytes it needs and the limit, if bytes > limit; limit <= 0 means the
  * machine's memory. */
 nft_status nft_check_limit(const char *what, int64_t bytes, int64_t limit);

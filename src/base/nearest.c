@@ -29,10 +29,12 @@ static int edit_distance(const char *a, const char *b)
 
 int nft_nearest(const char *text, const char *const *words, int count)
 {
-    int best = 0, least = 2 * LONGEST;
+    int best = -1, least = 2 * LONGEST;
+    size_t length = strnlen(text, LONGEST);
     for (int i = 0; i < count; i++) {
         int distance = edit_distance(text, words[i]);
-        if (distance < least) {
+        size_t word = strnlen(words[i], LONGEST), longer = word > length ? word : length;
+        if (distance < least && 2 * (size_t)distance <= longer) {
             least = distance;
             best = i;
         }

@@ -55,7 +55,7 @@ nft_status nft_fail_in(nft_status status, const char *format, ...)
 
 nft_status nft_fail_memory(const char *what, int64_t bytes)
 {
-    return nft_fail(NFT_ERROR_MEMORY, "out of memory: %s needs %" PRId64 " bytes", what, bytes);
+    return nft_fail(NFT_ERROR_MEMORY, "out of memory: %" PRId64 " bytes for %s", bytes, what);
 }
 
 nft_status nft_fail_null(const char *function, const char *argument)

@@ -6,6 +6,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#define MAX_THREADS 1024 /* that options may ask for */
+
 typedef struct worker {
     nft_pool *pool;
     pthread_t thread;
@@ -180,4 +182,12 @@ int nft_machine_cores(void)
 #endif
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     return cores > 0 && cores < 4096 ? (int)cores : 1;
+}
+
+nft_status nft_check_threads(const char *function, int32_t threads)
+{
+    if (threads >= 0 && threads <= MAX_THREADS)
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_ARGUMENT, "%s: threads is %d, expected 0 (all cores) … %d", function, threads,
+                    MAX_THREADS);
 }

@@ -100,6 +100,14 @@ static int make_space(job *j)
     return EXIT_SUCCESS;
 }
 
+/* The library's message without the function that was called for its checks alone. */
+static const char *message_without(const char *function)
+{
+    const char *message = nft_error_message();
+    size_t length = strlen(function);
+    return strncmp(message, function, length) ? message : message + length;
+}
+
 /* Nothing is rendered, but the networks are checked. */
 static int check_init(const job *j, const char *path)
 {
@@ -108,7 +116,7 @@ static int check_init(const job *j, const char *path)
     const nft_space *space = nft_weights_space(j->init);
     int64_t layers = nft_space_layer_count(space), count = nft_weights_count(j->init);
     if (nft_inr_render(&none, j->init, 0, 0, 1, 1, NULL))
-        return fail("%s: %s", path, nft_error_message());
+        return fail("--init %s: %s", path, message_without("nft_inr_render: "));
     nft_array_free(none);
     if (nft_space_layer(space, layers - 1, &last))
         return fail_library();
@@ -349,6 +357,19 @@ static int describe(const job *j)
     return EXIT_SUCCESS;
 }
 
+/* What is there already; it ends with a whole image, also where a network in the middle of one is damaged. */
+static void note_finished(job *j)
+{
+    cli_partial *partial = &j->partial;
+    partial->finished -= partial->finished % j->views;
+    if (partial->damaged)
+        note(j->given, "%s: is damaged from network %" PRId64 " on, which are fitted again", partial->path,
+             partial->finished);
+    if (partial->finished)
+        note(j->given, "%s: %" PRId64 " of %" PRId64 " networks are finished already", partial->path,
+             partial->finished, j->networks);
+}
+
 static int run(const cli_options *given)
 {
     job j = {.given = given, .path = option_text(given, "output"), .partial = {.descriptor = -1}};
@@ -361,11 +382,10 @@ static int run(const cli_options *given)
         failed = describe_settings(&j, settings, sizeof settings);
     if (!failed)
         failed = partial_open(&j.partial, j.path, settings, j.space, j.networks);
-    if (!failed && j.partial.finished)
-        note(given, "%s: %" PRId64 " of %" PRId64 " networks are finished already", j.partial.path,
-             j.partial.finished, j.networks);
-    if (!failed)
+    if (!failed) {
+        note_finished(&j);
         failed = fit_all(&j);
+    }
     if (!failed)
         failed = save(&j);
     if (!failed)
@@ -414,8 +434,9 @@ const cli_command fit_command = {
         "own, and writes their weights to OUT: Adam on the mean squared error over all pixels.\n\n"
         "IMAGES is an IDX file (MNIST's format, also gzipped), PNG files of one size, or a safetensors\n"
         "file with 'images' (N, height, width, colours) of 0 … 255.\n"
-        "Networks that are finished are kept in OUT.partial: the same command continues there after an\n"
-        "interruption. With --views the tensor 'image' says which image each network is of.",
+        "Networks that are finished are kept in OUT.partial, with a checksum: the same command continues\n"
+        "there after an interruption, and fits again what is damaged. With --views the tensor 'image' says "
+        "which image each network is of.",
     .least_operands = 1,
     .most_operands = INT32_MAX,
     .options = own_options,

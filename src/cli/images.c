@@ -40,9 +40,11 @@ static int open_idx(cli_images *images)
         return fail("%s", images->idx.message);
     const idx_file *idx = &images->idx;
     if (idx->type != IDX_U8 || idx->rank < 3)
-        return fail("%s: holds %s in %d dimensions, expected bytes, (N, height, width) or (N, height, width, "
-                    "colours)",
-                    images->paths[0], idx->type == IDX_U8 ? "bytes" : "other numbers than bytes", idx->rank);
+        return fail(
+            "%s: holds %s in %d dimension%s, expected bytes, (N, height, width) or (N, height, width, "
+            "colours)",
+            images->paths[0], idx->type == IDX_U8 ? "bytes" : "other numbers than bytes", idx->rank,
+            idx->rank == 1 ? "" : "s");
     images->count = idx->shape[0];
     images->height = idx->shape[1];
     images->width = idx->shape[2];
@@ -242,9 +244,9 @@ static int load_idx_labels(nft_array **labels, const char *path, int64_t count)
     int failed = EXIT_SUCCESS;
     double *numbers = NULL;
     if (idx.rank != 1 || idx.shape[0] != count)
-        failed = fail("%s: has %" PRId64 " entries in %d dimensions, expected a label for each of %" PRId64
+        failed = fail("%s: has %" PRId64 " entries in %d dimension%s, expected a label for each of %" PRId64
                       " images",
-                      path, idx.shape[0], idx.rank, count);
+                      path, idx.shape[0], idx.rank, idx.rank == 1 ? "" : "s", count);
     else if (!(numbers = malloc((size_t)count * sizeof *numbers)))
         failed = fail_memory();
     else if (!idx_read(&idx, count, numbers))

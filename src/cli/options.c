@@ -170,6 +170,12 @@ static options_result check(cli_options *given)
         usage_error(command->name, "too few files: usage is 'nft %s %s'", command->name, command->operands);
         return OPTIONS_WRONG;
     }
+    for (int i = 0; i < given->operand_count; i++)
+        if (!*given->operands[i]) {
+            usage_error(command->name, "the path of a file is empty: usage is 'nft %s %s'", command->name,
+                        command->operands);
+            return OPTIONS_WRONG;
+        }
     if (given->operand_count > command->most_operands) {
         usage_error(command->name, "'%s' is one file too many: usage is 'nft %s %s'",
                     given->operands[command->most_operands], command->name, command->operands);

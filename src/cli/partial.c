@@ -1,5 +1,6 @@
-/* The file: 8 bytes that say what it is, the number of finished networks, the settings, then the tensors,
- * each (N, …), and the losses (N), as they lie in this machine's memory. */
+/* The file: 8 bytes that say what it is, of which the last is the version, the number of finished networks,
+ * the settings, then the tensors, each (N, …), the losses (N) and a checksum of each network (N), as they lie
+ * in this machine's memory. */
 #define _XOPEN_SOURCE 700
 #define _FILE_OFFSET_BITS 64
 #include "partial.h"
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 typedef struct header {
     char magic[8];
@@ -21,7 +23,7 @@ typedef struct header {
     char settings[PARTIAL_SETTINGS];
 } header;
 
-static const char magic[8] = "nft-fit\1";
+static const char magic[8] = "nft-fit\2";
 
 static int fail_file(const cli_partial *partial, const char *action)
 {
@@ -30,6 +32,8 @@ static int fail_file(const cli_partial *partial, const char *action)
 
 /* At most so much in one call: some systems refuse more than 2³¹ - 1. */
 #define LARGEST_CALL (INT64_C(1) << 30)
+/* Of one tensor, which are in memory at a time while the checksums are compared. */
+#define CHECKED_NUMBERS (INT64_C(1) << 18)
 
 static bool write_at(const cli_partial *partial, const void *data, int64_t bytes, int64_t offset)
 {
@@ -62,7 +66,8 @@ static bool read_at(const cli_partial *partial, void *data, int64_t bytes, int64
     return true;
 }
 
-/* Numbers of one network's tensor t of W_0, v_0, …; behind the last comes its loss, one number. */
+/* Numbers of one network's tensor t of W_0, v_0, …; behind the last come its loss, and then its checksum,
+ * which has the size of one number. */
 static int64_t tensor_numbers(const nft_space *space, int64_t t)
 {
     nft_layer layer = {.size = sizeof layer};
@@ -83,6 +88,26 @@ static int64_t tensor_offset(const cli_partial *partial, int64_t t)
 static int64_t tensor_count(const cli_partial *partial)
 {
     return 2 * nft_space_layer_count(partial->space);
+}
+
+static int64_t checksum_tensor(const cli_partial *partial)
+{
+    return tensor_count(partial) + 1;
+}
+
+/* Adds what tensor t of networks first … holds to their checksums. A checksum begins with the network's
+ * number, so that none is taken for another. */
+static void add_to_checksums(const cli_partial *partial, int64_t t, int64_t first, int64_t count,
+                             const float *values, uint32_t *checksums)
+{
+    size_t numbers = (size_t)tensor_numbers(partial->space, t);
+    for (int64_t n = 0; n < count; n++) {
+        uint64_t number = (uint64_t)(first + n);
+        unsigned long sum =
+            t ? checksums[n] : crc32_z(crc32_z(0, NULL, 0), (const void *)&number, sizeof number);
+        sum = crc32_z(sum, (const void *)(values + (size_t)n * numbers), numbers * sizeof *values);
+        checksums[n] = (uint32_t)sum;
+    }
 }
 
 /* Only one program at a time. The lock goes with the process. */
@@ -111,23 +136,70 @@ static int begin(cli_partial *partial, const char *settings)
     return failed;
 }
 
+/* How many of `count` networks from `first` on are whole, up to the first that is not. `memory` takes any of
+ * their tensors; the checksums are `count` each. */
+static int count_whole(const cli_partial *partial, int64_t first, int64_t count, float *memory,
+                       uint32_t *found, uint32_t *kept, int64_t *whole)
+{
+    int failed = EXIT_SUCCESS;
+    for (int64_t t = 0; t < checksum_tensor(partial) && !failed; t++) {
+        failed = partial_read(partial, t, first, count, memory);
+        if (!failed)
+            add_to_checksums(partial, t, first, count, memory, found);
+    }
+    if (!failed)
+        failed = partial_read(partial, checksum_tensor(partial), first, count, kept);
+    for (*whole = 0; !failed && *whole < count && found[*whole] == kept[*whole];)
+        ++*whole;
+    return failed;
+}
+
+/* Only the networks before the first that is damaged count as finished. */
+static int check_networks(cli_partial *partial)
+{
+    int64_t most = 1, claimed = partial->finished, damaged = claimed;
+    for (int64_t t = 0; t < tensor_count(partial); t++)
+        most = tensor_numbers(partial->space, t) > most ? tensor_numbers(partial->space, t) : most;
+    int64_t piece = CHECKED_NUMBERS / most > 1 ? CHECKED_NUMBERS / most : 1;
+    float *memory = malloc((size_t)(piece * most) * sizeof *memory);
+    uint32_t *checksums = malloc((size_t)piece * 2 * sizeof *checksums);
+    int failed = memory && checksums ? EXIT_SUCCESS : fail_memory();
+    for (int64_t first = 0; first < damaged && !failed; first += piece) {
+        int64_t whole = 0, count = claimed - first < piece ? claimed - first : piece;
+        failed = count_whole(partial, first, count, memory, checksums, checksums + piece, &whole);
+        damaged = whole < count ? first + whole : damaged;
+    }
+    free(checksums);
+    free(memory);
+    partial->finished = damaged;
+    partial->damaged = claimed - damaged;
+    return failed;
+}
+
 static int resume(cli_partial *partial, const char *settings, int64_t size)
 {
     header *head = calloc(1, sizeof *head);
     if (!head)
         return fail_memory();
     int failed = EXIT_SUCCESS;
-    if (!read_at(partial, head, (int64_t)sizeof *head, 0) || memcmp(head->magic, magic, sizeof magic) ||
-        head->finished > (uint64_t)partial->networks)
-        failed = fail("%s: is not what an interrupted fit leaves; remove it", partial->path);
+    if (!read_at(partial, head, (int64_t)sizeof *head, 0) ||
+        memcmp(head->magic, magic, sizeof magic - 1) != 0)
+        failed = fail("%s: is not what an interrupted fit leaves; give another --output", partial->path);
+    else if (head->magic[sizeof magic - 1] != magic[sizeof magic - 1])
+        failed = fail("%s: another version of nft began this fit, in a format that this one does not read; "
+                      "end it with that one, or remove the file to begin again",
+                      partial->path);
     else if (!head->finished)
         failed = begin(partial, settings);
-    else if (size != partial->bytes || strncmp(head->settings, settings, sizeof head->settings))
+    else if (head->finished > (uint64_t)partial->networks || size != partial->bytes ||
+             strncmp(head->settings, settings, sizeof head->settings))
         failed = fail(
             "%s: was begun with other images or options; give the same ones, or remove it to begin again",
             partial->path);
-    if (!failed)
+    if (!failed) {
         partial->finished = (int64_t)head->finished;
+        failed = check_networks(partial);
+    }
     free(head);
     return failed;
 }
@@ -155,28 +227,45 @@ int partial_open(cli_partial *partial, const char *target, const char *settings,
     snprintf(partial->path, size, "%s.partial", target);
     if (networks > INT64_MAX / 16 / (nft_space_parameter_count(space) + 1))
         return fail("%s: %" PRId64 " networks are too many", partial->path, networks);
-    partial->bytes = tensor_offset(partial, tensor_count(partial) + 1);
+    partial->bytes = tensor_offset(partial, checksum_tensor(partial) + 1);
     return open_file(partial, settings);
 }
 
-static bool add_tensor(const cli_partial *partial, int64_t t, int64_t count, const float *values)
+static bool write_tensor(const cli_partial *partial, int64_t t, int64_t count, const void *values)
 {
-    int64_t bytes = tensor_numbers(partial->space, t) * (int64_t)sizeof *values;
+    int64_t bytes = tensor_numbers(partial->space, t) * (int64_t)sizeof(float);
     return write_at(partial, values, count * bytes, tensor_offset(partial, t) + partial->finished * bytes);
+}
+
+static bool write_networks(const cli_partial *partial, const nft_weights *weights, const float *losses,
+                           uint32_t *checksums)
+{
+    int64_t tensors = tensor_count(partial), count = nft_weights_count(weights);
+    bool written = true;
+    for (int64_t t = 0; t <= tensors && written; t++) {
+        const float *values = t < tensors ? nft_weights_data(weights, t / 2, (int32_t)(t % 2)) : losses;
+        add_to_checksums(partial, t, partial->finished, count, values, checksums);
+        written = write_tensor(partial, t, count, values);
+    }
+    return written && write_tensor(partial, checksum_tensor(partial), count, checksums);
 }
 
 int partial_add(cli_partial *partial, const nft_weights *weights, const float *losses)
 {
-    int64_t tensors = tensor_count(partial), count = nft_weights_count(weights);
-    bool written = add_tensor(partial, tensors, count, losses);
-    for (int64_t t = 0; t < tensors && written; t++)
-        written = add_tensor(partial, t, count, nft_weights_data(weights, t / 2, (int32_t)(t % 2)));
+    int64_t count = nft_weights_count(weights);
+    uint32_t *checksums = malloc((size_t)count * sizeof *checksums);
+    if (!checksums)
+        return fail_memory();
+    bool written = write_networks(partial, weights, losses, checksums);
     uint64_t finished = (uint64_t)(partial->finished + count);
+    int failed = EXIT_SUCCESS;
     if (!written || fdatasync(partial->descriptor) ||
         !write_at(partial, &finished, sizeof finished, offsetof(header, finished)))
-        return fail_file(partial, "write");
-    partial->finished = (int64_t)finished;
-    return EXIT_SUCCESS;
+        failed = fail_file(partial, "write");
+    else
+        partial->finished = (int64_t)finished;
+    free(checksums);
+    return failed;
 }
 
 int64_t partial_tensor_count(const cli_partial *partial)
@@ -189,9 +278,9 @@ int64_t partial_tensor_numbers(const cli_partial *partial, int64_t tensor)
     return tensor_numbers(partial->space, tensor);
 }
 
-int partial_read(const cli_partial *partial, int64_t tensor, int64_t first, int64_t count, float *numbers)
+int partial_read(const cli_partial *partial, int64_t tensor, int64_t first, int64_t count, void *numbers)
 {
-    int64_t bytes = tensor_numbers(partial->space, tensor) * (int64_t)sizeof *numbers;
+    int64_t bytes = tensor_numbers(partial->space, tensor) * (int64_t)sizeof(float);
     return read_at(partial, numbers, count * bytes, tensor_offset(partial, tensor) + first * bytes)
                ? EXIT_SUCCESS
                : fail_file(partial, "read");

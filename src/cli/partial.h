@@ -14,11 +14,13 @@ typedef struct cli_partial {
     const nft_space *space; /* the caller's */
     int64_t networks;       /* in all */
     int64_t finished;       /* the first so many are in the file */
+    int64_t damaged;        /* so many behind them were, until something changed one of them */
     bool ours;              /* it was opened and fits, so it may be removed */
     int64_t bytes;
 } cli_partial;
 
 /* Opens TARGET.partial if it is there, and fails unless it was begun with the same settings; else makes it.
+ * A network whose checksum is wrong, and all behind it, are not finished.
  * Each function prints its failure and returns the exit status. */
 int partial_open(cli_partial *partial, const char *target, const char *settings, const nft_space *space,
                  int64_t networks);
@@ -30,7 +32,7 @@ int partial_losses(const cli_partial *partial, int64_t first, int64_t count, flo
 int64_t partial_tensor_count(const cli_partial *partial);
 int64_t partial_tensor_numbers(const cli_partial *partial, int64_t tensor);
 /* Tensor `tensor` of networks first …, which are finished. */
-int partial_read(const cli_partial *partial, int64_t tensor, int64_t first, int64_t count, float *numbers);
+int partial_read(const cli_partial *partial, int64_t tensor, int64_t first, int64_t count, void *numbers);
 /* Removes the file. */
 void partial_remove(cli_partial *partial);
 void partial_close(cli_partial *partial);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* `path` as seen from the folder of the recipe; NULL when there is no memory. */
 static char *beside(const char *recipe, const char *path)
@@ -96,10 +97,15 @@ static int override_seed(cli_recipe *recipe)
 int load_recipe(cli_recipe *recipe, const char *path, const cli_options *given)
 {
     json_error_t error;
+    struct stat about;
     *recipe = (cli_recipe){.path = path, .data = *given};
+    if (!stat(path, &about) && S_ISDIR(about.st_mode))
+        return fail("%s: is a folder, expected a recipe (JSON)", path);
     recipe->object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (!recipe->object && error.line < 0)
         return fail("%s", error.text);
+    if (!recipe->object && !is_configuration(path))
+        return fail("%s: is no recipe, which is a JSON object", path);
     if (!recipe->object)
         return fail("%s: JSON, line %d, column %d: %s", path, error.line, error.column, error.text);
     if (!json_is_object(recipe->object))

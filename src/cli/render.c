@@ -29,11 +29,24 @@ typedef struct job {
     sheet sheet;     /* for a PNG file */
 } job;
 
+static bool ends_with(const char *path, const char *end)
+{
+    size_t length = strlen(path), tail = strlen(end);
+    return length >= tail && !strcmp(path + length - tail, end);
+}
+
 static bool writes_floats(const job *j)
 {
-    static const char end[] = ".safetensors";
-    size_t length = strlen(j->path), tail = sizeof end - 1;
-    return length >= tail && !strcmp(j->path + length - tail, end);
+    return ends_with(j->path, ".safetensors");
+}
+
+/* Nobody shall find a PNG file under another format's name. */
+static int check_format(const job *j)
+{
+    if (writes_floats(j) || ends_with(j->path, ".png"))
+        return EXIT_SUCCESS;
+    usage_error("render", "--output is '%s', expected a name that ends in .png or .safetensors", j->path);
+    return EXIT_USAGE;
 }
 
 static int read_options(job *j)
@@ -171,7 +184,9 @@ static int describe(const job *j)
 static int run(const cli_options *given)
 {
     job j = {.given = given, .path = option_text(given, "output")};
-    int failed = read_options(&j);
+    int failed = check_format(&j);
+    if (!failed)
+        failed = read_options(&j);
     if (!failed)
         failed = open_sources(&j);
     if (!failed)

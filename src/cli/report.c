@@ -1,11 +1,14 @@
+#define _POSIX_C_SOURCE 200809L
 #include "report.h"
 
 #include <errno.h>
 #include <math.h>
 #include <nft/nft.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #undef fail /* the analyzer's */
 #undef fail_library
@@ -98,10 +101,21 @@ json_t *json_shape(const int64_t *shape, int64_t rank)
     return list;
 }
 
+/* As of 'nft … | head', who has read enough: an earlier write may have met it, whose errno is lost. */
+static bool reader_is_gone(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return errno == EPIPE || (poll(&output, 1, 0) > 0 && (output.revents & POLLERR));
+}
+
 int finish_output(void)
 {
     errno = 0;
     if (!fflush(stdout) && !ferror(stdout))
         return EXIT_SUCCESS;
+    int code = errno;
+    if (reader_is_gone())
+        return EXIT_FAILED;
+    errno = code;
     return fail("cannot write to standard output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
 }

@@ -129,6 +129,16 @@ static void free_layer_names(layer_names *layers)
     free(layers->text);
 }
 
+/* The library's message, with the program's name of the option that it may advise. */
+static int fail_layers(void)
+{
+    static const char field[] = "nft_load_options.layers";
+    const char *message = nft_error_message(), *found = strstr(message, field);
+    if (!found)
+        return fail_library();
+    return fail("%.*s--layers%s", (int)(found - message), message, found + sizeof field - 1);
+}
+
 static bool has_tensor(const nft_file *file, const char *name)
 {
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
@@ -156,7 +166,7 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
     layer_names layers;
     int failed = read_layer_names(&layers, given) ? EXIT_SUCCESS : fail_memory();
     if (!failed && nft_weights_load_with(weights, path, &layers.options))
-        failed = fail_library();
+        failed = fail_layers();
     free_layer_names(&layers);
     return failed;
 }
@@ -171,7 +181,7 @@ int open_dataset(nft_dataset **dataset, const char *path, const cli_options *giv
     layer_names layers;
     int failed = read_layer_names(&layers, given) ? EXIT_SUCCESS : fail_memory();
     if (!failed && nft_dataset_open(dataset, path, &layers.options))
-        failed = fail_library();
+        failed = fail_layers();
     free_layer_names(&layers);
     return failed;
 }

@@ -110,13 +110,23 @@ static int name_checkpoint(training *t)
     return check_output_path(t->checkpoint);
 }
 
+/* Only the checkpoint of another training may be advised to be removed: what else lies there is not ours. */
+static int fail_resume(nft_status status)
+{
+    const char *advice = status == NFT_ERROR_MISMATCH ? "; remove it to begin anew"
+                         : status == NFT_ERROR_MEMORY ? ""
+                                                      : "; give another --checkpoint";
+    return fail("%s%s", nft_error_message(), advice);
+}
+
 /* Goes on with a training that was interrupted, or sets what a fresh model takes from the data. */
 static int begin_or_resume(training *t)
 {
     char steps[TEXT_CAPACITY];
     if (!access(t->checkpoint, F_OK)) {
-        if (nft_trainer_resume(t->trainer, t->checkpoint))
-            return fail("%s; remove it to begin anew", nft_error_message());
+        nft_status status = nft_trainer_resume(t->trainer, t->checkpoint);
+        if (status)
+            return fail_resume(status);
         note(t->given, "%s: goes on after %s", t->checkpoint,
              text_plural(steps, nft_trainer_steps_done(t->trainer), "step"));
         return EXIT_SUCCESS;
@@ -353,7 +363,8 @@ const cli_command train_command = {
     .summary = "train a model as a recipe says",
     .description =
         "Trains as the recipe CONFIG (JSON) says and writes the model with the lowest validation loss, or\n"
-        "without a validation set the last one. Paths in CONFIG are relative to it:\n\n"
+        "without a validation set the last one. Paths in CONFIG are relative to it. It needs 'model',\n"
+        "'train', 'loss', 'optimizer' with its 'type', 'batch_size' and 'steps'; the rest has a default:\n\n"
         "  {\"model\": PATH or configuration, \"train\": PATH, \"validation\": PATH,\n"
         "   \"loss\": \"mse\" | \"bce\" | \"cross_entropy\" | \"reconstruction\" | \"render\",\n"
         "   \"optimizer\": {\"type\": \"adamw\" | \"adam\", \"lr\", \"betas\", \"eps\", \"weight_decay\"},\n"

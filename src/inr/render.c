@@ -42,7 +42,13 @@ static nft_status check_arguments(const nft_weights *weights, int64_t first, int
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_inr_render: the size is %" PRId64 " × %" PRId64 ", expected at least 1 × 1",
                         height, width);
-    if (first < 0 || count < 0 || first > weights->count || count > weights->count - first)
+    if (first < 0 || first > weights->count)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_render: first is %" PRId64 ", expected 0 … %" PRId64,
+                        first, weights->count);
+    if (count < 0)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_render: count is %" PRId64 ", expected 0 or more",
+                        count);
+    if (count > weights->count - first)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_inr_render: first %" PRId64 " and count %" PRId64 " reach past the %" PRId64
                         " networks that there are",
@@ -94,6 +100,7 @@ nft_status nft_inr_render(nft_array **images, const nft_weights *weights, int64_
     if (status || (status = nft_fill_inr_options("nft_inr_render", &filled, options, sizeof filled)) ||
         (status = nft_fill_threads("nft_inr_render", &filled.threads)) ||
         (status = nft_fill_omega("nft_inr_render", &filled.omega)) ||
+        (status = nft_check_memory_limit("nft_inr_render", filled.memory_limit)) ||
         (status = check_arguments(weights, first, count, height, width)))
         return status;
     int64_t colours = weights->space->layers[weights->space->layer_count - 1].out;

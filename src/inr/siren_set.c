@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define MAX_THREADS 1024
 #define MAX_OMEGA 1e6
 
 nft_status nft_check_siren_set(const char *function, const nft_weights *weights)
@@ -50,12 +49,10 @@ nft_status nft_fill_inr_options(const char *function, void *filled, const void *
 
 nft_status nft_fill_threads(const char *function, int32_t *threads)
 {
-    if (*threads < 0 || *threads > MAX_THREADS)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: threads is %d, expected 0 (all cores) … %d", function,
-                        *threads, MAX_THREADS);
-    if (*threads == 0)
+    nft_status status = nft_check_threads(function, *threads);
+    if (!status && *threads == 0)
         *threads = nft_machine_cores();
-    return NFT_OK;
+    return status;
 }
 
 nft_status nft_fill_omega(const char *function, double *omega)

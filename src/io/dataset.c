@@ -1,5 +1,6 @@
 #include "io/dataset.h"
 
+#include "io/load_options.h"
 #include "space/weights.h"
 
 #include <inttypes.h>
@@ -30,26 +31,15 @@ static nft_status find_samples(nft_dataset *dataset, const nft_load_options *opt
     return nft_space_create(&dataset->space, dataset->network.shapes, dataset->network.layer_count);
 }
 
-/* The options of an older caller are shorter; what is missing is zero, the default. */
-static nft_status complete_options(nft_load_options *options, const nft_load_options *given)
-{
-    *options = (nft_load_options)NFT_LOAD_OPTIONS_INIT;
-    if (given && given->size < sizeof given->size)
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "nft_dataset_open: options->size is %zu; begin with NFT_LOAD_OPTIONS_INIT",
-                        given->size);
-    if (given)
-        memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
-    return NFT_OK;
-}
-
 nft_status nft_dataset_open(nft_dataset **out, const char *path, const nft_load_options *given)
 {
     if (!out)
         return nft_fail_null("nft_dataset_open", "dataset");
     *out = NULL;
+    if (!path)
+        return nft_fail_null("nft_dataset_open", "path");
     nft_load_options options;
-    nft_status status = complete_options(&options, given);
+    nft_status status = nft_fill_load_options("nft_dataset_open", &options, given);
     if (status)
         return status;
     nft_dataset *dataset = nft_allocate(sizeof *dataset);

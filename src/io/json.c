@@ -191,6 +191,21 @@ static bool is_known(const nft_options *options, const char *key)
     return false;
 }
 
+/* Names the option that may have been meant, or if none is near the first that there are. */
+static nft_status fail_unknown(const nft_options *options, const char *key)
+{
+    char names[256] = "";
+    int nearest = nft_nearest(key, options->known, options->known_count);
+    if (nearest >= 0)
+        return nft_fail(NFT_ERROR_CONFIG, "%s: unknown option '%s'; did you mean '%s'?", options->where, key,
+                        options->known[nearest]);
+    for (int i = 0; i < options->known_count; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s'%s'", i ? ", " : "", options->known[i]);
+    }
+    return nft_fail(NFT_ERROR_CONFIG, "%s: unknown option '%s'; it takes %s", options->where, key, names);
+}
+
 nft_status nft_options_finish(const nft_options *options)
 {
     /* jansson iterates over a pointer to non-const, but changes nothing. */
@@ -201,8 +216,7 @@ nft_status nft_options_finish(const nft_options *options)
             continue;
         if (!options->known_count)
             return nft_fail(NFT_ERROR_CONFIG, "%s: unknown option '%s'; it takes none", options->where, key);
-        return nft_fail(NFT_ERROR_CONFIG, "%s: unknown option '%s'; did you mean '%s'?", options->where, key,
-                        options->known[nft_nearest(key, options->known, options->known_count)]);
+        return fail_unknown(options, key);
     }
     return NFT_OK;
 }

@@ -70,9 +70,10 @@ static nft_status fail_unknown(const nft_network *network, const char *name)
         return nft_fail_memory("a table of names", count);
     for (int i = 0; i < count; i++)
         names[i] = network->layers[i].name;
-    nft_status status =
-        nft_fail(NFT_ERROR_ARGUMENT, "there is no layer '%s' (tensor '%s%s'); did you mean '%s'?", name, name,
-                 weight_suffix, names[nft_nearest(name, names, count)]);
+    int nearest = nft_nearest(name, names, count);
+    nft_status status = nft_fail(NFT_ERROR_ARGUMENT, "there is no layer '%s' (tensor '%s%s')%s%s%s", name,
+                                 name, weight_suffix, nearest < 0 ? "" : "; did you mean '",
+                                 nearest < 0 ? "" : names[nearest], nearest < 0 ? "" : "'?");
     nft_release(names);
     return status;
 }
@@ -201,10 +202,11 @@ static nft_status check_weight(const nft_network *network, const nft_entry *weig
     nft_shape_describe(weight->shape, weight->rank, shape, sizeof shape);
     return nft_fail(NFT_ERROR_FORMAT,
                     "tensor '%s' has shape %s: beside biases of %" PRId64
-                    " axes a linear layer's weight has %" PRId64 " and a conv2d's %" PRId64
+                    " %s a linear layer's weight has %" PRId64 " and a conv2d's %" PRId64
                     "; if it is another layer's (a norm's), name the layers to read in "
                     "nft_load_options.layers",
-                    weight->name, shape, network->rank, network->rank + 1, network->rank + 3);
+                    weight->name, shape, network->rank, network->rank == 1 ? "axis" : "axes",
+                    network->rank + 1, network->rank + 3);
 }
 
 static nft_status check_bias(const nft_network *network, const nft_entry *bias, const nft_entry *weight)

@@ -26,6 +26,8 @@ nft_status nft_open_regular(const char *path, int *out, int64_t *size)
 {
     struct stat about;
     int descriptor;
+    if (!*path)
+        return nft_fail(NFT_ERROR_FILE, "the path is empty");
     do /* without waiting for the other end of a pipe */
         descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     while (descriptor < 0 && errno == EINTR);

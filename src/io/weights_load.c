@@ -1,4 +1,5 @@
 /* Weight sets from safetensors files: one network, a stack, or features, and what travels with them. */
+#include "io/load_options.h"
 #include "io/network.h"
 #include "space/array.h"
 #include "space/weights.h"
@@ -126,35 +127,18 @@ static nft_status read_weights(nft_weights **weights, const nft_file *file, cons
     return read_extras(*weights, file, network);
 }
 
-/* The options of an older caller are shorter; what is missing is zero, the default. */
-static nft_status complete_options(nft_load_options *options, const nft_load_options *given)
-{
-    *options = (nft_load_options)NFT_LOAD_OPTIONS_INIT;
-    if (!given)
-        return NFT_OK;
-    if (given->size < sizeof given->size)
-        return nft_fail(NFT_ERROR_ARGUMENT, "nft_load_options: size is %zu; begin with NFT_LOAD_OPTIONS_INIT",
-                        given->size);
-    memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
-    return NFT_OK;
-}
-
 /* Takes the file over. */
-static nft_status load(nft_weights **out, nft_file *file, const nft_load_options *given)
+static nft_status load(nft_weights **out, nft_file *file, const nft_load_options *options)
 {
-    nft_load_options options;
     nft_network network = {0};
     nft_weights *weights = NULL;
-    nft_status status = complete_options(&options, given);
-    if (!status) {
-        status = nft_network_find(&network, file, options.layers, options.layer_count);
-        if (status)
-            nft_fail_in(status, "%s", file->path);
-    }
+    nft_status status = nft_network_find(&network, file, options->layers, options->layer_count);
+    if (status)
+        nft_fail_in(status, "%s", file->path);
+    else
+        status = read_weights(&weights, file, &network, options->memory_limit);
     if (!status)
-        status = read_weights(&weights, file, &network, options.memory_limit);
-    if (!status)
-        tell_ignored(file, &network, options.layers != NULL);
+        tell_ignored(file, &network, options->layers != NULL);
     nft_network_clear(&network);
     nft_file_free(file);
     if (status) {
@@ -175,9 +159,14 @@ nft_status nft_weights_load_with(nft_weights **weights, const char *path, const 
     if (!weights)
         return nft_fail_null("nft_weights_load", "weights");
     *weights = NULL;
+    if (!path)
+        return nft_fail_null("nft_weights_load", "path");
     nft_file *file = NULL;
-    nft_status status = nft_file_open(&file, path);
-    return status ? status : load(weights, file, options);
+    nft_load_options filled;
+    nft_status status = nft_fill_load_options("nft_weights_load", &filled, options);
+    if (!status)
+        status = nft_file_open(&file, path);
+    return status ? status : load(weights, file, &filled);
 }
 
 nft_status nft_weights_load_memory(nft_weights **weights, const void *bytes, size_t size,
@@ -186,7 +175,12 @@ nft_status nft_weights_load_memory(nft_weights **weights, const void *bytes, siz
     if (!weights)
         return nft_fail_null("nft_weights_load_memory", "weights");
     *weights = NULL;
+    if (!bytes)
+        return nft_fail_null("nft_weights_load_memory", "bytes");
     nft_file *file = NULL;
-    nft_status status = nft_file_open_memory(&file, bytes, size);
-    return status ? status : load(weights, file, options);
+    nft_load_options filled;
+    nft_status status = nft_fill_load_options("nft_weights_load_memory", &filled, options);
+    if (!status)
+        status = nft_file_open_memory(&file, bytes, size);
+    return status ? status : load(weights, file, &filled);
 }

@@ -127,10 +127,13 @@ static nft_status check_context(const char *function, const nft_context *context
                         "make the context with recompute",
                         function);
     if (context->changed)
-        return nft_fail(
-            NFT_ERROR_ARGUMENT,
-            "%s: the model's parameters have changed since the last forward; call nft_forward again",
-            function);
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "%s: the model has changed since the last forward; call nft_forward again", function);
+    if (!gradients && !context->options.input_gradient)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "%s: argument 'gradients' is NULL, but the context was made without input_gradient: "
+                        "there is nothing to compute",
+                        function);
     if (gradients && gradients->model != context->model &&
         strcmp(gradients->model->config, context->model->config) != 0)
         return nft_fail(NFT_ERROR_MISMATCH, "%s: the gradients are of another model than the context's",

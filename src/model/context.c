@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define DEFAULT_BATCH 32
-#define MAX_THREADS 1024
 
 /* The options of an older caller are shorter; what is missing is zero, the default. */
 static nft_status fill_options(nft_context_options *filled, const nft_context_options *options)
@@ -17,9 +16,9 @@ static nft_status fill_options(nft_context_options *filled, const nft_context_op
                         options->size);
     if (options)
         memcpy(filled, options, options->size < sizeof *filled ? options->size : sizeof *filled);
-    if (filled->threads < 0 || filled->threads > MAX_THREADS)
-        return nft_fail(NFT_ERROR_ARGUMENT, "nft_context_create: threads is %d, expected 0 (all cores) … %d",
-                        filled->threads, MAX_THREADS);
+    nft_status status = nft_check_threads("nft_context_create", filled->threads);
+    if (status || (status = nft_check_memory_limit("nft_context_create", filled->memory_limit)))
+        return status;
     if (filled->max_batch < 0)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_context_create: max_batch is %" PRId64 ", expected 0 or more",

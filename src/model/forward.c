@@ -153,7 +153,10 @@ static nft_status check_range(const char *function, int64_t first, int64_t count
     if (count < 1)
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: count is %" PRId64 ", expected at least 1 network", function,
                         count);
-    if (first < 0 || first > available || count > available - first)
+    if (first < 0 || first > available)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: first is %" PRId64 ", expected 0 … %" PRId64, function,
+                        first, available > 0 ? available - 1 : 0);
+    if (count > available - first)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "%s: first %" PRId64 " and count %" PRId64 " reach past the %" PRId64
                         " that there are",

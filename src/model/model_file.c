@@ -1,5 +1,6 @@
 /* Model files: safetensors with the configuration in the metadata (specification of the container:
  * https://huggingface.co/docs/safetensors). */
+#include "io/load_options.h"
 #include "model/model.h"
 
 #include <inttypes.h>
@@ -72,6 +73,8 @@ static nft_status load(nft_model **out, nft_file *file, int64_t memory_limit)
     nft_status status =
         config ? nft_model_configure(&model, config, strlen(config))
                : nft_fail(NFT_ERROR_FORMAT, "no '" CONFIG_KEY "' in its metadata: this is not a model file");
+    if (config && (status == NFT_ERROR_FORMAT || status == NFT_ERROR_CONFIG))
+        status = nft_fail_in(status, "its configuration, " CONFIG_KEY " in the metadata");
     if (!status)
         status = check_tensors(model, file);
     if (!status)
@@ -92,30 +95,19 @@ static nft_status load(nft_model **out, nft_file *file, int64_t memory_limit)
     return NFT_OK;
 }
 
-/* The options of an older caller are shorter; what is missing is zero, the default. */
-static nft_status read_limit(const char *function, const nft_load_options *options, int64_t *memory_limit)
-{
-    nft_load_options filled = NFT_LOAD_OPTIONS_INIT;
-    if (options && options->size < sizeof options->size)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: options->size is %zu; begin with NFT_LOAD_OPTIONS_INIT",
-                        function, options->size);
-    if (options)
-        memcpy(&filled, options, options->size < sizeof filled ? options->size : sizeof filled);
-    *memory_limit = filled.memory_limit;
-    return NFT_OK;
-}
-
 nft_status nft_model_load_with(nft_model **model, const char *path, const nft_load_options *options)
 {
     if (!model)
         return nft_fail_null("nft_model_load", "model");
     *model = NULL;
+    if (!path)
+        return nft_fail_null("nft_model_load", "path");
     nft_file *file = NULL;
-    int64_t memory_limit = 0;
-    nft_status status = read_limit("nft_model_load", options, &memory_limit);
+    nft_load_options filled;
+    nft_status status = nft_fill_load_options("nft_model_load", &filled, options);
     if (!status)
         status = nft_file_open(&file, path);
-    return status ? status : load(model, file, memory_limit);
+    return status ? status : load(model, file, filled.memory_limit);
 }
 
 nft_status nft_model_load(nft_model **model, const char *path)
@@ -129,12 +121,14 @@ nft_status nft_model_load_memory(nft_model **model, const void *bytes, size_t si
     if (!model)
         return nft_fail_null("nft_model_load_memory", "model");
     *model = NULL;
+    if (!bytes)
+        return nft_fail_null("nft_model_load_memory", "bytes");
     nft_file *file = NULL;
-    int64_t memory_limit = 0;
-    nft_status status = read_limit("nft_model_load_memory", options, &memory_limit);
+    nft_load_options filled;
+    nft_status status = nft_fill_load_options("nft_model_load_memory", &filled, options);
     if (!status)
         status = nft_file_open_memory(&file, bytes, size);
-    return status ? status : load(model, file, memory_limit);
+    return status ? status : load(model, file, filled.memory_limit);
 }
 
 /* The configuration, then whatever else the file had that the model came from. */

@@ -27,11 +27,13 @@ nft_status nft_siren_check_space(const nft_space *space)
         nft_layer_describe(layer, found, sizeof found);
         if (layer->type != NFT_LAYER_LINEAR || layer->positions > 1)
             return nft_fail(NFT_ERROR_CONFIG,
-                            "renders networks of linear layers alone, but layer %" PRId64 " is %s", i, found);
+                            "expected SIRENs, networks of linear layers alone, but layer %" PRId64 " is %s",
+                            i, found);
     }
     if (space->layers[0].in != 2)
         return nft_fail(NFT_ERROR_CONFIG,
-                        "renders networks of 2 coordinates (y, x), but layer 0 has %" PRId64 " inputs",
+                        "expected SIRENs, networks of 2 coordinates (y, x), but layer 0 has %" PRId64
+                        " inputs",
                         space->layers[0].in);
     return NFT_OK;
 }

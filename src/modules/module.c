@@ -25,12 +25,19 @@ static const char *kind_name(int32_t kind)
     return kind == NFT_VALUE_FEATURES ? "features" : kind == NFT_VALUE_TOKENS ? "tokens" : "a vector";
 }
 
+static const char *arrival(int32_t kind)
+{
+    return kind == NFT_VALUE_FEATURES ? "features arrive"
+           : kind == NFT_VALUE_TOKENS ? "tokens arrive"
+                                      : "a vector arrives";
+}
+
 nft_status nft_require_kind(const nft_builder *builder, int32_t kind)
 {
     if (builder->value.kind == kind)
         return NFT_OK;
-    return nft_fail(NFT_ERROR_CONFIG, "%s: takes %s, but %s arrives; %s", builder->where, kind_name(kind),
-                    kind_name(builder->value.kind),
+    return nft_fail(NFT_ERROR_CONFIG, "%s: takes %s, but %s; %s", builder->where, kind_name(kind),
+                    arrival(builder->value.kind),
                     kind == NFT_VALUE_FEATURES ? "put it before the pooling or flattening"
                                                : "put a flattening or pooling module before it");
 }
@@ -284,9 +291,11 @@ nft_status nft_module_create(nft_module **out, nft_builder *builder, const json_
         (status = nft_options_text(&options, "type", true, &type)))
         return status;
     const nft_module_class *class = nft_module_find(type);
-    if (!class)
-        return nft_fail(NFT_ERROR_CONFIG, "%s: there is no module '%.64s'; did you mean '%s'?",
-                        builder->where, type, nft_module_nearest(type));
+    if (!class) {
+        const char *nearest = nft_module_nearest(type);
+        return nft_fail(NFT_ERROR_CONFIG, "%s: there is no module '%.64s'%s%s%s", builder->where, type,
+                        nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    }
     return nft_module_create_as(out, class, builder, config);
 }
 

@@ -198,7 +198,8 @@ nft_status nft_module_create_as(nft_module **module, const nft_module_class *cla
 void nft_module_free(nft_module *module);
 const nft_module_class *nft_module_find(const char *type); /* NULL if there is no such type */
 const nft_module_class *nft_module_at(int index);          /* 0, 1, …; NULL after the last */
-const char *nft_module_nearest(const char *type); /* the existing type spelled most like it, for messages */
+const char *
+nft_module_nearest(const char *type); /* the type that it may have been meant for, NULL if none is near */
 
 /* Which random numbers dropout draws: they depend on these, the module and the element alone. */
 struct nft_dropout_key {

@@ -67,5 +67,6 @@ const nft_module_class *nft_module_at(int index)
 
 const char *nft_module_nearest(const char *type)
 {
-    return names[nft_nearest(type, names, MODULE_COUNT)];
+    int nearest = nft_nearest(type, names, MODULE_COUNT);
+    return nearest < 0 ? NULL : names[nearest];
 }

@@ -28,7 +28,8 @@ if(NFT_BUILD_PROGRAM)
 endif()
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/nftConfig.cmake.in nftConfig.cmake INSTALL_DESTINATION ${NFT_CMAKE_DIR})
-write_basic_package_version_file(nftConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+# As the SONAME, libnft.so.0 until 1.0.
+write_basic_package_version_file(nftConfigVersion.cmake COMPATIBILITY SameMajorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/nftConfig.cmake ${PROJECT_BINARY_DIR}/nftConfigVersion.cmake DESTINATION ${NFT_CMAKE_DIR}
     COMPONENT development)
 

@@ -1,4 +1,5 @@
 /* The tensors that travel with a weight set: labels and the like. */
+#include "base/utf8.h"
 #include "space/array.h"
 #include "space/weights.h"
 
@@ -37,6 +38,8 @@ static bool ends_with(const char *text, const char *suffix)
 
 static nft_status check_extra(const nft_weights *weights, const char *name, const nft_array *array)
 {
+    if (!nft_is_utf8(name))
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_weights_set_extra: the name '%s' is not UTF-8", name);
     if (ends_with(name, ".weight") || ends_with(name, ".bias") || !strcmp(name, "__metadata__"))
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_weights_set_extra: a file gives the name '%s' another meaning", name);

@@ -19,7 +19,8 @@ static nft_status fill_options(nft_trainer_options *filled, const nft_trainer_op
                         options->size);
     if (options)
         memcpy(filled, options, options->size < sizeof *filled ? options->size : sizeof *filled);
-    return NFT_OK;
+    nft_status status = nft_check_threads("nft_trainer_create", filled->threads);
+    return status ? status : nft_check_memory_limit("nft_trainer_create", filled->memory_limit);
 }
 
 static nft_status check_ranks(const nft_trainer_options *options, const nft_recipe *recipe)

@@ -93,6 +93,7 @@ prints "--omega W"
 run 2 canonicalize "$sirens" -o x.safetensors --omega 0
 run 2 canonicalize "$sirens"
 run 1 canonicalize "$examples/fashion-cnns.safetensors" -o x.safetensors
+says "nft_inr_canonicalize: expected SIRENs"
 says "conv2d"
 run 0 fit "$images" -o c.safetensors --steps 4 --labels labels --canonical
 run 0 canonicalize a.safetensors -o b.safetensors
@@ -104,25 +105,40 @@ run 0 fit "$images" -o whole.safetensors "$@" --quiet
 "$nft" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
 fitting=$!
 tries=0
-while [ "$(od -An -tu1 -j8 -N1 cut.safetensors.partial 2>/dev/null | tr -d ' ')" != 2 ] && [ $tries -lt 1000 ]; do
+while [ "$(od -An -tu1 -j8 -N1 cut.safetensors.partial 2>/dev/null | tr -d ' ')" != 4 ] && [ $tries -lt 1000 ]; do
     sleep 0.01
     tries=$((tries + 1))
 done
 kill -KILL $fitting 2>/dev/null
 wait $fitting 2>/dev/null
 if [ -f cut.safetensors.partial ]; then
+    cp cut.safetensors.partial hurt.safetensors.partial
+    cp cut.safetensors.partial old.safetensors.partial
     run 1 fit "$images" -o cut.safetensors --steps 20001
     says "was begun with other images or options"
     "$nft" fit "$images" -o cut.safetensors "$@" >out 2>err
-    says "of 6 networks are finished already"
+    says "4 of 6 networks are finished already"
+    # The numbers of network 3, of which each has 64 in the first layer.
+    printf 'odd!' | dd of=hurt.safetensors.partial bs=4 seek=$((4096 / 4 + 3 * 64 + 5)) conv=notrunc 2>/dev/null
+    "$nft" fit "$images" -o hurt.safetensors "$@" >out 2>err
+    says "hurt.safetensors.partial: is damaged from network 2 on"
+    says "2 of 6 networks are finished already"
+    check "what is damaged is fitted again" cmp whole.safetensors hurt.safetensors
+    printf '\001' | dd of=old.safetensors.partial bs=1 seek=7 conv=notrunc 2>/dev/null
+    cp old.safetensors.partial before
+    run 1 fit "$images" -o old.safetensors "$@"
+    says "old.safetensors.partial: another version of nft began this fit"
+    check "the file of another version stays" cmp before old.safetensors.partial
+    rm old.safetensors.partial
 else
     run 0 fit "$images" -o cut.safetensors "$@"
 fi
 check "an interrupted fit ends as an uninterrupted one" cmp whole.safetensors cut.safetensors
 check "nothing is left beside it" test ! -e cut.safetensors.partial
+
 printf 'something else' >odd.safetensors.partial
 run 1 fit "$images" -o odd.safetensors
-says "is not what an interrupted fit leaves"
+says "is not what an interrupted fit leaves; give another --output"
 rm odd.safetensors.partial
 
 # What cannot be.
@@ -150,6 +166,10 @@ says "expected a label for each of 3 images"
 run 1 fit "$images" -o x.safetensors --labels a.safetensors --init v.safetensors
 says "holds 6 networks"
 run 1 fit "$images" -o x.safetensors --init "$rgb/init.safetensors"
+run 1 fit "$images" -o x.safetensors --init "$examples/fashion-cnns.safetensors"
+says "nft: --init $examples/fashion-cnns.safetensors: expected SIRENs, networks of linear layers alone, but layer 0 is"
+run 1 fit labels -o x.safetensors
+says "in 1 dimension, expected"
 run 1 fit "$images" "$images" -o x.safetensors
 says "only one can be given"
 run 1 fit a.safetensors -o x.safetensors
@@ -192,6 +212,8 @@ run 0 render a.safetensors -o r2.safetensors --threads 2
 check "threads and batch size do not change a bit" cmp r1.safetensors r2.safetensors
 run 2 render a.safetensors -o x.png --height 0
 run 2 render a.safetensors -o x.png --omega none
+run 2 render a.safetensors -o x.jpg
+says "x.jpg', expected a name that ends in .png or .safetensors"
 run 1 render "$images" -o x.png
 run 1 render "$examples/fashion-cnns.safetensors" -o x.png
 run 1 render a.safetensors -o absent/x.png
@@ -206,7 +228,7 @@ for n in range(4):
             if n < 3:
                 expected = int(min(max(255 * (values[(n * 6 + y) * 5 + x] / 2 + 0.5), 0), 255) + 0.5)
             assert sheet[(n // 2 * 6 + y) * 10 + n % 2 * 5 + x] == expected"
-check "no file is left by failures" test ! -e x.png
+check "no file is left by failures" test ! -e x.png -a ! -e x.jpg
 check "no file is left beside a target" sh -c '[ "$(ls | grep -c tmp)" -eq 0 ]'
 
 finish

@@ -150,6 +150,11 @@ says "the inputs of the training set are not the same"
 echo "no checkpoint" >broken.checkpoint
 run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint broken.checkpoint
 says "broken.checkpoint"
+says "; give another --checkpoint"
+run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint permuted.safetensors
+says "this is not a checkpoint; give another --checkpoint"
+run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint /dev/null
+check "what is no checkpoint is never to be removed" sh -c '! grep -q remove err'
 check "a log is not touched by what fails" grep -q '"step":5,' stopped.jsonl
 
 # A run that diverges names the step and the parameter, and its last checkpoint stays.
@@ -223,6 +228,11 @@ says "bse"
 recipe optimizer.json "$probability" floats.safetensors bce '"shuffle": true'
 run 1 train recipes/optimizer.json -o x.safetensors
 says "'optimizer'"
+run 1 train recipes -o x.safetensors
+says "recipes: is a folder, expected a recipe"
+run 1 train whole.safetensors -o x.safetensors
+says "whole.safetensors: is no recipe"
+run 1 train '/no such' -o x.safetensors
 echo '{"model": ' >recipes/broken.json
 run 1 train recipes/broken.json -o x.safetensors
 says "broken.json"

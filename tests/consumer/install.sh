@@ -29,6 +29,19 @@ for file in "$library/libnft.so.0" "$library/libnft.a" "$prefix/include/nft/nft.
         exit 1
     }
 done
+# Versions that find_package may ask for: those with the same SONAME.
+cat >versions.cmake <<END
+foreach(PACKAGE_FIND_VERSION 0.0 0.1 1.0)
+    string(REGEX MATCH "^[0-9]+" PACKAGE_FIND_VERSION_MAJOR \${PACKAGE_FIND_VERSION})
+    include("$library/cmake/nft/nftConfigVersion.cmake")
+    string(APPEND found "\${PACKAGE_FIND_VERSION}: \${PACKAGE_VERSION_COMPATIBLE}; ")
+endforeach()
+message("\${found}")
+END
+test "$(cmake -P versions.cmake 2>&1)" = "0.0: TRUE; 0.1: TRUE; 1.0: FALSE; " || {
+    echo "find_package is told wrong versions: $(cmake -P versions.cmake 2>&1)"
+    exit 1
+}
 readelf -d "$library/libnft.so" | grep -q 'SONAME.*\[libnft\.so\.0\]'
 quietly "$prefix/bin/nft" --version
 

@@ -230,11 +230,13 @@ static void weights_made(void **state)
     assert_refused(nft_weights_borrow(&weights, f->other_space, 1, 1, half, NULL));
     assert_refused(nft_weights_load(NULL, "x"));
     assert_refused(nft_weights_load(&weights, NULL));
+    assert_said("nft_weights_load: argument 'path'");
     assert_status(nft_weights_load(&weights, temporary_path("missing")), NFT_ERROR_FILE);
     assert_said("missing");
     assert_refused(nft_weights_load_with(NULL, "x", NULL));
     assert_refused(nft_weights_load_memory(NULL, "x", 1, NULL));
     assert_refused(nft_weights_load_memory(&weights, NULL, 1, NULL));
+    assert_said("nft_weights_load_memory: argument 'bytes'");
     assert_status(nft_weights_load_memory(&weights, "x", 1, NULL), NFT_ERROR_FORMAT);
     assert_ok(nft_weights_save(f->weights, temporary_path("weights")));
     assert_refused(nft_weights_load_with(&weights, temporary_path("weights"), &options));
@@ -276,6 +278,12 @@ static void weights_used(void **state)
     assert_refused(nft_weights_set_extra(f->weights, "label", label));
     assert_said("2");
     nft_array_free(label);
+    const int64_t networks[] = {3};
+    assert_ok(nft_array_create(&label, NFT_ARRAY_I64, networks, 1, NULL));
+    assert_refused(nft_weights_set_extra(f->weights, "label\xff", label));
+    assert_said("is not UTF-8");
+    assert_int_equal(nft_weights_extra_count(f->weights), 0);
+    nft_array_free(label);
 }
 
 static void models_made(void **state)
@@ -295,6 +303,11 @@ static void models_made(void **state)
     assert_refused(nft_model_load_with(NULL, "x", NULL));
     assert_refused(nft_model_load_memory(NULL, "x", 1, NULL));
     assert_refused(nft_model_load_memory(&model, NULL, 1, NULL));
+    assert_said("nft_model_load_memory: argument 'bytes'");
+    assert_refused(nft_model_load(&model, NULL));
+    assert_said("nft_model_load: argument 'path'");
+    assert_status(nft_model_load(&model, ""), NFT_ERROR_FILE);
+    assert_said("the path is empty");
     assert_status(nft_model_load_memory(&model, "x", 1, NULL), NFT_ERROR_FORMAT);
     assert_refused(nft_model_save(NULL, "x"));
     assert_refused(nft_model_save(f->model, NULL));
@@ -305,6 +318,19 @@ static void models_made(void **state)
     assert_null(model);
     options = (nft_load_options){.size = sizeof options, .memory_limit = 16};
     assert_status(nft_model_load_with(&model, temporary_path("model"), &options), NFT_ERROR_LIMIT);
+    assert_null(model);
+    options.memory_limit = INT64_MIN;
+    assert_refused(nft_model_load_with(&model, temporary_path("model"), &options));
+    assert_said("nft_model_load: memory_limit is -9223372036854775808");
+}
+
+static void broken_configuration(void **state)
+{
+    (void)state;
+    static const char file[] = "\x2f\0\0\0\0\0\0\0{\"__metadata__\":{\"nft.config\":\"{\\\"modules\\\":\"}}";
+    nft_model *model = WRONG(nft_model);
+    assert_status(nft_model_load_memory(&model, file, sizeof file - 1, NULL), NFT_ERROR_FORMAT);
+    assert_said("memory: its configuration, nft.config in the metadata: JSON, line 1");
     assert_null(model);
 }
 
@@ -369,6 +395,9 @@ static void contexts(void **state)
     options.memory_limit = 8;
     assert_status(nft_context_create(&context, f->model, &options), NFT_ERROR_LIMIT);
     assert_said("8 bytes");
+    options.memory_limit = -1;
+    assert_refused(nft_context_create(&context, f->model, &options));
+    assert_said("memory_limit is -1");
     assert_null(context);
     nft_context_set_progress(NULL, NULL, NULL);
     assert_null(nft_context_output(NULL));
@@ -409,10 +438,12 @@ static void forwards(void **state)
     assert_refused(nft_forward_range(NULL, f->weights, 0, 1));
     assert_refused(nft_forward_range(f->context, NULL, 0, 1));
     assert_refused(nft_forward_range(f->context, f->weights, -1, 1));
+    assert_said("first is -1, expected 0 … 2");
     assert_refused(nft_forward_range(f->context, f->weights, 0, 4));
     assert_said("3");
     assert_refused(nft_forward_range(f->context, f->weights, 3, 1));
     assert_refused(nft_forward_range(f->context, f->weights, 2, INT64_MAX));
+    assert_said("reach past the 3");
     assert_refused(nft_forward_range(f->context, f->weights, INT64_MAX, 1));
     assert_refused(nft_forward_range(f->context, f->weights, 0, 0));
     assert_refused(nft_forward_range(f->context, f->weights, 0, -1));
@@ -486,10 +517,19 @@ static void messages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(base),          cmocka_unit_test(arrays),       cmocka_unit_test(files),
-        cmocka_unit_test(spaces),        cmocka_unit_test(weights_made), cmocka_unit_test(weights_used),
-        cmocka_unit_test(models_made),   cmocka_unit_test(models_asked), cmocka_unit_test(contexts),
-        cmocka_unit_test(older_options), cmocka_unit_test(forwards),     cmocka_unit_test(token_forwards),
+        cmocka_unit_test(base),
+        cmocka_unit_test(arrays),
+        cmocka_unit_test(files),
+        cmocka_unit_test(spaces),
+        cmocka_unit_test(weights_made),
+        cmocka_unit_test(weights_used),
+        cmocka_unit_test(models_made),
+        cmocka_unit_test(models_asked),
+        cmocka_unit_test(broken_configuration),
+        cmocka_unit_test(contexts),
+        cmocka_unit_test(older_options),
+        cmocka_unit_test(forwards),
+        cmocka_unit_test(token_forwards),
         cmocka_unit_test(messages),
     };
     return cmocka_run_group_tests_name("arguments", tests, open_fixture, close_fixture);

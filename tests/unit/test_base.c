@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "base/utf8.h"
 #include "base/threads.h"
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
@@ -33,7 +34,8 @@ static void limits(void **state)
     (void)state;
     assert_ok(nft_check_limit("it", 100, 100));
     assert_int_equal(nft_check_limit("a thing", 101, 100), NFT_ERROR_LIMIT);
-    assert_string_equal(nft_error_message(), "a thing needs 101 bytes, but the memory limit is 100 bytes");
+    assert_string_equal(nft_error_message(),
+                        "a thing: 101 bytes are needed, but the memory limit is 100 bytes");
     assert_ok(nft_check_limit("it", 1 << 20, 0));
     assert_int_equal(nft_check_limit("it", INT64_MAX - 1, 0), NFT_ERROR_LIMIT);
     assert_non_null(strstr(nft_error_message(), "this machine's memory"));
@@ -189,7 +191,7 @@ static void messages_are_one_line(void **state)
     assert_int_equal(nft_fail_null("nft_thing_do", "thing"), NFT_ERROR_ARGUMENT);
     assert_string_equal(nft_error_message(), "nft_thing_do: argument 'thing' is NULL");
     assert_int_equal(nft_fail_memory("a thing", 12), NFT_ERROR_MEMORY);
-    assert_string_equal(nft_error_message(), "out of memory: a thing needs 12 bytes");
+    assert_string_equal(nft_error_message(), "out of memory: 12 bytes for a thing");
 }
 
 static void *fail_elsewhere(void *argument)
@@ -239,11 +241,30 @@ static void nearest_words(void **state)
     assert_int_equal(nft_nearest("hnplinear", words, 5), 2);
     assert_int_equal(nft_nearest("lineal", words, 5), 3);
     assert_int_equal(nft_nearest("relu", words, 5), 4);
-    assert_int_equal(nft_nearest("", words, 1), 0);
+    assert_int_equal(nft_nearest("liar", words, 5), 3);
+    assert_int_equal(nft_nearest("nope", words, 5), -1);
+    assert_int_equal(nft_nearest("rope", words, 5), -1);
+    assert_int_equal(nft_nearest("", words, 5), -1);
     char longer[5000];
     memset(longer, 'r', sizeof longer - 1);
     longer[sizeof longer - 1] = 0;
-    assert_in_range(nft_nearest(longer, words, 5), 0, 4);
+    assert_int_equal(nft_nearest(longer, words, 5), -1);
+}
+
+static void utf8(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "", "label", "\xc3\xa9", "\xe2\x82\xac", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
+    /* Cut short, overlong, surrogates, beyond the last, a continuation that begins. */
+    static const char *const wrong[] = {
+        "\xff",         "a\xc3",        "\xe2\x82",         "\xc0\x80",
+        "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
+        "\x80",         "\xf0\x9f\x98"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(nft_is_utf8(good[i]));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(nft_is_utf8(wrong[i]));
 }
 
 /* --- threads --- */
@@ -351,6 +372,7 @@ int main(void)
         cmocka_unit_test(messages_belong_to_a_thread),
         cmocka_unit_test(log_lines),
         cmocka_unit_test(nearest_words),
+        cmocka_unit_test(utf8),
         cmocka_unit_test(pool_does_each_item_once),
         cmocka_unit_test(pool_survives_fork),
         cmocka_unit_test(pool_without_memory),

@@ -111,6 +111,7 @@ static const config_case space_cases[] = {
 static const config_case option_cases[] = {
     {MLP("{'num_heads': 2}"), NFT_ERROR_CONFIG, {"modules[0]", "type", "missing"}},
     {MLP("{'type': 3}"), NFT_ERROR_CONFIG, {"modules[0]", "type", "3", "text"}},
+    {MLP("{'type': 'nope'}"), NFT_ERROR_CONFIG, {"modules[0]: there is no module 'nope'"}},
     {MLP("{'type': 'nft_blok'}"), NFT_ERROR_CONFIG, {"modules[0]", "nft_blok", "did you mean 'nft_block'"}},
     {MLP("{'type': 'relu'}, {'type': 'np_atention'}"),
      NFT_ERROR_CONFIG,

@@ -437,6 +437,9 @@ static void wrong_arguments(void **state)
     refused(NFT_ERROR_MISMATCH, "I64", nft_inr_fit(weights, NULL, labels, NULL));
     refused(NFT_ERROR_ARGUMENT, "images", nft_inr_render(NULL, weights, 0, 2, 4, 4, NULL));
     refused(NFT_ERROR_ARGUMENT, "0 × 4", nft_inr_render(&rendered, weights, 0, 2, 0, 4, NULL));
+    refused(NFT_ERROR_ARGUMENT, "first is -1, expected 0 … 2",
+            nft_inr_render(&rendered, weights, -1, 1, 4, 4, NULL));
+    refused(NFT_ERROR_ARGUMENT, "count is -1", nft_inr_render(&rendered, weights, 0, -1, 4, 4, NULL));
     refused(NFT_ERROR_ARGUMENT, "past the 2", nft_inr_render(&rendered, weights, 1, 2, 4, 4, NULL));
     refused(NFT_ERROR_LIMIT, "the images",
             nft_inr_render(&rendered, weights, 0, 2, INT64_MAX / 2, INT64_MAX / 2, NULL));

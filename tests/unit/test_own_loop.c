@@ -173,7 +173,7 @@ static void what_cannot_be(void **state)
         assert_ok(nft_context_set_tensor(context, last, info.data, 2));
         assert_non_null(nft_context_output(context));
         expect(nft_backward(context, nft_context_output(context), gradients), NFT_ERROR_ARGUMENT,
-               "have changed since the last forward");
+               "has changed since the last forward");
         assert_ok(nft_forward(context, weights));
         assert_ok(nft_backward(context, nft_context_output(context), gradients));
         nft_gradients_free(gradients);

@@ -77,6 +77,8 @@ static void gradients(void **state)
     expect(nft_backward(context, ones, made), NFT_ERROR_ARGUMENT, "no forward has succeeded");
     expect(nft_backward_weights(context, set, made), NFT_ERROR_ARGUMENT, "nft_backward_weights: no forward");
     assert_ok(nft_forward(context, set));
+    expect(nft_backward(context, ones, NULL), NFT_ERROR_ARGUMENT, "without input_gradient");
+    expect(nft_backward_weights(context, set, NULL), NFT_ERROR_ARGUMENT, "nft_backward_weights: argument");
     expect(nft_backward(context, ones, of_other), NFT_ERROR_MISMATCH, "of another model");
     expect(nft_backward_weights(context, set, of_other), NFT_ERROR_MISMATCH,
            "nft_backward_weights: the gradients are");
@@ -210,8 +212,12 @@ static void trainers_of_nothing(void **state)
     expect_null(nft_trainer_memory(model, recipe, strlen(recipe), NULL, NULL), "bytes");
     options.threads = -1;
     expect(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options), NFT_ERROR_ARGUMENT,
-           "threads");
+           "nft_trainer_create: threads is -1");
     options.threads = 0;
+    options.memory_limit = -1;
+    expect(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options), NFT_ERROR_ARGUMENT,
+           "nft_trainer_create: memory_limit is -1");
+    options.memory_limit = 0;
     options.size = 1;
     expect(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options), NFT_ERROR_ARGUMENT, "size");
     expect_null(nft_trainer_set_data(NULL, NULL, NULL), "trainer");

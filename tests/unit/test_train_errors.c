@@ -267,7 +267,7 @@ static void promised_memory(void **state)
     assert_ok(nft_trainer_memory(model, recipe, strlen(recipe), &options, &promised));
     options.memory_limit = promised - 1;
     expect(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options), NFT_ERROR_LIMIT,
-           "the trainer needs");
+           "the trainer: ");
     options.memory_limit = promised;
     counted_bytes = 0;
     assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));

@@ -192,7 +192,7 @@ static const struct {
       {"fc.weight", "F32", 2, {1, 3}},
       {"fc.bias", "F32", 1, {1}}},
      4,
-     "tensor 'bn.weight' has shape (3): beside biases of 1 axes a linear layer's weight has 2 and a conv2d's "
+     "tensor 'bn.weight' has shape (3): beside biases of 1 axis a linear layer's weight has 2 and a conv2d's "
      "4"},
     {{{"a.weight", "F32", 3, {3, 1, 1}}, {"a.bias", "F32", 1, {3}}},
      2,
@@ -259,9 +259,12 @@ static void layers_are_ordered_by_hand(void **state)
     assert_true(nft_weights_data(weights, 1, NFT_WEIGHTS_BIAS)[0] == 21);
     nft_weights_free(weights);
 
-    names[1] = "ned";
+    names[1] = "ent";
     assert_int_equal(load_pieces(&weights, shuffled, COUNT(shuffled), &options), NFT_ERROR_ARGUMENT);
-    assert_message("memory: there is no layer 'ned' (tensor 'ned.weight'); did you mean 'end'?");
+    assert_message("memory: there is no layer 'ent' (tensor 'ent.weight'); did you mean 'end'?");
+    names[1] = "else";
+    assert_int_equal(load_pieces(&weights, shuffled, COUNT(shuffled), &options), NFT_ERROR_ARGUMENT);
+    assert_message("memory: there is no layer 'else' (tensor 'else.weight')");
     names[1] = "in";
     assert_int_equal(load_pieces(&weights, shuffled, COUNT(shuffled), &options), NFT_ERROR_ARGUMENT);
     assert_message("layer 'in' is named twice");
@@ -306,8 +309,12 @@ static void memory_is_limited(void **state)
     options.memory_limit = needed - 1;
     assert_int_equal(load_pieces(&weights, stack, COUNT(stack), &options), NFT_ERROR_LIMIT);
     char text[64];
-    snprintf(text, sizeof text, "memory: a weight set needs %" PRId64 " bytes", needed);
+    snprintf(text, sizeof text, "memory: a weight set: %" PRId64 " bytes are needed", needed);
     assert_message(text);
+
+    options.memory_limit = -1;
+    assert_int_equal(load_pieces(&weights, stack, COUNT(stack), &options), NFT_ERROR_ARGUMENT);
+    assert_message("nft_weights_load_memory: memory_limit is -1");
 
     /* Sizes that only a file without data can claim. */
     static const piece huge[] = {{"0.weight", "F32", 3, {0, 2000000000, 2000000000}}};

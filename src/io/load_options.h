@@ -1,0 +1,13 @@
+/* How an object is read from a file. */
+#ifndef NFT_IO_LOAD_OPTIONS_H
+#define NFT_IO_LOAD_OPTIONS_H
+
+#include "nft/weights.h"
+
+/* The options of an older caller are shorter; what is missing is zero, the default. An error names the
+ * function.
+ */
+nft_status nft_fill_load_options(const char *function, nft_load_options *filled,
+                                 const nft_load_options *given);
+
+#endif
