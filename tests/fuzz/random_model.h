@@ -23,6 +23,7 @@ static inline void add_space(random_model *m, random_bytes *bytes)
     convolutions = convolutions == 2 ? choose(bytes, 1, m->layers) : 0;
     m->inputs = in;
     m->flat = true;
+    m->linear = convolutions == 0;
     add_text(m, "\"space\": {\"layers\": [");
     for (int64_t i = 0; i < m->layers; i++) {
         int64_t out = choose_width(bytes), height = 1, width = 1;
@@ -95,7 +96,8 @@ static inline void make_random_model(random_model *m, random_bytes *bytes)
         add_text(m, "}");
     }
     add_text(m, "]");
-    if (are_tokens(m) && m->flat && m->inputs == 2 && is_square(m->tokens) && choose(bytes, 0, 1))
+    if (are_tokens(m) && m->linear && m->flat && m->inputs == 2 && is_square(m->tokens) &&
+        choose(bytes, 0, 1))
         add_decoder(m, bytes);
     add_text(m, "}");
 }

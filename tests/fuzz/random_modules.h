@@ -47,6 +47,7 @@ typedef struct random_model {
     size_t length;
     int64_t layers, inputs, entries; /* of the space; weights and biases of one network */
     bool flat;                       /* one position in every layer */
+    bool linear;                     /* no layer is a convolution */
     nft_module_info input;
     int32_t kind; /* of the value that arrives at the next module: NFT_VALUE_… */
     int64_t tokens, channels;
