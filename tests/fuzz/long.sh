@@ -25,6 +25,7 @@ files_of() {
     forward) echo src/modules/*.c src/model/forward.c src/model/backward.c src/model/decoder.c ;;
     idx) echo src/cli/idx.c ;;
     log) echo src/cli/training_log.c ;;
+    partial) echo src/cli/partial.c ;;
     model) echo src/model/model_file.c ;;
     recipe) echo src/train/recipe.c ;;
     *) echo "long.sh: no files are known for fuzz_$1" >&2 && return 1 ;;
