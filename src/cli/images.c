@@ -16,7 +16,7 @@ typedef enum file_kind { FILE_IDX, FILE_PNG, FILE_SAFETENSORS } file_kind;
  * its header, which is never so long and never so short. */
 static int find_kind(file_kind *kind, const char *path)
 {
-    unsigned char bytes[4] = {0};
+    unsigned char bytes[8] = {0};
     struct stat about;
     if (stat(path, &about))
         return fail("%s: cannot open: %s", path, strerror(errno));
@@ -28,9 +28,14 @@ static int find_kind(file_kind *kind, const char *path)
         return fail("%s: cannot open: %s", path, strerror(errno));
     size_t found = fread(bytes, 1, sizeof bytes, file);
     fclose(file);
-    bool png = found == 4 && !memcmp(bytes, "\x89PNG", 4);
-    bool gzip = bytes[0] == 0x1f && bytes[1] == 0x8b, idx = found == 4 && !bytes[0] && !bytes[1] && bytes[2];
+    bool png = found >= 4 && !memcmp(bytes, "\x89PNG", 4);
+    bool gzip = bytes[0] == 0x1f && bytes[1] == 0x8b, idx = found >= 4 && !bytes[0] && !bytes[1] && bytes[2];
     *kind = png ? FILE_PNG : gzip || idx ? FILE_IDX : FILE_SAFETENSORS;
+    uint64_t header = 0;
+    for (int i = 7; i >= 0; i--)
+        header = header << 8 | bytes[i];
+    if (*kind == FILE_SAFETENSORS && (found < sizeof bytes || header > (uint64_t)about.st_size))
+        return fail("%s: is neither an IDX file, nor PNG, nor safetensors", path);
     return EXIT_SUCCESS;
 }
 

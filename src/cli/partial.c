@@ -158,9 +158,12 @@ static int count_whole(const cli_partial *partial, int64_t first, int64_t count,
 static int check_networks(cli_partial *partial)
 {
     int64_t most = 1, claimed = partial->finished, damaged = claimed;
+    if (!claimed)
+        return EXIT_SUCCESS;
     for (int64_t t = 0; t < tensor_count(partial); t++)
         most = tensor_numbers(partial->space, t) > most ? tensor_numbers(partial->space, t) : most;
     int64_t piece = CHECKED_NUMBERS / most > 1 ? CHECKED_NUMBERS / most : 1;
+    piece = claimed < piece ? claimed : piece; /* no more memory than there are networks */
     float *memory = malloc((size_t)(piece * most) * sizeof *memory);
     uint32_t *checksums = malloc((size_t)piece * 2 * sizeof *checksums);
     int failed = memory && checksums ? EXIT_SUCCESS : fail_memory();

@@ -143,6 +143,9 @@ rm odd.safetensors.partial
 
 # What cannot be.
 run 2 fit "$images"
+echo "this is a text" >text
+run 1 fit text -o x.safetensors
+says "text: is neither an IDX file, nor PNG, nor safetensors"
 cp "$fit/images.safetensors" own.safetensors
 run 1 fit own.safetensors -o own.safetensors
 says "own.safetensors: is also an input; give -o another file"
