@@ -104,20 +104,21 @@ set -- --steps 20000 --views 2 --canonical --labels labels
 run 0 fit "$images" -o whole.safetensors "$@" --quiet
 "$nft" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
 fitting=$!
-tries=0
-while [ "$(od -An -tu1 -j8 -N1 cut.safetensors.partial 2>/dev/null | tr -d ' ')" != 4 ] && [ $tries -lt 1000 ]; do
+finished=0
+while [ "${finished:-0}" -lt 4 ] && kill -0 $fitting 2>/dev/null; do
     sleep 0.01
-    tries=$((tries + 1))
+    finished=$(od -An -tu1 -j8 -N1 cut.safetensors.partial 2>/dev/null | tr -d ' ')
 done
 kill -KILL $fitting 2>/dev/null
 wait $fitting 2>/dev/null
 if [ -f cut.safetensors.partial ]; then
+    finished=$(od -An -tu1 -j8 -N1 cut.safetensors.partial | tr -d ' ')
     cp cut.safetensors.partial hurt.safetensors.partial
     cp cut.safetensors.partial old.safetensors.partial
     run 1 fit "$images" -o cut.safetensors --steps 20001
     says "was begun with other images or options"
     "$nft" fit "$images" -o cut.safetensors "$@" >out 2>err
-    says "4 of 6 networks are finished already"
+    says "$finished of 6 networks are finished already"
     # The numbers of network 3, of which each has 64 in the first layer.
     printf 'odd!' | dd of=hurt.safetensors.partial bs=4 seek=$((4096 / 4 + 3 * 64 + 5)) conv=notrunc 2>/dev/null
     "$nft" fit "$images" -o hurt.safetensors "$@" >out 2>err

@@ -69,7 +69,7 @@ static void write_input(const uint8_t *bytes, size_t size)
 {
     uint8_t whole[FILE_BYTES] = {0};
     if (size < 2 || bytes[0] % 4 == 0) {
-        write_file(&file, bytes, size);
+        write_file(&file, bytes + (size > 0), size - (size > 0));
         return;
     }
     memcpy(whole, "nft-fit\2", 8);
