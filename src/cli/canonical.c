@@ -1,8 +1,8 @@
 /* nft canonicalize: one sign and phase for every neuron of SIRENs. */
 #include "commands.h"
+#include "outputs.h"
 #include "report.h"
 #include "sources.h"
-#include "outputs.h"
 #include "text.h"
 
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #include "report.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -71,13 +72,9 @@ static bool is_operand(const char *path, const char *operand)
         return true;
     if (!colon || !access(operand, F_OK))
         return false;
-    char *file = strdup(operand);
-    if (!file)
-        return false;
-    file[colon - operand] = 0;
-    bool same = same_file(path, file);
-    free(file);
-    return same;
+    char file[PATH_MAX]; /* what is longer is no file */
+    snprintf(file, sizeof file, "%.*s", (int)(colon - operand), operand);
+    return colon - operand < PATH_MAX && same_file(path, file);
 }
 
 /* A result in the place of what it is made from would destroy it. */

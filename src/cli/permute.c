@@ -1,8 +1,8 @@
 /* nft permute: other weights of the same functions. */
 #include "commands.h"
+#include "outputs.h"
 #include "report.h"
 #include "sources.h"
-#include "outputs.h"
 #include "text.h"
 
 #include <inttypes.h>

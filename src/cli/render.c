@@ -1,11 +1,11 @@
 /* nft render: the images that SIRENs are, and other images beside them. */
 #include "commands.h"
 #include "image_source.h"
-#include "progress.h"
 #include "outputs.h"
+#include "progress.h"
 #include "report.h"
-#include "sources.h"
 #include "sheet.h"
+#include "sources.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -29,21 +29,15 @@ typedef struct job {
     sheet sheet;     /* for a PNG file */
 } job;
 
-static bool ends_with(const char *path, const char *end)
-{
-    size_t length = strlen(path), tail = strlen(end);
-    return length >= tail && !strcmp(path + length - tail, end);
-}
-
 static bool writes_floats(const job *j)
 {
-    return ends_with(j->path, ".safetensors");
+    return text_ends_with(j->path, ".safetensors");
 }
 
 /* Nobody shall find a PNG file under another format's name. */
 static int check_format(const job *j)
 {
-    if (writes_floats(j) || ends_with(j->path, ".png"))
+    if (writes_floats(j) || text_ends_with(j->path, ".png"))
         return EXIT_SUCCESS;
     usage_error("render", "--output is '%s', expected a name that ends in .png or .safetensors", j->path);
     return EXIT_USAGE;

@@ -12,17 +12,11 @@
 
 #define LARGEST_CONFIGURATION (INT64_C(64) << 20)
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && !strcmp(text + length - tail, end);
-}
-
 /* A safetensors file begins with the length of its header, of which the last bytes are zero: JSON has none of
  * these. */
 bool is_configuration(const char *path)
 {
-    if (ends_with(path, ".json"))
+    if (text_ends_with(path, ".json"))
         return true;
     char head[8];
     FILE *file = fopen(path, "rb");

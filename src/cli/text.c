@@ -168,3 +168,9 @@ int table_fail(cli_table *table)
     free_cells(table);
     return fail_library();
 }
+
+bool text_ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && !strcmp(text + length - tail, end);
+}

@@ -2,11 +2,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "metrics.h"
+#include "outputs.h"
 #include "plot_curves.h"
 #include "progress.h"
 #include "ranks.h"
 #include "recipes.h"
-#include "outputs.h"
 #include "report.h"
 #include "text.h"
 #include "training_log.h"

@@ -181,6 +181,16 @@ static void diverged(void **state)
     nft_model_free(model);
 }
 
+static void refuse_step(nft_trainer *trainer, const char *message)
+{
+    support_result before = trainer_values(trainer);
+    expect(nft_trainer_step(trainer, NULL), NFT_ERROR_NOT_FINITE, message);
+    support_result after = trainer_values(trainer);
+    same_values("parameters after a step that failed", after, before);
+    free(after.values);
+    free(before.values);
+}
+
 /* A loss that is finite while a gradient is not. */
 static void infinite_gradient(void **state)
 {
@@ -194,12 +204,7 @@ static void infinite_gradient(void **state)
     for (int64_t i = 0; i < nft_weights_data_count(set, 1, NFT_WEIGHTS_WEIGHT); i++)
         nft_weights_edit(set, 1, NFT_WEIGHTS_WEIGHT)[i] = 100;
     assert_ok(nft_trainer_set_data(trainer, set, NULL));
-    support_result before = trainer_values(trainer);
-    expect(nft_trainer_step(trainer, NULL), NFT_ERROR_NOT_FINITE, "step 0: the gradient of '");
-    support_result after = trainer_values(trainer);
-    same_values("parameters after a step that failed", after, before);
-    free(after.values);
-    free(before.values);
+    refuse_step(trainer, "step 0: the gradient of '");
     nft_weights_free(set);
     nft_trainer_free(trainer);
     nft_model_free(model);
@@ -216,12 +221,7 @@ static void gradient_too_large(void **state)
     set_label(set, "label", NFT_ARRAY_F32, 2, shape, targets);
     nft_trainer *trainer = make_trainer(model, LOSS("mse"), 1);
     assert_ok(nft_trainer_set_data(trainer, set, NULL));
-    support_result before = trainer_values(trainer);
-    expect(nft_trainer_step(trainer, NULL), NFT_ERROR_NOT_FINITE, "too large for the optimizer's squares");
-    support_result after = trainer_values(trainer);
-    same_values("parameters after a step that failed", after, before);
-    free(after.values);
-    free(before.values);
+    refuse_step(trainer, "too large for the optimizer's squares");
     nft_trainer_free(trainer);
     trainer =
         make_trainer(model, "{'loss': 'mse', " ADAMW ", 'grad_clip': 1, 'batch_size': 4, 'steps': 3}", 1);
