@@ -2,6 +2,7 @@
 #include "image_source.h"
 
 #include "report.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,12 +10,6 @@
 #include <sys/stat.h>
 
 #define DEFAULT_SIZE 28
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && !strcmp(text + length - tail, end);
-}
 
 /* The colon of FILE:NAME; NULL if the whole is a file's name, with or without a colon in it. */
 static const char *find_colon(const char *operand)
@@ -35,7 +30,7 @@ static bool has_images(const char *path)
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++)
         if (!nft_file_tensor(file, i, &info)) {
             output = output || !strcmp(info.name, "output");
-            layers = layers || ends_with(info.name, ".weight");
+            layers = layers || text_ends_with(info.name, ".weight");
         }
     nft_file_free(file);
     return output && !layers;
@@ -91,9 +86,27 @@ static int open_tensor(image_source *source, const char *path)
     return take_shape(source, &info);
 }
 
-int open_image_source(image_source *source, const char *operand, const cli_options *given)
+/* An IDX or PNG file. */
+static int open_pixels(image_source *source, char **operand)
 {
+    source->pixels = malloc(sizeof *source->pixels);
+    if (!source->pixels)
+        return fail_memory();
+    int failed = open_images(source->pixels, operand, 1);
+    source->count = source->pixels->count;
+    source->height = source->pixels->height;
+    source->width = source->pixels->width;
+    source->colours = source->pixels->colours;
+    source->numbers = source->height * source->width * source->colours;
+    return failed;
+}
+
+int open_image_source(image_source *source, char **given_operand, const cli_options *given)
+{
+    const char *operand = *given_operand;
     *source = (image_source){.operand = operand};
+    if (holds_pixels(operand))
+        return open_pixels(source, given_operand);
     const char *colon = find_colon(operand);
     if (!colon && !has_images(operand))
         return open_weights(source, given);
@@ -168,9 +181,6 @@ static int set_size(image_source *source, int64_t height, int64_t width)
 
 static int compare(const image_source *source, const image_source *first)
 {
-    if (source->count != first->count)
-        return fail("%s: holds %" PRId64 " networks or images, %s holds %" PRId64, source->operand,
-                    source->count, first->operand, first->count);
     if (source->colours != first->colours)
         return fail("%s: has %" PRId64 " colours, %s has %" PRId64, source->operand, source->colours,
                     first->operand, first->colours);
@@ -193,9 +203,26 @@ int settle_image_sizes(image_source *sources, int source_count, int64_t height, 
     return failed;
 }
 
-int read_image_source(const image_source *source, int64_t first, int64_t count,
+static int read_pixels(image_source *source, int64_t first, int64_t count, nft_array **images)
+{
+    const int64_t shape[] = {count, source->height, source->width, source->colours};
+    float *values = malloc((size_t)(count * source->numbers) * sizeof *values);
+    if (!values)
+        return fail_memory();
+    int failed = skip_images(source->pixels, first - source->pixels->next);
+    if (!failed)
+        failed = read_images(source->pixels, count, values);
+    if (!failed && nft_array_create(images, NFT_ARRAY_F32, shape, 4, values))
+        failed = fail_library();
+    free(values);
+    return failed;
+}
+
+int read_image_source(image_source *source, int64_t first, int64_t count,
                       const nft_inr_render_options *options, nft_array **images)
 {
+    if (source->pixels)
+        return read_pixels(source, first, count, images);
     nft_status status =
         source->weights
             ? nft_inr_render(images, source->weights, first, count, source->height, source->width, options)
@@ -208,4 +235,7 @@ void close_image_source(image_source *source)
     nft_weights_free(source->weights);
     nft_file_free(source->file);
     free(source->tensor);
+    if (source->pixels)
+        close_images(source->pixels);
+    free(source->pixels);
 }

@@ -3,13 +3,15 @@
 #ifndef NFT_CLI_IMAGE_SOURCE_H
 #define NFT_CLI_IMAGE_SOURCE_H
 
+#include "images.h"
 #include "sources.h"
 
 typedef struct image_source {
     const char *operand;   /* as the user wrote it */
     nft_weights *weights;  /* of SIRENs; or */
     nft_file *file;        /* with images in a tensor: */
-    char *tensor;          /* its name */
+    char *tensor;          /* its name; or */
+    cli_images *pixels;    /* of an IDX file or a PNG file */
     int64_t count;         /* N */
     int64_t numbers;       /* of each image, 0 of SIRENs */
     int64_t height, width; /* 0 unless the tensor says so, until settle_image_sizes() */
@@ -17,15 +19,15 @@ typedef struct image_source {
 } image_source;
 
 /* An operand: a weights file; a file whose tensor `output` holds images as vectors, (N, height · width ·
- * colours), as nft forward --decode writes them; or FILE:NAME, a tensor of such vectors or of images (N,
- * height, width, colours), -1 … 1. */
-int open_image_source(image_source *source, const char *operand, const cli_options *given);
+ * colours), as nft forward --decode writes them; FILE:NAME, a tensor of such vectors or of images (N,
+ * height, width, colours), -1 … 1; an IDX file of images, or a PNG file. */
+int open_image_source(image_source *source, char **operand, const cli_options *given);
 /* Gives all the same size: the given height and width (0: not given), or the images' own, or of vectors the
- * square that they can be, or the default. Fails unless all have as many images, of one size. */
+ * square that they can be, or the default. Fails unless all can have it and have as many colours. */
 int settle_image_sizes(image_source *sources, int source_count, int64_t height, int64_t width);
 /* Images first … first + count - 1, rendered or read, of the settled size: F32, row-major (count, height,
- * width, colours). */
-int read_image_source(const image_source *source, int64_t first, int64_t count,
+ * width, colours). No image is read twice: `first` never goes back. */
+int read_image_source(image_source *source, int64_t first, int64_t count,
                       const nft_inr_render_options *options, nft_array **images);
 void close_image_source(image_source *source);
 

@@ -14,6 +14,14 @@ typedef enum file_kind { FILE_IDX, FILE_PNG, FILE_SAFETENSORS } file_kind;
 
 /* By the first bytes: an IDX file begins with two zeros, or is gzipped; a safetensors file with the length of
  * its header, which is never so long and never so short. */
+static file_kind kind_of(const unsigned char *bytes, size_t count)
+{
+    if (count >= 4 && !memcmp(bytes, "\x89PNG", 4))
+        return FILE_PNG;
+    bool gzip = count >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
+    return gzip || (count >= 4 && !bytes[0] && !bytes[1] && bytes[2]) ? FILE_IDX : FILE_SAFETENSORS;
+}
+
 static int find_kind(file_kind *kind, const char *path)
 {
     unsigned char bytes[8] = {0};
@@ -28,15 +36,24 @@ static int find_kind(file_kind *kind, const char *path)
         return fail("%s: cannot open: %s", path, strerror(errno));
     size_t found = fread(bytes, 1, sizeof bytes, file);
     fclose(file);
-    bool png = found >= 4 && !memcmp(bytes, "\x89PNG", 4);
-    bool gzip = bytes[0] == 0x1f && bytes[1] == 0x8b, idx = found >= 4 && !bytes[0] && !bytes[1] && bytes[2];
-    *kind = png ? FILE_PNG : gzip || idx ? FILE_IDX : FILE_SAFETENSORS;
+    *kind = kind_of(bytes, found);
     uint64_t header = 0;
     for (int i = 7; i >= 0; i--)
         header = header << 8 | bytes[i];
     if (*kind == FILE_SAFETENSORS && (found < sizeof bytes || header > (uint64_t)about.st_size))
         return fail("%s: is neither an IDX file, nor PNG, nor safetensors", path);
     return EXIT_SUCCESS;
+}
+
+bool holds_pixels(const char *path)
+{
+    unsigned char bytes[8] = {0};
+    struct stat about;
+    FILE *file = stat(path, &about) || !S_ISREG(about.st_mode) ? NULL : fopen(path, "rb");
+    size_t found = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+    if (file)
+        fclose(file);
+    return found && kind_of(bytes, found) != FILE_SAFETENSORS;
 }
 
 static int open_idx(cli_images *images)

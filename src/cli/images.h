@@ -20,6 +20,8 @@ typedef struct cli_images {
     nft_file *file; /* a safetensors file, NULL: the paths are PNG files */
 } cli_images;
 
+/* Whether a file is IDX or PNG, by its first bytes; one that cannot be read is neither. */
+bool holds_pixels(const char *path);
 int open_images(cli_images *images, char **paths, int path_count);
 /* Leaves images first … first + count - 1 of those that are there. */
 int choose_images(cli_images *images, int64_t first, int64_t count);

@@ -1,4 +1,5 @@
 /* nft render: the images that SIRENs are, and other images beside them. */
+#include "answers.h"
 #include "commands.h"
 #include "image_source.h"
 #include "outputs.h"
@@ -15,6 +16,7 @@
 
 #define DEFAULT_BATCH 32
 #define MAX_SIZE 65536
+#define MAX_ZOOM 1024
 
 /* A run of the command. */
 typedef struct job {
@@ -25,8 +27,9 @@ typedef struct job {
     picture image; /* each of them */
     int64_t first, count;
     nft_inr_render_options options;
-    float *rendered; /* (count, height, width, colours), for a safetensors file; or */
-    sheet sheet;     /* for a PNG file */
+    float *rendered;     /* (count, height, width, colours), for a safetensors file; or */
+    sheet sheet;         /* for a PNG file */
+    cli_answers answers; /* of --answers; none without it */
 } job;
 
 static bool writes_floats(const job *j)
@@ -48,12 +51,17 @@ static int read_options(job *j)
     j->options = (nft_inr_render_options)NFT_INR_RENDER_OPTIONS_INIT;
     j->options.threads = j->given->threads;
     j->options.omega = option_value(j->given, "omega")->number;
-    if (!writes_floats(j) || j->given->operand_count == 1)
+    if (!writes_floats(j))
         return check_outputs(j->given);
-    usage_error("render",
-                "%s: a .safetensors file takes the images of one operand, found %d; a PNG file "
-                "takes more",
-                j->path, j->given->operand_count);
+    if (j->given->operand_count == 1 && !option_text(j->given, "answers") && !option_text(j->given, "zoom"))
+        return check_outputs(j->given);
+    if (j->given->operand_count == 1)
+        usage_error("render", "%s: --answers and --zoom are for a PNG file", j->path);
+    else
+        usage_error("render",
+                    "%s: a .safetensors file takes the images of one operand, found %d; a PNG file "
+                    "takes more",
+                    j->path, j->given->operand_count);
     return EXIT_USAGE;
 }
 
@@ -65,7 +73,7 @@ static int open_sources(job *j)
         return fail_memory();
     while (j->source_count < j->given->operand_count && !failed) {
         failed =
-            open_image_source(&j->sources[j->source_count], j->given->operands[j->source_count], j->given);
+            open_image_source(&j->sources[j->source_count], &j->given->operands[j->source_count], j->given);
         j->source_count++;
     }
     return failed ? failed
@@ -74,12 +82,44 @@ static int open_sources(job *j)
                                        (int64_t)option_value(j->given, "width")->integer);
 }
 
+/* What the operands have as many of as is drawn. */
+static int check_count(const job *j, const char *path, int64_t count, const char *word)
+{
+    char held[TEXT_CAPACITY];
+    if (count == j->sources[0].count || (option_text(j->given, "count") && count >= j->first + j->count))
+        return EXIT_SUCCESS;
+    return fail("%s: holds %s, %s holds %" PRId64 "; there must be as many, or --count those that are "
+                "drawn",
+                path, text_plural(held, count, word), j->sources[0].operand, j->sources[0].count);
+}
+
 /* --first and --count. */
 static int choose_networks(job *j)
 {
     const image_source *source = &j->sources[0];
-    return choose_range(&j->first, &j->count, j->given, source->operand, source->count,
-                        source->weights ? "network" : "image");
+    int failed = choose_range(&j->first, &j->count, j->given, source->operand, source->count,
+                              source->weights ? "network" : "image");
+    for (int i = 1; i < j->source_count && !failed; i++)
+        failed = check_count(j, j->sources[i].operand, j->sources[i].count,
+                             j->sources[i].weights ? "network" : "image");
+    return failed;
+}
+
+static int read_answers(job *j)
+{
+    const char *path = option_text(j->given, "answers");
+    int failed = path ? load_answers(&j->answers, path) : EXIT_SUCCESS;
+    return failed || !path ? failed : check_count(j, path, count_answers(&j->answers), "answer");
+}
+
+static int lay_out(job *j)
+{
+    int64_t zoom = (int64_t)option_value(j->given, "zoom")->integer;
+    const sheet_layout layout = {.groups = j->count,
+                                 .members = j->source_count,
+                                 .zoom = zoom ? zoom : 1,
+                                 .captions = j->answers.scores != NULL};
+    return make_sheet(&j->sheet, &j->image, &layout, j->path);
 }
 
 /* Memory for what comes out. */
@@ -93,7 +133,7 @@ static int reserve(job *j)
                     source->operand, source->weights ? "networks have" : "images have", source->colours,
                     source->weights ? "outputs" : "colours");
     if (!writes_floats(j))
-        return make_sheet(&j->sheet, &j->image, j->count, j->source_count, j->path);
+        return lay_out(j);
     if (j->count > INT64_MAX / 16 / j->image.height / j->image.width / j->image.colours)
         return fail("%s: %" PRId64 " images of %" PRId64 " × %" PRId64 " are too large", j->path, j->count,
                     j->image.height, j->image.width);
@@ -138,6 +178,17 @@ static int render_all(job *j)
         progress_show(&progress, at + count);
     }
     progress_end(&progress);
+    return failed;
+}
+
+static int write_captions(job *j)
+{
+    int failed = EXIT_SUCCESS;
+    char text[ANSWER_CAPACITY];
+    for (int64_t n = 0; n < j->count && j->answers.scores && !failed; n++) {
+        bool wrong = describe_answer(text, &j->answers, j->first + n);
+        failed = caption_on_sheet(&j->sheet, n, text, wrong);
+    }
     return failed;
 }
 
@@ -186,15 +237,20 @@ static int run(const cli_options *given)
     if (!failed)
         failed = choose_networks(&j);
     if (!failed)
+        failed = read_answers(&j);
+    if (!failed)
         failed = reserve(&j);
     if (!failed)
         failed = render_all(&j);
+    if (!failed)
+        failed = write_captions(&j);
     if (!failed)
         failed = j.rendered ? save_floats(&j) : picture_save(&j.sheet.whole, j.path, j.sheet.pixels);
     if (!failed)
         failed = describe(&j);
     for (int i = 0; i < j.source_count; i++)
         close_image_source(&j.sources[i]);
+    free_answers(&j.answers);
     free(j.sources);
     free(j.rendered);
     free(j.sheet.pixels);
@@ -211,6 +267,9 @@ static const cli_option own_options[] = {
     {"first", 0, OPTION_INTEGER, "I", "number of the first network that is drawn (default: 0)", 0, INT64_MAX,
      NULL},
     {"count", 0, OPTION_INTEGER, "N", "how many are drawn at most (default: all)", 1, INT64_MAX, NULL},
+    {"answers", 0, OPTION_INPUT, "FILE", "write a classifier's answers below the networks", 0, 0, NULL},
+    {"zoom", 0, OPTION_INTEGER, "K", "pixels of OUT for each of an image, in each direction (default: 1)", 1,
+     MAX_ZOOM, NULL},
     {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
     LAYERS_OPTION,
     {0},
@@ -226,9 +285,12 @@ const cli_command render_command = {
         ".safetensors gets the tensor 'rendered' (N, height, width, colours) as it is, about -1 … 1.\n\n"
         "Of several operands the images of each network are drawn side by side, in the operands' order,\n"
         "with a gap to the next network's: SIRENs and what a model made of them, for example. Instead of\n"
-        "SIRENs an operand may hold images, -1 … 1, as many and of the same size: a file with the tensor\n"
-        "'output', which 'nft forward --decode' writes, or FILE:NAME, a tensor of that file with images\n"
-        "(N, height, width, colours).",
+        "SIRENs an operand may hold images of the same size: an IDX file (also gzipped) or a PNG file; a\n"
+        "file with the tensor 'output', which 'nft forward --decode' writes, or FILE:NAME, a tensor of that\n"
+        "file with images (N, height, width, colours), both -1 … 1. All hold as many, or with --count at\n"
+        "least those that are drawn.\n\n"
+        "--answers takes what 'nft forward' wrote of a classifier: below each network stands the class with\n"
+        "the highest score, in red with the label behind it where the file's 'label' is another.",
     .least_operands = 1,
     .most_operands = INT32_MAX,
     .options = own_options,

@@ -2,13 +2,16 @@
 
 #include "report.h"
 
+#include <cairo.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define GAP 2
-#define GREY 128 /* of gaps, and of cells that no group fills */
+#define GREY 128   /* of gaps, and of cells that no group fills */
+#define CAPTION 14 /* pixels */
+#define FONT 11.0
 #define LARGEST (INT64_MAX / 16)
 
 /* a · b, or LARGEST where it is more. */
@@ -17,23 +20,39 @@ static int64_t multiply(int64_t a, int64_t b)
     return a < LARGEST / b ? a * b : LARGEST;
 }
 
-int make_sheet(sheet *made, const picture *image, int64_t groups, int64_t members, const char *path)
+/* Of a group in its cell, without the gap. */
+static int64_t cell_width(const sheet *made)
 {
-    *made = (sheet){.image = *image, .members = members, .gap = members > 1 ? GAP : 0};
-    for (made->columns = 1; made->columns * made->columns * members < groups;)
+    return multiply(multiply(made->image.width, made->members), made->zoom);
+}
+
+static int64_t cell_height(const sheet *made)
+{
+    return multiply(made->image.height, made->zoom) + made->caption;
+}
+
+int make_sheet(sheet *made, const picture *image, const sheet_layout *layout, const char *path)
+{
+    bool gaps = layout->members > 1 || layout->captions;
+    *made = (sheet){.image = *image,
+                    .members = layout->members,
+                    .zoom = layout->zoom,
+                    .gap = gaps ? GAP : 0,
+                    .caption = layout->captions ? CAPTION : 0};
+    for (made->columns = 1; made->columns * made->columns * made->members < layout->groups;)
         made->columns++;
-    int64_t rows = (groups + made->columns - 1) / made->columns;
-    made->whole.height = multiply(image->height + made->gap, rows) - made->gap;
-    made->whole.width = multiply(multiply(image->width, members) + made->gap, made->columns) - made->gap;
-    made->whole.colours = image->colours;
-    int64_t bytes = multiply(multiply(made->whole.height, made->whole.width), image->colours);
+    int64_t rows = (layout->groups + made->columns - 1) / made->columns;
+    made->whole.height = multiply(cell_height(made) + made->gap, rows) - made->gap;
+    made->whole.width = multiply(cell_width(made) + made->gap, made->columns) - made->gap;
+    made->whole.colours = layout->captions ? 3 : image->colours;
+    int64_t bytes = multiply(multiply(made->whole.height, made->whole.width), made->whole.colours);
     if (bytes == LARGEST)
         return fail("%s: %" PRId64 " images of %" PRId64 " × %" PRId64 " are too large", path,
-                    groups * members, image->height, image->width);
+                    multiply(layout->groups, layout->members), image->height, image->width);
     made->pixels = calloc((size_t)bytes, 1);
     if (!made->pixels)
         return fail_memory();
-    if (members > 1)
+    if (gaps)
         memset(made->pixels, GREY, (size_t)bytes);
     return EXIT_SUCCESS;
 }
@@ -47,15 +66,80 @@ static unsigned char pixel_of(float value)
     return level >= 255 ? 255 : (unsigned char)lround(level);
 }
 
+/* A pixel of the sheet. */
+static unsigned char *pixel_at(const sheet *made, int64_t y, int64_t x)
+{
+    return made->pixels + (y * made->whole.width + x) * made->whole.colours;
+}
+
+static int64_t top_of(const sheet *made, int64_t group)
+{
+    return group / made->columns * (cell_height(made) + made->gap);
+}
+
+static int64_t left_of(const sheet *made, int64_t group)
+{
+    return group % made->columns * (cell_width(made) + made->gap);
+}
+
 void place_on_sheet(sheet *made, int64_t group, int64_t member, const float *values)
 {
-    int64_t line = made->image.width * made->image.colours,
-            sheet_line = made->whole.width * made->image.colours;
-    int64_t top = group / made->columns * (made->image.height + made->gap);
-    int64_t left =
-        group % made->columns * (made->image.width * made->members + made->gap) + member * made->image.width;
-    unsigned char *corner = made->pixels + top * sheet_line + left * made->image.colours;
-    for (int64_t y = 0; y < made->image.height; y++)
-        for (int64_t i = 0; i < line; i++)
-            corner[y * sheet_line + i] = pixel_of(values[y * line + i]);
+    int64_t height = made->image.height * made->zoom, width = made->image.width * made->zoom;
+    int64_t top = top_of(made, group), left = left_of(made, group) + member * width;
+    int64_t colours = made->image.colours;
+    for (int64_t y = 0; y < height; y++)
+        for (int64_t x = 0; x < width; x++) {
+            const float *from = values + (y / made->zoom * made->image.width + x / made->zoom) * colours;
+            unsigned char *to = pixel_at(made, top + y, left + x);
+            for (int64_t c = 0; c < made->whole.colours; c++)
+                to[c] = pixel_of(from[colours == 1 ? 0 : c]);
+        }
+}
+
+/* White, with the text in its middle. */
+static void draw_caption(cairo_t *cairo, int64_t width, const char *text, bool red)
+{
+    cairo_text_extents_t extents, capital;
+    cairo_set_source_rgb(cairo, 1, 1, 1);
+    cairo_paint(cairo);
+    cairo_set_source_rgb(cairo, red ? 0.8 : 0, 0, 0);
+    cairo_select_font_face(cairo, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
+    cairo_set_font_size(cairo, FONT);
+    cairo_text_extents(cairo, text, &extents);
+    cairo_text_extents(cairo, "H", &capital);
+    cairo_move_to(cairo, ((double)width - extents.x_advance) / 2, (CAPTION + capital.height) / 2);
+    cairo_show_text(cairo, text);
+}
+
+/* From cairo's RGB24, a 32-bit number 0xRRGGBB for each pixel. */
+static void copy_caption(sheet *made, int64_t group, cairo_surface_t *surface)
+{
+    const unsigned char *lines = cairo_image_surface_get_data(surface);
+    int64_t stride = cairo_image_surface_get_stride(surface);
+    int64_t top = top_of(made, group) + cell_height(made) - made->caption, left = left_of(made, group);
+    for (int64_t y = 0; y < made->caption; y++)
+        for (int64_t x = 0; x < cell_width(made); x++) {
+            uint32_t colour = 0;
+            memcpy(&colour, lines + y * stride + x * (int64_t)sizeof colour, sizeof colour);
+            for (int64_t c = 0; c < 3; c++)
+                pixel_at(made, top + y, left + x)[c] = (unsigned char)(colour >> (16 - 8 * c));
+        }
+}
+
+int caption_on_sheet(sheet *made, int64_t group, const char *text, bool red)
+{
+    int64_t width = cell_width(made);
+    if (width > INT16_MAX)
+        return fail("captions are for images side by side of at most %d pixels, found %" PRId64, INT16_MAX,
+                    width);
+    cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)width, CAPTION);
+    cairo_t *cairo = cairo_create(surface);
+    draw_caption(cairo, width, text, red);
+    cairo_surface_flush(surface);
+    cairo_status_t status = cairo_status(cairo);
+    if (!status)
+        copy_caption(made, group, surface);
+    cairo_destroy(cairo);
+    cairo_surface_destroy(surface);
+    return status ? fail("cannot write captions: %s", cairo_status_to_string(status)) : EXIT_SUCCESS;
 }

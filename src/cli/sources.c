@@ -133,7 +133,7 @@ static int fail_layers(void)
     return fail("%.*s--layers%s", (int)(found - message), message, found + sizeof field - 1);
 }
 
-static bool has_tensor(const nft_file *file, const char *name)
+bool has_tensor(const nft_file *file, const char *name)
 {
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++)

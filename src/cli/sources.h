@@ -18,6 +18,7 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
 
 /* The same for a data set that is read piece by piece, or one of tokens. */
 int open_dataset(nft_dataset **dataset, const char *path, const cli_options *given);
+bool has_tensor(const nft_file *file, const char *name);
 /* Its tensor `label`, or else `target`. */
 int read_targets(nft_array **targets, const char *path);
 

@@ -93,7 +93,7 @@ safetensors() {
     } >"$1"
 }
 
-# python DESCRIPTION SCRIPT: a check in Python, where there is one. The script may read safetensors and grey PNG files.
+# python DESCRIPTION SCRIPT: a check in Python, where there is one. The script may read safetensors and PNG files.
 compare='import json, math, struct, sys, zlib
 def read(path):
     data = open(path, "rb").read()
@@ -112,7 +112,8 @@ def agree(got, expected, relative, absolute):
     most = max(map(abs, expected[1]))
     for a, b in zip(got[1], expected[1]):
         assert abs(a - b) <= relative * abs(b) + absolute * most
-def pixels(path, height, width):
+def pixels(path, height, width, colours=1):
+    width *= colours
     data, at, packed = open(path, "rb").read(), 8, b""
     while at < len(data):
         length = int.from_bytes(data[at:at + 4], "big")
@@ -125,7 +126,7 @@ def pixels(path, height, width):
         line = list(lines[y * (width + 1) + 1:(y + 1) * (width + 1)])
         kind, above = lines[y * (width + 1)], result[-width:] or [0] * width
         for x in range(width):
-            left, corner = line[x - 1] if x else 0, above[x - 1] if x else 0
+            left, corner = (row[x - colours] if x >= colours else 0 for row in (line, above))
             guess = left + above[x] - corner
             near = min((left, above[x], corner), key=lambda c: abs(guess - c))
             line[x] = (line[x] + [0, left, above[x], (left + above[x]) // 2, near][kind]) % 256

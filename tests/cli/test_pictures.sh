@@ -278,11 +278,74 @@ run 1 render "$sirens" -o x.png --first 3
 says "holds 3 networks, the first is 0; --first is 3"
 run 2 render "$sirens" -o x.png --count 0
 
+# Files of pixels, enlarged.
+digits=$examples/digits-idx3-ubyte.gz
+run 0 render "$digits" -o digits.png --first 1 --count 2
+prints "digits.png: 2 images at 28 × 28"
+run 0 render "$digits" -o zoomed.png --first 1 --count 2 --zoom 3 --batch-size 1
+python "an IDX file is drawn as it is, enlarged by whole pixels" "
+import gzip
+raw = gzip.open('$digits').read()[16 + 784:16 + 3 * 784]
+small, large = pixels('digits.png', 28, 56), pixels('zoomed.png', 84, 168)
+for y in range(28):
+    for x in range(56):
+        assert small[y * 56 + x] == raw[x // 28 * 784 + y * 28 + x % 28]
+for y in range(84):
+    for x in range(168):
+        assert large[y * 168 + x] == small[y // 3 * 56 + x // 3]"
+run 0 render digits.png -o again.png
+check "a PNG file is drawn as it is" cmp digits.png again.png
+run 0 fit "$digits" -o fitted.safetensors --first 1 --count 2 --steps 1 --quiet
+run 0 render fitted.safetensors "$digits" -o pairs.png --count 2
+prints "2 networks at 28 × 28, 2 side by side"
+
+# Answers below the networks: the first has the highest score where its label is, the second has not.
+scores="$zero$zero$one$one$zero$one"
+labels='\002\000\000\000\000\000\000\000\002\000\000\000\000\000\000\000'
+scores_header='"output":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}'
+safetensors answers.safetensors "{$scores_header,\"label\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[24,40]}}" "$scores$labels"
+safetensors unlabelled.safetensors "{$scores_header}" "$scores"
+run 0 render "$digits" -o plain.png --first 0 --count 2 --zoom 2
+run 0 render "$digits" -o answers.png --count 2 --zoom 2 --answers answers.safetensors
+run 0 render "$digits" -o unlabelled.png --count 2 --zoom 2 --answers unlabelled.safetensors
+python "right answers are black on white, wrong ones red, and the images stay as they are" "
+plain = pixels('plain.png', 56, 112)
+def cell(path, n, top, bottom):
+    sheet = pixels(path, 70, 114, 3)
+    return [tuple(sheet[(y * 114 + 58 * n + x) * 3:][:3]) for y in range(top, bottom) for x in range(56)]
+for n in range(2):
+    assert cell('answers.png', n, 0, 56) == [(plain[y * 112 + 56 * n + x],) * 3 for y in range(56) for x in range(56)]
+right, wrong = (set(cell('answers.png', n, 56, 70)) for n in range(2))
+assert (255, 255, 255) in right and min(right)[0] < 100 and all(r == g == b for r, g, b in right)
+assert (255, 255, 255) in wrong and min(wrong)[1] < 100 and all(r >= 204 and g == b for r, g, b in wrong)
+assert cell('unlabelled.png', 0, 0, 70) == cell('answers.png', 0, 0, 70)
+assert all(r == g == b for r, g, b in cell('unlabelled.png', 1, 0, 70))"
+run 1 render "$digits" -o x.png --count 3 --answers answers.safetensors
+says "answers.safetensors: holds 2 answers"
+run 1 render "$digits" -o x.png --count 2 --answers grey.safetensors --first 1
+says "grey.safetensors: holds 2 answers"
+run 1 render "$digits" -o x.png --count 2 --answers fitted.safetensors
+says "fitted.safetensors: there is no tensor 'output'"
+safetensors vector.safetensors '{"output":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}}' "$one$one"
+run 1 render "$digits" -o x.png --count 2 --answers vector.safetensors
+says "is not the scores of a classifier"
+safetensors bad.safetensors "{$scores_header}" "$zero$zero$nan$one$zero$one"
+run 1 render "$digits" -o x.png --count 2 --answers bad.safetensors
+says "has values that are not finite"
+safetensors bad.safetensors "{$scores_header,\"label\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}}" "$scores$one$one"
+run 1 render "$digits" -o x.png --count 2 --answers bad.safetensors
+says "its 'label' is not one class, an integer, for each of 2 answers"
+run 1 render "$digits" -o x.png --count 2 --answers absent.safetensors
+run 2 render "$digits" -o x.safetensors --zoom 2
+says "--answers and --zoom are for a PNG file"
+
 # What does not fit together.
 run 2 render "$sirens" "$sirens" -o x.safetensors
 says "a .safetensors file takes the images of one operand, found 2"
 run 1 render "$sirens" pixels.safetensors -o x.png
-says "pixels.safetensors: holds 2 networks or images"
+says "pixels.safetensors: holds 2 networks, $sirens holds 3; there must be as many"
+run 1 render "$sirens" pixels.safetensors -o x.png --first 1 --count 9
+says "pixels.safetensors: holds 2 networks, $sirens holds 3; there must be"
 run 1 render "$sirens" rendered.safetensors:rendered -o x.png --height 6
 says "its images are 5 × 4 pixels, not 6 × 4"
 run 1 render pixels.safetensors colours.safetensors:target -o x.png

@@ -1,0 +1,73 @@
+#include "answers.h"
+
+#include "metrics.h"
+#include "report.h"
+#include "sources.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int check_scores(const nft_array *scores, const char *path)
+{
+    if (!nft_array_f32(scores) || nft_array_rank(scores) != 2 || nft_array_size(scores, 1) < 2)
+        return fail("%s: its 'output' is not the scores of a classifier, floats (N, classes)", path);
+    if (!all_finite(nft_array_f32(scores), nft_array_count(scores)))
+        return fail("%s: its 'output' has values that are not finite", path);
+    return EXIT_SUCCESS;
+}
+
+static int check_labels(const cli_answers *answers, const char *path)
+{
+    const nft_array *labels = answers->labels;
+    if (nft_array_i64(labels) && nft_array_rank(labels) == 1 &&
+        nft_array_size(labels, 0) == count_answers(answers))
+        return EXIT_SUCCESS;
+    return fail("%s: its 'label' is not one class, an integer, for each of %" PRId64 " answers", path,
+                count_answers(answers));
+}
+
+static int read_tensors(cli_answers *answers, const nft_file *file, const char *path)
+{
+    if (!has_tensor(file, "output"))
+        return fail("%s: there is no tensor 'output', which 'nft forward' writes", path);
+    if (nft_file_read(file, "output", &answers->scores))
+        return fail_library();
+    int failed = check_scores(answers->scores, path);
+    if (failed || !has_tensor(file, "label"))
+        return failed;
+    return nft_file_read(file, "label", &answers->labels) ? fail_library() : check_labels(answers, path);
+}
+
+int load_answers(cli_answers *answers, const char *path)
+{
+    nft_file *file = NULL;
+    *answers = (cli_answers){0};
+    int failed = nft_file_open(&file, path) ? fail_library() : read_tensors(answers, file, path);
+    nft_file_free(file);
+    return failed;
+}
+
+void free_answers(cli_answers *answers)
+{
+    nft_array_free(answers->scores);
+    nft_array_free(answers->labels);
+}
+
+int64_t count_answers(const cli_answers *answers)
+{
+    return nft_array_size(answers->scores, 0);
+}
+
+bool describe_answer(char *text, const cli_answers *answers, int64_t n)
+{
+    int64_t classes = nft_array_size(answers->scores, 1);
+    int64_t answer = metrics_largest(nft_array_f32(answers->scores) + n * classes, classes);
+    const int64_t *labels = answers->labels ? nft_array_i64(answers->labels) : NULL;
+    bool wrong = labels && labels[n] != answer;
+    if (wrong)
+        snprintf(text, ANSWER_CAPACITY, "%" PRId64 " (%" PRId64 ")", answer, labels[n]);
+    else
+        snprintf(text, ANSWER_CAPACITY, "%" PRId64, answer);
+    return wrong;
+}
