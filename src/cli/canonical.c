@@ -27,7 +27,7 @@ static int run(const cli_options *given)
     if (!failed)
         failed = load_weights(&weights, given->operands[0], given);
     if (!failed && nft_inr_canonicalize(weights, option_value(given, "omega")->number))
-        failed = fail("%s: %s", given->operands[0], nft_error_message());
+        failed = fail("%s: %s", given->operands[0], library_message());
     if (!failed && nft_weights_save(weights, path))
         failed = fail_library();
     if (!failed)

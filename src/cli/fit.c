@@ -100,14 +100,6 @@ static int make_space(job *j)
     return EXIT_SUCCESS;
 }
 
-/* The library's message without the function that was called for its checks alone. */
-static const char *message_without(const char *function)
-{
-    const char *message = nft_error_message();
-    size_t length = strlen(function);
-    return strncmp(message, function, length) ? message : message + length;
-}
-
 /* Nothing is rendered, but the networks are checked. */
 static int check_init(const job *j, const char *path)
 {
@@ -116,7 +108,7 @@ static int check_init(const job *j, const char *path)
     const nft_space *space = nft_weights_space(j->init);
     int64_t layers = nft_space_layer_count(space), count = nft_weights_count(j->init);
     if (nft_inr_render(&none, j->init, 0, 0, 1, 1, NULL))
-        return fail("--init %s: %s", path, message_without("nft_inr_render: "));
+        return fail("--init %s: %s", path, library_message());
     nft_array_free(none);
     if (nft_space_layer(space, layers - 1, &last))
         return fail_library();

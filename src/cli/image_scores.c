@@ -63,7 +63,7 @@ static int check_sirens(image_scores *task)
     nft_array_free(nothing);
     nft_weights_free(none);
     task->colours = last.out;
-    return status ? fail("%s: %s", task->given->operands[0], nft_error_message()) : EXIT_SUCCESS;
+    return status ? fail("%s: %s", task->given->operands[0], library_message()) : EXIT_SUCCESS;
 }
 
 int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *model, const cli_options *given)
@@ -168,7 +168,7 @@ int image_scores_compute(cli_scores *scores, image_scores *task)
     progress_end(&progress);
     nft_context_free(context);
     if (status)
-        return fail("%s: %s", given->operands[1], nft_error_message());
+        return fail("%s: %s", given->operands[1], library_message());
     if (!task->finite)
         return fail("%s: no network has images that are finite", given->operands[1]);
     *scores = scores_of_images(task->kind, task->loss_sum / (double)task->finite,

@@ -227,7 +227,7 @@ int read_image_source(image_source *source, int64_t first, int64_t count,
         source->weights
             ? nft_inr_render(images, source->weights, first, count, source->height, source->width, options)
             : nft_file_read_rows(source->file, source->tensor, first, count, images);
-    return status ? fail("%s: %s", source->operand, nft_error_message()) : EXIT_SUCCESS;
+    return status ? fail("%s: %s", source->operand, library_message()) : EXIT_SUCCESS;
 }
 
 void close_image_source(image_source *source)

@@ -152,7 +152,7 @@ static int info_file(const nft_file *file, const cli_options *given)
     if (option_text(given, "layers"))
         failed = load_weights(&weights, path, given);
     else if (nft_weights_load(&weights, path))
-        failed = info_tensors(file, nft_error_message(), given);
+        failed = info_tensors(file, library_message(), given);
     else
         failed = EXIT_SUCCESS;
     if (weights)

@@ -142,5 +142,5 @@ int load_recipe_model(nft_model **model, bool *fresh, const cli_recipe *recipe)
         return fail_memory();
     nft_status status = nft_model_create(model, text, strlen(text), recipe->data.seed);
     free(text);
-    return status ? fail("%s: model: %s", recipe->path, nft_error_message()) : EXIT_SUCCESS;
+    return status ? fail("%s: model: %s", recipe->path, library_message()) : EXIT_SUCCESS;
 }

@@ -34,9 +34,16 @@ int fail(const char *format, ...)
     return EXIT_FAILED;
 }
 
+const char *library_message(void)
+{
+    const char *message = nft_error_message(),
+               *end = message + strspn(message, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    return strncmp(message, "nft_", 4) || strncmp(end, ": ", 2) ? message : end + 2;
+}
+
 int fail_library(void)
 {
-    return fail("%s", nft_error_message());
+    return fail("%s", library_message());
 }
 
 int fail_memory(void)

@@ -18,6 +18,9 @@
 /* Each prints one line. `fail` and `fail_library` (the library's last message) return EXIT_FAILED. */
 int fail(const char *format, ...) CLI_PRINTF(1, 2);
 int fail_library(void);
+/* The library's last message, without the name of the function that failed, which users of the program do not
+ * know. */
+const char *library_message(void);
 int fail_memory(void);
 #if defined(__clang_analyzer__) /* which looks at one file at a time */
 #define fail(...) (fail(__VA_ARGS__), EXIT_FAILED)

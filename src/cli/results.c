@@ -110,7 +110,7 @@ static int run_pieces(cli_results *results, nft_context *context, const cli_inpu
     }
     progress_end(progress);
     if (status)
-        return fail("%s: %s", path, nft_error_message());
+        return fail("%s: %s", path, library_message());
     return kept ? EXIT_SUCCESS : fail("the model's output is not what it announced");
 }
 

@@ -67,7 +67,7 @@ static int load_configuration(nft_model **model, const char *path, uint64_t seed
     size_t length = 0;
     int failed = read_text(&text, &length, path);
     if (!failed && nft_model_create(model, text, length, seed))
-        failed = fail("%s: %s", path, nft_error_message());
+        failed = fail("%s: %s", path, library_message());
     free(text);
     return failed;
 }
@@ -127,7 +127,7 @@ static void free_layer_names(layer_names *layers)
 static int fail_layers(void)
 {
     static const char field[] = "nft_load_options.layers";
-    const char *message = nft_error_message(), *found = strstr(message, field);
+    const char *message = library_message(), *found = strstr(message, field);
     if (!found)
         return fail_library();
     return fail("%.*s--layers%s", (int)(found - message), message, found + sizeof field - 1);

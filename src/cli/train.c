@@ -61,7 +61,7 @@ static void listen_to_signals(bool listen)
 /* Which file a failure of the library is about. */
 static int fail_training(const training *t)
 {
-    return fail("%s: %s", t->recipe.path, nft_error_message());
+    return fail("%s: %s", t->recipe.path, library_message());
 }
 
 static int make_trainer(training *t)
@@ -116,7 +116,7 @@ static int fail_resume(nft_status status)
     const char *advice = status == NFT_ERROR_MISMATCH ? "; remove it to begin anew"
                          : status == NFT_ERROR_MEMORY ? ""
                                                       : "; give another --checkpoint";
-    return fail("%s%s", nft_error_message(), advice);
+    return fail("%s%s", library_message(), advice);
 }
 
 /* Goes on with a training that was interrupted, or sets what a fresh model takes from the data. */
@@ -230,7 +230,7 @@ static int save_checkpoint(training *t)
     nft_status status = failed ? NFT_OK : nft_trainer_save(t->trainer, t->checkpoint);
     if (status == NFT_ERROR_NOT_FINITE)
         return fail("%s: step %" PRId64 ": %s; try a smaller lr, or grad_clip", t->recipe.path, t->last.step,
-                    nft_error_message());
+                    library_message());
     return status ? fail_library() : failed;
 }
 
@@ -263,7 +263,7 @@ static int fail_run(const training *t, nft_status status)
                     nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer), t->checkpoint);
     ranks_wait_to_fail(&t->ranks, !noticed);
     if (status == NFT_ERROR_NOT_FINITE && !access(t->checkpoint, F_OK))
-        return fail("%s: %s; %s keeps the last state before it", t->recipe.path, nft_error_message(),
+        return fail("%s: %s; %s keeps the last state before it", t->recipe.path, library_message(),
                     t->checkpoint);
     return fail_training(t);
 }

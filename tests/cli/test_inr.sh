@@ -93,7 +93,7 @@ prints "--omega W"
 run 2 canonicalize "$sirens" -o x.safetensors --omega 0
 run 2 canonicalize "$sirens"
 run 1 canonicalize "$examples/fashion-cnns.safetensors" -o x.safetensors
-says "nft_inr_canonicalize: expected SIRENs"
+says "fashion-cnns.safetensors: expected SIRENs"
 says "conv2d"
 run 0 fit "$images" -o c.safetensors --steps 4 --labels labels --canonical
 run 0 canonicalize a.safetensors -o b.safetensors
@@ -218,7 +218,8 @@ run 2 render a.safetensors -o x.png --height 0
 run 2 render a.safetensors -o x.png --omega none
 run 2 render a.safetensors -o x.jpg
 says "x.jpg', expected a name that ends in .png or .safetensors"
-run 1 render "$images" -o x.png
+run 1 render labels -o x.png
+says "expected bytes, (N, height, width)"
 run 1 render "$examples/fashion-cnns.safetensors" -o x.png
 run 1 render a.safetensors -o absent/x.png
 python "a pixel is round(255 (x/2 + 1/2)), clamped" "
