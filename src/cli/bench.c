@@ -237,7 +237,7 @@ const cli_command bench_command = {
         "forward,\n"
         "backward and the update by AdamW. They count as three times the forward's arithmetic, also where\n"
         "--recompute makes it more.\n\n"
-        "MODEL is a model file, or a configuration (.json) that is freshly initialised from --seed.",
+        "MODEL is a model file, or a configuration or recipe (.json), freshly initialised from --seed.",
     .least_operands = 1,
     .most_operands = 1,
     .options = options,

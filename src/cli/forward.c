@@ -86,7 +86,7 @@ const cli_command forward_command = {
     .summary = "run a model on the weights of networks",
     .description =
         "Runs a model on every network of WEIGHTS and writes what comes out to OUT (safetensors).\n\n"
-        "MODEL is a model file, or a configuration (.json) that is freshly initialised from --seed.\n"
+        "MODEL is a model file, or a configuration or recipe (.json), freshly initialised from --seed.\n"
         "WEIGHTS holds the weights of one network (a PyTorch state_dict), of N networks stacked along\n"
         "a leading axis, or features; for a model on tokens, the tensor 'output' (N, tokens, channels).\n"
         "OUT gets 'output', tokens (N, M, D) or a vector (N, F), or for a model that gives features\n"

@@ -137,10 +137,6 @@ int load_recipe_model(nft_model **model, bool *fresh, const cli_recipe *recipe)
     *fresh = !recipe->model_path || is_configuration(recipe->model_path);
     if (recipe->model_path)
         return load_model(model, recipe->model_path, &recipe->data);
-    char *text = json_dumps(json_object_get(recipe->object, "model"), JSON_COMPACT);
-    if (!text)
-        return fail_memory();
-    nft_status status = nft_model_create(model, text, strlen(text), recipe->data.seed);
-    free(text);
-    return status ? fail("%s: model: %s", recipe->path, library_message()) : EXIT_SUCCESS;
+    return create_recipe_model(model, recipe->path, json_object_get(recipe->object, "model"),
+                               recipe->data.seed);
 }

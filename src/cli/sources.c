@@ -61,13 +61,39 @@ static int read_text(char **text, size_t *length, const char *path)
     return EXIT_SUCCESS;
 }
 
+int create_recipe_model(nft_model **model, const char *path, const json_t *configuration, uint64_t seed)
+{
+    char *text = json_dumps(configuration, JSON_COMPACT);
+    if (!text)
+        return fail_memory();
+    nft_status status = nft_model_create(model, text, strlen(text), seed);
+    free(text);
+    return status ? fail("%s: model: %s", path, library_message()) : EXIT_SUCCESS;
+}
+
+/* What a recipe says of its model, of which the caller owns a reference; NULL if the text is no recipe. */
+static json_t *find_recipe_model(const char *text, size_t length)
+{
+    json_t *whole = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    json_t *model = json_object_get(whole, "modules") ? NULL : json_object_get(whole, "model");
+    json_incref(model);
+    json_decref(whole);
+    return model;
+}
+
 static int load_configuration(nft_model **model, const char *path, uint64_t seed)
 {
     char *text;
     size_t length = 0;
     int failed = read_text(&text, &length, path);
-    if (!failed && nft_model_create(model, text, length, seed))
+    json_t *inside = failed ? NULL : find_recipe_model(text, length);
+    if (json_is_string(inside))
+        failed = fail("%s: is a recipe for another file's model, '%s'", path, json_string_value(inside));
+    else if (inside)
+        failed = create_recipe_model(model, path, inside, seed);
+    else if (!failed && nft_model_create(model, text, length, seed))
         failed = fail("%s: %s", path, library_message());
+    json_decref(inside);
     free(text);
     return failed;
 }

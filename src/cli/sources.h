@@ -5,13 +5,16 @@
 
 #include "options.h"
 
+#include <jansson.h>
 #include <nft/nft.h>
 
 /* Whether a file is JSON, a configuration: by its name, or by its first bytes. */
 bool is_configuration(const char *path);
 
-/* A model file, or a configuration that is freshly initialised from --seed. */
+/* A model file; or a configuration, also one inside a recipe, that is freshly initialised from --seed. */
 int load_model(nft_model **model, const char *path, const cli_options *given);
+/* A fresh model of the configuration that the recipe `path` holds. */
+int create_recipe_model(nft_model **model, const char *path, const json_t *configuration, uint64_t seed);
 
 /* Weights, their layers in the order of --layers if that was given. */
 int load_weights(nft_weights **weights, const char *path, const cli_options *given);

@@ -82,6 +82,17 @@ run 1 info absent.json
 run 1 forward absent.json floats.safetensors -o x.safetensors
 run 1 forward plain.safetensors floats.safetensors -o x.safetensors
 says "nft.config"
+printf '{"model": %s, "loss": "mse"}' "$(cat logits.json)" >recipe.json
+run 0 info logits.json --json
+mv out expected
+run 0 info recipe.json --json
+check "the model of a recipe is that of its configuration" cmp out expected
+echo '{"model": {"modules": []}, "loss": "mse"}' >recipe.json
+run 1 info recipe.json
+says "recipe.json: model: "
+echo '{"model": "logits.json", "loss": "mse"}' >recipe.json
+run 1 info recipe.json
+says "recipe.json: is a recipe for another file's model, 'logits.json'"
 run 1 forward probability.json plain.safetensors -o x.safetensors
 run 1 forward probability.json logits.json -o x.safetensors
 says "this is a configuration, expected weights"
