@@ -40,6 +40,15 @@ heading "The order of hidden neurons does not matter: other weights, the same ne
 show $build/nft permute $data/fashion-cnns.safetensors -o $build/permuted.safetensors --seed 1 --quiet
 show $build/nft evaluate $data/accuracy-predictor.safetensors $build/permuted.safetensors --loss bce --quiet
 
+heading "300 handwritten digits become SIRENs, and a model says from their weights alone which digits they are"
+show $build/nft fit $data/digits-idx3-ubyte.gz --labels $data/digits-labels-idx1-ubyte.gz --canonical \
+    -o $build/digits.safetensors --quiet
+show $build/nft evaluate $data/digit-classifier.safetensors $build/digits.safetensors --quiet
+show $build/nft forward $data/digit-classifier.safetensors $build/digits.safetensors -o $build/answers.safetensors --quiet
+show $build/nft render $data/digits-idx3-ubyte.gz $build/digits.safetensors --count 80 --answers $build/answers.safetensors \
+    --zoom 2 -o $build/digits.png
+echo "$build/digits.png shows digits, what their SIRENs make of them, and the answers; a wrong one is red, with the digit behind it."
+
 heading "60 MNIST digits, stored as SIRENs, become latents: the encoder of arXiv 2305.13546 with 64 channels, then with 256"
 echo "A model made from a configuration is freshly initialised, not trained: this shows shapes and speed, not what it learns."
 echo

@@ -194,7 +194,8 @@ const cli_command info_command = {
     .summary = "describe a model, a configuration, weights or a data set",
     .description =
         "Prints what a file holds: of a model file, a configuration or a recipe (.json) the layers of the\n"
-        "networks it reads and its modules with what they give, their parameters and GFLOP for one network; of\n"
+        "networks it reads and its modules with what they give, their parameters and GFLOP for one network; "
+        "of\n"
         "weights and data sets the layers, the other tensors and values that are not finite; of any other\n"
         "safetensors file its tensors.",
     .least_operands = 1,
