@@ -12,9 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* An image of 16,384 × 16,384: no more is asked of memory for a header alone. */
-#define MAX_PIXELS (INT64_C(1) << 28)
-
 /* Opens a file and reads its header. On success png_image_free() is due. */
 static int begin(png_image *image, const char *path)
 {
@@ -26,10 +23,10 @@ static int begin(png_image *image, const char *path)
         return fail("%s: is not a regular file", path);
     if (!png_image_begin_read_from_file(image, path))
         return fail("%s: is no PNG file that can be read: %s", path, image->message);
-    if ((int64_t)image->width * (int64_t)image->height <= MAX_PIXELS)
+    if ((int64_t)image->width * (int64_t)image->height <= PICTURE_MOST_PIXELS)
         return EXIT_SUCCESS;
     png_image_free(image);
-    return fail("%s: has more than %" PRId64 " pixels", path, MAX_PIXELS);
+    return fail("%s: has more than %" PRId64 " pixels", path, PICTURE_MOST_PIXELS);
 }
 
 int picture_measure(picture *about, const char *path)

@@ -10,6 +10,9 @@ typedef struct picture {
     int64_t colours; /* 1: grey, 3: red, green, blue */
 } picture;
 
+/* An image of 16,384 × 16,384: no larger one is read or drawn. */
+#define PICTURE_MOST_PIXELS (INT64_C(1) << 28)
+
 /* Size and colours of a file, from its header. A palette counts as colours. */
 int picture_measure(picture *about, const char *path);
 /* Reads pixels as `wanted` says, whose size must be the file's: grey becomes RGB if that is wanted, 16 bits

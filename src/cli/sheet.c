@@ -45,10 +45,11 @@ int make_sheet(sheet *made, const picture *image, const sheet_layout *layout, co
     made->whole.height = multiply(cell_height(made) + made->gap, rows) - made->gap;
     made->whole.width = multiply(cell_width(made) + made->gap, made->columns) - made->gap;
     made->whole.colours = layout->captions ? 3 : image->colours;
-    int64_t bytes = multiply(multiply(made->whole.height, made->whole.width), made->whole.colours);
-    if (bytes == LARGEST)
-        return fail("%s: %" PRId64 " images of %" PRId64 " × %" PRId64 " are too large", path,
-                    multiply(layout->groups, layout->members), image->height, image->width);
+    int64_t pixels = multiply(made->whole.height, made->whole.width), bytes = pixels * made->whole.colours;
+    if (pixels > PICTURE_MOST_PIXELS)
+        return fail("%s: would be a picture of %" PRId64 " × %" PRId64 " pixels, more than %" PRId64
+                    "; draw fewer, with --count, or smaller",
+                    path, made->whole.height, made->whole.width, PICTURE_MOST_PIXELS);
     made->pixels = calloc((size_t)bytes, 1);
     if (!made->pixels)
         return fail_memory();

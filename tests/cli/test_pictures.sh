@@ -336,6 +336,10 @@ safetensors bad.safetensors "{$scores_header,\"label\":{\"dtype\":\"F32\",\"shap
 run 1 render "$digits" -o x.png --count 2 --answers bad.safetensors
 says "its 'label' is not one class, an integer, for each of 2 answers"
 run 1 render "$digits" -o x.png --count 2 --answers absent.safetensors
+run 1 render "$digits" -o x.png --zoom 1024
+says "x.png: would be a picture of 487424 × 516096 pixels, more than 268435456"
+run 1 render "$sirens" -o x.png --height 65536 --width 65536 --zoom 1024
+says "would be a picture of 134217728 × 134217728 pixels"
 run 2 render "$digits" -o x.safetensors --zoom 2
 says "--answers and --zoom are for a PNG file"
 
