@@ -41,6 +41,8 @@ show $build/nft permute $data/fashion-cnns.safetensors -o $build/permuted.safete
 show $build/nft evaluate $data/accuracy-predictor.safetensors $build/permuted.safetensors --loss bce --quiet
 
 heading "300 handwritten digits become SIRENs, and a model says from their weights alone which digits they are"
+echo "The model was trained on SIRENs whose neurons have one sign and phase, so these get them too: --canonical."
+echo
 show $build/nft fit $data/digits-idx3-ubyte.gz --labels $data/digits-labels-idx1-ubyte.gz --canonical \
     -o $build/digits.safetensors --quiet
 show $build/nft evaluate $data/digit-classifier.safetensors $build/digits.safetensors --quiet

@@ -3,6 +3,7 @@
 #include "metrics.h"
 #include "report.h"
 #include "sources.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,21 +11,30 @@
 
 static int check_scores(const nft_array *scores, const char *path)
 {
-    if (!nft_array_f32(scores) || nft_array_rank(scores) != 2 || nft_array_size(scores, 1) < 2)
-        return fail("%s: its 'output' is not the scores of a classifier, floats (N, classes)", path);
+    int64_t rank = nft_array_rank(scores), shape[NFT_ARRAY_MAX_RANK] = {0};
+    char found[TEXT_CAPACITY];
+    for (int64_t i = 0; i < rank; i++)
+        shape[i] = nft_array_size(scores, i);
+    if (!nft_array_f32(scores) || rank != 2 || shape[1] < 2)
+        return fail("%s: 'output' is %s %s, expected the scores of a classifier, floats (N, classes)", path,
+                    nft_array_f32(scores) ? "floats" : "integers", text_shape(found, shape, rank));
     if (!all_finite(nft_array_f32(scores), nft_array_count(scores)))
-        return fail("%s: its 'output' has values that are not finite", path);
+        return fail("%s: 'output' has values that are not finite", path);
     return EXIT_SUCCESS;
 }
 
 static int check_labels(const cli_answers *answers, const char *path)
 {
     const nft_array *labels = answers->labels;
-    if (nft_array_i64(labels) && nft_array_rank(labels) == 1 &&
-        nft_array_size(labels, 0) == count_answers(answers))
-        return EXIT_SUCCESS;
-    return fail("%s: its 'label' is not one class, an integer, for each of %" PRId64 " answers", path,
-                count_answers(answers));
+    int64_t count = count_answers(answers), classes = nft_array_size(answers->scores, 1);
+    if (!nft_array_i64(labels) || nft_array_rank(labels) != 1 || nft_array_size(labels, 0) != count)
+        return fail("%s: 'label' is not one class, an integer, for each of %" PRId64 " answers", path, count);
+    for (int64_t n = 0; n < count; n++)
+        if (nft_array_i64(labels)[n] < 0 || nft_array_i64(labels)[n] >= classes)
+            return fail("%s: label %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64 ", the classes of "
+                        "'output'",
+                        path, n, nft_array_i64(labels)[n], classes - 1);
+    return EXIT_SUCCESS;
 }
 
 static int read_tensors(cli_answers *answers, const nft_file *file, const char *path)

@@ -7,19 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* `path` as seen from the folder of the recipe; NULL when there is no memory. */
-static char *beside(const char *recipe, const char *path)
-{
-    const char *slash = strrchr(recipe, '/');
-    size_t folder = slash && path[0] != '/' ? (size_t)(slash - recipe) + 1 : 0, length = strlen(path) + 1;
-    char *joined = malloc(folder + length);
-    if (!joined)
-        return NULL;
-    memcpy(joined, recipe, folder);
-    memcpy(joined + folder, path, length);
-    return joined;
-}
-
 /* A path of the command line is relative to where the user is. */
 static int override_path(char **path, const char *given)
 {
@@ -45,7 +32,7 @@ static int read_path(char **path, const cli_recipe *recipe, const char *key, boo
         return EXIT_SUCCESS;
     if (!json_is_string(value))
         return fail("%s: '%s' is not a text, the path of a file", recipe->path, key);
-    *path = beside(recipe->path, json_string_value(value));
+    *path = path_beside(recipe->path, json_string_value(value));
     return *path ? EXIT_SUCCESS : fail_memory();
 }
 
@@ -133,10 +120,7 @@ void free_recipe(cli_recipe *recipe)
 
 int load_recipe_model(nft_model **model, bool *fresh, const cli_recipe *recipe)
 {
-    *model = NULL;
     *fresh = !recipe->model_path || is_configuration(recipe->model_path);
-    if (recipe->model_path)
-        return load_model(model, recipe->model_path, &recipe->data);
-    return create_recipe_model(model, recipe->path, json_object_get(recipe->object, "model"),
-                               recipe->data.seed);
+    return load_model_of_recipe(model, recipe->path, json_object_get(recipe->object, "model"),
+                                recipe->data.seed);
 }

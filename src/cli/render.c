@@ -82,34 +82,46 @@ static int open_sources(job *j)
                                        (int64_t)option_value(j->given, "width")->integer);
 }
 
-/* What the operands have as many of as is drawn. */
-static int check_count(const job *j, const char *path, int64_t count, const char *word)
+/* What limits how many are drawn: an operand, or the answers. */
+typedef struct holding {
+    const char *path, *word; /* of what it holds so many */
+    int64_t count;
+} holding;
+
+static holding holding_of(const image_source *source)
+{
+    return (holding){source->operand, source->weights ? "network" : "image", source->count};
+}
+
+/* Takes the one that holds less; only --count lets them hold different numbers. */
+static int join(holding *least, const holding *other, const cli_options *given)
 {
     char held[TEXT_CAPACITY];
-    if (count == j->sources[0].count || (option_text(j->given, "count") && count >= j->first + j->count))
-        return EXIT_SUCCESS;
-    return fail("%s: holds %s, %s holds %" PRId64 "; there must be as many, or --count those that are "
-                "drawn",
-                path, text_plural(held, count, word), j->sources[0].operand, j->sources[0].count);
+    if (other->count != least->count && !option_text(given, "count"))
+        return fail("%s: holds %s, %s holds %" PRId64
+                    "; there must be as many, or --count those that are drawn",
+                    other->path, text_plural(held, other->count, other->word), least->path, least->count);
+    if (other->count < least->count)
+        *least = *other;
+    return EXIT_SUCCESS;
 }
 
-/* --first and --count. */
+/* --first and --count, of what all operands hold, and the answers. */
 static int choose_networks(job *j)
 {
-    const image_source *source = &j->sources[0];
-    int failed = choose_range(&j->first, &j->count, j->given, source->operand, source->count,
-                              source->weights ? "network" : "image");
-    for (int i = 1; i < j->source_count && !failed; i++)
-        failed = check_count(j, j->sources[i].operand, j->sources[i].count,
-                             j->sources[i].weights ? "network" : "image");
-    return failed;
-}
-
-static int read_answers(job *j)
-{
     const char *path = option_text(j->given, "answers");
+    holding least = holding_of(&j->sources[0]), other;
     int failed = path ? load_answers(&j->answers, path) : EXIT_SUCCESS;
-    return failed || !path ? failed : check_count(j, path, count_answers(&j->answers), "answer");
+    for (int i = 1; i < j->source_count && !failed; i++) {
+        other = holding_of(&j->sources[i]);
+        failed = join(&least, &other, j->given);
+    }
+    if (path && !failed) {
+        other = (holding){path, "answer", count_answers(&j->answers)};
+        failed = join(&least, &other, j->given);
+    }
+    return failed ? failed
+                  : choose_range(&j->first, &j->count, j->given, least.path, least.count, least.word);
 }
 
 static int lay_out(job *j)
@@ -236,8 +248,6 @@ static int run(const cli_options *given)
         failed = open_sources(&j);
     if (!failed)
         failed = choose_networks(&j);
-    if (!failed)
-        failed = read_answers(&j);
     if (!failed)
         failed = reserve(&j);
     if (!failed)

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #define GAP 2
-#define GREY 128   /* of gaps, and of cells that no group fills */
-#define CAPTION 14 /* pixels */
-#define FONT 11.0
+#define GREY 128 /* of gaps, and of cells that no group fills */
+#define LINE 14  /* pixels of a caption, and more where images are enlarged more than twice */
+#define FONT 0.8 /* of the line */
 #define LARGEST (INT64_MAX / 16)
 
 /* a · b, or LARGEST where it is more. */
@@ -38,7 +38,9 @@ int make_sheet(sheet *made, const picture *image, const sheet_layout *layout, co
                     .members = layout->members,
                     .zoom = layout->zoom,
                     .gap = gaps ? GAP : 0,
-                    .caption = layout->captions ? CAPTION : 0};
+                    .caption = !layout->captions  ? 0
+                               : layout->zoom > 2 ? LINE * layout->zoom / 2
+                                                  : LINE};
     for (made->columns = 1; made->columns * made->columns * made->members < layout->groups;)
         made->columns++;
     int64_t rows = (layout->groups + made->columns - 1) / made->columns;
@@ -98,17 +100,21 @@ void place_on_sheet(sheet *made, int64_t group, int64_t member, const float *val
 }
 
 /* White, with the text in its middle. */
-static void draw_caption(cairo_t *cairo, int64_t width, const char *text, bool red)
+static void draw_caption(cairo_t *cairo, double width, double height, const char *text, bool red)
 {
     cairo_text_extents_t extents, capital;
     cairo_set_source_rgb(cairo, 1, 1, 1);
     cairo_paint(cairo);
     cairo_set_source_rgb(cairo, red ? 0.8 : 0, 0, 0);
     cairo_select_font_face(cairo, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
-    cairo_set_font_size(cairo, FONT);
+    cairo_set_font_size(cairo, FONT * height);
     cairo_text_extents(cairo, text, &extents);
+    if (extents.x_advance > width) {
+        cairo_set_font_size(cairo, FONT * height * width / extents.x_advance);
+        cairo_text_extents(cairo, text, &extents);
+    }
     cairo_text_extents(cairo, "H", &capital);
-    cairo_move_to(cairo, ((double)width - extents.x_advance) / 2, (CAPTION + capital.height) / 2);
+    cairo_move_to(cairo, (width - extents.x_advance) / 2, (height + capital.height) / 2);
     cairo_show_text(cairo, text);
 }
 
@@ -131,11 +137,12 @@ int caption_on_sheet(sheet *made, int64_t group, const char *text, bool red)
 {
     int64_t width = cell_width(made);
     if (width > INT16_MAX)
-        return fail("captions are for images side by side of at most %d pixels, found %" PRId64, INT16_MAX,
-                    width);
-    cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)width, CAPTION);
+        return fail("captions are for at most %d pixels of images side by side, found %" PRId64
+                    "; draw them smaller",
+                    INT16_MAX, width);
+    cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)width, (int)made->caption);
     cairo_t *cairo = cairo_create(surface);
-    draw_caption(cairo, width, text, red);
+    draw_caption(cairo, (double)width, (double)made->caption, text, red);
     cairo_surface_flush(surface);
     cairo_status_t status = cairo_status(cairo);
     if (!status)

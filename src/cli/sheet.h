@@ -28,8 +28,8 @@ typedef struct sheet_layout {
 int make_sheet(sheet *made, const picture *image, const sheet_layout *layout, const char *path);
 /* Of values (height, width, colours), -1 … 1. */
 void place_on_sheet(sheet *made, int64_t group, int64_t member, const float *values);
-/* Writes a short text below a group, black or, to be noticed, red. Prints its failure and returns the exit
- * status. */
+/* Writes a short text below a group, as small as it must be to fit; black or, to be noticed, red. Prints its
+ * failure and returns the exit status. */
 int caption_on_sheet(sheet *made, int64_t group, const char *text, bool red);
 
 #endif

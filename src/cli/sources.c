@@ -61,9 +61,64 @@ static int read_text(char **text, size_t *length, const char *path)
     return EXIT_SUCCESS;
 }
 
-int create_recipe_model(nft_model **model, const char *path, const json_t *configuration, uint64_t seed)
+/* A configuration has modules, a recipe a model. */
+static bool is_recipe(const json_t *object)
 {
-    char *text = json_dumps(configuration, JSON_COMPACT);
+    return json_object_get(object, "model") && !json_object_get(object, "modules");
+}
+
+static int load_json(nft_model **model, const char *path, bool may_be_recipe, uint64_t seed)
+{
+    char *text;
+    size_t length = 0;
+    int failed = read_text(&text, &length, path);
+    json_t *object = failed ? NULL : json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    if (may_be_recipe && is_recipe(object))
+        failed = load_model_of_recipe(model, path, json_object_get(object, "model"), seed);
+    else if (!failed && nft_model_create(model, text, length, seed))
+        failed = fail("%s: %s", path, library_message());
+    json_decref(object);
+    free(text);
+    return failed;
+}
+
+/* `may_be_recipe`: the file was named by the user, not by a recipe. */
+static int load_file(nft_model **model, const char *path, bool may_be_recipe, uint64_t seed)
+{
+    *model = NULL;
+    if (is_configuration(path))
+        return load_json(model, path, may_be_recipe, seed);
+    return nft_model_load(model, path) ? fail_library() : EXIT_SUCCESS;
+}
+
+char *path_beside(const char *recipe, const char *path)
+{
+    const char *slash = strrchr(recipe, '/');
+    size_t folder = slash && path[0] != '/' ? (size_t)(slash - recipe) + 1 : 0, length = strlen(path) + 1;
+    char *joined = malloc(folder + length);
+    if (!joined)
+        return NULL;
+    memcpy(joined, recipe, folder);
+    memcpy(joined + folder, path, length);
+    return joined;
+}
+
+static int load_file_of_recipe(nft_model **model, const char *recipe, const char *said, uint64_t seed)
+{
+    char *path = path_beside(recipe, said);
+    int failed = path ? load_file(model, path, false, seed) : fail_memory();
+    free(path);
+    return failed;
+}
+
+int load_model_of_recipe(nft_model **model, const char *path, const json_t *said, uint64_t seed)
+{
+    *model = NULL;
+    if (json_is_string(said))
+        return load_file_of_recipe(model, path, json_string_value(said), seed);
+    if (!json_is_object(said))
+        return fail("%s: 'model' is neither a configuration nor the path of a file", path);
+    char *text = json_dumps(said, JSON_COMPACT);
     if (!text)
         return fail_memory();
     nft_status status = nft_model_create(model, text, strlen(text), seed);
@@ -71,39 +126,9 @@ int create_recipe_model(nft_model **model, const char *path, const json_t *confi
     return status ? fail("%s: model: %s", path, library_message()) : EXIT_SUCCESS;
 }
 
-/* What a recipe says of its model, of which the caller owns a reference; NULL if the text is no recipe. */
-static json_t *find_recipe_model(const char *text, size_t length)
-{
-    json_t *whole = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-    json_t *model = json_object_get(whole, "modules") ? NULL : json_object_get(whole, "model");
-    json_incref(model);
-    json_decref(whole);
-    return model;
-}
-
-static int load_configuration(nft_model **model, const char *path, uint64_t seed)
-{
-    char *text;
-    size_t length = 0;
-    int failed = read_text(&text, &length, path);
-    json_t *inside = failed ? NULL : find_recipe_model(text, length);
-    if (json_is_string(inside))
-        failed = fail("%s: is a recipe for another file's model, '%s'", path, json_string_value(inside));
-    else if (inside)
-        failed = create_recipe_model(model, path, inside, seed);
-    else if (!failed && nft_model_create(model, text, length, seed))
-        failed = fail("%s: %s", path, library_message());
-    json_decref(inside);
-    free(text);
-    return failed;
-}
-
 int load_model(nft_model **model, const char *path, const cli_options *given)
 {
-    *model = NULL;
-    if (is_configuration(path))
-        return load_configuration(model, path, given->seed);
-    return nft_model_load(model, path) ? fail_library() : EXIT_SUCCESS;
+    return load_file(model, path, true, given->seed);
 }
 
 /* The names in "a,b,c", whose commas become ends. `names` has room for one more than there are commas. */

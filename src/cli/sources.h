@@ -11,10 +11,13 @@
 /* Whether a file is JSON, a configuration: by its name, or by its first bytes. */
 bool is_configuration(const char *path);
 
-/* A model file; or a configuration, also one inside a recipe, that is freshly initialised from --seed. */
+/* A model file; or a configuration, which is freshly initialised from --seed; or a recipe, for its model. */
 int load_model(nft_model **model, const char *path, const cli_options *given);
-/* A fresh model of the configuration that the recipe `path` holds. */
-int create_recipe_model(nft_model **model, const char *path, const json_t *configuration, uint64_t seed);
+/* What the recipe `path` says of its model: a configuration, or the path of a model or configuration as seen
+ * from the folder of the recipe. */
+int load_model_of_recipe(nft_model **model, const char *path, const json_t *said, uint64_t seed);
+/* `path` as seen from the folder of a recipe; NULL when there is no memory. */
+char *path_beside(const char *recipe, const char *path);
 
 /* Weights, their layers in the order of --layers if that was given. */
 int load_weights(nft_weights **weights, const char *path, const cli_options *given);

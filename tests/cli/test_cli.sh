@@ -90,9 +90,21 @@ check "the model of a recipe is that of its configuration" cmp out expected
 echo '{"model": {"modules": []}, "loss": "mse"}' >recipe.json
 run 1 info recipe.json
 says "recipe.json: model: "
-echo '{"model": "logits.json", "loss": "mse"}' >recipe.json
-run 1 info recipe.json
-says "recipe.json: is a recipe for another file's model, 'logits.json'"
+mkdir named
+echo '{"model": "../logits.json", "loss": "mse"}' >named/recipe.json
+run 0 info named/recipe.json --json
+check "or of the file that it names" cmp out expected
+echo '{"model": "recipe.json", "loss": "mse"}' >named/recipe.json
+run 1 info named/recipe.json
+says "named/recipe.json: configuration: 'format_version' is missing"
+for value in 3 null true '[]'; do
+    echo "{\"model\": $value, \"loss\": \"mse\"}" >recipe.json
+    run 1 info recipe.json
+    says "recipe.json: 'model' is neither a configuration nor the path of a file"
+done
+echo '{"model": "absent.safetensors", "loss": "mse"}' >recipe.json
+run 1 bench recipe.json
+says "absent.safetensors"
 run 1 forward probability.json plain.safetensors -o x.safetensors
 run 1 forward probability.json logits.json -o x.safetensors
 says "this is a configuration, expected weights"

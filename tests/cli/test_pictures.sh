@@ -320,21 +320,37 @@ assert (255, 255, 255) in right and min(right)[0] < 100 and all(r == g == b for 
 assert (255, 255, 255) in wrong and min(wrong)[1] < 100 and all(r >= 204 and g == b for r, g, b in wrong)
 assert cell('unlabelled.png', 0, 0, 70) == cell('answers.png', 0, 0, 70)
 assert all(r == g == b for r, g, b in cell('unlabelled.png', 1, 0, 70))"
-run 1 render "$digits" -o x.png --count 3 --answers answers.safetensors
-says "answers.safetensors: holds 2 answers"
-run 1 render "$digits" -o x.png --count 2 --answers grey.safetensors --first 1
-says "grey.safetensors: holds 2 answers"
+run 0 render "$digits" -o again.png --count 3 --zoom 2 --answers answers.safetensors
+check "--count is the most that all have" cmp again.png answers.png
+run 1 render "$digits" -o x.png --answers answers.safetensors
+says "answers.safetensors: holds 2 answers, $digits holds 300; there must be as many"
+run 1 render "$digits" -o x.png --count 1 --answers answers.safetensors --first 2
+says "answers.safetensors: holds 2 answers, the first is 0; --first is 2"
 run 1 render "$digits" -o x.png --count 2 --answers fitted.safetensors
 says "fitted.safetensors: there is no tensor 'output'"
 safetensors vector.safetensors '{"output":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}}' "$one$one"
 run 1 render "$digits" -o x.png --count 2 --answers vector.safetensors
-says "is not the scores of a classifier"
+says "vector.safetensors: 'output' is floats 2 × 1, expected the scores of a classifier, floats (N, classes)"
 safetensors bad.safetensors "{$scores_header}" "$zero$zero$nan$one$zero$one"
 run 1 render "$digits" -o x.png --count 2 --answers bad.safetensors
-says "has values that are not finite"
+says "'output' has values that are not finite"
 safetensors bad.safetensors "{$scores_header,\"label\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}}" "$scores$one$one"
 run 1 render "$digits" -o x.png --count 2 --answers bad.safetensors
-says "its 'label' is not one class, an integer, for each of 2 answers"
+says "'label' is not one class, an integer, for each of 2 answers"
+safetensors bad.safetensors "{$scores_header,\"label\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[24,40]}}" "$scores$(printf %s "$labels" | sed 's/\\002/\\003/g')"
+run 1 render "$digits" -o x.png --count 2 --answers bad.safetensors
+says "label 0 is 3, expected 0 … 2, the classes of 'output'"
+python "a long answer is written smaller, not cut" "
+import struct
+header = json.dumps({'output': {'dtype': 'F32', 'shape': [1, 99999], 'data_offsets': [0, 399996]},
+                     'label': {'dtype': 'I64', 'shape': [1], 'data_offsets': [399996, 400004]}}).encode()
+scores = [0.0] * 99998 + [1.0]
+open('many.safetensors', 'wb').write(struct.pack('<Q', len(header)) + header + struct.pack('<99999fq', *scores, 11111))"
+[ ! -e many.safetensors ] || run 0 render "$digits" -o many.png --count 1 --answers many.safetensors
+python "a long answer leaves its edges white" "
+sheet = pixels('many.png', 42, 28, 3)
+line = [[sheet[(y * 28 + x) * 3 + 1] for x in range(28)] for y in range(28, 42)]
+assert min(map(min, line)) < 160 and all(row[0] > 160 for row in line)"
 run 1 render "$digits" -o x.png --count 2 --answers absent.safetensors
 run 1 render "$digits" -o x.png --zoom 1024
 says "x.png: would be a picture of 487424 × 516096 pixels, more than 268435456"
@@ -348,8 +364,12 @@ run 2 render "$sirens" "$sirens" -o x.safetensors
 says "a .safetensors file takes the images of one operand, found 2"
 run 1 render "$sirens" pixels.safetensors -o x.png
 says "pixels.safetensors: holds 2 networks, $sirens holds 3; there must be as many"
-run 1 render "$sirens" pixels.safetensors -o x.png --first 1 --count 9
-says "pixels.safetensors: holds 2 networks, $sirens holds 3; there must be"
+run 0 render "$sirens" pixels.safetensors -o some.png --first 1 --count 9
+prints "1 network at"
+run 0 render pixels.safetensors "$sirens" -o some.png --first 1 --count 9
+prints "1 network at"
+run 1 render "$sirens" pixels.safetensors -o x.png --first 2 --count 1
+says "pixels.safetensors: holds 2 networks, the first is 0; --first is 2"
 run 1 render "$sirens" rendered.safetensors:rendered -o x.png --height 6
 says "its images are 5 × 4 pixels, not 6 × 4"
 run 1 render pixels.safetensors colours.safetensors:target -o x.png
