@@ -297,8 +297,8 @@ const cli_command render_command = {
         "with a gap to the next network's: SIRENs and what a model made of them, for example. Instead of\n"
         "SIRENs an operand may hold images of the same size: an IDX file (also gzipped) or a PNG file; a\n"
         "file with the tensor 'output', which 'nft forward --decode' writes, or FILE:NAME, a tensor of that\n"
-        "file with images (N, height, width, colours), both -1 … 1. All hold as many, or with --count at\n"
-        "least those that are drawn.\n\n"
+        "file with images (N, height, width, colours), both -1 … 1. Without --count all must hold as "
+        "many.\n\n"
         "--answers takes what 'nft forward' wrote of a classifier: below each network stands the class with\n"
         "the highest score, in red with the label behind it where the file's 'label' is another.",
     .least_operands = 1,
