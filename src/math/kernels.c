@@ -241,11 +241,105 @@ static float centered_squares(int64_t n, const float *x, float mean)
     return accumulate(n, x, NULL, mean, plus_squared_difference);
 }
 
+/* --- products of rows --- */
+
+#define PRODUCT_COLUMNS 4
+#if LANES == 16 || defined(__aarch64__)
+#define PRODUCT_ROWS 4 /* 16 accumulators of 32 registers */
+#else
+#define PRODUCT_ROWS 2 /* 8 of 16 */
+#endif
+#define PRODUCTS (PRODUCT_ROWS * PRODUCT_COLUMNS)
+
+/* Rows of a matrix that take part in a tile; where there are fewer, the last one again. */
+typedef struct tile_rows {
+    const float *at[4];
+} tile_rows;
+
+INLINE tile_rows rows_of_tile(const float *x, int64_t stride, int64_t first, int64_t count)
+{
+    tile_rows t;
+    UNROLLED (i, 4)
+        t.at[i] = x + (first + i < count ? first + i : count - 1) * stride;
+    return t;
+}
+
+INLINE void add_products(floats sums[PRODUCTS], const floats a[PRODUCT_ROWS], const floats b[PRODUCT_COLUMNS])
+{
+    UNROLLED (r, PRODUCT_ROWS)
+        UNROLLED (c, PRODUCT_COLUMNS)
+            sums[r * PRODUCT_COLUMNS + c] = fused(a[r], b[c], sums[r * PRODUCT_COLUMNS + c]);
+}
+
+/* products: PRODUCT_ROWS rows of PRODUCT_COLUMNS. */
+INLINE void product_tile(int64_t k, tile_rows a, tile_rows b, float *products)
+{
+    floats sums[PRODUCTS], x[PRODUCT_ROWS], y[PRODUCT_COLUMNS];
+    int64_t i = 0;
+    UNROLLED (t, PRODUCTS)
+        sums[t] = fill(0);
+    for (; i + LANES <= k; i += LANES) {
+        UNROLLED (r, PRODUCT_ROWS)
+            x[r] = load(a.at[r] + i);
+        UNROLLED (c, PRODUCT_COLUMNS)
+            y[c] = load(b.at[c] + i);
+        add_products(sums, x, y);
+    }
+    if (i < k) {
+        UNROLLED (r, PRODUCT_ROWS)
+            x[r] = load_part(a.at[r] + i, k - i, fill(0));
+        UNROLLED (c, PRODUCT_COLUMNS)
+            y[c] = load_part(b.at[c] + i, k - i, fill(0));
+        add_products(sums, x, y);
+    }
+    UNROLLED (t, PRODUCTS / LANES)
+        store(products + t * LANES, sum_each(sums + t * LANES));
+}
+
+static void row_products(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
+                         int64_t b_stride, float *c, int64_t c_stride)
+{
+    for (int64_t row = 0; row < m; row += PRODUCT_ROWS) {
+        tile_rows rows = rows_of_tile(a, a_stride, row, m);
+        int64_t height = m - row < PRODUCT_ROWS ? m - row : PRODUCT_ROWS;
+        for (int64_t column = 0; column < n; column += PRODUCT_COLUMNS) {
+            float products[PRODUCTS];
+            int64_t width = n - column < PRODUCT_COLUMNS ? n - column : PRODUCT_COLUMNS;
+            product_tile(k, rows, rows_of_tile(b, b_stride, column, n), products);
+            for (int64_t r = 0; r < height; r++)
+                for (int64_t i = 0; i < width; i++)
+                    c[(row + r) * c_stride + column + i] = products[r * PRODUCT_COLUMNS + i];
+        }
+    }
+}
+
+/* --- sums over rows --- */
+
 #define SUM_VECTORS 4
 #define LEAF_ROWS 64 /* which are summed one after the other */
 
+/* Rows of half a vector are those of heads. */
+typedef float half_floats __attribute__((vector_size(LANES / 2 * sizeof(float))));
+
+INLINE half_floats load_half(const float *p)
+{
+    half_floats v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+INLINE void store_half(float *p, half_floats v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
 static void copy_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)
 {
+    if (n == LANES / 2) {
+        for (int64_t r = 0; r < rows; r++)
+            store_half(y + r * y_stride, load_half(x + r * x_stride));
+        return;
+    }
     for (int64_t r = 0; r < rows; r++, x += x_stride, y += y_stride) {
         int64_t i = 0;
         for (; i + LANES <= n; i += LANES)
@@ -257,6 +351,11 @@ static void copy_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride,
 
 static void add_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)
 {
+    if (n == LANES / 2) {
+        for (int64_t r = 0; r < rows; r++)
+            store_half(y + r * y_stride, load_half(y + r * y_stride) + load_half(x + r * x_stride));
+        return;
+    }
     for (int64_t r = 0; r < rows; r++)
         add(n, x + r * x_stride, y + r * y_stride);
 }
@@ -423,6 +522,7 @@ const nft_kernels JOIN(nft_kernels_, NFT_KERNELS_SET) = {
     .add_bias_relu = add_bias_relu,
     .softmax = softmax,
     .sum_rows = sum_rows,
+    .row_products = row_products,
     .copy_rows = copy_rows,
     .add_rows = add_rows,
     .simple_layer_norm = simple_layer_norm,

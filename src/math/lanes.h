@@ -23,6 +23,14 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* A loop over accumulators must become straight code at every level of optimisation: only then are they
+ * registers. */
+#if defined(__clang__)
+#define UNROLLED(index, count) _Pragma("clang loop unroll(full)") for (int index = 0; index < count; index++)
+#else
+#define UNROLLED(index, count) _Pragma("GCC unroll 16") for (int index = 0; index < count; index++)
+#endif
+
 typedef float floats __attribute__((vector_size(LANES * sizeof(float))));
 typedef uint32_t ints __attribute__((vector_size(LANES * sizeof(uint32_t)))); /* wraps, and shifts any bits */
 typedef int32_t signed_ints __attribute__((vector_size(LANES * sizeof(int32_t))));
@@ -345,6 +353,42 @@ INLINE float largest_lane(floats v)
     v = larger(ROTATED(v, 2), v);
     v = larger(ROTATED(v, 1), v);
     return v[0];
+}
+
+/* For l a lane: of the vectors x and y side by side, what FOLD adds. */
+#define FOLD_LOW(l, h) ((l) % (2 * (h)) < (h) ? (l) : LANES + (l) - (h))
+#define FOLD_HIGH(l, h) (FOLD_LOW(l, h) + (h))
+#if LANES == 16
+#define FOLD_LANES(f, h)                                                                                     \
+    f(0, h), f(1, h), f(2, h), f(3, h), f(4, h), f(5, h), f(6, h), f(7, h), f(8, h), f(9, h), f(10, h),      \
+        f(11, h), f(12, h), f(13, h), f(14, h), f(15, h)
+#elif LANES == 8
+#define FOLD_LANES(f, h) f(0, h), f(1, h), f(2, h), f(3, h), f(4, h), f(5, h), f(6, h), f(7, h)
+#else
+#define FOLD_LANES(f, h) f(0, h), f(1, h), f(2, h), f(3, h)
+#endif
+/* The sums of lanes h apart in each group of 2h lanes: of x in the group's lower half, of y in its upper. */
+#define FOLD(x, y, h)                                                                                        \
+    (__builtin_shufflevector(x, y, FOLD_LANES(FOLD_LOW, h)) +                                                \
+     __builtin_shufflevector(x, y, FOLD_LANES(FOLD_HIGH, h)))
+
+/* Lane l: the sum over the lanes of vector l of as many, all in the order of sum_lanes. */
+INLINE floats sum_each(const floats *vectors)
+{
+    floats v[LANES];
+    UNROLLED (i, LANES)
+        v[i] = vectors[i];
+#if LANES >= 16
+    UNROLLED (i, 8)
+        v[i] = FOLD(v[i], v[i + 8], 8);
+#endif
+#if LANES >= 8
+    UNROLLED (i, 4)
+        v[i] = FOLD(v[i], v[i + 4], 4);
+#endif
+    UNROLLED (i, 2)
+        v[i] = FOLD(v[i], v[i + 2], 2);
+    return FOLD(v[0], v[1], 1);
 }
 
 #endif

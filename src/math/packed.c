@@ -1,6 +1,7 @@
 #include "math/packed.h"
 
 #include "base/memory.h"
+#include "math/blas.h"
 #include "math/vector.h"
 
 #include <string.h>
@@ -8,6 +9,8 @@
 /* Inputs that are multiplied before the next ones: a panel's share and a tile of rows then stay in the cache.
  */
 #define BLOCK 512
+#define ROW_BLOCK 64         /* rows whose products a gradient adds at a time */
+#define PREFETCHED_FLOATS 16 /* that are fetched together */
 #define MAX_WIDTH 32
 
 #define DECLARE(set) extern const nft_panels nft_panels_##set
@@ -71,17 +74,16 @@ void nft_pack_transpose(int64_t outputs, int64_t inputs, const float *weight, fl
 
 /* The outputs that do not fill a panel: each row goes through a row of full width. */
 static void partial_panel(const nft_panels *set, int64_t rows, int64_t inputs, int64_t count,
-                          const float *panel, const float *bias, int load, const float *x, int64_t x_stride,
+                          const float *panel, const float *bias, int add, const float *x, int64_t x_stride,
                           float *y, int64_t y_stride)
 {
     float full_bias[MAX_WIDTH] = {0}, row[MAX_WIDTH] = {0};
     if (bias)
         memcpy(full_bias, bias, (size_t)count * sizeof *bias);
     for (int64_t r = 0; r < rows; r++) {
-        if (load)
+        if (add)
             memcpy(row, y + r * y_stride, (size_t)count * sizeof *row);
-        set->multiply(1, inputs, panel, bias ? full_bias : NULL, load, x + r * x_stride, x_stride, row,
-                      set->width);
+        set->map(1, inputs, panel, bias ? full_bias : NULL, add, x + r * x_stride, x_stride, row, set->width);
         memcpy(y + r * y_stride, row, (size_t)count * sizeof *row);
     }
 }
@@ -99,19 +101,45 @@ void nft_packed_linear(int64_t rows, int64_t inputs, int64_t outputs, const floa
     const nft_panels *set = panels();
     for (int64_t block = 0; block == 0 || block < inputs; block += BLOCK) {
         int64_t length = inputs - block < BLOCK ? inputs - block : BLOCK;
-        int load = block > 0 || mode == NFT_MAP_ADD;
+        int add = block > 0 || mode == NFT_MAP_ADD;
         const float *x_block = x + block;
         for (int64_t first = 0; first < outputs; first += set->width) {
             const float *panel = packed + first * inputs + block * set->width;
             const float *panel_bias = bias && block == 0 ? bias + first : NULL;
             int64_t count = outputs - first;
             if (count >= set->width)
-                set->multiply(rows, length, panel, panel_bias, load, x_block, x_stride, y + first, y_stride);
+                set->map(rows, length, panel, panel_bias, add, x_block, x_stride, y + first, y_stride);
             else
-                partial_panel(set, rows, length, count, panel, panel_bias, load, x_block, x_stride, y + first,
+                partial_panel(set, rows, length, count, panel, panel_bias, add, x_block, x_stride, y + first,
                               y_stride);
         }
     }
     if (mode == NFT_MAP_RELU || mode == NFT_MAP_GELU)
         activate(rows, outputs, y, y_stride, mode);
+}
+
+static void prefetch(int64_t first, int64_t end, int64_t width, const float *x, int64_t stride)
+{
+    for (int64_t r = first; r < end; r++)
+        for (int64_t i = 0; i < width; i += PREFETCHED_FLOATS)
+            __builtin_prefetch(x + r * stride + i);
+}
+
+/* x and dy are read as they lie, where BLAS would pack both at every call. They come from far, as a backward
+ * pass has gone over all samples since: the next block is fetched while one is multiplied. */
+void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const float *dy, int64_t dy_stride,
+                         const float *x, int64_t x_stride, float *dw)
+{
+    const nft_panels *set = panels();
+    int64_t whole = inputs / set->width * set->width;
+    for (int64_t block = 0; block < rows; block += ROW_BLOCK) {
+        int64_t length = rows - block < ROW_BLOCK ? rows - block : ROW_BLOCK;
+        int64_t next = block + length, end = rows - next < ROW_BLOCK ? rows : next + ROW_BLOCK;
+        prefetch(next, end, outputs, dy, dy_stride);
+        prefetch(next, end, inputs, x, x_stride);
+        for (int64_t first = 0; first < whole; first += set->width)
+            set->outer(length, outputs, dy + block * dy_stride, dy_stride, x + block * x_stride + first,
+                       x_stride, dw + first, inputs);
+    }
+    nft_gemm_tn(outputs, inputs - whole, rows, 1, dy, dy_stride, x + whole, x_stride, 1, dw + whole, inputs);
 }

@@ -4,62 +4,62 @@
  * neighbouring outputs. */
 #include "math/packed.h"
 
-#if defined(__AVX512F__)
-#define LANES 16
+#include "math/lanes.h"
+
+#include <stddef.h>
+
+#if LANES == 16
 #define TILE_ROWS 14 /* 28 accumulators of 32 registers */
-#elif defined(__AVX2__)
-#define LANES 8
-#define TILE_ROWS 6 /* 12 of 16 */
 #elif defined(__aarch64__)
-#define LANES 4
 #define TILE_ROWS 14
 #else
-#define LANES 4
-#define TILE_ROWS 6
+#define TILE_ROWS 6 /* 12 of 16 */
 #endif
 #define VECTORS 2
 #define WIDTH (VECTORS * LANES)
 
-typedef float vector __attribute__((vector_size(LANES * sizeof(float))));
-typedef float loose_vector
-    __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+/* Numbers that are multiplied with vectors of a panel: number i of row r is at r · row + i · step. */
+typedef struct factors {
+    const float *values;
+    int64_t row, step;
+} factors;
 
-static inline vector load_vector(const float *p)
-{
-    return *(const loose_vector *)p;
-}
-
-static inline void store_vector(float *p, vector v)
-{
-    *(loose_vector *)p = v;
-}
-
-/* A function for each number of rows, so that the accumulators are registers. */
+/* A function for each number of rows, so that the accumulators are registers. It is made twice, for the two
+ * uses of packed.h with their strides of 1 and WIDTH known. */
 #define DEFINE_TILE(ROWS)                                                                                    \
-    static void tile_##ROWS(int64_t inputs, const float *restrict panel, const float *restrict bias,         \
-                            int load, const float *restrict x, int64_t x_stride, float *restrict y,          \
-                            int64_t y_stride)                                                                \
+    INLINE void tile_##ROWS(int64_t inner, factors x, const float *restrict panel, int64_t panel_step,       \
+                            const float *restrict bias, int add, float *restrict y, int64_t y_stride)        \
     {                                                                                                        \
-        vector sum[ROWS][VECTORS];                                                                           \
-        for (int r = 0; r < ROWS; r++)                                                                       \
-            for (int v = 0; v < VECTORS; v++)                                                                \
-                sum[r][v] = (vector){0};                                                                     \
-        for (int64_t i = 0; i < inputs; i++) {                                                               \
-            vector weights[VECTORS];                                                                         \
-            for (int v = 0; v < VECTORS; v++)                                                                \
-                weights[v] = load_vector(panel + i * WIDTH + v * LANES);                                     \
-            for (int r = 0; r < ROWS; r++)                                                                   \
-                for (int v = 0; v < VECTORS; v++)                                                            \
-                    sum[r][v] += x[r * x_stride + i] * weights[v];                                           \
+        floats sum[ROWS][VECTORS];                                                                           \
+        UNROLLED (r, ROWS)                                                                                   \
+            UNROLLED (v, VECTORS)                                                                            \
+                sum[r][v] = fill(0);                                                                         \
+        for (int64_t i = 0; i < inner; i++) {                                                                \
+            floats weights[VECTORS];                                                                         \
+            UNROLLED (v, VECTORS)                                                                            \
+                weights[v] = load(panel + i * panel_step + v * LANES);                                       \
+            UNROLLED (r, ROWS)                                                                               \
+                UNROLLED (v, VECTORS)                                                                        \
+                    sum[r][v] += x.values[r * x.row + i * x.step] * weights[v];                              \
         }                                                                                                    \
-        for (int r = 0; r < ROWS; r++)                                                                       \
-            for (int v = 0; v < VECTORS; v++) {                                                              \
+        UNROLLED (r, ROWS)                                                                                   \
+            UNROLLED (v, VECTORS) {                                                                          \
                 if (bias)                                                                                    \
-                    sum[r][v] += load_vector(bias + v * LANES);                                              \
-                if (load)                                                                                    \
-                    sum[r][v] += load_vector(y + r * y_stride + v * LANES);                                  \
-                store_vector(y + r * y_stride + v * LANES, sum[r][v]);                                       \
+                    sum[r][v] += load(bias + v * LANES);                                                     \
+                if (add)                                                                                     \
+                    sum[r][v] += load(y + r * y_stride + v * LANES);                                         \
+                store(y + r * y_stride + v * LANES, sum[r][v]);                                              \
             }                                                                                                \
+    }                                                                                                        \
+    static void map_##ROWS(int64_t inputs, const float *panel, const float *bias, int add, const float *x,   \
+                           int64_t x_stride, float *y, int64_t y_stride)                                     \
+    {                                                                                                        \
+        tile_##ROWS(inputs, (factors){x, x_stride, 1}, panel, WIDTH, bias, add, y, y_stride);                \
+    }                                                                                                        \
+    static void outer_##ROWS(int64_t rows, const float *dy, int64_t dy_stride, const float *x,               \
+                             int64_t x_stride, float *dw, int64_t dw_stride)                                 \
+    {                                                                                                        \
+        tile_##ROWS(rows, (factors){dy, 1, dy_stride}, x, x_stride, NULL, 1, dw, dw_stride);                 \
     }
 
 #if TILE_ROWS == 14
@@ -72,26 +72,44 @@ DEFINE_TILE(4)
 DEFINE_TILE(2)
 DEFINE_TILE(1)
 
-#define RUN_TILES(ROWS)                                                                                      \
+#define MAP_TILES(ROWS)                                                                                      \
     for (; rows >= ROWS; rows -= ROWS, x += ROWS * x_stride, y += ROWS * y_stride)                           \
-        tile_##ROWS(inputs, panel, bias, load, x, x_stride, y, y_stride);
+        map_##ROWS(inputs, panel, bias, add, x, x_stride, y, y_stride);
 
-static void multiply(int64_t rows, int64_t inputs, const float *panel, const float *bias, int load,
-                     const float *x, int64_t x_stride, float *y, int64_t y_stride)
+static void map(int64_t rows, int64_t inputs, const float *panel, const float *bias, int add, const float *x,
+                int64_t x_stride, float *y, int64_t y_stride)
 {
 #if TILE_ROWS == 14
-    RUN_TILES(14)
-    RUN_TILES(8)
+    MAP_TILES(14)
+    MAP_TILES(8)
 #else
-    RUN_TILES(6)
+    MAP_TILES(6)
 #endif
-    RUN_TILES(4)
-    RUN_TILES(2)
-    RUN_TILES(1)
+    MAP_TILES(4)
+    MAP_TILES(2)
+    MAP_TILES(1)
+}
+
+#define OUTER_TILES(OUTPUTS)                                                                                 \
+    for (; outputs >= OUTPUTS; outputs -= OUTPUTS, dy += OUTPUTS, dw += OUTPUTS * dw_stride)                 \
+        outer_##OUTPUTS(rows, dy, dy_stride, x, x_stride, dw, dw_stride);
+
+static void outer(int64_t rows, int64_t outputs, const float *dy, int64_t dy_stride, const float *x,
+                  int64_t x_stride, float *dw, int64_t dw_stride)
+{
+#if TILE_ROWS == 14
+    OUTER_TILES(14)
+    OUTER_TILES(8)
+#else
+    OUTER_TILES(6)
+#endif
+    OUTER_TILES(4)
+    OUTER_TILES(2)
+    OUTER_TILES(1)
 }
 
 #define JOIN_NAMES(a, b) a##b
 #define JOIN(a, b) JOIN_NAMES(a, b)
 
 extern const nft_panels JOIN(nft_panels_, NFT_KERNELS_SET);
-const nft_panels JOIN(nft_panels_, NFT_KERNELS_SET) = {WIDTH, multiply};
+const nft_panels JOIN(nft_panels_, NFT_KERNELS_SET) = {WIDTH, map, outer};

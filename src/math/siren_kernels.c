@@ -12,14 +12,6 @@
 #define TILE_ROWS 4 /* 8 of 16 */
 #endif
 
-/* Loops over the rows and vectors of a tile must become straight code at every level of optimisation: only
- * then are the sums registers. */
-#if defined(__clang__)
-#define UNROLLED _Pragma("clang loop unroll(full)")
-#else
-#define UNROLLED _Pragma("GCC unroll 8")
-#endif
-
 /* y (rows, columns) of a tile, which begins at row `first` and at `column`. */
 typedef struct tile {
     const nft_product *p;
@@ -31,8 +23,6 @@ typedef struct tile {
     floats sum[TILE_ROWS][2];
 } tile;
 
-#define EACH_ROW UNROLLED for (int r = 0; r < rows; r++)
-#define EACH_VECTOR UNROLLED for (int v = 0; v < vectors; v++)
 #define PLACE(pointer, stride) ((pointer) + (t->first + r) * (stride) + t->column + v * LANES)
 
 /* sum += a b, and unless it is NULL column_sums += the sums of b's columns. `rows`, `vectors` and
@@ -44,16 +34,15 @@ INLINE void multiply(tile *t, floats *column_sums, int rows, int vectors, bool t
     int64_t inner = p->inner, a_stride = p->a_stride, b_stride = p->b_stride;
     for (int64_t k = 0; k < inner; k++) {
         floats row[2];
-        EACH_VECTOR
-        {
+        UNROLLED (v, vectors) {
             row[v] = load(b + k * b_stride + v * LANES);
             if (column_sums)
                 column_sums[v] += row[v];
         }
-        EACH_ROW
-        {
+        UNROLLED (r, rows) {
             floats factor = fill(transposed ? a[k * a_stride + r] : a[r * a_stride + k]);
-            EACH_VECTOR t->sum[r][v] = fused(factor, row[v], t->sum[r][v]);
+            UNROLLED (v, vectors)
+                t->sum[r][v] = fused(factor, row[v], t->sum[r][v]);
         }
     }
 }
@@ -72,45 +61,49 @@ INLINE wave wave_of_turns(floats x)
     floats r = turn - (shifted - 0x1.8p22f), square = r * r;
     ints sign = (ints)shifted << 31;
     floats sine = fused(square, fill(s[4]), fill(s[3])), cosine = fused(square, fill(c[4]), fill(c[3]));
-    UNROLLED for (int i = 2; i >= 0; i--)
-    {
-        sine = fused(sine, square, fill(s[i]));
-        cosine = fused(cosine, square, fill(c[i]));
+    UNROLLED (i, 3) {
+        sine = fused(sine, square, fill(s[2 - i]));
+        cosine = fused(cosine, square, fill(c[2 - i]));
     }
     return (wave){(floats)((ints)(sine * r) ^ sign), (floats)((ints)cosine ^ sign)};
 }
 
 INLINE void forward_tile(tile *t, int rows, int vectors)
 {
-    EACH_ROW EACH_VECTOR t->sum[r][v] = load(t->in + t->column + v * LANES);
+    UNROLLED (r, rows)
+        UNROLLED (v, vectors)
+            t->sum[r][v] = load(t->in + t->column + v * LANES);
     multiply(t, NULL, rows, vectors, false);
-    EACH_ROW EACH_VECTOR
-    {
-        wave w = wave_of_turns(t->sum[r][v]);
-        store(PLACE(t->p->y, t->p->y_stride), w.sine);
-        store(PLACE(t->out, t->p->y_stride), w.cosine);
-    }
+    UNROLLED (r, rows)
+        UNROLLED (v, vectors) {
+            wave w = wave_of_turns(t->sum[r][v]);
+            store(PLACE(t->p->y, t->p->y_stride), w.sine);
+            store(PLACE(t->out, t->p->y_stride), w.cosine);
+        }
 }
 
 INLINE void backward_tile(tile *t, int rows, int vectors)
 {
-    EACH_ROW EACH_VECTOR t->sum[r][v] = fill(0);
+    UNROLLED (r, rows)
+        UNROLLED (v, vectors)
+            t->sum[r][v] = fill(0);
     multiply(t, NULL, rows, vectors, false);
-    EACH_ROW EACH_VECTOR store(PLACE(t->p->y, t->p->y_stride),
-                               t->sum[r][v] * load(PLACE(t->in, t->p->y_stride)));
+    UNROLLED (r, rows)
+        UNROLLED (v, vectors)
+            store(PLACE(t->p->y, t->p->y_stride), t->sum[r][v] * load(PLACE(t->in, t->p->y_stride)));
 }
 
 /* The gradients with respect to the angles stay in registers: y (2, columns) += placesᵀ of them, sums +=
  * their sums. */
 INLINE void first_tile(tile *t, int rows, int vectors)
 {
-    EACH_ROW EACH_VECTOR t->sum[r][v] = fill(0);
+    UNROLLED (r, rows)
+        UNROLLED (v, vectors)
+            t->sum[r][v] = fill(0);
     multiply(t, NULL, rows, vectors, false);
-    EACH_VECTOR
-    {
+    UNROLLED (v, vectors) {
         floats sum = fill(0), of_y = fill(0), of_x = fill(0);
-        EACH_ROW
-        {
+        UNROLLED (r, rows) {
             const float *place = t->places + (t->first + r) * t->places_stride;
             floats angle = t->sum[r][v] * load(PLACE(t->in, t->p->y_stride));
             sum += angle;
@@ -129,16 +122,18 @@ INLINE void gradient_tile(tile *t, int rows, int vectors)
 {
     float *sums = t->first == 0 ? t->out : NULL; /* the first tile of rows sums b's columns on the way */
     floats column_sums[2] = {fill(0), fill(0)};
-    EACH_ROW EACH_VECTOR t->sum[r][v] = fill(0);
+    UNROLLED (r, rows)
+        UNROLLED (v, vectors)
+            t->sum[r][v] = fill(0);
     if (sums)
         multiply(t, column_sums, rows, vectors, true);
     else
         multiply(t, NULL, rows, vectors, true);
-    EACH_ROW EACH_VECTOR
-    {
-        float *place = PLACE(t->p->y, t->p->y_stride);
-        store(place, t->sum[r][v] + load(place));
-    }
+    UNROLLED (r, rows)
+        UNROLLED (v, vectors) {
+            float *place = PLACE(t->p->y, t->p->y_stride);
+            store(place, t->sum[r][v] + load(place));
+        }
     for (int v = 0; v < vectors && sums; v++) {
         float *place = sums + t->column + v * LANES;
         store(place, column_sums[v] + load(place));
@@ -254,7 +249,8 @@ INLINE void sum_four(const floats v[4], float sums[4])
 #else
 INLINE void sum_four(const floats v[4], float sums[4])
 {
-    UNROLLED for (int i = 0; i < 4; i++) sums[i] = sum_lanes(v[i]);
+    UNROLLED (i, 4)
+        sums[i] = sum_lanes(v[i]);
 }
 #endif
 
@@ -265,13 +261,14 @@ INLINE float last_rows(const nft_last_layer *l, int64_t first, int rows)
     float *angle_gradient = l->angle_gradient + first * l->columns, error[4];
     floats sum[4] = {fill(0), fill(0), fill(0), fill(0)};
     for (int64_t c = 0; c < l->columns; c += LANES)
-        EACH_ROW sum[r] = fused(load(sine + r * l->columns + c), load(l->weight + c), sum[r]);
+        UNROLLED (r, rows)
+            sum[r] = fused(load(sine + r * l->columns + c), load(l->weight + c), sum[r]);
     sum_four(sum, error);
-    EACH_ROW error[r] = l->factor * (error[r] + l->bias - l->target[first + r]);
+    UNROLLED (r, rows)
+        error[r] = l->factor * (error[r] + l->bias - l->target[first + r]);
     for (int64_t c = 0; c < l->columns; c += LANES) {
         floats gradient = load(l->weight_gradient + c), weight = load(l->weight + c);
-        EACH_ROW
-        {
+        UNROLLED (r, rows) {
             int64_t at = r * l->columns + c;
             gradient = fused(fill(error[r]), load(sine + at), gradient);
             store(angle_gradient + at, fill(error[r]) * weight * load(cosine + at));

@@ -103,8 +103,8 @@ static void sum_tile(void *argument, int64_t item, int worker)
         const float *frame = nft_context_frame(context, c->step, c->first + i, i);
         const float *dy = frame + g->dy + tile->first;
         if (g->kind == NFT_GRADIENT_PRODUCT)
-            nft_gemm_tn(tile->count, g->inputs, g->rows, 1, dy, g->dy_stride, frame + g->x, g->x_stride, 1,
-                        values + tile->first * g->inputs, g->inputs);
+            nft_weight_gradient(g->rows, g->inputs, tile->count, dy, g->dy_stride, frame + g->x, g->x_stride,
+                                values + tile->first * g->inputs);
         else if (g->kind == NFT_GRADIENT_ROWS)
             nft_vector()->sum_rows(g->rows, tile->count, dy, g->dy_stride, values + tile->first);
         else

@@ -1,22 +1,37 @@
 #include "modules/axis_vectors.h"
 
-int64_t nft_axis_offsets(const nft_space *space, int64_t channels, int64_t *offsets)
+/* Vectors that were a multiple of 1 KiB apart would share few places of the first cache, and a row of tokens
+ * is spread over as many vectors as it has columns. */
+#define SHARING_FLOATS 256
+#define PADDING_FLOATS 16
+
+static int64_t stride_of(const nft_axis *axis, int64_t head_channels)
+{
+    int64_t length = nft_size_multiply(axis->size, head_channels);
+    return length % SHARING_FLOATS ? length : nft_size_add(length, PADDING_FLOATS);
+}
+
+int64_t nft_axis_offsets(const nft_space *space, int64_t heads, int64_t head_channels, int64_t *offsets)
 {
     int64_t floats = 0;
     for (int64_t i = 0; i < space->axis_count; i++) {
         const nft_axis *axis = &space->axes[i];
+        int64_t matrix = nft_size_multiply(axis->tokens, stride_of(axis, head_channels));
         offsets[i] = floats;
-        floats =
-            nft_size_add(floats, nft_size_multiply(channels, nft_size_multiply(axis->tokens, axis->size)));
+        floats = nft_size_add(floats, nft_size_multiply(heads, matrix));
     }
     return floats;
+}
+
+int64_t nft_axis_stride(const nft_axis_layout *layout, int64_t axis)
+{
+    return stride_of(&layout->space->axes[axis], layout->head_channels);
 }
 
 float *nft_axis_matrix(const nft_axis_layout *layout, float *vectors, int64_t axis, int64_t group,
                        int64_t head)
 {
-    const nft_axis *x = &layout->space->axes[axis];
-    int64_t matrix = x->tokens * x->size * layout->head_channels;
+    int64_t matrix = layout->space->axes[axis].tokens * nft_axis_stride(layout, axis);
     return vectors + layout->groups * layout->offsets[axis] + (group * layout->heads + head) * matrix;
 }
 
@@ -31,7 +46,7 @@ static placement place(const nft_axis_layout *layout, int64_t tensor, int64_t ax
     const nft_axis_side *side = layout->space->axes[axis].sides;
     while (side->tensor != tensor)
         side++;
-    int64_t vector = layout->space->axes[axis].size * layout->head_channels;
+    int64_t vector = nft_axis_stride(layout, axis);
     return (placement){.axis = axis,
                        .first = side->first * vector,
                        .row_step = side->rows ? layout->head_channels : vector,
@@ -49,38 +64,45 @@ static int placements(const nft_axis_layout *layout, int64_t tensor, placement p
     return 2;
 }
 
-/* Tokens of one row of their tensor follow each other at equal distances, in the matrices of an axis too. */
+/* Tokens that follow each other in one row of their tensor: at equal distances in the matrices of an axis
+ * too. */
 typedef struct run {
     int64_t first, count; /* among the rows' tokens */
-    float *vectors;       /* where the first one stands; the next is place->column_step further */
+    int64_t row, column;  /* of the first one */
 } run;
 
-static run next_run(const nft_rows *rows, int64_t columns, int64_t first, const placement *place,
-                    float *matrix)
+static run next_run(const nft_rows *rows, int64_t columns, int64_t first)
 {
     int64_t token = rows->first + first, column = token % columns, left = rows->count - first;
     return (run){.first = first,
                  .count = left < columns - column ? left : columns - column,
-                 .vectors =
-                     matrix + place->first + token / columns * place->row_step + column * place->column_step};
+                 .row = token / columns,
+                 .column = column};
 }
 
+/* Where the first token of a run stands in a matrix; the next is place->column_step further. */
+static float *run_vectors(const run *r, const placement *place, float *matrix)
+{
+    return matrix + place->first + r->row * place->row_step + r->column * place->column_step;
+}
+
+/* Run by run, so that its tokens are in the first cache for all heads and both axes. */
 void nft_axis_put(const nft_axis_layout *layout, float *vectors, int64_t group, const nft_rows *rows,
                   const float *x, int64_t stride, int64_t head_stride)
 {
     placement places[2];
     int64_t columns = layout->space->tensors[rows->tensor].columns;
     int count = placements(layout, rows->tensor, places);
-    for (int p = 0; p < count; p++)
-        for (int64_t head = 0; head < layout->heads; head++) {
-            float *matrix = nft_axis_matrix(layout, vectors, places[p].axis, group, head);
-            for (run r = {0}; r.first < rows->count; r.first += r.count) {
-                r = next_run(rows, columns, r.first, &places[p], matrix);
+    for (run r = {0}; r.first < rows->count; r.first += r.count) {
+        r = next_run(rows, columns, r.first);
+        for (int p = 0; p < count; p++)
+            for (int64_t head = 0; head < layout->heads; head++) {
+                float *matrix = nft_axis_matrix(layout, vectors, places[p].axis, group, head);
                 nft_vector()->copy_rows(r.count, layout->head_channels,
-                                        x + r.first * stride + head * head_stride, stride, r.vectors,
-                                        places[p].column_step);
+                                        x + r.first * stride + head * head_stride, stride,
+                                        run_vectors(&r, &places[p], matrix), places[p].column_step);
             }
-        }
+    }
 }
 
 void nft_axis_add(const nft_axis_layout *layout, float *vectors, int64_t group, const nft_rows *rows,
@@ -89,13 +111,14 @@ void nft_axis_add(const nft_axis_layout *layout, float *vectors, int64_t group, 
     placement places[2];
     int64_t columns = layout->space->tensors[rows->tensor].columns;
     int count = placements(layout, rows->tensor, places);
-    for (int p = 0; p < count; p++)
-        for (int64_t head = 0; head < layout->heads; head++) {
-            float *matrix = nft_axis_matrix(layout, vectors, places[p].axis, group, head);
-            for (run r = {0}; r.first < rows->count; r.first += r.count) {
-                r = next_run(rows, columns, r.first, &places[p], matrix);
-                nft_vector()->add_rows(r.count, layout->head_channels, r.vectors, places[p].column_step,
-                                       y + r.first * stride + head * head_stride, stride);
+    for (run r = {0}; r.first < rows->count; r.first += r.count) {
+        r = next_run(rows, columns, r.first);
+        for (int p = 0; p < count; p++)
+            for (int64_t head = 0; head < layout->heads; head++) {
+                float *matrix = nft_axis_matrix(layout, vectors, places[p].axis, group, head);
+                nft_vector()->add_rows(r.count, layout->head_channels, run_vectors(&r, &places[p], matrix),
+                                       places[p].column_step, y + r.first * stride + head * head_stride,
+                                       stride);
             }
-        }
+    }
 }

@@ -14,7 +14,10 @@ typedef struct nft_axis_layout {
 } nft_axis_layout;
 
 /* Fills offsets (one for each axis); returns the floats of one group. Saturates. */
-int64_t nft_axis_offsets(const nft_space *space, int64_t channels, int64_t *offsets);
+int64_t nft_axis_offsets(const nft_space *space, int64_t heads, int64_t head_channels, int64_t *offsets);
+
+/* Floats from one vector of a matrix to the next, at least size · head_channels. */
+int64_t nft_axis_stride(const nft_axis_layout *layout, int64_t axis);
 
 /* The matrix (vectors of the axis, size · head_channels) of one group and head. */
 float *nft_axis_matrix(const nft_axis_layout *layout, float *vectors, int64_t axis, int64_t group,

@@ -57,7 +57,7 @@ static void plan_scratch(nft_attention *a, nft_module *module)
     const nft_space *space = a->space;
     int64_t C = a->channels, width = nft_widest_tensor(space, C), rows = nft_longest_chunk(space),
             tensors = space->tensor_count;
-    int64_t longest = 0, vectors = nft_axis_offsets(space, C, a->axis_offsets);
+    int64_t longest = 0, vectors = nft_axis_offsets(space, a->heads, a->head_channels, a->axis_offsets);
     for (int64_t i = 0; i < space->axis_count; i++)
         longest = space->axes[i].tokens > longest ? space->axes[i].tokens : longest;
     a->vectors = nft_reserve(&module->scratch, a->cross ? nft_size_multiply(3, vectors) : 0);
@@ -80,7 +80,7 @@ static void plan_backward(nft_attention *a, nft_module *module, nft_builder *bui
     const nft_space *space = a->space;
     int64_t C = a->channels, features = nft_size_multiply(space->numbers, C),
             tokens = nft_size_multiply(space->tokens, C);
-    int64_t vectors = a->cross ? nft_axis_offsets(space, C, a->axis_offsets) : 0;
+    int64_t vectors = a->cross ? nft_axis_offsets(space, a->heads, a->head_channels, a->axis_offsets) : 0;
     module->training_scratch = module->scratch;
     a->results = nft_reserve(&module->training_scratch, vectors);
     a->terms_gradient = nft_reserve(&module->training_scratch, a->shared ? 0 : tokens);
@@ -266,7 +266,7 @@ static void project_means(const work *w, float *qkv)
 static void attention_weights(int64_t count, int64_t tokens, int64_t length, const float *q, const float *k,
                               int64_t stride, float *scores)
 {
-    nft_gemm_nt(count, tokens, length, 1, q, stride, k, stride, 0, scores, tokens);
+    nft_vector()->row_products(count, tokens, length, q, stride, k, stride, scores, tokens);
     nft_vector()->softmax(count, tokens, 1 / sqrtf((float)length), scores, tokens);
 }
 
@@ -315,9 +315,10 @@ static void attend(void *argument, int64_t item, float *scores)
           *k = nft_axis_matrix(&layout, qkv_vectors(w), axis, 1, head);
     const float *v = nft_axis_matrix(&layout, qkv_vectors(w), axis, 2, head);
     float *result = nft_axis_matrix(&results, result_vectors(w), axis, 0, head);
-    attention_weights(count, tokens, length, q + first * length, k, length, scores);
+    int64_t stride = nft_axis_stride(&layout, axis);
+    attention_weights(count, tokens, length, q + first * stride, k, stride, scores);
     nft_drop(w->exec, item_stream(a, axis, head, chunk), a->options.dropout, count * tokens, scores, scores);
-    nft_gemm_nn(count, length, tokens, 1, scores, tokens, v, length, 0, result + first * length, length);
+    nft_gemm_nn(count, length, tokens, 1, scores, tokens, v, stride, 0, result + first * stride, stride);
 }
 
 static void cross_terms(const work *w)
@@ -455,20 +456,21 @@ static void attend_backward(void *argument, int64_t item, float *scores)
           *dk = nft_axis_matrix(&layout, gradients, axis, 1, head);
     float *dv = nft_axis_matrix(&layout, gradients, axis, 2, head);
     const float *d = nft_axis_matrix(&results, result_vectors(w), axis, 0, head);
+    int64_t stride = nft_axis_stride(&layout, axis);
     for (int64_t chunk = 0; chunk < chunks; chunk++) {
         nft_chunk(tokens, chunk, &first, &count);
-        int64_t start = first * length, weights = count * tokens;
+        int64_t start = first * stride, weights = count * tokens;
         uint64_t stream = item_stream(a, axis, head, chunk);
         float *p = scores, *dp = scores + (weights + 15) / 16 * 16, after = chunk > 0;
-        attention_weights(count, tokens, length, q + start, k, length, p);
+        attention_weights(count, tokens, length, q + start, k, stride, p);
         nft_drop(w->exec, stream, a->options.dropout, weights, p, dp);
-        nft_gemm_tn(tokens, length, count, 1, dp, tokens, d + start, length, after, dv, length);
-        nft_gemm_nt(count, tokens, length, 1, d + start, length, v, length, 0, dp, tokens);
+        nft_gemm_tn(tokens, length, count, 1, dp, tokens, d + start, stride, after, dv, stride);
+        nft_vector()->row_products(count, tokens, length, d + start, stride, v, stride, dp, tokens);
         nft_drop(w->exec, stream, a->options.dropout, weights, dp, dp);
         nft_vector_gradients()->softmax(count, tokens, 1 / sqrtf((float)length), p, tokens, dp, tokens, dp,
                                         tokens);
-        nft_gemm_nn(count, length, tokens, 1, dp, tokens, k, length, 0, dq + start, length);
-        nft_gemm_tn(tokens, length, count, 1, dp, tokens, q + start, length, after, dk, length);
+        nft_gemm_nn(count, length, tokens, 1, dp, tokens, k, stride, 0, dq + start, stride);
+        nft_gemm_tn(tokens, length, count, 1, dp, tokens, q + start, stride, after, dk, stride);
     }
 }
 
@@ -491,7 +493,7 @@ static void diagonal_backward(const work *w)
         float *dq = gradients + head * 3 * ch;
         attention_weights(n, n, ch, q, k, 3 * C, p);
         nft_gemm_tn(n, ch, n, 1, p, n, d, C, 0, dq + 2 * ch, 3 * C);
-        nft_gemm_nt(n, n, ch, 1, d, C, v, 3 * C, 0, dp, n);
+        nft_vector()->row_products(n, n, ch, d, C, v, 3 * C, dp, n);
         nft_vector_gradients()->softmax(n, n, 1 / sqrtf((float)ch), p, n, dp, n, dp, n);
         nft_gemm_nn(n, ch, n, 1, dp, n, k, 3 * C, 0, dq, 3 * C);
         nft_gemm_tn(n, ch, n, 1, dp, n, q, 3 * C, 0, dq + ch, 3 * C);

@@ -40,7 +40,8 @@ static float score_scale(const nft_token_attention *attention)
 static void attention_weights(const nft_token_attention *a, int64_t count, const float *q, const float *k,
                               float *scores)
 {
-    nft_gemm_nt(count, a->keys, a->head_size, 1, q, a->q_stride, k, a->kv_stride, 0, scores, a->keys);
+    nft_vector()->row_products(count, a->keys, a->head_size, q, a->q_stride, k, a->kv_stride, scores,
+                               a->keys);
     nft_vector()->softmax(count, a->keys, score_scale(a), scores, a->keys);
 }
 
@@ -90,7 +91,7 @@ static void attend_back(void *argument, int64_t head, float *scores)
         attention_weights(a, count, q, k, p);
         nft_drop(call->exec, stream, a->dropout, count * n, p, dp);
         nft_gemm_tn(n, size, count, 1, dp, n, d, a->out_stride, after, dv, a->kv_stride);
-        nft_gemm_nt(count, n, size, 1, d, a->out_stride, v, a->kv_stride, 0, dp, n);
+        nft_vector()->row_products(count, n, size, d, a->out_stride, v, a->kv_stride, dp, n);
         nft_drop(call->exec, stream, a->dropout, count * n, dp, dp);
         nft_vector_gradients()->softmax(count, n, score_scale(a), p, n, dp, n, dp, n);
         nft_gemm_nn(count, size, n, 1, dp, n, k, a->kv_stride, 0, dq, a->q_stride);

@@ -266,6 +266,72 @@ static void check_norm(const char *set, norm *f, bool simple, int64_t n, float o
     }
 }
 
+/* Rows of n numbers, LENGTH + 3 and LENGTH + 1 apart. */
+static void check_copies(const nft_kernels *set, int64_t n, const float *x, const float *old)
+{
+    float copied[ROWS * (LENGTH + 1)], sum[ROWS * (LENGTH + 1)];
+    memcpy(copied, old, sizeof copied);
+    memcpy(sum, old, sizeof sum);
+    set->copy_rows(ROWS, n, x, LENGTH + 3, copied, LENGTH + 1);
+    set->add_rows(ROWS, n, x, LENGTH + 3, sum, LENGTH + 1);
+    for (int64_t r = 0; r < ROWS; r++)
+        for (int64_t i = 0; i <= LENGTH; i++) {
+            int64_t place = r * (LENGTH + 1) + i;
+            float from = x[r * (LENGTH + 3) + i];
+            assert_true(copied[place] == (i < n ? from : old[place]));
+            assert_true(sum[place] == (i < n ? old[place] + from : old[place]));
+        }
+}
+
+static void rows_are_copied_and_added(void **state)
+{
+    (void)state;
+    float x[2 * ROWS * (LENGTH + 3)];
+    fill_random(COUNT(x), x);
+    for (int k = 0; k < set_count; k++)
+        for (int64_t n = 0; n <= LENGTH; n++)
+            check_copies(sets[k], n, x, x + ROWS * (LENGTH + 3));
+}
+
+#define MOST_ROWS 10
+
+/* Every row with every other; each product is the one of its two rows alone, bit for bit. */
+static void check_row_products(const nft_kernels *set, int64_t m, int64_t n, int64_t k, const float *a,
+                               const float *b)
+{
+    float c[MOST_ROWS * (MOST_ROWS + 2)];
+    const float gap = 77;
+    for (int64_t i = 0; i < COUNT(c); i++)
+        c[i] = gap;
+    set->row_products(m, n, k, a, LENGTH, b, LENGTH + 1, c, MOST_ROWS + 2);
+    for (int64_t i = 0; i < MOST_ROWS; i++)
+        for (int64_t j = 0; j < MOST_ROWS + 2; j++) {
+            float got = c[i * (MOST_ROWS + 2) + j], alone;
+            if (i >= m || j >= n) {
+                assert_true(same_bits(&got, &gap, 1));
+                continue;
+            }
+            double sum = 0;
+            for (int64_t l = 0; l < k; l++)
+                sum += (double)a[i * LENGTH + l] * (double)b[j * (LENGTH + 1) + l];
+            assert_true(fabs((double)got - sum) <= 1e-7 * (double)k);
+            set->row_products(1, 1, k, a + i * LENGTH, 1, b + j * (LENGTH + 1), 1, &alone, 1);
+            assert_true(same_bits(&got, &alone, 1));
+        }
+}
+
+static void products_of_rows_are_right(void **state)
+{
+    (void)state;
+    float x[2 * MOST_ROWS * (LENGTH + 1)];
+    fill_random(COUNT(x), x);
+    for (int set = 0; set < set_count; set++)
+        for (int64_t m = 0; m <= MOST_ROWS; m++)
+            for (int64_t n = 0; n <= MOST_ROWS; n++)
+                for (int64_t k = 0; k <= LENGTH; k += k < 20 ? 1 : 6)
+                    check_row_products(sets[set], m, n, k, x, x + MOST_ROWS * LENGTH);
+}
+
 static void norms_are_right(void **state)
 {
     (void)state;
@@ -290,6 +356,8 @@ int main(void)
         cmocka_unit_test(softmax_is_right),
         cmocka_unit_test(softmax_of_special_values),
         cmocka_unit_test(norms_are_right),
+        cmocka_unit_test(rows_are_copied_and_added),
+        cmocka_unit_test(products_of_rows_are_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

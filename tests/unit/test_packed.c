@@ -1,0 +1,148 @@
+/* The packed linear map and the gradient of its weight, of the set of kernels in use, against double. */
+#include "math/packed.h"
+
+#include "kernel_sets.h"
+
+#define MOST_ROWS 150 /* more than are summed at a time */
+#define GAP 3         /* numbers between the end of a row and the next */
+
+typedef struct numbers {
+    int64_t rows, inputs, outputs;
+    float *x, *y, *weight, *bias; /* rows with gaps, the weight without */
+} numbers;
+
+static float *make(int64_t count)
+{
+    float *values = malloc((size_t)(count + 1) * sizeof *values);
+    assert_non_null(values);
+    fill_random(count + 1, values);
+    return values;
+}
+
+static numbers make_numbers(int64_t rows, int64_t inputs, int64_t outputs)
+{
+    return (numbers){rows,
+                     inputs,
+                     outputs,
+                     make(rows * (inputs + GAP)),
+                     make(rows * (outputs + GAP)),
+                     make(outputs * inputs),
+                     make(outputs)};
+}
+
+static void free_numbers(numbers *n)
+{
+    free(n->x);
+    free(n->y);
+    free(n->weight);
+    free(n->bias);
+}
+
+/* Output o of row r, without what was there before; `back` is the same map from outputs to inputs. */
+static double mapped(const numbers *n, int64_t r, int64_t o, bool back)
+{
+    double sum = back ? 0 : (double)n->bias[o];
+    for (int64_t i = 0; i < (back ? n->outputs : n->inputs); i++)
+        sum += back ? (double)n->y[r * (n->outputs + GAP) + i] * (double)n->weight[i * n->inputs + o]
+                    : (double)n->x[r * (n->inputs + GAP) + i] * (double)n->weight[o * n->inputs + i];
+    return sum;
+}
+
+static void assert_near(double got, double expected, int64_t terms)
+{
+    if (!(fabs(got - expected) <= 2e-7 * (double)(terms + 2)))
+        fail_msg("%g, expected %g", got, expected);
+}
+
+static void check_map(const numbers *n, nft_map_mode mode)
+{
+    int64_t stride = n->outputs + GAP, count = n->rows * stride;
+    float *packed = make(nft_packed_floats(n->outputs, n->inputs)), *y = make(count);
+    memcpy(y, n->y, (size_t)count * sizeof *y);
+    nft_pack(n->outputs, n->inputs, n->weight, packed);
+    nft_packed_linear(n->rows, n->inputs, n->outputs, packed, n->bias, n->x, n->inputs + GAP, y, stride,
+                      mode);
+    for (int64_t place = 0; place < count; place++) {
+        int64_t r = place / stride, o = place % stride;
+        if (o >= n->outputs) {
+            assert_true(y[place] == n->y[place]);
+            continue;
+        }
+        double expected = mapped(n, r, o, false) + (mode == NFT_MAP_ADD ? (double)n->y[place] : 0);
+        if (mode == NFT_MAP_RELU)
+            expected = expected > 0 ? expected : 0;
+        if (mode == NFT_MAP_GELU)
+            expected *= erfc(-expected / sqrt(2)) / 2;
+        assert_near((double)y[place], expected, n->inputs);
+    }
+    free(packed);
+    free(y);
+}
+
+static void check_map_back(const numbers *n)
+{
+    int64_t stride = n->inputs + GAP;
+    float *packed = make(nft_packed_floats(n->inputs, n->outputs)), *x = make(n->rows * stride);
+    nft_pack_transpose(n->outputs, n->inputs, n->weight, packed);
+    nft_packed_linear(n->rows, n->outputs, n->inputs, packed, NULL, n->y, n->outputs + GAP, x, stride,
+                      NFT_MAP_SET);
+    for (int64_t r = 0; r < n->rows; r++)
+        for (int64_t i = 0; i < n->inputs; i++)
+            assert_near((double)x[r * stride + i], mapped(n, r, i, true), n->outputs);
+    free(packed);
+    free(x);
+}
+
+/* The gradient of the weight is added to what is there. */
+static void check_weight_gradient(const numbers *n)
+{
+    int64_t weights = n->outputs * n->inputs;
+    float *gradient = make(weights);
+    memcpy(gradient, n->weight, (size_t)weights * sizeof *gradient);
+    nft_weight_gradient(n->rows, n->inputs, n->outputs, n->y, n->outputs + GAP, n->x, n->inputs + GAP,
+                        gradient);
+    for (int64_t w = 0; w < weights; w++) {
+        double sum = (double)n->weight[w];
+        for (int64_t r = 0; r < n->rows; r++)
+            sum += (double)n->y[r * (n->outputs + GAP) + w / n->inputs] *
+                   (double)n->x[r * (n->inputs + GAP) + w % n->inputs];
+        assert_near((double)gradient[w], sum, n->rows);
+    }
+    free(gradient);
+}
+
+static const int64_t sizes[] = {1, 2, 7, 16, 31, 32, 33, 70};
+
+static void maps_and_gradients_are_right(void **state)
+{
+    (void)state;
+    static const int64_t rows[] = {0, 1, 5, 29, 64, 65, MOST_ROWS};
+    for (int64_t i = 0; i < COUNT(sizes) * COUNT(sizes) * COUNT(rows); i++) {
+        numbers n = make_numbers(rows[i / COUNT(sizes) / COUNT(sizes)],
+                                 sizes[i / COUNT(sizes) % COUNT(sizes)], sizes[i % COUNT(sizes)]);
+        for (int mode = NFT_MAP_SET; mode <= NFT_MAP_GELU; mode++)
+            check_map(&n, (nft_map_mode)mode);
+        check_map_back(&n);
+        check_weight_gradient(&n);
+        free_numbers(&n);
+    }
+}
+
+static void many_inputs_are_summed_in_blocks(void **state)
+{
+    (void)state;
+    numbers n = make_numbers(3, 1100, 35);
+    check_map(&n, NFT_MAP_SET);
+    check_map(&n, NFT_MAP_ADD);
+    check_weight_gradient(&n);
+    free_numbers(&n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(maps_and_gradients_are_right),
+        cmocka_unit_test(many_inputs_are_summed_in_blocks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
