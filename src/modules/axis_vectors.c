@@ -35,37 +35,40 @@ float *nft_axis_matrix(const nft_axis_layout *layout, float *vectors, int64_t ax
     return vectors + layout->groups * layout->offsets[axis] + (group * layout->heads + head) * matrix;
 }
 
-/* Token (row, column) of a tensor begins at first + row · row_step + column · column_step floats of a matrix
- * of the axis. */
+/* Where the tokens of a tensor stand in the matrices of an axis: of head h, (row, column) is at
+ * vectors + h · head_step + row · row_step + column · column_step. */
 typedef struct placement {
-    int64_t axis, first, row_step, column_step;
+    float *vectors;
+    int64_t head_step, row_step, column_step;
 } placement;
 
-static placement place(const nft_axis_layout *layout, int64_t tensor, int64_t axis)
+static placement place(const nft_axis_layout *layout, float *vectors, int64_t group, int64_t tensor,
+                       int64_t index)
 {
-    const nft_axis_side *side = layout->space->axes[axis].sides;
+    const nft_axis *axis = &layout->space->axes[index];
+    const nft_axis_side *side = axis->sides;
     while (side->tensor != tensor)
         side++;
-    int64_t vector = nft_axis_stride(layout, axis);
-    return (placement){.axis = axis,
-                       .first = side->first * vector,
+    int64_t vector = nft_axis_stride(layout, index);
+    return (placement){.vectors = nft_axis_matrix(layout, vectors, index, group, 0) + side->first * vector,
+                       .head_step = axis->tokens * vector,
                        .row_step = side->rows ? layout->head_channels : vector,
                        .column_step = side->rows ? vector : layout->head_channels};
 }
 
-/* The one or two axes of a tensor. */
-static int placements(const nft_axis_layout *layout, int64_t tensor, placement places[2])
+/* On the one or two axes of a tensor. */
+static int placements(const nft_axis_layout *layout, float *vectors, int64_t group, int64_t tensor,
+                      placement places[2])
 {
     const nft_tensor *t = &layout->space->tensors[tensor];
-    places[0] = place(layout, tensor, t->row_axis);
+    places[0] = place(layout, vectors, group, tensor, t->row_axis);
     if (t->column_axis < 0)
         return 1;
-    places[1] = place(layout, tensor, t->column_axis);
+    places[1] = place(layout, vectors, group, tensor, t->column_axis);
     return 2;
 }
 
-/* Tokens that follow each other in one row of their tensor: at equal distances in the matrices of an axis
- * too. */
+/* Tokens that follow each other in one row of their tensor: at equal distances on an axis too. */
 typedef struct run {
     int64_t first, count; /* among the rows' tokens */
     int64_t row, column;  /* of the first one */
@@ -80,10 +83,10 @@ static run next_run(const nft_rows *rows, int64_t columns, int64_t first)
                  .column = column};
 }
 
-/* Where the first token of a run stands in a matrix; the next is place->column_step further. */
-static float *run_vectors(const run *r, const placement *place, float *matrix)
+static float *run_vectors(const run *r, const placement *place, int64_t head)
 {
-    return matrix + place->first + r->row * place->row_step + r->column * place->column_step;
+    return place->vectors + head * place->head_step + r->row * place->row_step +
+           r->column * place->column_step;
 }
 
 /* Run by run, so that its tokens are in the first cache for all heads and both axes. */
@@ -91,17 +94,15 @@ void nft_axis_put(const nft_axis_layout *layout, float *vectors, int64_t group, 
                   const float *x, int64_t stride, int64_t head_stride)
 {
     placement places[2];
+    const nft_kernels *kernels = nft_vector();
     int64_t columns = layout->space->tensors[rows->tensor].columns;
-    int count = placements(layout, rows->tensor, places);
+    int count = placements(layout, vectors, group, rows->tensor, places);
     for (run r = {0}; r.first < rows->count; r.first += r.count) {
         r = next_run(rows, columns, r.first);
         for (int p = 0; p < count; p++)
-            for (int64_t head = 0; head < layout->heads; head++) {
-                float *matrix = nft_axis_matrix(layout, vectors, places[p].axis, group, head);
-                nft_vector()->copy_rows(r.count, layout->head_channels,
-                                        x + r.first * stride + head * head_stride, stride,
-                                        run_vectors(&r, &places[p], matrix), places[p].column_step);
-            }
+            for (int64_t head = 0; head < layout->heads; head++)
+                kernels->copy_rows(r.count, layout->head_channels, x + r.first * stride + head * head_stride,
+                                   stride, run_vectors(&r, &places[p], head), places[p].column_step);
     }
 }
 
@@ -109,16 +110,14 @@ void nft_axis_add(const nft_axis_layout *layout, float *vectors, int64_t group, 
                   float *y, int64_t stride, int64_t head_stride)
 {
     placement places[2];
+    const nft_kernels *kernels = nft_vector();
     int64_t columns = layout->space->tensors[rows->tensor].columns;
-    int count = placements(layout, rows->tensor, places);
+    int count = placements(layout, vectors, group, rows->tensor, places);
     for (run r = {0}; r.first < rows->count; r.first += r.count) {
         r = next_run(rows, columns, r.first);
         for (int p = 0; p < count; p++)
-            for (int64_t head = 0; head < layout->heads; head++) {
-                float *matrix = nft_axis_matrix(layout, vectors, places[p].axis, group, head);
-                nft_vector()->add_rows(r.count, layout->head_channels, run_vectors(&r, &places[p], matrix),
-                                       places[p].column_step, y + r.first * stride + head * head_stride,
-                                       stride);
-            }
+            for (int64_t head = 0; head < layout->heads; head++)
+                kernels->add_rows(r.count, layout->head_channels, run_vectors(&r, &places[p], head),
+                                  places[p].column_step, y + r.first * stride + head * head_stride, stride);
     }
 }
