@@ -69,6 +69,19 @@ int64_t count_answers(const cli_answers *answers)
     return nft_array_size(answers->scores, 0);
 }
 
+int compare_labels(const cli_answers *answers, const char *answers_path, const nft_array *labels,
+                   const char *path)
+{
+    const int64_t *own = answers->labels ? nft_array_i64(answers->labels) : NULL;
+    const int64_t *others = labels && nft_array_rank(labels) == 1 ? nft_array_i64(labels) : NULL;
+    for (int64_t n = 0; own && others && n < count_answers(answers) && n < nft_array_count(labels); n++)
+        if (own[n] != others[n])
+            return fail("%s: label %" PRId64 " is %" PRId64 ", in %s %" PRId64
+                        ": these are answers to other networks",
+                        answers_path, n, own[n], path, others[n]);
+    return EXIT_SUCCESS;
+}
+
 bool describe_answer(char *text, const cli_answers *answers, int64_t n)
 {
     int64_t classes = nft_array_size(answers->scores, 1);

@@ -12,48 +12,61 @@
 
 typedef enum file_kind { FILE_IDX, FILE_PNG, FILE_SAFETENSORS } file_kind;
 
-/* By the first bytes: an IDX file begins with two zeros, or is gzipped; a safetensors file with the length of
- * its header, which is never so long and never so short. */
-static file_kind kind_of(const unsigned char *bytes, size_t count)
+typedef struct head {
+    unsigned char bytes[8];
+    size_t count;
+} head;
+
+/* The first bytes of a file; false, with errno, if it cannot be opened. */
+static bool read_head(head *first, const char *path)
 {
-    if (count >= 4 && !memcmp(bytes, "\x89PNG", 4))
+    FILE *file = fopen(path, "rb");
+    *first = (head){{0}, 0};
+    if (!file)
+        return false;
+    first->count = fread(first->bytes, 1, sizeof first->bytes, file);
+    fclose(file);
+    return true;
+}
+
+/* By the first bytes: an IDX file begins with two zeros, its type and rank, or is gzipped; a safetensors file
+ * with the length of its header, which is never so long and never so short. */
+static file_kind kind_of(const head *first)
+{
+    const unsigned char *bytes = first->bytes;
+    if (first->count >= 4 && !memcmp(bytes, "\x89PNG", 4))
         return FILE_PNG;
-    bool gzip = count >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
-    return gzip || (count >= 4 && !bytes[0] && !bytes[1] && bytes[2]) ? FILE_IDX : FILE_SAFETENSORS;
+    bool gzip = first->count >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
+    return gzip || (first->count >= 4 && !bytes[0] && !bytes[1] && bytes[2] && bytes[3]) ? FILE_IDX
+                                                                                         : FILE_SAFETENSORS;
 }
 
 static int find_kind(file_kind *kind, const char *path)
 {
-    unsigned char bytes[8] = {0};
     struct stat about;
+    head first;
     if (stat(path, &about))
         return fail("%s: cannot open: %s", path, strerror(errno));
     if (!S_ISREG(about.st_mode))
         return fail("%s: is %s, expected a file", path,
                     S_ISDIR(about.st_mode) ? "a folder" : "not a regular file");
-    FILE *file = fopen(path, "rb");
-    if (!file)
+    if (!read_head(&first, path))
         return fail("%s: cannot open: %s", path, strerror(errno));
-    size_t found = fread(bytes, 1, sizeof bytes, file);
-    fclose(file);
-    *kind = kind_of(bytes, found);
+    *kind = kind_of(&first);
     uint64_t header = 0;
     for (int i = 7; i >= 0; i--)
-        header = header << 8 | bytes[i];
-    if (*kind == FILE_SAFETENSORS && (found < sizeof bytes || header > (uint64_t)about.st_size))
+        header = header << 8 | first.bytes[i];
+    if (*kind == FILE_SAFETENSORS && (first.count < sizeof first.bytes || header > (uint64_t)about.st_size))
         return fail("%s: is neither an IDX file, nor PNG, nor safetensors", path);
     return EXIT_SUCCESS;
 }
 
 bool holds_pixels(const char *path)
 {
-    unsigned char bytes[8] = {0};
     struct stat about;
-    FILE *file = stat(path, &about) || !S_ISREG(about.st_mode) ? NULL : fopen(path, "rb");
-    size_t found = file ? fread(bytes, 1, sizeof bytes, file) : 0;
-    if (file)
-        fclose(file);
-    return found && kind_of(bytes, found) != FILE_SAFETENSORS;
+    head first;
+    return !stat(path, &about) && S_ISREG(about.st_mode) && read_head(&first, path) &&
+           kind_of(&first) != FILE_SAFETENSORS;
 }
 
 static int open_idx(cli_images *images)

@@ -2,6 +2,7 @@
 #include "info.h"
 
 #include "commands.h"
+#include "images.h"
 #include "sources.h"
 #include "text.h"
 
@@ -168,6 +169,8 @@ static int run(const cli_options *given)
     nft_file *file = NULL;
     bool configuration = is_configuration(path);
     int failed = EXIT_SUCCESS;
+    if (!configuration && holds_pixels(path))
+        return fail("%s: holds images or labels, no networks; 'nft fit' makes networks of images", path);
     if (!configuration && nft_file_open(&file, path))
         return fail_library();
     if (configuration || nft_file_metadata(file, "nft.config")) {

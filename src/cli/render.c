@@ -120,6 +120,10 @@ static int choose_networks(job *j)
         other = (holding){path, "answer", count_answers(&j->answers)};
         failed = join(&least, &other, j->given);
     }
+    for (int i = 0; i < j->source_count && path && !failed; i++)
+        if (j->sources[i].weights)
+            failed = compare_labels(&j->answers, path, nft_weights_extra(j->sources[i].weights, "label"),
+                                    j->sources[i].operand);
     return failed ? failed
                   : choose_range(&j->first, &j->count, j->given, least.path, least.count, least.word);
 }

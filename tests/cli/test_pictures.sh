@@ -328,6 +328,13 @@ run 1 render "$digits" -o x.png --count 1 --answers answers.safetensors --first 
 says "answers.safetensors: holds 2 answers, the first is 0; --first is 2"
 run 1 render "$digits" -o x.png --count 2 --answers fitted.safetensors
 says "fitted.safetensors: there is no tensor 'output'"
+run 0 render fitted.safetensors -o fitted.png --answers answers.safetensors
+run 0 fit "$digits" -o labelled.safetensors --labels "$examples/digits-labels-idx1-ubyte.gz" --first 1 --count 2 --steps 1 --quiet
+run 1 render "$digits" labelled.safetensors -o x.png --count 2 --answers answers.safetensors
+says "answers.safetensors: label 1 is 2, in labelled.safetensors 1: these are answers to other networks"
+run 1 info "$digits"
+says "$digits: holds images or labels, no networks; 'nft fit' makes networks of images"
+run 1 info digits.png
 safetensors vector.safetensors '{"output":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}}' "$one$one"
 run 1 render "$digits" -o x.png --count 2 --answers vector.safetensors
 says "vector.safetensors: 'output' is floats 2 × 1, expected the scores of a classifier, floats (N, classes)"
