@@ -70,17 +70,6 @@ static void hyperbolic_tangent(int64_t n, const float *y, const float *dy, float
     chain(n, y, dy, dx, tanh_derivative);
 }
 
-/* The lanes of a sum by halves. */
-static float sum_of_lanes(floats v)
-{
-    float lanes[LANES];
-    store(lanes, v);
-    for (int width = LANES / 2; width; width /= 2)
-        for (int i = 0; i < width; i++)
-            lanes[i] += lanes[i + width];
-    return lanes[0];
-}
-
 static float dot(int64_t n, const float *a, const float *b)
 {
     floats sum = fill(0);
@@ -89,7 +78,7 @@ static float dot(int64_t n, const float *a, const float *b)
         sum += load(a + i) * load(b + i);
     if (i < n)
         sum += load_part(a + i, n - i, fill(0)) * load_part(b + i, n - i, fill(0));
-    return sum_of_lanes(sum);
+    return sum_lanes(sum);
 }
 
 static void softmax_row(int64_t n, float factor, const float *p, const float *dy, float *dx)
@@ -127,7 +116,7 @@ static row_sums sum_row(int64_t n, const float *gamma, const float *x, const flo
         sum += load(x + i);
     if (i < n)
         sum += load_part(x + i, n - i, fill(0));
-    s.mean = sum_of_lanes(sum) / (float)n;
+    s.mean = sum_lanes(sum) / (float)n;
     for (i = 0; i + LANES <= n; i += LANES) {
         floats c = load(x + i) - s.mean, g = load(dy + i) * load(gamma + i);
         squares += c * c;
@@ -141,9 +130,9 @@ static row_sums sum_row(int64_t n, const float *gamma, const float *x, const flo
         gradient += g;
         product += g * c;
     }
-    s.squares = sum_of_lanes(squares);
-    s.gradient = sum_of_lanes(gradient);
-    s.product = sum_of_lanes(product);
+    s.squares = sum_lanes(squares);
+    s.gradient = sum_lanes(gradient);
+    s.product = sum_lanes(product);
     return s;
 }
 
