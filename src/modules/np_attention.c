@@ -74,6 +74,17 @@ static void plan_scratch(nft_attention *a, nft_module *module)
     share_thread_scratch(module, nft_size_multiply(rows, C));
 }
 
+/* Attention weights of all heads of the axes before one. */
+static int64_t weights_before(const nft_attention *a, int64_t axis)
+{
+    int64_t floats = 0;
+    for (int64_t i = 0; i < axis; i++) {
+        int64_t tokens = a->space->axes[i].tokens;
+        floats = nft_size_add(floats, nft_size_multiply(a->heads, nft_size_multiply(tokens, tokens)));
+    }
+    return floats;
+}
+
 /* What only backward needs. */
 static void plan_backward(nft_attention *a, nft_module *module, nft_builder *builder)
 {
@@ -81,12 +92,14 @@ static void plan_backward(nft_attention *a, nft_module *module, nft_builder *bui
     int64_t C = a->channels, features = nft_size_multiply(space->numbers, C),
             tokens = nft_size_multiply(space->tokens, C);
     int64_t vectors = a->cross ? nft_axis_offsets(space, a->heads, a->head_channels, a->axis_offsets) : 0;
+    int64_t weights = a->cross ? weights_before(a, space->axis_count) : 0;
     module->training_scratch = module->scratch;
     a->results = nft_reserve(&module->training_scratch, vectors);
     a->terms_gradient = nft_reserve(&module->training_scratch, a->shared ? 0 : tokens);
     a->normed_gradient = nft_reserve(&module->training_scratch, a->norms ? features : 0);
     a->kept_normed = a->norms ? nft_reserve(builder->kept, features) : builder->in_kept;
     a->kept_vectors = nft_reserve(builder->kept, nft_size_multiply(3, vectors));
+    a->kept_weights = weights <= vectors ? nft_reserve(builder->kept, weights) : -1;
     a->kept_diagonal_qkv = nft_reserve(builder->kept, nft_size_multiply(space->tensor_count, 3 * C));
     a->kept_terms = nft_reserve(builder->kept, a->shared ? 0 : tokens);
     a->kept_qkv_gradient = nft_reserve(builder->kept, nft_size_multiply(3, tokens));
@@ -299,6 +312,16 @@ static uint64_t item_stream(const nft_attention *a, int64_t axis, int64_t head, 
     return a->stream + (uint64_t)((axis * a->heads + head) * (1 << 20) + chunk + 1);
 }
 
+/* Where the weights of the chunk that begins with vector `first` are kept; NULL if they are not. */
+static float *kept_weights(const work *w, int64_t axis, int64_t head, int64_t first)
+{
+    const nft_attention *a = w->attention;
+    int64_t tokens = a->space->axes[axis].tokens;
+    if (!w->exec->kept || a->kept_weights < 0)
+        return NULL;
+    return w->exec->kept + a->kept_weights + weights_before(a, axis) + (head * tokens + first) * tokens;
+}
+
 /* Softmax attention between the vectors of one axis in one head, scale 1/√(ch·n). */
 static void attend(void *argument, int64_t item, float *scores)
 {
@@ -316,9 +339,14 @@ static void attend(void *argument, int64_t item, float *scores)
     const float *v = nft_axis_matrix(&layout, qkv_vectors(w), axis, 2, head);
     float *result = nft_axis_matrix(&results, result_vectors(w), axis, 0, head);
     int64_t stride = nft_axis_stride(&layout, axis);
-    attention_weights(count, tokens, length, q + first * stride, k, stride, scores);
-    nft_drop(w->exec, item_stream(a, axis, head, chunk), a->options.dropout, count * tokens, scores, scores);
-    nft_gemm_nn(count, length, tokens, 1, scores, tokens, v, stride, 0, result + first * stride, stride);
+    float *kept = kept_weights(w, axis, head, first), *weights = kept ? kept : scores;
+    attention_weights(count, tokens, length, q + first * stride, k, stride, weights);
+    if (a->options.dropout > 0) {
+        nft_drop(w->exec, item_stream(a, axis, head, chunk), a->options.dropout, count * tokens, weights,
+                 scores);
+        weights = scores;
+    }
+    nft_gemm_nn(count, length, tokens, 1, weights, tokens, v, stride, 0, result + first * stride, stride);
 }
 
 static void cross_terms(const work *w)
@@ -461,8 +489,10 @@ static void attend_backward(void *argument, int64_t item, float *scores)
         nft_chunk(tokens, chunk, &first, &count);
         int64_t start = first * stride, weights = count * tokens;
         uint64_t stream = item_stream(a, axis, head, chunk);
-        float *p = scores, *dp = scores + (weights + 15) / 16 * 16, after = chunk > 0;
-        attention_weights(count, tokens, length, q + start, k, stride, p);
+        float *kept = kept_weights(w, axis, head, first), *p = kept ? kept : scores;
+        float *dp = scores + (weights + 15) / 16 * 16, after = chunk > 0;
+        if (!kept)
+            attention_weights(count, tokens, length, q + start, k, stride, p);
         nft_drop(w->exec, stream, a->options.dropout, weights, p, dp);
         nft_gemm_tn(tokens, length, count, 1, dp, tokens, d + start, stride, after, dv, stride);
         nft_vector()->row_products(count, tokens, length, d + start, stride, v, stride, dp, tokens);
