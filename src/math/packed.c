@@ -12,6 +12,7 @@
 #define ROW_BLOCK 64         /* rows whose products a gradient adds at a time */
 #define PREFETCHED_FLOATS 16 /* that are fetched together */
 #define MAX_WIDTH 32
+#define FULL_ROWS 56 /* that are mapped to a partial panel at a time */
 
 #define DECLARE(set) extern const nft_panels nft_panels_##set
 DECLARE(baseline);
@@ -72,19 +73,24 @@ void nft_pack_transpose(int64_t outputs, int64_t inputs, const float *weight, fl
     }
 }
 
-/* The outputs that do not fill a panel: each row goes through a row of full width. */
+/* The outputs that do not fill a panel: rows go through rows of full width. */
 static void partial_panel(const nft_panels *set, int64_t rows, int64_t inputs, int64_t count,
                           const float *panel, const float *bias, int add, const float *x, int64_t x_stride,
                           float *y, int64_t y_stride)
 {
-    float full_bias[MAX_WIDTH] = {0}, row[MAX_WIDTH] = {0};
+    float full_bias[MAX_WIDTH] = {0}, full[FULL_ROWS * MAX_WIDTH] = {0};
+    const nft_kernels *vector = nft_vector();
+    int64_t width = set->width;
     if (bias)
         memcpy(full_bias, bias, (size_t)count * sizeof *bias);
-    for (int64_t r = 0; r < rows; r++) {
+    for (int64_t first = 0; first < rows; first += FULL_ROWS) {
+        int64_t length = rows - first < FULL_ROWS ? rows - first : FULL_ROWS;
+        float *part = y + first * y_stride;
         if (add)
-            memcpy(row, y + r * y_stride, (size_t)count * sizeof *row);
-        set->map(1, inputs, panel, bias ? full_bias : NULL, add, x + r * x_stride, x_stride, row, set->width);
-        memcpy(y + r * y_stride, row, (size_t)count * sizeof *row);
+            vector->copy_rows(length, count, part, y_stride, full, width);
+        set->map(length, inputs, panel, bias ? full_bias : NULL, add, x + first * x_stride, x_stride, full,
+                 width);
+        vector->copy_rows(length, count, full, width, part, y_stride);
     }
 }
 
