@@ -88,8 +88,8 @@ static void partial_panel(const nft_panels *set, int64_t rows, int64_t inputs, i
         float *part = y + first * y_stride;
         if (add)
             vector->copy_rows(length, count, part, y_stride, full, width);
-        set->map(length, inputs, panel, bias ? full_bias : NULL, add, x + first * x_stride, x_stride, full,
-                 width);
+        set->map(length, inputs, count, panel, bias ? full_bias : NULL, add, x + first * x_stride, x_stride,
+                 full, width);
         vector->copy_rows(length, count, full, width, part, y_stride);
     }
 }
@@ -112,9 +112,9 @@ void nft_packed_linear(int64_t rows, int64_t inputs, int64_t outputs, const floa
         for (int64_t first = 0; first < outputs; first += set->width) {
             const float *panel = packed + first * inputs + block * set->width;
             const float *panel_bias = bias && block == 0 ? bias + first : NULL;
-            int64_t count = outputs - first;
-            if (count >= set->width)
-                set->map(rows, length, panel, panel_bias, add, x_block, x_stride, y + first, y_stride);
+            int64_t left = outputs - first, count = left < set->width ? left : set->width;
+            if (count % set->lanes == 0)
+                set->map(rows, length, count, panel, panel_bias, add, x_block, x_stride, y + first, y_stride);
             else
                 partial_panel(set, rows, length, count, panel, panel_bias, add, x_block, x_stride, y + first,
                               y_stride);
@@ -137,15 +137,16 @@ void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const fl
                          const float *x, int64_t x_stride, float *dw)
 {
     const nft_panels *set = panels();
-    int64_t whole = inputs / set->width * set->width;
+    int64_t whole = inputs / set->lanes * set->lanes;
     for (int64_t block = 0; block < rows; block += ROW_BLOCK) {
         int64_t length = rows - block < ROW_BLOCK ? rows - block : ROW_BLOCK;
         int64_t next = block + length, end = rows - next < ROW_BLOCK ? rows : next + ROW_BLOCK;
         prefetch(next, end, outputs, dy, dy_stride);
         prefetch(next, end, inputs, x, x_stride);
         for (int64_t first = 0; first < whole; first += set->width)
-            set->outer(length, outputs, dy + block * dy_stride, dy_stride, x + block * x_stride + first,
-                       x_stride, dw + first, inputs);
+            set->outer(length, whole - first < set->width ? set->lanes : set->width, outputs,
+                       dy + block * dy_stride, dy_stride, x + block * x_stride + first, x_stride, dw + first,
+                       inputs);
     }
     nft_gemm_tn(outputs, inputs - whole, rows, 1, dy, dy_stride, x + whole, x_stride, 1, dw + whole, inputs);
 }

@@ -31,14 +31,15 @@ void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const fl
 
 /* One instruction set's part of it, see panels.c. */
 typedef struct nft_panels {
-    int64_t width; /* outputs in a panel */
-    /* y (rows, width) = x (rows, inputs) panelᵀ + [bias (width) unless NULL] + [y if add]; y is not a
-     * partial panel. */
-    void (*map)(int64_t rows, int64_t inputs, const float *panel, const float *bias, int add, const float *x,
-                int64_t x_stride, float *y, int64_t y_stride);
-    /* dw (outputs, width) += dy (rows, outputs)ᵀ x (rows, width) */
-    void (*outer)(int64_t rows, int64_t outputs, const float *dy, int64_t dy_stride, const float *x,
-                  int64_t x_stride, float *dw, int64_t dw_stride);
+    int64_t width; /* outputs in a panel: two vectors */
+    int64_t lanes; /* of a vector */
+    /* y (rows, outputs) = x (rows, inputs) panelᵀ + [bias unless NULL] + [y if add]. `outputs` is at most
+     * width; bias and the rows of y have room for the next multiple of lanes, all of which is written. */
+    void (*map)(int64_t rows, int64_t inputs, int64_t outputs, const float *panel, const float *bias, int add,
+                const float *x, int64_t x_stride, float *y, int64_t y_stride);
+    /* dw (outputs, inputs) += dy (rows, outputs)ᵀ x (rows, inputs); inputs is lanes or width. */
+    void (*outer)(int64_t rows, int64_t inputs, int64_t outputs, const float *dy, int64_t dy_stride,
+                  const float *x, int64_t x_stride, float *dw, int64_t dw_stride);
 } nft_panels;
 
 #endif
