@@ -121,14 +121,17 @@ once kind note_kind
 found=$(cat "$results/kind")
 [ "$found" = $kind ] || complain "$results: holds a $found run, this one is $kind; give another folder"
 
-# The networks of each part begin from seeds of their own. Two views of an image are two networks for it.
+# The networks of each part begin from seeds of their own. Two views of an image are two networks for it; the part `many` has more
+# views of the images of `train`.
 fit() { # DATA PART
     views=1
     case $kind-$2 in
     full-train) first=0 count=55000 views=2 seed=0 ;;
+    full-many) first=0 count=55000 views=4 seed=3 ;;
     full-validation) first=55000 count=5000 seed=1 ;;
     full-test) first=0 count=10000 seed=2 ;;
     small-train) first=0 count=200 views=2 seed=0 ;;
+    small-many) first=0 count=200 views=3 seed=3 ;;
     small-validation) first=200 count=50 seed=1 ;;
     small-test) first=250 count=50 seed=2 ;;
     esac
@@ -200,15 +203,15 @@ draw() { # NAME OPERAND …
 
 # --- the rows ---
 
-sirens() { # DATA VERSION COMMAND: of the three parts
-    for part in train validation test; do
-        once "$1-$part$2.safetensors" "$3" "$1" $part
+sirens() { # DATA VERSION COMMAND [TRAIN]: of the three parts
+    for part in "${4:-train}" validation test; do
+        once "$1-$part$2.safetensors" "$3" "$1" "$part"
     done
 }
 
 # Trains on two parts and judges on the third.
-learn() { # NAME DATA VERSION RECIPE
-    once "$1.safetensors" train "$1" "$4" "$2-train$3" "$2-validation$3"
+learn() { # NAME DATA VERSION RECIPE [TRAIN]
+    once "$1.safetensors" train "$1" "$4" "$2-${5:-train}$3" "$2-validation$3"
     once "$1.json" evaluate "$1" "$results/$1.safetensors" "$2-test$3"
 }
 
@@ -254,6 +257,10 @@ do_row() { # ROW
         once "$1.png" draw_reconstructions "$1" "$data-test-canonical"
         sirens "$data" -latents encode
         learn "$data-latents" "$data" -latents latents
+        ;;
+    *-long)
+        sirens "$data" -canonical canonicalize many
+        learn "$1" "$data" -canonical "$recipe" many
         ;;
     *-raw)
         sirens "$data" "" fit
