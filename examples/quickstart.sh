@@ -47,9 +47,14 @@ show $build/nft fit $data/digits-idx3-ubyte.gz --labels $data/digits-labels-idx1
     -o $build/digits.safetensors --quiet
 show $build/nft evaluate $data/digit-classifier.safetensors $build/digits.safetensors --quiet
 show $build/nft forward $data/digit-classifier.safetensors $build/digits.safetensors -o $build/answers.safetensors --quiet
-show $build/nft render $data/digits-idx3-ubyte.gz $build/digits.safetensors --count 80 --answers $build/answers.safetensors \
-    --zoom 2 -o $build/digits.png
-echo "$build/digits.png shows digits, what their SIRENs make of them, and the answers; a wrong one is red, with the digit behind it."
+
+heading "Another model makes the digits bolder by changing the weights; Inr2Array compresses each network to 16 latents and back"
+show $build/nft forward $data/digit-editor.safetensors $build/digits.safetensors -o $build/bolder.safetensors --quiet
+show $build/nft forward $data/digit-encoder.safetensors $build/digits.safetensors --decode -o $build/decoded.safetensors --quiet
+show $build/nft render $data/digits-idx3-ubyte.gz $build/digits.safetensors $build/bolder.safetensors $build/decoded.safetensors \
+    --count 80 --answers $build/answers.safetensors --zoom 2 -o $build/digits.png
+echo "$build/digits.png shows digits, what their SIRENs make of them, the bolder ones, what Inr2Array decodes, and the answers;"
+echo "a wrong answer is red, with the digit behind it."
 
 heading "60 MNIST digits, stored as SIRENs, become latents: the encoder of arXiv 2305.13546 with 64 channels, then with 256"
 echo "A model made from a configuration is freshly initialised, not trained: this shows shapes and speed, not what it learns."
