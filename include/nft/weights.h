@@ -126,8 +126,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weight
 NFT_API int64_t nft_weights_extra_count(const nft_weights *weights);
 /** The name of one of them, NULL if there is no such one. Borrowed. */
 NFT_API const char *nft_weights_extra_name(const nft_weights *weights, int64_t index);
-/** An extra tensor by its name; NULL if there is none. Borrowed from the set. `label` is what the losses of
- * nft/trainer.h compare with: (N) I64 classes, or F32 numbers. */
+/** An extra tensor by its name; NULL if there is none. Borrowed from the set. `label` is what
+ * cross_entropy (I64 classes) and mse and bce (F32 numbers) compare with, see nft_trainer_set_data(). */
 NFT_API const nft_array *nft_weights_extra(const nft_weights *weights, const char *name);
 /** Adds, replaces or (array NULL) removes an extra tensor; the set keeps a copy. Its leading axis must be N
  * and its name UTF-8. */

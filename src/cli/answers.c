@@ -70,11 +70,11 @@ int64_t count_answers(const cli_answers *answers)
 }
 
 int compare_labels(const cli_answers *answers, const char *answers_path, const nft_array *labels,
-                   const char *path)
+                   const char *path, int64_t first, int64_t count)
 {
     const int64_t *own = answers->labels ? nft_array_i64(answers->labels) : NULL;
     const int64_t *others = labels && nft_array_rank(labels) == 1 ? nft_array_i64(labels) : NULL;
-    for (int64_t n = 0; own && others && n < count_answers(answers) && n < nft_array_count(labels); n++)
+    for (int64_t n = first; own && others && n < first + count; n++)
         if (own[n] != others[n])
             return fail("%s: label %" PRId64 " is %" PRId64 ", in %s %" PRId64
                         ": these are answers to other networks",

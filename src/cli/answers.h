@@ -18,10 +18,10 @@ typedef struct cli_answers {
 int load_answers(cli_answers *answers, const char *path);
 void free_answers(cli_answers *answers);
 int64_t count_answers(const cli_answers *answers);
-/* Fails where the networks of the file `path` have other classes than the answers of `answers_path`: these
- * are answers to other networks. `labels` may be NULL, or no classes. */
+/* Fails where networks first … first + count - 1 of the file `path` have other classes than the answers of
+ * `answers_path`: these are answers to other networks. `labels` may be NULL, or no classes. */
 int compare_labels(const cli_answers *answers, const char *answers_path, const nft_array *labels,
-                   const char *path);
+                   const char *path, int64_t first, int64_t count);
 /* The class with the highest score, the first of equals; in brackets behind it the label, if that is another.
  * Returns whether it is. */
 bool describe_answer(char *text, const cli_answers *answers, int64_t n);

@@ -29,14 +29,15 @@ static bool read_head(head *first, const char *path)
     return true;
 }
 
-/* By the first bytes: an IDX file begins with two zeros, its type and rank, or is gzipped; a safetensors file
- * with the length of its header, which is never so long and never so short. */
+/* By the first bytes. An IDX file is two zeros, a type, the rank and the first size, the highest byte first;
+ * or it is gzipped, by deflate. A safetensors file begins with the length of its header, the lowest byte
+ * first: below 16 MiB none looks like IDX, and only one of 559,903 bytes like gzip. */
 static file_kind kind_of(const head *first)
 {
     const unsigned char *bytes = first->bytes;
     if (first->count >= 4 && !memcmp(bytes, "\x89PNG", 4))
         return FILE_PNG;
-    bool gzip = first->count >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
+    bool gzip = first->count >= 3 && bytes[0] == 0x1f && bytes[1] == 0x8b && bytes[2] == 8 && bytes[3] < 32;
     return gzip || (first->count >= 4 && !bytes[0] && !bytes[1] && bytes[2] && bytes[3]) ? FILE_IDX
                                                                                          : FILE_SAFETENSORS;
 }

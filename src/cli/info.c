@@ -170,7 +170,9 @@ static int run(const cli_options *given)
     bool configuration = is_configuration(path);
     int failed = EXIT_SUCCESS;
     if (!configuration && holds_pixels(path))
-        return fail("%s: holds images or labels, no networks; 'nft fit' makes networks of images", path);
+        return fail(
+            "%s: is PNG, IDX or gzipped, expected networks or a model; 'nft fit' makes networks of images",
+            path);
     if (!configuration && nft_file_open(&file, path))
         return fail_library();
     if (configuration || nft_file_metadata(file, "nft.config")) {

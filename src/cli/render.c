@@ -120,12 +120,13 @@ static int choose_networks(job *j)
         other = (holding){path, "answer", count_answers(&j->answers)};
         failed = join(&least, &other, j->given);
     }
+    if (!failed)
+        failed = choose_range(&j->first, &j->count, j->given, least.path, least.count, least.word);
     for (int i = 0; i < j->source_count && path && !failed; i++)
         if (j->sources[i].weights)
             failed = compare_labels(&j->answers, path, nft_weights_extra(j->sources[i].weights, "label"),
-                                    j->sources[i].operand);
-    return failed ? failed
-                  : choose_range(&j->first, &j->count, j->given, least.path, least.count, least.word);
+                                    j->sources[i].operand, j->first, j->count);
+    return failed;
 }
 
 static int lay_out(job *j)

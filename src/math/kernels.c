@@ -318,7 +318,7 @@ static void row_products(int64_t m, int64_t n, int64_t k, const float *a, int64_
 #define SUM_VECTORS 4
 #define LEAF_ROWS 64 /* which are summed one after the other */
 
-/* Rows of half a vector are those of heads. */
+/* Rows of half a vector: those of heads of 8 channels, where vectors have 16. */
 typedef float half_floats __attribute__((vector_size(LANES / 2 * sizeof(float))));
 
 INLINE half_floats load_half(const float *p)

@@ -23,8 +23,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* A loop over accumulators must become straight code at every level of optimisation: only then are they
- * registers. */
+/* A loop over accumulators must become straight code wherever the compiler optimises at all: only then are
+ * they registers. */
 #if defined(__clang__)
 #define UNROLLED(index, count) _Pragma("clang loop unroll(full)") for (int index = 0; index < count; index++)
 #else

@@ -10,7 +10,7 @@
  */
 #define BLOCK 512
 #define ROW_BLOCK 64         /* rows whose products a gradient adds at a time */
-#define PREFETCHED_FLOATS 16 /* that are fetched together */
+#define PREFETCHED_FLOATS 16 /* of a cache line */
 #define MAX_WIDTH 32
 #define FULL_ROWS 56 /* that are mapped to a partial panel at a time */
 
@@ -78,11 +78,13 @@ static void partial_panel(const nft_panels *set, int64_t rows, int64_t inputs, i
                           const float *panel, const float *bias, int add, const float *x, int64_t x_stride,
                           float *y, int64_t y_stride)
 {
-    float full_bias[MAX_WIDTH] = {0}, full[FULL_ROWS * MAX_WIDTH] = {0};
+    float full_bias[MAX_WIDTH] = {0}, full[FULL_ROWS * MAX_WIDTH];
     const nft_kernels *vector = nft_vector();
     int64_t width = set->width;
     if (bias)
         memcpy(full_bias, bias, (size_t)count * sizeof *bias);
+    if (add) /* what is behind `count` is added to, too */
+        memset(full, 0, (size_t)((rows < FULL_ROWS ? rows : FULL_ROWS) * width) * sizeof *full);
     for (int64_t first = 0; first < rows; first += FULL_ROWS) {
         int64_t length = rows - first < FULL_ROWS ? rows - first : FULL_ROWS;
         float *part = y + first * y_stride;
@@ -131,14 +133,15 @@ static void prefetch(int64_t first, int64_t end, int64_t width, const float *x, 
             __builtin_prefetch(x + r * stride + i);
 }
 
-/* x and dy are read as they lie, where BLAS would pack both at every call. They come from far, as a backward
- * pass has gone over all samples since: the next block is fetched while one is multiplied. */
+/* x and dy are read as they lie, where BLAS would pack both at every call. They are no longer in the cache,
+ * as a backward pass has gone over all samples since: the next block is asked for before one is multiplied.
+ */
 void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const float *dy, int64_t dy_stride,
                          const float *x, int64_t x_stride, float *dw)
 {
     const nft_panels *set = panels();
     int64_t whole = inputs / set->lanes * set->lanes;
-    for (int64_t block = 0; block < rows; block += ROW_BLOCK) {
+    for (int64_t block = 0; whole && block < rows; block += ROW_BLOCK) {
         int64_t length = rows - block < ROW_BLOCK ? rows - block : ROW_BLOCK;
         int64_t next = block + length, end = rows - next < ROW_BLOCK ? rows : next + ROW_BLOCK;
         prefetch(next, end, outputs, dy, dy_stride);

@@ -1,7 +1,7 @@
-/* The inner product of the packed linear map, built once for each instruction set: a tile of rows times one
- * panel of outputs is held in registers while it runs over the inputs. What is there already is added last,
- * so that the products are rounded at their own size. A panel holds, for each input, the weights of `width`
- * neighbouring outputs. */
+/* The products of packed linear maps and of their weights' gradients, built once for each instruction set. Of
+ * a map, a tile of rows times one panel of outputs is held in registers while it runs over the inputs. What
+ * is there already is added last, so that the products are rounded at their own size. A panel holds, for each
+ * input, the weights of `width` neighbouring outputs. Of a gradient, rows of x stand where a panel's do. */
 #include "math/packed.h"
 
 #include "math/lanes.h"

@@ -56,7 +56,7 @@ static placement place(const nft_axis_layout *layout, float *vectors, int64_t gr
                        .column_step = side->rows ? vector : layout->head_channels};
 }
 
-/* On the one or two axes of a tensor. */
+/* The placements of a tensor on its one or two axes; returns how many. */
 static int placements(const nft_axis_layout *layout, float *vectors, int64_t group, int64_t tensor,
                       placement places[2])
 {

@@ -74,7 +74,7 @@ static void plan_scratch(nft_attention *a, nft_module *module)
     share_thread_scratch(module, nft_size_multiply(rows, C));
 }
 
-/* Attention weights of all heads of the axes before one. */
+/* How many attention weights all heads of axes 0 … axis - 1 have. */
 static int64_t weights_before(const nft_attention *a, int64_t axis)
 {
     int64_t floats = 0;
@@ -341,7 +341,7 @@ static void attend(void *argument, int64_t item, float *scores)
     int64_t stride = nft_axis_stride(&layout, axis);
     float *kept = kept_weights(w, axis, head, first), *weights = kept ? kept : scores;
     attention_weights(count, tokens, length, q + first * stride, k, stride, weights);
-    if (a->options.dropout > 0) {
+    if (w->exec->dropout && a->options.dropout > 0) {
         nft_drop(w->exec, item_stream(a, axis, head, chunk), a->options.dropout, count * tokens, weights,
                  scores);
         weights = scores;

@@ -36,9 +36,10 @@ typedef struct nft_attention {
     /* kept for backward */
     int64_t kept_normed; /* what is projected: features, C channels */
     int64_t kept_vectors, kept_diagonal_qkv;
-    int64_t kept_weights; /* of the cross terms, before dropout: for each axis and head (vectors, vectors); -1
-                             where they would be more than the vectors and are computed again */
-    int64_t kept_terms;   /* summed terms (tokens, C), unless shared */
+    int64_t
+        kept_weights; /* of the cross terms, before dropout: for each axis and head (tokens, tokens); -1 where
+                         they would be more than one group's vectors have floats, and are computed again */
+    int64_t kept_terms;           /* summed terms (tokens, C), unless shared */
     int64_t kept_qkv_gradient;    /* (tokens, 3C) */
     int64_t kept_output_gradient; /* features, unless shared */
 } nft_attention;

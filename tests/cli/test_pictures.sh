@@ -333,7 +333,7 @@ run 0 fit "$digits" -o labelled.safetensors --labels "$examples/digits-labels-id
 run 1 render "$digits" labelled.safetensors -o x.png --count 2 --answers answers.safetensors
 says "answers.safetensors: label 1 is 2, in labelled.safetensors 1: these are answers to other networks"
 run 1 info "$digits"
-says "$digits: holds images or labels, no networks; 'nft fit' makes networks of images"
+says "$digits: is PNG, IDX or gzipped, expected networks or a model; 'nft fit' makes networks of images"
 run 1 info digits.png
 safetensors vector.safetensors '{"output":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}}' "$one$one"
 run 1 render "$digits" -o x.png --count 2 --answers vector.safetensors

@@ -320,6 +320,13 @@ static const test_case more_cases[] = {
 static const test_space long_axes = {
     "MLP of 2 with 130 neurons",
     "{'type': 'linear', 'in': 2, 'out': 130}, {'type': 'linear', 'in': 130, 'out': 2}", 2, true};
+/* More weights of attention than are computed at a time, and fewer than its vectors have floats: kept. */
+static const test_space large_layer = {"one layer of 130 by 130", "{'type': 'linear', 'in': 130, 'out': 130}",
+                                       1, true};
+/* With 16 channels in a head the vectors of an axis are padded. */
+static const test_space padded_axes = {
+    "MLP of 2 with 16 neurons",
+    "{'type': 'linear', 'in': 2, 'out': 16}, {'type': 'linear', 'in': 16, 'out': 2}", 2, true};
 static const test_space long_layer = {"one layer of 140 weights", "{'type': 'linear', 'in': 14, 'out': 10}",
                                       1, true};
 
@@ -338,6 +345,14 @@ static const long_case long_cases[] = {
       .channels = {2, 2},
       .modules = "{'type': 'np_attention', 'num_heads': 1, 'dropout': 0.3, 'share_projections': false}"},
      &long_axes},
+    {{.name = "chunks of an axis, weights kept",
+      .channels = {2, 2},
+      .modules = "{'type': 'np_attention', 'num_heads': 1, 'dropout': 0.3}"},
+     &large_layer},
+    {{.name = "padded vectors of an axis",
+      .channels = {16, 16},
+      .modules = "{'type': 'np_attention', 'num_heads': 1}"},
+     &padded_axes},
     {{.name = "chunks of a block", .channels = {3, 3}, .modules = "{'type': 'nft_block', 'num_heads': 1}"},
      &long_axes},
     {{.name = "blocks of means, np_linear",
