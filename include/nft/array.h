@@ -93,7 +93,8 @@ typedef struct nft_file_writer nft_file_writer;
  * Begins a file beside `path` with the table of its tensors.
  * @param[out] writer end it with nft_file_writer_commit() or nft_file_writer_free()
  * @param path where the file will be
- * @param tensors name, type ("F32" or "I64"), rank and shape of each; the rest is not read
+ * @param tensors name, type ("F32" or "I64"), rank and shape of each, and `size` of the first, which tells
+ * how far they are apart (::NFT_TENSOR_INFO_INIT); the rest is not read
  * @param count how many tensors
  */
 NFT_API NFT_MUST_CHECK nft_status nft_file_writer_create(nft_file_writer **writer, const char *path,

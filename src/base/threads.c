@@ -104,7 +104,9 @@ nft_status nft_pool_create(nft_pool **out, int threads)
         return nft_fail_memory("a thread pool", sizeof *pool);
     pool->wanted = threads > 1 ? threads : 1;
     pool->workers = nft_allocate_array((size_t)pool->wanted, sizeof *pool->workers);
-    nft_status status = pool->workers ? start_workers(pool) : nft_fail_memory("a thread pool", pool->wanted);
+    nft_status status = pool->workers
+                            ? start_workers(pool)
+                            : nft_fail_memory("a thread pool", pool->wanted * (int64_t)sizeof *pool->workers);
     if (status) {
         nft_release(pool->workers);
         nft_release(pool);

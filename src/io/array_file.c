@@ -97,11 +97,15 @@ nft_status nft_file_read_rows(const nft_file *file, const char *name, int64_t fi
     nft_status status = find_entry("nft_file_read_rows", &entry, file, name);
     if (status)
         return status;
-    int64_t rows = entry->rank ? entry->shape[0] : 0;
+    if (!entry->rank)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: tensor '%s' is a single number and has no rows", file->path,
+                        name);
+    int64_t rows = entry->shape[0];
     if (first < 0 || count < 0 || first > rows || count > rows - first)
         return nft_fail(NFT_ERROR_ARGUMENT,
-                        "%s: rows %" PRId64 " … %" PRId64 " of tensor '%s' were asked for, it has %" PRId64,
-                        file->path, first, nft_size_add(first, count) - 1, name, rows);
+                        "%s: %" PRId64 " rows from row %" PRId64
+                        " of tensor '%s' were asked for, it has %" PRId64,
+                        file->path, count, first, name, rows);
     return read_rows(file, entry, first, count, out);
 }
 
@@ -139,7 +143,7 @@ nft_status nft_array_save(const char *path, const char *const *names, const nft_
         return status;
     nft_output *outputs = nft_allocate_array(count, sizeof *outputs);
     if (!outputs)
-        return nft_fail_memory("a table of tensors", (int64_t)count);
+        return nft_fail_memory("a table of tensors", (int64_t)(count * sizeof *outputs));
     for (size_t i = 0; i < count; i++)
         outputs[i] = (nft_output){.name = names[i],
                                   .type = arrays[i]->type == NFT_ARRAY_I64 ? NFT_TYPE_I64 : NFT_TYPE_F32,
@@ -172,6 +176,12 @@ static nft_status describe_output(nft_output *output, const nft_tensor_info *ten
     return NFT_OK;
 }
 
+/* The struct of a caller may be a later one, and longer. */
+static const nft_tensor_info *tensor_at(const nft_tensor_info *tensors, int64_t index)
+{
+    return (const void *)((const char *)tensors + (size_t)index * tensors->size);
+}
+
 nft_status nft_file_writer_create(nft_file_writer **writer, const char *path, const nft_tensor_info *tensors,
                                   int64_t count)
 {
@@ -182,12 +192,15 @@ nft_status nft_file_writer_create(nft_file_writer **writer, const char *path, co
         return nft_fail_null("nft_file_writer_create", path ? "tensors" : "path");
     if (count < 0)
         return nft_fail(NFT_ERROR_ARGUMENT, "nft_file_writer_create: count is %" PRId64, count);
+    if (count && tensors->size < sizeof *tensors)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_file_writer_create: tensors[0].size is %zu, expected %zu",
+                        tensors->size, sizeof *tensors);
     nft_output *outputs = nft_allocate_array((size_t)count, sizeof *outputs);
     if (!outputs)
-        return nft_fail_memory("a table of tensors", count);
+        return nft_fail_memory("a table of tensors", nft_size_multiply(count, sizeof *outputs));
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < count && !status; i++)
-        status = describe_output(&outputs[i], &tensors[i], i);
+        status = describe_output(&outputs[i], tensor_at(tensors, i), i);
     if (!status)
         status = nft_file_create(writer, path, outputs, count, NULL, 0);
     nft_release(outputs);

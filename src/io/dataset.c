@@ -129,8 +129,8 @@ nft_status nft_dataset_read(const nft_dataset *dataset, const int64_t *indices, 
                             nft_weights *weights)
 {
     static const char function[] = "nft_dataset_read";
-    if (!dataset || !indices || !weights)
-        return nft_fail_null(function, !dataset ? "dataset" : !indices ? "indices" : "weights");
+    if (!dataset || !weights || (!indices && count > 0))
+        return nft_fail_null(function, !dataset ? "dataset" : !weights ? "weights" : "indices");
     if (!dataset->space)
         return nft_fail(NFT_ERROR_MISMATCH, "%s: %s holds tokens, not networks", function,
                         dataset->file->path);

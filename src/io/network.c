@@ -67,7 +67,7 @@ static nft_status fail_unknown(const nft_network *network, const char *name)
     int count = network->layer_count < INT_MAX ? (int)network->layer_count : INT_MAX;
     const char **names = nft_allocate_array((size_t)count, sizeof *names);
     if (!names)
-        return nft_fail_memory("a table of names", count);
+        return nft_fail_memory("a table of names", count * (int64_t)sizeof *names);
     for (int i = 0; i < count; i++)
         names[i] = network->layers[i].name;
     int nearest = nft_nearest(name, names, count);
@@ -106,8 +106,9 @@ static nft_status reorder(nft_network *network, const char *const *order, int64_
                         network->layer_count);
     nft_network_layer *chosen = nft_allocate_array((size_t)count, sizeof *chosen);
     bool *taken = nft_allocate_array((size_t)network->layer_count, sizeof *taken);
-    nft_status status = chosen && taken ? choose(network, order, count, chosen, taken)
-                                        : nft_fail_memory("a table of layers", network->layer_count);
+    nft_status status = chosen && taken
+                            ? choose(network, order, count, chosen, taken)
+                            : nft_fail_memory("a table of layers", count * (int64_t)sizeof *chosen);
     if (!status) {
         for (int64_t i = 0; i < network->layer_count; i++)
             if (!taken[i])
@@ -307,7 +308,8 @@ nft_status nft_network_find(nft_network *network, const nft_file *file, const ch
     if (!status) {
         network->shapes = nft_allocate_array((size_t)network->layer_count, sizeof *network->shapes);
         status = network->shapes ? chain(network, order != NULL)
-                                 : nft_fail_memory("a table of layers", network->layer_count);
+                                 : nft_fail_memory("a table of layers",
+                                                   network->layer_count * (int64_t)sizeof *network->shapes);
     }
     return status;
 }

@@ -15,18 +15,18 @@
 #define LENGTH_BYTES 8
 #define SHAPE_CAPACITY 192
 
-static const char readable_types[] = "F32, F16, BF16, F64, I64, I32 or U8";
-
 static nft_status read_type(const char *name, const json_t *value, nft_type *type)
 {
     const char *text = json_string_value(value);
-    for (int t = NFT_TYPE_F32; text && t <= NFT_TYPE_U8; t++)
+    for (int t = NFT_TYPE_F32; text && t < NFT_TYPES; t++)
         if (!strcmp(text, nft_type_name((nft_type)t))) {
             *type = (nft_type)t;
             return NFT_OK;
         }
-    return nft_fail(NFT_ERROR_FORMAT, "tensor '%s': dtype is %s, expected %s", name,
-                    text ? text : "not a text", readable_types);
+    return nft_fail(NFT_ERROR_FORMAT,
+                    "tensor '%s': dtype is %s, of no known size; F32, F16, BF16, F64, I64, I32 "
+                    "and U8 are read",
+                    name, text ? text : "not a text");
 }
 
 static nft_status read_shape(const char *name, const json_t *value, nft_entry *entry)
@@ -100,7 +100,7 @@ static nft_status read_metadata(nft_file *file, json_t *object)
     size_t count = json_object_size(object);
     file->metadata = nft_allocate_array(count, sizeof *file->metadata);
     if (!file->metadata)
-        return nft_fail_memory("metadata", (int64_t)count);
+        return nft_fail_memory("metadata", (int64_t)(count * sizeof *file->metadata));
     const char *key;
     json_t *value;
     json_object_foreach(object, key, value)
@@ -122,7 +122,8 @@ static nft_status read_header(nft_file *file, json_t *header, int64_t data)
         return nft_fail(NFT_ERROR_FORMAT, "the header is not a JSON object");
     file->entries = nft_allocate_array(json_object_size(header), sizeof *file->entries);
     if (!file->entries)
-        return nft_fail_memory("a table of tensors", (int64_t)json_object_size(header));
+        return nft_fail_memory("a table of tensors",
+                               (int64_t)(json_object_size(header) * sizeof *file->entries));
     const char *name;
     json_t *value;
     nft_status status = NFT_OK;

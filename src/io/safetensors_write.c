@@ -128,7 +128,7 @@ static nft_status check_names(const char *path, const nft_output *outputs, int64
 {
     const char **names = nft_allocate_array((size_t)count, sizeof *names);
     if (!names)
-        return nft_fail_memory("a table of tensors", count);
+        return nft_fail_memory("a table of tensors", count * (int64_t)sizeof *names);
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < count; i++)
         names[i] = outputs[i].name;
@@ -242,7 +242,7 @@ static nft_status finish(nft_file_writer *writer)
             return nft_fail(NFT_ERROR_ARGUMENT, "%s: %" PRId64 " bytes fewer than its header says",
                             writer->path, writer->promises[i].left);
     const char *action = NULL;
-    if (fsync(writer->beside.descriptor) && errno != EINVAL) /* which says: not on this kind of file system */
+    if (!nft_sync(writer->beside.descriptor))
         return nft_fail_system(writer->path, "write");
     return nft_beside_commit(&writer->beside, writer->path, &action) ? NFT_OK
                                                                      : nft_fail_system(writer->path, action);

@@ -79,3 +79,12 @@ bool nft_write_fully(int descriptor, const void *data, int64_t bytes)
     }
     return true;
 }
+
+bool nft_sync(int descriptor)
+{
+    int failed;
+    do
+        failed = fsync(descriptor);
+    while (failed && errno == EINTR);
+    return !failed || errno == EINVAL;
+}

@@ -20,6 +20,9 @@ nft_status nft_read_at(int descriptor, int64_t offset, int64_t bytes, void *out)
 /* False with errno set when not everything could be written. */
 bool nft_write_fully(int descriptor, const void *data, int64_t bytes);
 
+/* fsync; true also where a file system does not know it. */
+bool nft_sync(int descriptor);
+
 /* A new file beside the one that it will replace. */
 typedef struct nft_beside {
     char *name;     /* NULL: none */

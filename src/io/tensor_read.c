@@ -25,7 +25,7 @@ const nft_entry *nft_file_find(const nft_file *file, const char *name)
 
 static nft_status check_request(const nft_entry *entry, bool is_float, int64_t first, int64_t count)
 {
-    if (nft_type_is_float(entry->type) != is_float)
+    if (nft_type_is_float(entry->type) != is_float || !nft_type_is_readable(entry->type))
         return nft_fail(NFT_ERROR_FORMAT, "tensor '%s' is %s, expected %s", entry->name,
                         nft_type_name(entry->type), is_float ? "F32, F16, BF16 or F64" : "I64, I32 or U8");
     if (first < 0 || count < 0 || first > entry->count || count > entry->count - first)

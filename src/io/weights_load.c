@@ -13,7 +13,7 @@
 static bool is_extra(const nft_network *network, const nft_entry *entry, int64_t index)
 {
     return network->rank > 1 && !network->of_a_layer[index] && entry->rank > 0 &&
-           entry->shape[0] == network->count;
+           entry->shape[0] == network->count && nft_type_is_readable(entry->type);
 }
 
 static int64_t extra_bytes(const nft_entry *entry)
@@ -38,7 +38,7 @@ static nft_status allocate(nft_weights **weights, const nft_network *network, co
 {
     const char **names = nft_allocate_array((size_t)network->layer_count, sizeof *names);
     if (!names)
-        return nft_fail_memory("a table of names", network->layer_count);
+        return nft_fail_memory("a table of names", network->layer_count * (int64_t)sizeof *names);
     for (int64_t i = 0; i < network->layer_count; i++)
         names[i] = network->layers[i].name;
     nft_status status = nft_weights_allocate(weights, space, network->count, network->channels, names, limit);
@@ -78,7 +78,7 @@ static nft_status read_extras(nft_weights *weights, const nft_file *file, const 
         count += is_extra(network, &file->entries[i], i);
     weights->extras = nft_allocate_array((size_t)count, sizeof *weights->extras);
     if (!weights->extras)
-        return nft_fail_memory("a table of tensors", count);
+        return nft_fail_memory("a table of tensors", count * (int64_t)sizeof *weights->extras);
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < file->entry_count && !status; i++)
         if (is_extra(network, &file->entries[i], i))
@@ -104,8 +104,8 @@ static void tell_ignored(const nft_file *file, const nft_network *network, bool 
             continue;
         char shape[SHAPE_CAPACITY];
         nft_shape_describe(entry->shape, entry->rank, shape, sizeof shape);
-        nft_log(NFT_LOG_INFO, "%s: tensor '%s' %s belongs to no layer and is not read", file->path,
-                entry->name, shape);
+        nft_log(NFT_LOG_INFO, "%s: tensor '%s' %s of %s belongs to no layer and is not read", file->path,
+                entry->name, shape, nft_type_name(entry->type));
     }
 }
 

@@ -77,7 +77,7 @@ static void permute(nft_weights *weights, const int64_t *const *permutations, fl
 
 nft_status nft_weights_permute(nft_weights *weights, const int64_t *const *permutations)
 {
-    if (!weights || !permutations)
+    if (!weights || (!permutations && weights->space->layer_count > 1))
         return nft_fail_null("nft_weights_permute", weights ? "permutations" : "weights");
     if (weights->borrowed)
         return nft_fail(NFT_ERROR_ARGUMENT,

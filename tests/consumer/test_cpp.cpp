@@ -77,6 +77,7 @@ static void spaces_and_weights()
     weights.permute({order.data()});
     EXPECT(weights.data(0, NFT_WEIGHTS_WEIGHT)[4] == 5 && weights.data_count(0, NFT_WEIGHTS_WEIGHT) == 12);
     EXPECT(status_of([&] { weights.permute({}); }) == NFT_ERROR_ARGUMENT);
+    nft::Weights(nft::Space::mlp({2, 1}), 1).permute({}); // no hidden layer
     weights.permute_random(3);
     weights.remove_extra("label");
     EXPECT(!weights.extra("label") && weights.channels() == 1 && weights.layer_name(1) == "1");

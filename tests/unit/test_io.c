@@ -147,8 +147,8 @@ static const struct {
     {"{}", 1, "1 bytes after the last tensor belong to no tensor"},
     {"{\"a\":3}", 0, "tensor 'a': its description is not a JSON object"},
     {"{\"a\":{}}", 0, "tensor 'a': dtype is not a text"},
-    {"{\"a\":{\"dtype\":\"BOOL\",\"shape\":[],\"data_offsets\":[0,1]}}", 1,
-     "tensor 'a': dtype is BOOL, expected F32, F16, BF16, F64, I64, I32 or U8"},
+    {"{\"a\":{\"dtype\":\"C64\",\"shape\":[],\"data_offsets\":[0,8]}}", 8,
+     "tensor 'a': dtype is C64, of no known size; F32, F16, BF16, F64, I64, I32 and U8 are read"},
     {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "shape is missing"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, "shape[0] is not a size"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1.0],\"data_offsets\":[0,4]}}", 4, "shape[1] is not a size"},
@@ -276,8 +276,12 @@ static void check_good_file(const nft_file *file)
     assert_int_equal(nft_array_size(array, 1), 1);
     nft_array_free(array);
     assert_int_equal(nft_file_read_rows(file, "t.9", 2, 2, &array), NFT_ERROR_ARGUMENT);
-    assert_message("rows 2 … 3 of tensor 't.9' were asked for, it has 3");
+    assert_message("2 rows from row 2 of tensor 't.9' were asked for, it has 3");
+    assert_int_equal(nft_file_read_rows(file, "t.9", 1, -1, &array), NFT_ERROR_ARGUMENT);
+    assert_message("-1 rows from row 1");
     assert_int_equal(nft_file_read_rows(file, "one", 0, 1, &array), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read_rows(file, "one", 0, 0, &array), NFT_ERROR_ARGUMENT);
+    assert_message("is a single number and has no rows");
     assert_ok(nft_file_read(file, "t.10", &array));
     assert_true(nft_array_i64(array)[0] == -1 && nft_array_i64(array)[1] == 2);
     nft_array_free(array);
@@ -317,6 +321,35 @@ static void good_bytes_are_read(void **state)
     nft_file_free(file);
     free(bytes);
     nft_file_free(NULL);
+}
+
+/* Whose size is known; they are listed, and in nobody's way. */
+static void other_types_are_not_read(void **state)
+{
+    (void)state;
+    static const char header[] = "{\"f\":{\"dtype\":\"F8_E4M3\",\"shape\":[3],\"data_offsets\":[0,3]},"
+                                 "\"mask\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[3,4]},"
+                                 "\"u\":{\"dtype\":\"U64\",\"shape\":[1],\"data_offsets\":[4,12]},"
+                                 "\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[12,16]}}";
+    const uint8_t data[16] = {[14] = 0x20, [15] = 0x41};
+    const char *const types[] = {"F8_E4M3", "BOOL", "U64", "F32"};
+    nft_file *file;
+    nft_array *array = NULL;
+    void *bytes;
+    assert_ok(open_bytes(&file, header, data, sizeof data, &bytes));
+    assert_int_equal(nft_file_tensor_count(file), 4);
+    for (int64_t i = 0; i < 4; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        assert_ok(nft_file_tensor(file, i, &info));
+        assert_string_equal(info.type, types[i]);
+        assert_int_equal(nft_file_read(file, info.name, &array), i < 3 ? NFT_ERROR_FORMAT : NFT_OK);
+    }
+    assert_true(nft_array_f32(array)[0] == 10.0f);
+    nft_array_free(array);
+    assert_int_equal(nft_file_read(file, "mask", &array), NFT_ERROR_FORMAT);
+    assert_message("tensor 'mask' is BOOL, expected I64, I32 or U8");
+    nft_file_free(file);
+    free(bytes);
 }
 
 static void good_file_is_read(void **state)
@@ -407,12 +440,13 @@ static void only_regular_files_are_opened(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_in_natural_order),     cmocka_unit_test(shapes_for_messages),
-        cmocka_unit_test(half_precision_is_exact),    cmocka_unit_test(other_types_are_exact),
-        cmocka_unit_test(wrong_headers_are_refused),  cmocka_unit_test(wrong_lengths_are_refused),
-        cmocka_unit_test(deep_json_is_refused),       cmocka_unit_test(good_bytes_are_read),
-        cmocka_unit_test(good_file_is_read),          cmocka_unit_test(every_prefix_is_refused),
-        cmocka_unit_test(long_tensors_are_converted), cmocka_unit_test(only_regular_files_are_opened),
+        cmocka_unit_test(names_in_natural_order),        cmocka_unit_test(shapes_for_messages),
+        cmocka_unit_test(half_precision_is_exact),       cmocka_unit_test(other_types_are_exact),
+        cmocka_unit_test(wrong_headers_are_refused),     cmocka_unit_test(wrong_lengths_are_refused),
+        cmocka_unit_test(deep_json_is_refused),          cmocka_unit_test(good_bytes_are_read),
+        cmocka_unit_test(other_types_are_not_read),      cmocka_unit_test(good_file_is_read),
+        cmocka_unit_test(every_prefix_is_refused),       cmocka_unit_test(long_tensors_are_converted),
+        cmocka_unit_test(only_regular_files_are_opened),
     };
     return cmocka_run_group_tests(tests, temporary_open, temporary_close);
 }

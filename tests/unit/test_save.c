@@ -265,6 +265,32 @@ static void pieces_make_the_same_file(void **state)
     assert_int_equal(temporary_entries(1), 2);
 }
 
+/* A later version's struct is longer; a caller that was built with it may meet this library. */
+static void later_structs(void **state)
+{
+    (void)state;
+    struct later {
+        nft_tensor_info info;
+        int64_t more[3];
+    } tensors[2] = {{.info = {.name = "a", .type = "F32", .rank = 1, .shape = {2}}},
+                    {.info = {.name = "b", .type = "I64"}}};
+    const char *path = temporary_path("later");
+    const float floats[] = {1, 2};
+    const int64_t integer = 3;
+    nft_file_writer *writer = NULL;
+    nft_file *file = NULL;
+    for (int i = 0; i < 2; i++)
+        tensors[i].info.size = sizeof *tensors;
+    assert_ok(nft_file_writer_create(&writer, path, &tensors[0].info, 2));
+    assert_ok(nft_file_writer_append(writer, floats, sizeof floats));
+    assert_ok(nft_file_writer_append(writer, &integer, sizeof integer));
+    assert_ok(nft_file_writer_commit(writer));
+    assert_ok(nft_file_open(&file, path));
+    assert_int_equal(nft_file_tensor_count(file), 2);
+    nft_file_free(file);
+    assert_int_equal(remove(path), 0);
+}
+
 static void wrong_pieces(void **state)
 {
     (void)state;
@@ -273,11 +299,12 @@ static void wrong_pieces(void **state)
         nft_tensor_info tensor;
         const char *words;
     } cases[] = {
-        {{.name = NULL, .type = "F32"}, "tensors[0] has no name"},
-        {{.name = "a", .type = NULL}, "tensors[0] has no type"},
-        {{.name = "a", .type = "F16"}, "tensor 'a' is F16, expected F32 or I64"},
-        {{.name = "a", .type = "F32", .rank = 9}, "has 9 axes"},
-        {{.name = "a", .type = "F32", .rank = 1, .shape = {-1}}, "has size -1 in axis 0"},
+        {{.size = sizeof good, .name = NULL, .type = "F32"}, "tensors[0] has no name"},
+        {{.size = sizeof good, .name = "a", .type = NULL}, "tensors[0] has no type"},
+        {{.size = sizeof good, .name = "a", .type = "F16"}, "tensor 'a' is F16, expected F32 or I64"},
+        {{.size = sizeof good, .name = "a", .type = "F32", .rank = 9}, "has 9 axes"},
+        {{.size = sizeof good, .name = "a", .type = "F32", .rank = 1, .shape = {-1}},
+         "has size -1 in axis 0"},
     };
     const float values[] = {1, 2, 3};
     const char *path = temporary_path("wrong");
@@ -287,6 +314,9 @@ static void wrong_pieces(void **state)
         assert_message(cases[i].words);
         assert_null(writer);
     }
+    const nft_tensor_info short_one = {.size = 8, .name = "a", .type = "F32"};
+    assert_int_equal(nft_file_writer_create(&writer, path, &short_one, 1), NFT_ERROR_ARGUMENT);
+    assert_message("tensors[0].size is 8, expected ");
     assert_int_equal(nft_file_writer_create(NULL, path, &good, 1), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_file_writer_create(&writer, NULL, &good, 1), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_file_writer_create(&writer, path, NULL, 1), NFT_ERROR_ARGUMENT);
@@ -309,7 +339,7 @@ int main(void)
         cmocka_unit_test(arrays_are_saved),      cmocka_unit_test(wrong_saves_leave_the_old_file),
         cmocka_unit_test(writer_keeps_its_word), cmocka_unit_test(arrays_are_checked),
         cmocka_unit_test(allocations_may_fail),  cmocka_unit_test(pieces_make_the_same_file),
-        cmocka_unit_test(wrong_pieces),
+        cmocka_unit_test(wrong_pieces),          cmocka_unit_test(later_structs),
     };
     return cmocka_run_group_tests(tests, temporary_open, temporary_close);
 }

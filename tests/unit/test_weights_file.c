@@ -97,10 +97,11 @@ static void one_network_is_read(void **state)
     nft_weights_free(weights);
 }
 
-static const piece stack[] = {
-    {"a.weight", "F32", 3, {2, 3, 1}}, {"a.bias", "F32", 2, {2, 3}}, {"b.weight", "F32", 3, {2, 2, 3}},
-    {"b.bias", "F32", 2, {2, 2}},      {"label", "I64", 1, {2}},     {"target", "BF16", 2, {2, 4}},
-    {"lonely.bias", "F32", 2, {2, 9}}, {"other", "F32", 1, {3}},     {"scalar", "F32", 0, {0}}};
+static const piece stack[] = {{"a.weight", "F32", 3, {2, 3, 1}}, {"a.bias", "F32", 2, {2, 3}},
+                              {"b.weight", "F32", 3, {2, 2, 3}}, {"b.bias", "F32", 2, {2, 2}},
+                              {"label", "I64", 1, {2}},          {"target", "BF16", 2, {2, 4}},
+                              {"lonely.bias", "F32", 2, {2, 9}}, {"mask", "BOOL", 1, {2}},
+                              {"other", "F32", 1, {3}},          {"scalar", "F32", 0, {0}}};
 
 static int log_lines;
 static char last_line[256];
@@ -120,13 +121,14 @@ static void stacks_keep_their_extras(void **state)
     nft_set_log(count_lines, NULL);
     assert_ok(load_pieces(&weights, stack, COUNT(stack), NULL));
     nft_set_log(NULL, NULL);
-    assert_int_equal(log_lines, 2);
-    assert_string_equal(last_line, "memory: tensor 'scalar' () belongs to no layer and is not read");
+    assert_int_equal(log_lines, 3);
+    assert_string_equal(last_line, "memory: tensor 'scalar' () of F32 belongs to no layer and is not read");
     assert_int_equal(nft_weights_count(weights), 2);
     assert_int_equal(nft_weights_extra_count(weights), 3);
     assert_int_equal(nft_array_i64(nft_weights_extra(weights, "label"))[1], 29);
     assert_int_equal(nft_array_size(nft_weights_extra(weights, "target"), 1), 4);
     assert_non_null(nft_weights_extra(weights, "lonely.bias"));
+    assert_null(nft_weights_extra(weights, "mask"));
     nft_weights_free(weights);
 }
 
