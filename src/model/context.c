@@ -96,16 +96,21 @@ failed:
     return status;
 }
 
+static void forget_outputs(nft_context *context)
+{
+    context->output = context->latents = context->feature_views = NULL;
+    context->features = NULL;
+    context->capacity = 0;
+    context->has_output = false;
+}
+
 static void free_outputs(nft_context *context)
 {
     nft_array_free(context->output);
     nft_array_free(context->latents);
     nft_weights_free(context->features);
     nft_release(context->feature_views);
-    context->output = context->latents = context->feature_views = NULL;
-    context->features = NULL;
-    context->capacity = 0;
-    context->has_output = false;
+    forget_outputs(context);
 }
 
 void nft_context_free(nft_context *context)
@@ -171,7 +176,6 @@ nft_status nft_context_reserve(nft_context *context, int64_t samples)
 {
     if (samples <= context->capacity)
         return NFT_OK;
-    free_outputs(context);
     const nft_model *model = context->model;
     const nft_value *last = &model->steps[context->plan.step_count - 1].module->out;
     nft_status status = NFT_OK;
@@ -179,6 +183,8 @@ nft_status nft_context_reserve(nft_context *context, int64_t samples)
         nft_size_multiply(nft_size_multiply(nft_value_floats(last, model->space), samples), sizeof(float));
     if ((status = nft_check_limit("the output", bytes, context->options.memory_limit)))
         return status;
+    nft_context before = *context; /* whose outputs stay unless all new ones are there */
+    forget_outputs(context);
     if (last->kind == NFT_VALUE_FEATURES)
         status = reserve_features(context, last, samples);
     else
@@ -188,8 +194,10 @@ nft_status nft_context_reserve(nft_context *context, int64_t samples)
             reserve_value(&context->latents, &model->steps[model->module_count - 1].module->out, samples);
     if (status) {
         free_outputs(context);
+        *context = before;
         return status;
     }
+    free_outputs(&before);
     context->capacity = samples;
     return NFT_OK;
 }

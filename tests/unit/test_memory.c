@@ -63,7 +63,7 @@ static void memory_limit(void **state)
 {
     (void)state;
     nft_model *model = support_model(CLASSIFIER, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), 2000, 1, 0);
+    nft_weights *weights = support_weights(nft_model_space(model), 20000, 1, 0);
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_context *context = NULL;
     int64_t promised = 0;
@@ -76,7 +76,14 @@ static void memory_limit(void **state)
     options.memory_limit = promised;
     assert_ok(nft_context_create(&context, model, &options));
     assert_ok(nft_forward_range(context, weights, 0, 2));
-    assert_int_equal(nft_forward(context, weights), 2000 * 7 * 4 > promised ? NFT_ERROR_LIMIT : NFT_OK);
+    float before[2 * 7];
+    const nft_array *output = nft_context_output(context);
+    memcpy(before, nft_array_f32(output), sizeof before);
+    assert_true(20000 * 7 * 4 > promised);
+    assert_int_equal(nft_forward(context, weights), NFT_ERROR_LIMIT);
+    assert_ptr_equal(nft_context_output(context), output); /* the last output is as it was */
+    assert_int_equal(nft_array_size(output, 0), 2);
+    assert_memory_equal(nft_array_f32(output), before, sizeof before);
     assert_ok(nft_forward_range(context, weights, 0, 2));
     nft_context_free(context);
     nft_weights_free(weights);
