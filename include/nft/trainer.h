@@ -32,7 +32,8 @@
  * any other key is an error that names it.
  *
  * What a step gives depends on model, recipe and data alone, not on the number of threads, on `recompute` or
- * on where the data are read from: on one machine a training can be repeated to the bit.
+ * on where the data are read from: on one machine a training can be repeated to the bit. Only the number of
+ * ranks (see nft_reduce_callback) changes how sums are rounded.
  */
 #ifndef NFT_TRAINER_H
 #define NFT_TRAINER_H
@@ -133,8 +134,9 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
 /**
  * How many bytes a trainer takes at most, before anything is allocated: its copies of the parameters, the
  * optimizer's state, both contexts (of training and of validation), the batches that are read from files or
- * filled by a callback, and what nft_trainer_fit_normalize() takes meanwhile; the tables that describe a
- * model, some tens of kilobytes, aside.
+ * filled by a callback, what a loss between images renders a network with, and what
+ * nft_trainer_fit_normalize() takes meanwhile; the tables that describe a model, some tens of kilobytes,
+ * aside.
  *
  * Not in it is what grows with data that are not known yet: 8 bytes for each training sample with `shuffle`,
  * 8 bytes and the output of each validation sample, and with the loss "render" the target images of a batch
@@ -233,7 +235,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_trainer *trainer, nft_ste
  * @param trainer takes the steps
  * @param callback hears of every step; NULL: nobody
  * @param user handed to the callback
- * @return as nft_trainer_step(); after ::NFT_ERROR_CANCELLED another call goes on from there
+ * @return as nft_trainer_step(); after ::NFT_ERROR_CANCELLED another call goes on from there, with the
+ * validation if that is what was cancelled
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback,
                                                   void *user);
@@ -241,8 +244,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step
 /**
  * The mean loss over the validation set, without dropout. Keeps the parameters if it is the lowest so far.
  *
- * Several ranks share the samples; the loss and the outputs have the bits of one process with these
- * parameters.
+ * Several ranks share the samples; the loss and the outputs are those of one process with these parameters,
+ * bit by bit but for the sign of a zero.
  * @return ::NFT_ERROR_ARGUMENT without a validation set, else as nft_trainer_step()
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(nft_trainer *trainer, double *loss);
@@ -264,8 +267,8 @@ NFT_API const nft_array *nft_trainer_validation_output(const nft_trainer *traine
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_save(const nft_trainer *trainer, const char *path);
 /**
  * Goes on where a checkpoint was written. The trainer was made of the same model configuration and recipe,
- * and its data set, before this call; its steps are then the same bits as those of a training that was never
- * interrupted.
+ * and its data set, before this call; with as many ranks as before, its steps are then the same bits as those
+ * of a training that was never interrupted.
  *
  * Every number of the training and the validation set counts, and their order, by a hash of 64 bits that the
  * checkpoint keeps; where they are read from, memory or which file, does not. What a callback fills batches
@@ -273,8 +276,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_save(const nft_trainer *trainer, c
  *
  * On failure the trainer is as it was.
  * @return ::NFT_ERROR_MISMATCH, with a message that says what differs, if it is a checkpoint of another
- * recipe, model or data set; ::NFT_ERROR_FORMAT if it is none, or damaged; ::NFT_ERROR_FILE if it cannot be
- * read
+ * recipe, model or data set; ::NFT_ERROR_FORMAT if it is none, or damaged; ::NFT_ERROR_NOT_FINITE if a number
+ * in it is not finite; ::NFT_ERROR_FILE if it cannot be read
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_resume(nft_trainer *trainer, const char *path);
 

@@ -15,7 +15,7 @@ typedef struct nft_siren_tape nft_siren_tape;
 nft_status nft_siren_tape_create(nft_siren_tape **tape, const nft_space *space, float omega);
 /* The same in memory of the caller's, aligned like all of the library's, which it is over with. */
 nft_siren_tape *nft_siren_tape_place(void *memory, const nft_space *space, float omega);
-int64_t nft_siren_tape_bytes(const nft_space *space);
+int64_t nft_siren_tape_bytes(const nft_space *space); /* saturates */
 /* For pixels of an image instead of any coordinates, which saves all sines of the first layer but those of
  * each row and each column. Before the weights are loaded. */
 nft_status nft_siren_tape_set_image(nft_siren_tape *tape, int64_t height, int64_t width);

@@ -103,6 +103,7 @@ nft_status nft_samples_fetch(nft_trainer *trainer, const nft_samples *set, int64
         return NFT_OK;
     }
     *piece = samples_of(&trainer->pieces, count, first);
+    piece->layers = set->dataset->network.layers;
     *at = 0;
     return read_samples(set, NULL, first, count, &trainer->pieces);
 }

@@ -13,8 +13,9 @@
 
 #define STATE_KEY "nft.checkpoint"
 #define FORMAT_VERSION 2
-#define TENSORS 4      /* at most */
-#define HASH_DIGITS 17 /* with the 0 at the end */
+#define TENSORS 4                          /* at most */
+#define MOST_STEPS (INT64_MAX / INT32_MAX) /* a recipe's; nft_trainer_step() may take more than its own */
+#define HASH_DIGITS 17                     /* with the 0 at the end */
 
 static json_t *describe_recipe(const nft_recipe *recipe)
 {
@@ -231,7 +232,7 @@ static nft_status read_state(checkpoint *c, const nft_trainer *trainer, const js
                                       &version)) ||
         (status = nft_options_value(&options, "training", true, &training)) ||
         (status = check_training(trainer, training)) ||
-        (status = nft_options_integer(&options, "step", true, 0, trainer->recipe.steps, &c->step)) ||
+        (status = nft_options_integer(&options, "step", true, 0, MOST_STEPS, &c->step)) ||
         (status = nft_options_value(&options, "checksum", true, &digits)) ||
         (status = nft_options_value(&options, "best_loss", false, &best)) ||
         (best &&
@@ -285,6 +286,8 @@ static nft_status read_checkpoint(checkpoint *c, const nft_trainer *trainer, con
     nft_status status = nft_json_parse(&state, text, strlen(text));
     if (!status)
         status = read_state(c, trainer, state);
+    if (status == NFT_ERROR_CONFIG) /* of its own text, not of the caller's */
+        status = NFT_ERROR_FORMAT;
     json_decref(state);
     return status ? status : read_numbers(c, trainer, file);
 }
@@ -301,6 +304,7 @@ static void take_over(nft_trainer *trainer, const checkpoint *c)
     trainer->has_best = c->has_best;
     trainer->best_loss = c->best_loss;
     trainer->step = c->step;
+    trainer->owes_validation = false;
     nft_model_pack(trainer->model);
     nft_model_pack_transposes(trainer->model, trainer->context->packed_back);
 }

@@ -2,6 +2,18 @@
 
 #include "model/siren.h"
 
+static int64_t pixel_bytes(const nft_space *space)
+{
+    return nft_size_multiply(NFT_SIREN_CHUNK * (int64_t)sizeof(float),
+                             space->layers[space->layer_count - 1].out);
+}
+
+int64_t nft_image_loss_bytes(const nft_space *space)
+{
+    return nft_size_add(sizeof(nft_image_loss),
+                        nft_size_add(pixel_bytes(space), nft_siren_tape_bytes(space)));
+}
+
 nft_status nft_image_loss_create(nft_image_loss **out, const nft_space *space, float omega, int64_t height,
                                  int64_t width)
 {
@@ -16,7 +28,7 @@ nft_status nft_image_loss_create(nft_image_loss **out, const nft_space *space, f
     loss->width = width;
     loss->colours = space->layers[space->layer_count - 1].out;
     loss->numbers = nft_size_multiply(nft_size_multiply(height, width), loss->colours);
-    int64_t bytes = nft_size_multiply(NFT_SIREN_CHUNK * (int64_t)sizeof(float), loss->colours);
+    int64_t bytes = pixel_bytes(space);
     if (!(loss->pixels = nft_allocate((size_t)bytes)))
         status = nft_fail_memory("the loss between images", bytes);
     if (!status)

@@ -15,6 +15,11 @@ static int64_t first_not_finite(int64_t count, const float *values)
     return -1;
 }
 
+static const char *layer_name(const nft_samples *samples, int64_t layer)
+{
+    return samples->layers ? samples->layers[layer].name : samples->weights->layer_names[layer];
+}
+
 static nft_status check_weights(const nft_samples *samples)
 {
     const nft_weights *weights = samples->weights;
@@ -25,7 +30,7 @@ static nft_status check_weights(const nft_samples *samples)
         if (at >= 0)
             return nft_fail(NFT_ERROR_NOT_FINITE,
                             "network %" PRId64 ": '%s.%s' has a number that is not finite",
-                            samples->number + at / numbers, weights->layer_names[tensor->layer],
+                            samples->number + at / numbers, layer_name(samples, tensor->layer),
                             tensor->bias ? "bias" : "weight");
     }
     return NFT_OK;

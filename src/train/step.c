@@ -133,9 +133,13 @@ static nft_status run_step(nft_trainer *trainer, nft_step_info *info)
     info->grad_norm =
         nft_gradient_norm(&trainer->moments, trainer->gradients->values, trainer->context->pool);
     status = isfinite(info->grad_norm) ? update(trainer, info) : fail_gradients(trainer);
-    if (!status)
-        trainer->step++;
-    return status;
+    if (status)
+        return status;
+    trainer->step++;
+    trainer->owed = *info;
+    trainer->owes_validation =
+        trainer->step % trainer->recipe.validate_every == 0 || trainer->step == trainer->recipe.steps;
+    return NFT_OK;
 }
 
 nft_status nft_trainer_step(nft_trainer *trainer, nft_step_info *info)
@@ -174,11 +178,23 @@ static nft_status tell(nft_trainer *trainer, const nft_step_info *info, nft_step
                     info->step, trainer->recipe.steps);
 }
 
-static nft_status run_validation(nft_trainer *trainer, nft_step_info *info)
+static bool owes_validation(const nft_trainer *trainer)
 {
-    bool due = trainer->step % trainer->recipe.validate_every == 0 || trainer->step == trainer->recipe.steps;
-    if (!trainer->validation.count || !due)
-        return NFT_OK;
+    return trainer->owes_validation && trainer->validation.count;
+}
+
+/* A step, and the validation that is due after it; or that alone, if it has failed or nobody has run it. */
+static nft_status run_or_validate(nft_trainer *trainer, nft_step_info *info)
+{
+    nft_status status = NFT_OK;
+    if (owes_validation(trainer))
+        *info = trainer->owed;
+    else
+        status = run_step(trainer, info);
+    if (!status && trainer->step == trainer->recipe.steps)
+        status = check_end(trainer);
+    if (status || !owes_validation(trainer))
+        return status;
     info->validated = 1;
     return nft_trainer_validate(trainer, &info->validation_loss);
 }
@@ -187,13 +203,9 @@ nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback, vo
 {
     if (!trainer)
         return nft_fail_null("nft_trainer_run", "trainer");
-    while (trainer->step < trainer->recipe.steps) {
+    while (trainer->step < trainer->recipe.steps || owes_validation(trainer)) {
         nft_step_info info;
-        nft_status status = run_step(trainer, &info);
-        if (!status && trainer->step == trainer->recipe.steps)
-            status = check_end(trainer);
-        if (!status)
-            status = run_validation(trainer, &info);
+        nft_status status = run_or_validate(trainer, &info);
         if (!status)
             status = tell(trainer, &info, callback, user);
         if (status)

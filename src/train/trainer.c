@@ -25,11 +25,15 @@ static nft_status fill_options(nft_trainer_options *filled, const nft_trainer_op
 
 static nft_status check_ranks(const nft_trainer_options *options, const nft_recipe *recipe)
 {
-    if (options->ranks <= 1 && !options->rank)
-        return NFT_OK;
-    if (options->rank < 0 || options->rank >= options->ranks)
+    if (options->ranks < 0)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_trainer_create: options->ranks is %d, expected 1 or more",
+                        options->ranks);
+    int32_t ranks = options->ranks > 1 ? options->ranks : 1;
+    if (options->rank < 0 || options->rank >= ranks)
         return nft_fail(NFT_ERROR_ARGUMENT, "nft_trainer_create: options->rank is %d, expected 0 … %d",
-                        options->rank, options->ranks - 1);
+                        options->rank, ranks - 1);
+    if (ranks == 1)
+        return NFT_OK;
     if (!options->reduce)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_trainer_create: options->reduce is NULL, but there are %d ranks",
@@ -124,6 +128,15 @@ static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, int
     return nft_size_add(bytes, nft_size_multiply(nft_size_multiply(group, outputs), sizeof(float)));
 }
 
+/* What a loss between images renders with, and a network with its gradient. */
+static int64_t image_bytes(const nft_model *model, const nft_recipe *recipe)
+{
+    if (recipe->loss->sample)
+        return 0;
+    return nft_size_add(nft_size_multiply(model->space->numbers, 2 * sizeof(float)),
+                        nft_image_loss_bytes(model->space));
+}
+
 /* Model, best values, gradients, moments, both contexts, batches, and what nft_trainer_fit_normalize takes.
  */
 static nft_status plan_bytes(const nft_model *model, const nft_recipe *recipe,
@@ -144,7 +157,8 @@ static nft_status plan_bytes(const nft_model *model, const nft_recipe *recipe,
                              packed,
                              nft_moments_bytes(model),
                              nft_fit_bytes(model),
-                             batch_bytes(model, recipe, group)};
+                             batch_bytes(model, recipe, group),
+                             image_bytes(model, recipe)};
     *bytes = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && !status; i++)
         *bytes = nft_size_add(*bytes, parts[i]);

@@ -18,12 +18,13 @@ typedef struct nft_fingerprint {
 typedef struct nft_samples {
     const nft_weights *weights; /* or */
     const nft_array *tokens;
-    int64_t count;          /* 0: none */
-    int64_t number;         /* of the first in its set, for messages */
-    const float *targets;   /* nft_trainer_target_numbers() for each sample, or */
-    const int64_t *classes; /* one for each sample, or NULL like these where the loss has none */
-    int64_t height, width;  /* of targets that are images */
-    nft_dataset *dataset;   /* in place of these: they are read when they are needed */
+    int64_t count;                   /* 0: none */
+    int64_t number;                  /* of the first in its set, for messages */
+    const float *targets;            /* nft_trainer_target_numbers() for each sample, or */
+    const int64_t *classes;          /* one for each sample, or NULL like these where the loss has none */
+    int64_t height, width;           /* of targets that are images */
+    nft_dataset *dataset;            /* in place of these: they are read when they are needed */
+    const nft_network_layer *layers; /* of weights that were read: as their file names them */
     const nft_entry *target_entry;
     nft_fingerprint fingerprint;
 } nft_samples;
@@ -54,6 +55,8 @@ struct nft_trainer {
     int64_t *indices;         /* of a batch, in what nft_trainer_next_batch gave */
     int64_t *numbers;         /* of the same samples, in the training set */
     int64_t step;             /* the next one */
+    nft_step_info owed;       /* the last one, while a validation is due after it that has not succeeded */
+    bool owes_validation;
 
     nft_samples train, validation;
     nft_sampler sampler;

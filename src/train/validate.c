@@ -107,6 +107,7 @@ nft_status nft_trainer_validate(nft_trainer *trainer, double *loss)
     trainer->has_validated = !status;
     if (status)
         return nft_fail_in(status, "%s", function);
+    trainer->owes_validation = false;
     for (int64_t i = 0; i < samples; i++)
         sum += trainer->validation_losses[i];
     *loss = sum / (double)samples;

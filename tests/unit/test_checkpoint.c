@@ -123,6 +123,22 @@ static void goes_back(void **state)
     close_setting(&s);
 }
 
+/* Steps that are taken one by one may be more than the recipe's. */
+static void goes_beyond(void **state)
+{
+    (void)state;
+    setting s = open_setting();
+    nft_trainer *trainer = trainer_of(&s, RECIPE, 1, true), *other = trainer_of(&s, RECIPE, 1, true);
+    for (int i = 0; i < 7; i++)
+        assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_save(trainer, temporary_path("beyond.safetensors")));
+    assert_ok(nft_trainer_resume(other, temporary_path("beyond.safetensors")));
+    assert_int_equal(nft_trainer_steps_done(other), 7);
+    nft_trainer_free(trainer);
+    nft_trainer_free(other);
+    close_setting(&s);
+}
+
 static void expect_message(const char *text)
 {
     if (!strstr(nft_error_message(), text))
@@ -391,11 +407,17 @@ static void not_a_checkpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shuffled),         cmocka_unit_test(in_order),
-        cmocka_unit_test(goes_back),        cmocka_unit_test(of_another_training),
-        cmocka_unit_test(of_other_data),    cmocka_unit_test(of_other_tokens),
-        cmocka_unit_test(of_the_same_data), cmocka_unit_test(damaged),
-        cmocka_unit_test(not_a_checkpoint), cmocka_unit_test(diverged_at_the_end),
+        cmocka_unit_test(shuffled),
+        cmocka_unit_test(in_order),
+        cmocka_unit_test(goes_back),
+        cmocka_unit_test(goes_beyond),
+        cmocka_unit_test(of_another_training),
+        cmocka_unit_test(of_other_data),
+        cmocka_unit_test(of_other_tokens),
+        cmocka_unit_test(of_the_same_data),
+        cmocka_unit_test(damaged),
+        cmocka_unit_test(not_a_checkpoint),
+        cmocka_unit_test(diverged_at_the_end),
     };
     return cmocka_run_group_tests_name("checkpoints", tests, temporary_open, temporary_close);
 }

@@ -162,7 +162,8 @@ static void do_not_fit(void **state)
     nft_weights_edit(set, 1, NFT_WEIGHTS_BIAS)[4 * 37] = INFINITY;
     bad = opened(saved(set, "infinite"));
     assert_int_equal(nft_trainer_set_dataset(trainer, bad, NULL), NFT_ERROR_NOT_FINITE);
-    expect_message("training set: network 37: '1.bias'");
+    expect_message("training set: ");
+    expect_message("infinite: network 37: '1.bias' has a number that is not finite");
     nft_dataset_free(bad);
     nft_weights_edit(set, 1, NFT_WEIGHTS_BIAS)[4 * 37] = 0;
 
@@ -172,7 +173,8 @@ static void do_not_fit(void **state)
     assert_ok(nft_weights_set_extra(set, "label", label));
     bad = opened(saved(set, "out of range"));
     assert_int_equal(nft_trainer_set_dataset(trainer, good, bad), NFT_ERROR_MISMATCH);
-    expect_message("validation set: target 35 is 1.5, loss bce takes 0 … 1");
+    expect_message("validation set: ");
+    expect_message("out of range: target 35 is 1.5, loss bce takes 0 … 1");
     nft_dataset_free(bad);
 
     bad = opened(save_tokens("tokens", 5, &arrays[0], &arrays[1]));

@@ -386,6 +386,58 @@ static void one_rank_is_stopped(void **state)
     close_data(&like);
 }
 
+/* One rank of two, whose other one has nothing to add. */
+typedef struct fragile {
+    int failures_left; /* of validations */
+    int steps, validations;
+} fragile;
+
+static int reduce_fragile(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user)
+{
+    fragile *f = user;
+    (void)sums;
+    (void)values;
+    (void)value_count;
+    return sum_count != 2 && f->failures_left-- > 0; /* a step has the loss and what the ranks agree on */
+}
+
+static int hear_fragile(const nft_step_info *info, void *user)
+{
+    fragile *f = user;
+    f->steps++;
+    f->validations += info->validated;
+    return 0;
+}
+
+/* A validation that failed is done by the next run, and so is one that is due after steps that were taken one
+ * by one. */
+static void owed_validations(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *set = make_set(model, 12, 2);
+    for (int one_by_one = 0; one_by_one < 2; one_by_one++) {
+        fragile f = {.failures_left = 1};
+        nft_trainer *trainer = NULL;
+        assert_ok(create(&trainer, model, RANKS_RECIPE, 0, 2, reduce_fragile, &f));
+        assert_ok(nft_trainer_set_data(trainer, set, set));
+        for (int i = 0; i < 5 && one_by_one; i++)
+            assert_ok(nft_trainer_step(trainer, NULL));
+        assert_int_equal(nft_trainer_run(trainer, hear_fragile, &f), NFT_ERROR_CANCELLED);
+        assert_int_equal(nft_trainer_steps_done(trainer), one_by_one ? 5 : 2);
+        assert_int_equal(f.validations, 0);
+        assert_ok(nft_trainer_run(trainer, hear_fragile, &f));
+        assert_int_equal(f.steps, one_by_one ? 1 : 5);
+        assert_int_equal(f.validations, one_by_one ? 1 : 3);
+        assert_true(isfinite(nft_trainer_best_loss(trainer)));
+        assert_ok(nft_trainer_run(trainer, hear_fragile, &f));
+        assert_int_equal(f.steps, one_by_one ? 1 : 5);
+        nft_trainer_free(trainer);
+    }
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
 static void wrong_options(void **state)
 {
     (void)state;
@@ -394,6 +446,8 @@ static void wrong_options(void **state)
     assert_int_equal(create(&trainer, model, RANKS_RECIPE, 2, 2, reduce, NULL), NFT_ERROR_ARGUMENT);
     assert_int_equal(create(&trainer, model, RANKS_RECIPE, -1, 2, reduce, NULL), NFT_ERROR_ARGUMENT);
     assert_int_equal(create(&trainer, model, RANKS_RECIPE, 1, 0, reduce, NULL), NFT_ERROR_ARGUMENT);
+    assert_non_null(strstr(nft_error_message(), "options->rank is 1, expected 0 … 0"));
+    assert_int_equal(create(&trainer, model, RANKS_RECIPE, 0, -3, reduce, NULL), NFT_ERROR_ARGUMENT);
     assert_int_equal(create(&trainer, model, RANKS_RECIPE, 0, 2, NULL, NULL), NFT_ERROR_ARGUMENT);
     assert_int_equal(create(&trainer, model, RANKS_RECIPE, 0, 4, reduce, NULL), NFT_ERROR_ARGUMENT);
     assert_non_null(strstr(nft_error_message(), "a batch of 6 cannot be shared equally by 4 ranks"));
@@ -410,6 +464,7 @@ int main(void)
         cmocka_unit_test(one_rank_fails),
         cmocka_unit_test(one_rank_cannot_read),
         cmocka_unit_test(one_rank_is_stopped),
+        cmocka_unit_test(owed_validations),
         cmocka_unit_test(wrong_options),
     };
     return cmocka_run_group_tests_name("ranks", tests, temporary_open, temporary_close);

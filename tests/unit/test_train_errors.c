@@ -285,6 +285,43 @@ static void promised_memory(void **state)
     assert_ok(nft_set_allocator(NULL));
 }
 
+/* And so is what a loss between images renders wide networks with. */
+static void promised_memory_of_images(void **state)
+{
+    (void)state;
+    const nft_allocator allocator = {sizeof allocator, counted_allocate, counted_release, NULL};
+    char *recipe = support_json("{'loss': 'render', " ADAMW ", 'batch_size': 1, 'steps': 2}");
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    nft_trainer *trainer = NULL;
+    nft_array *images = NULL;
+    const int64_t shape[] = {1, 3, 3, 1};
+    int64_t promised = 0;
+    assert_ok(nft_set_allocator(&allocator));
+    nft_model *model = support_model(
+        "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 2, 'out': 300}, {'type': "
+        "'linear', "
+        "'in': 300, 'out': 300}, {'type': 'linear', 'in': 300, 'out': 1}]}, 'modules': [{'type': "
+        "'learned_scale', 'init_scale': 1}]}",
+        1);
+    nft_weights *set = support_weights(nft_model_space(model), 1, 1, 2);
+    assert_ok(nft_array_create(&images, NFT_ARRAY_F32, shape, 4, NULL));
+    assert_ok(nft_weights_set_extra(set, "target", images));
+    options.threads = 1;
+    assert_ok(nft_trainer_memory(model, recipe, strlen(recipe), &options, &promised));
+    counted_bytes = 0;
+    assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
+    assert_ok(nft_trainer_set_data(trainer, set, NULL));
+    assert_ok(nft_trainer_step(trainer, NULL));
+    if (counted_bytes > promised + promised / 50 + 65536)
+        fail_msg("it said %" PRId64 " bytes and took %" PRId64, promised, counted_bytes);
+    nft_trainer_free(trainer);
+    nft_array_free(images);
+    nft_weights_free(set);
+    nft_model_free(model);
+    free(recipe);
+    assert_ok(nft_set_allocator(NULL));
+}
+
 static int no_batch(nft_batch *batch, void *user)
 {
     (void)batch;
@@ -392,6 +429,7 @@ int main(void)
         cmocka_unit_test(gradient_too_large),
         cmocka_unit_test(promised_memory),
         cmocka_unit_test(promised_memory_of_batches),
+        cmocka_unit_test(promised_memory_of_images),
         cmocka_unit_test(refused_memory),
     };
     return cmocka_run_group_tests(tests, temporary_open, temporary_close);
