@@ -244,6 +244,9 @@ class Weights:
             raise ValueError("expected a weight and a bias (or None) for each layer, "
                              f"found {len(weights)} and {len(biases)}")
         axes = next((bias.ndim - 1 for bias in biases if bias is not None), 1)
+        if axes not in (1, 2):
+            raise ValueError("a bias is (N, out), or (N, channels, out) of features; "
+                             f"found {[bias.shape for bias in biases if bias is not None]}")
         count, channels = weights[0].shape[0], weights[0].shape[1] if axes == 2 else 1
         if any(weight.shape[:axes] != weights[0].shape[:axes] for weight in weights):
             raise ValueError(f"the first axes differ: {[weight.shape for weight in weights]}")

@@ -141,7 +141,9 @@ class Arrays(unittest.TestCase):
         weights, biases = layers(4)
         for wrong in (([], []), (weights, biases[:1]), (weights, [biases[0][:, :2], biases[1]]),
                       (weights, [biases[0][:3], biases[1]]), ([weights[0], weights[1][:3]], biases),
-                      ([weights[0][0], weights[1]], biases)):
+                      ([weights[0][0], weights[1]], biases),
+                      ([weight[0] for weight in weights], [bias[0] for bias in biases]),
+                      ([weight[None, None] for weight in weights], [bias[None, None] for bias in biases])):
             with self.assertRaises(ValueError):
                 nft.Weights.from_arrays(*wrong)
         with self.assertRaisesRegex(nft.Error, "layer"):
