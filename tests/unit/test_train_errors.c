@@ -294,27 +294,30 @@ static void promised_memory_of_images(void **state)
     nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
     nft_trainer *trainer = NULL;
     nft_array *images = NULL;
+    nft_dataset *data = NULL;
     const int64_t shape[] = {1, 3, 3, 1};
     int64_t promised = 0;
     assert_ok(nft_set_allocator(&allocator));
     nft_model *model = support_model(
         "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 2, 'out': 300}, {'type': "
-        "'linear', "
-        "'in': 300, 'out': 300}, {'type': 'linear', 'in': 300, 'out': 1}]}, 'modules': [{'type': "
+        "'linear', 'in': 300, 'out': 300}, {'type': 'linear', 'in': 300, 'out': 1}]}, 'modules': [{'type': "
         "'learned_scale', 'init_scale': 1}]}",
         1);
     nft_weights *set = support_weights(nft_model_space(model), 1, 1, 2);
     assert_ok(nft_array_create(&images, NFT_ARRAY_F32, shape, 4, NULL));
     assert_ok(nft_weights_set_extra(set, "target", images));
+    assert_ok(nft_weights_save(set, temporary_path("images")));
+    assert_ok(nft_dataset_open(&data, temporary_path("images"), NULL));
     options.threads = 1;
     assert_ok(nft_trainer_memory(model, recipe, strlen(recipe), &options, &promised));
     counted_bytes = 0;
     assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
-    assert_ok(nft_trainer_set_data(trainer, set, NULL));
-    assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_set_dataset(trainer, data, data));
+    assert_ok(nft_trainer_fit_normalize(trainer));
     if (counted_bytes > promised + promised / 50 + 65536)
         fail_msg("it said %" PRId64 " bytes and took %" PRId64, promised, counted_bytes);
     nft_trainer_free(trainer);
+    nft_dataset_free(data);
     nft_array_free(images);
     nft_weights_free(set);
     nft_model_free(model);
