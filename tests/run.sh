@@ -58,6 +58,7 @@ count_tests() {
         bad=${summary% *}
         failed=$((failed + bad))
         passed=$((passed + ${summary#* } - bad))
+        [ $status -eq 0 ] || [ "$bad" -gt 0 ] || failed=$((failed + 1)) # what came after the tests
     elif [ $status -eq 0 ]; then
         passed=$((passed + 1))
     else

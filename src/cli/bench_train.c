@@ -30,13 +30,16 @@ static int fill_batch(nft_batch *batch, void *user)
     return 0;
 }
 
-static int make_source(source *s, const nft_model *model, const bench *b, uint64_t seed)
+static int make_source(source *s, const nft_model *model, const bench *b, const cli_options *given)
 {
+    uint64_t seed = given->seed;
     nft_module_info output = NFT_MODULE_INFO_INIT;
     if (nft_model_output(model, &output))
         return fail_library();
     if (output.output == NFT_VALUE_FEATURES)
-        return fail("the model gives features, and there is no loss for them to train with");
+        return fail(
+            "%s: the model gives features; bench --train measures with loss mse, for a vector or tokens",
+            given->operands[0]);
     s->outputs = output.output == NFT_VALUE_TOKENS ? output.tokens * output.channels : output.channels;
     if (s->outputs > INT64_MAX / (int64_t)sizeof(float) / b->batch)
         return fail("a batch of %" PRId64 " is too large", b->batch);
@@ -73,7 +76,7 @@ int bench_training(bench *b, nft_model *model, const cli_options *given)
 {
     source s = {0};
     nft_trainer *trainer = NULL;
-    int failed = make_source(&s, model, b, given->seed);
+    int failed = make_source(&s, model, b, given);
     if (!failed)
         failed = make_trainer(&trainer, model, b, &s, given->seed);
     nft_model_free(model);

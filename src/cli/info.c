@@ -176,7 +176,9 @@ static int run(const cli_options *given)
     if (!configuration && nft_file_open(&file, path))
         return fail_library();
     if (configuration || nft_file_metadata(file, "nft.config")) {
-        failed = load_model(&model, path, given);
+        failed = refuse_layers(given, path, configuration ? "a configuration" : "a model");
+        if (!failed)
+            failed = load_model(&model, path, given);
         if (!failed)
             failed = info_model(model, given, configuration);
     } else {

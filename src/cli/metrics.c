@@ -77,8 +77,9 @@ bool metrics_tau(double *tau, const float *x, const float *y, int64_t n)
 double metrics_r2(const float *predictions, const float *targets, int64_t n)
 {
     double mean = 0, total = 0, residual = 0;
-    for (int64_t i = 0; i < n; i++)
-        mean += (double)targets[i] / (double)n;
+    for (int64_t i = 0; i < n; i++) /* from the first target on: exact where all are equal */
+        mean += ((double)targets[i] - (double)targets[0]) / (double)n;
+    mean += n ? (double)targets[0] : 0;
     for (int64_t i = 0; i < n; i++) {
         double error = (double)targets[i] - (double)predictions[i], deviation = (double)targets[i] - mean;
         residual += error * error;

@@ -14,7 +14,7 @@
 
 static const cli_option common_options[] = {
     {"threads", 0, OPTION_INTEGER, "N", "threads that compute (default: all cores)", 1, MAX_THREADS, NULL},
-    {"seed", 0, OPTION_INTEGER, "S", "of everything random (default: 0)", 0, UINT64_MAX, NULL},
+    {"seed", 0, OPTION_INTEGER, "S", "of everything random (default: 0)", 0, INT64_MAX, NULL},
     {"batch-size", 0, OPTION_INTEGER, "B", "networks at a time (default: 32, bench 8, train the recipe's)", 1,
      INT32_MAX, NULL},
     {"quiet", 'q', OPTION_FLAG, NULL, "no progress and no messages but errors", 0, 0, NULL},

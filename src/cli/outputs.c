@@ -12,19 +12,26 @@
 
 #define OPTION_CAPACITY 32
 
-static int check_place(const char *path, bool stream)
+/* The folder of a file, to be freed; NULL without memory. */
+static char *folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    size_t length = slash ? (size_t)(slash - path) : 1;
-    char *folder = malloc(length + 2);
+    size_t length = slash > path ? (size_t)(slash - path) : 1;
+    char *folder = malloc(length + 1);
+    if (!folder)
+        return NULL;
+    memcpy(folder, slash ? path : ".", length);
+    folder[length] = 0;
+    return folder;
+}
+
+static int check_place(const char *path, bool stream)
+{
+    char *folder = folder_of(path);
     struct stat found;
     int failed = EXIT_SUCCESS;
     if (!folder)
         return fail_memory();
-    memcpy(folder, slash ? path : ".", length);
-    folder[length] = 0;
-    if (slash == path)
-        memcpy(folder, "/", 2);
     bool exists = !stat(path, &found);
     if (exists && S_ISDIR(found.st_mode))
         failed = fail("%s: is a folder, expected the name of a file", path);
@@ -55,13 +62,31 @@ static const char *name_of(char *text, const cli_option *option)
     return text;
 }
 
-static bool same_file(const char *a, const char *b)
+static bool same_inode(const char *a, const char *b)
 {
     struct stat first, second;
-    if (!strcmp(a, b))
-        return true;
     return !stat(a, &first) && !stat(b, &second) && first.st_dev == second.st_dev &&
            first.st_ino == second.st_ino;
+}
+
+static const char *name_in_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Also of files that are yet to be made: then they have one name in one folder. */
+static bool same_file(const char *a, const char *b)
+{
+    if (!strcmp(a, b) || same_inode(a, b))
+        return true;
+    if (strcmp(name_in_folder(a), name_in_folder(b)) != 0)
+        return false;
+    char *first = folder_of(a), *second = folder_of(b);
+    bool same = !first || !second || same_inode(first, second); /* without memory nothing is overwritten */
+    free(first);
+    free(second);
+    return same;
 }
 
 /* An operand may be FILE:NAME. */

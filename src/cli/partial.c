@@ -128,8 +128,9 @@ static int begin(cli_partial *partial, const char *settings)
         return fail_memory();
     memcpy(head->magic, magic, sizeof magic);
     snprintf(head->settings, sizeof head->settings, "%s", settings);
-    int failed = ftruncate(partial->descriptor, partial->bytes) ||
-                         !write_at(partial, head, (int64_t)sizeof *head, 0) || fsync(partial->descriptor)
+    /* The header first: a file without one would not be known again. */
+    int failed = !write_at(partial, head, (int64_t)sizeof *head, 0) ||
+                         ftruncate(partial->descriptor, partial->bytes) || fsync(partial->descriptor)
                      ? fail_file(partial, "write")
                      : EXIT_SUCCESS;
     free(head);
@@ -211,11 +212,15 @@ static int open_file(cli_partial *partial, const char *settings)
 {
     struct stat about;
     partial->descriptor = open(partial->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (partial->descriptor < 0 || fstat(partial->descriptor, &about))
+    if (partial->descriptor < 0)
         return fail_file(partial, "open");
-    int failed = lock(partial);
-    if (!failed)
-        failed = about.st_size ? resume(partial, settings, about.st_size) : begin(partial, settings);
+    if (lock(partial))
+        return EXIT_FAILED;
+    if (fstat(partial->descriptor, &about))
+        return fail_file(partial, "open");
+    int failed = about.st_size ? resume(partial, settings, about.st_size) : begin(partial, settings);
+    if (failed && !about.st_size)
+        unlink(partial->path);
     partial->ours = !failed;
     return failed;
 }

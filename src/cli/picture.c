@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700
 #include "picture.h"
 
+#include "neighbour.h"
 #include "report.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* Opens a file and reads its header. On success png_image_free() is due. */
 static int begin(png_image *image, const char *path)
@@ -61,42 +61,15 @@ int picture_read(const picture *wanted, const char *path, unsigned char *pixels)
     return failed;
 }
 
-/* Writes to an open neighbour of the target, then puts it there. */
-static int write_and_rename(const picture *about, const char *path, const char *neighbour, int descriptor,
-                            const unsigned char *pixels)
+int picture_save(const picture *about, const char *path, const unsigned char *pixels)
 {
     png_image image = {.version = PNG_IMAGE_VERSION,
                        .width = (png_uint_32)about->width,
                        .height = (png_uint_32)about->height,
                        .format = about->colours == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
-    mode_t mask = umask(0);
-    umask(mask);
-    FILE *stream = fchmod(descriptor, 0666 & ~mask) ? NULL : fdopen(descriptor, "wb");
-    if (!stream) {
-        close(descriptor);
-        return fail("%s: cannot write: %s", path, strerror(errno));
-    }
-    int written = png_image_write_to_stdio(&image, stream, 0, pixels, 0, NULL);
-    int closed = fclose(stream);
-    if (!written)
-        return fail("%s: cannot write: %s", path, image.message);
-    if (closed || rename(neighbour, path))
-        return fail("%s: cannot write: %s", path, strerror(errno));
-    return EXIT_SUCCESS;
-}
-
-int picture_save(const picture *about, const char *path, const unsigned char *pixels)
-{
-    size_t size = strlen(path) + sizeof ".tmp-XXXXXX";
-    char *neighbour = malloc(size);
-    if (!neighbour)
-        return fail_memory();
-    snprintf(neighbour, size, "%s.tmp-XXXXXX", path);
-    int descriptor = mkstemp(neighbour);
-    int failed = descriptor < 0 ? fail("%s: cannot write: %s", path, strerror(errno))
-                                : write_and_rename(about, path, neighbour, descriptor, pixels);
-    if (failed && descriptor >= 0)
-        unlink(neighbour);
-    free(neighbour);
-    return failed;
+    cli_neighbour file;
+    int failed = neighbour_begin(&file, path);
+    if (!failed && !png_image_write_to_stdio(&image, file.stream, 0, pixels, 0, NULL))
+        failed = fail("%s: cannot write: %s", path, image.message);
+    return neighbour_finish(&file, failed);
 }

@@ -1,4 +1,3 @@
-#define _XOPEN_SOURCE 700
 #include "plot.h"
 
 #include "report.h"
@@ -6,39 +5,22 @@
 #include <cairo-svg.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 const plot_colour plot_black = {0.13, 0.13, 0.13}, plot_grey = {0.45, 0.45, 0.45},
                   plot_pale = {0.88, 0.88, 0.88}, plot_blue = {0.12, 0.42, 0.69},
                   plot_orange = {0.86, 0.41, 0.05}, plot_green = {0.16, 0.54, 0.24};
 
-/* An empty file beside the target that nobody else has. */
-static int make_neighbour(cli_plot *plot)
+static cairo_status_t write_svg(void *stream, const unsigned char *data, unsigned int bytes)
 {
-    size_t size = strlen(plot->path) + sizeof ".tmp-XXXXXX";
-    plot->neighbour = malloc(size);
-    if (!plot->neighbour)
-        return fail_memory();
-    snprintf(plot->neighbour, size, "%s.tmp-XXXXXX", plot->path);
-    int descriptor = mkstemp(plot->neighbour);
-    if (descriptor < 0)
-        return fail("%s: cannot write: %s", plot->path, strerror(errno));
-    plot->begun = true;
-    mode_t mask = umask(0);
-    umask(mask);
-    int refused = fchmod(descriptor, 0666 & ~mask);
-    close(descriptor);
-    return refused ? fail("%s: cannot write: %s", plot->path, strerror(errno)) : EXIT_SUCCESS;
+    return fwrite(data, 1, bytes, stream) == bytes ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
 }
 
 int plot_begin(cli_plot *plot, const char *path, double width, double height)
 {
-    *plot = (cli_plot){.path = path};
-    int failed = make_neighbour(plot);
-    cairo_surface_t *surface = cairo_svg_surface_create(failed ? NULL : plot->neighbour, width, height);
+    int failed = neighbour_begin(&plot->file, path);
+    cairo_surface_t *surface =
+        cairo_svg_surface_create_for_stream(failed ? NULL : write_svg, plot->file.stream, width, height);
     cairo_svg_surface_set_document_unit(surface, CAIRO_SVG_UNIT_PX);
     plot->cairo = cairo_create(surface);
     cairo_surface_destroy(surface); /* the context keeps it */
@@ -59,14 +41,10 @@ int plot_finish(cli_plot *plot, int failed)
     if (!status)
         status = cairo_surface_status(surface);
     if (!failed && status)
-        failed = fail("%s: cannot write: %s", plot->path,
+        failed = fail("%s: cannot write: %s", plot->file.path,
                       errno ? strerror(errno) : cairo_status_to_string(status));
-    if (!failed && rename(plot->neighbour, plot->path))
-        failed = fail("%s: cannot write: %s", plot->path, strerror(errno));
-    if (failed && plot->begun)
-        unlink(plot->neighbour);
+    failed = neighbour_finish(&plot->file, failed);
     cairo_destroy(plot->cairo);
-    free(plot->neighbour);
     *plot = (cli_plot){0};
     return failed;
 }

@@ -2,6 +2,8 @@
 #ifndef NFT_CLI_PLOT_H
 #define NFT_CLI_PLOT_H
 
+#include "neighbour.h"
+
 #include <cairo.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,9 +19,7 @@ extern const plot_colour plot_black, plot_grey, plot_pale, plot_blue, plot_orang
 /* A drawing that becomes a file. */
 typedef struct cli_plot {
     cairo_t *cairo;
-    const char *path;
-    char *neighbour; /* written there, then renamed */
-    bool begun;
+    cli_neighbour file;
 } cli_plot;
 
 /* A white page of `width` × `height` pixels. Both print their failures and return the exit status; whatever

@@ -11,6 +11,7 @@
 #define Y_DISTANCE 45.0
 #define ROOM 0.04      /* of an axis, beyond its values */
 #define LABEL_BYTES 32 /* of a tick */
+#define SAME 1e-9      /* values no further apart, compared with their size, are one value, rounded */
 
 plot_axis plot_axis_around(const char *title, const double *values, int64_t n)
 {
@@ -19,7 +20,8 @@ plot_axis plot_axis_around(const char *title, const double *values, int64_t n)
         plot_axis_include(&axis, values[i]);
     if (!(axis.low <= axis.high))
         axis.low = axis.high = 0;
-    double width = axis.high - axis.low, room = width > 0 ? ROOM * width : ROOM * fmax(1, fabs(axis.low));
+    double width = axis.high - axis.low, size = fmax(fabs(axis.low), fabs(axis.high));
+    double room = width > SAME * size ? ROOM * width : ROOM * fmax(1, size);
     axis.low -= room;
     axis.high += room;
     return axis;
@@ -76,8 +78,9 @@ static void linear_ticks(ticks *all, const plot_axis *axis, double most)
     double step = power * (raw <= power ? 1 : raw <= 2 * power ? 2 : raw <= 5 * power ? 5 : 10);
     step = axis->whole ? fmax(step, 1) : step;
     int decimals = (int)fmax(0, -floor(log10(step) + 1e-9));
-    for (double i = ceil(axis->low / step - 1e-9); i * step <= axis->high + 1e-9 * step; i++) {
-        double value = i * step + 0.0; /* no -0 */
+    double first = ceil(axis->low / step - 1e-9);
+    for (int i = 0; i < MAX_TICKS && (first + i) * step <= axis->high + 1e-9 * step; i++) {
+        double value = (first + i) * step + 0.0; /* no -0 */
         char *label = add_tick(all, axis, value);
         bool plain = fabs(value) < 1e7 && decimals <= 6;
         if (label)

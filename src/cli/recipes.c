@@ -76,8 +76,6 @@ static int override_seed(cli_recipe *recipe)
         recipe->data.seed = json_is_integer(own) ? (uint64_t)json_integer_value(own) : 0;
         return EXIT_SUCCESS;
     }
-    if (recipe->data.seed > INT64_MAX)
-        return fail("--seed is %" PRIu64 ", a training takes at most %" PRId64, recipe->data.seed, INT64_MAX);
     return override_integer(recipe, "seed", "seed");
 }
 
@@ -121,6 +119,5 @@ void free_recipe(cli_recipe *recipe)
 int load_recipe_model(nft_model **model, bool *fresh, const cli_recipe *recipe)
 {
     *fresh = !recipe->model_path || is_configuration(recipe->model_path);
-    return load_model_of_recipe(model, recipe->path, json_object_get(recipe->object, "model"),
-                                recipe->data.seed);
+    return load_model_of_recipe(model, recipe->path, json_object_get(recipe->object, "model"), &recipe->data);
 }

@@ -79,7 +79,10 @@ int print_json(json_t *object)
     int failed = json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(object);
     putchar('\n');
-    return failed ? EXIT_FAILED : EXIT_SUCCESS;
+    if (!failed)
+        return EXIT_SUCCESS;
+    failed = finish_output();
+    return failed ? failed : fail_memory();
 }
 
 json_t *json_number(double value)

@@ -1,6 +1,7 @@
 #include "sources.h"
 
 #include "metrics.h"
+#include "outputs.h"
 #include "report.h"
 #include "text.h"
 
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LARGEST_CONFIGURATION (INT64_C(64) << 20)
 
@@ -19,6 +21,9 @@ bool is_configuration(const char *path)
     if (text_ends_with(path, ".json"))
         return true;
     char head[8];
+    struct stat about;
+    if (stat(path, &about) || !S_ISREG(about.st_mode)) /* a pipe would wait, and lose what is read */
+        return false;
     FILE *file = fopen(path, "rb");
     size_t count = file ? fread(head, 1, sizeof head, file) : 0, first = 0;
     if (file)
@@ -67,15 +72,15 @@ static bool is_recipe(const json_t *object)
     return json_object_get(object, "model") && !json_object_get(object, "modules");
 }
 
-static int load_json(nft_model **model, const char *path, bool may_be_recipe, uint64_t seed)
+static int load_json(nft_model **model, const char *path, bool may_be_recipe, const cli_options *given)
 {
     char *text;
     size_t length = 0;
     int failed = read_text(&text, &length, path);
     json_t *object = failed ? NULL : json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
     if (may_be_recipe && is_recipe(object))
-        failed = load_model_of_recipe(model, path, json_object_get(object, "model"), seed);
-    else if (!failed && nft_model_create(model, text, length, seed))
+        failed = load_model_of_recipe(model, path, json_object_get(object, "model"), given);
+    else if (!failed && nft_model_create(model, text, length, given->seed))
         failed = fail("%s: %s", path, library_message());
     json_decref(object);
     free(text);
@@ -83,11 +88,11 @@ static int load_json(nft_model **model, const char *path, bool may_be_recipe, ui
 }
 
 /* `may_be_recipe`: the file was named by the user, not by a recipe. */
-static int load_file(nft_model **model, const char *path, bool may_be_recipe, uint64_t seed)
+static int load_file(nft_model **model, const char *path, bool may_be_recipe, const cli_options *given)
 {
     *model = NULL;
     if (is_configuration(path))
-        return load_json(model, path, may_be_recipe, seed);
+        return load_json(model, path, may_be_recipe, given);
     return nft_model_load(model, path) ? fail_library() : EXIT_SUCCESS;
 }
 
@@ -103,32 +108,35 @@ char *path_beside(const char *recipe, const char *path)
     return joined;
 }
 
-static int load_file_of_recipe(nft_model **model, const char *recipe, const char *said, uint64_t seed)
+static int load_file_of_recipe(nft_model **model, const char *recipe, const char *said,
+                               const cli_options *given)
 {
     char *path = path_beside(recipe, said);
-    int failed = path ? load_file(model, path, false, seed) : fail_memory();
+    int failed = path ? check_input(given, path) : fail_memory();
+    if (!failed)
+        failed = load_file(model, path, false, given);
     free(path);
     return failed;
 }
 
-int load_model_of_recipe(nft_model **model, const char *path, const json_t *said, uint64_t seed)
+int load_model_of_recipe(nft_model **model, const char *path, const json_t *said, const cli_options *given)
 {
     *model = NULL;
     if (json_is_string(said))
-        return load_file_of_recipe(model, path, json_string_value(said), seed);
+        return load_file_of_recipe(model, path, json_string_value(said), given);
     if (!json_is_object(said))
         return fail("%s: 'model' is neither a configuration nor the path of a file", path);
     char *text = json_dumps(said, JSON_COMPACT);
     if (!text)
         return fail_memory();
-    nft_status status = nft_model_create(model, text, strlen(text), seed);
+    nft_status status = nft_model_create(model, text, strlen(text), given->seed);
     free(text);
     return status ? fail("%s: model: %s", path, library_message()) : EXIT_SUCCESS;
 }
 
 int load_model(nft_model **model, const char *path, const cli_options *given)
 {
-    return load_file(model, path, true, given->seed);
+    return load_file(model, path, true, given);
 }
 
 /* The names in "a,b,c", whose commas become ends. `names` has room for one more than there are commas. */
@@ -172,6 +180,12 @@ static void free_layer_names(layer_names *layers)
 {
     free(layers->names);
     free(layers->text);
+}
+
+int refuse_layers(const cli_options *given, const char *path, const char *what)
+{
+    return option_text(given, "layers") ? fail("%s: is %s; --layers names the layers of weights", path, what)
+                                        : EXIT_SUCCESS;
 }
 
 /* The library's message, with the program's name of the option that it may advise. */
@@ -297,10 +311,12 @@ static int read_extras(cli_input *input, const nft_file *file)
     return EXIT_SUCCESS;
 }
 
-static int load_tokens_input(cli_input *input, const char *path)
+static int load_tokens_input(cli_input *input, const char *path, const cli_options *given)
 {
     nft_file *file = NULL;
-    int failed = EXIT_SUCCESS;
+    int failed = refuse_layers(given, path, "a file of tokens to this model");
+    if (failed)
+        return failed;
     if (nft_file_open(&file, path))
         return fail_library();
     if (!has_tensor(file, "output"))
@@ -325,8 +341,8 @@ static int load_tokens_input(cli_input *input, const char *path)
 int load_input(cli_input *input, const nft_model *model, const char *path, const cli_options *given)
 {
     *input = (cli_input){0};
-    int failed =
-        nft_model_space(model) ? load_weights_input(input, path, given) : load_tokens_input(input, path);
+    int failed = nft_model_space(model) ? load_weights_input(input, path, given)
+                                        : load_tokens_input(input, path, given);
     if (!failed && input->count == 0)
         failed = fail("%s: holds no networks", path);
     return failed;

@@ -15,7 +15,7 @@ bool is_configuration(const char *path);
 int load_model(nft_model **model, const char *path, const cli_options *given);
 /* What the recipe `path` says of its model: a configuration, or the path of a model or configuration as seen
  * from the folder of the recipe. */
-int load_model_of_recipe(nft_model **model, const char *path, const json_t *said, uint64_t seed);
+int load_model_of_recipe(nft_model **model, const char *path, const json_t *said, const cli_options *given);
 /* `path` as seen from the folder of a recipe; NULL when there is no memory. */
 char *path_beside(const char *recipe, const char *path);
 
@@ -31,6 +31,9 @@ int read_targets(nft_array **targets, const char *path);
 /* What --first and --count choose of the `count` that are in a file; `word` says what they are. */
 int choose_range(int64_t *first, int64_t *chosen, const cli_options *given, const char *path, int64_t count,
                  const char *word);
+
+/* Fails where --layers is given and the file at `path` is `what` ("a model"), not weights. */
+int refuse_layers(const cli_options *given, const char *path, const char *what);
 
 /* The option of every command that reads weights. */
 #define LAYERS_OPTION                                                                                        \

@@ -49,13 +49,24 @@ static void hear_signal(int signal_number)
     signalled = signal_number;
 }
 
-/* A second signal ends the program at once, and so does one that comes before or after the steps. */
-static void listen_to_signals(bool listen)
+static const int heard_signals[] = {SIGINT, SIGTERM};
+#define HEARD_SIGNALS (int)(sizeof heard_signals / sizeof *heard_signals)
+
+/* A second signal ends the program at once, and so does one that comes before or after the steps. One that is
+ * ignored, as by jobs in the background of a script, stays so. `before`: what is to be restored. */
+static void listen_to_signals(struct sigaction before[HEARD_SIGNALS])
 {
-    struct sigaction action = {.sa_flags = (int)SA_RESETHAND};
-    action.sa_handler = listen ? hear_signal : SIG_DFL;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    struct sigaction action = {.sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    action.sa_handler = hear_signal;
+    for (int i = 0; i < HEARD_SIGNALS; i++)
+        if (!sigaction(heard_signals[i], NULL, &before[i]) && before[i].sa_handler != SIG_IGN)
+            sigaction(heard_signals[i], &action, NULL);
+}
+
+static void restore_signals(const struct sigaction before[HEARD_SIGNALS])
+{
+    for (int i = 0; i < HEARD_SIGNALS; i++)
+        sigaction(heard_signals[i], &before[i], NULL);
 }
 
 /* Which file a failure of the library is about. */
@@ -107,7 +118,8 @@ static int name_checkpoint(training *t)
     if (!t->checkpoint)
         return fail_memory();
     snprintf(t->checkpoint, size, "%s%s", path ? path : output, path ? "" : ".checkpoint");
-    return check_output_path(t->checkpoint);
+    int failed = check_output_path(t->checkpoint);
+    return failed || path ? failed : check_input(t->given, t->checkpoint); /* it is read when it is there */
 }
 
 /* Only the checkpoint of another training may be advised to be removed: what else lies there is not ours. */
@@ -275,9 +287,10 @@ static int run_steps(training *t)
     t->progress.parts = t->batch_size;
     t->progress.part_units = "samples";
     t->saved = t->step_began = steady_seconds();
-    listen_to_signals(true);
+    struct sigaction before[HEARD_SIGNALS] = {0};
+    listen_to_signals(before);
     nft_status status = nft_trainer_run(t->trainer, hear_step, t);
-    listen_to_signals(false);
+    restore_signals(before);
     progress_end(&t->progress);
     return status ? fail_run(t, status) : EXIT_SUCCESS;
 }

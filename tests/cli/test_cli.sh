@@ -139,6 +139,13 @@ prints "label"
 run 0 info floats.safetensors --json
 keys kind space parameters tensors networks
 run 0 info floats.safetensors --layers a
+run 1 info probability.json --layers a
+says "probability.json: is a configuration; --layers names the layers of weights"
+mkfifo pipe
+run 1 info pipe
+says "pipe: "
+run 2 permute floats.safetensors -o x.safetensors --seed 9223372036854775808
+says "9223372036854775807"
 run 0 info plain.safetensors
 prints "tensors"
 run 0 info plain.safetensors --json
@@ -272,6 +279,9 @@ says "add --train"
 "$nft" info floats.safetensors >&- 2>err
 check "a closed standard output is an error" test $? -eq 1
 if [ -w /dev/full ]; then
+    "$nft" info floats.safetensors --json >/dev/full 2>err
+    check "JSON that cannot be written is a failure" test $? -eq 1
+    says "cannot write to standard output"
     "$nft" info floats.safetensors >/dev/full 2>err
     check "a full standard output is an error" test $? -eq 1
     check "and says so" grep -q 'standard output' err

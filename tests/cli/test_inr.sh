@@ -137,6 +137,15 @@ fi
 check "an interrupted fit ends as an uninterrupted one" cmp whole.safetensors cut.safetensors
 check "nothing is left beside it" test ! -e cut.safetensors.partial
 
+# One that could not begin is in nobody's way.
+(
+    trap '' XFSZ
+    ulimit -f 0
+    exec "$nft" fit "$images" -o begun.safetensors "$@" --quiet 2>&1
+) | cat >err
+says "begun.safetensors.partial: cannot write"
+check "a fit that could not begin leaves nothing" test ! -e begun.safetensors.partial
+
 printf 'something else' >odd.safetensors.partial
 run 1 fit "$images" -o odd.safetensors
 says "is not what an interrupted fit leaves; give another --output"

@@ -138,6 +138,23 @@ check "the checkpoint is there" test -e here.checkpoint
 done_steps=$(sed 's/.*after step \([0-9]*\) of.*/\1/' err)
 check "the log ends with the checkpoint" grep -q "\"step\":$((done_steps - 1))," stopped.jsonl
 
+# What the shell told to ignore a signal ignores it.
+rm -f ignoring.jsonl
+(
+    trap '' TERM
+    exec "$nft" train recipes/cnns.json -o ignoring.safetensors --log ignoring.jsonl --quiet
+) >out 2>err &
+program=$!
+tries=0
+while ! grep -q '"step":5,' ignoring.jsonl 2>/dev/null && [ $tries -lt 500 ]; do
+    sleep 0.02
+    tries=$((tries + 1))
+done
+kill -TERM $program
+wait $program
+check "a signal that is ignored ends nothing" test $? -eq 0
+check "such a training is whole" cmp ignoring.safetensors whole.safetensors
+
 # Another recipe, model or data set than the checkpoint's.
 run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint here.checkpoint
 says "steps"
@@ -252,6 +269,11 @@ says "did you mean '--plot'"
 if [ -w /dev/full ]; then
     run 1 train recipes/good.json -o x.safetensors --log /dev/full
     says "/dev/full"
+    "$nft" train recipes/cnns.json -o x.safetensors --json >/dev/full 2>err
+    check "a training that cannot print says so" test $? -eq 1
+    says "cannot write to standard output"
+    check "when its model is there" cmp x.safetensors whole.safetensors
+    rm x.safetensors
 fi
 
 # Processes of mpirun that know nothing of each other would write the same files.
@@ -277,6 +299,8 @@ safetensors recipes/wide-data.safetensors '{"a.weight":{"dtype":"F32","shape":[2
 head -c 24000 /dev/zero >>recipes/wide-data.safetensors
 recipe wide.json "{$small, \"modules\": [{\"type\": \"np_pool\"}, {\"type\": \"linear\", \"out_features\": 3000}]}" wide-data.safetensors mse '"optimizer": {"type": "adam", "lr": 0.02}'
 run 0 train recipes/wide.json -o wide.safetensors --steps 1500 --plot wide-curves.svg
+run 0 train recipes/wide.json -o wide.safetensors --steps 300 --lr 0 --plot constant.svg
+check "the curve of a loss that stays is drawn" is_svg constant.svg
 check "learning curves of 1,500 steps are small" test "$(wc -c <wide-curves.svg)" -lt 200000
 run 0 evaluate wide.safetensors recipes/wide-data.safetensors --plot wide.svg
 check "very many points are drawn by their density" test "$(wc -c <wide.svg)" -lt 2000000
@@ -295,9 +319,26 @@ run 1 train recipes/cnns.json -o x.safetensors --plot x.safetensors
 says "x.safetensors: is given to -o and to --plot; they are two files"
 run 1 evaluate whole.safetensors "$sample" --plot whole.safetensors
 says "is also an input; give --plot another file"
+# Also of files that are yet to be made, under two names.
+run 1 train recipes/cnns.json -o x.safetensors --checkpoint ./x.safetensors
+says "x.safetensors: is given to -o and to --checkpoint; they are two files"
+run 1 train recipes/cnns.json -o x.safetensors --log "$PWD/folder/../x.safetensors"
+says "x.safetensors: is given to -o and to --log; they are two files"
+run 1 train recipes/cnns.json -o x.safetensors --log x.safetensors.checkpoint
+says "x.safetensors.checkpoint: is also an input; give --log another file"
+run 1 evaluate whole.safetensors "$sample" --predictions x.safetensors --plot ./x.safetensors
+says "they are two files"
+# The model of a recipe is an input.
+cp whole.safetensors recipes/own-model.safetensors
+recipe own-model.json '"own-model.safetensors"' cnns.safetensors bce "$adam"
+run 1 forward recipes/own-model.json "$sample" -o recipes/own-model.safetensors
+says "recipes/own-model.safetensors: is also an input; give -o another file"
+run 1 evaluate recipes/own-model.json "$sample" --loss bce --predictions "$PWD/recipes/own-model.safetensors"
+says "is also an input; give --predictions another file"
+check "nor is the model of a recipe" cmp whole.safetensors recipes/own-model.safetensors
 check "nothing was replaced" cmp own.json recipes/cnns.json
 
 check "no model is left by failures" test ! -e x.safetensors
 # What kill -9 interrupts while it is written stays, under another name.
-check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp-*" ! -name "killed.*" | wc -l)" -eq 0 ]'
+check "no file is left beside a target" sh -c '[ "$(find . -name ".*.tmp" ! -name ".killed.*" | wc -l)" -eq 0 ]'
 finish
