@@ -14,8 +14,8 @@ extern "C" {
 /** The most axes an array may have. */
 #define NFT_ARRAY_MAX_RANK 8
 
-/** What an array's elements are. Files are read in more types (F16, BF16, F64, I32, U8); they become one of
- * these. */
+/** What an array's elements are. Files are read in more types (F16, BF16, F64, and integers of fewer bits);
+ * they become one of these. */
 enum {
     NFT_ARRAY_F32 = 0, /**< float */
     NFT_ARRAY_I64 = 1  /**< int64_t: class labels */
@@ -93,8 +93,8 @@ typedef struct nft_file_writer nft_file_writer;
  * Begins a file beside `path` with the table of its tensors.
  * @param[out] writer end it with nft_file_writer_commit() or nft_file_writer_free()
  * @param path where the file will be
- * @param tensors name, type ("F32" or "I64"), rank and shape of each, and `size` of the first, which tells
- * how far they are apart (::NFT_TENSOR_INFO_INIT); the rest is not read
+ * @param tensors name, type ("F32" or "I64"), rank and shape of each, and the first one's `size`, which says
+ * how far they are apart (0: as in this header); the rest is not read
  * @param count how many tensors
  */
 NFT_API NFT_MUST_CHECK nft_status nft_file_writer_create(nft_file_writer **writer, const char *path,

@@ -260,7 +260,8 @@ NFT_API const nft_array *nft_trainer_validation_output(const nft_trainer *traine
 /**
  * Writes everything that the training needs to go on to one file, a checkpoint: parameters, the optimizer's
  * state, the best parameters so far, the step. Written beside and renamed: a checkpoint that is there stays
- * whole. Of several ranks one is enough: all can go on from its file.
+ * whole. Of several ranks one is enough: all can go on from its file. A validation that failed, and that the
+ * next nft_trainer_run() of this trainer would repeat, is not remembered there.
  * @return ::NFT_ERROR_NOT_FINITE, and no file, if a number is not finite; ::NFT_ERROR_FILE if it cannot be
  * written
  */

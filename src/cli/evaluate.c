@@ -107,27 +107,34 @@ static int check_targets(const float *labels, int64_t networks, int64_t width, l
     return EXIT_SUCCESS;
 }
 
+/* The tensor that predictions are compared with, as in training. */
+static const char *label_name(const cli_input *input)
+{
+    return input_extra(input, "label") || !input_extra(input, "target") ? "label" : "target";
+}
+
 /* The labels are there, of the type and in the range that the loss takes, and as many as it needs. */
 static int check_labels(const cli_input *input, int64_t width, loss_kind kind, const char *path)
 {
-    const nft_array *labels = input_extra(input, "label");
+    const char *name = label_name(input);
+    const nft_array *labels = input_extra(input, name);
     const char *loss = loss_names[kind];
     bool of_classes = kind == LOSS_CROSS_ENTROPY;
     int64_t expected = input->count * (of_classes ? 1 : width);
     if (!labels)
-        return fail("%s: no tensor 'label' with %" PRId64 " entries: nothing to compare with", path,
-                    input->count);
+        return fail("%s: no tensor 'label' (or 'target') with %" PRId64 " entries: nothing to compare with",
+                    path, input->count);
     if (of_classes && !nft_array_i64(labels))
         return fail(
-            "%s: 'label' holds floats, loss cross_entropy needs integer classes (mse and bce take floats)",
-            path);
+            "%s: '%s' holds floats, loss cross_entropy needs integer classes (mse and bce take floats)", path,
+            name);
     if (!of_classes && !nft_array_f32(labels))
-        return fail("%s: 'label' holds integers, loss %s needs floats (cross_entropy takes integers)", path,
-                    loss);
+        return fail("%s: '%s' holds integers, loss %s needs floats (cross_entropy takes integers)", path,
+                    name, loss);
     if (nft_array_count(labels) != expected)
-        return fail("%s: 'label' has %" PRId64 " numbers, expected %" PRId64
+        return fail("%s: '%s' has %" PRId64 " numbers, expected %" PRId64
                     " for loss %s and the model's output",
-                    path, nft_array_count(labels), expected, loss);
+                    path, name, nft_array_count(labels), expected, loss);
     if (of_classes)
         return check_classes(nft_array_i64(labels), input->count, width, path);
     return check_targets(nft_array_f32(labels), input->count, width, kind, path);
@@ -189,7 +196,7 @@ static int evaluate(evaluation *e)
     const char *path = e->given->operands[0];
     int failed = e->kind == LOSS_BCE ? check_probabilities(output, path) : EXIT_SUCCESS;
     if (!failed)
-        failed = select_finite(&e->kept, output, input_extra(&e->input, "label"));
+        failed = select_finite(&e->kept, output, input_extra(&e->input, label_name(&e->input)));
     if (!failed && !e->kept.rows)
         failed = fail("%s: no prediction is finite", path);
     cli_predictions predictions = predictions_of(&e->kept);
@@ -328,7 +335,8 @@ const cli_command evaluate_command = {
     .operands = "MODEL DATA",
     .summary = "compare a model's predictions with the labels of a data set, or its images",
     .description =
-        "Runs a model on every network of DATA and compares its output with the tensor 'label' of DATA.\n"
+        "Runs a model on every network of DATA and compares its output with the tensor 'label' of\n"
+        "DATA, or else 'target'.\n"
         "Networks whose predictions are not finite are counted and left out.\n\n"
         "--loss cross_entropy takes logits and integer classes: prints loss and accuracy.\n"
         "--loss mse and bce (of probabilities) take float labels: print loss, Kendall's tau-b, R² and the\n"

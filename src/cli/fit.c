@@ -202,7 +202,7 @@ static int report_networks(job *j, int64_t first, int64_t count, const float *lo
 {
     int failed = EXIT_SUCCESS;
     if (j->given->json)
-        progress_end(&j->progress);
+        progress_hide(&j->progress);
     for (int64_t n = 0; n < count && !failed; n++) {
         double loss = (double)losses[n], psnr = metrics_psnr(loss);
         j->psnr_sum += psnr;

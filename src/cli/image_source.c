@@ -57,8 +57,9 @@ static int take_shape(image_source *source, const nft_tensor_info *info)
         return fail("%s: tensor '%s' has %" PRId64 " axes, expected images, (N, height, width, colours) or "
                     "as vectors (N, numbers), which 'nft forward --decode' writes",
                     operand, name, info->rank);
-    if (info->type[0] != 'F' && strcmp(info->type, "BF16"))
-        return fail("%s: tensor '%s' holds integers (%s), expected floats in -1 … 1", operand, name,
+    if (strcmp(info->type, "F32") && strcmp(info->type, "F16") && strcmp(info->type, "F64") &&
+        strcmp(info->type, "BF16"))
+        return fail("%s: tensor '%s' is %s, expected F32, F16, BF16 or F64 in -1 … 1", operand, name,
                     info->type);
     if (!info->count)
         return fail("%s: tensor '%s' holds no images", operand, name);
@@ -105,11 +106,14 @@ int open_image_source(image_source *source, char **given_operand, const cli_opti
 {
     const char *operand = *given_operand;
     *source = (image_source){.operand = operand};
-    if (holds_pixels(operand))
-        return open_pixels(source, given_operand);
     const char *colon = find_colon(operand);
-    if (!colon && !has_images(operand))
+    bool pixels = holds_pixels(operand);
+    if (!pixels && !colon && !has_images(operand))
         return open_weights(source, given);
+    if (refuse_layers(given, operand, "images"))
+        return EXIT_FAILED;
+    if (pixels)
+        return open_pixels(source, given_operand);
     char *path = strdup(operand);
     source->tensor = strdup(colon ? colon + 1 : "output");
     int failed = path && source->tensor ? EXIT_SUCCESS : fail_memory();
@@ -223,10 +227,11 @@ int read_image_source(image_source *source, int64_t first, int64_t count,
 {
     if (source->pixels)
         return read_pixels(source, first, count, images);
+    if (source->file) /* whose messages name it */
+        return nft_file_read_rows(source->file, source->tensor, first, count, images) ? fail_library()
+                                                                                      : EXIT_SUCCESS;
     nft_status status =
-        source->weights
-            ? nft_inr_render(images, source->weights, first, count, source->height, source->width, options)
-            : nft_file_read_rows(source->file, source->tensor, first, count, images);
+        nft_inr_render(images, source->weights, first, count, source->height, source->width, options);
     return status ? fail("%s: %s", source->operand, library_message()) : EXIT_SUCCESS;
 }
 

@@ -13,7 +13,7 @@ typedef enum option_kind {
     OPTION_TEXT,
     OPTION_INPUT,    /* a file that is read */
     OPTION_OUTPUT,   /* a file that is written, as a whole or not at all */
-    OPTION_STREAM,   /* a file that lines are added to, or a pipe */
+    OPTION_STREAM,   /* a file that is written line by line, or a pipe */
     OPTION_INTEGER,  /* from least to most */
     OPTION_NUMBER,   /* finite, no less than 0 */
     OPTION_POSITIVE, /* finite, above 0 */

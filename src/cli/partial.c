@@ -121,6 +121,12 @@ static int lock(const cli_partial *partial)
     return EXIT_SUCCESS; /* this file system has no locks */
 }
 
+/* After fsync or fdatasync, which some kinds of file systems do not know. */
+static bool on_disk(int refused)
+{
+    return !refused || errno == EINVAL;
+}
+
 static int begin(cli_partial *partial, const char *settings)
 {
     header *head = calloc(1, sizeof *head);
@@ -130,7 +136,8 @@ static int begin(cli_partial *partial, const char *settings)
     snprintf(head->settings, sizeof head->settings, "%s", settings);
     /* The header first: a file without one would not be known again. */
     int failed = !write_at(partial, head, (int64_t)sizeof *head, 0) ||
-                         ftruncate(partial->descriptor, partial->bytes) || fsync(partial->descriptor)
+                         ftruncate(partial->descriptor, partial->bytes) ||
+                         !on_disk(fsync(partial->descriptor))
                      ? fail_file(partial, "write")
                      : EXIT_SUCCESS;
     free(head);
@@ -267,7 +274,7 @@ int partial_add(cli_partial *partial, const nft_weights *weights, const float *l
     bool written = write_networks(partial, weights, losses, checksums);
     uint64_t finished = (uint64_t)(partial->finished + count);
     int failed = EXIT_SUCCESS;
-    if (!written || fdatasync(partial->descriptor) ||
+    if (!written || !on_disk(fdatasync(partial->descriptor)) ||
         !write_at(partial, &finished, sizeof finished, offsetof(header, finished)))
         failed = fail_file(partial, "write");
     else

@@ -221,8 +221,11 @@ static plot_axis metric_axis(const metric_curve *curves, int count)
     double ends[] = {INFINITY, -INFINITY};
     for (int c = 0; c < count; c++)
         for (int64_t i = 0; i < curves[c].points.n; i++) {
-            ends[0] = fmin(ends[0], fmax(curves[c].points.y[i], curves[c].least));
-            ends[1] = fmax(ends[1], fmax(curves[c].points.y[i], curves[c].least));
+            double y = fmax(curves[c].points.y[i], curves[c].least);
+            if (!isfinite(curves[c].points.y[i])) /* a tau of equal predictions, for example */
+                continue;
+            ends[0] = fmin(ends[0], y);
+            ends[1] = fmax(ends[1], y);
         }
     return plot_axis_around("validation", ends, 2);
 }

@@ -17,7 +17,8 @@ const bool ranks_built_in = true;
 int ranks_open(cli_ranks *ranks)
 {
     *ranks = (cli_ranks){.count = 1};
-    MPI_Init(NULL, NULL);
+    int provided; /* whatever that is, the threads of a step do not call MPI */
+    MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &ranks->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks->count);
     return EXIT_SUCCESS;

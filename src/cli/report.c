@@ -15,13 +15,18 @@
 #undef fail_memory
 
 /* One line, whatever bytes a file name holds. */
-static void print_line(const char *prefix, const char *format, va_list arguments)
+static void format_line(char *line, size_t size, const char *format, va_list arguments)
 {
-    char line[2048];
-    vsnprintf(line, sizeof line, format, arguments);
+    vsnprintf(line, size, format, arguments);
     for (char *c = line; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = '?';
+}
+
+static void print_line(const char *prefix, const char *format, va_list arguments)
+{
+    char line[2048];
+    format_line(line, sizeof line, format, arguments);
     fprintf(stderr, "%s: %s\n", prefix, line);
 }
 
@@ -56,7 +61,7 @@ void usage_error(const char *command, const char *format, ...)
     char prefix[32], line[1024];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    format_line(line, sizeof line, format, arguments);
     va_end(arguments);
     snprintf(prefix, sizeof prefix, "%s%s", command ? "nft " : "nft", command ? command : "");
     fprintf(stderr, "%s: %s (see '%s --help')\n", prefix, line, prefix);

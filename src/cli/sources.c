@@ -242,7 +242,8 @@ int open_dataset(nft_dataset **dataset, const char *path, const cli_options *giv
     if (!failed && nft_dataset_open(dataset, path, &layers.options))
         failed = fail_layers();
     free_layer_names(&layers);
-    return failed;
+    return failed || nft_dataset_space(*dataset) ? failed
+                                                 : refuse_layers(given, path, "a data set of tokens");
 }
 
 int read_targets(nft_array **targets, const char *path)

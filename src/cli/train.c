@@ -39,6 +39,7 @@ typedef struct training {
     double step_began;
     int failed;   /* to print, or to save */
     bool stopped; /* by a signal */
+    bool resumed;
     nft_step_info last;
 } training;
 
@@ -134,14 +135,10 @@ static int fail_resume(nft_status status)
 /* Goes on with a training that was interrupted, or sets what a fresh model takes from the data. */
 static int begin_or_resume(training *t)
 {
-    char steps[TEXT_CAPACITY];
     if (!access(t->checkpoint, F_OK)) {
         nft_status status = nft_trainer_resume(t->trainer, t->checkpoint);
-        if (status)
-            return fail_resume(status);
-        note(t->given, "%s: goes on after %s", t->checkpoint,
-             text_plural(steps, nft_trainer_steps_done(t->trainer), "step"));
-        return EXIT_SUCCESS;
+        t->resumed = !status;
+        return status ? fail_resume(status) : EXIT_SUCCESS;
     }
     return t->fresh && nft_trainer_fit_normalize(t->trainer) ? fail_training(t) : EXIT_SUCCESS;
 }
@@ -151,6 +148,7 @@ static int prepare(training *t)
 {
     const cli_recipe *recipe = &t->recipe;
     const char *log = option_text(t->given, "log");
+    char steps[TEXT_CAPACITY];
     int failed = check_outputs(t->given);
     if (!failed)
         failed = name_checkpoint(t);
@@ -167,8 +165,12 @@ static int prepare(training *t)
         failed = set_data(t);
     if (!failed)
         failed = begin_or_resume(t);
-    return failed ? failed
-                  : log_open(&t->log, t->ranks.rank ? NULL : log, nft_trainer_steps_done(t->trainer));
+    if (!failed)
+        failed = log_open(&t->log, t->ranks.rank ? NULL : log, nft_trainer_steps_done(t->trainer));
+    if (!failed && t->resumed)
+        note(t->given, "%s: goes on after %s", t->checkpoint,
+             text_plural(steps, nft_trainer_steps_done(t->trainer), "step"));
+    return failed;
 }
 
 static int record_step(training *t, const nft_step_info *info)
@@ -360,7 +362,8 @@ static const cli_option own_options[] = {
     {"steps", 0, OPTION_INTEGER, "N", "in place of the recipe's", 1, INT32_MAX, NULL},
     {"lr", 0, OPTION_NUMBER, "R", "in place of the recipe's", 0, 0, NULL},
     {"validate-every", 0, OPTION_INTEGER, "N", "in place of the recipe's", 1, INT32_MAX, NULL},
-    {"log", 0, OPTION_STREAM, "FILE", "a JSON object on a line for each step and validation", 0, 0, NULL},
+    {"log", 0, OPTION_STREAM, "FILE",
+     "a JSON object on a line for each step and validation; replaced by a new training", 0, 0, NULL},
     {"plot", 0, OPTION_OUTPUT, "FILE", "draw the learning curves at each validation and at the end (SVG)", 0,
      0, NULL},
     {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},

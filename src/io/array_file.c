@@ -176,10 +176,11 @@ static nft_status describe_output(nft_output *output, const nft_tensor_info *ten
     return NFT_OK;
 }
 
-/* The struct of a caller may be a later one, and longer. */
+/* The struct of a caller may be a later one, and longer. Where the caller says no size it is this one's. */
 static const nft_tensor_info *tensor_at(const nft_tensor_info *tensors, int64_t index)
 {
-    return (const void *)((const char *)tensors + (size_t)index * tensors->size);
+    size_t stride = tensors->size ? tensors->size : sizeof *tensors;
+    return (const void *)((const char *)tensors + (size_t)index * stride);
 }
 
 nft_status nft_file_writer_create(nft_file_writer **writer, const char *path, const nft_tensor_info *tensors,
@@ -192,7 +193,7 @@ nft_status nft_file_writer_create(nft_file_writer **writer, const char *path, co
         return nft_fail_null("nft_file_writer_create", path ? "tensors" : "path");
     if (count < 0)
         return nft_fail(NFT_ERROR_ARGUMENT, "nft_file_writer_create: count is %" PRId64, count);
-    if (count && tensors->size < sizeof *tensors)
+    if (count && tensors->size && tensors->size < sizeof *tensors)
         return nft_fail(NFT_ERROR_ARGUMENT, "nft_file_writer_create: tensors[0].size is %zu, expected %zu",
                         tensors->size, sizeof *tensors);
     nft_output *outputs = nft_allocate_array((size_t)count, sizeof *outputs);

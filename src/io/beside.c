@@ -137,6 +137,20 @@ nft_status nft_beside_create(nft_beside *beside, const char *path)
     return status;
 }
 
+/* Of a file, whose name it shortens. So the new name is on the disk too before anything that relies on it is
+ * done; where a folder cannot be synchronised, that is as good as it gets. */
+static void sync_folder(char *name)
+{
+    char *slash = strrchr(name, '/');
+    if (slash)
+        slash[1] = 0;
+    int descriptor = open(slash ? name : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0)
+        return;
+    (void)nft_sync(descriptor);
+    close(descriptor);
+}
+
 /* The lock outlives the descriptor, whose closing may fail, until the file has its name. */
 bool nft_beside_commit(nft_beside *beside, const char *path, const char **action)
 {
@@ -148,6 +162,7 @@ bool nft_beside_commit(nft_beside *beside, const char *path, const char **action
     *action = "replace";
     if (rename(beside->name, path))
         return false;
+    sync_folder(beside->name);
     nft_release(beside->name);
     beside->name = NULL;
     return true;

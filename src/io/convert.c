@@ -68,13 +68,24 @@ void nft_convert_to_f32(nft_type type, const uint8_t *bytes, int64_t count, floa
 void nft_convert_to_i64(nft_type type, const uint8_t *bytes, int64_t count, int64_t *out)
 {
     switch (type) {
-    case NFT_TYPE_U8:
-        for (int64_t i = 0; i < count; i++)
-            out[i] = bytes[i];
-        break;
     case NFT_TYPE_I32:
         for (int64_t i = 0; i < count; i++)
             out[i] = (int32_t)load(bytes + 4 * i, 4);
+        break;
+    case NFT_TYPE_I16:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = (int16_t)load(bytes + 2 * i, 2);
+        break;
+    case NFT_TYPE_I8:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = (int8_t)bytes[i];
+        break;
+    case NFT_TYPE_U32:
+    case NFT_TYPE_U16:
+    case NFT_TYPE_U8:
+    case NFT_TYPE_BOOL:
+        for (int64_t i = 0, size = nft_type_size(type); i < count; i++)
+            out[i] = (int64_t)load(bytes + size * i, (int)size);
         break;
     default:
         for (int64_t i = 0; i < count; i++)

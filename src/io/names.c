@@ -7,16 +7,23 @@
 static const struct {
     const char *name;
     int64_t size;
-    bool is_float;
+    bool is_float, is_integer;
 } types[] = {
-    [NFT_TYPE_F32] = {"F32", 4, true},          [NFT_TYPE_F16] = {"F16", 2, true},
-    [NFT_TYPE_BF16] = {"BF16", 2, true},        [NFT_TYPE_F64] = {"F64", 8, true},
-    [NFT_TYPE_I64] = {"I64", 8, false},         [NFT_TYPE_I32] = {"I32", 4, false},
-    [NFT_TYPE_U8] = {"U8", 1, false},           [NFT_TYPE_BOOL] = {"BOOL", 1, false},
-    [NFT_TYPE_I8] = {"I8", 1, false},           [NFT_TYPE_F8_E4M3] = {"F8_E4M3", 1, false},
-    [NFT_TYPE_F8_E5M2] = {"F8_E5M2", 1, false}, [NFT_TYPE_I16] = {"I16", 2, false},
-    [NFT_TYPE_U16] = {"U16", 2, false},         [NFT_TYPE_U32] = {"U32", 4, false},
-    [NFT_TYPE_U64] = {"U64", 8, false},
+    [NFT_TYPE_F32] = {"F32", 4, true, false},
+    [NFT_TYPE_F16] = {"F16", 2, true, false},
+    [NFT_TYPE_BF16] = {"BF16", 2, true, false},
+    [NFT_TYPE_F64] = {"F64", 8, true, false},
+    [NFT_TYPE_I64] = {"I64", 8, false, true},
+    [NFT_TYPE_I32] = {"I32", 4, false, true},
+    [NFT_TYPE_I16] = {"I16", 2, false, true},
+    [NFT_TYPE_I8] = {"I8", 1, false, true},
+    [NFT_TYPE_U32] = {"U32", 4, false, true},
+    [NFT_TYPE_U16] = {"U16", 2, false, true},
+    [NFT_TYPE_U8] = {"U8", 1, false, true},
+    [NFT_TYPE_BOOL] = {"BOOL", 1, false, true},
+    [NFT_TYPE_U64] = {"U64", 8, false, false},
+    [NFT_TYPE_F8_E4M3] = {"F8_E4M3", 1, false, false},
+    [NFT_TYPE_F8_E5M2] = {"F8_E5M2", 1, false, false},
 };
 
 const char *nft_type_name(nft_type type)
@@ -34,9 +41,9 @@ bool nft_type_is_float(nft_type type)
     return types[type].is_float;
 }
 
-bool nft_type_is_readable(nft_type type)
+bool nft_type_is_integer(nft_type type)
 {
-    return type < NFT_TYPE_BOOL;
+    return types[type].is_integer;
 }
 
 void nft_shape_describe(const int64_t *shape, int64_t rank, char *text, size_t capacity)

@@ -13,22 +13,22 @@ typedef enum nft_type {
     NFT_TYPE_F64,
     NFT_TYPE_I64,
     NFT_TYPE_I32,
-    NFT_TYPE_U8,
-    NFT_TYPE_BOOL, /* from here on: their size is known, and they are not read */
-    NFT_TYPE_I8,
-    NFT_TYPE_F8_E4M3,
-    NFT_TYPE_F8_E5M2,
     NFT_TYPE_I16,
-    NFT_TYPE_U16,
+    NFT_TYPE_I8,
     NFT_TYPE_U32,
-    NFT_TYPE_U64
+    NFT_TYPE_U16,
+    NFT_TYPE_U8,
+    NFT_TYPE_BOOL,
+    NFT_TYPE_U64, /* from here on: their size is known, and they are not read */
+    NFT_TYPE_F8_E4M3,
+    NFT_TYPE_F8_E5M2
 } nft_type;
-#define NFT_TYPES (NFT_TYPE_U64 + 1)
+#define NFT_TYPES (NFT_TYPE_F8_E5M2 + 1)
 
 const char *nft_type_name(nft_type type);
-int64_t nft_type_size(nft_type type);     /* bytes of one element */
-bool nft_type_is_float(nft_type type);    /* which is read as floats */
-bool nft_type_is_readable(nft_type type); /* as floats or as integers */
+int64_t nft_type_size(nft_type type);    /* bytes of one element */
+bool nft_type_is_float(nft_type type);   /* which is read as floats */
+bool nft_type_is_integer(nft_type type); /* which is read as integers */
 
 typedef struct nft_entry {
     char *name;

@@ -23,9 +23,7 @@ static nft_status read_type(const char *name, const json_t *value, nft_type *typ
             *type = (nft_type)t;
             return NFT_OK;
         }
-    return nft_fail(NFT_ERROR_FORMAT,
-                    "tensor '%s': dtype is %s, of no known size; F32, F16, BF16, F64, I64, I32 "
-                    "and U8 are read",
+    return nft_fail(NFT_ERROR_FORMAT, "tensor '%s': dtype is %s, which is not known, nor how large it is",
                     name, text ? text : "not a text");
 }
 

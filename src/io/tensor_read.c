@@ -25,9 +25,10 @@ const nft_entry *nft_file_find(const nft_file *file, const char *name)
 
 static nft_status check_request(const nft_entry *entry, bool is_float, int64_t first, int64_t count)
 {
-    if (nft_type_is_float(entry->type) != is_float || !nft_type_is_readable(entry->type))
+    if (!(is_float ? nft_type_is_float : nft_type_is_integer)(entry->type))
         return nft_fail(NFT_ERROR_FORMAT, "tensor '%s' is %s, expected %s", entry->name,
-                        nft_type_name(entry->type), is_float ? "F32, F16, BF16 or F64" : "I64, I32 or U8");
+                        nft_type_name(entry->type),
+                        is_float ? "F32, F16, BF16 or F64" : "I64, I32, I16, I8, U32, U16, U8 or BOOL");
     if (first < 0 || count < 0 || first > entry->count || count > entry->count - first)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "tensor '%s': elements %" PRId64 " … %" PRId64 " were asked for, it has %" PRId64,

@@ -13,7 +13,7 @@
 static bool is_extra(const nft_network *network, const nft_entry *entry, int64_t index)
 {
     return network->rank > 1 && !network->of_a_layer[index] && entry->rank > 0 &&
-           entry->shape[0] == network->count && nft_type_is_readable(entry->type);
+           entry->shape[0] == network->count;
 }
 
 static int64_t extra_bytes(const nft_entry *entry)

@@ -146,6 +146,9 @@ run 1 info pipe
 says "pipe: "
 run 2 permute floats.safetensors -o x.safetensors --seed 9223372036854775808
 says "9223372036854775807"
+"$nft" info floats.safetensors --threads "1
+2" >out 2>err
+check "a message is one line whatever an argument holds" test "$(wc -l <err)" -eq 1
 run 0 info plain.safetensors
 prints "tensors"
 run 0 info plain.safetensors --json
@@ -375,6 +378,6 @@ if [ -f "$examples/mnist-sirens.safetensors" ]; then
     run 1 forward "$predictor" "$examples/mnist-sirens.safetensors" -o x.safetensors
 fi
 check "no file is left by failures" test ! -e x.safetensors
-check "no file is left beside a target" sh -c '[ "$(ls | grep -c tmp)" -eq 0 ]'
+check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" | wc -l)" -eq 0 ]'
 
 finish

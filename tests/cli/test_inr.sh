@@ -243,6 +243,6 @@ for n in range(4):
                 expected = int(min(max(255 * (values[(n * 6 + y) * 5 + x] / 2 + 0.5), 0), 255) + 0.5)
             assert sheet[(n // 2 * 6 + y) * 10 + n % 2 * 5 + x] == expected"
 check "no file is left by failures" test ! -e x.png -a ! -e x.jpg
-check "no file is left beside a target" sh -c '[ "$(ls | grep -c tmp)" -eq 0 ]'
+check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" | wc -l)" -eq 0 ]'
 
 finish

@@ -280,6 +280,8 @@ run 2 render "$sirens" -o x.png --count 0
 
 # Files of pixels, enlarged.
 digits=$examples/digits-idx3-ubyte.gz
+run 1 render "$digits" -o x.png --layers a,b
+says "is images; --layers names the layers of weights"
 run 0 render "$digits" -o digits.png --first 1 --count 2
 prints "digits.png: 2 images at 28 × 28"
 run 0 render "$digits" -o zoomed.png --first 1 --count 2 --zoom 3 --batch-size 1
@@ -387,7 +389,7 @@ run 1 render "$sirens" absent.safetensors:target -o x.png
 says "absent.safetensors: "
 run 1 render "$sirens" render/data.safetensors: -o x.png
 run 1 render "$sirens" integers.safetensors:target -o x.png
-says "holds integers (I64), expected floats in -1 … 1"
+says "tensor 'target' is I64, expected F32, F16, BF16 or F64 in -1 … 1"
 run 1 render empty.safetensors:target -o x.png
 says "holds no images"
 run 0 forward reconstruction/model.safetensors reconstruction/data.safetensors -o latents.safetensors
@@ -414,5 +416,5 @@ check "a pipe stays one" test -p pipe.png
 check "no input was touched" cmp own.safetensors "$sirens"
 rm same.png pipe.png
 check "no file is left by failures" sh -c '! ls x.* 2>/dev/null'
-check "no file is left beside a target" sh -c '[ "$(ls | grep -c tmp)" -eq 0 ]'
+check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" | wc -l)" -eq 0 ]'
 finish

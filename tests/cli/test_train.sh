@@ -156,23 +156,31 @@ check "a signal that is ignored ends nothing" test $? -eq 0
 check "such a training is whole" cmp ignoring.safetensors whole.safetensors
 
 # Another recipe, model or data set than the checkpoint's.
-run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint here.checkpoint
+cp stopped.jsonl untouched.jsonl
+run 1 train recipes/cnns.json -o stopped.safetensors --log stopped.jsonl --checkpoint here.checkpoint
 says "steps"
 says "remove it to begin anew"
-run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint here.checkpoint --steps 100000 --lr 1
+run 1 train recipes/cnns.json -o stopped.safetensors --log stopped.jsonl --checkpoint here.checkpoint --steps 100000 --lr 1
 says "lr"
 run 0 permute recipes/cnns.safetensors -o permuted.safetensors --seed 1
 run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint here.checkpoint --steps 100000 --train permuted.safetensors
 says "the inputs of the training set are not the same"
 echo "no checkpoint" >broken.checkpoint
-run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint broken.checkpoint
+run 1 train recipes/cnns.json -o stopped.safetensors --log stopped.jsonl --checkpoint broken.checkpoint
 says "broken.checkpoint"
 says "; give another --checkpoint"
 run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint permuted.safetensors
 says "this is not a checkpoint; give another --checkpoint"
 run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint /dev/null
 check "what is no checkpoint is never to be removed" sh -c '! grep -q remove err'
-check "a log is not touched by what fails" grep -q '"step":5,' stopped.jsonl
+check "a log is not touched by what fails" cmp stopped.jsonl untouched.jsonl
+
+# A training that goes on adds to its own log alone.
+echo "my notes" >notes.txt
+cp notes.txt kept.txt
+run 1 train recipes/cnns.json -o stopped.safetensors --log notes.txt --checkpoint here.checkpoint --steps 100000
+says "notes.txt: is not the log of a training; give another --log"
+check "what is no log stays" cmp notes.txt kept.txt
 
 # A run that diverges names the step and the parameter, and its last checkpoint stays.
 sed 's/"grad_clip": 1,//; s/"bce"/"mse"/; s/, {"type": "sigmoid"}//; s/{"type": "layer_norm"}, //' recipes/cnns.json >recipes/diverging.json
@@ -283,6 +291,18 @@ if ! "$nft" --version | grep -q 'with MPI'; then
     says "built without MPI"
 fi
 
+# Predictions are compared with what the model was trained on.
+safetensors recipes/targets.safetensors '{"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]},"target":{"dtype":"I16","shape":[2],"data_offsets":[24,28]}}' "$one$one$one$one$one$one"'\001\000\002\000'
+recipe targets.json "$logits" targets.safetensors cross_entropy "$adam"
+run 0 train recipes/targets.json -o targets.safetensors
+run 0 evaluate targets.safetensors recipes/targets.safetensors --json
+keys loss accuracy
+safetensors recipes/tokens.safetensors '{"output":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"label":{"dtype":"I64","shape":[2],"data_offsets":[16,32]}}' "$one$one$one$one$zeros8$zeros8"
+recipe tokens.json '{"format_version": 1, "input": {"type": "tokens", "tokens": 1, "channels": 2}, "modules": [{"type": "mean_tokens"}, {"type": "linear", "out_features": 3}]}' tokens.safetensors cross_entropy "$adam"
+run 0 train recipes/tokens.json -o tokens.safetensors
+run 1 train recipes/tokens.json -o x.safetensors --layers a,b
+says "is a data set of tokens; --layers names the layers of weights"
+
 # Pictures of what a model predicts.
 run 0 evaluate whole.safetensors "$sample" --plot scatter.svg
 prints "tau "
@@ -340,5 +360,5 @@ check "nothing was replaced" cmp own.json recipes/cnns.json
 
 check "no model is left by failures" test ! -e x.safetensors
 # What kill -9 interrupts while it is written stays, under another name.
-check "no file is left beside a target" sh -c '[ "$(find . -name ".*.tmp" ! -name ".killed.*" | wc -l)" -eq 0 ]'
+check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" ! -name ".killed.*" | wc -l)" -eq 0 ]'
 finish

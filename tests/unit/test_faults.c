@@ -166,12 +166,22 @@ static void expect_message(const char *what, const char *file, const char *reaso
 
 /* --- tests --- */
 
-/* Of two calls nobody minds: the look whether a new file is still there, and the end of the lock on one that
- * has its name. */
-static bool may_be_ignored(void)
+static bool is_old_file(const char *path)
 {
-    return file_plan.met == CALL_STAT || file_plan.met == CALL_CLOSE;
+    size_t size = 0;
+    char *bytes = support_read(path, &size);
+    bool same = size == strlen(OLD) && !memcmp(bytes, OLD, size);
+    free(bytes);
+    return same;
 }
+
+/* Of some calls nobody minds: the look whether a new file is still there; and once it has its name, those
+ * that open, synchronise and close its folder, and the end of the lock on it. */
+static bool may_be_ignored(const char *path)
+{
+    return file_plan.met == CALL_STAT || !is_old_file(path);
+}
+#define CALLS_WITH_A_NAME 4
 
 static void any_call_of_a_save_may_fail(void **state)
 {
@@ -187,7 +197,7 @@ static void any_call_of_a_save_may_fail(void **state)
                 break;
             }
             assert_int_equal(temporary_entries(0), 1);
-            if (!status && may_be_ignored()) {
+            if (!status && may_be_ignored(path)) {
                 assert_ok(read_tensors(path));
                 ignored++;
                 continue;
@@ -197,19 +207,10 @@ static void any_call_of_a_save_may_fail(void **state)
             expect_message(savers[s].name, TARGET, strerror(file_calls[file_plan.met].code));
             expect_old_file(path);
         }
-    assert_int_equal(ignored, 2 * COUNT(savers));
+    assert_int_equal(ignored, (1 + CALLS_WITH_A_NAME) * COUNT(savers));
     assert_true(met[CALL_OPEN] && met[CALL_WRITE] && met[CALL_SYNC] && met[CALL_CLOSE] && met[CALL_RENAME]);
     print_message("%d calls failed\n", count);
     temporary_entries(1);
-}
-
-static bool is_old_file(const char *path)
-{
-    size_t size = 0;
-    char *bytes = support_read(path, &size);
-    bool same = size == strlen(OLD) && !memcmp(bytes, OLD, size);
-    free(bytes);
-    return same;
 }
 
 /* What a killed process leaves beside the old file is never under its name, and the next save removes it. */
@@ -243,7 +244,7 @@ static void a_save_may_be_killed_anywhere(void **state)
             temporary_entries(1);
         }
     print_message("%d times killed\n", count);
-    assert_int_equal(renamed, COUNT(savers));
+    assert_int_equal(renamed, CALLS_WITH_A_NAME * COUNT(savers));
     assert_true(count > 20);
 }
 

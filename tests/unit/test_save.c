@@ -288,6 +288,10 @@ static void later_structs(void **state)
     assert_ok(nft_file_open(&file, path));
     assert_int_equal(nft_file_tensor_count(file), 2);
     nft_file_free(file);
+    const nft_tensor_info of_this_header[] = {{.name = "a", .type = "F32", .rank = 1, .shape = {2}},
+                                              {.name = "b", .type = "I64"}};
+    assert_ok(nft_file_writer_create(&writer, path, of_this_header, 2));
+    nft_file_writer_free(writer);
     assert_int_equal(remove(path), 0);
 }
 

@@ -100,7 +100,7 @@ static void one_network_is_read(void **state)
 static const piece stack[] = {{"a.weight", "F32", 3, {2, 3, 1}}, {"a.bias", "F32", 2, {2, 3}},
                               {"b.weight", "F32", 3, {2, 2, 3}}, {"b.bias", "F32", 2, {2, 2}},
                               {"label", "I64", 1, {2}},          {"target", "BF16", 2, {2, 4}},
-                              {"lonely.bias", "F32", 2, {2, 9}}, {"mask", "BOOL", 1, {2}},
+                              {"lonely.bias", "F32", 2, {2, 9}}, {"mask", "U64", 1, {3}},
                               {"other", "F32", 1, {3}},          {"scalar", "F32", 0, {0}}};
 
 static int log_lines;
