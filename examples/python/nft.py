@@ -126,7 +126,7 @@ class Error(Exception):
 
 def _check(status):
     if status:
-        raise Error(status, _library.nft_error_message().decode())
+        raise Error(status, _library.nft_error_message().decode(errors="replace"))
 
 
 class _Handle:
@@ -158,9 +158,8 @@ def _view(pointer, dtype, shape, owner):
 def _array_view(array, owner):
     shape = [_library.nft_array_size(array, axis) for axis in range(_library.nft_array_rank(array))]
     floats = _library.nft_array_f32(array)
-    if floats or not np.prod(shape):
-        return _view(floats, np.float32, shape, owner)
-    return _view(_library.nft_array_i64(array), np.int64, shape, owner)
+    integers = _library.nft_array_i64(array)
+    return _view(integers, np.int64, shape, owner) if integers else _view(floats, np.float32, shape, owner)
 
 
 def _borrow(values):
@@ -183,7 +182,7 @@ def build_info():
 
 
 def read(path):
-    """The tensors of any safetensors file by their names: floats of any width as float32, integers as int64."""
+    """The tensors of any safetensors file by their names: floats of 16 bits and more as float32, integers as int64."""
     file = _Handle("file", _library.nft_file_open, _path(path))
     arrays = {}
     for index in range(_library.nft_file_tensor_count(file.pointer)):

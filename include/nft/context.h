@@ -64,9 +64,10 @@ NFT_API void nft_context_set_progress(nft_context *context, nft_progress_callbac
  *
  * The result for a network has the same bits alone, in any batch and with any number of threads. Non-finite
  * weights are passed through. During the call the process's OpenBLAS runs one thread; afterwards it has as
- * many as before.
+ * many as before. With `keep_blas_threads` it keeps its threads, and how many they are may change the bits.
  * A call that is refused before it computes leaves the last output as it was.
- * @return ::NFT_ERROR_ARGUMENT if the set holds no network, ::NFT_ERROR_MISMATCH if its space or channels are
+ * @return ::NFT_ERROR_ARGUMENT if the set holds no network, or more than `max_batch` with
+ * `keep_for_backward`, ::NFT_ERROR_MISMATCH if its space or channels are
  * not the model's,
  *         ::NFT_ERROR_MEMORY or ::NFT_ERROR_LIMIT if a larger batch than before finds no room,
  * ::NFT_ERROR_CANCELLED

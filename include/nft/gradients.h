@@ -36,7 +36,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(const nft_gradients *grad
  * Adds the gradients of Σ output_gradient · output over the networks of the context's last forward.
  *
  * The context was made with `keep_for_backward`. Networks are summed in their order, so the bits do not
- * depend on the number of threads. Gradients of several calls add up. A backward uses up what the forward
+ * depend on the number of threads. Nothing is dropped: dropout is for nft_trainer alone. Gradients of several
+ * calls add up. A backward uses up what the forward
  * kept: another one after the same forward is refused, unless the context was made with `recompute`.
  * @param context whose last forward it is
  * @param output_gradient F32, the shape of nft_context_output()

@@ -84,10 +84,13 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_init(nft_weights *weights, uint64_t se
  * their old ones.
  * @param weights the networks to begin with, which become the fitted ones
  * @param[out] losses N mean squared errors after the last step, not-a-number for a network that was not
- * finished; or NULL. The PSNR is 10 log10(4 / loss) dB.
+ * finished, and not finite either where the rate made a network diverge; or NULL. The PSNR is
+ * 10 log10(4 / loss) dB.
  * @param images F32 (N, height, width, colours), colours in -1 … 1
  * @param options NULL for the defaults
- * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs, ::NFT_ERROR_MISMATCH if the images are not theirs
+ * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs, ::NFT_ERROR_MISMATCH if the images are not
+ * theirs,
+ * ::NFT_ERROR_NOT_FINITE if a colour is not finite
  */
 NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losses, const nft_array *images,
                                               const nft_inr_fit_options *options);

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -573,9 +574,16 @@ class Weights : public detail::WeightsGetters<Weights>
     std::vector<float> fit_sirens(ArrayView images,
                                   const nft_inr_fit_options &options = NFT_INR_FIT_OPTIONS_INIT)
     {
-        std::vector<float> losses(static_cast<std::size_t>(this->count()));
-        check(nft_inr_fit(get(), losses.data(), images.get(), &options));
+        std::vector<float> losses;
+        fit_sirens(images, losses, options);
         return losses;
+    }
+    /** The same; a fit that was stopped throws, and `losses` says which networks were finished. */
+    void fit_sirens(ArrayView images, std::vector<float> &losses,
+                    const nft_inr_fit_options &options = NFT_INR_FIT_OPTIONS_INIT)
+    {
+        losses.assign(static_cast<std::size_t>(this->count()), std::numeric_limits<float>::quiet_NaN());
+        check(nft_inr_fit(get(), losses.data(), images.get(), &options));
     }
     /** The C handle. */
     const nft_weights *get() const noexcept
@@ -778,7 +786,8 @@ class Context
         check(nft_context_snapshot(&handle, get()));
         return Model(handle);
     }
-    /** Who hears of progress; an empty function: nobody. What it throws reaches the caller of forward(). */
+    /** Who hears of progress; an empty function: nobody. What it throws reaches the caller of forward(). Not
+     * from inside such a function. */
     void set_progress(Progress progress)
     {
         listener_ = progress ? std::make_unique<Listener>(Listener{std::move(progress), nullptr}) : nullptr;
@@ -816,6 +825,26 @@ class Context
     WeightsView output_weights() const noexcept
     {
         return WeightsView(nft_context_output_weights(get()));
+    }
+    /** The gradient of the last backward with respect to the tokens that went in. */
+    ArrayView input_gradient() const noexcept
+    {
+        return ArrayView(nft_context_input_gradient(get()));
+    }
+    /** The same for a model on weights. */
+    WeightsView input_gradient_weights() const noexcept
+    {
+        return WeightsView(nft_context_input_gradient_weights(get()));
+    }
+    /** Backward for the input's gradient alone: see nft_backward(). */
+    void backward(ArrayView output_gradient)
+    {
+        check(nft_backward(get(), output_gradient.get(), nullptr));
+    }
+    /** The same for a model whose output is features. */
+    void backward(WeightsView output_gradient)
+    {
+        check(nft_backward_weights(get(), output_gradient.get(), nullptr));
     }
     /** "output", "latents", "0.weight", …. */
     ArrayView output(const std::string &name) const noexcept
@@ -944,6 +973,8 @@ class Trainer
   public:
     /** Told of every step; returns whether to go on. What it throws reaches the caller of run(). */
     using Listener = std::function<bool(const nft_step_info &)>;
+    /** Fills a batch; returns whether to go on. What it throws reaches the caller of step() or run(). */
+    using Source = std::function<bool(nft_batch &)>;
 
     /** Begins with a copy of the model's parameters. */
     Trainer(const Model &model, std::string_view recipe_json,
@@ -981,6 +1012,25 @@ class Trainer
     {
         check(nft_trainer_set_dataset(get(), train.get(), validation.get()));
     }
+    /** As set_data(), for a model on tokens: (N, tokens, channels) and their targets. */
+    void set_tokens(ArrayView train, ArrayView train_targets)
+    {
+        check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), nullptr, nullptr));
+    }
+    /** With a validation set. */
+    void set_tokens(ArrayView train, ArrayView train_targets, ArrayView validation,
+                    ArrayView validation_targets)
+    {
+        check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), validation.get(),
+                                     validation_targets.get()));
+    }
+    /** Asks a function for every batch, in place of a training set. Not from inside such a function. */
+    void set_source(Source source)
+    {
+        auto filling = std::make_unique<Filling>(Filling{std::move(source), nullptr});
+        check(nft_trainer_set_source(get(), fill, filling.get()));
+        filling_ = std::move(filling);
+    }
     /** What a fresh model takes from the training set before its first step. */
     void fit_normalize()
     {
@@ -990,13 +1040,13 @@ class Trainer
     nft_step_info step()
     {
         nft_step_info info = NFT_STEP_INFO_INIT;
-        check(nft_trainer_step(get(), &info));
+        finish(nft_trainer_step(get(), &info));
         return info;
     }
     /** Steps until the recipe's end. */
     void run()
     {
-        check(nft_trainer_run(get(), nullptr, nullptr));
+        finish(nft_trainer_run(get(), nullptr, nullptr));
     }
     /** As run(); false if the listener stopped it. */
     bool run(Listener listener)
@@ -1007,7 +1057,7 @@ class Trainer
             std::rethrow_exception(hearing.thrown);
         if (hearing.stopped)
             return false;
-        check(status);
+        finish(status);
         return true;
     }
     /** The mean loss over the validation set. */
@@ -1016,6 +1066,21 @@ class Trainer
         double loss = 0;
         check(nft_trainer_validate(get(), &loss));
         return loss;
+    }
+    /** The model's output for every sample at the last validation; ends with the next one. */
+    ArrayView validation_output() const noexcept
+    {
+        return ArrayView(nft_trainer_validation_output(get()));
+    }
+    /** The lowest validation loss so far; not-a-number before the first. */
+    double best_loss() const noexcept
+    {
+        return nft_trainer_best_loss(get());
+    }
+    /** Steps of the recipe. */
+    std::int64_t steps() const noexcept
+    {
+        return nft_trainer_steps(get());
     }
     /** Steps taken so far. */
     std::int64_t steps_done() const noexcept
@@ -1053,6 +1118,26 @@ class Trainer
     }
 
   private:
+    struct Filling {
+        Source source;
+        std::exception_ptr thrown;
+    };
+    static int fill(nft_batch *batch, void *user)
+    {
+        auto *filling = static_cast<Filling *>(user);
+        try {
+            return filling->source(*batch) ? 0 : 1;
+        } catch (...) {
+            filling->thrown = std::current_exception();
+            return 1;
+        }
+    }
+    void finish(nft_status status)
+    {
+        if (filling_ && filling_->thrown)
+            std::rethrow_exception(std::exchange(filling_->thrown, nullptr));
+        check(status);
+    }
     struct Hearing {
         Listener listener;
         std::exception_ptr thrown;
@@ -1069,6 +1154,7 @@ class Trainer
         return hearing->stopped || hearing->thrown ? 1 : 0;
     }
 
+    std::unique_ptr<Filling> filling_;
     detail::Owner<nft_trainer, nft_trainer_free> owner_;
 };
 

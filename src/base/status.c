@@ -26,12 +26,25 @@ static void keep_on_one_line(char *text)
             *text = '?';
 }
 
+/* A text that was cut ends with a whole character of UTF-8. */
+static void end_at_character(char *text, size_t capacity)
+{
+    size_t length = strlen(text), begin = length;
+    if (length + 1 < capacity)
+        return;
+    while (begin > 0 && ((unsigned char)text[begin - 1] & 0xc0) == 0x80)
+        begin--;
+    if (begin > 0 && (unsigned char)text[begin - 1] >= 0xc0)
+        text[begin - 1] = 0;
+}
+
 nft_status nft_fail(nft_status status, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(last_message, sizeof last_message, format, arguments);
     va_end(arguments);
+    end_at_character(last_message, sizeof last_message);
     keep_on_one_line(last_message);
     return status;
 }
@@ -49,6 +62,7 @@ nft_status nft_fail_in(nft_status status, const char *format, ...)
     memmove(last_message + used, last_message, sizeof last_message - used);
     memcpy(last_message, prefix, used);
     last_message[sizeof last_message - 1] = 0;
+    end_at_character(last_message, sizeof last_message);
     keep_on_one_line(last_message);
     return status;
 }

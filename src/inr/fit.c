@@ -208,6 +208,12 @@ static nft_status check_images(const nft_weights *weights, const nft_array *imag
         return nft_fail(NFT_ERROR_MISMATCH,
                         "nft_inr_fit: the images are %" PRId64 " × %" PRId64 ", without a pixel",
                         images->shape[1], images->shape[2]);
+    const float *values = images->data;
+    for (int64_t i = 0; i < images->count; i++)
+        if (!isfinite(values[i]))
+            return nft_fail(NFT_ERROR_NOT_FINITE,
+                            "nft_inr_fit: image %" PRId64 " has a number that is not finite",
+                            i / (images->count / images->shape[0]));
     return NFT_OK;
 }
 

@@ -290,7 +290,8 @@ INLINE void drop_some(uint64_t first, uint32_t threshold, float factor, uint64_t
         for (int word = 0; word < 4; word++) {
             int at = word * BLOCKS + block;
             ints kept = (ints)(random.words[word] >= threshold);
-            store(y + at, (floats)(kept & (ints)(factor * load(x + at))));
+            store(y + at,
+                  (floats)(kept & (ints)fill(factor)) * load(x + at)); /* NaN stays NaN, as in PyTorch */
         }
     }
 }

@@ -1,5 +1,6 @@
 /* From the text of a configuration to configured modules. */
 #include "io/space_json.h"
+#include "math/blas.h"
 #include "model/decoder.h"
 #include "model/model.h"
 
@@ -8,7 +9,7 @@
 #include <string.h>
 
 #define MAX_CHANNELS (INT64_C(1) << 24)
-#define MAX_TOKENS (INT64_C(1) << 31)
+#define MAX_TOKENS NFT_GEMM_MAX_SIZE
 #define MAX_MODULES 4096
 
 /* "input": {"type": "tokens", "tokens": 16, "channels": 256} in place of space and in_channels. */
@@ -56,7 +57,8 @@ static nft_builder builder_of(nft_model *model, int64_t index, nft_value value, 
                          .parameters = &model->parameters,
                          .kept = &step->frame_out,
                          .where = where,
-                         .path = path};
+                         .path = path,
+                         .memory_limit = model->memory_limit};
 }
 
 static void end_step(nft_model *model, nft_step *step)
@@ -133,15 +135,17 @@ static nft_status keep_config(nft_model *model, const json_t *config)
     return NFT_OK;
 }
 
-nft_status nft_model_configure(nft_model **out, const char *text, size_t length)
+nft_status nft_model_configure(nft_model **out, const char *text, size_t length, int64_t memory_limit)
 {
     *out = NULL;
     json_t *config = NULL;
     nft_model *model = nft_allocate(sizeof *model);
     nft_status status =
         model ? nft_json_parse(&config, text, length) : nft_fail_memory("a model", sizeof *model);
-    if (model)
+    if (model) {
         nft_references_init(&model->references);
+        model->memory_limit = memory_limit;
+    }
     if (!status)
         status = configure(model, config);
     if (!status)

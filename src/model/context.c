@@ -172,16 +172,23 @@ static nft_status reserve_features(nft_context *context, const nft_value *value,
     return NFT_OK;
 }
 
+/* The context with an output of so many samples, beside the one that there is until then. */
+static int64_t bytes_with_output(const nft_context *context, int64_t samples)
+{
+    int64_t more = nft_size_add(samples - context->options.max_batch, context->capacity);
+    return nft_size_add(context->plan.bytes,
+                        nft_size_multiply(nft_size_multiply(more, context->plan.output), sizeof(float)));
+}
+
 nft_status nft_context_reserve(nft_context *context, int64_t samples)
 {
     if (samples <= context->capacity)
         return NFT_OK;
     const nft_model *model = context->model;
     const nft_value *last = &model->steps[context->plan.step_count - 1].module->out;
-    nft_status status = NFT_OK;
-    int64_t bytes =
-        nft_size_multiply(nft_size_multiply(nft_value_floats(last, model->space), samples), sizeof(float));
-    if ((status = nft_check_limit("the output", bytes, context->options.memory_limit)))
+    nft_status status = nft_check_limit("the context, with an output of that many samples",
+                                        bytes_with_output(context, samples), context->options.memory_limit);
+    if (status)
         return status;
     nft_context before = *context; /* whose outputs stay unless all new ones are there */
     forget_outputs(context);

@@ -49,9 +49,9 @@ nft_status nft_model_copy(nft_model **out, const nft_model *model, const float *
 {
     *out = NULL;
     nft_model *copy = NULL;
-    nft_status status = nft_model_configure(&copy, model->config, strlen(model->config));
+    nft_status status = nft_model_configure(&copy, model->config, strlen(model->config), memory_limit);
     if (!status)
-        status = nft_model_allocate(copy, memory_limit);
+        status = nft_model_allocate(copy);
     if (!status)
         status = copy_metadata(copy, model);
     if (!status && key)

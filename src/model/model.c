@@ -6,11 +6,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-nft_status nft_model_allocate(nft_model *model, int64_t memory_limit)
+nft_status nft_model_allocate(nft_model *model)
 {
     const nft_parameters *table = &model->parameters;
     int64_t bytes = nft_size_multiply(nft_size_add(table->total, table->packed_total), sizeof(float));
-    nft_status status = nft_check_limit("the model's parameters", bytes, memory_limit);
+    nft_status status = nft_check_limit("the model's parameters", bytes, model->memory_limit);
     if (status)
         return status;
     model->values = nft_allocate((size_t)bytes);
@@ -86,9 +86,9 @@ nft_status nft_model_create(nft_model **out, const char *json, size_t length, ui
     if (!json)
         return nft_fail_null("nft_model_create", "json");
     nft_model *model = NULL;
-    nft_status status = nft_model_configure(&model, json, length);
+    nft_status status = nft_model_configure(&model, json, length, 0);
     if (!status)
-        status = nft_model_allocate(model, 0);
+        status = nft_model_allocate(model);
     if (status) {
         nft_model_free(model);
         return status;

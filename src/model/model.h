@@ -16,9 +16,10 @@ typedef struct nft_step {
 
 struct nft_model {
     nft_references references;
-    char *config;     /* compact JSON */
-    nft_file *file;   /* header of the file that it came from, for its metadata; NULL for a fresh model */
-    nft_space *space; /* NULL for a model on tokens */
+    int64_t memory_limit; /* of the caller, for all that is allocated until the model is there */
+    char *config;         /* compact JSON */
+    nft_file *file;       /* header of the file that it came from, for its metadata; NULL for a fresh model */
+    nft_space *space;     /* NULL for a model on tokens */
     nft_value input;
     nft_step *steps; /* the modules, then the decoder if there is one */
     int64_t module_count;
@@ -32,9 +33,9 @@ struct nft_model {
 int64_t nft_model_step_count(const nft_model *model);
 
 /* A model without values: the configuration read, every module configured, every size known. */
-nft_status nft_model_configure(nft_model **model, const char *json, size_t length);
+nft_status nft_model_configure(nft_model **model, const char *json, size_t length, int64_t memory_limit);
 /* Allocates the values, after checking them against the limit. */
-nft_status nft_model_allocate(nft_model *model, int64_t memory_limit);
+nft_status nft_model_allocate(nft_model *model);
 /* Packs the weights of the linear maps: after the values are there. */
 void nft_model_pack(nft_model *model);
 /* The same for the transposes that backward maps with: parameters.packed_back_total floats. */

@@ -71,14 +71,14 @@ static nft_status load(nft_model **out, nft_file *file, int64_t memory_limit)
     nft_model *model = NULL;
     const char *config = nft_file_metadata(file, CONFIG_KEY);
     nft_status status =
-        config ? nft_model_configure(&model, config, strlen(config))
+        config ? nft_model_configure(&model, config, strlen(config), memory_limit)
                : nft_fail(NFT_ERROR_FORMAT, "no '" CONFIG_KEY "' in its metadata: this is not a model file");
     if (config && (status == NFT_ERROR_FORMAT || status == NFT_ERROR_CONFIG))
         status = nft_fail_in(status, "its configuration, " CONFIG_KEY " in the metadata");
     if (!status)
         status = check_tensors(model, file);
     if (!status)
-        status = nft_model_allocate(model, memory_limit);
+        status = nft_model_allocate(model);
     if (!status)
         status = read_tensors(model, file);
     if (!status)

@@ -95,7 +95,8 @@ void nft_plan_make(nft_plan *plan, const nft_model *model, const nft_context_opt
         place_outputs(plan, model);
     place_scratch(plan, model, options->keep_for_backward);
     plan->arena_count = threads;
-    int64_t sample = nft_size_add(output_floats(plan, model), plan->kept);
+    plan->output = output_floats(plan, model);
+    int64_t sample = nft_size_add(plan->output, plan->kept);
     if (options->keep_for_backward && options->input_gradient)
         sample = nft_size_add(sample, count_floats(model, &model->input));
     int64_t floats = nft_size_add(nft_size_multiply(plan->arena, plan->arena_count),

@@ -27,7 +27,8 @@ typedef struct nft_plan {
     int64_t kept;           /* floats for each of max_batch samples; 0: no backward */
     int64_t frame;          /* where the frame begins in an arena */
 
-    int64_t bytes; /* arenas, kept memory, output and the rest for max_batch samples */
+    int64_t output; /* floats of what a call gives for one sample, latents included */
+    int64_t bytes;  /* arenas, kept memory, output and the rest for max_batch samples */
 } nft_plan;
 
 /* Fills the plan; `places` and `values` have room for every step of the model and one more. Sizes saturate:

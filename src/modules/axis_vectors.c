@@ -3,12 +3,11 @@
 /* Vectors that were a multiple of 1 KiB apart would share few places of the first cache, and a row of tokens
  * is spread over as many vectors as it has columns. */
 #define SHARING_FLOATS 256
-#define PADDING_FLOATS 16
 
 static int64_t stride_of(const nft_axis *axis, int64_t head_channels)
 {
     int64_t length = nft_size_multiply(axis->size, head_channels);
-    return length % SHARING_FLOATS ? length : nft_size_add(length, PADDING_FLOATS);
+    return length % SHARING_FLOATS ? length : nft_size_add(length, NFT_AXIS_PADDING);
 }
 
 int64_t nft_axis_offsets(const nft_space *space, int64_t heads, int64_t head_channels, int64_t *offsets)

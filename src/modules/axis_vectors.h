@@ -6,6 +6,9 @@
 
 #include "modules/features.h"
 
+/* Floats that a vector may be longer in memory than it is. */
+#define NFT_AXIS_PADDING 16
+
 typedef struct nft_axis_layout {
     const nft_space *space;
     int64_t heads, head_channels;

@@ -47,7 +47,7 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     module->out.channels = builder->value.channels + own->width;
     int64_t floats = nft_size_multiply(L + n_0 + n_L, own->width),
             bytes = nft_size_multiply(floats, sizeof(float));
-    if ((status = nft_check_limit(builder->where, bytes, 0)))
+    if ((status = nft_check_limit(builder->where, bytes, builder->memory_limit)))
         return status;
     if (!(own->layers = nft_allocate((size_t)bytes)))
         return nft_fail_memory(builder->where, bytes);

@@ -1,5 +1,7 @@
 #include "modules/module.h"
 
+#include "math/blas.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -82,11 +84,17 @@ void nft_parameters_clear(nft_parameters *parameters)
     *parameters = (nft_parameters){0};
 }
 
-static nft_status parameters_grow(nft_parameters *parameters)
+#define NAME_BYTES 64 /* that a parameter's name takes, about */
+
+static nft_status parameters_grow(nft_parameters *parameters, int64_t memory_limit)
 {
     if (parameters->count < parameters->capacity)
         return NFT_OK;
     int64_t capacity = parameters->capacity ? 2 * parameters->capacity : 64;
+    int64_t bytes = nft_size_multiply(capacity, sizeof(nft_parameter) + NAME_BYTES);
+    nft_status status = nft_check_limit("the table of parameters", bytes, memory_limit);
+    if (status)
+        return status;
     nft_parameter *items = nft_allocate_array((size_t)capacity, sizeof *items);
     if (!items)
         return nft_fail_memory("the table of parameters", capacity * (int64_t)sizeof *items);
@@ -102,7 +110,7 @@ static nft_status add_named(nft_builder *builder, int64_t *offset, bool trained,
                             const int64_t *shape, const char *format, va_list arguments, const char *suffix)
 {
     nft_parameters *parameters = builder->parameters;
-    nft_status status = parameters_grow(parameters);
+    nft_status status = parameters_grow(parameters, builder->memory_limit);
     if (status)
         return status;
     char name[256];
@@ -156,14 +164,28 @@ static void pack_last(nft_builder *builder, nft_map *map)
         nft_size_add(map->packed_back, nft_packed_floats(map->inputs, map->outputs));
 }
 
+/* The rows that a map is applied to: weights and biases, or tokens. */
+static nft_status check_rows(const nft_builder *builder)
+{
+    int64_t rows = builder->value.kind == NFT_VALUE_FEATURES ? builder->space->tokens : builder->value.tokens;
+    if (rows <= NFT_GEMM_MAX_SIZE)
+        return NFT_OK;
+    return nft_fail(
+        NFT_ERROR_LIMIT, "%s: %" PRId64 " %s, a matrix product takes at most %" PRId64, builder->where, rows,
+        builder->value.kind == NFT_VALUE_FEATURES ? "weights and biases" : "tokens", NFT_GEMM_MAX_SIZE);
+}
+
 nft_status nft_map_add(nft_builder *builder, nft_map *map, int64_t outputs, int64_t inputs, int ones,
                        bool bias, nft_init init, const char *name_format, ...)
 {
     *map = (nft_map){.inputs = inputs, .outputs = outputs, .bias = -1};
     va_list arguments;
+    nft_status status = check_rows(builder);
+    if (status)
+        return status;
     va_start(arguments, name_format);
-    nft_status status = add_named(builder, &map->weight, true, init, 2 + ones,
-                                  NFT_SHAPE(outputs, inputs, 1, 1), name_format, arguments, ".weight");
+    status = add_named(builder, &map->weight, true, init, 2 + ones, NFT_SHAPE(outputs, inputs, 1, 1),
+                       name_format, arguments, ".weight");
     va_end(arguments);
     if (status)
         return status;
@@ -182,8 +204,10 @@ nft_status nft_map_add_as(nft_builder *builder, nft_map *map, int64_t outputs, i
                           const char *bias_name)
 {
     *map = (nft_map){.inputs = inputs, .outputs = outputs, .bias = -1};
-    nft_status status = nft_parameter_add(builder, &map->weight, true, weight_init, 2,
-                                          NFT_SHAPE(outputs, inputs), "%s", weight_name);
+    nft_status status = check_rows(builder);
+    if (!status)
+        status = nft_parameter_add(builder, &map->weight, true, weight_init, 2, NFT_SHAPE(outputs, inputs),
+                                   "%s", weight_name);
     if (status)
         return status;
     pack_last(builder, map);

@@ -107,6 +107,8 @@ typedef struct nft_builder {
     const char *where; /* names the module in messages: "modules[3] (nft_block)" */
     const char *path;  /* begins its parameters' names: "3." */
     int depth;         /* of modules inside modules */
+    int64_t
+        memory_limit; /* of the model, for what a module allocates while it is configured; 0: the machine's */
 } nft_builder;
 
 /* Declares a parameter (or buffer): its name is the builder's path and the formatted text. Returns its offset

@@ -130,8 +130,11 @@ static int64_t count_flops(const nft_attention *a)
     int64_t flops = 0, C = a->channels;
     for (int64_t t = 0; t < space->tensor_count; t++) {
         int64_t tokens = space->tensors[t].tokens;
-        flops = nft_size_add(flops, nft_map_flops(&a->qkv[t], tokens));
-        if (!a->shared && !space->tensors[t].bias)
+        int64_t projected = a->cross      ? tokens
+                            : a->diagonal ? 1
+                                          : 0; /* without cross terms the mean token alone */
+        flops = nft_size_add(flops, nft_map_flops(&a->qkv[t], projected));
+        if (!a->shared && !space->tensors[t].bias && a->terms > 0)
             flops = nft_size_add(flops, nft_map_flops(&a->unproject[t], tokens));
     }
     if (a->diagonal) /* scores, then values; in all heads */
@@ -154,6 +157,15 @@ nft_status nft_attention_configure(nft_attention *a, nft_module *module, nft_bui
     if (C % values->num_heads)
         return nft_fail(NFT_ERROR_CONFIG, "%s: %" PRId64 " channels do not divide by num_heads, %" PRId64,
                         builder->where, C, values->num_heads);
+    for (int64_t i = 0; i < space->axis_count; i++) {
+        int64_t length = nft_size_multiply(space->axes[i].size, C / values->num_heads);
+        if (length > NFT_GEMM_MAX_SIZE - NFT_AXIS_PADDING)
+            return nft_fail(NFT_ERROR_LIMIT,
+                            "%s: %" PRId64 " channels of %" PRId64
+                            " neurons in a head are more than a matrix "
+                            "product takes",
+                            builder->where, C / values->num_heads, space->axes[i].size);
+    }
     if (values->share_projections && (status = nft_require_one_position(builder)))
         return nft_fail_in(status, "share_projections is true; set it to false for layers with filters");
     size_t maps = (size_t)space->tensor_count * sizeof(nft_map),

@@ -106,8 +106,9 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     s->stream = nft_random_stream(builder->path);
     s->kept_normed = norm ? nft_reserve(builder->kept, floats) : builder->in_kept;
     s->kept_mapped = nft_reserve(builder->kept, floats);
-    if ((status = add_inner(&s->base, builder, base, "base", "base_layer.", s->kept_normed)) ||
-        (norm && (status = add_inner(&s->norm, builder, norm, "norm", "norm.", builder->in_kept))))
+    /* In the order of forward, in which statistics of the data are taken. */
+    if ((norm && (status = add_inner(&s->norm, builder, norm, "norm", "norm.", builder->in_kept))) ||
+        (status = add_inner(&s->base, builder, base, "base", "base_layer.", s->kept_normed)))
         return status;
     plan(module);
     return NFT_OK;

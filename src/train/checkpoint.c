@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define STATE_KEY "nft.checkpoint"
-#define FORMAT_VERSION 2
+#define FORMAT_VERSION 3
 #define TENSORS 4                          /* at most */
 #define MOST_STEPS (INT64_MAX / INT32_MAX) /* a recipe's; nft_trainer_step() may take more than its own */
 #define HASH_DIGITS 17                     /* with the 0 at the end */

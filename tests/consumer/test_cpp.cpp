@@ -100,6 +100,12 @@ static void sirens()
     const nft::Array before = nft::render_sirens(weights, 0, 2, 3, 4);
     EXPECT((before.shape() == std::vector<std::int64_t>{2, 3, 4, 1}));
     const std::vector<float> losses = weights.fit_sirens(before);
+    nft_inr_fit_options stopped = NFT_INR_FIT_OPTIONS_INIT;
+    stopped.threads = 1;
+    stopped.progress = [](std::int64_t, std::int64_t, void *) { return 1; };
+    std::vector<float> partly;
+    EXPECT(status_of([&] { weights.fit_sirens(before, partly, stopped); }) == NFT_ERROR_CANCELLED);
+    EXPECT(partly.size() == 2 && partly[1] != partly[1]); // not finished
     weights.canonicalize_sirens();
     EXPECT(weights.data(0, NFT_WEIGHTS_WEIGHT)[0] + weights.data(0, NFT_WEIGHTS_WEIGHT)[1] > 0);
     EXPECT(losses.size() == 2 && losses[0] < 1e-3f && losses[1] < 1e-3f);
@@ -190,8 +196,44 @@ static void training()
         thrown = true;
     }
     EXPECT(thrown && trainer.steps_done() == 4 && trainer.validate() > 0);
+    EXPECT(trainer.steps() == 4 && trainer.best_loss() == trainer.validate() &&
+           trainer.validation_output().count() == 3);
     EXPECT(trainer.snapshot().tensor_count() == 2 && trainer.best().metadata("nft.loss") == "mse");
     EXPECT(status_of([&] { nft::Trainer(model, "{}"); }) == NFT_ERROR_CONFIG);
+
+    nft::Trainer generated(model, recipe);
+    int filled = 0;
+    generated.set_source([&](nft_batch &batch) {
+        for (int64_t i = 0; i < batch.count; i++)
+            batch.targets[i] = 1;
+        return ++filled < 3;
+    });
+    EXPECT(status_of([&] { generated.run(); }) == NFT_ERROR_CANCELLED && generated.steps_done() == 2);
+    generated.set_source([](nft_batch &) -> bool { throw std::range_error("mine"); });
+    thrown = false;
+    try {
+        generated.step();
+    } catch (const std::range_error &) {
+        thrown = true;
+    }
+    EXPECT(thrown && generated.steps_done() == 2);
+
+    const nft::Model on_tokens = nft::Model::from_config(
+        R"({"format_version": 1, "input": {"type": "tokens", "tokens": 2, "channels": 1},
+            "modules": [{"type": "mean_tokens"}, {"type": "linear", "out_features": 1}]})");
+    const nft::Array tokens({2, 2, 1}, std::vector<float>{1, 2, 3, 4}),
+        targets({2}, std::vector<float>{1, 2});
+    nft::Trainer of_tokens(on_tokens, recipe);
+    of_tokens.set_tokens(tokens, targets, tokens, targets);
+    of_tokens.run();
+    EXPECT(of_tokens.best_loss() >= 0);
+    nft_context_options input_options = NFT_CONTEXT_OPTIONS_INIT;
+    input_options.keep_for_backward = input_options.input_gradient = 1;
+    nft::Context backwards(on_tokens, input_options);
+    backwards.forward(tokens);
+    backwards.backward(nft::Array({2, 1}, std::vector<float>{2, 4}));
+    EXPECT(backwards.input_gradient().f32()[2] == 2 * backwards.input_gradient().f32()[0]);
+    EXPECT(!backwards.input_gradient_weights());
 
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     options.keep_for_backward = 1;

@@ -73,8 +73,10 @@ class Files(unittest.TestCase):
     def test_what_is_saved_is_read(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "ä.safetensors")
-            nft.save(path, {"a": values(2, 2)[::-1], "b": np.array([True, False]), "c": np.float64(1.5)})
+            nft.save(path, {"a": values(2, 2)[::-1], "b": np.array([True, False]), "c": np.float64(1.5),
+                            "none": np.zeros((0, 2), np.int64)})
             read = nft.read(path)
+            self.assertEqual((read["none"].dtype, read["none"].shape), (np.int64, (0, 2)))
             np.testing.assert_array_equal(read["a"], values(2, 2)[::-1])
             np.testing.assert_array_equal(read["b"], [1, 0])
             self.assertEqual(float(read["c"]), 1.5)
@@ -85,6 +87,11 @@ class Files(unittest.TestCase):
             model.save(path)
             for name, tensor in nft.Model.load(path).tensors().items():
                 np.testing.assert_array_equal(tensor, model.tensors()[name])
+
+    def test_messages_of_any_bytes(self):
+        for path in (b"nowhere\xff.safetensors", "n" + 1500 * "é"):
+            with self.assertRaises(nft.Error):
+                nft.read(path)
 
     def test_failures(self):
         with self.assertRaisesRegex(nft.Error, "nothing.safetensors: cannot open") as caught:

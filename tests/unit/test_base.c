@@ -194,6 +194,26 @@ static void messages_are_one_line(void **state)
     assert_string_equal(nft_error_message(), "out of memory: 12 bytes for a thing");
 }
 
+/* And UTF-8, however long what they say is. */
+static void messages_are_cut_between_characters(void **state)
+{
+    (void)state;
+    for (int begin = 0; begin < 4; begin++) {
+        char text[3000];
+        memset(text, 'x', (size_t)begin);
+        for (int i = begin; i + 3 < (int)sizeof text; i += 3)
+            memcpy(text + i, "\xe2\x82\xac", 4); /* € */
+        for (int outer = 0; outer < 2; outer++) {
+            nft_fail(NFT_ERROR_FILE, "%s", text);
+            if (outer)
+                nft_fail_in(NFT_ERROR_FILE, "%.*s", begin, "abcd");
+            size_t length = strlen(nft_error_message());
+            assert_in_range(length, 1000, 1023);
+            assert_true(nft_is_utf8(nft_error_message()));
+        }
+    }
+}
+
 static void *fail_elsewhere(void *argument)
 {
     strcpy(argument, nft_error_message());
@@ -369,6 +389,7 @@ int main(void)
         cmocka_unit_test(text_fails_once),
         cmocka_unit_test(statuses_have_names),
         cmocka_unit_test(messages_are_one_line),
+        cmocka_unit_test(messages_are_cut_between_characters),
         cmocka_unit_test(messages_belong_to_a_thread),
         cmocka_unit_test(log_lines),
         cmocka_unit_test(nearest_words),

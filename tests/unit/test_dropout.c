@@ -71,6 +71,21 @@ static void drops_by_word(void **state)
         }
 }
 
+/* What is not finite is not hidden. */
+static void keeps_what_is_not_finite(void **state)
+{
+    (void)state;
+    float x[200], y[200];
+    for (int set = 0; set < set_count; set++)
+        for (int i = 0; i < 2; i++) {
+            for (int64_t k = 0; k < 200; k++)
+                x[k] = i ? INFINITY : NAN;
+            gradient_sets[set]->drop(200, UINT32_MAX / 2, 2, SEED, STREAM, x, y);
+            for (int64_t k = 0; k < 200; k++)
+                assert_true(!isfinite(y[k]));
+        }
+}
+
 /* A share p is dropped, others elsewhere, and the same in the second call that backward makes. */
 static void drops_a_share(void **state)
 {
@@ -109,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_generator),
         cmocka_unit_test(drops_by_word),
+        cmocka_unit_test(keeps_what_is_not_finite),
         cmocka_unit_test(drops_a_share),
     };
     find_sets();

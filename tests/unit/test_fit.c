@@ -193,7 +193,12 @@ static const config_case absurd_cases[] = {
          "{'type': 'linear', 'in': 16777216, 'out': 16777216}",
          "{'type': 'pointwise', 'out_channels': 16777216}, {'type': 'pointwise', 'out_channels': 16777216}"),
      NFT_ERROR_LIMIT,
-     {"parameters"}},
+     {"modules[0] (pointwise)",
+      "281474993487872 weights and biases, a matrix product takes at most 2147483647"}},
+    {WITH_LAYERS("{'type': 'linear', 'in': 2147483520, 'out': 1}, {'type': 'linear', 'in': 1, 'out': 1}",
+                 "{'type': 'pointwise', 'out_channels': 8}, {'type': 'np_attention', 'num_heads': 1}"),
+     NFT_ERROR_LIMIT,
+     {"modules[1] (np_attention)", "8 channels of 2147483520 neurons in a head"}},
     {WITH_LAYERS("{'type': 'conv2d', 'in': 2, 'out': 2, 'kernel': [2147483647, 1000]}",
                  "{'type': 'pointwise', 'out_channels': 1}"),
      NFT_ERROR_LIMIT,
@@ -234,11 +239,11 @@ static const config_case absurd_cases[] = {
               "'out_features': 16777216}, {'type': 'linear', 'out_features': 16777216}"),
      NFT_ERROR_LIMIT,
      {"parameters"}},
-    {"{'format_version': 1, 'input': {'type': 'tokens', 'tokens': 2147483648, 'channels': 16777216}, "
+    {"{'format_version': 1, 'input': {'type': 'tokens', 'tokens': 2147483647, 'channels': 16777216}, "
      "'modules': "
      "[{'type': 'flatten_tokens'}, {'type': 'linear', 'out_features': 2}]}",
      NFT_ERROR_LIMIT,
-     {"modules[1] (linear)", "36028797018963968"}},
+     {"modules[1] (linear)", "36028797002186752"}},
     {DECODED(MLP_LAYERS, LATENTS(4),
              ", 'style': 'joint', 'hidden_size': 16777216, 'hidden_layers': 256, 'height': "
              "16777216, 'width': 16777216"),
@@ -280,11 +285,11 @@ static void absurd_contexts(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "{'format_version': 1, 'input': {'type': 'tokens', 'tokens': 2147483648, 'channels': 16777216}, "
+        "{'format_version': 1, 'input': {'type': 'tokens', 'tokens': 2147483647, 'channels': 16777216}, "
         "'modules': "
         "[{'type': 'mean_tokens'}]}",
         WITH_LAYERS("{'type': 'linear', 'in': 2147483647, 'out': 4000000}", "{'type': 'relu'}"),
-        WITH_LAYERS("{'type': 'linear', 'in': 100000, 'out': 100000}",
+        WITH_LAYERS("{'type': 'linear', 'in': 40000, 'out': 40000}",
                     "{'type': 'np_attention', 'num_heads': 1}, {'type': 'np_pool'}"),
     };
     for (size_t i = 0; i < COUNT(texts); i++) {

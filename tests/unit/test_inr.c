@@ -477,6 +477,13 @@ static void wrong_options(void **state)
     nft_array *images = smooth_images(1, 4, 4, 1), *rendered = NULL;
     for (size_t i = 0; i < COUNT(cases); i++)
         refused(NFT_ERROR_ARGUMENT, cases[i].words, nft_inr_fit(weights, NULL, images, &cases[i].options));
+    float pixels[16] = {[5] = NAN};
+    const int64_t shape[] = {1, 4, 4, 1};
+    nft_array *spotted = NULL;
+    assert_ok(nft_array_borrow(&spotted, NFT_ARRAY_F32, shape, 4, pixels));
+    refused(NFT_ERROR_NOT_FINITE, "image 0 has a number that is not finite",
+            nft_inr_fit(weights, NULL, spotted, NULL));
+    nft_array_free(spotted);
     nft_inr_render_options options = NFT_INR_RENDER_OPTIONS_INIT;
     options.memory_limit = 63;
     refused(NFT_ERROR_LIMIT, "the images", nft_inr_render(&rendered, weights, 0, 1, 4, 4, &options));

@@ -83,11 +83,49 @@ static void memory_limit(void **state)
     assert_int_equal(nft_forward(context, weights), NFT_ERROR_LIMIT);
     assert_ptr_equal(nft_context_output(context), output); /* the last output is as it was */
     assert_int_equal(nft_array_size(output, 0), 2);
+    /* Nor does an output count alone: the rest of the context is there as well. */
+    options.memory_limit = promised + 100 * 7 * 4;
+    nft_context *more = NULL;
+    assert_ok(nft_context_create(&more, model, &options));
+    assert_ok(nft_forward_range(more, weights, 0, 100));
+    assert_int_equal(nft_forward_range(more, weights, 0, 101), NFT_ERROR_LIMIT);
+    nft_context_free(more);
     assert_memory_equal(nft_array_f32(output), before, sizeof before);
     assert_ok(nft_forward_range(context, weights, 0, 2));
     nft_context_free(context);
     nft_weights_free(weights);
     nft_model_free(model);
+}
+
+/* Tables that a module makes of its options, and that of the parameters, are bounded by the model's limit. */
+static void memory_limit_of_a_model(void **state)
+{
+    (void)state;
+    static const char *const modules[] = {
+        "{'type': 'io_sinusoidal', 'num_bands': 65536}, {'type': 'np_pool'}",
+        "{'type': 'learned_scale', 'init_scale': 1}, {'type': 'learned_scale', 'init_scale': 1}, "
+        "{'type': 'np_pool'}"};
+    static const char *const words[] = {"modules[0] (io_sinusoidal)", "the table of parameters"};
+    for (size_t i = 0; i < COUNT(modules); i++) {
+        nft_load_options options = NFT_LOAD_OPTIONS_INIT;
+        char text[32768];
+        int length = snprintf(text, sizeof text,
+                              "{'format_version': 1, 'modules': [%s], 'space': {'layers': [", modules[i]);
+        for (int layer = 0; layer < 200; layer++)
+            length += snprintf(text + length, sizeof text - (size_t)length,
+                               "%s{'type': 'linear', 'in': 20, 'out': 20}", layer ? ", " : "");
+        snprintf(text + length, sizeof text - (size_t)length, "]}}");
+        nft_model *model = support_model(text, 0), *loaded = NULL;
+        assert_ok(nft_model_save(model, temporary_path("limited")));
+        assert_ok(nft_model_load(&loaded, temporary_path("limited")));
+        nft_model_free(loaded);
+        options.memory_limit = 60000;
+        assert_int_equal(nft_model_load_with(&loaded, temporary_path("limited"), &options), NFT_ERROR_LIMIT);
+        if (!strstr(nft_error_message(), words[i]))
+            fail_msg("%s", nft_error_message());
+        nft_model_free(model);
+    }
+    temporary_entries(1);
 }
 
 /* Space, weights, model and context may go in any order. */
@@ -203,9 +241,9 @@ static void recovers_from_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(promised_memory),       cmocka_unit_test(memory_limit),
-        cmocka_unit_test(orders_of_freeing),     cmocka_unit_test(allocations_may_fail),
-        cmocka_unit_test(recovers_from_failure),
+        cmocka_unit_test(promised_memory),         cmocka_unit_test(memory_limit),
+        cmocka_unit_test(memory_limit_of_a_model), cmocka_unit_test(orders_of_freeing),
+        cmocka_unit_test(allocations_may_fail),    cmocka_unit_test(recovers_from_failure),
     };
     return cmocka_run_group_tests_name("memory", tests, temporary_open, temporary_close);
 }

@@ -83,6 +83,32 @@ static void flops(void **state)
     nft_model_free(model);
 }
 
+/* What is left out is not counted. */
+static void flops_of_ablated_attention(void **state)
+{
+    (void)state;
+    /* 2-4-1: tokens 8, 4, 4, 1; of 4 channels, 2 heads */
+    static const char *const modules[] = {"'ablate_crossterm': true",
+                                          "'ablate_crossterm': true, 'share_projections': false",
+                                          "'ablate_crossterm': true, 'ablate_diagonalterm': true",
+                                          "'ablate_crossterm': true, 'ablate_diagonalterm': true, "
+                                          "'share_projections': false"};
+    const int64_t means = 2 * (4 * 4 * 12 + 2 * 4 * 4 * 4), back = 2 * (8 + 4) * 4 * 4,
+                  expected[] = {means, means + back, 0, 0};
+    for (size_t i = 0; i < COUNT(modules); i++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 2, 'out': 4}, {'type': "
+                 "'linear', "
+                 "'in': 4, 'out': 1}]}, 'in_channels': 4, 'modules': [{'type': 'np_attention', 'num_heads': "
+                 "2, %s}]}",
+                 modules[i]);
+        nft_model *model = support_model(text, 0);
+        assert_int_equal(module_of(model, 0).flops, expected[i]);
+        nft_model_free(model);
+    }
+}
+
 static void tensors_are_listed(void **state)
 {
     (void)state;
@@ -257,9 +283,13 @@ static void other_float_types(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_papers_encoder), cmocka_unit_test(flops),
-        cmocka_unit_test(tensors_are_listed), cmocka_unit_test(configurations_are_kept),
-        cmocka_unit_test(metadata_is_kept),   cmocka_unit_test(wrong_files),
+        cmocka_unit_test(the_papers_encoder),
+        cmocka_unit_test(flops),
+        cmocka_unit_test(flops_of_ablated_attention),
+        cmocka_unit_test(tensors_are_listed),
+        cmocka_unit_test(configurations_are_kept),
+        cmocka_unit_test(metadata_is_kept),
+        cmocka_unit_test(wrong_files),
         cmocka_unit_test(other_float_types),
     };
     return cmocka_run_group_tests_name("model", tests, temporary_open, temporary_close);

@@ -394,7 +394,9 @@ static void normalize_twice(void **state)
     nft_model *model = support_model(
         MLP("{'type': 'normalize'}, {'type': 'normalize'}, {'type': 'residual', 'activation': 'relu', "
             "'base': "
-            "{'type': 'np_linear', 'out_channels': 1}, 'norm': {'type': 'normalize'}}, {'type': 'hnp_pool'}, "
+            "{'type': 'np_linear', 'out_channels': 1}, 'norm': {'type': 'normalize'}}, {'type': 'residual', "
+            "'activation': 'relu', 'base': {'type': 'normalize'}, 'norm': {'type': 'normalize'}}, {'type': "
+            "'hnp_pool'}, "
             "{'type': 'linear', 'out_features': 1}") "}",
         1);
     nft_model *fitted = NULL;
@@ -403,7 +405,7 @@ static void normalize_twice(void **state)
     assert_ok(nft_trainer_set_data(trainer, set, NULL));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_ok(nft_trainer_snapshot(&fitted, trainer));
-    static const char *const prefixes[] = {"1.", "2.norm."};
+    static const char *const prefixes[] = {"1.", "2.norm.", "3.base_layer."};
     for (size_t i = 0; i < COUNT(prefixes); i++) {
         char mean[64], deviation[64];
         int64_t count = 0;
