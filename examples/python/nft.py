@@ -182,7 +182,8 @@ def build_info():
 
 
 def read(path):
-    """The tensors of any safetensors file by their names: floats of 16 bits and more as float32, integers as int64."""
+    """The tensors of a safetensors file by their names: floats as float32, integers as int64. U64 and floats of 8 bits
+    are an error."""
     file = _Handle("file", _library.nft_file_open, _path(path))
     arrays = {}
     for index in range(_library.nft_file_tensor_count(file.pointer)):

@@ -287,7 +287,7 @@ class File
         check(nft_file_tensor(get(), index, &info));
         return info;
     }
-    /** One tensor: floats become F32, integers I64. */
+    /** One tensor: floats become F32, integers I64; see nft_file_read(). */
     Array read(const std::string &name) const
     {
         nft_array *handle = nullptr;
@@ -320,7 +320,8 @@ class File
 class FileWriter
 {
   public:
-    /** Begins a file: name, type ("F32" or "I64"), rank and shape of each tensor. */
+    /** Begins a file: name, type ("F32" or "I64"), rank and shape of each tensor, from NFT_TENSOR_INFO_INIT.
+     */
     FileWriter(const std::string &path, const std::vector<nft_tensor_info> &tensors)
     {
         nft_file_writer *handle = nullptr;

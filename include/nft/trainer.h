@@ -139,8 +139,9 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
  * aside.
  *
  * Not in it is what grows with data that are not known yet: 8 bytes for each training sample with `shuffle`,
- * 8 bytes and the output of each validation sample, and with the loss "render" the target images of a batch
- * that is read from a file. nft_trainer_resume() takes 16 bytes a parameter while it reads.
+ * 8 bytes and the output of each validation sample, and with the loss "render" tables of an image's rows and
+ * columns and the target images of a batch that is read from a file. nft_trainer_resume() takes 16 bytes a
+ * parameter while it reads.
  * @param model to be trained
  * @param recipe_json `length` bytes of JSON, see above
  * @param length bytes

@@ -80,8 +80,8 @@ NFT_API void nft_weights_free(nft_weights *weights);
  *
  * Pairs `NAME.weight` and `NAME.bias`; the rank of the biases says which of the three it is. Layers come in
  * natural order of their names and must chain (out == next in, or next in a multiple of it: `positions`).
- * Tensors with a leading N that belong to no layer are kept as extras (`label`), others are ignored, whatever
- * their type is.
+ * Tensors with a leading N that belong to no layer are kept as extras (`label`); of types that are not read,
+ * U64 and 8-bit floats, they are an error. Others are ignored, whatever their type is.
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_load(nft_weights **weights, const char *path);
 /** As nft_weights_load(), with options (NULL: the defaults). */

@@ -56,6 +56,7 @@ nft_status nft_fail_in(nft_status status, const char *format, ...)
     va_start(arguments, format);
     int length = vsnprintf(prefix, sizeof prefix - 2, format, arguments);
     va_end(arguments);
+    end_at_character(prefix, sizeof prefix - 2);
     size_t used = length < 0 ? 0 : strlen(prefix);
     strcpy(prefix + used, ": ");
     used += 2;
@@ -127,6 +128,7 @@ void nft_log(int32_t level, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    end_at_character(line, sizeof line);
     keep_on_one_line(line);
     log_callback(level, line, log_user);
 }

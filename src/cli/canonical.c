@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "outputs.h"
 #include "report.h"
+#include "rewrite.h"
 #include "sources.h"
 #include "text.h"
 
@@ -24,12 +25,14 @@ static int run(const cli_options *given)
     const char *path = option_text(given, "output");
     nft_weights *weights = NULL;
     int failed = check_outputs(given);
+    if (!option_text(given, "layers"))
+        nft_set_log(NULL, NULL); /* what belongs to no layer is carried along */
     if (!failed)
         failed = load_weights(&weights, given->operands[0], given);
     if (!failed && nft_inr_canonicalize(weights, option_value(given, "omega")->number))
         failed = fail("%s: %s", given->operands[0], library_message());
-    if (!failed && nft_weights_save(weights, path))
-        failed = fail_library();
+    if (!failed)
+        failed = rewrite_weights(weights, given->operands[0], path, given);
     if (!failed)
         failed = describe(given, weights, path);
     nft_weights_free(weights);

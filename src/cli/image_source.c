@@ -110,8 +110,6 @@ int open_image_source(image_source *source, char **given_operand, const cli_opti
     bool pixels = holds_pixels(operand);
     if (!pixels && !colon && !has_images(operand))
         return open_weights(source, given);
-    if (refuse_layers(given, operand, "images"))
-        return EXIT_FAILED;
     if (pixels)
         return open_pixels(source, given_operand);
     char *path = strdup(operand);

@@ -144,6 +144,24 @@ static int info_tensors(const nft_file *file, const char *reason, const cli_opti
     return print_tensors(file, count, file_tensor);
 }
 
+/* Tensors, and if some are named as those of layers are, a failure that says why they are none. */
+static int info_no_weights(const nft_file *file, const cli_options *given)
+{
+    nft_weights *weights = NULL;
+    char reason[1024];
+    snprintf(reason, sizeof reason, "%s", library_message());
+    int failed = info_tensors(file, reason, given);
+    for (int64_t i = 0; i < nft_file_tensor_count(file) && !failed; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        if (nft_file_tensor(file, i, &info))
+            return fail_library();
+        if (text_ends_with(info.name, ".weight")) /* again, for the message with the program's words */
+            failed = load_weights(&weights, given->operands[0], given);
+    }
+    nft_weights_free(weights);
+    return failed;
+}
+
 static int info_file(const nft_file *file, const cli_options *given)
 {
     nft_weights *weights = NULL;
@@ -152,10 +170,10 @@ static int info_file(const nft_file *file, const cli_options *given)
     nft_set_log(NULL, NULL); /* ignored tensors are in the table */
     if (option_text(given, "layers"))
         failed = load_weights(&weights, path, given);
-    else if (nft_weights_load(&weights, path))
-        failed = info_tensors(file, library_message(), given);
-    else
+    else if (!nft_weights_load(&weights, path))
         failed = EXIT_SUCCESS;
+    else
+        failed = info_no_weights(file, given);
     if (weights)
         failed = info_weights(weights, file, given);
     nft_weights_free(weights);

@@ -16,7 +16,7 @@
 static char *folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    size_t length = slash > path ? (size_t)(slash - path) : 1;
+    size_t length = slash && slash > path ? (size_t)(slash - path) : 1;
     char *folder = malloc(length + 1);
     if (!folder)
         return NULL;

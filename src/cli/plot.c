@@ -43,8 +43,8 @@ int plot_finish(cli_plot *plot, int failed)
     if (!failed && status)
         failed = fail("%s: cannot write: %s", plot->file.path,
                       errno ? strerror(errno) : cairo_status_to_string(status));
+    cairo_destroy(plot->cairo); /* before its stream: a surface in error is finished here */
     failed = neighbour_finish(&plot->file, failed);
-    cairo_destroy(plot->cairo);
     *plot = (cli_plot){0};
     return failed;
 }

@@ -76,6 +76,11 @@ static int open_sources(job *j)
             open_image_source(&j->sources[j->source_count], &j->given->operands[j->source_count], j->given);
         j->source_count++;
     }
+    bool weights = false;
+    for (int i = 0; i < j->source_count; i++)
+        weights = weights || j->sources[i].weights;
+    if (!failed && !weights)
+        failed = refuse_layers(j->given, j->sources[0].operand, "images");
     return failed ? failed
                   : settle_image_sizes(j->sources, j->source_count,
                                        (int64_t)option_value(j->given, "height")->integer,

@@ -124,10 +124,10 @@ static int read_past(training_log *log, FILE *file, int64_t steps, off_t *end)
     int failed = EXIT_SUCCESS;
     bool past = true;
     for (ssize_t length; past && !failed && (length = getline(&line, &capacity, file)) > 0;) {
-        json_error_t error;
+        json_error_t error = {0}; /* jansson leaves it so where it found no memory, or says that */
         json_t *object = json_loadb(line, (size_t)length, 0, &error);
         past = is_of_the_past(object, line, (size_t)length, steps);
-        if (!object && json_error_code(&error) == json_error_out_of_memory)
+        if (!object && (!error.text[0] || json_error_code(&error) == json_error_out_of_memory))
             failed = fail_memory();
         else if (!past && !*end && !json_is_integer(json_object_get(object, "step")))
             failed = fail("%s: is not the log of a training; give another --log", log->path);

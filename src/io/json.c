@@ -10,7 +10,7 @@
 
 nft_status nft_json_parse(json_t **value, const char *text, size_t length)
 {
-    json_error_t error;
+    json_error_t error = {0};
     *value = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (*value)
         return NFT_OK;
@@ -71,15 +71,38 @@ nft_status nft_options_open(nft_options *options, const json_t *value, const cha
     return nft_fail(NFT_ERROR_CONFIG, "%s: expected an object, found %s", where, value ? text : "nothing");
 }
 
+static bool is_known(const nft_options *options, const char *key)
+{
+    for (int i = 0; i < options->known_count; i++)
+        if (!strcmp(options->known[i], key))
+            return true;
+    return false;
+}
+
+/* Names what may be a misspelling of the key. */
+static nft_status fail_missing(const nft_options *options, const char *key)
+{
+    json_t *object = (json_t *)options->object; /* jansson iterates over a pointer to non-const */
+    const char *given[NFT_OPTIONS_MAX_KEYS];
+    int count = 0;
+    for (void *at = json_object_iter(object); at && count < NFT_OPTIONS_MAX_KEYS;
+         at = json_object_iter_next(object, at))
+        if (!is_known(options, json_object_iter_key(at)))
+            given[count++] = json_object_iter_key(at);
+    int nearest = nft_nearest(key, given, count);
+    if (nearest < 0)
+        return nft_fail(NFT_ERROR_CONFIG, "%s: '%s' is missing", options->where, key);
+    return nft_fail(NFT_ERROR_CONFIG, "%s: '%s' is missing; did you mean it with '%s'?", options->where, key,
+                    given[nearest]);
+}
+
 /* Remembers the key and gives its value, NULL if there is none. */
 static nft_status look_up(nft_options *options, const char *key, bool required, const json_t **value)
 {
     if (options->known_count < NFT_OPTIONS_MAX_KEYS)
         options->known[options->known_count++] = key;
     *value = json_object_get(options->object, key);
-    if (!*value && required)
-        return nft_fail(NFT_ERROR_CONFIG, "%s: '%s' is missing", options->where, key);
-    return NFT_OK;
+    return !*value && required ? fail_missing(options, key) : NFT_OK;
 }
 
 nft_status nft_options_integer(nft_options *options, const char *key, bool required, int64_t minimum,
@@ -181,14 +204,6 @@ nft_status nft_options_value(nft_options *options, const char *key, bool require
     if (!status && found && !json_is_null(found))
         *value = found;
     return status;
-}
-
-static bool is_known(const nft_options *options, const char *key)
-{
-    for (int i = 0; i < options->known_count; i++)
-        if (!strcmp(options->known[i], key))
-            return true;
-    return false;
 }
 
 /* Names the option that may have been meant, or if none is near the first that there are. */

@@ -24,6 +24,7 @@ static const struct {
     [NFT_TYPE_U64] = {"U64", 8, false, false},
     [NFT_TYPE_F8_E4M3] = {"F8_E4M3", 1, false, false},
     [NFT_TYPE_F8_E5M2] = {"F8_E5M2", 1, false, false},
+    [NFT_TYPE_F8_E8M0] = {"F8_E8M0", 1, false, false},
 };
 
 const char *nft_type_name(nft_type type)

@@ -21,9 +21,10 @@ typedef enum nft_type {
     NFT_TYPE_BOOL,
     NFT_TYPE_U64, /* from here on: their size is known, and they are not read */
     NFT_TYPE_F8_E4M3,
-    NFT_TYPE_F8_E5M2
+    NFT_TYPE_F8_E5M2,
+    NFT_TYPE_F8_E8M0
 } nft_type;
-#define NFT_TYPES (NFT_TYPE_F8_E5M2 + 1)
+#define NFT_TYPES (NFT_TYPE_F8_E8M0 + 1)
 
 const char *nft_type_name(nft_type type);
 int64_t nft_type_size(nft_type type);    /* bytes of one element */

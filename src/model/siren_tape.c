@@ -153,11 +153,16 @@ nft_status nft_siren_tape_create(nft_siren_tape **tape, const nft_space *space, 
     return NFT_OK;
 }
 
+int64_t nft_siren_tape_image_bytes(const nft_space *space, int64_t height, int64_t width)
+{
+    int64_t of_a_line = nft_size_add(nft_size_multiply(2, padded(space->layers[0].out)), 1);
+    return nft_size_multiply(nft_size_multiply(nft_size_add(height, width), of_a_line), sizeof(float));
+}
+
 nft_status nft_siren_tape_set_image(nft_siren_tape *tape, int64_t height, int64_t width)
 {
-    int64_t stride = tape->layers[0].out_stride, lines = nft_size_add(height, width);
-    int64_t bytes = nft_size_multiply(nft_size_multiply(lines, nft_size_add(nft_size_multiply(2, stride), 1)),
-                                      sizeof(float));
+    int64_t stride = tape->layers[0].out_stride,
+            bytes = nft_siren_tape_image_bytes(tape->space, height, width);
     nft_status status = nft_check_limit("a SIREN's image", bytes, 0);
     if (status)
         return status;

@@ -19,6 +19,8 @@ int64_t nft_siren_tape_bytes(const nft_space *space); /* saturates */
 /* For pixels of an image instead of any coordinates, which saves all sines of the first layer but those of
  * each row and each column. Before the weights are loaded. */
 nft_status nft_siren_tape_set_image(nft_siren_tape *tape, int64_t height, int64_t width);
+/* What that allocates; saturates. */
+int64_t nft_siren_tape_image_bytes(const nft_space *space, int64_t height, int64_t width);
 void nft_siren_tape_free(nft_siren_tape *tape);
 
 /* Takes the weights, W_0 row-major, v_0, W_1, … in one piece, and clears the gradients. */

@@ -84,15 +84,17 @@ void nft_parameters_clear(nft_parameters *parameters)
     *parameters = (nft_parameters){0};
 }
 
-#define NAME_BYTES 64 /* that a parameter's name takes, about */
+#define FIRST_PARAMETERS 64 /* which every model may have */
+#define NAME_BYTES 64       /* that a parameter's name takes, about */
 
 static nft_status parameters_grow(nft_parameters *parameters, int64_t memory_limit)
 {
     if (parameters->count < parameters->capacity)
         return NFT_OK;
-    int64_t capacity = parameters->capacity ? 2 * parameters->capacity : 64;
+    int64_t capacity = parameters->capacity ? 2 * parameters->capacity : FIRST_PARAMETERS;
     int64_t bytes = nft_size_multiply(capacity, sizeof(nft_parameter) + NAME_BYTES);
-    nft_status status = nft_check_limit("the table of parameters", bytes, memory_limit);
+    nft_status status =
+        parameters->capacity ? nft_check_limit("the table of parameters", bytes, memory_limit) : NFT_OK;
     if (status)
         return status;
     nft_parameter *items = nft_allocate_array((size_t)capacity, sizeof *items);

@@ -224,6 +224,9 @@ static nft_status read_dataset(nft_samples *samples, const nft_trainer *trainer,
     const nft_entry *entry = nft_file_find(dataset->file, name);
     if (!entry)
         return fail_no_targets(trainer, dataset->count);
+    if (!nft_type_is_float(entry->type) && !nft_type_is_integer(entry->type))
+        return nft_fail(NFT_ERROR_MISMATCH, "'%s' is %s, which is not read", name,
+                        nft_type_name(entry->type));
     nft_array like = {.type = nft_type_is_float(entry->type) ? NFT_ARRAY_F32 : NFT_ARRAY_I64,
                       .rank = entry->rank,
                       .count = entry->count};

@@ -8,10 +8,11 @@ static int64_t pixel_bytes(const nft_space *space)
                              space->layers[space->layer_count - 1].out);
 }
 
-int64_t nft_image_loss_bytes(const nft_space *space)
+int64_t nft_image_loss_bytes(const nft_space *space, int64_t height, int64_t width)
 {
-    return nft_size_add(sizeof(nft_image_loss),
-                        nft_size_add(pixel_bytes(space), nft_siren_tape_bytes(space)));
+    int64_t tape =
+        nft_size_add(nft_siren_tape_bytes(space), nft_siren_tape_image_bytes(space, height, width));
+    return nft_size_add(sizeof(nft_image_loss), nft_size_add(pixel_bytes(space), tape));
 }
 
 nft_status nft_image_loss_create(nft_image_loss **out, const nft_space *space, float omega, int64_t height,

@@ -17,8 +17,8 @@ typedef struct nft_image_loss {
 nft_status nft_image_loss_create(nft_image_loss **loss, const nft_space *space, float omega, int64_t height,
                                  int64_t width);
 void nft_image_loss_free(nft_image_loss *loss);
-/* How much that takes, but for what grows with the images' height and width; saturates. */
-int64_t nft_image_loss_bytes(const nft_space *space);
+/* How much that takes; saturates. */
+int64_t nft_image_loss_bytes(const nft_space *space, int64_t height, int64_t width);
 
 /* The loss "render": of the rendering of `network`, its weights in one piece, against the image `target`.
  * Writes `scale` times the gradient with respect to the weights unless `gradient` is NULL. */

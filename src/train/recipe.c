@@ -45,17 +45,23 @@ static nft_status read_schedule(nft_schedule *schedule, const json_t *value)
     int type = 0;
     nft_status status;
     if ((status = nft_options_open(&options, value, "schedule")) ||
-        (status = nft_options_choice(&options, "type", true, types, 2, &type)) ||
+        (status = nft_options_choice(&options, "type", false, types, 2, &type)) ||
         (status = nft_options_integer(&options, "warmup_steps", false, 0, INT64_MAX, &schedule->warmup)) ||
         (status = nft_options_integer(&options, "total_steps", false, 1, INT64_MAX, &schedule->total)) ||
         (status = nft_options_finish(&options)))
         return status;
     schedule->cosine = type == 1;
-    if (schedule->cosine && schedule->total <= schedule->warmup)
-        return nft_fail(NFT_ERROR_CONFIG,
-                        "schedule: 'warmup_steps' is %" PRId64 ", expected less than 'total_steps', %" PRId64,
-                        schedule->warmup, schedule->total);
     return NFT_OK;
+}
+
+/* A warm-up may be longer than the training. */
+static nft_status check_schedule(const nft_schedule *schedule, int64_t steps)
+{
+    if (!schedule->cosine || schedule->warmup < schedule->total || schedule->warmup >= steps)
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_CONFIG,
+                    "schedule: 'warmup_steps' is %" PRId64 ", expected less than 'total_steps', %" PRId64,
+                    schedule->warmup, schedule->total);
 }
 
 static nft_status read_clip(nft_options *options, double *clip)
@@ -116,7 +122,9 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
     recipe->loss = &nft_losses[loss];
     recipe->seed = (uint64_t)seed;
     recipe->schedule.total = recipe->steps;
-    return schedule ? read_schedule(&recipe->schedule, schedule) : NFT_OK;
+    if (schedule && (status = read_schedule(&recipe->schedule, schedule)))
+        return status;
+    return check_schedule(&recipe->schedule, recipe->steps);
 }
 
 nft_status nft_recipe_parse(nft_recipe *recipe, const char *text, size_t length)

@@ -11,7 +11,7 @@ typedef struct nft_schedule {
 } nft_schedule;
 
 /* The factor on the learning rate at a step, from 0: step/warmup before warm-up's end, then 1 or
- * ½ (1 + cos(π (step - warmup) / (total - warmup))). */
+ * ½ (1 + cos(π (step - warmup) / (total - warmup))); 0 where warm-up ends with the total, or later. */
 double nft_schedule_factor(const nft_schedule *schedule, int64_t step);
 
 #endif

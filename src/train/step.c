@@ -191,6 +191,8 @@ static nft_status run_or_validate(nft_trainer *trainer, nft_step_info *info)
         *info = trainer->owed;
     else
         status = run_step(trainer, info);
+    if (!trainer->validation.count) /* a set that comes later owes nothing for the past */
+        trainer->owes_validation = false;
     if (!status && trainer->step == trainer->recipe.steps)
         status = check_end(trainer);
     if (status || !owes_validation(trainer))

@@ -124,11 +124,25 @@ run 1 permute plain.safetensors -o x.safetensors
 run 1 permute floats.safetensors -o x.safetensors --layers b
 check "no file is left by failures" test ! -e x.safetensors
 
+# permute carries along what belongs to no layer, under its name, of one network too.
+safetensors others.safetensors '{"a.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"label":{"dtype":"I64","shape":[],"data_offsets":[8,16]},"note":{"dtype":"F32","shape":[3],"data_offsets":[16,28]}}' "$one$one"'\003\000\000\000\000\000\000\000'"$one$one$one"
+run 0 permute others.safetensors -o o.safetensors
+run 0 info o.safetensors --json
+prints '{"name":"label","type":"I64","shape":[]}'
+prints '{"name":"note","type":"F32","shape":[3]}'
+tail -c 28 others.safetensors >expected
+tail -c 28 o.safetensors >found
+check "values of other tensors are kept" cmp expected found
+
 # A norm between the layers, which --layers leaves out.
 zeros='\000\000\000\000'
 safetensors norm.safetensors '{"conv.weight": {"dtype": "F32", "shape": [1, 1, 1, 1], "data_offsets": [0, 4]}, "conv.bias": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}, "norm.weight": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]}}' "$zeros$zeros$zeros"
 run 1 permute norm.safetensors -o x.safetensors
 says "beside biases of 1 axis"
+says "name the layers to read in --layers"
+"$nft" info norm.safetensors >out 2>err
+check "info of weights that are none fails" test $? -eq 1
+prints "norm.weight"
 says "name the layers to read in --layers"
 run 0 permute norm.safetensors -o without.safetensors --layers conv --quiet
 

@@ -280,8 +280,7 @@ if [ -w /dev/full ]; then
     "$nft" train recipes/cnns.json -o x.safetensors --json >/dev/full 2>err
     check "a training that cannot print says so" test $? -eq 1
     says "cannot write to standard output"
-    check "when its model is there" cmp x.safetensors whole.safetensors
-    rm x.safetensors
+    rm -f x.safetensors x.safetensors.checkpoint
 fi
 
 # Processes of mpirun that know nothing of each other would write the same files.

@@ -164,6 +164,9 @@ static void schedules(void **state)
     near(nft_schedule_factor(&cosine, 5), 0.5, 1e-15);
     near(nft_schedule_factor(&cosine, 7), 0.5 * (1 + cos(3.14159265358979 * 5 / 6)), 1e-12);
     near(nft_schedule_factor(&cosine, 8), 0, 0);
+    const nft_schedule short_one = {true, 4, 4}; /* all of it is warm-up */
+    near(nft_schedule_factor(&short_one, 3), 0.75, 0);
+    near(nft_schedule_factor(&short_one, 4), 0, 0);
 }
 
 /* Every pass has each sample once, in an order of its own that the seed decides. */
@@ -227,6 +230,18 @@ static void recipe_defaults(void **state)
     assert_ok(nft_recipe_parse(&recipe, text, strlen(text)));
     assert_true(!recipe.optimizer.decoupled && recipe.optimizer.weight_decay == 0);
     free(text);
+    text = support_json(
+        "{'loss': 'bce', 'optimizer': {'type': 'adam'}, 'batch_size': 1, 'steps': 3, 'schedule': "
+        "{'type': 'cosine', 'warmup_steps': 100}}");
+    assert_ok(nft_recipe_parse(&recipe, text, strlen(text)));
+    assert_true(recipe.schedule.cosine && recipe.schedule.warmup == 100 && recipe.schedule.total == 3);
+    free(text);
+    text = support_json(
+        "{'loss': 'bce', 'optimizer': {'type': 'adam'}, 'batch_size': 1, 'steps': 3, 'schedule': "
+        "{'warmup_steps': 1}}");
+    assert_ok(nft_recipe_parse(&recipe, text, strlen(text)));
+    assert_true(!recipe.schedule.cosine && recipe.schedule.warmup == 1);
+    free(text);
 }
 
 #define REST "'optimizer': {'type': 'adam'}, 'batch_size': 2, 'steps': 2"
@@ -240,6 +255,9 @@ static void recipe_errors(void **state)
         {"[", "JSON, line 1"},
         {"[]", "recipe: expected an object"},
         {"{" REST "}", "'loss' is missing"},
+        {"{'los': 'mse', " REST "}", "'loss' is missing; did you mean it with 'los'?"},
+        {"{'loss': 'mse', 'optimizer': {'type': 'adam'}, 'batch_sise': 2, 'steps': 2}",
+         "'batch_size' is missing; did you mean it with 'batch_sise'?"},
         {"{'loss': 'hinge', " REST "}", "\"mse\" or \"bce\" or \"cross_entropy\""},
         {"{'loss': 'mse', 'gradclip': 1, " REST "}", "unknown option 'gradclip'; did you mean 'grad_clip'?"},
         {"{'loss': 'mse', 'grad_clip': 0, " REST "}", "null means no clipping"},
@@ -261,8 +279,8 @@ static void recipe_errors(void **state)
         {"{'loss': 'mse', 'batch_size': 1, 'steps': 1, 'optimizer': {'type': 'adam', 'betas': [0.9]}}",
          "'betas' are not two numbers"},
         {"{'loss': 'mse', 'schedule': {'type': 'linear'}, " REST "}", "\"constant\" or \"cosine\""},
-        {"{'loss': 'mse', 'schedule': {'type': 'cosine', 'warmup_steps': 2}, " REST "}",
-         "'warmup_steps' is 2, expected less than 'total_steps', 2"},
+        {"{'loss': 'mse', 'schedule': {'type': 'cosine', 'warmup_steps': 1, 'total_steps': 1}, " REST "}",
+         "'warmup_steps' is 1, expected less than 'total_steps', 1"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         nft_recipe recipe;
