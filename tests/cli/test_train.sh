@@ -34,6 +34,15 @@ same_logs() {
     cmp "$1.timeless" "$2.timeless"
 }
 
+# wait_for_steps LOG: until a training in the background has done some.
+wait_for_steps() {
+    tries=0
+    while ! grep -q '"step":5,' "$1" 2>/dev/null && [ $tries -lt 500 ]; do
+        sleep 0.02
+        tries=$((tries + 1))
+    done
+}
+
 # is_svg FILE: it is a whole SVG file.
 is_svg() {
     grep -q '<svg' "$1" && tail -n 1 "$1" | grep -q '</svg>'
@@ -124,11 +133,7 @@ check "its checkpoint is gone" test ! -e killed.safetensors.checkpoint
 # Asked to stop, it finishes the step and keeps everything.
 "$nft" train recipes/cnns.json -o stopped.safetensors --log stopped.jsonl --checkpoint here.checkpoint --steps 100000 >out 2>err &
 program=$!
-tries=0
-while ! grep -q '"step":5,' stopped.jsonl 2>/dev/null && [ $tries -lt 500 ]; do
-    sleep 0.02
-    tries=$((tries + 1))
-done
+wait_for_steps stopped.jsonl
 kill -TERM $program
 wait $program
 check "a signal ends it with status 1" test $? -eq 1
@@ -145,11 +150,7 @@ rm -f ignoring.jsonl
     exec "$nft" train recipes/cnns.json -o ignoring.safetensors --log ignoring.jsonl --quiet
 ) >out 2>err &
 program=$!
-tries=0
-while ! grep -q '"step":5,' ignoring.jsonl 2>/dev/null && [ $tries -lt 500 ]; do
-    sleep 0.02
-    tries=$((tries + 1))
-done
+wait_for_steps ignoring.jsonl
 kill -TERM $program
 wait $program
 check "a signal that is ignored ends nothing" test $? -eq 0

@@ -2,7 +2,7 @@
  * goes on behind them. */
 #define _GNU_SOURCE
 #include "fuzz/bytes_as_file.h"
-#include "report.h"
+#include "fuzz/quiet_failures.h"
 
 #include "partial.h"
 
@@ -19,19 +19,6 @@ static bytes_as_file file;
 static char target[PATH_MAX];
 static nft_space *space;
 static nft_weights *one;
-
-/* In place of the program's, which print: nobody reads millions of lines. */
-#undef fail
-#undef fail_memory
-int fail(const char *format, ...)
-{
-    return format ? EXIT_FAILED : EXIT_SUCCESS;
-}
-
-int fail_memory(void)
-{
-    abort();
-}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
