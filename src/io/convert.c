@@ -78,7 +78,7 @@ void nft_convert_to_i64(nft_type type, const uint8_t *bytes, int64_t count, int6
         break;
     case NFT_TYPE_I8:
         for (int64_t i = 0; i < count; i++)
-            out[i] = (int8_t)bytes[i];
+            out[i] = (bytes[i] ^ 0x80) - 0x80; /* two's complement */
         break;
     case NFT_TYPE_U32:
     case NFT_TYPE_U16:
