@@ -42,7 +42,7 @@ int ranks_after_first(const cli_ranks *ranks, int failed)
 void ranks_wait_to_fail(const cli_ranks *ranks, bool own)
 {
     if (ranks->count > 1)
-        sleep((ranks->rank ? 1 : 0) + (own ? 0 : 3));
+        sleep((ranks->rank ? 1U : 0U) + (own ? 0U : 3U));
 }
 
 /* Summed on rank 0 and sent to the others: an all-reduce need not give every rank the same bits. */

@@ -9,7 +9,7 @@ if [ -z "$build" ]; then
     build=$(mktemp -d)
     temporary=$build
 fi
-cmake -S "$tree" -B "$build" -DCMAKE_BUILD_TYPE=Release -DNFT_MPI=ON -DNFT_BUILD_TESTS=OFF -DNFT_BUILD_EXAMPLES=OFF -DNFT_INSTALL=OFF \
+cmake -S "$tree" -B "$build" -DCMAKE_BUILD_TYPE=Release -DNFT_WERROR=ON -DNFT_MPI=ON -DNFT_BUILD_TESTS=OFF -DNFT_BUILD_EXAMPLES=OFF -DNFT_INSTALL=OFF \
     >"$build.log" 2>&1 && cmake --build "$build" -j 2 >>"$build.log" 2>&1 || {
     tail -n 20 "$build.log"
     rm -rf "$build.log" "${temporary:-}"
