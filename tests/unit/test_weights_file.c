@@ -113,6 +113,19 @@ static void count_lines(int32_t level, const char *line, void *user)
     snprintf(last_line, sizeof last_line, "%s", line);
 }
 
+/* What would have to be carried along and cannot be read is not dropped. */
+static void unreadable_extras_are_refused(void **state)
+{
+    (void)state;
+    const piece pieces[] = {
+        {"a.weight", "F32", 3, {2, 3, 1}}, {"a.bias", "F32", 2, {2, 3}}, {"index", "U64", 1, {2}}};
+    nft_weights *weights = NULL;
+    assert_int_equal(load_pieces(&weights, pieces, COUNT(pieces), NULL), NFT_ERROR_FORMAT);
+    assert_null(weights);
+    if (!strstr(nft_error_message(), "tensor 'index' is U64"))
+        fail_msg("%s", nft_error_message());
+}
+
 static void stacks_keep_their_extras(void **state)
 {
     (void)state;
@@ -449,7 +462,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_network_is_read),
+
         cmocka_unit_test(stacks_keep_their_extras),
+        cmocka_unit_test(unreadable_extras_are_refused),
         cmocka_unit_test(features_are_read),
         cmocka_unit_test(networks_without_biases_are_read),
         cmocka_unit_test(wrong_networks_are_refused),
