@@ -462,7 +462,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_network_is_read),
-
         cmocka_unit_test(stacks_keep_their_extras),
         cmocka_unit_test(unreadable_extras_are_refused),
         cmocka_unit_test(features_are_read),
