@@ -91,8 +91,8 @@ static void flops_of_ablated_attention(void **state)
     static const char *const modules[] = {"'ablate_crossterm': true",
                                           "'ablate_crossterm': true, 'share_projections': false",
                                           "'ablate_crossterm': true, 'ablate_diagonalterm': true",
-                                          "'ablate_crossterm': true, 'ablate_diagonalterm': true, "
-                                          "'share_projections': false"};
+                                          ("'ablate_crossterm': true, 'ablate_diagonalterm': true, "
+                                           "'share_projections': false")};
     const int64_t means = 2 * (4 * 4 * 12 + 2 * 4 * 4 * 4), back = 2 * (8 + 4) * 4 * 4,
                   expected[] = {means, means + back, 0, 0};
     for (size_t i = 0; i < COUNT(modules); i++) {
