@@ -73,7 +73,7 @@ int main(int argc, char **argv)
     const nft_array *label = nft_weights_extra(networks, "label");
     const float *actual = label ? nft_array_f32(label) : NULL;
     int64_t count = nft_weights_count(networks);
-    if (nft_model_output(model, &output) || output.output != NFT_VALUE_VECTOR || output.channels != 1) {
+    if (nft_model_output(&output, model) || output.output != NFT_VALUE_VECTOR || output.channels != 1) {
         fprintf(stderr, "%s: expected a model that gives one number a network\n", argv[1]);
         goto done;
     }

@@ -64,16 +64,16 @@ def _load_library():
         "nft_array_save": [text, POINTER(c_char_p), POINTER(c_void_p), c_size_t],
         "nft_context_create": [handle_out, handle, POINTER(_ContextOptions)],
         "nft_file_open": [handle_out, text],
-        "nft_file_read": [handle, text, handle_out],
-        "nft_file_tensor": [handle, integer, POINTER(_TensorInfo)],
+        "nft_file_read": [handle_out, handle, text],
+        "nft_file_tensor": [POINTER(_TensorInfo), handle, integer],
         "nft_forward_range": [handle, handle, integer, integer],
         "nft_forward_tokens": [handle, handle, integer, integer],
         "nft_model_create": [handle_out, text, c_size_t, c_uint64],
         "nft_model_load": [handle_out, text],
-        "nft_model_output": [handle, POINTER(_ModuleInfo)],
+        "nft_model_output": [POINTER(_ModuleInfo), handle],
         "nft_model_save": [handle, text],
-        "nft_model_tensor": [handle, integer, POINTER(_TensorInfo)],
-        "nft_space_layer": [handle, integer, POINTER(_Layer)],
+        "nft_model_tensor": [POINTER(_TensorInfo), handle, integer],
+        "nft_space_layer": [POINTER(_Layer), handle, integer],
         "nft_space_create": [handle_out, POINTER(_Layer), integer],
         "nft_weights_borrow": [handle_out, handle, integer, integer, POINTER(c_void_p), POINTER(c_void_p)],
         "nft_weights_load_with": [handle_out, text, POINTER(_LoadOptions)],
@@ -188,8 +188,8 @@ def read(path):
     arrays = {}
     for index in range(_library.nft_file_tensor_count(file.pointer)):
         info = _TensorInfo()
-        _check(_library.nft_file_tensor(file.pointer, index, byref(info)))
-        array = _Handle("array", lambda out: _library.nft_file_read(file.pointer, info.name, out))
+        _check(_library.nft_file_tensor(byref(info), file.pointer, index))
+        array = _Handle("array", _library.nft_file_read, file.pointer, info.name)
         arrays[info.name.decode()] = _array_view(array.pointer, array)
     return arrays
 
@@ -287,7 +287,7 @@ class Weights:
 
     def _data(self, layer, part):
         about = _Layer()
-        _check(_library.nft_space_layer(_library.nft_weights_space(self._handle.pointer), layer, byref(about)))
+        _check(_library.nft_space_layer(byref(about), _library.nft_weights_space(self._handle.pointer), layer))
         shape = [len(self), _library.nft_weights_channels(self._handle.pointer), about.out]
         if part == _WEIGHT:
             filters = [about.kernel_height, about.kernel_width]
@@ -341,7 +341,7 @@ class Model:
     @property
     def parameter_count(self):
         info = _ModuleInfo()
-        _check(_library.nft_model_output(self._handle.pointer, byref(info)))
+        _check(_library.nft_model_output(byref(info), self._handle.pointer))
         return info.parameter_count
 
     def tensors(self):
@@ -349,7 +349,7 @@ class Model:
         named = {}
         for index in range(_library.nft_model_tensor_count(self._handle.pointer)):
             info = _TensorInfo()
-            _check(_library.nft_model_tensor(self._handle.pointer, index, byref(info)))
+            _check(_library.nft_model_tensor(byref(info), self._handle.pointer, index))
             named[info.name.decode()] = _view(info.data, np.float32, info.shape[:info.rank], self)
         return named
 

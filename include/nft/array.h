@@ -118,16 +118,16 @@ NFT_API void nft_file_free(nft_file *file);
 /** How many tensors it holds. */
 NFT_API int64_t nft_file_tensor_count(const nft_file *file);
 /** Tensor `index`, in natural order of the names (`net.2` before `net.10`). */
-NFT_API NFT_MUST_CHECK nft_status nft_file_tensor(const nft_file *file, int64_t index, nft_tensor_info *info);
+NFT_API NFT_MUST_CHECK nft_status nft_file_tensor(nft_tensor_info *info, const nft_file *file, int64_t index);
 /** A text of the header's `__metadata__`, NULL if there is none. Borrowed from the file. */
 NFT_API const char *nft_file_metadata(const nft_file *file, const char *key);
 /** Reads one tensor: F32, F16, BF16 and F64 become F32; I64, I32, I16, I8, U32, U16, U8 and BOOL become I64.
  * Other types are ::NFT_ERROR_FORMAT. Free the array with nft_array_free(). */
-NFT_API NFT_MUST_CHECK nft_status nft_file_read(const nft_file *file, const char *name, nft_array **array);
+NFT_API NFT_MUST_CHECK nft_status nft_file_read(nft_array **array, const nft_file *file, const char *name);
 /** As nft_file_read(), only rows first … first + count - 1 of the tensor's first axis, so that a tensor need
  * not fit in memory. */
-NFT_API NFT_MUST_CHECK nft_status nft_file_read_rows(const nft_file *file, const char *name, int64_t first,
-                                                     int64_t count, nft_array **array);
+NFT_API NFT_MUST_CHECK nft_status nft_file_read_rows(nft_array **array, const nft_file *file,
+                                                     const char *name, int64_t first, int64_t count);
 
 #ifdef __cplusplus
 }

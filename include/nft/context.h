@@ -42,8 +42,8 @@ typedef struct nft_context_options {
     }
 
 /** How many bytes a context with these options (NULL: the defaults) takes, before anything is allocated. */
-NFT_API NFT_MUST_CHECK nft_status nft_context_memory(const nft_model *model,
-                                                     const nft_context_options *options, int64_t *bytes);
+NFT_API NFT_MUST_CHECK nft_status nft_context_memory(int64_t *bytes, const nft_model *model,
+                                                     const nft_context_options *options);
 
 /**
  * Makes a context for a model; all memory that calls of up to max_batch networks need is allocated here.

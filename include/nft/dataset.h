@@ -34,14 +34,14 @@ NFT_API int64_t nft_dataset_count(const nft_dataset *dataset);
 NFT_API const nft_space *nft_dataset_space(const nft_dataset *dataset);
 /**
  * Reads samples into a weight set of the same space and channels.
+ * @param[out] weights room for at least `count` networks; the first `count` are written
  * @param dataset of networks, not of tokens
  * @param indices `count` numbers of samples, 0 … N - 1, in any order
  * @param count how many
- * @param weights room for at least `count` networks; the first `count` are written
  * @return ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT, with the file's name, if it cannot be read (any more)
  */
-NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(const nft_dataset *dataset, const int64_t *indices,
-                                                   int64_t count, nft_weights *weights);
+NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset,
+                                                   const int64_t *indices, int64_t count);
 
 #ifdef __cplusplus
 }

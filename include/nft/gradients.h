@@ -29,8 +29,8 @@ NFT_API void nft_gradients_clear(nft_gradients *gradients);
  * Fills `info` (its `size` set by the caller) with the gradient of the model's tensor `index`, see
  * nft_model_tensor(). A buffer's is 0.
  */
-NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(const nft_gradients *gradients, int64_t index,
-                                                       nft_tensor_info *info);
+NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(nft_tensor_info *info, const nft_gradients *gradients,
+                                                       int64_t index);
 
 /**
  * Adds the gradients of Σ output_gradient · output over the networks of the context's last forward.

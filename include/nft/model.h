@@ -82,22 +82,22 @@ NFT_API const char *nft_model_metadata(const nft_model *model, const char *key);
 NFT_API const nft_space *nft_model_space(const nft_model *model);
 /** What goes in: ::NFT_VALUE_FEATURES with its channels, or ::NFT_VALUE_TOKENS with tokens and channels.
  * `type` is "input". */
-NFT_API NFT_MUST_CHECK nft_status nft_model_input(const nft_model *model, nft_module_info *info);
+NFT_API NFT_MUST_CHECK nft_status nft_model_input(nft_module_info *info, const nft_model *model);
 /** What comes out of the last module, or of the decoder if there is one. `type` is "output". Counts are the
  * model's totals. */
-NFT_API NFT_MUST_CHECK nft_status nft_model_output(const nft_model *model, nft_module_info *info);
+NFT_API NFT_MUST_CHECK nft_status nft_model_output(nft_module_info *info, const nft_model *model);
 /** 1 if the model has a decoder: its output is then images, and `latents` are what the last module gives. */
 NFT_API int nft_model_has_decoder(const nft_model *model);
 /** Number of modules in the sequence, the decoder not counted. */
 NFT_API int64_t nft_model_module_count(const nft_model *model);
 /** Fills `info` (its `size` set by the caller) with module `index`. */
-NFT_API NFT_MUST_CHECK nft_status nft_model_module(const nft_model *model, int64_t index,
-                                                   nft_module_info *info);
+NFT_API NFT_MUST_CHECK nft_status nft_model_module(nft_module_info *info, const nft_model *model,
+                                                   int64_t index);
 /** Number of parameter and buffer tensors. */
 NFT_API int64_t nft_model_tensor_count(const nft_model *model);
 /** Fills `info` (its `size` set by the caller) with tensor `index`, in the order of the modules. */
-NFT_API NFT_MUST_CHECK nft_status nft_model_tensor(const nft_model *model, int64_t index,
-                                                   nft_tensor_info *info);
+NFT_API NFT_MUST_CHECK nft_status nft_model_tensor(nft_tensor_info *info, const nft_model *model,
+                                                   int64_t index);
 
 #ifdef __cplusplus
 }

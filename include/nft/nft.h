@@ -38,10 +38,10 @@
  *
  * **Shapes.** Raw arrays are PyTorch's: row-major, output axis first. Sizes are int64_t.
  *
- * **Ownership.** An output parameter comes first and owns what it receives; every `nft_…_free` takes NULL.
- * Getters return borrowed views; those that return a pointer or a count give NULL or 0 for NULL, or for what
- * is not there. A handle keeps a counted reference to what it uses, so any order of freeing is right. On
- * failure an output parameter is set to NULL.
+ * **Ownership.** An output parameter comes first. A handle in it is the caller's to free, and NULL after a
+ * failure; every `nft_…_free` takes NULL. Getters return borrowed views; those that return a pointer or a
+ * count give NULL or 0 for NULL, or for what is not there. A handle keeps a counted reference to what it
+ * uses, so any order of freeing is right.
  *
  * **Errors.** A fallible call returns ::nft_status, 0 for success; nft_error_message() then says in one line
  * what was wrong. The library never prints, exits or aborts.

@@ -154,7 +154,7 @@ template <class Self> class SpaceGetters
     nft_layer layer(std::int64_t index) const
     {
         nft_layer layer = NFT_LAYER_INIT_LINEAR(0, 0);
-        check(nft_space_layer(handle(), index, &layer));
+        check(nft_space_layer(&layer, handle(), index));
         return layer;
     }
     /** All weights and biases of one network. */
@@ -284,21 +284,21 @@ class File
     nft_tensor_info tensor(std::int64_t index) const
     {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        check(nft_file_tensor(get(), index, &info));
+        check(nft_file_tensor(&info, get(), index));
         return info;
     }
     /** One tensor: floats become F32, integers I64; see nft_file_read(). */
     Array read(const std::string &name) const
     {
         nft_array *handle = nullptr;
-        check(nft_file_read(get(), name.c_str(), &handle));
+        check(nft_file_read(&handle, get(), name.c_str()));
         return Array(handle);
     }
     /** Rows first … first + count - 1 of a tensor's first axis. */
     Array read_rows(const std::string &name, std::int64_t first, std::int64_t count) const
     {
         nft_array *handle = nullptr;
-        check(nft_file_read_rows(get(), name.c_str(), first, count, &handle));
+        check(nft_file_read_rows(&handle, get(), name.c_str(), first, count));
         return Array(handle);
     }
     /** "" if there is none of that key. */
@@ -700,14 +700,14 @@ class Model
     nft_module_info input() const
     {
         nft_module_info info = NFT_MODULE_INFO_INIT;
-        check(nft_model_input(get(), &info));
+        check(nft_model_input(&info, get()));
         return info;
     }
     /** What comes out, and the model's totals: see nft_model_output(). */
     nft_module_info output() const
     {
         nft_module_info info = NFT_MODULE_INFO_INIT;
-        check(nft_model_output(get(), &info));
+        check(nft_model_output(&info, get()));
         return info;
     }
     /** Whether the output is images, and `latents` what the last module gives. */
@@ -724,7 +724,7 @@ class Model
     nft_module_info module(std::int64_t index) const
     {
         nft_module_info info = NFT_MODULE_INFO_INIT;
-        check(nft_model_module(get(), index, &info));
+        check(nft_model_module(&info, get(), index));
         return info;
     }
     /** Parameters and buffers. */
@@ -736,7 +736,7 @@ class Model
     nft_tensor_info tensor(std::int64_t index) const
     {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        check(nft_model_tensor(get(), index, &info));
+        check(nft_model_tensor(&info, get(), index));
         return info;
     }
     /** The C handle. */
@@ -772,7 +772,7 @@ class Context
                                const nft_context_options &options = NFT_CONTEXT_OPTIONS_INIT)
     {
         std::int64_t bytes = 0;
-        check(nft_context_memory(model.get(), &options, &bytes));
+        check(nft_context_memory(&bytes, model.get(), &options));
         return bytes;
     }
     /** Replaces one tensor of the model that this context runs: see nft_context_set_tensor(). */
@@ -914,7 +914,7 @@ class Gradients
     nft_tensor_info tensor(std::int64_t index) const
     {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        check(nft_gradients_tensor(get(), index, &info));
+        check(nft_gradients_tensor(&info, get(), index));
         return info;
     }
     /** The C handle. */
@@ -955,8 +955,8 @@ class Dataset
     /** Reads the samples of these numbers into the first networks of a set. */
     void read(const std::vector<std::int64_t> &indices, Weights &weights) const
     {
-        check(nft_dataset_read(get(), indices.data(), static_cast<std::int64_t>(indices.size()),
-                               weights.get()));
+        check(nft_dataset_read(weights.get(), get(), indices.data(),
+                               static_cast<std::int64_t>(indices.size())));
     }
     /** The C handle. */
     nft_dataset *get() const noexcept
@@ -990,7 +990,7 @@ class Trainer
                                const nft_trainer_options &options = NFT_TRAINER_OPTIONS_INIT)
     {
         std::int64_t bytes = 0;
-        check(nft_trainer_memory(model.get(), recipe_json.data(), recipe_json.size(), &options, &bytes));
+        check(nft_trainer_memory(&bytes, model.get(), recipe_json.data(), recipe_json.size(), &options));
         return bytes;
     }
     /** The sets must outlive the trainer. */
@@ -1041,7 +1041,7 @@ class Trainer
     nft_step_info step()
     {
         nft_step_info info = NFT_STEP_INFO_INIT;
-        finish(nft_trainer_step(get(), &info));
+        finish(nft_trainer_step(&info, get()));
         return info;
     }
     /** Steps until the recipe's end. */
@@ -1065,7 +1065,7 @@ class Trainer
     double validate()
     {
         double loss = 0;
-        check(nft_trainer_validate(get(), &loss));
+        check(nft_trainer_validate(&loss, get()));
         return loss;
     }
     /** The model's output for every sample at the last validation; ends with the next one. */

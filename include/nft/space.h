@@ -70,7 +70,7 @@ NFT_API void nft_space_free(nft_space *space);
 /** Number of layers. */
 NFT_API int64_t nft_space_layer_count(const nft_space *space);
 /** Fills `layer` (its `size` set by the caller) with layer `index`. */
-NFT_API NFT_MUST_CHECK nft_status nft_space_layer(const nft_space *space, int64_t index, nft_layer *layer);
+NFT_API NFT_MUST_CHECK nft_status nft_space_layer(nft_layer *layer, const nft_space *space, int64_t index);
 /** All weights and biases of one network. */
 NFT_API int64_t nft_space_parameter_count(const nft_space *space);
 /** 1 if both describe the same layers. */

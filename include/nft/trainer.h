@@ -142,17 +142,17 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
  * 8 bytes and the output of each validation sample, and with the loss "render" tables of an image's rows and
  * columns and the target images of a batch that is read from a file. nft_trainer_resume() takes 16 bytes a
  * parameter while it reads.
+ * @param[out] bytes the answer; 0 on failure
  * @param model to be trained
  * @param recipe_json `length` bytes of JSON, see above
  * @param length bytes
  * @param options NULL for the defaults
- * @param[out] bytes the answer; 0 on failure
  * @return ::NFT_ERROR_FORMAT if the recipe is no JSON, ::NFT_ERROR_CONFIG for what is wrong in it,
  * ::NFT_ERROR_MISMATCH for a model that it cannot train, ::NFT_ERROR_ARGUMENT for the options
  */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_memory(const nft_model *model, const char *recipe_json,
-                                                     size_t length, const nft_trainer_options *options,
-                                                     int64_t *bytes);
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_memory(int64_t *bytes, const nft_model *model,
+                                                     const char *recipe_json, size_t length,
+                                                     const nft_trainer_options *options);
 
 /**
  * Makes a trainer that begins with a copy of the model's parameters; the model stays as it is, and need not
@@ -222,13 +222,13 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer
  * One step: a batch's loss and gradients, clipping, update. Never a validation.
  *
  * On failure parameters, optimizer and step number are as they were before.
+ * @param[out] info what it did (its `size` set by the caller); NULL is fine
  * @param trainer takes the step
- * @param info what it did (its `size` set by the caller); NULL is fine
  * @return ::NFT_ERROR_NOT_FINITE, with a message that names the step and the sample or parameter;
  * ::NFT_ERROR_ARGUMENT without training data; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read
  * any more; ::NFT_ERROR_CANCELLED if a callback stopped it, or another rank failed
  */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_trainer *trainer, nft_step_info *info);
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_step_info *info, nft_trainer *trainer);
 
 /**
  * Steps until the recipe's end. With a validation set it validates after every `validate_every` steps and at
@@ -249,7 +249,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step
  * bit by bit but for the sign of a zero.
  * @return ::NFT_ERROR_ARGUMENT without a validation set, else as nft_trainer_step()
  */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(nft_trainer *trainer, double *loss);
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(double *loss, nft_trainer *trainer);
 
 /**
  * The model's output for every sample of the validation set, (N, …), at the last validation: for metrics of

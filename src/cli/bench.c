@@ -98,7 +98,7 @@ static int make_tokens(cli_input *input, int64_t tokens, int64_t channels, uint6
 int bench_input(cli_input *input, const nft_model *model, const bench *b, uint64_t seed)
 {
     nft_module_info kind = NFT_MODULE_INFO_INIT;
-    if (nft_model_input(model, &kind))
+    if (nft_model_input(&kind, model))
         return fail_library();
     input->count = b->batch;
     if (kind.output == NFT_VALUE_FEATURES)
@@ -147,7 +147,7 @@ static int bench_forward(bench *b, nft_model *model, const cli_options *given)
     options.threads = b->threads;
     options.max_batch = b->batch;
     int failed = bench_input(&input, model, b, given->seed);
-    if (!failed && (nft_context_memory(model, &options, &b->planned_bytes) ||
+    if (!failed && (nft_context_memory(&b->planned_bytes, model, &options) ||
                     nft_context_create(&context, model, &options)))
         failed = fail_library();
     nft_model_free(model);
@@ -162,7 +162,7 @@ static int bench_forward(bench *b, nft_model *model, const cli_options *given)
 static int measure(bench *b, nft_model *model, const cli_options *given)
 {
     nft_module_info total = NFT_MODULE_INFO_INIT;
-    if (nft_model_output(model, &total)) {
+    if (nft_model_output(&total, model)) {
         nft_model_free(model);
         return fail_library();
     }

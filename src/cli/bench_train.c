@@ -34,7 +34,7 @@ static int make_source(source *s, const nft_model *model, const bench *b, const 
 {
     uint64_t seed = given->seed;
     nft_module_info output = NFT_MODULE_INFO_INIT;
-    if (nft_model_output(model, &output))
+    if (nft_model_output(&output, model))
         return fail_library();
     if (output.output == NFT_VALUE_FEATURES)
         return fail(
@@ -60,7 +60,7 @@ static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b,
                           "{\"loss\": \"mse\", \"optimizer\": {\"type\": \"adamw\", \"lr\": 1e-5}, "
                           "\"batch_size\": %" PRId64 ", \"steps\": 1, \"seed\": %" PRIu64 "}",
                           b->batch, seed & INT32_MAX);
-    if (nft_trainer_memory(model, recipe, (size_t)length, &options, &b->planned_bytes) ||
+    if (nft_trainer_memory(&b->planned_bytes, model, recipe, (size_t)length, &options) ||
         nft_trainer_create(trainer, model, recipe, (size_t)length, &options) ||
         nft_trainer_set_source(*trainer, fill_batch, s))
         return fail_library();
@@ -69,7 +69,7 @@ static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b,
 
 static nft_status run_step(void *argument)
 {
-    return nft_trainer_step(argument, NULL);
+    return nft_trainer_step(NULL, argument);
 }
 
 int bench_training(bench *b, nft_model *model, const cli_options *given)

@@ -32,7 +32,7 @@ typedef struct data_set {
 static column weights_column(const cli_partial *partial, int64_t tensor)
 {
     nft_layer layer = {.size = sizeof layer};
-    bool bias = tensor % 2 != 0, known = !nft_space_layer(partial->space, tensor / 2, &layer);
+    bool bias = tensor % 2 != 0, known = !nft_space_layer(&layer, partial->space, tensor / 2);
     column c = {.kind = COLUMN_WEIGHTS,
                 .tensor = tensor,
                 .row = partial_tensor_numbers(partial, tensor) * (int64_t)sizeof(float),

@@ -74,7 +74,7 @@ static int check_options(const cli_options *given, loss_kind kind)
 static int check_output(int64_t *width, const nft_model *model, loss_kind kind, const char *path)
 {
     nft_module_info info = NFT_MODULE_INFO_INIT;
-    if (nft_model_output(model, &info))
+    if (nft_model_output(&info, model))
         return fail_library();
     if (info.output == NFT_VALUE_FEATURES)
         return fail("%s: the model gives features, evaluate needs a vector for each network", path);

@@ -110,7 +110,7 @@ static int check_init(const job *j, const char *path)
     if (nft_inr_render(&none, j->init, 0, 0, 1, 1, NULL))
         return fail("--init %s: %s", path, library_message());
     nft_array_free(none);
-    if (nft_space_layer(space, layers - 1, &last))
+    if (nft_space_layer(&last, space, layers - 1))
         return fail_library();
     if (layers >= MAX_WIDTHS)
         return fail("%s: the networks have %" PRId64 " layers, at most %d are possible", path, layers,
@@ -190,7 +190,7 @@ static int describe_settings(const job *j, char *text, size_t capacity)
                         j->options.learning_rate, j->options.schedule, j->options.omega);
     nft_layer layer = {.size = sizeof layer};
     for (int64_t i = 0; i < nft_space_layer_count(j->space) && !failed; i++) {
-        failed = nft_space_layer(j->space, i, &layer) ? fail_library() : EXIT_SUCCESS;
+        failed = nft_space_layer(&layer, j->space, i) ? fail_library() : EXIT_SUCCESS;
         used += snprintf(text + used, capacity - (size_t)used, " %" PRId64, layer.out);
     }
     snprintf(text + used, capacity - (size_t)used, "%s", j->canonical ? "; canonical" : "");

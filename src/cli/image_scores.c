@@ -34,7 +34,7 @@ static int check_features(const image_scores *task)
 {
     nft_module_info info = NFT_MODULE_INFO_INIT;
     const char *path = task->given->operands[0];
-    if (nft_model_output(task->model, &info))
+    if (nft_model_output(&info, task->model))
         return fail_library();
     if (info.output != NFT_VALUE_FEATURES)
         return fail("%s: the model gives %s, loss render needs features of 1 channel, the weights of SIRENs",
@@ -56,7 +56,7 @@ static int check_sirens(image_scores *task)
     nft_layer last = {.size = sizeof last};
     nft_weights *none = NULL;
     nft_array *nothing = NULL;
-    if (nft_space_layer(space, nft_space_layer_count(space) - 1, &last) ||
+    if (nft_space_layer(&last, space, nft_space_layer_count(space) - 1) ||
         nft_weights_create(&none, space, 0, 1))
         return fail_library();
     nft_status status = nft_inr_render(&nothing, none, 0, 0, 1, 1, &task->options);

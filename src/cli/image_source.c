@@ -28,7 +28,7 @@ static bool has_images(const char *path)
     if (nft_file_open(&file, path))
         return false;
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++)
-        if (!nft_file_tensor(file, i, &info)) {
+        if (!nft_file_tensor(&info, file, i)) {
             output = output || !strcmp(info.name, "output");
             layers = layers || text_ends_with(info.name, ".weight");
         }
@@ -43,7 +43,7 @@ static int open_weights(image_source *source, const cli_options *given)
     if (failed)
         return failed;
     const nft_space *space = nft_weights_space(source->weights);
-    if (nft_space_layer(space, nft_space_layer_count(space) - 1, &last))
+    if (nft_space_layer(&last, space, nft_space_layer_count(space) - 1))
         return fail_library();
     source->count = nft_weights_count(source->weights);
     source->colours = last.out;
@@ -80,7 +80,7 @@ static int open_tensor(image_source *source, const char *path)
     if (nft_file_open(&source->file, path))
         return fail_library();
     while (i < nft_file_tensor_count(source->file) &&
-           (nft_file_tensor(source->file, i, &info) || strcmp(info.name, source->tensor)))
+           (nft_file_tensor(&info, source->file, i) || strcmp(info.name, source->tensor)))
         i++;
     if (i == nft_file_tensor_count(source->file))
         return fail("%s: there is no tensor '%s'", path, source->tensor);
@@ -226,7 +226,7 @@ int read_image_source(image_source *source, int64_t first, int64_t count,
     if (source->pixels)
         return read_pixels(source, first, count, images);
     if (source->file) /* whose messages name it */
-        return nft_file_read_rows(source->file, source->tensor, first, count, images) ? fail_library()
+        return nft_file_read_rows(images, source->file, source->tensor, first, count) ? fail_library()
                                                                                       : EXIT_SUCCESS;
     nft_status status =
         nft_inr_render(images, source->weights, first, count, source->height, source->width, options);

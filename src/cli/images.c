@@ -113,7 +113,7 @@ static int open_safetensors(cli_images *images)
     if (nft_file_open(&images->file, path))
         return fail_library();
     int64_t tensors = nft_file_tensor_count(images->file), found = 0;
-    while (found < tensors && !nft_file_tensor(images->file, found, &info) && strcmp(info.name, "images"))
+    while (found < tensors && !nft_file_tensor(&info, images->file, found) && strcmp(info.name, "images"))
         found++;
     if (found == tensors)
         return fail("%s: there is no tensor 'images'", path);
@@ -203,7 +203,7 @@ static int convert_array(const cli_images *images, const nft_array *array, float
 static int read_file(const cli_images *images, int64_t count, float *values)
 {
     nft_array *array = NULL;
-    if (nft_file_read_rows(images->file, "images", images->next, count, &array))
+    if (nft_file_read_rows(&array, images->file, "images", images->next, count))
         return fail_library();
     int failed = convert_array(images, array, values);
     nft_array_free(array);
@@ -305,7 +305,7 @@ int load_labels(nft_array **labels, const char *path, int64_t count)
         return load_idx_labels(labels, path, count);
     nft_status status = nft_file_open(&file, path);
     if (!status)
-        status = nft_file_read(file, "label", labels);
+        status = nft_file_read(labels, file, "label");
     nft_file_free(file);
     if (status)
         return fail_library();

@@ -34,7 +34,7 @@ json_t *space_json(const nft_space *space)
     json_t *layers = json_array();
     for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
         nft_layer layer = {.size = sizeof layer};
-        if (!nft_space_layer(space, i, &layer))
+        if (!nft_space_layer(&layer, space, i))
             json_array_append_new(layers, layer_json(&layer));
     }
     return json_pack("{s:o}", "layers", layers);
@@ -99,7 +99,7 @@ int print_layers(const nft_space *space, const nft_weights *weights)
     table_header(&table, titles);
     for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
         nft_layer layer = {.size = sizeof layer};
-        if (nft_space_layer(space, i, &layer))
+        if (nft_space_layer(&layer, space, i))
             return table_fail(&table);
         if (weights)
             table_cell(&table, "%s", nft_weights_layer_name(weights, i));
@@ -112,7 +112,7 @@ int print_layers(const nft_space *space, const nft_weights *weights)
 
 static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *info)
 {
-    return nft_file_tensor(file, index, info);
+    return nft_file_tensor(info, file, index);
 }
 
 /* A message of the library behind "PATH: ". */
@@ -130,7 +130,7 @@ static int info_tensors(const nft_file *file, const char *reason, const cli_opti
     char text[2][TEXT_CAPACITY];
     for (int64_t i = 0; i < count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(file, i, &info))
+        if (nft_file_tensor(&info, file, i))
             return fail_library();
         numbers += info.count;
     }
@@ -153,7 +153,7 @@ static int info_no_weights(const nft_file *file, const cli_options *given)
     int failed = info_tensors(file, reason, given);
     for (int64_t i = 0; i < nft_file_tensor_count(file) && !failed; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(file, i, &info))
+        if (nft_file_tensor(&info, file, i))
             return fail_library();
         if (text_ends_with(info.name, ".weight")) /* again, for the message with the program's words */
             failed = load_weights(&weights, given->operands[0], given);

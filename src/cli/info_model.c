@@ -10,7 +10,7 @@ static const char *const value_names[] = {"features", "tokens", "vector"};
 
 static nft_status model_tensor(const void *model, int64_t index, nft_tensor_info *info)
 {
-    return nft_model_tensor(model, index, info);
+    return nft_model_tensor(info, model, index);
 }
 
 static int64_t count_non_finite(const nft_model *model)
@@ -18,7 +18,7 @@ static int64_t count_non_finite(const nft_model *model)
     int64_t found = 0;
     for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_model_tensor(model, i, &info))
+        if (nft_model_tensor(&info, model, i))
             continue;
         for (int64_t j = 0; j < info.count; j++)
             found += !all_finite(info.data + j, 1);
@@ -41,7 +41,7 @@ static json_t *modules_json(const nft_model *model)
     json_t *list = json_array();
     for (int64_t i = 0; i < nft_model_module_count(model); i++) {
         nft_module_info info = NFT_MODULE_INFO_INIT;
-        if (nft_model_module(model, i, &info))
+        if (nft_model_module(&info, model, i))
             continue;
         json_array_append_new(
             list, json_pack("{s:s, s:o, s:I, s:I, s:I}", "type", info.type, "output", value_json(&info),
@@ -102,7 +102,7 @@ static nft_module_info decoder_share(const nft_model *model, const nft_module_in
     nft_module_info rest = *output;
     for (int64_t i = 0; i < nft_model_module_count(model); i++) {
         nft_module_info info = NFT_MODULE_INFO_INIT;
-        if (nft_model_module(model, i, &info))
+        if (nft_model_module(&info, model, i))
             continue;
         rest.parameter_count -= info.parameter_count;
         rest.buffer_count -= info.buffer_count;
@@ -119,7 +119,7 @@ static int print_modules(const nft_model *model, const nft_module_info *output)
     for (int64_t i = 0; i < nft_model_module_count(model); i++) {
         nft_module_info info = NFT_MODULE_INFO_INIT;
         char index[24];
-        if (nft_model_module(model, i, &info))
+        if (nft_model_module(&info, model, i))
             return table_fail(&table);
         snprintf(index, sizeof index, "%" PRId64, i);
         module_cells(&table, index, info.type, &info);
@@ -168,7 +168,7 @@ int info_model(const nft_model *model, const cli_options *given, bool configurat
 {
     nft_module_info input = NFT_MODULE_INFO_INIT, output = NFT_MODULE_INFO_INIT;
     const char *kind = configuration ? "configuration" : "model";
-    if (nft_model_input(model, &input) || nft_model_output(model, &output))
+    if (nft_model_input(&input, model) || nft_model_output(&output, model))
         return fail_library();
     if (given->json)
         return print_as_json(model, kind, &input, &output);

@@ -10,7 +10,7 @@
 
 static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *info)
 {
-    return nft_file_tensor(file, index, info);
+    return nft_file_tensor(info, file, index);
 }
 
 static bool is_layers_tensor(const nft_weights *weights, const char *name)
@@ -43,7 +43,7 @@ static json_t *other_tensors_json(const nft_weights *weights, const nft_file *fi
     json_t *list = json_array();
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(file, i, &info) || is_layers_tensor(weights, info.name))
+        if (nft_file_tensor(&info, file, i) || is_layers_tensor(weights, info.name))
             continue;
         if ((nft_weights_extra(weights, info.name) != NULL) == extras)
             json_array_append_new(list, json_text(info.name));
@@ -91,7 +91,7 @@ static int print_others(const nft_weights *weights, const nft_file *file)
     static const char *const titles[] = {"other tensor", "type", "shape", ""};
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(file, i, &info))
+        if (nft_file_tensor(&info, file, i))
             return table_fail(&table);
         if (is_layers_tensor(weights, info.name))
             continue;

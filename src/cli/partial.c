@@ -71,7 +71,7 @@ static bool read_at(const cli_partial *partial, void *data, int64_t bytes, int64
 static int64_t tensor_numbers(const nft_space *space, int64_t t)
 {
     nft_layer layer = {.size = sizeof layer};
-    if (nft_space_layer(space, t / 2, &layer))
+    if (nft_space_layer(&layer, space, t / 2))
         return 1;
     return t % 2 ? layer.out : layer.in * layer.out;
 }

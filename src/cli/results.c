@@ -40,7 +40,7 @@ static int plan_features(cli_results *results, const nft_space *space, int64_t c
     for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
         nft_layer layer = {.size = sizeof layer};
         char name[32];
-        if (nft_space_layer(space, i, &layer))
+        if (nft_space_layer(&layer, space, i))
             return fail_library();
         bool conv = layer.type == NFT_LAYER_CONV2D;
         int64_t positions = conv || layer.positions < 1 ? 1 : layer.positions;
@@ -60,8 +60,8 @@ static nft_status describe_output(const nft_model *model, bool decode, nft_modul
 {
     int64_t modules = nft_model_module_count(model);
     if (decode || !nft_model_has_decoder(model))
-        return nft_model_output(model, info);
-    return modules ? nft_model_module(model, modules - 1, info) : nft_model_input(model, info);
+        return nft_model_output(info, model);
+    return modules ? nft_model_module(info, model, modules - 1) : nft_model_input(info, model);
 }
 
 static int plan_results(cli_results *results, const nft_model *model, int64_t count, bool decode)

@@ -35,7 +35,7 @@ static int add_tensor(table *all, const nft_file *file, const nft_tensor_info *i
 {
     nft_array **array = &all->arrays[all->count];
     nft_status status = values ? nft_array_borrow(array, NFT_ARRAY_F32, info->shape, info->rank, values)
-                               : nft_file_read(file, info->name, array);
+                               : nft_file_read(array, file, info->name);
     all->names[all->count++] = info->name;
     return status ? fail_library() : EXIT_SUCCESS;
 }
@@ -46,7 +46,7 @@ static int add_layer_part(table *all, const nft_file *file, const nft_weights *w
     const char *name = nft_weights_layer_name(weights, layer);
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(file, i, &info))
+        if (nft_file_tensor(&info, file, i))
             return fail_library();
         if (is_part(info.name, name, part))
             return add_tensor(all, file, &info, nft_weights_data(weights, layer, part));
@@ -70,7 +70,7 @@ static int add_others(table *all, const nft_file *file, const nft_weights *weigh
     int failed = EXIT_SUCCESS;
     for (int64_t i = 0; i < nft_file_tensor_count(file) && !failed; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(file, i, &info))
+        if (nft_file_tensor(&info, file, i))
             return fail_library();
         if (!is_of_a_layer(weights, info.name))
             failed = add_tensor(all, file, &info, NULL);

@@ -202,7 +202,7 @@ bool has_tensor(const nft_file *file, const char *name)
 {
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++)
-        if (!nft_file_tensor(file, i, &info) && !strcmp(info.name, name))
+        if (!nft_file_tensor(&info, file, i) && !strcmp(info.name, name))
             return true;
     return false;
 }
@@ -252,7 +252,7 @@ int read_targets(nft_array **targets, const char *path)
     *targets = NULL;
     if (nft_file_open(&file, path))
         return fail_library();
-    int failed = nft_file_read(file, has_tensor(file, "label") ? "label" : "target", targets) ? fail_library()
+    int failed = nft_file_read(targets, file, has_tensor(file, "label") ? "label" : "target") ? fail_library()
                                                                                               : EXIT_SUCCESS;
     nft_file_free(file);
     return failed;
@@ -298,11 +298,11 @@ static int read_extras(cli_input *input, const nft_file *file)
     for (int64_t i = 0; i < tensors; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *array = NULL;
-        if (nft_file_tensor(file, i, &info))
+        if (nft_file_tensor(&info, file, i))
             return fail_library();
         if (!strcmp(info.name, "output") || info.rank < 1 || info.shape[0] != input->count)
             continue;
-        if (nft_file_read(file, info.name, &array))
+        if (nft_file_read(&array, file, info.name))
             return fail_library();
         if (!add_extra(input, info.name, array, array)) {
             nft_array_free(array);
@@ -324,7 +324,7 @@ static int load_tokens_input(cli_input *input, const char *path, const cli_optio
         failed = fail("%s: no tensor 'output': the model takes tokens (N, tokens, channels), as 'nft "
                       "forward' writes them",
                       path);
-    else if (nft_file_read(file, "output", &input->tokens))
+    else if (nft_file_read(&input->tokens, file, "output"))
         failed = fail_library();
     else if (nft_array_rank(input->tokens) != 3)
         failed = fail("%s: tensor 'output' has %" PRId64 " axes, expected 3: (N, tokens, channels)", path,

@@ -10,7 +10,7 @@ int64_t nft_file_tensor_count(const nft_file *file)
     return file ? file->entry_count : 0;
 }
 
-nft_status nft_file_tensor(const nft_file *file, int64_t index, nft_tensor_info *info)
+nft_status nft_file_tensor(nft_tensor_info *info, const nft_file *file, int64_t index)
 {
     if (!file || !info)
         return nft_fail_null("nft_file_tensor", file ? "info" : "file");
@@ -77,7 +77,7 @@ static nft_status find_entry(const char *function, const nft_entry **entry, cons
     return *entry ? NFT_OK : nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no tensor '%s'", file->path, name);
 }
 
-nft_status nft_file_read(const nft_file *file, const char *name, nft_array **out)
+nft_status nft_file_read(nft_array **out, const nft_file *file, const char *name)
 {
     const nft_entry *entry = NULL;
     if (!out)
@@ -87,8 +87,8 @@ nft_status nft_file_read(const nft_file *file, const char *name, nft_array **out
     return status ? status : read_rows(file, entry, 0, entry->rank ? entry->shape[0] : 1, out);
 }
 
-nft_status nft_file_read_rows(const nft_file *file, const char *name, int64_t first, int64_t count,
-                              nft_array **out)
+nft_status nft_file_read_rows(nft_array **out, const nft_file *file, const char *name, int64_t first,
+                              int64_t count)
 {
     const nft_entry *entry = NULL;
     if (!out)

@@ -125,8 +125,8 @@ nft_status nft_dataset_read_tokens(const nft_dataset *dataset, const int64_t *in
     return nft_dataset_read_rows(dataset, dataset->tokens, indices, first, count, tokens, NULL);
 }
 
-nft_status nft_dataset_read(const nft_dataset *dataset, const int64_t *indices, int64_t count,
-                            nft_weights *weights)
+nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset, const int64_t *indices,
+                            int64_t count)
 {
     static const char function[] = "nft_dataset_read";
     if (!dataset || !weights || (!indices && count > 0))

@@ -68,7 +68,7 @@ static nft_status read_extra(nft_weights *weights, const nft_file *file, const n
     extra->name = nft_copy_text(entry->name);
     if (!extra->name)
         return nft_fail_memory("a tensor's name", (int64_t)strlen(entry->name));
-    return nft_file_read(file, entry->name, &extra->array);
+    return nft_file_read(&extra->array, file, entry->name);
 }
 
 static nft_status read_extras(nft_weights *weights, const nft_file *file, const nft_network *network)

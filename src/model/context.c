@@ -48,7 +48,7 @@ static nft_status make_plan(nft_plan *plan, const nft_model *model, const nft_co
     return NFT_OK;
 }
 
-nft_status nft_context_memory(const nft_model *model, const nft_context_options *options, int64_t *bytes)
+nft_status nft_context_memory(int64_t *bytes, const nft_model *model, const nft_context_options *options)
 {
     if (!model || !bytes)
         return nft_fail_null("nft_context_memory", model ? "bytes" : "model");

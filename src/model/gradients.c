@@ -85,11 +85,11 @@ void nft_gradients_clear(nft_gradients *gradients)
         memset(gradients->values, 0, (size_t)gradients->model->parameters.total * sizeof *gradients->values);
 }
 
-nft_status nft_gradients_tensor(const nft_gradients *gradients, int64_t index, nft_tensor_info *info)
+nft_status nft_gradients_tensor(nft_tensor_info *info, const nft_gradients *gradients, int64_t index)
 {
     if (!gradients)
         return nft_fail_null("nft_gradients_tensor", "gradients");
-    nft_status status = nft_model_tensor(gradients->model, index, info);
+    nft_status status = nft_model_tensor(info, gradients->model, index);
     if (!status)
         info->data = gradients->values + gradients->model->parameters.items[index].offset;
     return status;

@@ -171,7 +171,7 @@ static void add_counts(const nft_model *model, const nft_step *step, nft_module_
     info->flops = nft_size_add(info->flops, step->module->flops);
 }
 
-nft_status nft_model_input(const nft_model *model, nft_module_info *info)
+nft_status nft_model_input(nft_module_info *info, const nft_model *model)
 {
     nft_status status = check_info("nft_model_input", model, info, info ? info->size : 0, sizeof *info);
     if (!status)
@@ -179,7 +179,7 @@ nft_status nft_model_input(const nft_model *model, nft_module_info *info)
     return status;
 }
 
-nft_status nft_model_output(const nft_model *model, nft_module_info *info)
+nft_status nft_model_output(nft_module_info *info, const nft_model *model)
 {
     nft_status status = check_info("nft_model_output", model, info, info ? info->size : 0, sizeof *info);
     if (status)
@@ -191,7 +191,7 @@ nft_status nft_model_output(const nft_model *model, nft_module_info *info)
     return NFT_OK;
 }
 
-nft_status nft_model_module(const nft_model *model, int64_t index, nft_module_info *info)
+nft_status nft_model_module(nft_module_info *info, const nft_model *model, int64_t index)
 {
     nft_status status = check_info("nft_model_module", model, info, info ? info->size : 0, sizeof *info);
     if (status)
@@ -210,7 +210,7 @@ int64_t nft_model_tensor_count(const nft_model *model)
     return model ? model->parameters.count : 0;
 }
 
-nft_status nft_model_tensor(const nft_model *model, int64_t index, nft_tensor_info *info)
+nft_status nft_model_tensor(nft_tensor_info *info, const nft_model *model, int64_t index)
 {
     nft_status status = check_info("nft_model_tensor", model, info, info ? info->size : 0, sizeof *info);
     if (status)

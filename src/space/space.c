@@ -216,7 +216,7 @@ int64_t nft_space_layer_count(const nft_space *space)
     return space ? space->layer_count : 0;
 }
 
-nft_status nft_space_layer(const nft_space *space, int64_t index, nft_layer *layer)
+nft_status nft_space_layer(nft_layer *layer, const nft_space *space, int64_t index)
 {
     if (!space || !layer)
         return nft_fail_null("nft_space_layer", space ? "layer" : "space");

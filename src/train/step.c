@@ -142,7 +142,7 @@ static nft_status run_step(nft_trainer *trainer, nft_step_info *info)
     return NFT_OK;
 }
 
-nft_status nft_trainer_step(nft_trainer *trainer, nft_step_info *info)
+nft_status nft_trainer_step(nft_step_info *info, nft_trainer *trainer)
 {
     if (!trainer)
         return nft_fail_null("nft_trainer_step", "trainer");
@@ -198,7 +198,7 @@ static nft_status run_or_validate(nft_trainer *trainer, nft_step_info *info)
     if (status || !owes_validation(trainer))
         return status;
     info->validated = 1;
-    return nft_trainer_validate(trainer, &info->validation_loss);
+    return nft_trainer_validate(&info->validation_loss, trainer);
 }
 
 nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback, void *user)

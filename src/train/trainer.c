@@ -150,9 +150,9 @@ static nft_status plan_bytes(const nft_model *model, const nft_recipe *recipe,
     nft_context_options training = training_options(options, group),
                         validation = nft_validation_options(options);
     int64_t context = 0, second = 0;
-    nft_status status = nft_context_memory(model, &training, &context);
+    nft_status status = nft_context_memory(&context, model, &training);
     if (!status)
-        status = nft_context_memory(model, &validation, &second);
+        status = nft_context_memory(&second, model, &validation);
     int64_t values = nft_size_multiply(model->parameters.total, 3 * sizeof(float));
     int64_t packed = nft_size_multiply(model->parameters.packed_total, sizeof(float));
     const int64_t parts[] = {context,
@@ -182,8 +182,8 @@ static nft_status plan(nft_recipe *recipe, nft_trainer_options *filled, int64_t 
     return plan_bytes(model, recipe, filled, bytes);
 }
 
-nft_status nft_trainer_memory(const nft_model *model, const char *recipe_json, size_t length,
-                              const nft_trainer_options *options, int64_t *bytes)
+nft_status nft_trainer_memory(int64_t *bytes, const nft_model *model, const char *recipe_json, size_t length,
+                              const nft_trainer_options *options)
 {
     if (!model || !recipe_json || !bytes)
         return nft_fail_null("nft_trainer_memory", !model ? "model" : !recipe_json ? "recipe_json" : "bytes");

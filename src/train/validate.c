@@ -93,7 +93,7 @@ static nft_status run_samples(nft_trainer *trainer)
                               output ? output->storage : NULL, output ? output->count : 0);
 }
 
-nft_status nft_trainer_validate(nft_trainer *trainer, double *loss)
+nft_status nft_trainer_validate(double *loss, nft_trainer *trainer)
 {
     static const char function[] = "nft_trainer_validate";
     if (!trainer || !loss)

@@ -63,7 +63,7 @@ static void go_on(nft_trainer *trainer)
 {
     nft_step_info info = NFT_STEP_INFO_INIT;
     int64_t done = nft_trainer_steps_done(trainer);
-    nft_status status = nft_trainer_step(trainer, &info);
+    nft_status status = nft_trainer_step(&info, trainer);
     if (status && status != NFT_ERROR_NOT_FINITE)
         abort();
     if (nft_trainer_steps_done(trainer) != done + (status == NFT_OK))

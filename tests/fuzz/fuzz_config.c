@@ -94,7 +94,7 @@ static void try_model(const nft_model *model)
     nft_context *context = NULL;
     nft_model *again = NULL;
     const char *config = nft_model_config(model);
-    if (nft_model_input(model, &input) || nft_model_output(model, &output))
+    if (nft_model_input(&input, model) || nft_model_output(&output, model))
         abort();
     nft_status status = nft_model_create(&again, config, strlen(config), 1);
     if (status != NFT_OK && status != NFT_ERROR_MEMORY)

@@ -16,7 +16,7 @@ static void read_row(const nft_file *from, const nft_tensor_info *info)
     nft_array *row = NULL;
     if (info->rank == 0 || info->shape[0] == 0)
         return;
-    if (nft_file_read_rows(from, info->name, info->shape[0] - 1, 1, &row) ||
+    if (nft_file_read_rows(&row, from, info->name, info->shape[0] - 1, 1) ||
         nft_array_count(row) != info->count / info->shape[0])
         abort();
     nft_array_free(row);
@@ -37,9 +37,9 @@ static void read_tensors(const uint8_t *bytes, size_t size)
     for (int64_t i = 0; i < nft_file_tensor_count(opened); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *array = NULL;
-        if (nft_file_tensor(opened, i, &info))
+        if (nft_file_tensor(&info, opened, i))
             abort();
-        nft_status status = nft_file_read(opened, info.name, &array);
+        nft_status status = nft_file_read(&array, opened, info.name);
         if (status != (is_readable(info.type) ? NFT_OK : NFT_ERROR_FORMAT))
             abort(); /* the header was checked */
         if (status)
@@ -74,7 +74,7 @@ static void read_dataset(const nft_load_options *options)
         const int64_t indices[] = {count - 1, 0};
         if (nft_weights_create(&weights, nft_dataset_space(dataset), 2, 1))
             abort();
-        nft_status status = nft_dataset_read(dataset, indices, 2, weights);
+        nft_status status = nft_dataset_read(weights, dataset, indices, 2);
         if (status && status != NFT_ERROR_MISMATCH)
             abort();
         nft_weights_free(weights);

@@ -231,8 +231,8 @@ static void check_backward(const subject *s, bool recompute)
     nft_gradients *a = backward(s, one, 1), *b = backward(s, two, 1);
     for (int64_t i = 0; i < nft_model_tensor_count(s->model); i++) {
         nft_tensor_info of_a = NFT_TENSOR_INFO_INIT, of_b = NFT_TENSOR_INFO_INIT;
-        succeed(s, nft_gradients_tensor(a, i, &of_a));
-        succeed(s, nft_gradients_tensor(b, i, &of_b));
+        succeed(s, nft_gradients_tensor(&of_a, a, i));
+        succeed(s, nft_gradients_tensor(&of_b, b, i));
         check_finite(s, of_a.name, of_a.count, of_a.data);
         check_bits(s, "a gradient on one thread and on two", of_a.count, of_a.data, of_b.data);
     }

@@ -20,11 +20,11 @@ static void check_tensors(const nft_model *model)
     int64_t numbers = 0;
     for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_model_tensor(model, i, &info) || !info.name || !info.data)
+        if (nft_model_tensor(&info, model, i) || !info.name || !info.data)
             abort();
         numbers += info.count;
     }
-    if (nft_model_output(model, &output) || numbers != output.parameter_count + output.buffer_count)
+    if (nft_model_output(&output, model) || numbers != output.parameter_count + output.buffer_count)
         abort();
 }
 
@@ -44,7 +44,7 @@ static void run(const nft_model *model)
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_context *context = NULL;
     nft_weights *weights = NULL;
-    if (nft_model_input(model, &input) || nft_model_output(model, &output))
+    if (nft_model_input(&input, model) || nft_model_output(&output, model))
         abort();
     options.threads = 1;
     options.max_batch = 1;

@@ -32,7 +32,7 @@ static void take_steps(nft_trainer *trainer)
         abort();
     for (int64_t step = 0; step < 2; step++) {
         nft_step_info info = NFT_STEP_INFO_INIT;
-        nft_status status = nft_trainer_step(trainer, &info);
+        nft_status status = nft_trainer_step(&info, trainer);
         if (status == NFT_ERROR_NOT_FINITE)
             break;
         if (status || info.step != step || nft_trainer_steps_done(trainer) != step + 1)
@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     int64_t memory = 0;
     options.threads = 1;
     options.memory_limit = MOST_BYTES;
-    nft_status known = nft_trainer_memory(model, (const char *)bytes, size, &options, &memory);
+    nft_status known = nft_trainer_memory(&memory, model, (const char *)bytes, size, &options);
     nft_status made = nft_trainer_create(&trainer, model, (const char *)bytes, size, &options);
     if ((made == NFT_OK) != (trainer != NULL) || (made != known && made != NFT_ERROR_LIMIT))
         abort();

@@ -45,7 +45,7 @@ static void open_fixture(const char *name)
     snprintf(f.networks_path, sizeof f.networks_path, "%s", temporary_path("networks"));
     f.model_bytes = support_read(f.model_path, &f.model_size);
     assert_ok(nft_model_load(&f.model, f.model_path));
-    assert_ok(nft_model_input(f.model, &input));
+    assert_ok(nft_model_input(&input, f.model));
     f.networks = support_weights(nft_model_space(f.model), MORE, input.channels, 3);
     assert_ok(nft_array_create(&label, NFT_ARRAY_I64, &five, 1, labels));
     assert_ok(nft_weights_set_extra(f.networks, "label", label));
@@ -223,7 +223,7 @@ static nft_status set_extra(void)
 static nft_status context_memory(void)
 {
     int64_t bytes = 0;
-    return INTERPOSE(nft_context_memory(f.model, NULL, &bytes));
+    return INTERPOSE(nft_context_memory(&bytes, f.model, NULL));
 }
 
 static nft_status create_context(void)
@@ -347,7 +347,7 @@ static nft_status read_tensor(void)
     nft_file *file = NULL;
     nft_array *array = (void *)f.model;
     assert_ok(nft_file_open(&file, f.networks_path));
-    nft_status status = INTERPOSE(nft_file_read(file, "label", &array));
+    nft_status status = INTERPOSE(nft_file_read(&array, file, "label"));
     CHECK_HANDLE(status, array);
     nft_array_free(array);
     nft_file_free(file);

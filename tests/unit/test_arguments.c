@@ -144,29 +144,29 @@ static void files(void **state)
 
     assert_ok(nft_weights_save(f->weights, temporary_path("weights")));
     assert_ok(nft_file_open(&file, temporary_path("weights")));
-    assert_refused(nft_file_tensor(NULL, 0, &info));
-    assert_refused(nft_file_tensor(file, 0, NULL));
-    assert_refused(nft_file_tensor(file, -1, &info));
-    assert_refused(nft_file_tensor(file, 4, &info));
+    assert_refused(nft_file_tensor(&info, NULL, 0));
+    assert_refused(nft_file_tensor(NULL, file, 0));
+    assert_refused(nft_file_tensor(&info, file, -1));
+    assert_refused(nft_file_tensor(&info, file, 4));
     info.size = 8;
-    assert_refused(nft_file_tensor(file, 0, &info));
+    assert_refused(nft_file_tensor(&info, file, 0));
     assert_said("size is 8");
     assert_int_equal(nft_file_tensor_count(NULL), 0);
     assert_null(nft_file_metadata(NULL, "a"));
     assert_null(nft_file_metadata(file, NULL));
     assert_null(nft_file_metadata(file, "none"));
-    assert_refused(nft_file_read(file, "0.weight", NULL));
-    assert_refused(nft_file_read(NULL, "0.weight", &array));
+    assert_refused(nft_file_read(NULL, file, "0.weight"));
+    assert_refused(nft_file_read(&array, NULL, "0.weight"));
     assert_null(array);
-    assert_refused(nft_file_read(file, NULL, &array));
-    assert_refused(nft_file_read(file, "2.weight", &array));
+    assert_refused(nft_file_read(&array, file, NULL));
+    assert_refused(nft_file_read(&array, file, "2.weight"));
     assert_said("'2.weight'");
-    assert_refused(nft_file_read_rows(file, "0.weight", 0, 0, NULL));
-    assert_refused(nft_file_read_rows(NULL, "0.weight", 0, 0, &array));
-    assert_refused(nft_file_read_rows(file, NULL, 0, 0, &array));
-    assert_refused(nft_file_read_rows(file, "2.weight", 0, 0, &array));
-    assert_refused(nft_file_read_rows(file, "0.weight", 0, INT64_MAX, &array));
-    assert_refused(nft_file_read_rows(file, "0.weight", -1, 1, &array));
+    assert_refused(nft_file_read_rows(NULL, file, "0.weight", 0, 0));
+    assert_refused(nft_file_read_rows(&array, NULL, "0.weight", 0, 0));
+    assert_refused(nft_file_read_rows(&array, file, NULL, 0, 0));
+    assert_refused(nft_file_read_rows(&array, file, "2.weight", 0, 0));
+    assert_refused(nft_file_read_rows(&array, file, "0.weight", 0, INT64_MAX));
+    assert_refused(nft_file_read_rows(&array, file, "0.weight", -1, 1));
     nft_file_free(file);
 }
 
@@ -198,11 +198,11 @@ static void spaces(void **state)
 
     assert_int_equal(nft_space_layer_count(NULL) + nft_space_parameter_count(NULL), 0);
     assert_int_equal(nft_space_equal(f->other_space, NULL) + nft_space_equal(NULL, f->other_space), 0);
-    assert_refused(nft_space_layer(NULL, 0, &layer));
-    assert_refused(nft_space_layer(f->other_space, 0, NULL));
-    assert_refused(nft_space_layer(f->other_space, -1, &layer));
-    assert_refused(nft_space_layer(f->other_space, 2, &layer));
-    assert_refused(nft_space_layer(f->other_space, 0, &small));
+    assert_refused(nft_space_layer(&layer, NULL, 0));
+    assert_refused(nft_space_layer(NULL, f->other_space, 0));
+    assert_refused(nft_space_layer(&layer, f->other_space, -1));
+    assert_refused(nft_space_layer(&layer, f->other_space, 2));
+    assert_refused(nft_space_layer(&small, f->other_space, 0));
 }
 
 static void weights_made(void **state)
@@ -347,23 +347,23 @@ static void models_asked(void **state)
     assert_null(nft_model_space(f->tokens_model));
     assert_int_equal(
         nft_model_has_decoder(NULL) + nft_model_module_count(NULL) + nft_model_tensor_count(NULL), 0);
-    assert_refused(nft_model_input(NULL, &module));
-    assert_refused(nft_model_input(f->model, NULL));
-    assert_refused(nft_model_input(f->model, &small));
-    assert_refused(nft_model_output(NULL, &module));
-    assert_refused(nft_model_output(f->model, NULL));
-    assert_refused(nft_model_output(f->model, &small));
-    assert_refused(nft_model_module(NULL, 0, &module));
-    assert_refused(nft_model_module(f->model, 0, NULL));
-    assert_refused(nft_model_module(f->model, 0, &small));
-    assert_refused(nft_model_module(f->model, -1, &module));
-    assert_refused(nft_model_module(f->model, 2, &module));
+    assert_refused(nft_model_input(&module, NULL));
+    assert_refused(nft_model_input(NULL, f->model));
+    assert_refused(nft_model_input(&small, f->model));
+    assert_refused(nft_model_output(&module, NULL));
+    assert_refused(nft_model_output(NULL, f->model));
+    assert_refused(nft_model_output(&small, f->model));
+    assert_refused(nft_model_module(&module, NULL, 0));
+    assert_refused(nft_model_module(NULL, f->model, 0));
+    assert_refused(nft_model_module(&small, f->model, 0));
+    assert_refused(nft_model_module(&module, f->model, -1));
+    assert_refused(nft_model_module(&module, f->model, 2));
     assert_said("2");
-    assert_refused(nft_model_tensor(NULL, 0, &tensor));
-    assert_refused(nft_model_tensor(f->model, 0, NULL));
-    assert_refused(nft_model_tensor(f->model, 0, &small_tensor));
-    assert_refused(nft_model_tensor(f->model, -1, &tensor));
-    assert_refused(nft_model_tensor(f->model, nft_model_tensor_count(f->model), &tensor));
+    assert_refused(nft_model_tensor(&tensor, NULL, 0));
+    assert_refused(nft_model_tensor(NULL, f->model, 0));
+    assert_refused(nft_model_tensor(&small_tensor, f->model, 0));
+    assert_refused(nft_model_tensor(&tensor, f->model, -1));
+    assert_refused(nft_model_tensor(&tensor, f->model, nft_model_tensor_count(f->model)));
 }
 
 static void contexts(void **state)
@@ -372,9 +372,9 @@ static void contexts(void **state)
     nft_context *context = WRONG(nft_context);
     nft_context_options options = {.size = 1};
     int64_t bytes = 1;
-    assert_refused(nft_context_memory(NULL, NULL, &bytes));
-    assert_refused(nft_context_memory(f->model, NULL, NULL));
-    assert_refused(nft_context_memory(f->model, &options, &bytes));
+    assert_refused(nft_context_memory(&bytes, NULL, NULL));
+    assert_refused(nft_context_memory(NULL, f->model, NULL));
+    assert_refused(nft_context_memory(&bytes, f->model, &options));
     assert_refused(nft_context_create(NULL, f->model, NULL));
     assert_refused(nft_context_create(&context, NULL, NULL));
     assert_null(context);

@@ -157,7 +157,7 @@ static int64_t promised(const nft_model *model, const nft_weights *weights, int3
     options.max_batch = NETWORKS;
     options.keep_for_backward = options.input_gradient = 1;
     options.recompute = recompute;
-    assert_ok(nft_context_memory(model, &options, &bytes));
+    assert_ok(nft_context_memory(&bytes, model, &options));
     nft_gradients *gradients = NULL;
     assert_ok(nft_gradients_create(&gradients, model));
     counted_bytes = 0;
@@ -199,7 +199,7 @@ static void memory_limit(void **state)
     nft_context *context = NULL;
     int64_t bytes = 0;
     options.keep_for_backward = options.recompute = 1;
-    assert_ok(nft_context_memory(model, &options, &bytes));
+    assert_ok(nft_context_memory(&bytes, model, &options));
     options.memory_limit = bytes - 1;
     assert_int_equal(nft_context_create(&context, model, &options), NFT_ERROR_LIMIT);
     assert_null(context);
@@ -297,7 +297,7 @@ static void memory_of_trainers(void **state)
         nft_trainer *trainer = NULL;
         options.threads = 2;
         options.recompute = recompute;
-        assert_ok(nft_trainer_memory(model, json, strlen(json), &options, &bytes[recompute]));
+        assert_ok(nft_trainer_memory(&bytes[recompute], model, json, strlen(json), &options));
         counted_bytes = 0;
         assert_ok(nft_trainer_create(&trainer, model, json, strlen(json), &options));
         if (counted_bytes > bytes[recompute] || counted_bytes < bytes[recompute] / 2)

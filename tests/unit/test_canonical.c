@@ -75,7 +75,7 @@ static void check_form(const nft_weights *weights, double omega)
 {
     for (int64_t i = 0; i + 1 < nft_space_layer_count(nft_weights_space(weights)); i++) {
         nft_layer layer = {.size = sizeof layer};
-        assert_ok(nft_space_layer(nft_weights_space(weights), i, &layer));
+        assert_ok(nft_space_layer(&layer, nft_weights_space(weights), i));
         for (int64_t row = 0; row < nft_weights_count(weights) * layer.out; row++) {
             double sum = 0, phase = omega * (double)nft_weights_data(weights, i, NFT_WEIGHTS_BIAS)[row];
             for (int64_t k = 0; k < layer.in; k++)
@@ -151,8 +151,8 @@ static void disguise(nft_weights *weights, double omega, uint64_t periods)
     uint64_t index = 0;
     for (int64_t i = 0; i + 1 < nft_space_layer_count(nft_weights_space(weights)); i++) {
         nft_layer layer = {.size = sizeof layer}, after = {.size = sizeof after};
-        assert_ok(nft_space_layer(nft_weights_space(weights), i, &layer));
-        assert_ok(nft_space_layer(nft_weights_space(weights), i + 1, &after));
+        assert_ok(nft_space_layer(&layer, nft_weights_space(weights), i));
+        assert_ok(nft_space_layer(&after, nft_weights_space(weights), i + 1));
         for (int64_t row = 0; row < nft_weights_count(weights) * layer.out; row++, index += 2) {
             float *bias = nft_weights_edit(weights, i, NFT_WEIGHTS_BIAS) + row;
             float *column = nft_weights_edit(weights, i + 1, NFT_WEIGHTS_WEIGHT) +

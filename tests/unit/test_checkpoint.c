@@ -130,7 +130,7 @@ static void goes_beyond(void **state)
     setting s = open_setting();
     nft_trainer *trainer = trainer_of(&s, RECIPE, 1, true), *other = trainer_of(&s, RECIPE, 1, true);
     for (int i = 0; i < 7; i++)
-        assert_ok(nft_trainer_step(trainer, NULL));
+        assert_ok(nft_trainer_step(NULL, trainer));
     assert_ok(nft_trainer_save(trainer, temporary_path("beyond.safetensors")));
     assert_ok(nft_trainer_resume(other, temporary_path("beyond.safetensors")));
     assert_int_equal(nft_trainer_steps_done(other), 7);
@@ -166,7 +166,7 @@ static void of_another_training(void **state)
     setting s = open_setting(), other = open_setting();
     const char *path = temporary_path("mine.safetensors");
     nft_trainer *trainer = trainer_of(&s, RECIPE, 1, true);
-    assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_step(NULL, trainer));
     assert_ok(nft_trainer_save(trainer, path));
     for (size_t i = 0; i < COUNT(others); i++) {
         nft_trainer *foreign = trainer_of(&s, others[i].recipe, 1, true);

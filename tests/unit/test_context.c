@@ -104,7 +104,7 @@ static void tokens(void **state)
                                        "'modules': [{'type': 'flatten_weights'}]}",
                                        0);
     nft_module_info input = NFT_MODULE_INFO_INIT;
-    assert_ok(nft_model_input(tail, &input));
+    assert_ok(nft_model_input(&input, tail));
     assert_int_equal(input.output, NFT_VALUE_TOKENS);
     assert_int_equal(input.tokens, 15);
     assert_int_equal(input.channels, 4);

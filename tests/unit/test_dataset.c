@@ -103,7 +103,7 @@ static void tokens(void **state)
     nft_model *other = support_model(PREDICTOR, 1);
     int64_t index = 0;
     assert_ok(nft_weights_create(&weights, nft_model_space(other), 1, 1));
-    assert_int_equal(nft_dataset_read(train, &index, 1, weights), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_dataset_read(weights, train, &index, 1), NFT_ERROR_MISMATCH);
     expect_message("holds tokens");
     nft_weights_free(weights);
     nft_model_free(other);
@@ -124,7 +124,7 @@ static void any_samples(void **state)
     nft_weights *set = make_set(model, SAMPLES, 2), *read = NULL;
     nft_dataset *dataset = opened(saved(set, "set"));
     assert_ok(nft_weights_create(&read, nft_model_space(model), COUNT(indices), 1));
-    assert_ok(nft_dataset_read(dataset, indices, COUNT(indices), read));
+    assert_ok(nft_dataset_read(read, dataset, indices, COUNT(indices)));
     for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_model_space(model)); t++) {
         int64_t row = nft_weights_data_count(set, t / 2, (int32_t)(t % 2)) / SAMPLES;
         for (size_t i = 0; i < COUNT(indices); i++)
@@ -132,13 +132,13 @@ static void any_samples(void **state)
                               nft_weights_data(read, t / 2, (int32_t)(t % 2)) + (int64_t)i * row,
                               nft_weights_data(set, t / 2, (int32_t)(t % 2)) + indices[i] * row);
     }
-    assert_int_equal(nft_dataset_read(dataset, indices, COUNT(indices) + 1, read), NFT_ERROR_MISMATCH);
-    assert_int_equal(nft_dataset_read(dataset, (const int64_t[]){SAMPLES}, 1, read), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_dataset_read(dataset, (const int64_t[]){-1}, 1, read), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_dataset_read(dataset, indices, -1, read), NFT_ERROR_MISMATCH);
-    assert_int_equal(nft_dataset_read(dataset, NULL, 1, read), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_dataset_read(NULL, indices, 1, read), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_dataset_read(dataset, indices, 1, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_dataset_read(read, dataset, indices, COUNT(indices) + 1), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_dataset_read(read, dataset, (const int64_t[]){SAMPLES}, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_dataset_read(read, dataset, (const int64_t[]){-1}, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_dataset_read(read, dataset, indices, -1), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_dataset_read(read, dataset, NULL, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_dataset_read(read, NULL, indices, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_dataset_read(NULL, dataset, indices, 1), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_dataset_open(NULL, "x", NULL), NFT_ERROR_ARGUMENT);
     nft_dataset_free(NULL);
     nft_weights_free(read);
@@ -183,7 +183,7 @@ static void do_not_fit(void **state)
     nft_dataset_free(bad);
     assert_int_equal(nft_dataset_open(&bad, temporary_path("nowhere"), NULL), NFT_ERROR_FILE);
     assert_int_equal(nft_trainer_set_dataset(NULL, good, NULL), NFT_ERROR_ARGUMENT);
-    assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_step(NULL, trainer));
     nft_array_free(label);
     nft_array_free(arrays[0]);
     nft_array_free(arrays[1]);
@@ -205,8 +205,8 @@ static void empty(void **state)
     nft_trainer *trainer = make_trainer(model, RECIPE, 1);
     int64_t index = 0;
     assert_int_equal(nft_dataset_count(dataset), 0);
-    assert_ok(nft_dataset_read(dataset, &index, 0, one));
-    assert_int_equal(nft_dataset_read(dataset, &index, 1, one), NFT_ERROR_ARGUMENT);
+    assert_ok(nft_dataset_read(one, dataset, &index, 0));
+    assert_int_equal(nft_dataset_read(one, dataset, &index, 1), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_trainer_set_dataset(trainer, dataset, NULL), NFT_ERROR_MISMATCH);
     expect_message("it has no samples");
     nft_trainer_free(trainer);
@@ -234,7 +234,7 @@ static void without_bias(void **state)
     assert_ok(nft_weights_create(&two, nft_dataset_space(dataset), 2, 1));
     for (int i = 0; i < 2; i++)
         nft_weights_edit(two, 1, NFT_WEIGHTS_BIAS)[i] = 5;
-    assert_ok(nft_dataset_read(dataset, samples, 2, two));
+    assert_ok(nft_dataset_read(two, dataset, samples, 2));
     for (int64_t layer = 0; layer < 2; layer++)
         for (int32_t part = NFT_WEIGHTS_WEIGHT; part <= NFT_WEIGHTS_BIAS; part++)
             for (int i = 0; i < 2; i++) {
@@ -260,10 +260,10 @@ static void shrinking(void **state)
     nft_dataset *dataset = opened(path);
     nft_trainer *trainer = make_trainer(model, RECIPE, 1);
     assert_ok(nft_trainer_set_dataset(trainer, dataset, NULL));
-    assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_step(NULL, trainer));
     support_result before = trainer_values(trainer);
     assert_int_equal(truncate(path, 600), 0);
-    nft_status status = nft_trainer_step(trainer, NULL);
+    nft_status status = nft_trainer_step(NULL, trainer);
     assert_true(status == NFT_ERROR_FORMAT || status == NFT_ERROR_FILE);
     expect_message("shrinks");
     support_result after = trainer_values(trainer);

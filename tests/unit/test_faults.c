@@ -98,8 +98,8 @@ static nft_status read_tensors(const char *path)
     for (int64_t i = 0; !status && i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *array = NULL;
-        assert_ok(nft_file_tensor(file, i, &info));
-        status = nft_file_read(file, info.name, &array);
+        assert_ok(nft_file_tensor(&info, file, i));
+        status = nft_file_read(&array, file, info.name);
         assert_int_equal(!status, array != NULL);
         nft_array_free(array);
     }
@@ -116,7 +116,7 @@ static nft_status read_samples(const char *path)
     if (!status)
         status = nft_dataset_open(&dataset, path, NULL);
     if (!status)
-        status = nft_dataset_read(dataset, samples, 2, two);
+        status = nft_dataset_read(two, dataset, samples, 2);
     nft_dataset_free(dataset);
     nft_weights_free(two);
     return status;
@@ -524,7 +524,7 @@ static int open_fixture(void **state)
     nft_space_free(space);
     f.trainer = make_trainer(f.model, RECIPE, 1);
     assert_ok(nft_trainer_set_data(f.trainer, f.set, NULL));
-    assert_ok(nft_trainer_step(f.trainer, NULL));
+    assert_ok(nft_trainer_step(NULL, f.trainer));
     return temporary_open(state);
 }
 

@@ -16,7 +16,7 @@ static bool is_result(const char *name)
 static void compare_tensor(const nft_context *context, const nft_file *file, const char *name)
 {
     nft_array *expected = NULL;
-    assert_ok(nft_file_read(file, name, &expected));
+    assert_ok(nft_file_read(&expected, file, name));
     const nft_array *found = nft_context_get(context, name);
     if (!found)
         fail_msg("the context has no '%s'", name);
@@ -35,7 +35,7 @@ static void compare_file(const nft_context *context, const char *path)
     assert_ok(nft_file_open(&file, path));
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_file_tensor(file, i, &info));
+        assert_ok(nft_file_tensor(&info, file, i));
         if (!is_result(info.name))
             continue;
         compare_tensor(context, file, info.name);
@@ -73,8 +73,8 @@ static void same_tensors(const nft_model *a, const nft_model *b)
     assert_int_equal(nft_model_tensor_count(a), nft_model_tensor_count(b));
     for (int64_t i = 0; i < nft_model_tensor_count(a); i++) {
         nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_model_tensor(a, i, &x));
-        assert_ok(nft_model_tensor(b, i, &y));
+        assert_ok(nft_model_tensor(&x, a, i));
+        assert_ok(nft_model_tensor(&y, b, i));
         assert_string_equal(x.name, y.name);
         assert_int_equal(x.rank, y.rank);
         assert_memory_equal(x.shape, y.shape, sizeof x.shape);
@@ -272,11 +272,11 @@ static void the_same_names(void **state)
         nft_tensor_info a = NFT_TENSOR_INFO_INIT, b = NFT_TENSOR_INFO_INIT;
         nft_array *array = NULL;
         char *end;
-        assert_ok(nft_model_tensor(fresh, i, &a));
-        assert_ok(nft_model_tensor(loaded, i, &b));
+        assert_ok(nft_model_tensor(&a, fresh, i));
+        assert_ok(nft_model_tensor(&b, loaded, i));
         assert_string_equal(a.name, b.name);
         assert_int_equal(a.trained, b.trained);
-        assert_ok(nft_file_read(file, a.name, &array));
+        assert_ok(nft_file_read(&array, file, a.name));
         assert_int_equal(nft_array_rank(array), a.rank);
         for (int64_t axis = 0; axis < a.rank; axis++)
             assert_int_equal(nft_array_size(array, axis), a.shape[axis]);

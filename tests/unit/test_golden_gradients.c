@@ -25,7 +25,7 @@ static void read_features(backward_run *run, const nft_weights *like)
         char name[48];
         nft_array *array = NULL;
         snprintf(name, sizeof name, "grad_output.%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
-        assert_ok(nft_file_read(run->file, name, &array));
+        assert_ok(nft_file_read(&array, run->file, name));
         int64_t count = nft_weights_data_count(run->output_gradient_weights, t / 2, (int32_t)(t % 2));
         assert_int_equal(nft_array_count(array), count);
         memcpy(nft_weights_edit(run->output_gradient_weights, t / 2, (int32_t)(t % 2)), nft_array_f32(array),
@@ -56,7 +56,7 @@ static backward_run open_backward(const golden_case *c, int32_t threads)
     assert_ok(nft_file_open(&run.file, c->expected));
     assert_ok(nft_forward(run.context, run.o.input));
     if (nft_context_output(run.context))
-        assert_ok(nft_file_read(run.file, "grad_output.output", &run.output_gradient));
+        assert_ok(nft_file_read(&run.output_gradient, run.file, "grad_output.output"));
     else
         read_features(&run, nft_context_output_weights(run.context));
     run_backward(&run);
@@ -76,7 +76,7 @@ static void close_backward(backward_run *run)
 static void compare_gradient(const backward_run *run, const char *name, int64_t count, const float *found)
 {
     nft_array *expected = NULL;
-    assert_ok(nft_file_read(run->file, name, &expected));
+    assert_ok(nft_file_read(&expected, run->file, name));
     assert_int_equal(nft_array_count(expected), count);
     support_close(name, count, found, nft_array_f32(expected), GRADIENT_RELATIVE, GRADIENT_ABSOLUTE);
     nft_array_free(expected);
@@ -90,7 +90,7 @@ static void agrees(void **state)
     for (int64_t i = 0; i < nft_model_tensor_count(run.o.model); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         char name[300];
-        assert_ok(nft_gradients_tensor(run.gradients, i, &info));
+        assert_ok(nft_gradients_tensor(&info, run.gradients, i));
         snprintf(name, sizeof name, "grad.%s", info.name);
         if (info.trained) {
             compare_gradient(&run, name, info.count, info.data);
@@ -108,7 +108,7 @@ static void agrees(void **state)
     }
     for (int64_t i = 0; i < nft_file_tensor_count(run.file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_file_tensor(run.file, i, &info));
+        assert_ok(nft_file_tensor(&info, run.file, i));
         in_file += !strncmp(info.name, "grad.", 5) || !strncmp(info.name, "grad_input.", 11);
     }
     assert_int_equal(compared, in_file);
@@ -119,8 +119,8 @@ static void same_gradients(const backward_run *a, const backward_run *b)
 {
     for (int64_t i = 0; i < nft_model_tensor_count(a->o.model); i++) {
         nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_gradients_tensor(a->gradients, i, &x));
-        assert_ok(nft_gradients_tensor(b->gradients, i, &y));
+        assert_ok(nft_gradients_tensor(&x, a->gradients, i));
+        assert_ok(nft_gradients_tensor(&y, b->gradients, i));
         support_identical(x.name, x.count, x.data, y.data);
     }
     const nft_weights *x = nft_context_input_gradient_weights(a->context),
@@ -150,8 +150,8 @@ static void twice(void **state)
     run_backward(&both);
     for (int64_t i = 0; i < nft_model_tensor_count(once.o.model); i++) {
         nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_gradients_tensor(once.gradients, i, &x));
-        assert_ok(nft_gradients_tensor(both.gradients, i, &y));
+        assert_ok(nft_gradients_tensor(&x, once.gradients, i));
+        assert_ok(nft_gradients_tensor(&y, both.gradients, i));
         double largest = support_largest(x.count, x.data);
         for (int64_t k = 0; k < x.count; k++)
             assert_float_equal(y.data[k], 2 * x.data[k], (float)(1e-5 * largest));

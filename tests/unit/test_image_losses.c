@@ -230,7 +230,7 @@ static void checkpoints(void **state)
     assert_ok(nft_trainer_set_data(stopped, set, NULL));
     assert_ok(nft_trainer_set_data(resumed, set, NULL));
     assert_ok(nft_trainer_run(straight, NULL, NULL));
-    assert_ok(nft_trainer_step(stopped, NULL));
+    assert_ok(nft_trainer_step(NULL, stopped));
     assert_ok(nft_trainer_save(stopped, path));
     assert_ok(nft_trainer_resume(resumed, path));
     assert_ok(nft_trainer_run(resumed, NULL, NULL));
@@ -296,13 +296,13 @@ static void data_that_do_not_fit(void **state)
     set_targets(set, 4, 5);
     set_targets(other, 4, 6);
     expect(nft_trainer_set_data(trainer, set, other), NFT_ERROR_MISMATCH, "validation set are 4 × 6");
-    expect(nft_trainer_step(trainer, NULL), NFT_ERROR_ARGUMENT, "there is no training data");
+    expect(nft_trainer_step(NULL, trainer), NFT_ERROR_ARGUMENT, "there is no training data");
     assert_ok(nft_trainer_set_data(trainer, set, NULL));
-    assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_step(NULL, trainer));
     expect(nft_trainer_set_data(trainer, NULL, other), NFT_ERROR_MISMATCH, "validation set are 4 × 6");
-    assert_ok(nft_trainer_step(trainer, NULL)); /* with the images that it had */
+    assert_ok(nft_trainer_step(NULL, trainer)); /* with the images that it had */
     assert_ok(nft_trainer_set_data(trainer, other, other));
-    assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_step(NULL, trainer));
     nft_trainer_free(trainer);
     nft_weights_free(set);
     nft_weights_free(other);

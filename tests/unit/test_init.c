@@ -5,7 +5,7 @@ static nft_tensor_info tensor_of(const nft_model *model, const char *name)
 {
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
-        assert_ok(nft_model_tensor(model, i, &info));
+        assert_ok(nft_model_tensor(&info, model, i));
         if (!strcmp(info.name, name))
             return info;
     }
@@ -300,10 +300,10 @@ static void seeds(void **state)
     nft_model *d = support_model(SEEDED, UINT64_C(11) << 32);
     for (int64_t i = 0; i < nft_model_tensor_count(a); i++) {
         nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = x, z = x, w = x;
-        assert_ok(nft_model_tensor(a, i, &x));
-        assert_ok(nft_model_tensor(b, i, &y));
-        assert_ok(nft_model_tensor(c, i, &z));
-        assert_ok(nft_model_tensor(d, i, &w));
+        assert_ok(nft_model_tensor(&x, a, i));
+        assert_ok(nft_model_tensor(&y, b, i));
+        assert_ok(nft_model_tensor(&z, c, i));
+        assert_ok(nft_model_tensor(&w, d, i));
         support_identical(x.name, x.count, x.data, y.data);
         bool random = x.data[0] != 0 && x.data[0] != 1;
         for (int64_t k = 0; k < x.count && random; k++)

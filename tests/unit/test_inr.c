@@ -26,7 +26,7 @@ static const char *golden_path(const char *name, const char *file)
 static nft_array *read_tensor(const nft_file *file, const char *name)
 {
     nft_array *array = NULL;
-    assert_ok(nft_file_read(file, name, &array));
+    assert_ok(nft_file_read(&array, file, name));
     return array;
 }
 

@@ -250,7 +250,7 @@ static void check_good_file(const nft_file *file)
     assert_int_equal(nft_file_tensor_count(file), 4);
     for (int64_t i = 0; i < 4; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_file_tensor(file, i, &info));
+        assert_ok(nft_file_tensor(&info, file, i));
         assert_string_equal(info.name, names[i]);
         assert_string_equal(info.type, types[i]);
         assert_int_equal(info.rank, ranks[i]);
@@ -262,7 +262,7 @@ static void check_good_file(const nft_file *file)
     assert_null(nft_file_metadata(file, "absent"));
 
     nft_array *array;
-    assert_ok(nft_file_read(file, "t.9", &array));
+    assert_ok(nft_file_read(&array, file, "t.9"));
     const float *floats = nft_array_f32(array);
     assert_true(floats[0] == 1.0f && floats[1] == ldexpf(1, -24) && floats[2] == -INFINITY);
     assert_null(nft_array_i64(array));
@@ -270,29 +270,29 @@ static void check_good_file(const nft_file *file)
     assert_int_equal(nft_array_size(array, 0), 3);
     assert_int_equal(nft_array_size(array, 2), 0);
     nft_array_free(array);
-    assert_ok(nft_file_read_rows(file, "t.9", 1, 2, &array));
+    assert_ok(nft_file_read_rows(&array, file, "t.9", 1, 2));
     assert_true(nft_array_f32(array)[0] == ldexpf(1, -24) && nft_array_f32(array)[1] == -INFINITY);
     assert_int_equal(nft_array_size(array, 0), 2);
     assert_int_equal(nft_array_size(array, 1), 1);
     nft_array_free(array);
-    assert_int_equal(nft_file_read_rows(file, "t.9", 2, 2, &array), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read_rows(&array, file, "t.9", 2, 2), NFT_ERROR_ARGUMENT);
     assert_message("2 rows from row 2 of tensor 't.9' were asked for, it has 3");
-    assert_int_equal(nft_file_read_rows(file, "t.9", 1, -1, &array), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read_rows(&array, file, "t.9", 1, -1), NFT_ERROR_ARGUMENT);
     assert_message("-1 rows from row 1");
-    assert_int_equal(nft_file_read_rows(file, "one", 0, 1, &array), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_file_read_rows(file, "one", 0, 0, &array), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read_rows(&array, file, "one", 0, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read_rows(&array, file, "one", 0, 0), NFT_ERROR_ARGUMENT);
     assert_message("is a single number and has no rows");
-    assert_ok(nft_file_read(file, "t.10", &array));
+    assert_ok(nft_file_read(&array, file, "t.10"));
     assert_true(nft_array_i64(array)[0] == -1 && nft_array_i64(array)[1] == 2);
     nft_array_free(array);
-    assert_ok(nft_file_read(file, "one", &array));
+    assert_ok(nft_file_read(&array, file, "one"));
     assert_true(nft_array_f32(array)[0] == 10.0f);
     assert_int_equal(nft_array_count(array), 1);
     nft_array_free(array);
-    assert_ok(nft_file_read(file, "none", &array));
+    assert_ok(nft_file_read(&array, file, "none"));
     assert_int_equal(nft_array_count(array), 0);
     nft_array_free(array);
-    assert_int_equal(nft_file_read(file, "t.1", &array), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read(&array, file, "t.1"), NFT_ERROR_ARGUMENT);
     assert_message("there is no tensor 't.1'");
     assert_null(array);
 }
@@ -314,10 +314,10 @@ static void good_bytes_are_read(void **state)
     int64_t integer;
     assert_int_equal(nft_file_read_i64(file, nft_file_find(file, "t.9"), 0, 1, &integer), NFT_ERROR_FORMAT);
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-    assert_int_equal(nft_file_tensor(file, 4, &info), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_file_tensor(file, -1, &info), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_tensor(&info, file, 4), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_tensor(&info, file, -1), NFT_ERROR_ARGUMENT);
     info.size = 8;
-    assert_int_equal(nft_file_tensor(file, 0, &info), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_tensor(&info, file, 0), NFT_ERROR_ARGUMENT);
     nft_file_free(file);
     free(bytes);
     nft_file_free(NULL);
@@ -344,13 +344,13 @@ static void types_of_integers(void **state)
     assert_int_equal(nft_file_tensor_count(file), COUNT(types));
     for (int64_t i = 0; i < (int64_t)COUNT(types); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_file_tensor(file, i, &info));
+        assert_ok(nft_file_tensor(&info, file, i));
         assert_string_equal(info.type, types[i]);
         if (i >= (int64_t)COUNT(expected)) {
-            assert_int_equal(nft_file_read(file, info.name, &array), NFT_ERROR_FORMAT);
+            assert_int_equal(nft_file_read(&array, file, info.name), NFT_ERROR_FORMAT);
             continue;
         }
-        assert_ok(nft_file_read(file, info.name, &array));
+        assert_ok(nft_file_read(&array, file, info.name));
         assert_true(nft_array_i64(array)[0] == expected[i]);
         assert_true(i || nft_array_i64(array)[1] == -2);
         nft_array_free(array);
@@ -372,7 +372,7 @@ static void good_file_is_read(void **state)
     check_good_file(file);
     assert_int_equal(truncate(path, (off_t)size - 1), 0);
     nft_array *array;
-    assert_int_equal(nft_file_read(file, "one", &array), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_read(&array, file, "one"), NFT_ERROR_FORMAT);
     assert_message("good.safetensors: tensor 'one': the file ends at byte");
     assert_null(array);
     nft_file_free(file);
@@ -416,7 +416,7 @@ static void long_tensors_are_converted(void **state)
     nft_file *file;
     nft_array *array;
     assert_ok(nft_file_open(&file, path));
-    assert_ok(nft_file_read(file, "x", &array));
+    assert_ok(nft_file_read(&array, file, "x"));
     for (uint32_t i = 0; i < N; i++) {
         uint32_t bits;
         memcpy(&bits, nft_array_f32(array) + i, 4);

@@ -12,7 +12,7 @@ static char *file_text(const char *path)
 static nft_module_info module_of(const nft_model *model, int64_t index)
 {
     nft_module_info info = NFT_MODULE_INFO_INIT;
-    assert_ok(nft_model_module(model, index, &info));
+    assert_ok(nft_model_module(&info, model, index));
     return info;
 }
 
@@ -26,11 +26,11 @@ static void the_papers_encoder(void **state)
     assert_ok(nft_model_create(&model, json, strlen(json), 0));
     free(json);
     assert_int_equal(nft_space_parameter_count(nft_model_space(model)), 1185);
-    assert_ok(nft_model_input(model, &input));
+    assert_ok(nft_model_input(&input, model));
     assert_string_equal(input.type, "input");
     assert_int_equal(input.output, NFT_VALUE_FEATURES);
     assert_int_equal(input.channels, 1);
-    assert_ok(nft_model_output(model, &output));
+    assert_ok(nft_model_output(&output, model));
     assert_string_equal(output.type, "output");
     assert_int_equal(output.output, NFT_VALUE_TOKENS);
     assert_int_equal(output.tokens, 16);
@@ -120,7 +120,7 @@ static void tensors_are_listed(void **state)
     int64_t trained = 0, buffers = 0, module = 0;
     for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_model_tensor(model, i, &info));
+        assert_ok(nft_model_tensor(&info, model, i));
         int64_t count = 1;
         for (int64_t axis = 0; axis < info.rank; axis++)
             count *= info.shape[axis];
@@ -135,14 +135,14 @@ static void tensors_are_listed(void **state)
         int found = 0;
         for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
             nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-            assert_ok(nft_model_tensor(model, i, &info));
+            assert_ok(nft_model_tensor(&info, model, i));
             found += !strcmp(info.name, expected[k]);
         }
         if (found != 1)
             fail_msg("%d tensors '%s'", found, expected[k]);
     }
     nft_module_info output = NFT_MODULE_INFO_INIT;
-    assert_ok(nft_model_output(model, &output));
+    assert_ok(nft_model_output(&output, model));
     assert_int_equal(output.parameter_count, trained);
     assert_int_equal(output.buffer_count, buffers);
     nft_model_free(model);

@@ -45,7 +45,7 @@ static void many_turns(void **state)
     enum { C = 3, M = 40, ENTRIES = 12 };
     run r = run_model(ONE_LAYER(3, "{'type': 'gaussian_fourier', 'mapping_size': 40}"), C, 10);
     nft_tensor_info b = NFT_TENSOR_INFO_INIT;
-    assert_ok(nft_model_tensor(r.model, 0, &b));
+    assert_ok(nft_model_tensor(&b, r.model, 0));
     const float *x = nft_weights_data(r.input, 0, NFT_WEIGHTS_WEIGHT);
     const float *y = nft_array_f32(nft_context_get(r.context, "0.weight"));
     double most = 0;

@@ -35,7 +35,7 @@ static support_result run(nft_context *context, nft_gradients *gradients, const 
     assert_ok(nft_context_snapshot(&model, context));
     for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_gradients_tensor(gradients, i, &info));
+        assert_ok(nft_gradients_tensor(&info, gradients, i));
         support_append_floats(&all, info.data, info.count);
     }
     nft_model_free(model);
@@ -47,7 +47,7 @@ static nft_status set_all(nft_context *context, const nft_model *from)
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < nft_model_tensor_count(from) && !status; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_model_tensor(from, i, &info));
+        assert_ok(nft_model_tensor(&info, from, i));
         status = nft_context_set_tensor(context, i, info.data, info.count);
     }
     return status;
@@ -106,8 +106,8 @@ static double descend(nft_context *context, nft_gradients *gradients, const nft_
     assert_ok(nft_context_snapshot(&model, context));
     for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
         nft_tensor_info value = NFT_TENSOR_INFO_INIT, gradient = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_model_tensor(model, i, &value));
-        assert_ok(nft_gradients_tensor(gradients, i, &gradient));
+        assert_ok(nft_model_tensor(&value, model, i));
+        assert_ok(nft_gradients_tensor(&gradient, gradients, i));
         float *updated = support_allocate((size_t)value.count * sizeof *updated);
         for (int64_t k = 0; k < value.count; k++)
             updated[k] = value.data[k] - (value.trained ? 1e-3f * gradient.data[k] : 0);
@@ -153,7 +153,7 @@ static void what_cannot_be(void **state)
     nft_weights *weights = support_weights(nft_model_space(model), NETWORKS, 1, 3);
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     int64_t last = nft_model_tensor_count(model) - 1;
-    assert_ok(nft_model_tensor(model, last, &info));
+    assert_ok(nft_model_tensor(&info, model, last));
     float values[2] = {1, NAN};
     assert_int_equal(info.count, 2);
     for (int recompute = 0; recompute < 2; recompute++) {

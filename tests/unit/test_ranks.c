@@ -224,7 +224,7 @@ static void share_the_validation(void **state)
         assert_ok(nft_trainer_snapshot(&trained, seats[0].trainer));
         assert_ok(create(&one, trained, RANKS_RECIPE, 0, 0, NULL, NULL));
         assert_ok(nft_trainer_set_data(one, like.train, whole));
-        assert_ok(nft_trainer_validate(one, &loss));
+        assert_ok(nft_trainer_validate(&loss, one));
         const float *expected = nft_array_f32(nft_trainer_validation_output(one));
         for (int r = 0; r < ranks; r++) {
             assert_string_equal(seats[r].message, "");
@@ -275,7 +275,7 @@ static void *source_thread(void *argument)
     if (!own->status)
         own->status = nft_trainer_set_source(own->trainer, bad_batch, own);
     if (!own->status)
-        own->status = nft_trainer_step(own->trainer, NULL);
+        own->status = nft_trainer_step(NULL, own->trainer);
     snprintf(own->message, sizeof own->message, "%s", nft_error_message());
     return NULL;
 }
@@ -422,7 +422,7 @@ static void owed_validations(void **state)
         assert_ok(create(&trainer, model, RANKS_RECIPE, 0, 2, reduce_fragile, &f));
         assert_ok(nft_trainer_set_data(trainer, set, set));
         for (int i = 0; i < 5 && one_by_one; i++)
-            assert_ok(nft_trainer_step(trainer, NULL));
+            assert_ok(nft_trainer_step(NULL, trainer));
         assert_int_equal(nft_trainer_run(trainer, hear_fragile, &f), NFT_ERROR_CANCELLED);
         assert_int_equal(nft_trainer_steps_done(trainer), one_by_one ? 5 : 2);
         assert_int_equal(f.validations, 0);

@@ -64,10 +64,10 @@ static void arrays_are_saved(void **state)
     nft_file *file;
     nft_array *array;
     assert_ok(nft_file_open(&file, path));
-    assert_ok(nft_file_read(file, "q\"\n\\", &array));
+    assert_ok(nft_file_read(&array, file, "q\"\n\\"));
     assert_true(nft_array_f32(array)[2] == INFINITY && signbit(nft_array_f32(array)[1]));
     nft_array_free(array);
-    assert_ok(nft_file_read(file, "label", &array));
+    assert_ok(nft_file_read(&array, file, "label"));
     assert_true(nft_array_i64(array)[0] == INT64_MIN && nft_array_i64(array)[1] == 7);
     nft_array_free(array);
     nft_file_free(file);
@@ -142,7 +142,7 @@ static void writer_keeps_its_word(void **state)
     nft_array *array;
     assert_ok(nft_file_open(&file, path));
     assert_string_equal(nft_file_metadata(file, "k\x01"), "v\xc3\xa9");
-    assert_ok(nft_file_read(file, "a", &array));
+    assert_ok(nft_file_read(&array, file, "a"));
     assert_true(nft_array_f32(array)[0] == 1 && nft_array_f32(array)[1] == 2);
     nft_array_free(array);
     nft_file_close(file);
@@ -190,7 +190,7 @@ static nft_status read_everything(void)
     nft_array *array = NULL;
     nft_status status = nft_file_open(&file, temporary_path("f.safetensors"));
     if (!status)
-        status = nft_file_read(file, "label", &array);
+        status = nft_file_read(&array, file, "label");
     nft_array_free(array);
     nft_file_free(file);
     return status;

@@ -58,8 +58,8 @@ static void compare_trained(const nft_trainer *trainer, const char *folder)
     for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *expected = NULL;
-        assert_ok(nft_model_tensor(model, i, &info));
-        assert_ok(nft_file_read(file, info.name, &expected));
+        assert_ok(nft_model_tensor(&info, model, i));
+        assert_ok(nft_file_read(&expected, file, info.name));
         support_close(info.name, info.count, info.data, nft_array_f32(expected), RELATIVE, ABSOLUTE);
         nft_array_free(expected);
     }
@@ -82,7 +82,7 @@ static void golden_case(void **state)
         assert_ok(nft_trainer_set_data(trainer, data, NULL));
         for (int64_t step = 0; step < nft_trainer_steps(trainer); step++) {
             nft_step_info info = NFT_STEP_INFO_INIT;
-            assert_ok(nft_trainer_step(trainer, &info));
+            assert_ok(nft_trainer_step(&info, trainer));
             assert_int_equal(info.step, step);
             close_to("the loss", step, info.loss, losses);
             close_to("the gradients' norm", step, info.grad_norm, norms);
@@ -166,8 +166,8 @@ static void stopped_run(void **state)
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_int_equal(nft_trainer_run(trainer, count_steps, &calls), NFT_ERROR_CANCELLED);
     assert_int_equal(nft_trainer_steps_done(trainer), 3);
-    assert_ok(nft_trainer_validate(trainer, &loss));
-    assert_ok(nft_trainer_validate(trainer, &again));
+    assert_ok(nft_trainer_validate(&loss, trainer));
+    assert_ok(nft_trainer_validate(&again, trainer));
     assert_true(loss == again);
     assert_ok(nft_trainer_run(trainer, count_steps, &calls));
     assert_ok(nft_trainer_run(trainer, count_steps, &calls));
@@ -194,8 +194,8 @@ static void best_is_kept(void **state)
     assert_ok(nft_trainer_set_data(trainer, set, validation));
     assert_ok(nft_trainer_fit_normalize(trainer));
     for (int step = 0; step < 12; step++) {
-        assert_ok(nft_trainer_step(trainer, NULL));
-        assert_ok(nft_trainer_validate(trainer, &loss));
+        assert_ok(nft_trainer_step(NULL, trainer));
+        assert_ok(nft_trainer_validate(&loss, trainer));
         if (loss >= lowest)
             continue;
         lowest = loss;
@@ -256,16 +256,16 @@ static void callback_source(void **state)
     assert_ok(nft_trainer_set_source(other, fill_batch, set));
     assert_int_equal(nft_trainer_fit_normalize(other), NFT_ERROR_ARGUMENT);
     for (int step = 0; step < 4; step++) {
-        assert_ok(nft_trainer_step(trainer, NULL));
-        assert_ok(nft_trainer_step(other, NULL));
+        assert_ok(nft_trainer_step(NULL, trainer));
+        assert_ok(nft_trainer_step(NULL, other));
     }
-    assert_int_equal(nft_trainer_step(other, NULL), NFT_ERROR_CANCELLED);
+    assert_int_equal(nft_trainer_step(NULL, other), NFT_ERROR_CANCELLED);
     support_result values = trainer_values(trainer), others = trainer_values(other);
     same_values("batches of a callback", values, others);
     free(values.values);
     free(others.values);
     assert_ok(nft_trainer_set_source(other, NULL, NULL));
-    assert_int_equal(nft_trainer_step(other, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_trainer_step(NULL, other), NFT_ERROR_ARGUMENT);
     nft_trainer_free(other);
     nft_trainer_free(trainer);
     nft_weights_free(set);
@@ -298,7 +298,7 @@ static void tokens(void **state)
     double loss = 0;
     assert_ok(nft_trainer_set_tokens(trainer, data[0], data[1], data[0], data[1]));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
-    assert_ok(nft_trainer_validate(trainer, &loss));
+    assert_ok(nft_trainer_validate(&loss, trainer));
     assert_true(loss < 0.1);
     assert_ok(nft_trainer_set_source(other, fill_tokens, data));
     assert_ok(nft_trainer_run(other, NULL, NULL));
@@ -319,7 +319,7 @@ static const float *tensor_of(const nft_model *model, const char *name, int64_t 
 {
     for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_model_tensor(model, i, &info));
+        assert_ok(nft_model_tensor(&info, model, i));
         *count = info.count;
         if (!strcmp(info.name, name))
             return info.data;
@@ -378,7 +378,7 @@ static void normalize(void **state)
         assert_ok(nft_trainer_fit_normalize(trainer));
         assert_ok(nft_trainer_snapshot(&fitted, trainer));
         check_normalize(fitted, set, per_weight);
-        assert_ok(nft_trainer_step(trainer, NULL));
+        assert_ok(nft_trainer_step(NULL, trainer));
         assert_int_equal(nft_trainer_fit_normalize(trainer), NFT_ERROR_ARGUMENT);
         nft_trainer_free(trainer);
         nft_model_free(fitted);

@@ -42,7 +42,7 @@ static nft_status create_trainer(void)
 static nft_status ask_memory(void)
 {
     int64_t bytes = 0;
-    return INTERPOSE(nft_trainer_memory(model, RECIPE_TEXT, sizeof RECIPE_TEXT - 1, NULL, &bytes));
+    return INTERPOSE(nft_trainer_memory(&bytes, model, RECIPE_TEXT, sizeof RECIPE_TEXT - 1, NULL));
 }
 
 /* A trainer after whatever failed: with its data it ends where every other does. */
@@ -96,7 +96,7 @@ static nft_status set_source(void)
 {
     nft_trainer *trainer = made();
     nft_status status = INTERPOSE(nft_trainer_set_source(trainer, fill, NULL));
-    assert_int_equal(nft_trainer_step(trainer, NULL) == NFT_OK, status == NFT_OK);
+    assert_int_equal(nft_trainer_step(NULL, trainer) == NFT_OK, status == NFT_OK);
     nft_trainer_free(trainer);
     return status;
 }
@@ -115,7 +115,7 @@ static nft_status run(void)
     nft_trainer *trainer = made();
     assert_ok(nft_trainer_set_data(trainer, set, set));
     assert_ok(nft_trainer_fit_normalize(trainer));
-    assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_step(NULL, trainer));
     nft_status status = INTERPOSE(nft_trainer_run(trainer, NULL, NULL));
     if (status)
         assert_ok(nft_trainer_run(trainer, NULL, NULL));
@@ -193,7 +193,7 @@ static nft_status set_tensor(void)
     nft_context *context = NULL;
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     assert_ok(nft_context_create(&context, model, NULL));
-    assert_ok(nft_model_tensor(model, 0, &info));
+    assert_ok(nft_model_tensor(&info, model, 0));
     nft_status status = INTERPOSE(nft_context_set_tensor(context, 0, info.data, info.count));
     assert_ok(nft_forward(context, set));
     nft_context_free(context);

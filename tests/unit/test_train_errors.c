@@ -66,8 +66,8 @@ static void data_of_classes(void **state)
     int64_t labels[12] = {0, 1, 2, 2, 1, 0};
     float floats[6] = {0};
     double loss = 0;
-    expect(nft_trainer_step(trainer, NULL), NFT_ERROR_ARGUMENT, "call nft_trainer_set_data");
-    expect(nft_trainer_validate(trainer, &loss), NFT_ERROR_ARGUMENT, "there is no validation set");
+    expect(nft_trainer_step(NULL, trainer), NFT_ERROR_ARGUMENT, "call nft_trainer_set_data");
+    expect(nft_trainer_validate(&loss, trainer), NFT_ERROR_ARGUMENT, "there is no validation set");
     expect(nft_trainer_set_data(trainer, wide, NULL), NFT_ERROR_MISMATCH, "training set: the weights have 2");
     expect(nft_trainer_set_data(trainer, none, NULL), NFT_ERROR_MISMATCH, "it has no networks");
     expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "no tensor 'label'");
@@ -81,7 +81,7 @@ static void data_of_classes(void **state)
     labels[4] = 1;
     set_label(set, "label", NFT_ARRAY_I64, 1, &count, labels);
     assert_ok(nft_trainer_set_data(trainer, set, set));
-    assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_step(NULL, trainer));
     nft_weights_edit(set, 1, NFT_WEIGHTS_BIAS)[4 * 3] = INFINITY;
     expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_NOT_FINITE, "network 3: '1.bias'");
     expect(nft_trainer_set_tokens(trainer, NULL, NULL, NULL, NULL), NFT_ERROR_MISMATCH,
@@ -165,13 +165,13 @@ static void diverged(void **state)
     double loss = 0;
     set_label(set, "label", NFT_ARRAY_F32, 2, shape, NULL);
     assert_ok(nft_trainer_set_data(trainer, set, set));
-    assert_ok(nft_trainer_step(trainer, NULL));
+    assert_ok(nft_trainer_step(NULL, trainer));
     support_result before = trainer_values(trainer);
     for (int i = 0; i < 2; i++) {
         expect(nft_trainer_run(trainer, NULL, NULL), NFT_ERROR_NOT_FINITE, "step 1: the loss of sample");
         assert_int_equal(nft_trainer_steps_done(trainer), 1);
     }
-    expect(nft_trainer_validate(trainer, &loss), NFT_ERROR_NOT_FINITE, "of the validation set");
+    expect(nft_trainer_validate(&loss, trainer), NFT_ERROR_NOT_FINITE, "of the validation set");
     support_result after = trainer_values(trainer);
     same_values("parameters after a step that failed", after, before);
     free(after.values);
@@ -184,7 +184,7 @@ static void diverged(void **state)
 static void refuse_step(nft_trainer *trainer, const char *message)
 {
     support_result before = trainer_values(trainer);
-    expect(nft_trainer_step(trainer, NULL), NFT_ERROR_NOT_FINITE, message);
+    expect(nft_trainer_step(NULL, trainer), NFT_ERROR_NOT_FINITE, message);
     support_result after = trainer_values(trainer);
     same_values("parameters after a step that failed", after, before);
     free(after.values);
@@ -264,7 +264,7 @@ static void promised_memory(void **state)
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *set = make_set(model, SAMPLES, 2);
     options.threads = 2;
-    assert_ok(nft_trainer_memory(model, recipe, strlen(recipe), &options, &promised));
+    assert_ok(nft_trainer_memory(&promised, model, recipe, strlen(recipe), &options));
     options.memory_limit = promised - 1;
     expect(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options), NFT_ERROR_LIMIT,
            "the trainer: ");
@@ -274,8 +274,8 @@ static void promised_memory(void **state)
     assert_ok(nft_trainer_set_data(trainer, set, set));
     assert_true(counted_bytes <= promised + promised / 10 + 65536);
     counted_calls = 0;
-    assert_ok(nft_trainer_step(trainer, NULL));
-    assert_ok(nft_trainer_validate(trainer, &loss));
+    assert_ok(nft_trainer_step(NULL, trainer));
+    assert_ok(nft_trainer_validate(&loss, trainer));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     assert_int_equal(counted_calls, 0);
     nft_trainer_free(trainer);
@@ -309,7 +309,7 @@ static void promised_memory_of_images(void **state)
     assert_ok(nft_weights_save(set, temporary_path("images")));
     assert_ok(nft_dataset_open(&data, temporary_path("images"), NULL));
     options.threads = 1;
-    assert_ok(nft_trainer_memory(model, recipe, strlen(recipe), &options, &promised));
+    assert_ok(nft_trainer_memory(&promised, model, recipe, strlen(recipe), &options));
     counted_bytes = 0;
     assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
     assert_ok(nft_trainer_set_dataset(trainer, data, data));
@@ -349,7 +349,7 @@ static void promised_memory_of_batches(void **state)
     assert_ok(nft_weights_save(set, temporary_path("data")));
     assert_ok(nft_dataset_open(&data, temporary_path("data"), NULL));
     options.threads = 1;
-    assert_ok(nft_trainer_memory(model, recipe, strlen(recipe), &options, &promised));
+    assert_ok(nft_trainer_memory(&promised, model, recipe, strlen(recipe), &options));
     counted_bytes = 0;
     assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
     assert_ok(nft_trainer_set_dataset(trainer, data, data));

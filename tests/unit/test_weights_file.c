@@ -84,10 +84,10 @@ static void one_network_is_read(void **state)
     assert_string_equal(nft_weights_layer_name(weights, 0), "net.9");
     assert_string_equal(nft_weights_layer_name(weights, 1), "net.10");
     nft_layer layer = {.size = sizeof layer};
-    assert_ok(nft_space_layer(nft_weights_space(weights), 0, &layer));
+    assert_ok(nft_space_layer(&layer, nft_weights_space(weights), 0));
     assert_true(layer.type == NFT_LAYER_CONV2D && layer.in == 1 && layer.out == 3 &&
                 layer.kernel_height == 2);
-    assert_ok(nft_space_layer(nft_weights_space(weights), 1, &layer));
+    assert_ok(nft_space_layer(&layer, nft_weights_space(weights), 1));
     assert_true(layer.type == NFT_LAYER_LINEAR && layer.in == 3 && layer.out == 2 && layer.positions == 4);
     assert_true(nft_weights_data(weights, 0, NFT_WEIGHTS_BIAS)[1] == 27);
     assert_true(nft_weights_data(weights, 0, NFT_WEIGHTS_WEIGHT)[0] == 29);

@@ -51,7 +51,7 @@ static inline support_result model_values(const nft_model *model)
     support_result all = {0, NULL};
     for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_model_tensor(model, i, &info));
+        assert_ok(nft_model_tensor(&info, model, i));
         support_append_floats(&all, info.data, info.count);
     }
     return all;
