@@ -1,6 +1,7 @@
 #include "recipes.h"
 
 #include "report.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,6 +19,19 @@ static int override_path(char **path, const char *given)
     return EXIT_SUCCESS;
 }
 
+/* Names what may be a misspelling of the key. */
+static int fail_missing(const cli_recipe *recipe, const char *key, const char *expected)
+{
+    const char *keys[32];
+    int count = 0;
+    for (void *at = json_object_iter(recipe->object); at && count < 32;
+         at = json_object_iter_next(recipe->object, at))
+        keys[count++] = json_object_iter_key(at);
+    const char *nearest = text_nearest(key, keys, count);
+    return fail("%s: '%s' is missing, %s%s%s%s", recipe->path, key, expected,
+                nearest ? "; did you mean it with '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
 /* The path under a key; NULL if there is none and it is not required. */
 static int read_path(char **path, const cli_recipe *recipe, const char *key, bool required)
 {
@@ -27,7 +41,7 @@ static int read_path(char **path, const cli_recipe *recipe, const char *key, boo
     if (given)
         return override_path(path, given);
     if (!value && required)
-        return fail("%s: '%s' is missing, the path of a file", recipe->path, key);
+        return fail_missing(recipe, key, "the path of a file");
     if (!value || (json_is_null(value) && !required))
         return EXIT_SUCCESS;
     if (!json_is_string(value))
@@ -41,7 +55,7 @@ static int read_paths(cli_recipe *recipe)
     const json_t *model = json_object_get(recipe->object, "model");
     int failed = EXIT_SUCCESS;
     if (!model)
-        failed = fail("%s: 'model' is missing, the path of a file or a configuration", recipe->path);
+        failed = fail_missing(recipe, "model", "the path of a file or a configuration");
     else if (!json_is_object(model))
         failed = read_path(&recipe->model_path, recipe, "model", true);
     if (!failed)

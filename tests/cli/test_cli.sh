@@ -236,6 +236,7 @@ recipe='"train": "data.safetensors", "loss": "bce", "optimizer": {"type": "adam"
 echo "{\"model\": \"model.safetensors\", \"shuffle\": false, $recipe}" >recipes/plain.json
 echo "{\"model\": \"model.safetensors\", \"validation\": \"data.safetensors\", \"validate_every\": 3, $recipe}" >recipes/best.json
 echo "{$recipe}" >recipes/no-model.json
+echo "{\"modle\": \"data.safetensors\", $recipe}" >recipes/modle.json
 echo "{\"model\": \"data.safetensors\", $recipe}" >recipes/wrong-model.json
 echo "{\"model\": \"model.safetensors\", \"gradclip\": 1, $recipe}" >recipes/misspelt.json
 echo '{"model": "model.safetensors", "train": 1}' >recipes/no-path.json
@@ -259,6 +260,8 @@ check "validation after 3 steps and at the end" test "$(grep -c validation_loss 
 check "without a seed it is 0" cmp trained.safetensors again.safetensors
 run 1 train recipes/no-model.json -o x.safetensors
 says "'model' is missing"
+run 1 train recipes/modle.json -o x.safetensors
+says "'model' is missing, the path of a file or a configuration; did you mean it with 'modle'?"
 run 1 train recipes/no-path.json -o x.safetensors
 says "'train' is not a text"
 run 1 train recipes/wrong-model.json -o x.safetensors
