@@ -53,6 +53,8 @@ nft_status nft_attention_configure(nft_attention *attention, nft_module *module,
                                    const nft_attention_options *values, const nft_channel_norm *norms,
                                    const char *prefix);
 void nft_attention_release(nft_attention *attention);
+/* How many attention weights all heads of axes 0 … axis - 1 have. */
+int64_t nft_attention_weights_before(const nft_attention *attention, int64_t axis);
 
 /* out = attention(norm(in)), plus in itself if `residual`. out may be in. */
 void nft_attention_forward(const nft_attention *attention, const nft_exec *exec, bool residual,
