@@ -1,11 +1,12 @@
 #!/bin/sh
-# run.sh ZOO RESULTS [SEEDS]: trains every recipe of this folder on the CNNs of ZOO (train.safetensors and validation.safetensors) with
-# seeds 0 … SEEDS - 1 (default 3), judges each model on ZOO/test.safetensors and prints the table. What RESULTS holds already is not
-# done again, and a training that was interrupted goes on. NFT names the program (default: nft), THREADS its threads (default: all).
+# run.sh ZOO RESULTS [SEEDS [RECIPE …]]: trains every recipe of this folder, or those that are named, on the CNNs of ZOO
+# (train.safetensors and validation.safetensors) with seeds 0 … SEEDS - 1 (default 3), judges each model on ZOO/test.safetensors and
+# prints the table. What RESULTS holds already is not done again, and a training that was interrupted goes on. NFT names the program
+# (default: nft), THREADS its threads (default: all).
 set -eu
 
-if [ $# -lt 2 ] || [ $# -gt 3 ]; then
-    echo "usage: run.sh ZOO RESULTS [SEEDS]" >&2
+if [ $# -lt 2 ]; then
+    echo "usage: run.sh ZOO RESULTS [SEEDS [RECIPE …]]" >&2
     exit 2
 fi
 zoo=$1
@@ -13,6 +14,18 @@ results=$2
 seeds=${3:-3}
 nft=${NFT:-nft}
 recipes=$(cd "$(dirname "$0")" && pwd)
+if [ $# -gt 3 ]; then
+    shift 3
+    names=$*
+else
+    names=$(find "$recipes" -name '*.json' -exec basename {} .json \; | LC_ALL=C sort)
+fi
+for name in $names; do
+    if [ ! -e "$recipes/$name.json" ]; then
+        echo "run.sh: there is no recipe '$name' in $recipes" >&2
+        exit 2
+    fi
+done
 mkdir -p "$results"
 
 train() { # NAME SEED
@@ -21,7 +34,7 @@ train() { # NAME SEED
     echo "$1, seed $2" >&2
     "$nft" train "$recipes/$1.json" --train "$zoo/train.safetensors" --validation "$zoo/validation.safetensors" --seed "$2" \
         ${THREADS:+--threads "$THREADS"} --log "$run.jsonl" --plot "$run.svg" -o "$run.safetensors" >"$run.txt"
-    "$nft" evaluate "$run.safetensors" "$zoo/test.safetensors" --json >"$run.json.new"
+    "$nft" evaluate "$run.safetensors" "$zoo/test.safetensors" ${THREADS:+--threads "$THREADS"} --json >"$run.json.new"
     mv "$run.json.new" "$run.json"
 }
 
@@ -40,8 +53,7 @@ row() { # NAME
         END { printf "| %s | %d | %s | %s | %s |\n", name, NR, cell("tau"), cell("r2"), cell("mae") }'
 }
 
-for recipe in "$recipes"/*.json; do
-    name=$(basename "$recipe" .json)
+for name in $names; do
     seed=0
     while [ "$seed" -lt "$seeds" ]; do
         train "$name" "$seed"
@@ -50,6 +62,6 @@ for recipe in "$recipes"/*.json; do
 done
 echo "| recipe | seeds | Kendall's τ | R² | mean absolute error |"
 echo "|---|---|---|---|---|"
-for recipe in "$recipes"/*.json; do
-    row "$(basename "$recipe" .json)"
+for name in $names; do
+    row "$name"
 done
