@@ -499,7 +499,7 @@ class Weights : public detail::WeightsGetters<Weights>
         check(nft_weights_create(&handle, space.get(), count, channels));
         owner_.reset(handle);
     }
-    /** Copies a weight and a bias array for each layer. */
+    /** Copies a weight and a bias array for each layer; nullptr in their place, or no list, is zeros. */
     static Weights copy(SpaceView space, std::int64_t count, std::int64_t channels,
                         const std::vector<const float *> &layer_weights,
                         const std::vector<const float *> &layer_biases)
@@ -603,13 +603,14 @@ class Weights : public detail::WeightsGetters<Weights>
                         const std::vector<const float *> &weights, const std::vector<const float *> &biases)
     {
         const auto layers = static_cast<std::size_t>(space.layer_count());
-        if (weights.size() != layers || biases.size() != layers)
+        if ((!weights.empty() && weights.size() != layers) || (!biases.empty() && biases.size() != layers))
             throw Error(NFT_ERROR_ARGUMENT, "nft::Weights: expected an array for each of " +
                                                 std::to_string(layers) + " layers, found " +
                                                 std::to_string(weights.size()) + " of weights and " +
                                                 std::to_string(biases.size()) + " of biases");
         nft_weights *handle = nullptr;
-        check(function(&handle, space.get(), count, channels, weights.data(), biases.data()));
+        check(function(&handle, space.get(), count, channels, weights.empty() ? nullptr : weights.data(),
+                       biases.empty() ? nullptr : biases.data()));
         return Weights(handle);
     }
     detail::Owner<nft_weights, nft_weights_free> owner_;
@@ -1025,9 +1026,15 @@ class Trainer
         check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), validation.get(),
                                      validation_targets.get()));
     }
-    /** Asks a function for every batch, in place of a training set. Not from inside such a function. */
+    /** Asks a function for every batch, in place of a training set; an empty one: no more. Not from inside
+     * such a function. */
     void set_source(Source source)
     {
+        if (!source) {
+            check(nft_trainer_set_source(get(), nullptr, nullptr));
+            filling_.reset();
+            return;
+        }
         auto filling = std::make_unique<Filling>(Filling{std::move(source), nullptr});
         check(nft_trainer_set_source(get(), fill, filling.get()));
         filling_ = std::move(filling);

@@ -18,7 +18,9 @@
  * one channel, the weights of a SIREN, whose rendering should be the data set's `target`
  * - `optimizer`: {"type": "adamw" or "adam", "lr" = 1e-3, "betas" = [0.9, 0.999], "eps" = 1e-8,
  *   "weight_decay" = 0.01 of adamw (decoupled) or 0 of adam (L2)}; PyTorch's, on every trained parameter
- * - `schedule` = null, constant: {"type": "constant" or "cosine", "warmup_steps" = 0, "total_steps" = steps}
+ * - `schedule` = null, constant: {"type": "constant" or "cosine", "warmup_steps" = 0, "total_steps" = steps};
+ *   step s, from 0, takes lr · s / warmup_steps during the warm-up, then lr, or with "cosine"
+ *   lr · (1 + cos(π (s - warmup_steps) / (total_steps - warmup_steps))) / 2
  * - `grad_clip` = null, none: the largest global norm of the gradients
  * - `batch_size`: samples of a step
  * - `steps`: how many nft_trainer_run() takes
@@ -212,8 +214,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_source(nft_trainer *trainer, n
 
 /**
  * Sets the statistics of every `normalize` module from the whole training set, as it arrives there: what a
- * fresh model needs before its first step, and a model that was trained already must not have.
- * A model without such a module is left as it is. Every rank does all of it.
+ * fresh model needs before its first step, and a model that was trained already must not have. With a
+ * callback as the source: first nft_trainer_set_data() with networks like the callback's, then this, then
+ * nft_trainer_set_source(). A model without such a module is left as it is. Every rank does all of it.
  * @return ::NFT_ERROR_ARGUMENT after the first step, or without a training set (a callback is none)
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer);

@@ -194,6 +194,10 @@ static int report(const cli_options *given, const bench *b)
     printf("memory    %s planned for the %s, peak of the program %s\n",
            text_bytes(text[0], (double)b->planned_bytes), b->training ? "trainer" : "context",
            text_bytes(text[1], (double)b->peak_bytes));
+    if (gflops > b->sgemm)
+        note(given,
+             "sgemm is slower than libnft here: this BLAS (nft --version) may not know the processor; an "
+             "OpenBLAS takes the kernels that OPENBLAS_CORETYPE names, SkylakeX or Haswell for example");
     return EXIT_SUCCESS;
 }
 

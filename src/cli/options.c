@@ -17,7 +17,7 @@ static const cli_option common_options[] = {
     {"seed", 0, OPTION_INTEGER, "S", "of everything random (default: 0)", 0, INT64_MAX, NULL},
     {"batch-size", 0, OPTION_INTEGER, "B", "networks at a time (default: 32, bench 8, train the recipe's)", 1,
      INT32_MAX, NULL},
-    {"quiet", 'q', OPTION_FLAG, NULL, "no progress and no messages but errors", 0, 0, NULL},
+    {"quiet", 'q', OPTION_FLAG, NULL, "nothing on standard error but errors", 0, 0, NULL},
     {"json", 0, OPTION_FLAG, NULL, "results as JSON, one object a line", 0, 0, NULL},
     {"help", 'h', OPTION_FLAG, NULL, "this text", 0, 0, NULL},
     {0},

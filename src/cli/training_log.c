@@ -143,21 +143,19 @@ static int read_past(training_log *log, FILE *file, int64_t steps, off_t *end)
     return failed;
 }
 
-/* Cuts the file where the past ends. What is no file, a pipe for example, just goes on. */
+/* Cuts the file where the past ends, a former training's at its beginning. What is no file, a pipe for
+ * example, just goes on. */
 static int cut(training_log *log, int64_t steps)
 {
     struct stat about;
     off_t end = 0;
-    int failed = EXIT_SUCCESS;
     if (fstat(fileno(log->file), &about) || !S_ISREG(about.st_mode))
         return EXIT_SUCCESS;
-    FILE *past = steps ? fopen(log->path, "r") : NULL;
-    if (steps && !past)
+    FILE *past = fopen(log->path, "r");
+    if (!past)
         return fail("%s: cannot read: %s", log->path, strerror(errno));
-    if (past) {
-        failed = read_past(log, past, steps, &end);
-        fclose(past);
-    }
+    int failed = read_past(log, past, steps, &end);
+    fclose(past);
     return !failed && ftruncate(fileno(log->file), end) ? fail_log(log) : failed;
 }
 

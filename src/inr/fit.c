@@ -150,12 +150,11 @@ static void fit_network(void *argument, int64_t network, int worker)
     tell(c, worker);
 }
 
-static nft_status check_rate(const char *name, double *value, double fallback, double most)
+static nft_status check_rate(const char *name, double *value, double fallback, double most, const char *range)
 {
     if (!(*value >= 0 && *value <= most))
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "nft_inr_fit: %s is %g, expected a number from 0 (the default, %g) to %g", name,
-                        *value, fallback, most);
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_fit: %s is %g, expected 0 (the default, %g) %s", name,
+                        *value, fallback, range);
     if (*value == 0)
         *value = fallback;
     return NFT_OK;
@@ -164,14 +163,15 @@ static nft_status check_rate(const char *name, double *value, double fallback, d
 static nft_status fill_options(nft_inr_fit_options *filled, const nft_inr_fit_options *options)
 {
     const double below_one = 1 - 0x1p-24;
+    const char *up = "or a number up to 1e6", *below = "or a number below 1";
     *filled = (nft_inr_fit_options)NFT_INR_FIT_OPTIONS_INIT;
     nft_status status = nft_fill_inr_options("nft_inr_fit", filled, options, sizeof *filled);
     if (status || (status = nft_fill_threads("nft_inr_fit", &filled->threads)) ||
         (status = nft_fill_omega("nft_inr_fit", &filled->omega)) ||
-        (status = check_rate("learning_rate", &filled->learning_rate, 1e-3, 1e6)) ||
-        (status = check_rate("beta1", &filled->beta1, 0.9, below_one)) ||
-        (status = check_rate("beta2", &filled->beta2, 0.999, below_one)) ||
-        (status = check_rate("epsilon", &filled->epsilon, 1e-8, 1e6)))
+        (status = check_rate("learning_rate", &filled->learning_rate, 1e-3, 1e6, up)) ||
+        (status = check_rate("beta1", &filled->beta1, 0.9, below_one, below)) ||
+        (status = check_rate("beta2", &filled->beta2, 0.999, below_one, below)) ||
+        (status = check_rate("epsilon", &filled->epsilon, 1e-8, 1e6, up)))
         return status;
     if (filled->steps < 0)
         return nft_fail(NFT_ERROR_ARGUMENT,

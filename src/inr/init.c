@@ -30,6 +30,11 @@ nft_status nft_inr_init(nft_weights *weights, uint64_t seed, int64_t first, doub
     if (!status && first < 0)
         status =
             nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_init: first is %" PRId64 ", expected 0 or more", first);
+    if (!status && first > INT64_MAX - weights->count)
+        status =
+            nft_fail(NFT_ERROR_ARGUMENT,
+                     "nft_inr_init: first is %" PRId64 ", too large for the numbers of %" PRId64 " networks",
+                     first, weights->count);
     if (!status)
         status = nft_fill_omega("nft_inr_init", &omega);
     for (int64_t n = 0; !status && n < weights->count; n++)

@@ -118,6 +118,8 @@ nft_status nft_beside_create(nft_beside *beside, const char *path)
 {
     nft_text name = {0};
     *beside = (nft_beside)NFT_BESIDE_NONE;
+    if (!*path)
+        return nft_fail(NFT_ERROR_FILE, "the path is empty");
     beside->descriptor = create(&name, path);
     nft_status status = NFT_OK;
     if (name.failed)

@@ -311,6 +311,8 @@ nft_status nft_network_find(nft_network *network, const nft_file *file, const ch
                                  : nft_fail_memory("a table of layers",
                                                    network->layer_count * (int64_t)sizeof *network->shapes);
     }
+    if (status && status != NFT_ERROR_MEMORY && nft_file_metadata(file, NFT_CONFIG_KEY))
+        return nft_fail_in(status, "this is a model file, expected networks");
     return status;
 }
 

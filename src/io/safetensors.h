@@ -26,6 +26,9 @@ typedef enum nft_type {
 } nft_type;
 #define NFT_TYPES (NFT_TYPE_F8_E8M0 + 1)
 
+/* Where the metadata of a model file have its configuration. */
+#define NFT_CONFIG_KEY "nft.config"
+
 const char *nft_type_name(nft_type type);
 int64_t nft_type_size(nft_type type);    /* bytes of one element */
 bool nft_type_is_float(nft_type type);   /* which is read as floats */

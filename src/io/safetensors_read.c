@@ -23,8 +23,11 @@ static nft_status read_type(const char *name, const json_t *value, nft_type *typ
             *type = (nft_type)t;
             return NFT_OK;
         }
+    if (!text)
+        return nft_fail(NFT_ERROR_FORMAT, "tensor '%s': dtype is not a text, expected \"F32\" for example",
+                        name);
     return nft_fail(NFT_ERROR_FORMAT, "tensor '%s': dtype is %s, which is not known, nor how large it is",
-                    name, text ? text : "not a text");
+                    name, text);
 }
 
 static nft_status read_shape(const char *name, const json_t *value, nft_entry *entry)
@@ -210,7 +213,17 @@ static const char *other_format(const uint8_t bytes[LENGTH_BYTES])
                "MODEL is asked for";
     if (!memcmp(bytes, "PK\3\4", 4))
         return "it looks like a zip archive; save with safetensors.torch.save_file, not torch.save";
+    if (!memcmp(bytes, "\x89PNG", 4))
+        return "it looks like a PNG image; nft fit makes networks of images";
+    if (!memcmp(bytes, "\x93NUMPY", 6))
+        return "it looks like a NumPy array; save with safetensors.numpy.save_file";
     return NULL;
+}
+
+/* Of gzip, which may also begin as the length of a header does. */
+static bool is_gzipped(const uint8_t bytes[LENGTH_BYTES])
+{
+    return bytes[0] == 0x1f && bytes[1] == 0x8b && bytes[2] == 8;
 }
 
 static nft_status check_length(const nft_file *file, int64_t *length)
@@ -227,6 +240,8 @@ static nft_status check_length(const nft_file *file, int64_t *length)
     uint64_t value = 0;
     for (int i = 0; i < LENGTH_BYTES; i++)
         value |= (uint64_t)bytes[i] << 8 * i;
+    if (value > (uint64_t)(file->size - LENGTH_BYTES) && is_gzipped(bytes))
+        return nft_fail(NFT_ERROR_FORMAT, "not a safetensors file: it looks gzipped");
     if (value > (uint64_t)MAX_HEADER_BYTES)
         return nft_fail(NFT_ERROR_FORMAT,
                         "not a safetensors file: its header would be %" PRIu64

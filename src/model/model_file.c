@@ -6,8 +6,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define CONFIG_KEY "nft.config"
-
 static nft_status check_tensor(const nft_parameter *expected, const nft_entry *found)
 {
     if (!found)
@@ -69,12 +67,12 @@ static nft_status read_tensors(nft_model *model, const nft_file *file)
 static nft_status load(nft_model **out, nft_file *file, int64_t memory_limit)
 {
     nft_model *model = NULL;
-    const char *config = nft_file_metadata(file, CONFIG_KEY);
-    nft_status status =
-        config ? nft_model_configure(&model, config, strlen(config), memory_limit)
-               : nft_fail(NFT_ERROR_FORMAT, "no '" CONFIG_KEY "' in its metadata: this is not a model file");
+    const char *config = nft_file_metadata(file, NFT_CONFIG_KEY);
+    nft_status status = config ? nft_model_configure(&model, config, strlen(config), memory_limit)
+                               : nft_fail(NFT_ERROR_FORMAT, "no '" NFT_CONFIG_KEY
+                                                            "' in its metadata: this is not a model file");
     if (config && (status == NFT_ERROR_FORMAT || status == NFT_ERROR_CONFIG))
-        status = nft_fail_in(status, "its configuration, " CONFIG_KEY " in the metadata");
+        status = nft_fail_in(status, "its configuration, " NFT_CONFIG_KEY " in the metadata");
     if (!status)
         status = check_tensors(model, file);
     if (!status)
@@ -139,9 +137,9 @@ static nft_status gather_metadata(const nft_model *model, struct nft_text_pair *
     if (!pairs)
         return nft_fail_memory("the metadata", (others + 1) * (int64_t)sizeof *pairs);
     int64_t n = 0;
-    pairs[n++] = (struct nft_text_pair){.key = CONFIG_KEY, .value = model->config};
+    pairs[n++] = (struct nft_text_pair){.key = NFT_CONFIG_KEY, .value = model->config};
     for (int64_t i = 0; i < others; i++)
-        if (strcmp(model->file->metadata[i].key, CONFIG_KEY))
+        if (strcmp(model->file->metadata[i].key, NFT_CONFIG_KEY))
             pairs[n++] = model->file->metadata[i];
     *out = pairs;
     *count = n;

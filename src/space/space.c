@@ -138,6 +138,13 @@ nft_status nft_space_create(nft_space **out, const nft_layer *layers, int64_t co
     for (int64_t i = 0; i < count && !status; i++) {
         nft_layer *layer = &space->layers[i];
         memcpy(layer, (const char *)layers + (size_t)i * stride, sizeof *layer);
+        if (layer->size != stride) {
+            status =
+                nft_fail(NFT_ERROR_ARGUMENT,
+                         "nft_space_create: layers[%" PRId64 "].size is %zu, expected that of layers[0], %zu",
+                         i, layer->size, stride);
+            break;
+        }
         layer->size = sizeof *layer;
         if (layer->type == NFT_LAYER_CONV2D || layer->positions == 0)
             layer->positions = 1;

@@ -17,18 +17,19 @@
 #define MOST_STEPS (INT64_MAX / INT32_MAX) /* a recipe's; nft_trainer_step() may take more than its own */
 #define HASH_DIGITS 17                     /* with the 0 at the end */
 
+/* "steps" before the schedule's total, which follows it unless it is given: the first difference is told. */
 static json_t *describe_recipe(const nft_recipe *recipe)
 {
     const nft_optimizer *o = &recipe->optimizer;
     return json_pack(
-        "{s:s, s:{s:s, s:f, s:f, s:f, s:f, s:f}, s:{s:s, s:I, s:I}, s:f, s:f, s:I, s:I, s:b, s:I, s:I}",
-        "loss", recipe->loss->name, "optimizer", "type", o->decoupled ? "adamw" : "adam", "lr", o->lr,
-        "beta1", o->beta1, "beta2", o->beta2, "eps", o->eps, "weight_decay", o->weight_decay, "schedule",
-        "type", recipe->schedule.cosine ? "cosine" : "constant", "warmup_steps",
-        (json_int_t)recipe->schedule.warmup, "total_steps", (json_int_t)recipe->schedule.total, "grad_clip",
-        recipe->grad_clip, "omega", recipe->omega, "batch_size", (json_int_t)recipe->batch_size, "steps",
-        (json_int_t)recipe->steps, "shuffle", (int)recipe->shuffle, "seed", (json_int_t)recipe->seed,
-        "validate_every", (json_int_t)recipe->validate_every);
+        "{s:s, s:I, s:{s:s, s:f, s:f, s:f, s:f, s:f}, s:{s:s, s:I, s:I}, s:f, s:f, s:I, s:b, s:I, s:I}",
+        "loss", recipe->loss->name, "steps", (json_int_t)recipe->steps, "optimizer", "type",
+        o->decoupled ? "adamw" : "adam", "lr", o->lr, "beta1", o->beta1, "beta2", o->beta2, "eps", o->eps,
+        "weight_decay", o->weight_decay, "schedule", "type", recipe->schedule.cosine ? "cosine" : "constant",
+        "warmup_steps", (json_int_t)recipe->schedule.warmup, "total_steps",
+        (json_int_t)recipe->schedule.total, "grad_clip", recipe->grad_clip, "omega", recipe->omega,
+        "batch_size", (json_int_t)recipe->batch_size, "shuffle", (int)recipe->shuffle, "seed",
+        (json_int_t)recipe->seed, "validate_every", (json_int_t)recipe->validate_every);
 }
 
 /* How many samples, and their fingerprint. */

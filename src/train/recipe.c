@@ -12,6 +12,9 @@ static nft_status read_beta(const json_t *list, size_t index, double *beta)
     *beta = json_number_value(found);
     if (json_array_size(list) == 2 && json_is_number(found) && *beta >= 0 && *beta < 1)
         return NFT_OK;
+    if (json_array_size(list) == 2 && json_is_number(found))
+        return nft_fail(NFT_ERROR_CONFIG,
+                        "optimizer: one of the 'betas' is %g, expected at least 0 and below 1", *beta);
     return nft_fail(NFT_ERROR_CONFIG, "optimizer: 'betas' are not two numbers, each at least 0 and below 1");
 }
 
@@ -73,6 +76,10 @@ static nft_status read_clip(nft_options *options, double *clip)
     *clip = json_number_value(value);
     if (json_is_number(value) && *clip > 0)
         return NFT_OK;
+    if (json_is_number(value))
+        return nft_fail(NFT_ERROR_CONFIG,
+                        "recipe: 'grad_clip' is %g, expected a number above 0; null means no clipping",
+                        *clip);
     return nft_fail(NFT_ERROR_CONFIG, "recipe: 'grad_clip' is not a number above 0; null means no clipping");
 }
 

@@ -182,6 +182,9 @@ cp notes.txt kept.txt
 run 1 train recipes/cnns.json -o stopped.safetensors --log notes.txt --checkpoint here.checkpoint --steps 100000
 says "notes.txt: is not the log of a training; give another --log"
 check "what is no log stays" cmp notes.txt kept.txt
+run 1 train recipes/cnns.json -o fresh.safetensors --log notes.txt --steps 1
+says "notes.txt: is not the log of a training; give another --log"
+check "what is no log stays when a training begins" cmp notes.txt kept.txt
 
 # A run that diverges names the step and the parameter, and its last checkpoint stays.
 sed 's/"grad_clip": 1,//; s/"bce"/"mse"/; s/, {"type": "sigmoid"}//; s/{"type": "layer_norm"}, //' recipes/cnns.json >recipes/diverging.json

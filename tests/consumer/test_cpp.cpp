@@ -89,6 +89,8 @@ static void spaces_and_weights()
         nft::Weights::copy(space, 1, 1, {first.data(), second.data()}, {bias.data(), nullptr});
     EXPECT(borrowed.data(0, NFT_WEIGHTS_WEIGHT) == first.data() && !borrowed.edit(0, NFT_WEIGHTS_WEIGHT));
     EXPECT(copied.data(0, NFT_WEIGHTS_WEIGHT) != first.data() && copied.data(0, NFT_WEIGHTS_BIAS)[2] == 3);
+    EXPECT(nft::Weights::copy(space, 1, 1, {first.data(), second.data()}, {}).data(1, NFT_WEIGHTS_BIAS)[0] ==
+           0);
     EXPECT(status_of([&] { nft::Weights::copy(space, 1, 1, {first.data()}, {nullptr}); }) ==
            NFT_ERROR_ARGUMENT);
 }
@@ -217,6 +219,8 @@ static void training()
         thrown = true;
     }
     EXPECT(thrown && generated.steps_done() == 2);
+    generated.set_source(nullptr);
+    EXPECT(status_of([&] { generated.step(); }) == NFT_ERROR_ARGUMENT);
 
     const nft::Model on_tokens = nft::Model::from_config(
         R"({"format_version": 1, "input": {"type": "tokens", "tokens": 2, "channels": 1},

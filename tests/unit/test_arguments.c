@@ -182,6 +182,7 @@ static void spaces(void **state)
     assert_refused(nft_space_create(&space, NULL, 1));
     assert_null(space);
     assert_refused(nft_space_create(&space, &small, 1));
+    assert_refused(nft_space_create(&space, (nft_layer[]){layer, small}, 2));
     assert_status(nft_space_create(&space, &layer, 0), NFT_ERROR_CONFIG);
     assert_status(nft_space_create(&space, &layer, -1), NFT_ERROR_CONFIG);
     assert_status(nft_space_create(&space, &wrong, 1), NFT_ERROR_CONFIG);
@@ -265,6 +266,7 @@ static void weights_used(void **state)
         }
     assert_refused(nft_weights_save(NULL, "x"));
     assert_refused(nft_weights_save(f->weights, NULL));
+    assert_status(nft_weights_save(f->weights, ""), NFT_ERROR_FILE);
     assert_refused(nft_weights_permute(NULL, NULL));
     assert_refused(nft_weights_permute(f->weights, NULL));
     assert_refused(nft_weights_permute_random(NULL, 0));

@@ -162,6 +162,9 @@ static void of_another_training(void **state)
         {"{'loss': 'mse', " ADAMW ", 'batch_size': 5, 'steps': 6, 'seed': 3, 'grad_clip': 0.5, "
          "'validate_every': 2}",
          "'recipe.loss' was \"bce\", now it is \"mse\""},
+        {"{'loss': 'bce', " ADAMW ", 'batch_size': 5, 'steps': 7, 'seed': 3, 'grad_clip': 0.5, "
+         "'validate_every': 2}",
+         "'recipe.steps' was 6, now it is 7"},
     };
     setting s = open_setting(), other = open_setting();
     const char *path = temporary_path("mine.safetensors");

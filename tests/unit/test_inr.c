@@ -426,6 +426,7 @@ static void wrong_arguments(void **state)
     assert_ok(nft_array_create(&labels, NFT_ARRAY_I64, (int64_t[]){2, 4, 4, 1}, 4, NULL));
     refused(NFT_ERROR_ARGUMENT, "weights", nft_inr_init(NULL, 0, 0, 0));
     refused(NFT_ERROR_ARGUMENT, "first is -1", nft_inr_init(weights, 0, -1, 0));
+    refused(NFT_ERROR_ARGUMENT, "too large for the numbers of", nft_inr_init(weights, 0, INT64_MAX, 0));
     refused(NFT_ERROR_ARGUMENT, "omega is -2", nft_inr_init(weights, 0, 0, -2));
     refused(NFT_ERROR_ARGUMENT, "borrows", nft_inr_init(borrowed, 0, 0, 0));
     refused(NFT_ERROR_MISMATCH, "3 channels", nft_inr_init(features, 0, 0, 0));

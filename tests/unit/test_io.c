@@ -211,6 +211,12 @@ static void wrong_lengths_are_refused(void **state)
     assert_message("looks like JSON");
     assert_int_equal(nft_file_open_memory(&file, "PK\3\4 a zip archive", 17), NFT_ERROR_FORMAT);
     assert_message("looks like a zip archive");
+    assert_int_equal(nft_file_open_memory(&file, "\x89PNG\r\n\x1a\n a picture", 18), NFT_ERROR_FORMAT);
+    assert_message("looks like a PNG image");
+    assert_int_equal(nft_file_open_memory(&file, "\x93NUMPY\1\1 an array", 17), NFT_ERROR_FORMAT);
+    assert_message("looks like a NumPy array");
+    assert_int_equal(nft_file_open_memory(&file, "\x1f\x8b\10\0\0\0\0\0 packed", 15), NFT_ERROR_FORMAT);
+    assert_message("looks gzipped");
     nft_convert_to_bytes(&(uint64_t){100000000}, 8, 1, bytes);
     assert_int_equal(nft_file_open_memory(&file, bytes, 10), NFT_ERROR_FORMAT);
     assert_message("the header is 100000000 bytes long, but only 2 follow");

@@ -385,6 +385,9 @@ static void sets_are_saved(void **state)
     nft_weights_free(weights);
     assert_int_equal(nft_weights_load(&weights, temporary_path("absent")), NFT_ERROR_FILE);
     assert_int_equal(nft_weights_load(NULL, "x"), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_weights_load(&weights, NFT_TEST_DATA "/golden/model_nft_editor/model.safetensors"),
+                     NFT_ERROR_FORMAT);
+    assert_message("this is a model file, expected networks");
     assert_int_equal(nft_weights_load_memory(&weights, NULL, 8, NULL), NFT_ERROR_ARGUMENT);
 }
 
