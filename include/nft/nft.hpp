@@ -1026,6 +1026,22 @@ class Trainer
         check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), validation.get(),
                                      validation_targets.get()));
     }
+    /** The validation set alone, beside a source for example: what there is to train on stays. It must
+     * outlive the trainer. */
+    void set_validation(const Weights &validation)
+    {
+        check(nft_trainer_set_data(get(), nullptr, validation.get()));
+    }
+    /** As set_validation(), with a data set that is read batch by batch. */
+    void set_validation(const Dataset &validation)
+    {
+        check(nft_trainer_set_dataset(get(), nullptr, validation.get()));
+    }
+    /** As set_validation(), for a model on tokens. */
+    void set_validation(ArrayView validation, ArrayView validation_targets)
+    {
+        check(nft_trainer_set_tokens(get(), nullptr, nullptr, validation.get(), validation_targets.get()));
+    }
     /** Asks a function for every batch, in place of a training set; an empty one: no more. Not from inside
      * such a function. */
     void set_source(Source source)

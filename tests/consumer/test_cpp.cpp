@@ -219,6 +219,8 @@ static void training()
         thrown = true;
     }
     EXPECT(thrown && generated.steps_done() == 2);
+    generated.set_validation(set);
+    EXPECT(generated.validate() > 0);
     generated.set_source(nullptr);
     EXPECT(status_of([&] { generated.step(); }) == NFT_ERROR_ARGUMENT);
 
@@ -227,6 +229,9 @@ static void training()
             "modules": [{"type": "mean_tokens"}, {"type": "linear", "out_features": 1}]})");
     const nft::Array tokens({2, 2, 1}, std::vector<float>{1, 2, 3, 4}),
         targets({2}, std::vector<float>{1, 2});
+    nft::Trainer validates(on_tokens, recipe);
+    validates.set_validation(tokens, targets);
+    EXPECT(validates.validate() > 0);
     nft::Trainer of_tokens(on_tokens, recipe);
     of_tokens.set_tokens(tokens, targets, tokens, targets);
     of_tokens.run();
