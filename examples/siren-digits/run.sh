@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh IMAGES RESULTS [ROW …]: fits SIRENs to the digits of IMAGES/mnist and the clothes of IMAGES/fashion, trains the recipes
 # of this folder on them, judges each model on SIRENs of the test images and prints the tables. Each of the two folders holds the
-# four files as which MNIST and FashionMNIST are distributed. ROW is a row of the tables; without any, all are done.
+# four files in which MNIST and FashionMNIST are distributed. ROW is a row of the tables; without any, all are done.
 # run.sh --small RESULTS [ROW …]: the same on 300 digits of the tree, with few steps: it shows the way, not what is learned.
 #
 # What RESULTS holds already is not done again, and fits and trainings that were interrupted go on. Rows may be done by several
@@ -279,13 +279,12 @@ number() { # NAME KEY FORMAT
     sed -n "s/.*\"$2\":\([-+.0-9e]*\).*/\1/p" "$results/$1.json" | awk -v format="$3" '{ printf format, $1 }'
 }
 
-# What the steps of trainings took, without what is between an interruption and the next run.
-minutes() { # NAME RECIPE …
-    while [ $# -ge 2 ]; do
-        awk -v batch="$(sed -n 's/.*"batch_size": *\([0-9]*\).*/\1/p' "$here/$2.json")" '
-            sub(/.*"samples_per_s":/, "") && $0 + 0 > 0 { seconds += batch / ($0 + 0) }
-            END { print seconds / 60 }' "$results/$1.jsonl"
-        shift 2
+# What trainings took, by the times in their logs: steps, validations and checkpoints, but not what is between an interruption
+# and the next run, if that is more than a minute.
+minutes() { # NAME …
+    for name in "$@"; do
+        sed -n 's/.*"time":\([0-9]*\).*/\1/p' "$results/$name.jsonl" |
+            awk 'NR > 1 && $1 - before < 60 { sum += $1 - before } { before = $1 } END { print sum / 60 }'
     done | awk '{ sum += $1 } END { printf "%.1f", sum }'
 }
 
@@ -298,9 +297,9 @@ accuracies() {
         case $row in
         dilation-*) ;;
         *-inr2array)
-            echo "| $row | $(number "$data-latents" accuracy %.4f) | $(minutes "$row" inr2array "$data-latents" latents) |"
+            echo "| $row | $(number "$data-latents" accuracy %.4f) | $(minutes "$row" "$data-latents") |"
             ;;
-        *) echo "| $row | $(number "$row" accuracy %.4f) | $(minutes "$row" "$(recipe_of "$row")") |" ;;
+        *) echo "| $row | $(number "$row" accuracy %.4f) | $(minutes "$row") |" ;;
         esac
     done
 }
@@ -311,7 +310,7 @@ reconstructions() {
     echo "|---|---|---|"
     for row in $rows; do
         case $row in
-        *-inr2array) echo "| $row | $(number "$row" psnr %.2f) | $(minutes "$row" inr2array) |" ;;
+        *-inr2array) echo "| $row | $(number "$row" psnr %.2f) | $(minutes "$row") |" ;;
         esac
     done
 }
@@ -324,7 +323,7 @@ edits() {
         case $row in
         dilation-none) echo "| $row | $(number "$row" loss %.5f) | $(number "$row" psnr %.2f) | |" ;;
         dilation-*)
-            echo "| $row | $(number "$row" loss %.5f) | $(number "$row" psnr %.2f) | $(minutes "$row" "$row") |"
+            echo "| $row | $(number "$row" loss %.5f) | $(number "$row" psnr %.2f) | $(minutes "$row") |"
             ;;
         esac
     done

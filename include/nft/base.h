@@ -47,7 +47,8 @@ enum {
     NFT_ERROR_FORMAT = 5, /**< the bytes of a file or buffer are not what they should be */
     NFT_ERROR_CONFIG =
         6, /**< a model configuration or a space is wrong, or its modules do not fit together */
-    NFT_ERROR_MISMATCH = 7,   /**< two objects do not fit: weights and model, tensors and configuration */
+    NFT_ERROR_MISMATCH =
+        7, /**< two objects do not fit: weights and model, data and loss, trainer and checkpoint */
     NFT_ERROR_CANCELLED = 8,  /**< a progress callback asked to stop */
     NFT_ERROR_THREAD = 9,     /**< the system refused a lock or a thread that cannot be done without */
     NFT_ERROR_NOT_FINITE = 10 /**< a loss or a gradient is infinite or not a number */
@@ -71,7 +72,8 @@ NFT_API const char *nft_version(void);
  * process. @threadsafe */
 NFT_API const char *nft_build_info(void);
 
-/** A host's own memory functions. Blocks need no more than malloc's alignment. */
+/** A host's own memory functions. Blocks need no more than malloc's alignment. Several threads may call
+ * them at once. */
 typedef struct nft_allocator {
     size_t size;                                 /**< sizeof(nft_allocator) */
     void *(*allocate)(size_t bytes, void *user); /**< NULL when there is no memory */
@@ -94,7 +96,8 @@ enum {
     NFT_LOG_WARNING = 1 /**< a user should look: fewer threads than asked for */
 };
 
-/** Receives one line without a newline, on the thread that called the library. */
+/** Receives one line without a newline, on the thread that called the library: from several at once if
+ * several call it. */
 typedef void nft_log_callback(int32_t level, const char *line, void *user);
 
 /** Sets who hears what the library has to say beside errors; NULL (the default): nobody. Not safe beside

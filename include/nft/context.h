@@ -20,8 +20,8 @@ typedef struct nft_context nft_context;
 
 /** How a context works. Zero in a field is its default. */
 typedef struct nft_context_options {
-    size_t size;       /**< sizeof(nft_context_options) */
-    int32_t threads;   /**< threads that work on one call, the caller's included; 0: all cores */
+    size_t size;     /**< sizeof(nft_context_options) */
+    int32_t threads; /**< threads that work on one call, the caller's included, at most 1024; 0: all cores */
     int64_t max_batch; /**< networks for whose output memory is set aside; 0: 32. More may be given at a call:
                           the first such call then allocates for its output, and only for that */
     int64_t memory_limit;      /**< bytes that the context may take; 0: the machine's memory */
@@ -82,11 +82,11 @@ NFT_API NFT_MUST_CHECK nft_status nft_forward_tokens(nft_context *context, const
 
 /**
  * What the last forward gave: (N, tokens, channels) or (N, channels), images of a decoder as (N, height ·
- * width · channels). Borrowed until the next call on the context. NULL before the first, and when the output
- * is features.
+ * width · channels). Borrowed until the next call on the context. NULL before the first forward,
+ * after one that failed or was cancelled, and when the output is features.
  */
 NFT_API const nft_array *nft_context_output(const nft_context *context);
-/** The same when the output is features. NULL otherwise. */
+/** The same when the output is features, borrowed as long. NULL otherwise. */
 NFT_API const nft_weights *nft_context_output_weights(const nft_context *context);
 /**
  * One output by name: "output"; "latents" of a model with a decoder, (N, M, D); for features "0.weight",

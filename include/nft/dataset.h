@@ -38,7 +38,9 @@ NFT_API const nft_space *nft_dataset_space(const nft_dataset *dataset);
  * @param dataset of networks, not of tokens
  * @param indices `count` numbers of samples, 0 … N - 1, in any order
  * @param count how many
- * @return ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT, with the file's name, if it cannot be read (any more)
+ * @return ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT, with the file's name, if it cannot be read (any
+ * more); ::NFT_ERROR_ARGUMENT for an index that is none; ::NFT_ERROR_MISMATCH if the data set holds tokens or
+ * `weights` has another space, other channels, too little room, or borrows its memory
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset,
                                                    const int64_t *indices, int64_t count);

@@ -73,7 +73,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_context_set_tensor(nft_context *context, i
 NFT_API NFT_MUST_CHECK nft_status nft_context_snapshot(nft_model **model, const nft_context *context);
 
 /** The gradient of the last backward with respect to the tokens that went in, (N, tokens, channels).
- * Borrowed; NULL if there is none. */
+ * Borrowed until the next call on the context; NULL if there is none. */
 NFT_API const nft_array *nft_context_input_gradient(const nft_context *context);
 /** The same for a model on weights, with the input's channels. Borrowed until the next call on the context.
  */

@@ -30,14 +30,15 @@ enum {
 /** How SIRENs are fitted. Zero in a field is its default. */
 typedef struct nft_inr_fit_options {
     size_t size;          /**< sizeof(nft_inr_fit_options) */
-    int32_t threads;      /**< threads that share the networks, the caller's included; 0: all cores */
+    int32_t threads;      /**< threads that share the networks, the caller's included, at most 1024; 0: all
+                             cores */
     int32_t schedule;     /**< NFT_INR_SCHEDULE_… */
     int64_t steps;        /**< updates of each network; 0: 250 */
     double learning_rate; /**< 0: 1e-3 */
     double beta1;         /**< of Adam, below 1; 0: 0.9 */
     double beta2;         /**< of Adam, below 1; 0: 0.999 */
     double epsilon;       /**< of Adam; 0: 1e-8 */
-    double omega;         /**< ω; 0: 30 */
+    double omega;         /**< ω, 1e-6 … 1e6; 0: 30 */
     nft_progress_callback *progress; /**< hears networks finished and in all, now and then also while none
                                         finishes; NULL: nobody */
     void *user;                      /**< handed to the callback */
@@ -52,8 +53,9 @@ typedef struct nft_inr_fit_options {
 /** How SIRENs are rendered. Zero in a field is its default. */
 typedef struct nft_inr_render_options {
     size_t size;          /**< sizeof(nft_inr_render_options) */
-    int32_t threads;      /**< threads that share the pixels, the caller's included; 0: all cores */
-    double omega;         /**< ω; 0: 30 */
+    int32_t threads;      /**< threads that share the pixels, the caller's included, at most 1024; 0: all
+                             cores */
+    double omega;         /**< ω, 1e-6 … 1e6; 0: 30 */
     int64_t memory_limit; /**< bytes that the images may take; 0: the machine's memory */
 } nft_inr_render_options;
 
@@ -70,8 +72,9 @@ typedef struct nft_inr_render_options {
  * @param seed the same seed gives the same networks
  * @param first network n of the set is number first + n of all that the seed gives, so that a large set can
  * be made in pieces
- * @param omega ω; 0: 30
- * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs
+ * @param omega ω, 1e-6 … 1e6; 0: 30
+ * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_MISMATCH if the set has more than one
+ * channel, ::NFT_ERROR_ARGUMENT if it borrows the caller's memory
  */
 NFT_API NFT_MUST_CHECK nft_status nft_inr_init(nft_weights *weights, uint64_t seed, int64_t first,
                                                double omega);
@@ -88,8 +91,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_init(nft_weights *weights, uint64_t se
  * 10 log10(4 / loss) dB.
  * @param images F32 (N, height, width, colours), colours in -1 … 1
  * @param options NULL for the defaults
- * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs, ::NFT_ERROR_MISMATCH if the images are not
- * theirs,
+ * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_MISMATCH if the set has more than one
+ * channel or the images are not theirs, ::NFT_ERROR_ARGUMENT if it borrows the caller's memory,
  * ::NFT_ERROR_NOT_FINITE if a colour is not finite
  */
 NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losses, const nft_array *images,
@@ -104,8 +107,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losse
  * the same neuron, and every symmetry of one neuron is made of these two. Of the equal ones this takes the
  * one
  * - whose weights w have a positive sum. If that is zero, the sum of their cubes decides, then in the first
- *   layer the first weight that is not zero, then the bias;
- * - whose phase ω b lies in (-15/32 π, 17/32 π].
+ *   layer the first weight that is not zero;
+ * - whose phase ω b lies in (-15/32 π, 17/32 π], or in [0, π/2] if none of these gives the weights a sign.
  *
  * Layers are taken in their order, so the rows of a layer have found their columns' signs before their own
  * are chosen, and a sum does not change with the order of the neurons before. Why so: signs are those of the
@@ -123,8 +126,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losse
  * "Scale Equivariant Graph Metanetworks", 2024, https://arxiv.org/abs/2406.10685, sections 4 and 5. They take
  * ω b in (-π/2, π/2] and leave the signs to the model.
  * @param weights the networks
- * @param omega ω of the networks; 0: 30
- * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs
+ * @param omega ω of the networks, 1e-6 … 1e6; 0: 30
+ * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_MISMATCH if the set has more than one
+ * channel, ::NFT_ERROR_ARGUMENT if it borrows the caller's memory
  */
 NFT_API NFT_MUST_CHECK nft_status nft_inr_canonicalize(nft_weights *weights, double omega);
 
@@ -138,7 +142,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_canonicalize(nft_weights *weights, dou
  * @param height pixels
  * @param width pixels
  * @param options NULL for the defaults
- * @return ::NFT_ERROR_CONFIG if the networks are no SIRENs
+ * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_MISMATCH if the set has more than one
+ * channel
  */
 NFT_API NFT_MUST_CHECK nft_status nft_inr_render(nft_array **images, const nft_weights *weights,
                                                  int64_t first, int64_t count, int64_t height, int64_t width,

@@ -56,8 +56,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char
 
 /**
  * Reads a model file: safetensors with its configuration in the metadata under `nft.config`. What else the
- * metadata holds is kept; `nft.loss` (the name of a loss: see nft/trainer.h) is what `nft evaluate` takes for
- * the loss.
+ * metadata holds is kept; `nft.loss` (the name of a loss: see nft/trainer.h) and `nft.omega` (of loss render)
+ * are what `nft evaluate` takes for them.
  * @return ::NFT_ERROR_FILE if it cannot be read, ::NFT_ERROR_FORMAT if it is no model file or a tensor is
  * missing, unexpected or misshaped, ::NFT_ERROR_CONFIG for a wrong configuration, ::NFT_ERROR_LIMIT,
  * ::NFT_ERROR_MEMORY
@@ -76,7 +76,7 @@ NFT_API void nft_model_free(nft_model *model);
 
 /** The configuration as JSON text. Borrowed from the model. */
 NFT_API const char *nft_model_config(const nft_model *model);
-/** A text of the model file's metadata (`nft.loss`), NULL if there is none. Borrowed from the model. */
+/** A text of the model file's metadata (`nft.loss` …), NULL if there is none. Borrowed from the model. */
 NFT_API const char *nft_model_metadata(const nft_model *model, const char *key);
 /** The space of the networks it reads, NULL for a model on tokens. Borrowed from the model. */
 NFT_API const nft_space *nft_model_space(const nft_model *model);

@@ -128,7 +128,8 @@ template <class Self> class ArrayGetters
             sizes.push_back(size(axis));
         return sizes;
     }
-    /** False if there is no such array: an output that is features, a name that a file does not have. */
+    /** False if there is no such array: an output that is features, a name that a context or set does not
+     * have. */
     explicit operator bool() const noexcept
     {
         return handle() != nullptr;
@@ -499,7 +500,8 @@ class Weights : public detail::WeightsGetters<Weights>
         check(nft_weights_create(&handle, space.get(), count, channels));
         owner_.reset(handle);
     }
-    /** Copies a weight and a bias array for each layer; nullptr in their place, or no list, is zeros. */
+    /** Copies a weight and a bias array for each layer. A bias that is nullptr, or an empty list of biases,
+     * is zeros; no weight array may be missing. */
     static Weights copy(SpaceView space, std::int64_t count, std::int64_t channels,
                         const std::vector<const float *> &layer_weights,
                         const std::vector<const float *> &layer_biases)
@@ -1111,7 +1113,7 @@ class Trainer
     {
         return nft_trainer_steps_done(get());
     }
-    /** A checkpoint, and going on from one. */
+    /** Writes a checkpoint. */
     void save(const std::string &path) const
     {
         check(nft_trainer_save(get(), path.c_str()));

@@ -28,7 +28,8 @@
  *   joined end to end, so no batch is short
  * - `seed` = 0: of the permutations and of dropout
  * - `validate_every` = 1000: steps
- * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its configuration
+ * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its
+ *   configuration, and with any other loss the key is an error
  *
  * `model`, `train` and `validation`, which name files in a recipe of the nft program, are left to the caller;
  * any other key is an error that names it.
@@ -208,7 +209,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_tokens(nft_trainer *trainer, c
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train,
                                                           nft_dataset *validation);
 /** Asks a callback for every batch, in place of the training set, which is let go of; NULL: no more. The
- * validation set stays as it is. Not with the loss render, whose images have the size of a data set's. */
+ * validation set stays as it is. Not with the loss render, whose images have the size of a data set's:
+ * ::NFT_ERROR_ARGUMENT; else ::NFT_ERROR_MEMORY if there is none. */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *callback,
                                                          void *user);
 
@@ -229,7 +231,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer
  * @param trainer takes the step
  * @return ::NFT_ERROR_NOT_FINITE, with a message that names the step and the sample or parameter;
  * ::NFT_ERROR_ARGUMENT without training data; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read
- * any more; ::NFT_ERROR_CANCELLED if a callback stopped it, or another rank failed
+ * any more; ::NFT_ERROR_MISMATCH if a callback's label or target does not fit the model or the loss;
+ * ::NFT_ERROR_CANCELLED if a callback stopped it, or another rank failed
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_step_info *info, nft_trainer *trainer);
 
@@ -240,7 +243,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_step_info *info, nft_trai
  * @param callback hears of every step; NULL: nobody
  * @param user handed to the callback
  * @return as nft_trainer_step(); after ::NFT_ERROR_CANCELLED another call goes on from there, with the
- * validation if that is what was cancelled
+ * validation if that is what was cancelled. An update of the last step that is not finite is
+ * ::NFT_ERROR_NOT_FINITE, each time, and stays
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback,
                                                   void *user);
@@ -264,8 +268,8 @@ NFT_API const nft_array *nft_trainer_validation_output(const nft_trainer *traine
 /**
  * Writes everything that the training needs to go on to one file, a checkpoint: parameters, the optimizer's
  * state, the best parameters so far, the step. Written beside and renamed: a checkpoint that is there stays
- * whole. Of several ranks one is enough: all can go on from its file. A validation that failed, and that the
- * next nft_trainer_run() of this trainer would repeat, is not remembered there.
+ * whole. Of several ranks one is enough: all can go on from its file, also with a validation that is due or
+ * failed.
  * @return ::NFT_ERROR_NOT_FINITE, and no file, if a number is not finite; ::NFT_ERROR_FILE if it cannot be
  * written
  */
@@ -294,8 +298,8 @@ NFT_API int64_t nft_trainer_steps(const nft_trainer *trainer);
 /** The lowest validation loss so far; not-a-number before the first validation. */
 NFT_API double nft_trainer_best_loss(const nft_trainer *trainer);
 
-/** A new model with the parameters as they are now; its metadata say the loss (`nft.loss`). Free it with
- * nft_model_free(). */
+/** A new model with the parameters as they are now; its metadata say the loss (`nft.loss`), and for
+ * loss render ω (`nft.omega`). Free it with nft_model_free(). */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer);
 /** As nft_trainer_snapshot(), of the lowest validation loss so far; as they are now if there was no
  * validation. */

@@ -130,8 +130,9 @@ NFT_API const char *nft_weights_extra_name(const nft_weights *weights, int64_t i
 /** An extra tensor by its name; NULL if there is none. Borrowed from the set. `label` is what
  * cross_entropy (I64 classes) and mse and bce (F32 numbers) compare with, see nft_trainer_set_data(). */
 NFT_API const nft_array *nft_weights_extra(const nft_weights *weights, const char *name);
-/** Adds, replaces or (array NULL) removes an extra tensor; the set keeps a copy. Its leading axis must be N
- * and its name UTF-8. */
+/** Adds, replaces or (array NULL) removes an extra tensor; the set keeps a copy. Its leading axis must be N,
+ * its name UTF-8, not `__metadata__` and without `.weight` or `.bias` at its end: ::NFT_ERROR_ARGUMENT
+ * otherwise. */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_set_extra(nft_weights *weights, const char *name,
                                                         const nft_array *array);
 

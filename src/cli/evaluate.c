@@ -33,6 +33,7 @@ typedef struct evaluation {
     scored kept;
     image_scores images; /* of a loss that compares images */
     cli_scores scores;
+    const char *label_name; /* of the tensor that predictions are compared with */
     int64_t bad_inputs, bad_predictions;
 } evaluation;
 
@@ -108,15 +109,31 @@ static int check_targets(const float *labels, int64_t networks, int64_t width, l
 }
 
 /* The tensor that predictions are compared with, as in training. */
-static const char *label_name(const cli_input *input)
+static int choose_labels(evaluation *e, const char *path)
 {
-    return input_extra(input, "label") || !input_extra(input, "target") ? "label" : "target";
+    nft_file *file = NULL;
+    nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+    char shape[TEXT_CAPACITY];
+    if (nft_file_open(&file, path))
+        return fail_library();
+    e->label_name = has_tensor(file, "label") || !has_tensor(file, "target") ? "label" : "target";
+    int failed = EXIT_SUCCESS;
+    for (int64_t i = 0; !failed && i < nft_file_tensor_count(file); i++) {
+        failed = nft_file_tensor(&info, file, i) ? fail_library() : EXIT_SUCCESS;
+        if (failed || strcmp(info.name, e->label_name) != 0 || input_extra(&e->input, info.name))
+            continue;
+        failed =
+            fail("%s: '%s' has the shape %s, expected a row for each of %" PRId64 " samples", path, info.name,
+                 info.rank ? text_shape(shape, info.shape, info.rank) : "of a single number", e->input.count);
+    }
+    nft_file_free(file);
+    return failed;
 }
 
 /* The labels are there, of the type and in the range that the loss takes, and as many as it needs. */
-static int check_labels(const cli_input *input, int64_t width, loss_kind kind, const char *path)
+static int check_labels(const cli_input *input, const char *name, int64_t width, loss_kind kind,
+                        const char *path)
 {
-    const char *name = label_name(input);
     const nft_array *labels = input_extra(input, name);
     const char *loss = loss_names[kind];
     bool of_classes = kind == LOSS_CROSS_ENTROPY;
@@ -196,7 +213,7 @@ static int evaluate(evaluation *e)
     const char *path = e->given->operands[0];
     int failed = e->kind == LOSS_BCE ? check_probabilities(output, path) : EXIT_SUCCESS;
     if (!failed)
-        failed = select_finite(&e->kept, output, input_extra(&e->input, label_name(&e->input)));
+        failed = select_finite(&e->kept, output, input_extra(&e->input, e->label_name));
     if (!failed && !e->kept.rows)
         failed = fail("%s: no prediction is finite", path);
     cli_predictions predictions = predictions_of(&e->kept);
@@ -283,8 +300,10 @@ static int prepare(evaluation *e)
     if (failed)
         return failed;
     e->bad_inputs = count_non_finite_inputs(&e->input);
-    return images ? image_scores_set_data(&e->images, &e->input)
-                  : check_labels(&e->input, width, e->kind, data_path);
+    if (images)
+        return image_scores_set_data(&e->images, &e->input);
+    failed = choose_labels(e, data_path);
+    return failed ? failed : check_labels(&e->input, e->label_name, width, e->kind, data_path);
 }
 
 static int write_files(const evaluation *e)
@@ -321,7 +340,8 @@ static int run(const cli_options *given)
 
 static const cli_option own_options[] = {
     {"loss", 0, OPTION_CHOICE, "NAME", LOSSES " (default: the model's)", 0, 0, loss_names},
-    {"omega", 0, OPTION_POSITIVE, "W", "of loss render: frequency of the sines (default: 30)", 0, 0, NULL},
+    {"omega", 0, OPTION_POSITIVE, "W", "of loss render: frequency of the sines (default: the model's, or 30)",
+     0, 1000000, NULL},
     {"predictions", 0, OPTION_OUTPUT, "FILE", "also write the model's output there, as 'nft forward' does", 0,
      0, NULL},
     {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,

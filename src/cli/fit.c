@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,12 @@
 #include <zlib.h>
 
 #define DEFAULT_STEPS 250
+#define DEFAULT_RATE 1e-3
+#define DEFAULT_OMEGA 30
 #define DEFAULT_BATCH 32 /* networks, or so many for each thread: */
 #define BATCH_PER_THREAD 4
+/* Of each thread in a batch, which an interruption loses: some seconds of its time. */
+#define BATCH_OPERATIONS 2e11
 #define MAX_WIDTHS 64
 
 static const char *const schedules[] = {"constant", "cosine", NULL};
@@ -42,13 +47,21 @@ typedef struct job {
     bool canonical;   /* they are brought to one sign and phase */
     int64_t views;    /* networks for each image */
     int64_t networks; /* in all */
-    double psnr_sum;
+    float *image;     /* the one that was read last: */
+    int64_t held;     /* its number among those that are fitted, -1 before the first */
+    double psnr_sum;  /* of the networks that are finite */
+    int64_t diverged; /* and how many are not */
 } job;
 
 static int64_t integer_of(const cli_options *given, const char *name, int64_t fallback)
 {
     const char *text = option_text(given, name);
     return text ? strtoll(text, NULL, 10) : fallback;
+}
+
+static double number_of(const cli_options *given, const char *name, double fallback)
+{
+    return option_text(given, name) ? option_value(given, name)->number : fallback;
 }
 
 static void read_options(job *j)
@@ -63,8 +76,8 @@ static void read_options(job *j)
     j->options.user = &j->progress;
     j->canonical = option_text(j->given, "canonical") != NULL;
     j->views = integer_of(j->given, "views", 1);
-    j->options.learning_rate = option_value(j->given, "lr")->number;
-    j->options.omega = option_value(j->given, "omega")->number;
+    j->options.learning_rate = number_of(j->given, "lr", DEFAULT_RATE);
+    j->options.omega = number_of(j->given, "omega", DEFAULT_OMEGA);
 }
 
 static int read_widths(job *j, int64_t *widths, int64_t *count)
@@ -81,7 +94,9 @@ static int read_widths(job *j, int64_t *widths, int64_t *count)
             return EXIT_SUCCESS;
         next = end + 1;
     }
-    usage_error("fit", "--widths is '%s', expected numbers with commas between, like 2,32,32,1", text);
+    usage_error("fit",
+                "--widths is '%s', expected 2 … %d numbers from 1 to %d with commas between, like 2,32,32,1",
+                text, MAX_WIDTHS, INT32_MAX);
     return EXIT_USAGE;
 }
 
@@ -205,12 +220,14 @@ static int report_networks(job *j, int64_t first, int64_t count, const float *lo
         progress_hide(&j->progress);
     for (int64_t n = 0; n < count && !failed; n++) {
         double loss = (double)losses[n], psnr = metrics_psnr(loss);
-        j->psnr_sum += psnr;
+        j->psnr_sum += isfinite(loss) ? psnr : 0;
+        j->diverged += !isfinite(loss);
         if (j->given->json)
             failed = print_json(json_pack("{s:I, s:o, s:o}", "index", (json_int_t)first + n, "loss",
                                           json_number(loss), "psnr", json_number(psnr)));
     }
-    snprintf(j->units, sizeof j->units, "networks, mean PSNR %.2f dB", j->psnr_sum / (double)(first + count));
+    snprintf(j->units, sizeof j->units, "networks, mean PSNR %.2f dB",
+             j->psnr_sum / (double)(first + count - j->diverged));
     return failed;
 }
 
@@ -246,13 +263,23 @@ static int begin_networks(const job *j, nft_weights *weights, int64_t first)
     return EXIT_SUCCESS;
 }
 
-/* The images of a batch, each as often as it has views. */
-static int read_batch(job *j, int64_t images, float *values)
+static int64_t numbers_of_image(const job *j)
 {
-    int64_t numbers = j->images.height * j->images.width * j->images.colours;
-    int failed = read_images(&j->images, images, values);
-    for (int64_t n = images * j->views - 1; n > 0 && !failed; n--)
-        memmove(values + n * numbers, values + n / j->views * numbers, (size_t)numbers * sizeof *values);
+    return j->images.height * j->images.width * j->images.colours;
+}
+
+/* The images of networks first …. An image has its views in a row, which a batch may cut. */
+static int read_batch(job *j, int64_t first, int64_t count, float *values)
+{
+    int64_t numbers = numbers_of_image(j);
+    int failed = EXIT_SUCCESS;
+    for (int64_t n = 0; n < count && !failed; n++) {
+        int64_t image = (first + n) / j->views;
+        if (image != j->held)
+            failed = read_images(&j->images, 1, j->image);
+        j->held = image;
+        memcpy(values + n * numbers, j->image, (size_t)numbers * sizeof *values);
+    }
     return failed;
 }
 
@@ -261,7 +288,7 @@ static int fit_networks(job *j, nft_weights *weights, float *values, float *loss
     int64_t count = nft_weights_count(weights), first = j->partial.finished;
     const int64_t shape[] = {count, j->images.height, j->images.width, j->images.colours};
     nft_array *images = NULL;
-    int failed = read_batch(j, count / j->views, values);
+    int failed = read_batch(j, first, count, values);
     if (!failed)
         failed = begin_networks(j, weights, first);
     if (!failed && nft_array_borrow(&images, NFT_ARRAY_F32, shape, 4, values))
@@ -276,10 +303,9 @@ static int fit_networks(job *j, nft_weights *weights, float *values, float *loss
     return failed ? failed : report_networks(j, first, count, losses);
 }
 
-/* `count` networks, of whole images. */
 static int fit_batch(job *j, int64_t count)
 {
-    int64_t numbers = j->images.height * j->images.width * j->images.colours;
+    int64_t numbers = numbers_of_image(j);
     if (numbers > INT64_MAX / (int64_t)sizeof(float) / count)
         return fail("the images are too large");
     float *values = malloc((size_t)(count * numbers) * sizeof *values);
@@ -298,20 +324,28 @@ static int fit_batch(job *j, int64_t count)
     return failed;
 }
 
-/* Images at a time. */
+/* Networks at a time: not so many that an interruption loses minutes of work. */
 static int64_t batch_of(const job *j)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t threads = j->given->threads ? j->given->threads : cores;
     int64_t batch = BATCH_PER_THREAD * threads > DEFAULT_BATCH ? BATCH_PER_THREAD * threads : DEFAULT_BATCH;
-    batch = j->given->batch_size ? j->given->batch_size : batch;
-    return batch > j->views ? batch / j->views : 1;
+    double operations = 6.0 * (double)nft_space_parameter_count(j->space) * (double)j->images.height *
+                        (double)j->images.width * (double)j->options.steps;
+    double most = floor(BATCH_OPERATIONS / operations) * (double)threads;
+    if (j->given->batch_size)
+        return j->given->batch_size;
+    return (double)batch <= most ? batch : most >= 1 ? (int64_t)most : threads;
 }
 
 static int fit_all(job *j)
 {
-    int64_t begun = j->partial.finished, batch = batch_of(j) * j->views;
+    int64_t begun = j->partial.finished, batch = batch_of(j);
     int failed = begun ? skip_images(&j->images, begun / j->views) : EXIT_SUCCESS;
+    j->held = -1;
+    j->image = malloc((size_t)numbers_of_image(j) * sizeof *j->image);
+    if (!failed && !j->image)
+        failed = fail_memory();
     if (!failed)
         failed = report_finished(j);
     while (j->partial.finished < j->networks && !failed) {
@@ -341,7 +375,12 @@ static int save(job *j)
 static int describe(const job *j)
 {
     char text[TEXT_CAPACITY];
-    double mean = j->psnr_sum / (double)j->networks;
+    int64_t finite = j->networks - j->diverged;
+    double mean = finite ? j->psnr_sum / (double)finite : (double)NAN;
+    if (j->diverged)
+        note(j->given,
+             "warning: %" PRId64 " of %s diverged to weights that are not finite; try a smaller --lr",
+             j->diverged, text_plural(text, j->networks, "network"));
     if (j->given->json)
         return print_json(json_pack("{s:o}", "mean_psnr", json_number(mean)));
     printf("%s: %s of %" PRId64 " × %" PRId64 " pixels, mean PSNR %.2f dB\n", j->path,
@@ -349,11 +388,10 @@ static int describe(const job *j)
     return EXIT_SUCCESS;
 }
 
-/* What is there already; it ends with a whole image, also where a network in the middle of one is damaged. */
-static void note_finished(job *j)
+/* What is there already. */
+static void note_finished(const job *j)
 {
-    cli_partial *partial = &j->partial;
-    partial->finished -= partial->finished % j->views;
+    const cli_partial *partial = &j->partial;
     if (partial->damaged)
         note(j->given, "%s: is damaged from network %" PRId64 " on, which are fitted again", partial->path,
              partial->finished);
@@ -385,6 +423,7 @@ static int run(const cli_options *given)
     if (failed && !j.partial.finished)
         partial_remove(&j.partial);
     partial_close(&j.partial);
+    free(j.image);
     nft_weights_free(j.init);
     nft_space_free(j.own_space);
     nft_array_free(j.labels);
@@ -400,10 +439,10 @@ static const cli_option own_options[] = {
     {"widths", 0, OPTION_TEXT, "2,32,32,1", "neurons of each layer, inputs first (default: 2,32,32,colours)",
      0, 0, NULL},
     {"steps", 0, OPTION_INTEGER, "N", "updates of each network (default: 250)", 1, INT32_MAX, NULL},
-    {"lr", 0, OPTION_POSITIVE, "R", "learning rate of Adam (default: 0.001)", 0, 0, NULL},
+    {"lr", 0, OPTION_POSITIVE, "R", "learning rate of Adam (default: 0.001)", 0, 1000000, NULL},
     {"schedule", 0, OPTION_CHOICE, "NAME", "of the learning rate: constant (default) or cosine", 0, 0,
      schedules},
-    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
+    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 1000000, NULL},
     {"first", 0, OPTION_INTEGER, "I", "number of the first image that is fitted (default: 0)", 0, INT64_MAX,
      NULL},
     {"count", 0, OPTION_INTEGER, "N", "how many images are fitted at most (default: all)", 1, INT64_MAX,
@@ -426,9 +465,9 @@ const cli_command fit_command = {
         "own, and writes their weights to OUT: Adam on the mean squared error over all pixels.\n\n"
         "IMAGES is an IDX file (MNIST's format, also gzipped), PNG files of one size, or a safetensors\n"
         "file with 'images' (N, height, width, colours) of 0 … 255.\n"
-        "Networks that are finished are kept in OUT.partial, with a checksum: the same command continues\n"
-        "there after an interruption, and fits again what is damaged. With --views the tensor 'image' says "
-        "which image each network is of.",
+        "Each batch of networks that is finished is kept in OUT.partial, with checksums: the same command\n"
+        "continues there after an interruption, and fits again what is damaged. With --views the tensor\n"
+        "'image' says which image each network is of.",
     .least_operands = 1,
     .most_operands = INT32_MAX,
     .options = own_options,

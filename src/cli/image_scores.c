@@ -66,13 +66,30 @@ static int check_sirens(image_scores *task)
     return status ? fail("%s: %s", task->given->operands[0], library_message()) : EXIT_SUCCESS;
 }
 
+/* --omega, or what the model was trained with. */
+static int choose_omega(double *omega, const nft_model *model, const cli_options *given)
+{
+    const char *said = nft_model_metadata(model, "nft.omega");
+    char *end = NULL;
+    if (option_text(given, "omega"))
+        *omega = option_value(given, "omega")->number;
+    else if (said)
+        *omega = strtod(said, &end);
+    if (end && (end == said || *end))
+        return fail("%s: 'nft.omega' of its metadata is '%.80s', expected a number", given->operands[0],
+                    said);
+    return EXIT_SUCCESS;
+}
+
 int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *model, const cli_options *given)
 {
     *task = (image_scores){.kind = kind, .given = given, .model = model};
     task->options = (nft_inr_render_options)NFT_INR_RENDER_OPTIONS_INIT;
     task->options.threads = given->threads;
-    task->options.omega = option_value(given, "omega")->number;
-    int failed = kind == LOSS_RECONSTRUCTION ? read_decoder(task) : check_features(task);
+    int failed = kind == LOSS_RENDER ? choose_omega(&task->options.omega, model, given) : EXIT_SUCCESS;
+    if (failed)
+        return failed;
+    failed = kind == LOSS_RECONSTRUCTION ? read_decoder(task) : check_features(task);
     return failed ? failed : check_sirens(task);
 }
 

@@ -15,8 +15,8 @@
 static const cli_option common_options[] = {
     {"threads", 0, OPTION_INTEGER, "N", "threads that compute (default: all cores)", 1, MAX_THREADS, NULL},
     {"seed", 0, OPTION_INTEGER, "S", "of everything random (default: 0)", 0, INT64_MAX, NULL},
-    {"batch-size", 0, OPTION_INTEGER, "B", "networks at a time (default: 32, bench 8, train the recipe's)", 1,
-     INT32_MAX, NULL},
+    {"batch-size", 0, OPTION_INTEGER, "B",
+     "networks at a time (default: 32, fit by their cost, bench 8, train the recipe's)", 1, INT32_MAX, NULL},
     {"quiet", 'q', OPTION_FLAG, NULL, "nothing on standard error but errors", 0, 0, NULL},
     {"json", 0, OPTION_FLAG, NULL, "results as JSON, one object a line", 0, 0, NULL},
     {"help", 'h', OPTION_FLAG, NULL, "this text", 0, 0, NULL},
@@ -95,11 +95,16 @@ static options_result set_number(const cli_options *given, cli_value *value, con
     char *end = NULL;
     value->number = strtod(text, &end);
     bool positive = value->option->kind == OPTION_POSITIVE;
+    uint64_t most = value->option->most;
     if (end != text && !*end && isfinite(value->number) && value->number >= 0 &&
-        (value->number > 0 || !positive))
+        (value->number > 0 || !positive) && (!most || value->number <= (double)most))
         return OPTIONS_RUN;
-    usage_error(given->command->name, "--%s is '%s', expected a number%s", value->option->name, text,
-                positive ? " above 0" : ", at least 0");
+    if (most)
+        usage_error(given->command->name, "--%s is '%s', expected a number above 0 and at most %" PRIu64,
+                    value->option->name, text, most);
+    else
+        usage_error(given->command->name, "--%s is '%s', expected a number%s", value->option->name, text,
+                    positive ? " above 0" : ", at least 0");
     return OPTIONS_WRONG;
 }
 

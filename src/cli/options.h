@@ -16,7 +16,7 @@ typedef enum option_kind {
     OPTION_STREAM,   /* a file that is written line by line, or a pipe */
     OPTION_INTEGER,  /* from least to most */
     OPTION_NUMBER,   /* finite, no less than 0 */
-    OPTION_POSITIVE, /* finite, above 0 */
+    OPTION_POSITIVE, /* finite, above 0, and at most `most` unless that is 0 */
     OPTION_CHOICE    /* one of the words of `choices` */
 } option_kind;
 

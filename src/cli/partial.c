@@ -193,8 +193,11 @@ static int resume(cli_partial *partial, const char *settings, int64_t size)
     if (!head)
         return fail_memory();
     int failed = EXIT_SUCCESS;
-    if (!read_at(partial, head, (int64_t)sizeof *head, 0) ||
-        memcmp(head->magic, magic, sizeof magic - 1) != 0)
+    bool read = read_at(partial, head, (int64_t)sizeof *head, 0);
+    /* The size may be on the disk before the header is, when the power fails. */
+    if (read && size == partial->bytes && !head->magic[0] && !head->finished && !head->settings[0])
+        failed = begin(partial, settings);
+    else if (!read || memcmp(head->magic, magic, sizeof magic - 1) != 0)
         failed = fail("%s: is not what an interrupted fit leaves; give another --output", partial->path);
     else if (head->magic[sizeof magic - 1] != magic[sizeof magic - 1])
         failed = fail("%s: another version of nft began this fit, in a format that this one does not read; "
@@ -215,16 +218,25 @@ static int resume(cli_partial *partial, const char *settings, int64_t size)
     return failed;
 }
 
+/* Whether the file that is open still has its name: between open and lock another program may have ended its
+ * fit and removed it. */
+static bool has_its_name(const cli_partial *partial, struct stat *about)
+{
+    struct stat named;
+    return !fstat(partial->descriptor, about) && !stat(partial->path, &named) &&
+           named.st_dev == about->st_dev && named.st_ino == about->st_ino;
+}
+
 static int open_file(cli_partial *partial, const char *settings)
 {
-    struct stat about;
+    struct stat about = {0};
     partial->descriptor = open(partial->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (partial->descriptor < 0)
         return fail_file(partial, "open");
     if (lock(partial))
         return EXIT_FAILED;
-    if (fstat(partial->descriptor, &about))
-        return fail_file(partial, "open");
+    if (!has_its_name(partial, &about))
+        return fail("%s: another program has just removed it; run this again", partial->path);
     int failed = about.st_size ? resume(partial, settings, about.st_size) : begin(partial, settings);
     if (failed && !about.st_size)
         unlink(partial->path);

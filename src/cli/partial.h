@@ -1,4 +1,4 @@
-/* The networks of a fit that is not complete, in a file beside the target: what is finished survives whatever
+/* The networks of a fit that is not complete, in a file beside the target: what was added survives whatever
  * ends the program, and memory does not grow with their number. */
 #ifndef NFT_CLI_PARTIAL_H
 #define NFT_CLI_PARTIAL_H

@@ -46,6 +46,8 @@ static int read_path(char **path, const cli_recipe *recipe, const char *key, boo
         return EXIT_SUCCESS;
     if (!json_is_string(value))
         return fail("%s: '%s' is not a text, the path of a file", recipe->path, key);
+    if (!*json_string_value(value))
+        return fail("%s: '%s' is empty, expected the path of a file", recipe->path, key);
     *path = path_beside(recipe->path, json_string_value(value));
     return *path ? EXIT_SUCCESS : fail_memory();
 }

@@ -290,7 +290,7 @@ static const cli_option own_options[] = {
     {"answers", 0, OPTION_INPUT, "FILE", "write a classifier's answers below the networks", 0, 0, NULL},
     {"zoom", 0, OPTION_INTEGER, "K", "pixels of OUT for each of an image, in each direction (default: 1)", 1,
      MAX_ZOOM, NULL},
-    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 0, NULL},
+    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 1000000, NULL},
     LAYERS_OPTION,
     {0},
 };

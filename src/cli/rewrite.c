@@ -37,7 +37,9 @@ static int add_tensor(table *all, const nft_file *file, const nft_tensor_info *i
     nft_status status = values ? nft_array_borrow(array, NFT_ARRAY_F32, info->shape, info->rank, values)
                                : nft_file_read(array, file, info->name);
     all->names[all->count++] = info->name;
-    return status ? fail_library() : EXIT_SUCCESS;
+    if (status)
+        return fail("%s (--layers leaves all other tensors out)", library_message());
+    return EXIT_SUCCESS;
 }
 
 static int add_layer_part(table *all, const nft_file *file, const nft_weights *weights, int64_t layer,
@@ -48,8 +50,11 @@ static int add_layer_part(table *all, const nft_file *file, const nft_weights *w
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, file, i))
             return fail_library();
-        if (is_part(info.name, name, part))
-            return add_tensor(all, file, &info, nft_weights_data(weights, layer, part));
+        if (!is_part(info.name, name, part))
+            continue;
+        if (info.count != nft_weights_data_count(weights, layer, part))
+            return fail("tensor '%s' changed while its file was read; run this again", info.name);
+        return add_tensor(all, file, &info, nft_weights_data(weights, layer, part));
     }
     return EXIT_SUCCESS; /* a layer may have no bias */
 }

@@ -12,6 +12,7 @@
 #include "training_log.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,8 +38,9 @@ typedef struct training {
     double seconds_between, saved; /* of checkpoints, of a steady clock */
     int64_t batch_size;
     double step_began;
-    int failed;   /* to print, or to save */
-    bool stopped; /* by a signal */
+    double lowest; /* validation loss before this step; not-a-number before the first */
+    int failed;    /* to print, or to save */
+    bool stopped;  /* by a signal */
     bool resumed;
     nft_step_info last;
 } training;
@@ -175,8 +177,9 @@ static int prepare(training *t)
 
 static int record_step(training *t, const nft_step_info *info)
 {
-    double now = steady_seconds(), rate = (double)t->batch_size / (now - t->step_began);
-    t->step_began = now;
+    /* A validation is in the time of the step that it follows. */
+    double seconds = steady_seconds() - t->step_began,
+           rate = info->validated ? (double)NAN : (double)t->batch_size / seconds;
     if (t->given->json && print_json(log_describe_step(info)))
         return EXIT_FAILED;
     snprintf(t->progress.note, sizeof t->progress.note, ", loss %.4g", info->loss);
@@ -213,9 +216,10 @@ static void describe_scores(char *text, size_t size, const cli_scores *scores)
 static int record_validation(training *t, const nft_step_info *info)
 {
     cli_scores scores;
-    bool best = info->validation_loss <= nft_trainer_best_loss(t->trainer);
+    bool best = !(info->validation_loss >= t->lowest);
     int64_t step = info->step + 1;
     char *beside = t->progress.beside;
+    t->lowest = nft_trainer_best_loss(t->trainer);
     if (score_validation(&scores, t, info->validation_loss))
         return EXIT_FAILED;
     describe_scores(beside, sizeof t->progress.beside, &scores);
@@ -264,6 +268,7 @@ static int hear_step(const nft_step_info *info, void *user)
     if (!t->failed && !last && (t->stopped || steady_seconds() - t->saved >= t->seconds_between))
         t->failed = save_checkpoint(t);
     progress_show(&t->progress, info->step + 1);
+    t->step_began = steady_seconds();
     return t->failed || (t->stopped && !last);
 }
 
@@ -288,6 +293,7 @@ static int run_steps(training *t)
     t->progress.first = nft_trainer_steps_done(t->trainer);
     t->progress.parts = t->batch_size;
     t->progress.part_units = "samples";
+    t->lowest = nft_trainer_best_loss(t->trainer);
     t->saved = t->step_began = steady_seconds();
     struct sigaction before[HEARD_SIGNALS] = {0};
     listen_to_signals(before);
@@ -363,7 +369,8 @@ static const cli_option own_options[] = {
     {"lr", 0, OPTION_NUMBER, "R", "in place of the recipe's", 0, 0, NULL},
     {"validate-every", 0, OPTION_INTEGER, "N", "in place of the recipe's", 1, INT32_MAX, NULL},
     {"log", 0, OPTION_STREAM, "FILE",
-     "a JSON object on a line for each step and validation; replaced by a new training", 0, 0, NULL},
+     "a JSON object on a line for each step and validation; a new training replaces an earlier log", 0, 0,
+     NULL},
     {"plot", 0, OPTION_OUTPUT, "FILE", "draw the learning curves at each validation and at the end (SVG)", 0,
      0, NULL},
     {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
@@ -380,18 +387,21 @@ const cli_command train_command = {
     .description =
         "Trains as the recipe CONFIG (JSON) says and writes the model with the lowest validation loss, or\n"
         "without a validation set the last one. Paths in CONFIG are relative to it. It needs 'model',\n"
-        "'train', 'loss', 'optimizer' with its 'type', 'batch_size' and 'steps'; the rest has a default:\n\n"
+        "'train' (or --train), 'loss', 'optimizer' with its 'type', 'batch_size' and 'steps'; the rest has "
+        "a\n"
+        "default:\n\n"
         "  {\"model\": PATH or configuration, \"train\": PATH, \"validation\": PATH,\n"
         "   \"loss\": \"mse\" | \"bce\" | \"cross_entropy\" | \"reconstruction\" | \"render\",\n"
         "   \"optimizer\": {\"type\": \"adamw\" | \"adam\", \"lr\", \"betas\", \"eps\", \"weight_decay\"},\n"
         "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\", \"total_steps\"},\n"
         "   \"grad_clip\": null, \"batch_size\": 64, \"steps\": 1000, \"shuffle\": true, \"seed\": 0,\n"
-        "   \"validate_every\": 1000, \"omega\": 30}\n\n"
+        "   \"validate_every\": 1000}\n\n"
         "The data hold 'label', or 'target': integer classes for cross_entropy, floats for mse and bce;\n"
         "they are read batch by batch and may be larger than memory. Two losses compare images:\n"
         "reconstruction the decoder's with the rendering of the SIREN that goes in, render those of the\n"
-        "SIRENs that come out, whose frequency is \"omega\", with 'target' (N, height, width, colours),\n"
-        "-1 … 1. Their metric is the PSNR of the validation loss, 10 log10(4 / loss) dB.\n\n"
+        "SIRENs that come out with 'target' (N, height, width, colours), -1 … 1; its recipe may have the\n"
+        "SIRENs' frequency, \"omega\": 30. The metric of both is the PSNR of the validation loss,\n"
+        "10 log10(4 / loss) dB.\n\n"
         "--batch-size and --seed, which is also a fresh model's, stand in place of the recipe's. --json\n"
         "prints a line for each step and each validation.\n\n"
         "A checkpoint is written every minute, and when the program is told to stop (Ctrl-C). The same\n"

@@ -83,6 +83,19 @@ static bool fold_phase(float *bias, double half_period)
     return fmod(k, 2) != 0;
 }
 
+/* A neuron whose weights have no sign has its phase in [0, π/2]: (w, b, c), (-w, -b, -c) and so
+ * (-w, π/ω - b, c) are the same. */
+static void fold_unsigned(const hidden_layer *layer, int64_t neuron, double half_period)
+{
+    float *bias = &layer->bias[neuron];
+    if (*bias < 0)
+        negate_neuron(layer, neuron);
+    if (*bias > (float)(half_period / 2) && *bias <= (float)(HIGHEST * half_period)) {
+        negate(layer->weight + neuron * layer->in, layer->in, 1);
+        *bias = (float)(half_period - (double)*bias);
+    }
+}
+
 static void canonicalize_layer(const hidden_layer *layer, double half_period)
 {
     for (int64_t neuron = 0; neuron < layer->out; neuron++) {
@@ -91,8 +104,8 @@ static void canonicalize_layer(const hidden_layer *layer, double half_period)
             negate_neuron(layer, neuron);
         if (fold_phase(&layer->bias[neuron], half_period))
             negate_column(layer, neuron);
-        if (!sign && layer->bias[neuron] < 0)
-            negate_neuron(layer, neuron);
+        if (!sign)
+            fold_unsigned(layer, neuron, half_period);
     }
 }
 

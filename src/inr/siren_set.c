@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define MIN_OMEGA 1e-6
 #define MAX_OMEGA 1e6
 
 nft_status nft_check_siren_set(const char *function, const nft_weights *weights)
@@ -57,10 +58,10 @@ nft_status nft_fill_threads(const char *function, int32_t *threads)
 
 nft_status nft_fill_omega(const char *function, double *omega)
 {
-    if (!(*omega >= 0 && *omega <= MAX_OMEGA))
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: omega is %g, expected a number above 0 and at most %g",
-                        function, *omega, MAX_OMEGA);
     if (*omega == 0)
         *omega = NFT_DEFAULT_OMEGA;
+    if (!(*omega >= MIN_OMEGA && *omega <= MAX_OMEGA))
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: omega is %g, expected a number from %g to %g", function,
+                        *omega, MIN_OMEGA, MAX_OMEGA);
     return NFT_OK;
 }

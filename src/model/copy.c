@@ -5,7 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-/* The header of a file that is not there: metadata alone, with room for one more text. */
+/* The header of a file that is not there: metadata alone, with room for the texts that a trainer adds. */
+#define ADDED_TEXTS 2
+
 static nft_status copy_metadata(nft_model *copy, const nft_model *model)
 {
     int64_t count = model->file ? model->file->metadata_count : 0;
@@ -14,9 +16,9 @@ static nft_status copy_metadata(nft_model *copy, const nft_model *model)
         return nft_fail_memory("the metadata", sizeof *file);
     copy->file = file;
     file->descriptor = -1;
-    file->metadata = nft_allocate_array((size_t)count + 1, sizeof *file->metadata);
+    file->metadata = nft_allocate_array((size_t)count + ADDED_TEXTS, sizeof *file->metadata);
     if (!file->metadata)
-        return nft_fail_memory("the metadata", (count + 1) * (int64_t)sizeof *file->metadata);
+        return nft_fail_memory("the metadata", (count + ADDED_TEXTS) * (int64_t)sizeof *file->metadata);
     for (int64_t i = 0; i < count; i++) {
         const struct nft_text_pair *from = &model->file->metadata[i];
         struct nft_text_pair *to = &file->metadata[file->metadata_count++];
@@ -28,7 +30,7 @@ static nft_status copy_metadata(nft_model *copy, const nft_model *model)
     return NFT_OK;
 }
 
-static nft_status set_metadata(nft_model *model, const char *key, const char *value)
+nft_status nft_model_set_metadata(nft_model *model, const char *key, const char *value)
 {
     nft_file *file = model->file;
     struct nft_text_pair *pair = NULL;
@@ -44,8 +46,7 @@ static nft_status set_metadata(nft_model *model, const char *key, const char *va
     return pair->key && pair->value ? NFT_OK : nft_fail_memory("the metadata", (int64_t)strlen(value));
 }
 
-nft_status nft_model_copy(nft_model **out, const nft_model *model, const float *values, const char *key,
-                          const char *value, int64_t memory_limit)
+nft_status nft_model_copy(nft_model **out, const nft_model *model, const float *values, int64_t memory_limit)
 {
     *out = NULL;
     nft_model *copy = NULL;
@@ -54,8 +55,6 @@ nft_status nft_model_copy(nft_model **out, const nft_model *model, const float *
         status = nft_model_allocate(copy);
     if (!status)
         status = copy_metadata(copy, model);
-    if (!status && key)
-        status = set_metadata(copy, key, value);
     if (status) {
         nft_model_free(copy);
         return status;
@@ -92,7 +91,7 @@ static nft_status take_own_model(nft_context *context)
     nft_model *copy = NULL;
     if (!nft_references_shared(&context->model->references))
         return NFT_OK;
-    nft_status status = nft_model_copy(&copy, context->model, context->model->values, NULL, NULL, 0);
+    nft_status status = nft_model_copy(&copy, context->model, context->model->values, 0);
     if (status)
         return nft_fail_in(status, "nft_context_set_tensor");
     nft_model_free(context->model);

@@ -42,10 +42,11 @@ void nft_model_pack(nft_model *model);
 void nft_model_pack_transposes(const nft_model *model, float *packed);
 /* Both for one parameter of the table, if it is a map's weight; either may be NULL. */
 void nft_model_pack_parameter(const nft_model *model, int64_t index, float *packed, float *packed_back);
-/* A model of the same configuration and metadata with other values, those of the model's table of sizes.
- * `key` NULL: no more metadata than it has. */
-nft_status nft_model_copy(nft_model **copy, const nft_model *model, const float *values, const char *key,
-                          const char *value, int64_t memory_limit);
+/* A model of the same configuration and metadata with other values, those of the model's table of sizes. */
+nft_status nft_model_copy(nft_model **copy, const nft_model *model, const float *values,
+                          int64_t memory_limit);
+/* Adds or replaces a text of a copy's metadata: the loss, or ω, that a trainer knows. */
+nft_status nft_model_set_metadata(nft_model *copy, const char *key, const char *value);
 nft_model *nft_model_retain(const nft_model *model); /* one more reference */
 /* Draws fresh values: each depends on the seed and its tensor's name alone. */
 void nft_model_initialize(nft_model *model, uint64_t seed);

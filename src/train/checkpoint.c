@@ -73,6 +73,10 @@ static nft_status describe_state(nft_text *text, const nft_trainer *trainer, con
     json_t *state =
         json_pack("{s:i, s:I, s:s, s:o, s:o}", "format_version", FORMAT_VERSION, "step",
                   (json_int_t)trainer->step, "checksum", digits, "best_loss", best, "training", training);
+    if (state && trainer->owes_validation)
+        json_object_set_new(state, "owed",
+                            json_pack("{s:f, s:f, s:f}", "loss", trainer->owed.loss, "lr", trainer->owed.lr,
+                                      "grad_norm", trainer->owed.grad_norm));
     bool written = state && nft_json_append(text, state, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(state);
     return written ? NFT_OK : nft_fail_memory("the description of the training", 1 << 10);
@@ -219,8 +223,29 @@ typedef struct checkpoint {
     bool has_best;
     double best_loss;
     char checksum[HASH_DIGITS];
+    bool owes_validation;
+    nft_step_info owed;      /* the step whose validation is due */
     float *numbers[TENSORS]; /* values, first and second moments, best values */
 } checkpoint;
+
+/* A validation that was due: what its step did. */
+static nft_status read_owed(checkpoint *c, nft_options *state)
+{
+    nft_options options;
+    const json_t *value = NULL;
+    nft_status status = nft_options_value(state, "owed", false, &value);
+    if (status || !value)
+        return status;
+    c->owed = (nft_step_info)NFT_STEP_INFO_INIT;
+    c->owed.step = c->step - 1;
+    c->owes_validation = c->step > 0;
+    if ((status = nft_options_open(&options, value, "owed")) ||
+        (status = nft_options_number(&options, "loss", true, -HUGE_VAL, HUGE_VAL, &c->owed.loss)) ||
+        (status = nft_options_number(&options, "lr", true, 0, HUGE_VAL, &c->owed.lr)) ||
+        (status = nft_options_number(&options, "grad_norm", true, 0, HUGE_VAL, &c->owed.grad_norm)))
+        return status;
+    return nft_options_finish(&options);
+}
 
 static nft_status read_state(checkpoint *c, const nft_trainer *trainer, const json_t *state)
 {
@@ -237,7 +262,8 @@ static nft_status read_state(checkpoint *c, const nft_trainer *trainer, const js
         (status = nft_options_value(&options, "checksum", true, &digits)) ||
         (status = nft_options_value(&options, "best_loss", false, &best)) ||
         (best &&
-         (status = nft_options_number(&options, "best_loss", true, -HUGE_VAL, HUGE_VAL, &c->best_loss))))
+         (status = nft_options_number(&options, "best_loss", true, -HUGE_VAL, HUGE_VAL, &c->best_loss))) ||
+        (status = read_owed(c, &options)))
         return status;
     c->has_best = best != NULL;
     snprintf(c->checksum, sizeof c->checksum, "%s", json_is_string(digits) ? json_string_value(digits) : "");
@@ -305,7 +331,8 @@ static void take_over(nft_trainer *trainer, const checkpoint *c)
     trainer->has_best = c->has_best;
     trainer->best_loss = c->best_loss;
     trainer->step = c->step;
-    trainer->owes_validation = false;
+    trainer->owes_validation = c->owes_validation;
+    trainer->owed = c->owed;
     nft_model_pack(trainer->model);
     nft_model_pack_transposes(trainer->model, trainer->context->packed_back);
 }

@@ -18,6 +18,9 @@ static nft_status read_beta(const json_t *list, size_t index, double *beta)
     return nft_fail(NFT_ERROR_CONFIG, "optimizer: 'betas' are not two numbers, each at least 0 and below 1");
 }
 
+/* Less is 0 in float: of a gradient that is always 0 the update would be 0/0. */
+#define MIN_EPS 1e-37
+
 static nft_status read_optimizer(nft_optimizer *optimizer, const json_t *value)
 {
     static const char *const types[] = {"adam", "adamw"};
@@ -32,7 +35,7 @@ static nft_status read_optimizer(nft_optimizer *optimizer, const json_t *value)
     optimizer->weight_decay = optimizer->decoupled ? 0.01 : 0;
     if ((status = nft_options_number(&options, "lr", false, 0, DBL_MAX, &optimizer->lr)) ||
         (status = nft_options_value(&options, "betas", false, &betas)) ||
-        (status = nft_options_number(&options, "eps", false, 0, DBL_MAX, &optimizer->eps)) ||
+        (status = nft_options_number(&options, "eps", false, MIN_EPS, DBL_MAX, &optimizer->eps)) ||
         (status =
              nft_options_number(&options, "weight_decay", false, 0, DBL_MAX, &optimizer->weight_decay)) ||
         (betas && ((status = read_beta(betas, 0, &optimizer->beta1)) ||

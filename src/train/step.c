@@ -213,5 +213,6 @@ nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback, vo
         if (status)
             return nft_fail_in(status, "nft_trainer_run");
     }
-    return NFT_OK;
+    nft_status status = check_end(trainer); /* also when the last step was taken before this call */
+    return status ? nft_fail_in(status, "nft_trainer_run") : NFT_OK;
 }

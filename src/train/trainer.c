@@ -141,6 +141,22 @@ static int64_t image_bytes(const nft_model *model, const nft_recipe *recipe)
                         nft_image_loss_bytes(model->space, height, width));
 }
 
+/* What evaluates the model later must know of the loss. */
+static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
+{
+    nft_status status = nft_model_set_metadata(model, "nft.loss", recipe->loss->name);
+    if (status || recipe->loss->target != NFT_TARGET_IMAGE)
+        return status;
+    json_t *omega = json_real(recipe->omega);
+    nft_text text = {0};
+    bool written = omega && nft_json_append(&text, omega, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    json_decref(omega);
+    status =
+        written ? nft_model_set_metadata(model, "nft.omega", text.data) : nft_fail_memory("the metadata", 32);
+    nft_text_clear(&text);
+    return status;
+}
+
 /* Model, best values, gradients, moments, both contexts, batches, and what nft_trainer_fit_normalize takes.
  */
 static nft_status plan_bytes(const nft_model *model, const nft_recipe *recipe,
@@ -252,8 +268,8 @@ nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const c
     nft_status status;
     if ((status = plan(&trainer->recipe, &trainer->options, &bytes, model, recipe_json, length, options)) ||
         (status = nft_check_limit("the trainer", bytes, trainer->options.memory_limit)) ||
-        (status = nft_model_copy(&trainer->model, model, model->values, "nft.loss",
-                                 trainer->recipe.loss->name, 0)))
+        (status = nft_model_copy(&trainer->model, model, model->values, 0)) ||
+        (status = describe_loss(trainer->model, &trainer->recipe)))
         goto failed;
     trainer->group = group_size(model, &trainer->recipe, trainer->options.recompute);
     nft_context_options training = training_options(&trainer->options, trainer->group);
@@ -311,7 +327,7 @@ static nft_status snapshot(const char *function, nft_model **model, const nft_tr
     if (!trainer)
         return nft_fail_null(function, "trainer");
     const float *values = best && trainer->has_best ? trainer->best : trainer->model->values;
-    return nft_model_copy(model, trainer->model, values, NULL, NULL, 0);
+    return nft_model_copy(model, trainer->model, values, 0);
 }
 
 nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer)

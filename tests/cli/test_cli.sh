@@ -18,6 +18,7 @@ data_set classes.safetensors I64 16 "$one" "$zeros8"'\001\000\000\000\000\000\00
 data_set range.safetensors I64 16 "$one" "$zeros8"'\007\000\000\000\000\000\000\000'
 data_set large.safetensors F32 8 "$one" "$one"'\000\000\000\100'
 data_set nan.safetensors F32 8 '\000\000\300\177' '\000\000\000\000\000\000\000\077'
+safetensors misshaped.safetensors '{"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]},"label":{"dtype":"F32","shape":[1],"data_offsets":[24,28]}}' "$one$one$one$one$one$one$one"
 safetensors plain.safetensors '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}' "$one$one"
 printf '{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 1}]}, "modules": [{"type": "np_pool"}, {"type": "linear", "out_features": 1}, {"type": "sigmoid"}]}' >probability.json
 printf '{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 1}]}, "modules": [{"type": "np_pool"}, {"type": "linear", "out_features": 3}]}' >logits.json
@@ -211,6 +212,8 @@ run 1 evaluate logits.json range.safetensors --loss cross_entropy
 says "label 1 is 7, expected 0 … 2"
 run 1 evaluate logits.json floats.safetensors --loss mse
 says "expected 6"
+run 1 evaluate probability.json misshaped.safetensors --loss bce --quiet
+says "misshaped.safetensors: 'label' has the shape 1, expected a row for each of 2 samples"
 run 1 evaluate probability.json large.safetensors --loss bce
 says "label 1 is 2"
 run 1 evaluate features.json floats.safetensors --loss mse

@@ -34,6 +34,13 @@ for name in expected:
     if not name.startswith('rendered'):
         agree(got[name], expected[name], 1e-3, 5e-4)"
 
+# A network that is not a number is told of, and is not in the mean.
+cp "$fit/init.safetensors" nan.safetensors
+printf '\000\000\300\177' | dd of=nan.safetensors bs=4 seek=$(($(wc -c <nan.safetensors) / 4 - 1)) conv=notrunc 2>/dev/null
+"$nft" fit "$fit/images-idx3-ubyte" -o fitted.safetensors --init nan.safetensors --steps 30 >out 2>err
+says "warning: 1 of 3 networks diverged to weights that are not finite"
+check "the mean is that of the others" grep -q 'mean PSNR [0-9.]* dB' out
+
 # Fresh networks: seeds, threads and batches; labels and views.
 images=$fit/images-idx3-ubyte
 printf '\000\000\010\001\000\000\000\003\007\000\002' >labels
@@ -122,8 +129,8 @@ if [ -f cut.safetensors.partial ]; then
     # The numbers of network 3, of which each has 64 in the first layer.
     printf 'odd!' | dd of=hurt.safetensors.partial bs=4 seek=$((4096 / 4 + 3 * 64 + 5)) conv=notrunc 2>/dev/null
     "$nft" fit "$images" -o hurt.safetensors "$@" >out 2>err
-    says "hurt.safetensors.partial: is damaged from network 2 on"
-    says "2 of 6 networks are finished already"
+    says "hurt.safetensors.partial: is damaged from network 3 on"
+    says "3 of 6 networks are finished already"
     check "what is damaged is fitted again" cmp whole.safetensors hurt.safetensors
     printf '\001' | dd of=old.safetensors.partial bs=1 seek=7 conv=notrunc 2>/dev/null
     cp old.safetensors.partial before
@@ -146,6 +153,33 @@ check "nothing is left beside it" test ! -e cut.safetensors.partial
 says "begun.safetensors.partial: cannot write"
 check "a fit that could not begin leaves nothing" test ! -e begun.safetensors.partial
 
+# A power failure may leave the size alone.
+"$nft" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
+fitting=$!
+while [ ! -s zero.safetensors.partial ] && kill -0 $fitting 2>/dev/null; do
+    cp cut.safetensors.partial zero.safetensors.partial 2>/dev/null
+done
+kill -KILL $fitting 2>/dev/null
+wait $fitting 2>/dev/null
+rm -f cut.safetensors cut.safetensors.partial
+head -c "$(wc -c <zero.safetensors.partial)" /dev/zero >zeros
+mv zeros zero.safetensors.partial
+run 0 fit "$images" -o zero.safetensors "$@"
+check "a file without a header begins again" cmp whole.safetensors zero.safetensors
+
+# What is the default may be said.
+"$nft" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
+fitting=$!
+finished=0
+while [ "${finished:-0}" -lt 1 ] && kill -0 $fitting 2>/dev/null; do
+    finished=$(od -An -tu1 -j8 -N1 cut.safetensors.partial 2>/dev/null | tr -d ' ')
+done
+kill -KILL $fitting 2>/dev/null
+wait $fitting 2>/dev/null
+"$nft" fit "$images" -o cut.safetensors "$@" --lr 0.001 --omega 30 >out 2>err
+says "networks are finished already"
+check "it goes on" cmp whole.safetensors cut.safetensors
+
 printf 'something else' >odd.safetensors.partial
 run 1 fit "$images" -o odd.safetensors
 says "is not what an interrupted fit leaves; give another --output"
@@ -164,6 +198,12 @@ says "labels: is also an input"
 check "no input was touched" cmp own.safetensors "$fit/images.safetensors"
 run 2 fit "$images" -o x.safetensors --lr 0
 run 2 fit "$images" -o x.safetensors --lr fast
+run 2 fit "$images" -o x.safetensors --lr 1e7
+says "--lr is '1e7', expected a number above 0 and at most 1000000"
+run 1 fit "$images" -o x.safetensors --omega 1e-40
+says "omega is 1e-40, expected a number from 1e-06 to 1e+06"
+run 2 fit "$images" -o x.safetensors --widths 2,99999999999,1
+says "expected 2 … 64 numbers from 1 to 2147483647"
 run 2 fit "$images" -o x.safetensors --widths 2,a,1
 run 2 fit "$images" -o x.safetensors --schedule linear
 run 1 fit "$images" -o x.safetensors --widths 3,8,1
@@ -200,6 +240,9 @@ says "text: "
 gzip -c text >text.gz
 run 1 fit text.gz -o x.safetensors
 says "text.gz: "
+printf '\000\000\010\003\377\377\377\377\000\000\000\034\000\000\000\034' | gzip -c >many.gz
+run 1 fit many.gz -o x.safetensors
+says "many.gz: ends too soon: it is shorter than its header says"
 gzip -c "$images" | head -c 60 >cut.gz
 run 1 fit cut.gz -o x.safetensors
 says "cut.gz: "

@@ -62,6 +62,17 @@ for loss in render reconstruction; do
     prints "($loss)"
     prints " dB, the mean of the images'"
 done
+# Of equal losses the first is the best; the model knows its omega.
+sed 's/"omega": 30/"omega": 5/' render/recipe.json >render/slow.json
+run 0 train render/slow.json -o slow.safetensors --validation render/data.safetensors --validate-every 1 --steps 3 --lr 0 --json
+check "the first of equal losses is the best" test "$(grep -c '"best":true' out)" -eq 1
+said=$(sed -n 's/.*"validation_loss":\([^,]*\),.*/\1/p' out | head -n 1)
+run 0 evaluate slow.safetensors render/data.safetensors --json
+found=$(sed 's/.*"loss":\([^,]*\),.*/\1/' out)
+check "evaluate takes the model's omega" test "$(printf '%.5f' "$found")" = "$(printf '%.5f' "$said")"
+cp out once
+run 0 evaluate slow.safetensors render/data.safetensors --json --omega 30
+check "--omega stands in its place" sh -c '! cmp -s once out'
 run 0 evaluate render/model.safetensors render/data.safetensors --loss render --json
 cp out once
 run 0 evaluate render/model.safetensors render/data.safetensors --loss render --json --omega 30
@@ -169,8 +180,10 @@ says "--omega is for loss render"
 run 1 evaluate same.json pixels.safetensors --loss mse --omega 20
 says "--omega is for loss render, not mse"
 run 2 evaluate same.json pixels.safetensors --loss render --omega 0
-run 1 evaluate same.json pixels.safetensors --loss render --omega 1e30
-says "omega"
+run 2 evaluate same.json pixels.safetensors --loss render --omega 1e30
+says "--omega is '1e30', expected a number above 0 and at most 1000000"
+run 1 evaluate same.json pixels.safetensors --loss render --omega 1e-30
+says "omega is 1e-30"
 
 # What cannot be trained on: the same of both sets, and images of two sizes.
 echo "{\"model\": $same, \"loss\": \"render\", \"optimizer\": {\"type\": \"adam\"}, \"batch_size\": 2, \"steps\": 1}" >edit.json

@@ -64,7 +64,7 @@ prints "step 300: loss"
 prints ", tau 0."
 prints "the model with the lowest validation loss of 300 steps"
 check "the log has a line for each step and validation" test "$(wc -l <whole.jsonl)" -eq 306
-check "of each step with its speed" test "$(grep -c '"step":[0-9]*,"loss":[0-9.e-]*,"lr":[0-9.e-]*,"grad_norm":[0-9.e-]*,"samples_per_s":[0-9.e+]*,"time":[0-9]*}$' whole.jsonl)" -eq 300
+check "of each step with its speed" test "$(grep -c '"step":[0-9]*,"loss":[0-9.e-]*,"lr":[0-9.e-]*,"grad_norm":[0-9.e-]*,"samples_per_s":[0-9.e+nul]*,"time":[0-9]*}$' whole.jsonl)" -eq 300
 check "of each validation with its metrics" test "$(grep -c '"validation_loss":.*"tau":.*"r2":.*"mae":.*"best":' whole.jsonl)" -eq 6
 check "the learning curves are drawn" is_svg whole.svg
 check "the checkpoint is removed at the end" test ! -e whole.safetensors.checkpoint
@@ -236,7 +236,10 @@ run 1 train recipes/nan.json -o x.safetensors
 says "not finite"
 recipe unlabelled.json "$probability" unlabelled.safetensors bce "$adam"
 run 1 train recipes/unlabelled.json -o x.safetensors
-says "label"
+says "no tensor 'label'"
+recipe empty.json '""' floats.safetensors bce "$adam"
+run 1 train recipes/empty.json -o x.safetensors
+says "recipes/empty.json: 'model' is empty, expected the path of a file"
 recipe absent.json "$probability" absent.safetensors bce "$adam"
 run 1 train recipes/absent.json -o x.safetensors
 says "absent.safetensors"
@@ -266,13 +269,13 @@ echo '{"model": ' >recipes/broken.json
 run 1 train recipes/broken.json -o x.safetensors
 says "broken.json"
 run 1 train recipes/good.json -o absent/x.safetensors
-says "absent"
+says "cannot write to folder 'absent'"
 run 1 train recipes/good.json -o folder
-says "folder"
+says "is a folder"
 run 1 train recipes/good.json -o x.safetensors --log absent/x.jsonl
-says "absent"
+says "cannot write to folder 'absent'"
 run 1 train recipes/good.json -o x.safetensors --plot absent/x.svg
-says "absent"
+says "cannot write to folder 'absent'"
 run 1 train recipes/good.json -o x.safetensors --checkpoint folder
 says "folder"
 run 2 train recipes/good.json -o x.safetensors --checkpoint-every soon
@@ -328,7 +331,7 @@ check "learning curves of 1,500 steps are small" test "$(wc -c <wide-curves.svg)
 run 0 evaluate wide.safetensors recipes/wide-data.safetensors --plot wide.svg
 check "very many points are drawn by their density" test "$(wc -c <wide.svg)" -lt 2000000
 run 1 evaluate whole.safetensors "$sample" --plot absent/scatter.svg
-says "absent"
+says "cannot write to folder 'absent'"
 
 # No output is an input or another output.
 cp recipes/cnns.json own.json

@@ -258,6 +258,9 @@ static void neurons(void **state)
         {{-1, 1, 0.01f, 3}, {1, -1, -0.01f, -3}},
         {{0, 0, -0.01f, 3}, {0, 0, 0.01f, -3}}, /* no weights: the bias */
         {{0, 0, half - 0.01f, 3}, {0, 0, 0.01f, 3}},
+        {{0, 0, 0.52f * half, 3}, {0, 0, 0.48f * half, 3}},
+        {{0, 0, -0.52f * half, -3}, {0, 0, 0.48f * half, 3}},
+        {{0, 0, -0.48f * half, 3}, {0, 0, 0.48f * half, -3}},
         {{0, 0, 0, -3}, {0, 0, 0, -3}},
         {{1, 2, 4e5f, 3}, {1, 2, (float)(4e5 - 3819719 * PI / OMEGA), -3}},
         {{1, 2, 1e30f, 3}, {1, 2, 1e30f, 3}}, /* says nothing of a phase */
@@ -271,6 +274,22 @@ static void neurons(void **state)
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         check_neuron(&cases[i].given, &cases[i].expected);
+}
+
+/* A second layer of one neuron, whose two weights have neither a sum nor cubes. */
+static void neurons_without_a_sign(void **state)
+{
+    (void)state;
+    const double half_period = PI / OMEGA;
+    for (int part = -17; part <= 17; part++) {
+        nft_weights *weights = fresh((int64_t[]){2, 2, 1, 1}, 4, 1, OMEGA);
+        memcpy(nft_weights_edit(weights, 0, NFT_WEIGHTS_WEIGHT), (const float[]){1, 2, 2, 1},
+               4 * sizeof(float));
+        memcpy(nft_weights_edit(weights, 0, NFT_WEIGHTS_BIAS), (const float[]){0, 0}, 2 * sizeof(float));
+        memcpy(nft_weights_edit(weights, 1, NFT_WEIGHTS_WEIGHT), (const float[]){1, -1}, 2 * sizeof(float));
+        *nft_weights_edit(weights, 1, NFT_WEIGHTS_BIAS) = (float)((part + 0.25) / 32 * half_period);
+        check_copies(weights, OMEGA, 3, 1e-6);
+    }
 }
 
 /* Every bias near the border comes to rest at once. */
@@ -336,6 +355,7 @@ int main(void)
         cmocka_unit_test(copies_are_the_same_neurons),
         cmocka_unit_test(special_neurons),
         cmocka_unit_test(neurons),
+        cmocka_unit_test(neurons_without_a_sign),
         cmocka_unit_test(borders),
         cmocka_unit_test(wrong_arguments),
     };

@@ -139,6 +139,34 @@ static void goes_beyond(void **state)
     close_setting(&s);
 }
 
+static int count_validations(const nft_step_info *info, void *user)
+{
+    *(int *)user += info->validated;
+    return 0;
+}
+
+/* A validation that is due when the checkpoint is written is done by the training that goes on. */
+static void owes_a_validation(void **state)
+{
+    (void)state;
+    setting s = open_setting();
+    nft_trainer *whole = trainer_of(&s, RECIPE, 1, true), *other = trainer_of(&s, RECIPE, 1, true);
+    int validations = 0, again = 0;
+    for (int i = 0; i < STEPS; i++)
+        assert_ok(nft_trainer_step(NULL, whole));
+    assert_ok(nft_trainer_save(whole, temporary_path("due.safetensors")));
+    assert_ok(nft_trainer_run(whole, count_validations, &validations));
+    assert_ok(nft_trainer_resume(other, temporary_path("due.safetensors")));
+    assert_ok(nft_trainer_run(other, count_validations, &again));
+    assert_int_equal(validations, 1);
+    assert_int_equal(again, 1);
+    assert_true(nft_trainer_best_loss(whole) == nft_trainer_best_loss(other));
+    same_trainers(whole, other);
+    nft_trainer_free(whole);
+    nft_trainer_free(other);
+    close_setting(&s);
+}
+
 static void expect_message(const char *text)
 {
     if (!strstr(nft_error_message(), text))
@@ -378,8 +406,12 @@ static void diverged_at_the_end(void **state)
     size_t size = 0, size_after = 0;
     assert_ok(nft_trainer_save(trainer, path));
     free(support_read(path, &size));
-    assert_int_equal(nft_trainer_run(trainer, NULL, NULL), NFT_ERROR_NOT_FINITE);
-    expect_message("step 0: the update: '");
+    for (int i = 0; i < 2; i++) { /* also when there are no more steps to take */
+        assert_int_equal(nft_trainer_run(trainer, NULL, NULL), NFT_ERROR_NOT_FINITE);
+        expect_message("step 0: the update: '");
+        assert_ok(nft_trainer_set_data(trainer, s.train, NULL));
+    }
+    assert_ok(nft_trainer_set_data(trainer, s.train, s.validation));
     assert_int_equal(nft_trainer_save(trainer, path), NFT_ERROR_NOT_FINITE);
     free(support_read(path, &size_after));
     assert_int_equal(size, size_after);
@@ -410,17 +442,12 @@ static void not_a_checkpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shuffled),
-        cmocka_unit_test(in_order),
-        cmocka_unit_test(goes_back),
-        cmocka_unit_test(goes_beyond),
-        cmocka_unit_test(of_another_training),
-        cmocka_unit_test(of_other_data),
-        cmocka_unit_test(of_other_tokens),
-        cmocka_unit_test(of_the_same_data),
-        cmocka_unit_test(damaged),
-        cmocka_unit_test(not_a_checkpoint),
-        cmocka_unit_test(diverged_at_the_end),
+        cmocka_unit_test(shuffled),          cmocka_unit_test(in_order),
+        cmocka_unit_test(goes_back),         cmocka_unit_test(goes_beyond),
+        cmocka_unit_test(owes_a_validation), cmocka_unit_test(of_another_training),
+        cmocka_unit_test(of_other_data),     cmocka_unit_test(of_other_tokens),
+        cmocka_unit_test(of_the_same_data),  cmocka_unit_test(damaged),
+        cmocka_unit_test(not_a_checkpoint),  cmocka_unit_test(diverged_at_the_end),
     };
     return cmocka_run_group_tests_name("checkpoints", tests, temporary_open, temporary_close);
 }

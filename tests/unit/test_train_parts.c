@@ -273,6 +273,8 @@ static void recipe_errors(void **state)
          "\"adam\" or \"adamw\""},
         {"{'loss': 'mse', 'batch_size': 1, 'steps': 1, 'optimizer': {'type': 'adam', 'lr': -1}}",
          "'lr' is -1"},
+        {"{'loss': 'mse', 'batch_size': 1, 'steps': 1, 'optimizer': {'type': 'adam', 'eps': 0}}",
+         "'eps' is 0, expected a number, at least 1"},
         {"{'loss': 'mse', 'batch_size': 1, 'steps': 1, 'optimizer': {'type': 'adam', 'beta': 1}}",
          "did you mean 'betas'?"},
         {"{'loss': 'mse', 'batch_size': 1, 'steps': 1, 'optimizer': {'type': 'adam', 'betas': [0.9, 1]}}",
