@@ -97,10 +97,15 @@ mkdir -p "$root/taken"
 grep ' :: ' tests/mutants.txt | grep -v '^#' | grep "^[^:]*${only}[^:]* :: " >"$root/table"
 all_tests=$(sed 's/ :: .*//' "$root/table" | sort -u | while read -r file; do tests_of "$file"; done | tr ' ' '\n' | sort -u)
 each=$(seq "$workers")
+running=
+# Jobs in the background do not hear what stops a script.
+trap 'kill $running 2>/dev/null; exit 130' HUP INT TERM
 for n in $each; do
     (prepare "$root/$n" && touch "$root/$n/ready") &
+    running="$running $!"
 done
 wait
+running=
 for n in $each; do
     if [ ! -e "$root/$n/ready" ]; then
         tail -n 20 "$root/$n/log"
@@ -111,6 +116,7 @@ done
 check_unmutated "$root/1"
 for n in $each; do
     work "$root/$n" >"$root/$n/verdicts" 2>"$root/$n/errors" &
+    running="$running $!"
 done
 wait
 cat "$root"/*/verdicts | sort

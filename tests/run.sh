@@ -2,7 +2,7 @@
 # run.sh: builds everything with gcc and runs every test. run.sh --all: also with clang, under sanitizers, with each BLAS, with each
 # set of vector kernels; cross-compiles, fuzzes, packages, documents, measures coverage, lints. As root on Debian it installs the
 # packages that are missing. Builds and logs go to build/check. The last line is "N passed, N failed": each of ctest's tests counts,
-# and each stage that is not ctest's.
+# and each stage that is not ctest's; what was skipped is said and is neither.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -42,6 +42,8 @@ stage() {
     count_tests
     if [ $status -eq 0 ]; then
         printf 'ok      %4d s\n' $((end - begin))
+    elif [ $status -eq 77 ]; then
+        printf 'skipped %4d s: %s\n' $((end - begin)) "$(tail -n 1 "$log")"
     else
         printf 'FAILED  %4d s\n' $((end - begin))
         echo "--- the end of $log:"
@@ -49,6 +51,7 @@ stage() {
         echo "---"
     fi
     sed -n 's/^[0-9]*% tests passed, .*/    &/p' "$log"
+    sed -n 's/^ *[0-9]*\/[0-9]* Test *#[0-9]*: \([a-z_]*\) .*\*\*\*Skipped.*/    skipped: \1/p' "$log"
 }
 
 # Adds what the last stage's log and status say.
@@ -57,11 +60,11 @@ count_tests() {
     if [ -n "$summary" ]; then
         bad=${summary% *}
         failed=$((failed + bad))
-        passed=$((passed + ${summary#* } - bad))
+        passed=$((passed + ${summary#* } - bad - $(grep -c '[*][*][*]Skipped' "$log" || true)))
         [ $status -eq 0 ] || [ "$bad" -gt 0 ] || failed=$((failed + 1)) # what came after the tests
     elif [ $status -eq 0 ]; then
         passed=$((passed + 1))
-    else
+    elif [ $status -ne 77 ]; then
         failed=$((failed + 1))
     fi
 }
@@ -98,18 +101,20 @@ install_what_can_be_had() {
 with_clang() {
     stage "clang: build" build clang -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
     stage "clang: tests" run_tests clang -L 'unit|program|example'
-}
-
-with_sanitizers() {
-    stage "gcc, address and undefined behaviour: build" build asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNFT_SANITIZE=address,undefined
-    stage "gcc, address and undefined behaviour: tests" env ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
-        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 NFT_TEST_FORWARDS=50 ctest --test-dir $checks/asan --output-on-failure \
-        --no-tests=error --parallel "$(nproc)"
     stage "clang, threads: build" build tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang \
         -DCMAKE_CXX_COMPILER=clang++ -DNFT_SANITIZE=thread -DNFT_BUILD_EXAMPLES=OFF -DNFT_BUILD_PROGRAM=OFF
     stage "clang, threads: tests" env TSAN_OPTIONS="halt_on_error=1 die_after_fork=0" NFT_TEST_FORWARDS=50 \
         ctest --test-dir $checks/tsan --output-on-failure --no-tests=error \
         -R '^test_(threads|context|base|memory|backward_engine|train|checkpoint|dataset|ranks)$'
+    stage "fuzz targets: build" tests/fuzz/build.sh $checks/fuzz -DNFT_SANITIZE=address,undefined
+    stage "fuzz targets: 25 s each" fuzz
+}
+
+with_address_sanitizer() {
+    stage "gcc, address and undefined behaviour: build" build asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNFT_SANITIZE=address,undefined
+    stage "gcc, address and undefined behaviour: tests" env ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 NFT_TEST_FORWARDS=50 ctest --test-dir $checks/asan --output-on-failure \
+        --no-tests=error --parallel "$(nproc)"
 }
 
 with_each_kernel_set() {
@@ -166,11 +171,6 @@ cross_compile() {
     done
 }
 
-with_fuzzers() {
-    stage "fuzz targets: build" tests/fuzz/build.sh $checks/fuzz -DNFT_SANITIZE=address,undefined
-    stage "fuzz targets: 25 s each" fuzz
-}
-
 fuzz() {
     find tests/fuzz -name 'fuzz_*.c' | sed 's/.*fuzz_//; s/\.c$//' | xargs -P "$(nproc)" -I{} tests/fuzz/fuzz.sh $checks/fuzz {} 25
 }
@@ -193,7 +193,7 @@ build_docs() {
 with_pytorch() {
     python=$PWD/$checks/python/bin/python
     if {
-        [ -x "$python" ] || /usr/bin/python3 -m venv --system-site-packages $checks/python
+        "$python" -m pip --version || /usr/bin/python3 -m venv --clear --system-site-packages $checks/python
         "$python" -c 'import torch, nfn, safetensors' || "$python" -m pip install --no-deps nfn einops safetensors
         "$python" -c 'import torch, nfn, safetensors'
     } >$logs/python.log 2>&1; then
@@ -261,10 +261,9 @@ if [ $everything = yes ]; then
     if command -v clang >/dev/null; then
         with_clang
     else
-        skip "clang" "not installed"
+        skip "clang, its thread sanitizer and fuzzing" "clang is not installed"
     fi
-    with_sanitizers
-    with_fuzzers
+    with_address_sanitizer
     if command -v mpirun >/dev/null; then
         stage "MPI: two processes train" tests/cli/test_mpi.sh $checks/mpi
     else

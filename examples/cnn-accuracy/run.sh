@@ -26,13 +26,23 @@ for name in $names; do
         exit 2
     fi
 done
+for part in train validation test; do
+    if [ ! -e "$zoo/$part.safetensors" ]; then
+        echo "run.sh: there is no $zoo/$part.safetensors" >&2
+        exit 2
+    fi
+done
+if ! "$nft" --version 2>/dev/null | grep -q libnft; then
+    echo "run.sh: '$nft' is not libnft's program (nftables has one of this name too); NFT names it" >&2
+    exit 2
+fi
 mkdir -p "$results"
 
 train() { # NAME SEED
     run=$results/$1-$2
     [ ! -e "$run.json" ] || return 0
     echo "$1, seed $2" >&2
-    "$nft" train "$recipes/$1.json" --train "$zoo/train.safetensors" --validation "$zoo/validation.safetensors" --seed "$2" \
+    [ -e "$run.safetensors" ] || "$nft" train "$recipes/$1.json" --train "$zoo/train.safetensors" --validation "$zoo/validation.safetensors" --seed "$2" \
         ${THREADS:+--threads "$THREADS"} --log "$run.jsonl" --plot "$run.svg" -o "$run.safetensors" >"$run.txt"
     "$nft" evaluate "$run.safetensors" "$zoo/test.safetensors" ${THREADS:+--threads "$THREADS"} --json >"$run.json.new"
     mv "$run.json.new" "$run.json"

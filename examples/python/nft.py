@@ -165,6 +165,8 @@ def _array_view(array, owner):
 def _borrow(values):
     """An nft_array on the memory of a numpy array, or of a copy if type or layout differ, and what it reads."""
     values = np.asarray(values)
+    if values.dtype == np.uint64 and values.size and int(values.max()) > np.iinfo(np.int64).max:
+        raise ValueError(f"{values.max()} is more than an int64 holds")
     dtype = np.int64 if values.dtype.kind in "iub" else np.float32
     values = np.asarray(values, dtype, order="C")
     shape = (c_int64 * max(values.ndim, 1))(*values.shape)
@@ -211,7 +213,7 @@ def _layers(weights, biases, axes):
             raise ValueError(f"layer {len(layers)}: weight {weight.shape} and bias {getattr(bias, 'shape', None)}; "
                              "expected (N, out, in) or (N, out, in, height, width), and (N, out)")
         before = layers[-1].out if layers else shape[1]
-        flattened = len(shape) == 2 and before and shape[1] % before == 0
+        flattened = len(shape) == 2 and before and shape[1] and shape[1] % before == 0
         height, width = shape[2:] if len(shape) == 4 else (0, 0)
         layers.append(_Layer(type=_CONV2D if len(shape) == 4 else _LINEAR, in_=before if flattened else shape[1],
                              out=shape[0], kernel_height=height, kernel_width=width,

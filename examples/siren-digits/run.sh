@@ -78,6 +78,7 @@ for row in $rows; do
     check_row "$row"
 done
 command -v "$nft" >/dev/null || complain "there is no program '$nft'; NFT names it"
+"$nft" --version | grep -q libnft || complain "'$nft' is not libnft's program (nftables has one of this name too); NFT names it"
 command -v flock >/dev/null || complain "there is no program 'flock', on Debian in the package util-linux"
 if [ $kind = full ]; then
     ! wants mnist- dilation- || check_images "$folder/mnist"

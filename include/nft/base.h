@@ -108,7 +108,8 @@ NFT_API void nft_set_log(nft_log_callback *callback, void *user);
  * Told how far long work has come; may stop it.
  *
  * Called on the thread that called the library, never from two threads at once. Return 0 to go on, anything
- * else to stop: the call then fails with ::NFT_ERROR_CANCELLED.
+ * else to stop: the call then fails with ::NFT_ERROR_CANCELLED. As every callback of the library it returns:
+ * an exception of C++, or a longjmp(), must not leave it.
  */
 typedef int nft_progress_callback(int64_t done, int64_t total, void *user);
 

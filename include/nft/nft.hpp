@@ -71,8 +71,36 @@ inline std::string build_info()
     return nft_build_info();
 }
 
+/** Told how much is done and how much there is to do; returns whether to go on. What it throws reaches the
+ * caller of the work. */
+using Progress = std::function<bool(std::int64_t done, std::int64_t total)>;
+
 namespace detail
 {
+
+/** Nothing may be thrown through the C library: what a Progress throws waits until the call is over. */
+struct ProgressListener {
+    Progress progress;         /**< the caller's */
+    std::exception_ptr thrown; /**< or null */
+    /** A nft_progress_callback. */
+    static int report(std::int64_t done, std::int64_t total, void *user) noexcept
+    {
+        auto *listener = static_cast<ProgressListener *>(user);
+        try {
+            return listener->progress(done, total) ? 0 : 1;
+        } catch (...) {
+            listener->thrown = std::current_exception();
+            return 1;
+        }
+    }
+    /** Throws on what was thrown, or a failure. */
+    void finish(nft_status status)
+    {
+        if (thrown)
+            std::rethrow_exception(std::exchange(thrown, nullptr));
+        check(status);
+    }
+};
 
 /** Frees a handle with its function. */
 template <class T, void (*release)(T *)> struct Release {
@@ -575,18 +603,25 @@ class Weights : public detail::WeightsGetters<Weights>
     }
     /** Fits network n to image n of (N, height, width, colours); gives the losses after the last step. */
     std::vector<float> fit_sirens(ArrayView images,
-                                  const nft_inr_fit_options &options = NFT_INR_FIT_OPTIONS_INIT)
+                                  const nft_inr_fit_options &options = NFT_INR_FIT_OPTIONS_INIT,
+                                  Progress progress = {})
     {
         std::vector<float> losses;
-        fit_sirens(images, losses, options);
+        fit_sirens(images, losses, options, std::move(progress));
         return losses;
     }
-    /** The same; a fit that was stopped throws, and `losses` says which networks were finished. */
+    /** The same; a fit that was stopped throws, and `losses` says which networks were finished. `progress`
+     * hears of them, in place of the options' callback. */
     void fit_sirens(ArrayView images, std::vector<float> &losses,
-                    const nft_inr_fit_options &options = NFT_INR_FIT_OPTIONS_INIT)
+                    nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT, Progress progress = {})
     {
         losses.assign(static_cast<std::size_t>(this->count()), std::numeric_limits<float>::quiet_NaN());
-        check(nft_inr_fit(get(), losses.data(), images.get(), &options));
+        detail::ProgressListener listener{std::move(progress), nullptr};
+        if (listener.progress) {
+            options.progress = detail::ProgressListener::report;
+            options.user = &listener;
+        }
+        listener.finish(nft_inr_fit(get(), losses.data(), images.get(), &options));
     }
     /** The C handle. */
     const nft_weights *get() const noexcept
@@ -756,9 +791,6 @@ class Model
 class Context
 {
   public:
-    /** Told networks done and networks in all; returns whether to go on. */
-    using Progress = std::function<bool(std::int64_t done, std::int64_t total)>;
-
     /** With every default. */
     explicit Context(const Model &model) : Context(model, NFT_CONTEXT_OPTIONS_INIT)
     {
@@ -790,12 +822,14 @@ class Context
         check(nft_context_snapshot(&handle, get()));
         return Model(handle);
     }
-    /** Who hears of progress; an empty function: nobody. What it throws reaches the caller of forward(). Not
-     * from inside such a function. */
+    /** Who hears of progress, in networks; an empty function: nobody. Not from inside such a function. */
     void set_progress(Progress progress)
     {
-        listener_ = progress ? std::make_unique<Listener>(Listener{std::move(progress), nullptr}) : nullptr;
-        nft_context_set_progress(get(), listener_ ? report : nullptr, listener_.get());
+        listener_ = progress ? std::make_unique<detail::ProgressListener>(
+                                   detail::ProgressListener{std::move(progress), nullptr})
+                             : nullptr;
+        nft_context_set_progress(get(), listener_ ? detail::ProgressListener::report : nullptr,
+                                 listener_.get());
     }
     /** Runs the model on every network. The result is output(), and false if it is features. */
     ArrayView forward(WeightsView weights)
@@ -862,28 +896,14 @@ class Context
     }
 
   private:
-    struct Listener {
-        Progress progress;
-        std::exception_ptr thrown;
-    };
-    static int report(std::int64_t done, std::int64_t total, void *user)
-    {
-        auto *listener = static_cast<Listener *>(user);
-        try {
-            return listener->progress(done, total) ? 0 : 1;
-        } catch (...) {
-            listener->thrown = std::current_exception();
-            return 1;
-        }
-    }
     void finish(nft_status status)
     {
-        if (listener_ && listener_->thrown)
-            std::rethrow_exception(std::exchange(listener_->thrown, nullptr));
+        if (listener_)
+            listener_->finish(status);
         check(status);
     }
 
-    std::unique_ptr<Listener> listener_;
+    std::unique_ptr<detail::ProgressListener> listener_;
     detail::Owner<nft_context, nft_context_free> owner_;
 };
 
@@ -1077,6 +1097,10 @@ class Trainer
     /** As run(); false if the listener stopped it. */
     bool run(Listener listener)
     {
+        if (!listener) {
+            run();
+            return true;
+        }
         Hearing hearing{std::move(listener), nullptr, false};
         nft_status status = nft_trainer_run(get(), report, &hearing);
         if (hearing.thrown)

@@ -78,6 +78,15 @@ nft_status nft_fail_null(const char *function, const char *argument)
     return nft_fail(NFT_ERROR_ARGUMENT, "%s: argument '%s' is NULL", function, argument);
 }
 
+#undef nft_fail_index
+nft_status nft_fail_index(const char *function, int64_t index, int64_t count)
+{
+    if (count == 0)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: index is %" PRId64 ", but there is none", function, index);
+    return nft_fail(NFT_ERROR_ARGUMENT, "%s: index is %" PRId64 ", expected 0 … %" PRId64, function, index,
+                    count - 1);
+}
+
 const char *nft_error_message(void)
 {
     return last_message;

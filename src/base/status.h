@@ -25,11 +25,15 @@ nft_status nft_fail_memory(const char *what, int64_t bytes);
 /* The message for a NULL argument: "nft_forward: argument 'context' is NULL". */
 nft_status nft_fail_null(const char *function, const char *argument);
 
+/* The message for an index that is none of 0 … count - 1. */
+nft_status nft_fail_index(const char *function, int64_t index, int64_t count);
+
 #if defined(__clang_analyzer__) /* which looks at one file at a time, and cannot know that they return a     \
                                    failure */
 #define nft_fail(status, ...) (nft_fail(status, __VA_ARGS__), (status))
 #define nft_fail_in(status, ...) (nft_fail_in(status, __VA_ARGS__), (status))
 #define nft_fail_memory(what, bytes) (nft_fail_memory(what, bytes), NFT_ERROR_MEMORY)
+#define nft_fail_index(function, index, count) (nft_fail_index(function, index, count), NFT_ERROR_ARGUMENT)
 #define nft_fail_null(function, argument) (nft_fail_null(function, argument), NFT_ERROR_ARGUMENT)
 #endif
 

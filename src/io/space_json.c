@@ -53,7 +53,8 @@ nft_status nft_space_from_json(nft_space **space, const json_t *value)
         (status = nft_options_finish(&options)))
         return status;
     if (!json_is_array(list) || json_array_size(list) == 0)
-        return nft_fail(NFT_ERROR_CONFIG, "space: 'layers' is not a list of at least one layer");
+        return nft_fail(NFT_ERROR_CONFIG, "space: 'layers' is %s, expected a list of at least one layer",
+                        json_is_array(list) ? "an empty list" : "not a list");
     size_t count = json_array_size(list);
     layers = nft_allocate_array(count, sizeof *layers);
     if (!layers)

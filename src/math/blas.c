@@ -98,14 +98,6 @@ void nft_gemm_tn(int64_t m, int64_t n, int64_t k, float alpha, const float *a, i
     gemm(CblasTrans, CblasNoTrans, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride);
 }
 
-void nft_linear(int64_t rows, int64_t inputs, int64_t outputs, const float *weight, const float *bias,
-                const float *x, int64_t x_stride, float *y, int64_t y_stride, bool accumulate)
-{
-    nft_gemm_nt(rows, outputs, inputs, 1, x, x_stride, weight, inputs, accumulate, y, y_stride);
-    if (bias)
-        nft_vector()->add_bias(rows, outputs, bias, y, y_stride);
-}
-
 /* --- threads --- */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -144,8 +136,9 @@ void nft_blas_enter(void)
         fork_hooked = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
     own_calls++;
     if (in_flight++ == 0) {
-        if (host_threads == 0)
-            host_threads = openblas_get_num_threads();
+        int now = openblas_get_num_threads();
+        if (host_threads == 0 || now != 1) /* a child of fork may have chosen another number meanwhile */
+            host_threads = now;
         openblas_set_num_threads(1);
     }
     pthread_mutex_unlock(&mutex);

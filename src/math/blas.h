@@ -27,10 +27,4 @@ void nft_blas_leave(void);
 
 const char *nft_blas_describe(void); /* "OpenBLAS 0.3.21 (Haswell)" */
 
-/* y (rows, outputs) = x (rows, inputs) weightᵀ + bias, weight (outputs, inputs) as PyTorch keeps it; bias may
- * be NULL. `accumulate` adds to y instead. One sgemm call: results depend on `rows`, so callers cut rows in a
- * fixed way. */
-void nft_linear(int64_t rows, int64_t inputs, int64_t outputs, const float *weight, const float *bias,
-                const float *x, int64_t x_stride, float *y, int64_t y_stride, bool accumulate);
-
 #endif

@@ -73,27 +73,10 @@ INLINE floats added(floats a, floats x, floats y)
     return y + x;
 }
 
-INLINE floats added_scaled(floats a, floats x, floats y)
-{
-    return fused(a, x, y);
-}
-
 INLINE floats multiplied(floats a, floats x, floats y)
 {
     (void)a;
     return y * x;
-}
-
-INLINE floats added_gelu(floats a, floats x, floats y)
-{
-    (void)a;
-    return vector_gelu(y + x);
-}
-
-INLINE floats added_relu(floats a, floats x, floats y)
-{
-    (void)a;
-    return vector_relu(y + x);
 }
 
 static void copy_scaled(int64_t n, float a, const float *x, float *y)
@@ -106,11 +89,6 @@ static void add(int64_t n, const float *x, float *y)
     combine(n, 0, x, y, added);
 }
 
-static void add_scaled(int64_t n, float a, const float *x, float *y)
-{
-    combine(n, a, x, y, added_scaled);
-}
-
 static void multiply(int64_t n, const float *x, float *y)
 {
     combine(n, 0, x, y, multiplied);
@@ -120,18 +98,6 @@ static void add_bias(int64_t rows, int64_t n, const float *bias, float *y, int64
 {
     for (int64_t r = 0; r < rows; r++)
         combine(n, 0, bias, y + r * stride, added);
-}
-
-static void add_bias_gelu(int64_t rows, int64_t n, const float *bias, float *y, int64_t stride)
-{
-    for (int64_t r = 0; r < rows; r++)
-        combine(n, 0, bias, y + r * stride, added_gelu);
-}
-
-static void add_bias_relu(int64_t rows, int64_t n, const float *bias, float *y, int64_t stride)
-{
-    for (int64_t r = 0; r < rows; r++)
-        combine(n, 0, bias, y + r * stride, added_relu);
 }
 
 /* --- sine and cosine --- */
@@ -506,7 +472,6 @@ const nft_kernels JOIN(nft_kernels_, NFT_KERNELS_SET) = {
     .width = LANES,
     .copy_scaled = copy_scaled,
     .add = add,
-    .add_scaled = add_scaled,
     .multiply = multiply,
     .dot = dot,
     .sum = sum,
@@ -518,8 +483,6 @@ const nft_kernels JOIN(nft_kernels_, NFT_KERNELS_SET) = {
     .sincos = sincos_radians,
     .sincos_turns = sincos_turns,
     .add_bias = add_bias,
-    .add_bias_gelu = add_bias_gelu,
-    .add_bias_relu = add_bias_relu,
     .softmax = softmax,
     .sum_rows = sum_rows,
     .row_products = row_products,

@@ -13,7 +13,6 @@ typedef struct nft_kernels {
 
     void (*copy_scaled)(int64_t n, float a, const float *x, float *y); /* y = a x */
     void (*add)(int64_t n, const float *x, float *y);                  /* y += x */
-    void (*add_scaled)(int64_t n, float a, const float *x, float *y);  /* y += a x */
     void (*multiply)(int64_t n, const float *x, float *y);             /* y *= x */
     float (*dot)(int64_t n, const float *x, const float *z);           /* summed in a fixed order */
     float (*sum)(int64_t n, const float *x);                           /* summed in a fixed order */
@@ -36,9 +35,6 @@ typedef struct nft_kernels {
 
     /* rows of n floats, `stride` floats apart */
     void (*add_bias)(int64_t rows, int64_t n, const float *bias, float *y, int64_t stride); /* y += bias */
-    void (*add_bias_gelu)(int64_t rows, int64_t n, const float *bias, float *y,
-                          int64_t stride); /* y = gelu(y + bias) */
-    void (*add_bias_relu)(int64_t rows, int64_t n, const float *bias, float *y, int64_t stride);
     void (*softmax)(int64_t rows, int64_t n, float scale, float *y,
                     int64_t stride); /* y = softmax(scale y) */
     void (*sum_rows)(int64_t rows, int64_t n, const float *x, int64_t stride,

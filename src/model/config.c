@@ -111,10 +111,12 @@ static nft_status configure(nft_model *model, const json_t *config)
         (status = nft_options_value(&options, "decoder", false, &decoder)) ||
         (status = nft_options_finish(&options)))
         return status;
-    if (!json_is_array(modules) || json_array_size(modules) > MAX_MODULES ||
-        (json_array_size(modules) == 0 && !decoder))
-        return nft_fail(NFT_ERROR_CONFIG, "configuration: 'modules' is not a list of 1 … %d modules",
+    if (!json_is_array(modules))
+        return nft_fail(NFT_ERROR_CONFIG, "configuration: 'modules' is not a list, expected 1 … %d modules",
                         MAX_MODULES);
+    if (json_array_size(modules) < 1 || json_array_size(modules) > MAX_MODULES)
+        return nft_fail(NFT_ERROR_CONFIG, "configuration: %zu 'modules', expected 1 … %d",
+                        json_array_size(modules), MAX_MODULES);
     model->steps = nft_allocate_array(json_array_size(modules) + 1, sizeof *model->steps);
     if (!model->steps)
         return nft_fail_memory("the modules", (int64_t)(json_array_size(modules) * sizeof *model->steps));

@@ -7,21 +7,20 @@
 #define DEFAULT_BATCH 32
 
 /* The options of an older caller are shorter; what is missing is zero, the default. */
-static nft_status fill_options(nft_context_options *filled, const nft_context_options *options)
+static nft_status fill_options(nft_context_options *filled, const nft_context_options *options,
+                               const char *function)
 {
     *filled = (nft_context_options)NFT_CONTEXT_OPTIONS_INIT;
     if (options && options->size < sizeof options->size)
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "nft_context_create: options->size is %zu; begin with NFT_CONTEXT_OPTIONS_INIT",
-                        options->size);
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: options->size is %zu; begin with NFT_CONTEXT_OPTIONS_INIT",
+                        function, options->size);
     if (options)
         memcpy(filled, options, options->size < sizeof *filled ? options->size : sizeof *filled);
-    nft_status status = nft_check_threads("nft_context_create", filled->threads);
-    if (status || (status = nft_check_memory_limit("nft_context_create", filled->memory_limit)))
+    nft_status status = nft_check_threads(function, filled->threads);
+    if (status || (status = nft_check_memory_limit(function, filled->memory_limit)))
         return status;
     if (filled->max_batch < 0)
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "nft_context_create: max_batch is %" PRId64 ", expected 0 or more",
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: max_batch is %" PRId64 ", expected 0 or more", function,
                         filled->max_batch);
     if (filled->threads == 0)
         filled->threads = nft_machine_cores();
@@ -54,7 +53,7 @@ nft_status nft_context_memory(int64_t *bytes, const nft_model *model, const nft_
         return nft_fail_null("nft_context_memory", model ? "bytes" : "model");
     nft_context_options filled;
     nft_plan plan = {0};
-    nft_status status = fill_options(&filled, options);
+    nft_status status = fill_options(&filled, options, "nft_context_memory");
     if (!status)
         status = make_plan(&plan, model, &filled);
     *bytes = status ? 0 : plan.bytes;
@@ -75,7 +74,7 @@ nft_status nft_context_create(nft_context **out, const nft_model *model, const n
     context->model = nft_model_retain(model);
     nft_plan *plan = &context->plan;
     nft_status status;
-    if ((status = fill_options(&context->options, options)) ||
+    if ((status = fill_options(&context->options, options, "nft_context_create")) ||
         (status = make_plan(plan, model, &context->options)) ||
         (status = nft_check_limit("the context", plan->bytes, context->options.memory_limit)) ||
         (status = nft_pool_create(&context->pool, context->options.threads)))
@@ -196,7 +195,7 @@ nft_status nft_context_reserve(nft_context *context, int64_t samples)
         status = reserve_features(context, last, samples);
     else
         status = reserve_value(&context->output, last, samples);
-    if (!status && context->plan.step_count > model->module_count && model->module_count > 0)
+    if (!status && context->plan.step_count > model->module_count)
         status =
             reserve_value(&context->latents, &model->steps[model->module_count - 1].module->out, samples);
     if (status) {
@@ -260,6 +259,6 @@ const nft_array *nft_context_get(const nft_context *context, const char *name)
     if (!strcmp(name, "output"))
         return context->output;
     if (!strcmp(name, "latents") && context->model->has_decoder)
-        return context->latents ? context->latents : context->output;
+        return context->latents ? context->latents : context->output; /* of one without the decoder */
     return context->features ? get_feature(context, name) : NULL;
 }

@@ -72,8 +72,7 @@ static nft_status check_tensor(const nft_context *context, int64_t index, const 
         return nft_fail_null(function, context ? "values" : "context");
     const nft_parameters *table = &context->model->parameters;
     if (index < 0 || index >= table->count)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: index is %" PRId64 ", expected 0 … %" PRId64, function,
-                        index, table->count - 1);
+        return nft_fail_index(function, index, table->count);
     const nft_parameter *parameter = &table->items[index];
     if (count != parameter->count)
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: %" PRId64 " values for '%s', expected %" PRId64, function,

@@ -103,8 +103,8 @@ nft_status nft_context_run(nft_context *context, const nft_forward_input *input)
               .steps = input->steps ? input->steps : context->plan.step_count};
     if (context->plan.kept && c.count > context->options.max_batch)
         return nft_fail(NFT_ERROR_ARGUMENT,
-                        "nft_forward: %" PRId64
-                        " networks, but a context that keeps for backward takes at most max_batch, %" PRId64,
+                        "a forward of %" PRId64
+                        " samples, but a context that keeps for backward takes at most max_batch, %" PRId64,
                         c.count, context->options.max_batch);
     nft_status status = nft_context_reserve(context, c.count);
     if (status)
@@ -119,8 +119,7 @@ nft_status nft_context_run(nft_context *context, const nft_forward_input *input)
     nft_context_leave(context);
     if (c.cancelled)
         return nft_fail(NFT_ERROR_CANCELLED,
-                        "nft_forward: the progress callback stopped it after %" PRId64 " of %" PRId64
-                        " networks",
+                        "the progress callback stopped the forward after %" PRId64 " of %" PRId64 " samples",
                         c.done, c.count);
     context->has_output = c.steps == context->plan.step_count;
     return NFT_OK;

@@ -87,8 +87,11 @@ void nft_gradients_clear(nft_gradients *gradients)
 
 nft_status nft_gradients_tensor(nft_tensor_info *info, const nft_gradients *gradients, int64_t index)
 {
-    if (!gradients)
-        return nft_fail_null("nft_gradients_tensor", "gradients");
+    static const char function[] = "nft_gradients_tensor";
+    if (!gradients || !info)
+        return nft_fail_null(function, gradients ? "info" : "gradients");
+    if (index < 0 || index >= gradients->model->parameters.count)
+        return nft_fail_index(function, index, gradients->model->parameters.count);
     nft_status status = nft_model_tensor(info, gradients->model, index);
     if (!status)
         info->data = gradients->values + gradients->model->parameters.items[index].offset;

@@ -197,8 +197,7 @@ nft_status nft_model_module(nft_module_info *info, const nft_model *model, int64
     if (status)
         return status;
     if (index < 0 || index >= model->module_count)
-        return nft_fail(NFT_ERROR_ARGUMENT, "nft_model_module: index is %" PRId64 ", expected 0 … %" PRId64,
-                        index, model->module_count - 1);
+        return nft_fail_index("nft_model_module", index, model->module_count);
     const nft_step *step = &model->steps[index];
     fill_value(info, step->module->class->type, &step->module->out);
     add_counts(model, step, info);
@@ -216,8 +215,7 @@ nft_status nft_model_tensor(nft_tensor_info *info, const nft_model *model, int64
     if (status)
         return status;
     if (index < 0 || index >= model->parameters.count)
-        return nft_fail(NFT_ERROR_ARGUMENT, "nft_model_tensor: index is %" PRId64 ", expected 0 … %" PRId64,
-                        index, model->parameters.count - 1);
+        return nft_fail_index("nft_model_tensor", index, model->parameters.count);
     const nft_parameter *parameter = &model->parameters.items[index];
     *info = (nft_tensor_info){.size = info->size,
                               .name = parameter->name,

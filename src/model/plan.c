@@ -78,7 +78,7 @@ static void place_scratch(nft_plan *plan, const nft_model *model, bool training)
 static int64_t output_floats(const nft_plan *plan, const nft_model *model)
 {
     int64_t floats = count_floats(model, &model->steps[plan->step_count - 1].module->out);
-    if (plan->step_count > model->module_count && model->module_count > 0)
+    if (plan->step_count > model->module_count)
         floats =
             nft_size_add(floats, count_floats(model, &model->steps[model->module_count - 1].module->out));
     return floats;
@@ -86,8 +86,7 @@ static int64_t output_floats(const nft_plan *plan, const nft_model *model)
 
 void nft_plan_make(nft_plan *plan, const nft_model *model, const nft_context_options *options, int threads)
 {
-    plan->step_count = options->without_decoder && model->module_count > 0 ? model->module_count
-                                                                           : nft_model_step_count(model);
+    plan->step_count = options->without_decoder ? model->module_count : nft_model_step_count(model);
     plan->arena = plan->kept = 0;
     if (options->keep_for_backward)
         place_kept(plan, model, options);

@@ -39,6 +39,7 @@ static nft_status encoder_configure(nft_module *module, nft_builder *builder, nf
     int64_t latents = 0;
     nft_status status = nft_require_kind(builder, NFT_VALUE_FEATURES);
     if (status || (status = nft_require_flat_space(builder)) ||
+        (status = nft_require_product_rows(builder, NFT_VALUE_FEATURES)) ||
         (status = nft_options_integer(options, "num_latents", true, 1, NFT_MAX_WIDTH, &latents)))
         return status;
     module->out = (nft_value){NFT_VALUE_TOKENS, latents, builder->value.channels};
@@ -49,7 +50,9 @@ static nft_status decoder_configure(nft_module *module, nft_builder *builder, nf
 {
     (void)options;
     nft_status status = nft_require_kind(builder, NFT_VALUE_TOKENS);
-    if (status || (status = nft_require_flat_space(builder)))
+    if (status || (status = nft_require_flat_space(builder)) ||
+        (status = nft_require_product_rows(builder, NFT_VALUE_FEATURES)) ||
+        (status = nft_require_product_rows(builder, NFT_VALUE_TOKENS)))
         return status;
     module->out = (nft_value){NFT_VALUE_FEATURES, 0, builder->value.channels};
     return add_attention(module, builder, builder->space->tokens, builder->value.tokens);

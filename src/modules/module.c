@@ -38,10 +38,13 @@ nft_status nft_require_kind(const nft_builder *builder, int32_t kind)
 {
     if (builder->value.kind == kind)
         return NFT_OK;
-    return nft_fail(NFT_ERROR_CONFIG, "%s: takes %s, but %s; %s", builder->where, kind_name(kind),
-                    arrival(builder->value.kind),
-                    kind == NFT_VALUE_FEATURES ? "put it before the pooling or flattening"
-                                               : "put a flattening or pooling module before it");
+    const char *advice = "";
+    if (builder->value.kind == NFT_VALUE_FEATURES)
+        advice = "; put a flattening or pooling module before it";
+    else if (kind == NFT_VALUE_FEATURES && builder->space)
+        advice = "; put it before the pooling or flattening";
+    return nft_fail(NFT_ERROR_CONFIG, "%s: takes %s, but %s%s", builder->where, kind_name(kind),
+                    arrival(builder->value.kind), advice);
 }
 
 nft_status nft_require_one_position(const nft_builder *builder)
@@ -167,14 +170,14 @@ static void pack_last(nft_builder *builder, nft_map *map)
 }
 
 /* The rows that a map is applied to: weights and biases, or tokens. */
-static nft_status check_rows(const nft_builder *builder)
+nft_status nft_require_product_rows(const nft_builder *builder, int32_t kind)
 {
-    int64_t rows = builder->value.kind == NFT_VALUE_FEATURES ? builder->space->tokens : builder->value.tokens;
+    int64_t rows = kind == NFT_VALUE_FEATURES ? builder->space->tokens : builder->value.tokens;
     if (rows <= NFT_GEMM_MAX_SIZE)
         return NFT_OK;
-    return nft_fail(
-        NFT_ERROR_LIMIT, "%s: %" PRId64 " %s, a matrix product takes at most %" PRId64, builder->where, rows,
-        builder->value.kind == NFT_VALUE_FEATURES ? "weights and biases" : "tokens", NFT_GEMM_MAX_SIZE);
+    return nft_fail(NFT_ERROR_LIMIT, "%s: %" PRId64 " %s, a matrix product takes at most %" PRId64,
+                    builder->where, rows, kind == NFT_VALUE_FEATURES ? "weights and biases" : "tokens",
+                    NFT_GEMM_MAX_SIZE);
 }
 
 nft_status nft_map_add(nft_builder *builder, nft_map *map, int64_t outputs, int64_t inputs, int ones,
@@ -182,7 +185,7 @@ nft_status nft_map_add(nft_builder *builder, nft_map *map, int64_t outputs, int6
 {
     *map = (nft_map){.inputs = inputs, .outputs = outputs, .bias = -1};
     va_list arguments;
-    nft_status status = check_rows(builder);
+    nft_status status = nft_require_product_rows(builder, builder->value.kind);
     if (status)
         return status;
     va_start(arguments, name_format);
@@ -206,7 +209,7 @@ nft_status nft_map_add_as(nft_builder *builder, nft_map *map, int64_t outputs, i
                           const char *bias_name)
 {
     *map = (nft_map){.inputs = inputs, .outputs = outputs, .bias = -1};
-    nft_status status = check_rows(builder);
+    nft_status status = nft_require_product_rows(builder, builder->value.kind);
     if (!status)
         status = nft_parameter_add(builder, &map->weight, true, weight_init, 2, NFT_SHAPE(outputs, inputs),
                                    "%s", weight_name);

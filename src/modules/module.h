@@ -191,6 +191,8 @@ nft_status nft_module_state(nft_module *module, size_t bytes); /* sets module->s
 nft_status nft_require_kind(const nft_builder *builder, int32_t kind);
 /* An error that names module and layer unless every f_i is 1. */
 nft_status nft_require_one_position(const nft_builder *builder);
+/* That features of the space, or the tokens that arrive, are no more rows than a product takes. */
+nft_status nft_require_product_rows(const nft_builder *builder, int32_t kind);
 
 /* A module from its JSON object {"type": …, options}. Free with nft_module_free, also after a failure. */
 nft_status nft_module_create(nft_module **module, nft_builder *builder, const json_t *config);

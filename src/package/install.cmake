@@ -3,12 +3,15 @@ include(CMakePackageConfigHelpers)
 set(NFT_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/nft)
 
 # What a program that links the static library needs beside it: a name where the linker finds it, else the path.
-get_filename_component(NFT_CBLAS_DIR ${NFT_CBLAS_LIBRARY} DIRECTORY)
-if(NFT_CBLAS_DIR IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES AND NFT_CBLAS_LIBRARY MATCHES "/lib([^/]*)\\.(so|a)$")
-    set(NFT_CBLAS_LINK -l${CMAKE_MATCH_1})
-else()
-    set(NFT_CBLAS_LINK ${NFT_CBLAS_LIBRARY})
-endif()
+set(NFT_CBLAS_LINK)
+foreach(library IN LISTS NFT_CBLAS_LIBRARY)
+    get_filename_component(folder "${library}" DIRECTORY)
+    if(folder IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES AND library MATCHES "/lib([^/]*)\\.(so|a)$")
+        set(library -l${CMAKE_MATCH_1})
+    endif()
+    list(APPEND NFT_CBLAS_LINK ${library})
+endforeach()
+list(JOIN NFT_CBLAS_LINK " " NFT_CBLAS_FLAGS)
 target_link_libraries(nft_static INTERFACE $<INSTALL_INTERFACE:${NFT_CBLAS_LINK};-ljansson;Threads::Threads;m>)
 
 # Components: `runtime`, what a program needs that uses the library; `development`, what building one takes; `program`.

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* No network has an axis or a layer count near this; it keeps every later product of three of them inside 64
- * bits. */
+/* No network has an axis or a layer count near this; it keeps a product of two of them inside 64 bits.
+ * Longer products saturate, and a space of too many numbers is refused. */
 #define MAX_AXIS INT64_C(0x7fffffff)
 #define MAX_LAYERS 65536
 
@@ -228,8 +228,7 @@ nft_status nft_space_layer(nft_layer *layer, const nft_space *space, int64_t ind
     if (!space || !layer)
         return nft_fail_null("nft_space_layer", space ? "layer" : "space");
     if (index < 0 || index >= space->layer_count)
-        return nft_fail(NFT_ERROR_ARGUMENT, "nft_space_layer: index is %" PRId64 ", expected 0 … %" PRId64,
-                        index, space->layer_count - 1);
+        return nft_fail_index("nft_space_layer", index, space->layer_count);
     if (layer->size < sizeof *layer)
         return nft_fail(NFT_ERROR_ARGUMENT, "nft_space_layer: layer->size is %zu, expected %zu", layer->size,
                         sizeof *layer);

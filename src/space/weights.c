@@ -96,16 +96,18 @@ nft_status nft_weights_create(nft_weights **weights, const nft_space *space, int
     return nft_weights_allocate(weights, space, count, channels, NULL, 0);
 }
 
-static nft_status check_arrays(const char *function, const nft_space *space,
+static nft_status check_arrays(const char *function, const nft_space *space, int64_t count,
                                const float *const *layer_weights)
 {
     if (!space || !layer_weights)
         return nft_fail_null(function, space ? "layer_weights" : "space");
-    for (int64_t i = 0; i < space->layer_count; i++)
+    for (int64_t i = 0; i < space->layer_count && count != 0; i++)
         if (!layer_weights[i])
             return nft_fail(NFT_ERROR_ARGUMENT, "%s: layer_weights[%" PRId64 "] is NULL", function, i);
     return NFT_OK;
 }
+
+static const float nothing; /* where a set of no networks has no memory */
 
 static void copy_tensor(nft_weights *weights, int64_t layer, int32_t part, const float *values)
 {
@@ -120,7 +122,7 @@ nft_status nft_weights_copy(nft_weights **weights, const nft_space *space, int64
     if (!weights)
         return nft_fail_null("nft_weights_copy", "weights");
     *weights = NULL;
-    nft_status status = check_arrays("nft_weights_copy", space, layer_weights);
+    nft_status status = check_arrays("nft_weights_copy", space, count, layer_weights);
     if (!status)
         status = nft_weights_allocate(weights, space, count, channels, NULL, 0);
     if (status)
@@ -157,7 +159,7 @@ nft_status nft_weights_borrow(nft_weights **out, const nft_space *space, int64_t
         return nft_fail_null("nft_weights_borrow", "weights");
     *out = NULL;
     nft_weights *weights = NULL;
-    nft_status status = check_arrays("nft_weights_borrow", space, layer_weights);
+    nft_status status = check_arrays("nft_weights_borrow", space, count, layer_weights);
     if (!status)
         status = new_set(&weights, space, count, channels, NULL);
     if (!status && total_bytes(space, count, channels) == INT64_MAX)
@@ -170,7 +172,7 @@ nft_status nft_weights_borrow(nft_weights **out, const nft_space *space, int64_t
     }
     weights->borrowed = true;
     for (int64_t i = 0; i < space->layer_count; i++) {
-        weights->data[NFT_WEIGHT_OF(i)] = layer_weights[i];
+        weights->data[NFT_WEIGHT_OF(i)] = layer_weights[i] ? layer_weights[i] : &nothing;
         weights->data[NFT_BIAS_OF(i)] = layer_biases && layer_biases[i] ? layer_biases[i] : weights->storage;
     }
     *out = weights;

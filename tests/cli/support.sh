@@ -11,6 +11,7 @@ golden=$root/tests/data/golden
 examples=$root/examples/data
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 cd "$work" || exit 1
 
 passed=0

@@ -22,6 +22,7 @@ set -- "$build/nft"
 # shellcheck source=tests/cli/support.sh
 . "$(dirname "$0")/support.sh"
 trap 'rm -rf "$work" "${temporary:-}"' EXIT
+trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 
 # ranks ARGUMENT …: nft on two ranks of one thread each; what mpirun itself has to say goes to err as well.
 ranks() {

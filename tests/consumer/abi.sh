@@ -25,6 +25,7 @@ done
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 cp -r "$root/include" "$work"
 cd "$work"
 {

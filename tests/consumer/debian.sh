@@ -1,7 +1,7 @@
 #!/bin/sh
 # debian.sh BUILD: the Debian packages of a build that was configured with CMAKE_INSTALL_PREFIX=/usr. Unpacked into a folder, they give a
 # program that runs and a library that a consumer is compiled against. As root, where none of them is installed, they are also really
-# installed and removed.
+# installed and removed; status 77: that was skipped.
 set -eu
 
 build=$(cd "${1:?usage: debian.sh BUILD}" && pwd)
@@ -14,6 +14,7 @@ clean_up() {
     rm -rf "$work"
 }
 trap clean_up EXIT
+trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 cd "$work"
 
 fail() {
@@ -72,9 +73,11 @@ library=$(dirname "$(find "$work/unpacked" -name libnft.so)")
 )
 
 if [ "$(id -u)" -ne 0 ]; then
-    echo "not root: not installed"
+    echo "not installed, because this is not root"
+    exit 77
 elif dpkg-query -W -f='${Status}\n' libnft0 libnft-dev nft 2>/dev/null | grep -q ' installed$'; then
-    echo "there is a libnft here already: not installed"
+    echo "not installed, because there is a libnft already"
+    exit 77
 else
     installed=yes
     dpkg -i ./*.deb >log 2>&1 || {

@@ -9,6 +9,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 guide=$root/examples/guide
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 
 cmake --install "$build" --prefix "$work/prefix" >"$work/log" 2>&1 || {
     cat "$work/log"

@@ -7,6 +7,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 data=$root/examples/data
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 cd "$work"
 
 sed -n '/^ \* @code/,/^ \* @endcode/p' "$root/include/nft/nft.h" | sed -e '1d;$d' -e 's/^ \* \{0,1\}//' >example.c

@@ -7,6 +7,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 here=$root/tests/consumer
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 prefix="$work/a prefix"
 cd "$work"
 
@@ -70,7 +71,12 @@ if command -v "${CXX:-c++}" >/dev/null; then
     cpp/consumer
     cpp/consumer_static
 fi
-quietly cmake -S "$here/subdirectory" -B subdirectory -DNFT_SOURCE="$root" -DCMAKE_BUILD_TYPE=Release
+# Without a build type, as a host may be configured: the library is optimised all the same.
+quietly cmake -S "$here/subdirectory" -B subdirectory -DNFT_SOURCE="$root" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+grep '"command".*/src/math/kernels\.c' subdirectory/compile_commands.json | grep -q -e ' -O3 ' || {
+    echo "a subdirectory without a build type is not optimised"
+    exit 1
+}
 quietly cmake --build subdirectory --parallel 2
 subdirectory/consumer
 subdirectory/consumer_static

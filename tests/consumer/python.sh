@@ -6,6 +6,7 @@ library=$(cd "${1:?usage: python.sh LIBRARY-FOLDER}" && pwd)
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 # shellcheck source=tests/consumer/find_python.sh
 . "$root/tests/consumer/find_python.sh"
 if ! find_python "$work"; then

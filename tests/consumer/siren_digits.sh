@@ -10,6 +10,7 @@ example=$root/examples/siren-digits
 work=$(mktemp -d)
 begun=
 trap '[ -z "$begun" ] || kill "$begun" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 cd "$work"
 # shellcheck source=tests/consumer/find_python.sh
 . "$root/tests/consumer/find_python.sh"

@@ -24,6 +24,7 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 declared >"$work/declared"
 if ! diff -u "$list" "$work/declared"; then
     echo "the headers declare other functions than src/package/exported-symbols.txt lists; if that is meant: $0 --write"

@@ -104,10 +104,18 @@ static void sirens()
     const std::vector<float> losses = weights.fit_sirens(before);
     nft_inr_fit_options stopped = NFT_INR_FIT_OPTIONS_INIT;
     stopped.threads = 1;
-    stopped.progress = [](std::int64_t, std::int64_t, void *) { return 1; };
     std::vector<float> partly;
-    EXPECT(status_of([&] { weights.fit_sirens(before, partly, stopped); }) == NFT_ERROR_CANCELLED);
+    const auto stop = [](std::int64_t, std::int64_t) { return false; };
+    EXPECT(status_of([&] { weights.fit_sirens(before, partly, stopped, stop); }) == NFT_ERROR_CANCELLED);
     EXPECT(partly.size() == 2 && partly[1] != partly[1]); // not finished
+    bool caught = false;
+    try {
+        weights.fit_sirens(before, NFT_INR_FIT_OPTIONS_INIT,
+                           [](std::int64_t, std::int64_t) -> bool { throw std::range_error("mine"); });
+    } catch (const std::range_error &) {
+        caught = true;
+    }
+    EXPECT(caught);
     weights.canonicalize_sirens();
     EXPECT(weights.data(0, NFT_WEIGHTS_WEIGHT)[0] + weights.data(0, NFT_WEIGHTS_WEIGHT)[1] > 0);
     EXPECT(losses.size() == 2 && losses[0] < 1e-3f && losses[1] < 1e-3f);

@@ -101,6 +101,8 @@ class Files(unittest.TestCase):
             nft.Model.load(os.path.join(FOREIGN, "types.safetensors"))
         with self.assertRaises(nft.Error):
             nft.save("/nothing/nothing.safetensors", {"a": np.zeros(1)})
+        with self.assertRaisesRegex(ValueError, "more than an int64 holds"):
+            nft.save("nothing.safetensors", {"a": np.array([2**63], np.uint64)})
 
 
 class Arrays(unittest.TestCase):
@@ -153,8 +155,9 @@ class Arrays(unittest.TestCase):
                       ([weight[None, None] for weight in weights], [bias[None, None] for bias in biases])):
             with self.assertRaises(ValueError):
                 nft.Weights.from_arrays(*wrong)
-        with self.assertRaisesRegex(nft.Error, "layer"):
-            nft.Weights.from_arrays([np.ones((1, 3, 2)), np.ones((1, 1, 4))], [None, None])
+        for inputs in (4, 0):
+            with self.assertRaisesRegex(nft.Error, "layer"):
+                nft.Weights.from_arrays([np.ones((1, 3, 2)), np.ones((1, 1, inputs))], [None, None])
 
 
 class Forward(unittest.TestCase):

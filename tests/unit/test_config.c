@@ -1,5 +1,6 @@
 /* Configurations that are wrong in themselves: each is refused with the right status and one line that says
  * what, where, expected and found, and nothing is made of it. */
+#include "model/context.h"
 #include "unit/config_cases.h"
 
 static const config_case container_cases[] = {
@@ -19,7 +20,7 @@ static const config_case container_cases[] = {
     {"{'format_version': 1, 'space': {'layers': [" MLP_LAYERS "]}}",
      NFT_ERROR_CONFIG,
      {"modules", "missing"}},
-    {MLP(""), NFT_ERROR_CONFIG, {"modules", "list of 1"}},
+    {MLP(""), NFT_ERROR_CONFIG, {"0 'modules'", "expected 1"}},
     {"{'format_version': 1, 'space': {'layers': [" MLP_LAYERS "]}, 'modules': {}}",
      NFT_ERROR_CONFIG,
      {"modules", "list"}},
@@ -316,6 +317,35 @@ static void length_counts(void **state)
     free(json);
 }
 
+/* In training, where dropout drops. */
+static support_result forward_in_training(const nft_model *model, const nft_weights *weights)
+{
+    const nft_dropout_key keys[2] = {{.seed = 3, .sample = 0}, {.seed = 3, .sample = 1}};
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    nft_context *context = NULL;
+    options.threads = 1;
+    options.max_batch = 2;
+    options.keep_for_backward = 1;
+    assert_ok(nft_context_create(&context, model, &options));
+    context->dropout = keys;
+    support_result result = support_forward(context, weights);
+    nft_context_free(context);
+    return result;
+}
+
+static void same_tensors(const nft_model *a, const nft_model *b)
+{
+    assert_int_equal(nft_model_tensor_count(a), nft_model_tensor_count(b));
+    for (int64_t i = 0; i < nft_model_tensor_count(a); i++) {
+        nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
+        assert_ok(nft_model_tensor(&x, a, i));
+        assert_ok(nft_model_tensor(&y, b, i));
+        assert_string_equal(x.name, y.name);
+        assert_int_equal(x.rank, y.rank);
+        assert_memory_equal(x.shape, y.shape, sizeof x.shape);
+    }
+}
+
 /* Every default may be left out or written out. */
 static void defaults(void **state)
 {
@@ -339,31 +369,39 @@ static void defaults(void **state)
          "{'type': 'residual', 'activation': 'relu', 'base': {'type': 'tanh'}, 'dropout': 0, 'norm': null}"},
         {FLAT "{'type': 'perceiver', 'num_latents': 2, 'latent_dim': 3}",
          FLAT "{'type': 'perceiver', 'num_latents': 2, 'latent_dim': 3, 'depth': 1, 'cross_heads': 1, "
-              "'cross_dim_head': "
-              "64, 'latent_heads': 8, 'latent_dim_head': 64, 'self_per_cross_attn': 0, 'dropout': 0}"},
+              "'cross_dim_head': 64, 'self_per_cross_attn': 0, 'dropout': 0}"},
+        {FLAT "{'type': 'perceiver', 'num_latents': 2, 'latent_dim': 3, 'self_per_cross_attn': 1}",
+         FLAT "{'type': 'perceiver', 'num_latents': 2, 'latent_dim': 3, 'self_per_cross_attn': 1, "
+              "'latent_heads': 8, 'latent_dim_head': 64}"},
         {FLAT "{'type': 'transformer_encoder_layer', 'num_heads': 2, 'dim_feedforward': 3}",
          FLAT "{'type': 'transformer_encoder_layer', 'num_heads': 2, 'dim_feedforward': 3, 'dropout': 0.1}"},
     };
     for (size_t i = 0; i < COUNT(pairs); i++) {
-        support_result results[2];
+        support_result results[2], trained[2];
+        nft_model *models[2];
         for (int k = 0; k < 2; k++) {
             char text[2048];
             snprintf(text, sizeof text, "%s%s%s",
                      "{'format_version': 1, 'space': {'layers': [" MLP_LAYERS
                      "]}, 'in_channels': 4, 'modules': [",
                      pairs[i][k], "]}");
-            nft_model *model = support_model(text, 5);
-            nft_weights *weights = support_weights(nft_model_space(model), 2, 4, 1);
-            nft_context *context = support_context(model, 1, 2);
+            models[k] = support_model(text, 5);
+            nft_weights *weights = support_weights(nft_model_space(models[k]), 2, 4, 1);
+            nft_context *context = support_context(models[k], 1, 2);
             results[k] = support_forward(context, weights);
+            trained[k] = forward_in_training(models[k], weights);
             nft_context_free(context);
             nft_weights_free(weights);
-            nft_model_free(model);
         }
+        same_tensors(models[0], models[1]);
         assert_int_equal(results[0].count, results[1].count);
         support_identical(pairs[i][0], results[0].count, results[0].values, results[1].values);
-        free(results[0].values);
-        free(results[1].values);
+        support_identical(pairs[i][0], trained[0].count, trained[0].values, trained[1].values);
+        for (int k = 0; k < 2; k++) {
+            nft_model_free(models[k]);
+            free(results[k].values);
+            free(trained[k].values);
+        }
     }
 }
 
