@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/** An open file of stacked networks, or of tokens, with their labels. Threads may share it. */
+/** An open file of stacked networks, or of tokens, whose labels a trainer reads. Threads may share it. */
 typedef struct nft_dataset nft_dataset;
 
 /**

@@ -1016,7 +1016,7 @@ class Trainer
         check(nft_trainer_memory(&bytes, model.get(), recipe_json.data(), recipe_json.size(), &options));
         return bytes;
     }
-    /** The sets must outlive the trainer. */
+    /** The sets must not change; the trainer keeps references. */
     void set_data(const Weights &train)
     {
         check(nft_trainer_set_data(get(), train.get(), nullptr));
@@ -1048,8 +1048,7 @@ class Trainer
         check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), validation.get(),
                                      validation_targets.get()));
     }
-    /** The validation set alone, beside a source for example: what there is to train on stays. It must
-     * outlive the trainer. */
+    /** The validation set alone, beside a source for example: what there is to train on stays. */
     void set_validation(const Weights &validation)
     {
         check(nft_trainer_set_data(get(), nullptr, validation.get()));

@@ -174,13 +174,14 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_create(nft_trainer **trainer, cons
 NFT_API void nft_trainer_free(nft_trainer *trainer);
 
 /**
- * Sets the data of a model on weights. The sets are read in place: they must outlive the trainer, or the next
- * call of this function, unchanged.
+ * Sets the data of a model on weights. The sets are read in place, so they must not change; the trainer keeps
+ * references, so the caller may free them.
  *
  * Each set holds an extra `label`, or else `target`: (N) I64 classes for cross_entropy; F32 for mse and bce,
  * (N) where an output is one number, else the output's shape. For render it is `target`, images (N, height,
  * width, colours) of -1 … 1, all of one size; reconstruction needs neither. Everything is checked here:
- * space, channels, that weights and targets are finite and in range. On failure the data are those of before.
+ * space, channels, that weights and targets are finite, classes the outputs', targets of bce in 0 … 1. On
+ * failure the data are those of before.
  *
  * The lowest validation loss so far, and the parameters that had it, are forgotten; steps taken are not.
  * @param trainer whose data it is

@@ -78,7 +78,8 @@ NFT_API void nft_weights_free(nft_weights *weights);
 /**
  * Reads one network (a PyTorch state_dict), a stack of N, or features, from a safetensors file.
  *
- * Pairs `NAME.weight` and `NAME.bias`; the rank of the biases says which of the three it is. Layers come in
+ * Pairs `NAME.weight` and `NAME.bias`, zeros where a layer has none; the rank of the biases, or else of the
+ * weights, says which of the three it is. Layers come in
  * natural order of their names and must chain (out == next in, or next in a multiple of it: `positions`).
  * Tensors with a leading N that belong to no layer are kept as extras (`label`); of types that are not read,
  * U64 and 8-bit floats, they are an error. Others are ignored, whatever their type is.

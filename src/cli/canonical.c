@@ -54,8 +54,9 @@ const cli_command canonicalize_command = {
         "Writes the SIRENs of WEIGHTS to OUT with every hidden neuron in one of its many equal forms: sine\n"
         "is odd and periodic, so a neuron may change its sign, or its bias by half a period, if the next\n"
         "layer's weights change with it. Models learn much more from networks in one form. Afterwards\n"
-        "every neuron's weights have a positive sum and W times its bias is in (-15/32 pi, 17/32 pi]. The\n"
-        "networks compute what they computed before. Names, labels and other tensors are kept.",
+        "every neuron's weights have a positive sum and W times its bias is in (-15/32 pi, 17/32 pi]. If W\n"
+        "is theirs, the networks compute what they computed before. Names, labels and other tensors are "
+        "kept.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

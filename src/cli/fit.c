@@ -28,6 +28,7 @@
 /* Of each thread in a batch, which an interruption loses: some seconds of its time. */
 #define BATCH_OPERATIONS 2e11
 #define MAX_WIDTHS 64
+#define MOST_OF_A_FRACTION ((1.0f / 255 - 0.5f) / 0.5f + 1e-6f) /* a colour of 1 among those of 0 … 255 */
 
 static const char *const schedules[] = {"constant", "cosine", NULL};
 
@@ -51,6 +52,7 @@ typedef struct job {
     int64_t held;     /* its number among those that are fitted, -1 before the first */
     double psnr_sum;  /* of the networks that are finite */
     int64_t diverged; /* and how many are not */
+    float brightest;  /* of all colours */
 } job;
 
 static int64_t integer_of(const cli_options *given, const char *name, int64_t fallback)
@@ -278,6 +280,8 @@ static int read_batch(job *j, int64_t first, int64_t count, float *values)
         if (image != j->held)
             failed = read_images(&j->images, 1, j->image);
         j->held = image;
+        for (int64_t i = 0; i < numbers; i++)
+            j->brightest = j->image[i] > j->brightest ? j->image[i] : j->brightest;
         memcpy(values + n * numbers, j->image, (size_t)numbers * sizeof *values);
     }
     return failed;
@@ -343,6 +347,7 @@ static int fit_all(job *j)
     int64_t begun = j->partial.finished, batch = batch_of(j);
     int failed = begun ? skip_images(&j->images, begun / j->views) : EXIT_SUCCESS;
     j->held = -1;
+    j->brightest = -1;
     j->image = malloc((size_t)numbers_of_image(j) * sizeof *j->image);
     if (!failed && !j->image)
         failed = fail_memory();
@@ -376,6 +381,9 @@ static int describe(const job *j)
 {
     char text[TEXT_CAPACITY];
     int64_t finite = j->networks - j->diverged;
+    if (j->held >= 0 && j->brightest <= MOST_OF_A_FRACTION)
+        note(j->given,
+             "warning: no colour is more than 1 of 255; if they are of 0 … 1, multiply them by 255");
     double mean = finite ? j->psnr_sum / (double)finite : (double)NAN;
     if (j->diverged)
         note(j->given,

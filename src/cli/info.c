@@ -149,7 +149,7 @@ static int info_no_weights(const nft_file *file, const cli_options *given)
 {
     nft_weights *weights = NULL;
     char reason[1024];
-    snprintf(reason, sizeof reason, "%s", library_message());
+    layers_message(reason, sizeof reason);
     int failed = info_tensors(file, reason, given);
     for (int64_t i = 0; i < nft_file_tensor_count(file) && !failed; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;

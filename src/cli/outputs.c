@@ -2,6 +2,7 @@
 #include "outputs.h"
 
 #include "report.h"
+#include "text.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -137,6 +138,8 @@ int check_outputs(const cli_options *given)
         failed = check_place(value->text, value->option->kind == OPTION_STREAM);
         if (!failed)
             failed = check_against(given, value);
+        if (!failed && !strcmp(value->option->name, "plot") && !text_ends_with(value->text, ".svg"))
+            failed = fail("--plot %s: expected a name that ends in .svg", value->text);
     }
     return failed;
 }

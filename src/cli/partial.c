@@ -205,11 +205,14 @@ static int resume(cli_partial *partial, const char *settings, int64_t size)
                       partial->path);
     else if (!head->finished)
         failed = begin(partial, settings);
-    else if (head->finished > (uint64_t)partial->networks || size != partial->bytes ||
+    else if (head->finished > (uint64_t)partial->networks || size > partial->bytes ||
              strncmp(head->settings, settings, sizeof head->settings))
         failed = fail(
             "%s: was begun with other images or options; give the same ones, or remove it to begin again",
             partial->path);
+    /* What was cut off is damaged. */
+    if (!failed && size < partial->bytes && ftruncate(partial->descriptor, partial->bytes))
+        failed = fail_file(partial, "write");
     if (!failed) {
         partial->finished = (int64_t)head->finished;
         failed = check_networks(partial);

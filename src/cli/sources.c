@@ -188,14 +188,21 @@ int refuse_layers(const cli_options *given, const char *path, const char *what)
                                         : EXIT_SUCCESS;
 }
 
-/* The library's message, with the program's name of the option that it may advise. */
-static int fail_layers(void)
+void layers_message(char *text, size_t capacity)
 {
     static const char field[] = "nft_load_options.layers";
     const char *message = library_message(), *found = strstr(message, field);
-    if (!found)
-        return fail_library();
-    return fail("%.*s--layers%s", (int)(found - message), message, found + sizeof field - 1);
+    if (found)
+        snprintf(text, capacity, "%.*s--layers%s", (int)(found - message), message, found + sizeof field - 1);
+    else
+        snprintf(text, capacity, "%s", message);
+}
+
+static int fail_layers(void)
+{
+    char message[1024];
+    layers_message(message, sizeof message);
+    return fail("%s", message);
 }
 
 bool has_tensor(const nft_file *file, const char *name)

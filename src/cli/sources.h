@@ -22,6 +22,9 @@ char *path_beside(const char *recipe, const char *path);
 /* Weights, their layers in the order of --layers if that was given. */
 int load_weights(nft_weights **weights, const char *path, const cli_options *given);
 
+/* Why the library did not read weights, with the program's name of the option that it may advise. */
+void layers_message(char *text, size_t capacity);
+
 /* The same for a data set that is read piece by piece, or one of tokens. */
 int open_dataset(nft_dataset **dataset, const char *path, const cli_options *given);
 bool has_tensor(const nft_file *file, const char *name);

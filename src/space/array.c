@@ -31,6 +31,7 @@ static nft_status new_array(nft_array **out, const char *function, int32_t type,
     nft_array *array = nft_allocate(sizeof *array);
     if (!array)
         return nft_fail_memory("an array", sizeof *array);
+    nft_references_init(&array->references);
     array->type = type;
     array->rank = rank;
     for (int64_t axis = 0; axis < rank; axis++)
@@ -89,9 +90,16 @@ nft_status nft_array_borrow(nft_array **out, int32_t type, const int64_t *shape,
     return NFT_OK;
 }
 
+nft_array *nft_array_retain(const nft_array *array)
+{
+    nft_array *shared = (nft_array *)array;
+    nft_references_add(&shared->references);
+    return shared;
+}
+
 void nft_array_free(nft_array *array)
 {
-    if (!array)
+    if (!array || !nft_references_drop(&array->references))
         return;
     nft_release(array->storage);
     nft_release(array);

@@ -6,6 +6,7 @@
 #include "nft/array.h"
 
 struct nft_array {
+    nft_references references;
     int32_t type;
     int64_t rank;
     int64_t shape[NFT_ARRAY_MAX_RANK];
@@ -16,5 +17,7 @@ struct nft_array {
 
 /* Elements of a shape, INT64_MAX when it overflows. */
 int64_t nft_shape_count(const int64_t *shape, int64_t rank);
+
+nft_array *nft_array_retain(const nft_array *array); /* one more reference */
 
 #endif

@@ -40,6 +40,7 @@ static nft_status new_set(nft_weights **out, const nft_space *space, int64_t cou
     nft_weights *weights = nft_allocate(sizeof *weights);
     if (!weights)
         return nft_fail_memory("a weight set", sizeof *weights);
+    nft_references_init(&weights->references);
     weights->space = nft_space_retain(space);
     weights->count = count;
     weights->channels = channels;
@@ -179,9 +180,16 @@ nft_status nft_weights_borrow(nft_weights **out, const nft_space *space, int64_t
     return NFT_OK;
 }
 
+nft_weights *nft_weights_retain(const nft_weights *weights)
+{
+    nft_weights *shared = (nft_weights *)weights;
+    nft_references_add(&shared->references);
+    return shared;
+}
+
 void nft_weights_free(nft_weights *weights)
 {
-    if (!weights)
+    if (!weights || !nft_references_drop(&weights->references))
         return;
     for (int64_t i = 0; weights->layer_names && i < weights->space->layer_count; i++)
         nft_release(weights->layer_names[i]);

@@ -11,6 +11,7 @@ typedef struct nft_extra {
 } nft_extra;
 
 struct nft_weights {
+    nft_references references;
     nft_space *space;
     int64_t count, channels;
     int64_t rank;       /* of the biases in its file: 1 one network, 2 a stack, 3 features */
@@ -31,5 +32,7 @@ void nft_weights_scatter(nft_weights *weights, int64_t network, const float *fea
 /* A set of `count` networks whose arrays the caller fills through `data`; `names` NULL means "0", "1", …. */
 nft_status nft_weights_allocate(nft_weights **weights, const nft_space *space, int64_t count,
                                 int64_t channels, const char *const *names, int64_t memory_limit);
+
+nft_weights *nft_weights_retain(const nft_weights *weights); /* one more reference */
 
 #endif

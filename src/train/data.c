@@ -4,10 +4,28 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* A set that is the trainer's holds references to all that it reads. */
 static void clear_set(nft_samples *set)
 {
+    nft_weights_free((nft_weights *)set->weights);
+    nft_array_free((nft_array *)set->tokens);
+    nft_array_free((nft_array *)set->target_array);
     nft_dataset_free(set->dataset);
     *set = (nft_samples){0};
+}
+
+static void replace_set(nft_samples *set, const nft_samples *other)
+{
+    if (other->weights)
+        nft_weights_retain(other->weights);
+    if (other->tokens)
+        nft_array_retain(other->tokens);
+    if (other->target_array)
+        nft_array_retain(other->target_array);
+    if (other->dataset)
+        nft_dataset_retain(other->dataset);
+    clear_set(set);
+    *set = *other;
 }
 
 void nft_trainer_clear_data(nft_trainer *trainer)
@@ -97,15 +115,11 @@ static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samp
         nft_image_loss_free(images);
     if (sets[0].count) {
         nft_sampler_clear(&trainer->sampler);
-        clear_set(&trainer->train);
         trainer->sampler = sampler;
         trainer->source = NULL;
-        trainer->train = sets[0];
-        trainer->train.dataset = sets[0].dataset ? nft_dataset_retain(sets[0].dataset) : NULL;
+        replace_set(&trainer->train, &sets[0]);
     }
-    clear_set(&trainer->validation);
-    trainer->validation = sets[1];
-    trainer->validation.dataset = sets[1].dataset ? nft_dataset_retain(sets[1].dataset) : NULL;
+    replace_set(&trainer->validation, &sets[1]);
     trainer->has_best = trainer->has_validated = false;
     return NFT_OK;
 }
@@ -139,6 +153,7 @@ static nft_status read_weights(nft_samples *samples, const nft_trainer *trainer,
     *samples = (nft_samples){.weights = weights, .count = weights->count};
     if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
         return NFT_OK;
+    samples->target_array = targets;
     return targets ? nft_samples_set_targets(trainer, samples, targets, name)
                    : fail_no_targets(trainer, weights->count);
 }
@@ -170,7 +185,7 @@ static nft_status read_tokens(nft_samples *samples, const nft_trainer *trainer, 
         return status;
     if (!tokens->shape[0])
         return nft_fail(NFT_ERROR_MISMATCH, "it has no samples");
-    *samples = (nft_samples){.tokens = tokens, .count = tokens->shape[0]};
+    *samples = (nft_samples){.tokens = tokens, .count = tokens->shape[0], .target_array = targets};
     return nft_samples_set_targets(trainer, samples, targets, "label");
 }
 

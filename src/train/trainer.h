@@ -22,6 +22,7 @@ typedef struct nft_samples {
     int64_t number;                  /* of the first in its set, for messages */
     const float *targets;            /* nft_trainer_target_numbers() for each sample, or */
     const int64_t *classes;          /* one for each sample, or NULL like these where the loss has none */
+    const nft_array *target_array;   /* that holds them, or NULL */
     int64_t height, width;           /* of targets that are images */
     nft_dataset *dataset;            /* in place of these: they are read when they are needed */
     const nft_network_layer *layers; /* of weights that were read: as their file names them */

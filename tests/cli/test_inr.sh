@@ -41,6 +41,10 @@ printf '\000\000\300\177' | dd of=nan.safetensors bs=4 seek=$(($(wc -c <nan.safe
 says "warning: 1 of 3 networks diverged to weights that are not finite"
 check "the mean is that of the others" grep -q 'mean PSNR [0-9.]* dB' out
 
+printf '\000\000\010\003\000\000\000\001\000\000\000\002\000\000\000\002\001\000\001\001' >unit
+"$nft" fit unit -o fitted.safetensors --steps 1 >out 2>err
+says "warning: no colour is more than 1 of 255"
+
 # Fresh networks: seeds, threads and batches; labels and views.
 images=$fit/images-idx3-ubyte
 printf '\000\000\010\001\000\000\000\003\007\000\002' >labels
@@ -132,6 +136,9 @@ if [ -f cut.safetensors.partial ]; then
     says "hurt.safetensors.partial: is damaged from network 3 on"
     says "3 of 6 networks are finished already"
     check "what is damaged is fitted again" cmp whole.safetensors hurt.safetensors
+    head -c "$(($(wc -c <old.safetensors.partial) - 10))" old.safetensors.partial >short.safetensors.partial
+    "$nft" fit "$images" -o short.safetensors "$@" >out 2>err
+    check "what was cut off is fitted again" cmp whole.safetensors short.safetensors
     printf '\001' | dd of=old.safetensors.partial bs=1 seek=7 conv=notrunc 2>/dev/null
     cp old.safetensors.partial before
     run 1 fit "$images" -o old.safetensors "$@"

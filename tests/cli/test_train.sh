@@ -274,6 +274,8 @@ run 1 train recipes/good.json -o folder
 says "is a folder"
 run 1 train recipes/good.json -o x.safetensors --log absent/x.jsonl
 says "cannot write to folder 'absent'"
+run 1 train recipes/good.json -o x.safetensors --plot x.png
+says "--plot x.png: expected a name that ends in .svg"
 run 1 train recipes/good.json -o x.safetensors --plot absent/x.svg
 says "cannot write to folder 'absent'"
 run 1 train recipes/good.json -o x.safetensors --checkpoint folder

@@ -328,6 +328,31 @@ static const float *tensor_of(const nft_model *model, const char *name, int64_t 
     return NULL;
 }
 
+/* A trainer keeps what it reads: sets, tokens and labels may be freed, also labels that the set has no
+ * longer. */
+static void sets_may_be_freed(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *kept = make_set(model, SAMPLES, 2), *freed = make_set(model, SAMPLES, 2);
+    nft_trainer *a = make_trainer(model, RECIPE, 1), *b = make_trainer(model, RECIPE, 1);
+    assert_ok(nft_trainer_set_data(a, kept, kept));
+    assert_ok(nft_trainer_set_data(b, freed, freed));
+    assert_ok(nft_trainer_set_data(b, NULL, freed));
+    assert_ok(nft_weights_set_extra(freed, "label", NULL));
+    nft_weights_free(freed);
+    assert_ok(nft_trainer_run(a, NULL, NULL));
+    assert_ok(nft_trainer_run(b, NULL, NULL));
+    support_result x = trainer_values(a), y = trainer_values(b);
+    same_values("parameters", x, y);
+    free(x.values);
+    free(y.values);
+    nft_trainer_free(a);
+    nft_trainer_free(b);
+    nft_weights_free(kept);
+    nft_model_free(model);
+}
+
 /* mean[i] and deviation[i] of numbers first, first + stride, … of an array of `all`. */
 static void check_statistics(const float *values, int64_t all, int64_t first, int64_t stride, float mean,
                              float deviation)
@@ -421,9 +446,14 @@ static void normalize_twice(void **state)
 }
 
 static const struct CMUnitTest own_tests[] = {
-    cmocka_unit_test(threads_and_seeds), cmocka_unit_test(stopped_run), cmocka_unit_test(best_is_kept),
-    cmocka_unit_test(callback_source),   cmocka_unit_test(tokens),      cmocka_unit_test(normalize),
+    cmocka_unit_test(threads_and_seeds),
+    cmocka_unit_test(stopped_run),
+    cmocka_unit_test(best_is_kept),
+    cmocka_unit_test(callback_source),
+    cmocka_unit_test(tokens),
+    cmocka_unit_test(normalize),
     cmocka_unit_test(normalize_twice),
+    cmocka_unit_test(sets_may_be_freed),
 };
 
 static bool is_case(const char *folder)
