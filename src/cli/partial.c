@@ -195,11 +195,10 @@ static int resume(cli_partial *partial, const char *settings, int64_t size)
     int failed = EXIT_SUCCESS;
     bool read = read_at(partial, head, (int64_t)sizeof *head, 0);
     /* The size may be on the disk before the header is, when the power fails. */
-    if (read && size == partial->bytes && !head->magic[0] && !head->finished && !head->settings[0])
-        failed = begin(partial, settings);
-    else if (!read || memcmp(head->magic, magic, sizeof magic - 1) != 0)
+    bool blank = read && size == partial->bytes && !head->magic[0] && !head->finished && !head->settings[0];
+    if (!blank && (!read || memcmp(head->magic, magic, sizeof magic - 1) != 0))
         failed = fail("%s: is not what an interrupted fit leaves; give another --output", partial->path);
-    else if (head->magic[sizeof magic - 1] != magic[sizeof magic - 1])
+    else if (!blank && head->magic[sizeof magic - 1] != magic[sizeof magic - 1])
         failed = fail("%s: another version of nft began this fit, in a format that this one does not read; "
                       "end it with that one, or remove the file to begin again",
                       partial->path);
