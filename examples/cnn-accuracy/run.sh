@@ -42,7 +42,8 @@ train() { # NAME SEED
     run=$results/$1-$2
     [ ! -e "$run.json" ] || return 0
     echo "$1, seed $2" >&2
-    [ -e "$run.safetensors" ] || "$nft" train "$recipes/$1.json" --train "$zoo/train.safetensors" --validation "$zoo/validation.safetensors" --seed "$2" \
+    [ -e "$run.safetensors" ] || "$nft" train "$recipes/$1.json" --train "$zoo/train.safetensors" \
+        --validation "$zoo/validation.safetensors" --seed "$2" \
         ${THREADS:+--threads "$THREADS"} --log "$run.jsonl" --plot "$run.svg" -o "$run.safetensors" >"$run.txt"
     "$nft" evaluate "$run.safetensors" "$zoo/test.safetensors" ${THREADS:+--threads "$THREADS"} --json >"$run.json.new"
     mv "$run.json.new" "$run.json"

@@ -900,7 +900,8 @@ class Context
     {
         if (listener_)
             listener_->finish(status);
-        check(status);
+        else
+            check(status);
     }
 
     std::unique_ptr<detail::ProgressListener> listener_;

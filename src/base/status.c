@@ -10,6 +10,7 @@
 #undef nft_fail_in
 #undef nft_fail_memory
 #undef nft_fail_null
+#undef nft_fail_index
 
 #define MESSAGE_CAPACITY 1024
 
@@ -78,7 +79,6 @@ nft_status nft_fail_null(const char *function, const char *argument)
     return nft_fail(NFT_ERROR_ARGUMENT, "%s: argument '%s' is NULL", function, argument);
 }
 
-#undef nft_fail_index
 nft_status nft_fail_index(const char *function, int64_t index, int64_t count)
 {
     if (count == 0)

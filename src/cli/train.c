@@ -387,9 +387,8 @@ const cli_command train_command = {
     .description =
         "Trains as the recipe CONFIG (JSON) says and writes the model with the lowest validation loss, or\n"
         "without a validation set the last one. Paths in CONFIG are relative to it. It needs 'model',\n"
-        "'train' (or --train), 'loss', 'optimizer' with its 'type', 'batch_size' and 'steps'; the rest has "
-        "a\n"
-        "default:\n\n"
+        "'train' (or --train), 'loss', 'optimizer' with its 'type', 'batch_size' and 'steps'. The rest\n"
+        "has a default:\n\n"
         "  {\"model\": PATH or configuration, \"train\": PATH, \"validation\": PATH,\n"
         "   \"loss\": \"mse\" | \"bce\" | \"cross_entropy\" | \"reconstruction\" | \"render\",\n"
         "   \"optimizer\": {\"type\": \"adamw\" | \"adam\", \"lr\", \"betas\", \"eps\", \"weight_decay\"},\n"

@@ -123,6 +123,21 @@ static inline void support_identical(const char *what, int64_t count, const floa
                      i, count, (double)a[i], (double)b[i]);
 }
 
+/* Two models have the same tensors: names, shapes and values. */
+static inline void support_same_tensors(const nft_model *a, const nft_model *b)
+{
+    assert_int_equal(nft_model_tensor_count(a), nft_model_tensor_count(b));
+    for (int64_t i = 0; i < nft_model_tensor_count(a); i++) {
+        nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
+        assert_ok(nft_model_tensor(&x, a, i));
+        assert_ok(nft_model_tensor(&y, b, i));
+        assert_string_equal(x.name, y.name);
+        assert_int_equal(x.rank, y.rank);
+        assert_memory_equal(x.shape, y.shape, sizeof x.shape);
+        support_identical(x.name, x.count, x.data, y.data);
+    }
+}
+
 /* Everything that the last forward gave, tensor after tensor; free it. Features are asked for by name. */
 typedef struct support_result {
     int64_t count; /* floats */

@@ -193,12 +193,7 @@ static bool child_restores(bool entered)
             return false;
         nft_blas_leave();
     }
-    if (blas_threads() != 2)
-        return false;
-    openblas_set_num_threads(3);
-    nft_blas_enter();
-    nft_blas_leave();
-    return blas_threads() == 3;
+    return blas_threads() == 2;
 }
 
 /* The number that the child chooses before its first call is the one that it has afterwards. */

@@ -333,19 +333,6 @@ static support_result forward_in_training(const nft_model *model, const nft_weig
     return result;
 }
 
-static void same_tensors(const nft_model *a, const nft_model *b)
-{
-    assert_int_equal(nft_model_tensor_count(a), nft_model_tensor_count(b));
-    for (int64_t i = 0; i < nft_model_tensor_count(a); i++) {
-        nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_model_tensor(&x, a, i));
-        assert_ok(nft_model_tensor(&y, b, i));
-        assert_string_equal(x.name, y.name);
-        assert_int_equal(x.rank, y.rank);
-        assert_memory_equal(x.shape, y.shape, sizeof x.shape);
-    }
-}
-
 /* Every default may be left out or written out. */
 static void defaults(void **state)
 {
@@ -393,7 +380,7 @@ static void defaults(void **state)
             nft_context_free(context);
             nft_weights_free(weights);
         }
-        same_tensors(models[0], models[1]);
+        support_same_tensors(models[0], models[1]);
         assert_int_equal(results[0].count, results[1].count);
         support_identical(pairs[i][0], results[0].count, results[0].values, results[1].values);
         support_identical(pairs[i][0], trained[0].count, trained[0].values, trained[1].values);

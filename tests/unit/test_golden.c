@@ -68,20 +68,6 @@ static void same_output(const char *what, const nft_model *model, const nft_weig
     nft_context_free(context);
 }
 
-static void same_tensors(const nft_model *a, const nft_model *b)
-{
-    assert_int_equal(nft_model_tensor_count(a), nft_model_tensor_count(b));
-    for (int64_t i = 0; i < nft_model_tensor_count(a); i++) {
-        nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
-        assert_ok(nft_model_tensor(&x, a, i));
-        assert_ok(nft_model_tensor(&y, b, i));
-        assert_string_equal(x.name, y.name);
-        assert_int_equal(x.rank, y.rank);
-        assert_memory_equal(x.shape, y.shape, sizeof x.shape);
-        support_identical(x.name, x.count, x.data, y.data);
-    }
-}
-
 /* A model that was saved and loaded, and one loaded from memory, are the model. */
 static void the_same_again(void **state)
 {
@@ -95,14 +81,14 @@ static void the_same_again(void **state)
     assert_ok(nft_model_save(o.model, temporary_path("saved.safetensors")));
     assert_ok(nft_model_load(&saved, temporary_path("saved.safetensors")));
     assert_string_equal(nft_model_config(saved), nft_model_config(o.model));
-    same_tensors(saved, o.model);
+    support_same_tensors(saved, o.model);
     same_output("saved and loaded", saved, o.input, &expected);
 
     void *bytes = support_read(c->model, &size);
     assert_ok(nft_model_load_memory(&in_memory, bytes, size, NULL));
     memset(bytes, 0xff, size);
     free(bytes);
-    same_tensors(in_memory, o.model);
+    support_same_tensors(in_memory, o.model);
     same_output("loaded from memory", in_memory, o.input, &expected);
 
     nft_model_free(in_memory);
