@@ -39,7 +39,7 @@ static nft_status save(const char *path, const nft_array *output, const nft_arra
 {
     const char *const names[] = {"output", "label"};
     const nft_array *const arrays[] = {output, label};
-    return nft_array_save(path, names, arrays, label ? 2 : 1);
+    return nft_array_save(path, names, arrays, label ? 2 : 1, NULL);
 }
 
 int main(int argc, char **argv)

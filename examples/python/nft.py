@@ -61,7 +61,7 @@ def _load_library():
     handle, handle_out, text, integer = c_void_p, POINTER(c_void_p), c_char_p, c_int64
     fallible = {
         "nft_array_borrow": [handle_out, c_int32, POINTER(integer), integer, c_void_p],
-        "nft_array_save": [text, POINTER(c_char_p), POINTER(c_void_p), c_size_t],
+        "nft_array_save": [text, POINTER(c_char_p), POINTER(c_void_p), c_size_t, POINTER(c_char_p)],
         "nft_context_create": [handle_out, handle, POINTER(_ContextOptions)],
         "nft_file_open": [handle_out, text],
         "nft_file_read": [handle_out, handle, text],
@@ -88,6 +88,8 @@ def _load_library():
         "nft_build_info": (c_char_p, []),
         "nft_context_get": (c_void_p, [handle, text]),
         "nft_error_message": (c_char_p, []),
+        "nft_file_metadata": (c_char_p, [handle, text]),
+        "nft_file_metadata_key": (c_char_p, [handle, integer]),
         "nft_file_tensor_count": (integer, [handle]),
         "nft_model_config": (c_char_p, [handle]),
         "nft_model_metadata": (c_char_p, [handle, text]),
@@ -196,12 +198,23 @@ def read(path):
     return arrays
 
 
-def save(path, arrays):
-    """Writes {name: array} to a safetensors file, floats as F32 and integers as I64: the whole file, or nothing."""
+def metadata(path):
+    """The texts of a safetensors file's __metadata__ by their keys."""
+    file = _Handle("file", _library.nft_file_open, _path(path))
+    texts = {}
+    while (key := _library.nft_file_metadata_key(file.pointer, len(texts))) is not None:
+        texts[key.decode()] = _library.nft_file_metadata(file.pointer, key).decode()
+    return texts
+
+
+def save(path, arrays, metadata=()):
+    """Writes {name: array} to a safetensors file, floats as F32 and integers as I64: the whole file, or nothing.
+    `metadata` are texts by their keys."""
+    texts = [text.encode() for pair in dict(metadata).items() for text in pair]
     borrowed = [_borrow(array) for array in arrays.values()]
     names = (c_char_p * len(arrays))(*[name.encode() for name in arrays])
     handles = (c_void_p * len(arrays))(*[handle.pointer for handle, _ in borrowed])
-    _check(_library.nft_array_save(_path(path), names, handles, len(arrays)))
+    _check(_library.nft_array_save(_path(path), names, handles, len(arrays), (c_char_p * (len(texts) + 1))(*texts)))
 
 
 def _layers(weights, biases, axes):

@@ -76,7 +76,7 @@ def add_targets(images_path, sirens_path, out_path, first):
     target = dilate(images).astype(np.float32)[numbers, :, :, np.newaxis]
     target /= 127.5
     target -= 1
-    nft.save(out_path, {**tensors, "target": target})
+    nft.save(out_path, {**tensors, "target": target}, nft.metadata(sirens_path))
 
 
 def main():

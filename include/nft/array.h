@@ -81,9 +81,12 @@ NFT_API int64_t nft_array_count(const nft_array *array);
  * removes. All that libnft writes is written so.
  *
  * F32 arrays are written as F32, I64 as I64, in the order given.
+ * @param metadata texts for the header's `__metadata__`: a key, its text, the next key … and NULL; NULL for
+ * none
  */
 NFT_API NFT_MUST_CHECK nft_status nft_array_save(const char *path, const char *const *names,
-                                                 const nft_array *const *arrays, size_t count);
+                                                 const nft_array *const *arrays, size_t count,
+                                                 const char *const *metadata);
 
 /** A safetensors file that is written piece by piece, so that its tensors need not fit in memory. One thread
  * at a time. */
@@ -96,9 +99,11 @@ typedef struct nft_file_writer nft_file_writer;
  * @param tensors name, type ("F32" or "I64"), rank and shape of each, and the first one's `size`, which says
  * how far they are apart (0: as in this header); the rest is not read
  * @param count how many tensors
+ * @param metadata as nft_array_save()
  */
 NFT_API NFT_MUST_CHECK nft_status nft_file_writer_create(nft_file_writer **writer, const char *path,
-                                                         const nft_tensor_info *tensors, int64_t count);
+                                                         const nft_tensor_info *tensors, int64_t count,
+                                                         const char *const *metadata);
 /** Adds the next `bytes` bytes of the tensors' elements, row-major, one tensor after the other; a piece may
  * end anywhere between two elements. More than the tensors have room for is refused as a whole; after
  * ::NFT_ERROR_FILE the file can only be given up. */
@@ -121,6 +126,8 @@ NFT_API int64_t nft_file_tensor_count(const nft_file *file);
 NFT_API NFT_MUST_CHECK nft_status nft_file_tensor(nft_tensor_info *info, const nft_file *file, int64_t index);
 /** A text of the header's `__metadata__`, NULL if there is none. Borrowed from the file. */
 NFT_API const char *nft_file_metadata(const nft_file *file, const char *key);
+/** Key `index` of the texts of `__metadata__`, NULL beyond the last. Borrowed from the file. */
+NFT_API const char *nft_file_metadata_key(const nft_file *file, int64_t index);
 /** Reads one tensor: F32, F16, BF16 and F64 become F32; I64, I32, I16, I8, U32, U16, U8 and BOOL become I64.
  * Other types are ::NFT_ERROR_FORMAT. Free the array with nft_array_free(). */
 NFT_API NFT_MUST_CHECK nft_status nft_file_read(nft_array **array, const nft_file *file, const char *name);

@@ -40,7 +40,7 @@ typedef struct nft_inr_fit_options {
     double epsilon;       /**< of Adam; 0: 1e-8 */
     double omega;         /**< ω, 1e-6 … 1e6; 0: 30 */
     nft_progress_callback *progress; /**< hears networks finished and in all, now and then also while none
-                                        finishes; NULL: nobody */
+                                        finishes, until the caller's thread has done its last; NULL: nobody */
     void *user;                      /**< handed to the callback */
 } nft_inr_fit_options;
 

@@ -270,8 +270,26 @@ class ArrayView : public detail::ArrayGetters<ArrayView>
     const nft_array *handle_;
 };
 
+/** Texts for the `__metadata__` of a file: keys, and what stands there. */
+using Metadata = std::vector<std::pair<std::string, std::string>>;
+
+namespace detail
+{
+inline std::vector<const char *> texts(const Metadata &metadata)
+{
+    std::vector<const char *> list;
+    for (const auto &[key, text] : metadata) {
+        list.push_back(key.c_str());
+        list.push_back(text.c_str());
+    }
+    list.push_back(nullptr);
+    return list;
+}
+} // namespace detail
+
 /** Writes arrays to a safetensors file under their names, atomically. */
-inline void save(const std::string &path, const std::vector<std::pair<std::string, ArrayView>> &arrays)
+inline void save(const std::string &path, const std::vector<std::pair<std::string, ArrayView>> &arrays,
+                 const Metadata &metadata = {})
 {
     std::vector<const char *> names;
     std::vector<const nft_array *> handles;
@@ -279,7 +297,8 @@ inline void save(const std::string &path, const std::vector<std::pair<std::strin
         names.push_back(name.c_str());
         handles.push_back(array.get());
     }
-    check(nft_array_save(path.c_str(), names.data(), handles.data(), names.size()));
+    check(nft_array_save(path.c_str(), names.data(), handles.data(), names.size(),
+                         detail::texts(metadata).data()));
 }
 
 /** A safetensors file. */
@@ -335,6 +354,14 @@ class File
     {
         return detail::text(nft_file_metadata(get(), key.c_str()));
     }
+    /** All texts of the header's `__metadata__`. */
+    Metadata metadata() const
+    {
+        Metadata all;
+        for (std::int64_t i = 0; const char *key = nft_file_metadata_key(get(), i); i++)
+            all.emplace_back(key, nft_file_metadata(get(), key));
+        return all;
+    }
     /** The C handle. */
     const nft_file *get() const noexcept
     {
@@ -351,11 +378,13 @@ class FileWriter
   public:
     /** Begins a file: name, type ("F32" or "I64"), rank and shape of each tensor, from NFT_TENSOR_INFO_INIT.
      */
-    FileWriter(const std::string &path, const std::vector<nft_tensor_info> &tensors)
+    FileWriter(const std::string &path, const std::vector<nft_tensor_info> &tensors,
+               const Metadata &metadata = {})
     {
         nft_file_writer *handle = nullptr;
         check(nft_file_writer_create(&handle, path.c_str(), tensors.data(),
-                                     static_cast<std::int64_t>(tensors.size())));
+                                     static_cast<std::int64_t>(tensors.size()),
+                                     detail::texts(metadata).data()));
         owner_ = detail::Owner<nft_file_writer, nft_file_writer_free>(handle);
     }
     /** The next bytes of the tensors, one after the other. */

@@ -205,7 +205,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_tokens(nft_trainer *trainer, c
  * @param trainer whose data it is
  * @param train NULL: what there is to train on stays as it is
  * @param validation NULL for none
- * @return as nft_trainer_set_data(), and ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read
+ * @return as nft_trainer_set_data(), and ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read,
+ * ::NFT_ERROR_MISMATCH if its metadata say another ω (`nft.omega`) than the loss renders with
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train,
                                                           nft_dataset *validation);

@@ -1,5 +1,6 @@
 #include "data_set.h"
 
+#include "omega.h"
 #include "report.h"
 
 #include <inttypes.h>
@@ -105,6 +106,9 @@ static int write_columns(const data_set *set, const char *path)
 {
     nft_tensor_info *tensors = calloc((size_t)set->count + 1, sizeof *tensors);
     nft_file_writer *writer = NULL;
+    char omega[32];
+    const char *const metadata[] = {OMEGA_KEY, omega, NULL};
+    snprintf(omega, sizeof omega, "%.17g", set->images->omega);
     int failed = tensors ? EXIT_SUCCESS : fail_memory();
     for (int64_t i = 0; i < set->count && !failed; i++) {
         const column *c = &set->columns[i];
@@ -112,7 +116,7 @@ static int write_columns(const data_set *set, const char *path)
             .size = sizeof *tensors, .name = c->name, .type = c->integers ? "I64" : "F32", .rank = c->rank};
         memcpy(tensors[i].shape, c->shape, sizeof c->shape);
     }
-    if (!failed && nft_file_writer_create(&writer, path, tensors, set->count))
+    if (!failed && nft_file_writer_create(&writer, path, tensors, set->count, metadata))
         failed = fail_library();
     for (int64_t i = 0; i < set->count && !failed; i++)
         failed = write_column(set, &set->columns[i], writer);

@@ -9,6 +9,7 @@ typedef struct fitted_images {
     int64_t first;           /* the number of the first */
     int64_t views;           /* networks of each */
     const nft_array *labels; /* of all images from number 0 on; or NULL */
+    double omega;            /* of the networks */
     bool numbered;           /* each network is told the number of its image */
 } fitted_images;
 

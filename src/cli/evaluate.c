@@ -310,7 +310,7 @@ static int write_files(const evaluation *e)
 {
     const char *output = option_text(e->given, "predictions"), *plot = option_text(e->given, "plot");
     cli_predictions predictions = predictions_of(&e->kept);
-    int failed = output ? save_results(&e->results, &e->input, output) : EXIT_SUCCESS;
+    int failed = output ? save_results(&e->results, &e->input, output, NULL) : EXIT_SUCCESS;
     return plot && !failed ? plot_predictions(plot, &predictions, &e->scores) : failed;
 }
 

@@ -4,6 +4,7 @@
 #include "data_set.h"
 #include "images.h"
 #include "metrics.h"
+#include "omega.h"
 #include "outputs.h"
 #include "partial.h"
 #include "progress.h"
@@ -22,7 +23,6 @@
 
 #define DEFAULT_STEPS 250
 #define DEFAULT_RATE 1e-3
-#define DEFAULT_OMEGA 30
 #define DEFAULT_BATCH 32 /* networks, or so many for each thread: */
 #define BATCH_PER_THREAD 4
 /* Of each thread in a batch, which an interruption loses: some seconds of its time. */
@@ -150,7 +150,8 @@ static int load_init(job *j, const char *path)
     if (option_text(j->given, "widths") && !nft_space_equal(j->space, nft_weights_space(j->init)))
         return fail("%s: the networks have other layers than --widths says", path);
     j->space = nft_weights_space(j->init);
-    return check_init(j, path);
+    int failed = choose_omega(&j->options.omega, path, j->given);
+    return failed ? failed : check_init(j, path);
 }
 
 static int open_job(job *j)
@@ -218,8 +219,6 @@ static int describe_settings(const job *j, char *text, size_t capacity)
 static int report_networks(job *j, int64_t first, int64_t count, const float *losses)
 {
     int failed = EXIT_SUCCESS;
-    if (j->given->json)
-        progress_hide(&j->progress);
     for (int64_t n = 0; n < count && !failed; n++) {
         double loss = (double)losses[n], psnr = metrics_psnr(loss);
         j->psnr_sum += isfinite(loss) ? psnr : 0;
@@ -347,7 +346,7 @@ static int fit_all(job *j)
     int64_t begun = j->partial.finished, batch = batch_of(j);
     int failed = begun ? skip_images(&j->images, begun / j->views) : EXIT_SUCCESS;
     j->held = -1;
-    j->brightest = -1;
+    j->brightest = begun ? 1 : -1; /* what was read before an interruption is not known */
     j->image = malloc((size_t)numbers_of_image(j) * sizeof *j->image);
     if (!failed && !j->image)
         failed = fail_memory();
@@ -370,6 +369,7 @@ static int save(job *j)
     const fitted_images images = {.first = j->images.first,
                                   .views = j->views,
                                   .labels = j->labels,
+                                  .omega = j->options.omega,
                                   .numbered = option_text(j->given, "views") != NULL};
     int failed = save_data_set(j->path, &j->partial, &images);
     if (!failed)
@@ -450,7 +450,8 @@ static const cli_option own_options[] = {
     {"lr", 0, OPTION_POSITIVE, "R", "learning rate of Adam (default: 0.001)", 0, 1000000, NULL},
     {"schedule", 0, OPTION_CHOICE, "NAME", "of the learning rate: constant (default) or cosine", 0, 0,
      schedules},
-    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 1000000, NULL},
+    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: what --init says, or 30)", 0,
+     1000000, NULL},
     {"first", 0, OPTION_INTEGER, "I", "number of the first image that is fitted (default: 0)", 0, INT64_MAX,
      NULL},
     {"count", 0, OPTION_INTEGER, "N", "how many images are fitted at most (default: all)", 1, INT64_MAX,

@@ -1,6 +1,7 @@
 /* nft forward: runs a model on every network of a file. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
+#include "image_source.h"
 #include "outputs.h"
 #include "report.h"
 #include "results.h"
@@ -46,6 +47,33 @@ static int describe(const cli_options *given, const cli_results *results, const 
     return EXIT_SUCCESS;
 }
 
+/* The weights that come out are networks as those that went in. */
+static int save_features(const cli_results *results, const cli_input *input, const cli_options *given)
+{
+    nft_file *file = NULL;
+    if (nft_file_open(&file, given->operands[1]))
+        return fail_library();
+    const char **metadata = list_metadata(file);
+    int failed =
+        metadata ? save_results(results, input, option_text(given, "output"), metadata) : fail_memory();
+    free(metadata);
+    nft_file_free(file);
+    return failed;
+}
+
+/* Vectors do not say the size of the images that they are. */
+static int save_images(const cli_results *results, const cli_input *input, const nft_model *model,
+                       const char *path)
+{
+    char size[48];
+    int64_t height = 0, width = 0;
+    double omega = 0;
+    int failed = read_decoder(model, &height, &width, &omega);
+    snprintf(size, sizeof size, "%" PRId64 " %" PRId64, height, width);
+    return failed ? failed
+                  : save_results(results, input, path, (const char *const[]){IMAGE_SIZE_KEY, size, NULL});
+}
+
 static int run(const cli_options *given)
 {
     const char *path = option_text(given, "output");
@@ -62,8 +90,11 @@ static int run(const cli_options *given)
         failed = load_input(&input, model, given->operands[1], given);
     if (!failed)
         failed = run_model(&results, model, &input, given, decode);
-    if (!failed)
-        failed = save_results(&results, &input, path);
+    if (!failed && decode)
+        failed = save_images(&results, &input, model, path);
+    else if (!failed)
+        failed = results.count > 1 ? save_features(&results, &input, given)
+                                   : save_results(&results, &input, path, NULL);
     if (!failed)
         failed = describe(given, &results, path);
     free_results(&results);

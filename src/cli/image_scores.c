@@ -1,33 +1,23 @@
 #include "image_scores.h"
 
 #include "metrics.h"
+#include "omega.h"
 #include "progress.h"
 #include "report.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_BATCH 32
 
-/* Size and frequency of the decoder's images are in the configuration. */
-static int read_decoder(image_scores *task)
+static int check_decoder(image_scores *task)
 {
-    const char *text = nft_model_config(task->model);
     if (!nft_model_has_decoder(task->model))
         return fail("%s: the model has no decoder, loss reconstruction is for one that has",
                     task->given->operands[0]);
-    json_t *configuration = json_loads(text, 0, NULL);
-    if (!configuration)
-        return fail_memory();
-    const json_t *decoder = json_object_get(configuration, "decoder");
-    task->height = (int64_t)json_integer_value(json_object_get(decoder, "height"));
-    task->width = (int64_t)json_integer_value(json_object_get(decoder, "width"));
-    task->options.omega = json_number_value(json_object_get(decoder, "omega"));
-    json_decref(configuration);
-    return EXIT_SUCCESS;
+    return read_decoder(task->model, &task->height, &task->width, &task->options.omega);
 }
 
 static int check_features(const image_scores *task)
@@ -67,18 +57,11 @@ static int check_sirens(image_scores *task)
 }
 
 /* --omega, or what the model was trained with. */
-static int choose_omega(double *omega, const nft_model *model, const cli_options *given)
+static int choose_rendering(double *omega, const nft_model *model, const cli_options *given)
 {
-    const char *said = nft_model_metadata(model, "nft.omega");
-    char *end = NULL;
-    if (option_text(given, "omega"))
-        *omega = option_value(given, "omega")->number;
-    else if (said)
-        *omega = strtod(said, &end);
-    if (end && (end == said || *end))
-        return fail("%s: 'nft.omega' of its metadata is '%.80s', expected a number", given->operands[0],
-                    said);
-    return EXIT_SUCCESS;
+    const char *said = nft_model_metadata(model, OMEGA_KEY);
+    *omega = option_text(given, "omega") ? option_value(given, "omega")->number : DEFAULT_OMEGA;
+    return said && !option_text(given, "omega") ? parse_omega(omega, given->operands[0], said) : EXIT_SUCCESS;
 }
 
 int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *model, const cli_options *given)
@@ -86,10 +69,10 @@ int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *mode
     *task = (image_scores){.kind = kind, .given = given, .model = model};
     task->options = (nft_inr_render_options)NFT_INR_RENDER_OPTIONS_INIT;
     task->options.threads = given->threads;
-    int failed = kind == LOSS_RENDER ? choose_omega(&task->options.omega, model, given) : EXIT_SUCCESS;
+    int failed = kind == LOSS_RENDER ? choose_rendering(&task->options.omega, model, given) : EXIT_SUCCESS;
     if (failed)
         return failed;
-    failed = kind == LOSS_RECONSTRUCTION ? read_decoder(task) : check_features(task);
+    failed = kind == LOSS_RECONSTRUCTION ? check_decoder(task) : check_features(task);
     return failed ? failed : check_sirens(task);
 }
 
@@ -112,14 +95,22 @@ static int check_targets(const image_scores *task, const nft_array *targets)
 
 int image_scores_set_data(image_scores *task, const cli_input *input)
 {
+    double omega = 0;
+    const char *path = task->given->operands[1];
     task->input = input;
+    int failed = read_omega(&omega, path);
+    if (failed)
+        return failed;
+    if (omega > 0 && (float)omega != (float)task->options.omega)
+        return fail("%s: its networks have omega %g by its metadata, the loss renders with %g", path, omega,
+                    task->options.omega);
     if (task->kind == LOSS_RECONSTRUCTION)
         return EXIT_SUCCESS;
     const nft_array *targets = input_extra(input, "target");
     if (!targets)
-        return fail("%s: no tensor 'target' with %" PRId64 " images: nothing to compare with",
-                    task->given->operands[1], input->count);
-    int failed = check_targets(task, targets);
+        return fail("%s: no tensor 'target' with %" PRId64 " images: nothing to compare with", path,
+                    input->count);
+    failed = check_targets(task, targets);
     task->targets = nft_array_f32(targets);
     task->height = nft_array_size(targets, 1);
     task->width = nft_array_size(targets, 2);

@@ -1,10 +1,12 @@
 #define _POSIX_C_SOURCE 200809L
 #include "image_source.h"
 
+#include "omega.h"
 #include "report.h"
 #include "text.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,6 +42,8 @@ static int open_weights(image_source *source, const cli_options *given)
 {
     nft_layer last = {.size = sizeof last};
     int failed = load_weights(&source->weights, source->operand, given);
+    if (!failed)
+        failed = choose_omega(&source->omega, source->operand, given);
     if (failed)
         return failed;
     const nft_space *space = nft_weights_space(source->weights);
@@ -48,6 +52,26 @@ static int open_weights(image_source *source, const cli_options *given)
     source->count = nft_weights_count(source->weights);
     source->colours = last.out;
     return source->count ? EXIT_SUCCESS : fail("%s: holds no networks", source->operand);
+}
+
+/* The size of a decoder's images, which nft forward notes. */
+static int take_noted_size(image_source *source, const char *tensor)
+{
+    const char *text = nft_file_metadata(source->file, IMAGE_SIZE_KEY);
+    int64_t height, width;
+    char rest;
+    if (!text || strcmp(tensor, "output"))
+        return EXIT_SUCCESS;
+    if (sscanf(text, "%" SCNd64 " %" SCNd64 "%c", &height, &width, &rest) != 2 || height < 1 || width < 1 ||
+        height > source->numbers / width || source->numbers % (height * width))
+        return fail("%s: '" IMAGE_SIZE_KEY
+                    "' of its metadata is '%.80s', expected height and width of images "
+                    "of %" PRId64 " numbers",
+                    source->operand, text, source->numbers);
+    source->height = height;
+    source->width = width;
+    source->colours = source->numbers / (height * width);
+    return EXIT_SUCCESS;
 }
 
 static int take_shape(image_source *source, const nft_tensor_info *info)
@@ -70,7 +94,7 @@ static int take_shape(image_source *source, const nft_tensor_info *info)
         source->width = info->shape[2];
         source->colours = info->shape[3];
     }
-    return EXIT_SUCCESS;
+    return info->rank == 2 ? take_noted_size(source, name) : EXIT_SUCCESS;
 }
 
 static int open_tensor(image_source *source, const char *path)
@@ -228,8 +252,10 @@ int read_image_source(image_source *source, int64_t first, int64_t count,
     if (source->file) /* whose messages name it */
         return nft_file_read_rows(images, source->file, source->tensor, first, count) ? fail_library()
                                                                                       : EXIT_SUCCESS;
+    nft_inr_render_options own = *options;
+    own.omega = source->omega;
     nft_status status =
-        nft_inr_render(images, source->weights, first, count, source->height, source->width, options);
+        nft_inr_render(images, source->weights, first, count, source->height, source->width, &own);
     return status ? fail("%s: %s", source->operand, library_message()) : EXIT_SUCCESS;
 }
 

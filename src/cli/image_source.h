@@ -6,6 +6,9 @@
 #include "images.h"
 #include "sources.h"
 
+/* Metadata of a file of images as vectors: "HEIGHT WIDTH". */
+#define IMAGE_SIZE_KEY "nft.image_size"
+
 typedef struct image_source {
     const char *operand;   /* as the user wrote it */
     nft_weights *weights;  /* of SIRENs; or */
@@ -15,6 +18,7 @@ typedef struct image_source {
     int64_t count;         /* N */
     int64_t numbers;       /* of each image, 0 of SIRENs */
     int64_t height, width; /* 0 unless the tensor says so, until settle_image_sizes() */
+    double omega;          /* of SIRENs */
     int64_t colours;       /* 0 of images as vectors, until then */
 } image_source;
 

@@ -1,6 +1,7 @@
 /* nft info of weights and data sets. */
 #include "info.h"
 #include "metrics.h"
+#include "omega.h"
 #include "sources.h"
 #include "text.h"
 
@@ -61,6 +62,8 @@ static int print_as_json(const nft_weights *weights, const nft_file *file, const
     json_object_set_new(object, "networks", json_integer(nft_weights_count(weights)));
     json_object_set_new(object, "channels", json_integer(nft_weights_channels(weights)));
     json_object_set_new(object, "non_finite", json_integer(count_non_finite(weights)));
+    if (noted_omega(file) > 0)
+        json_object_set_new(object, "omega", json_real(noted_omega(file)));
     json_object_set_new(object, "extras", other_tensors_json(weights, file, true));
     json_object_set_new(object, "ignored", other_tensors_json(weights, file, false));
     json_object_set_new(object, "tensors", tensors_json(file, nft_file_tensor_count(file), file_tensor));
@@ -127,7 +130,10 @@ static int print_for_people(const nft_weights *weights, const nft_file *file, co
     printf("non-finite %s", text_plural(text[0], values, "value"));
     if (values)
         printf(" in %s", text_plural(text[0], count_non_finite_networks(weights), "network"));
-    fputs("\n\n", stdout);
+    putchar('\n');
+    if (noted_omega(file) > 0)
+        printf("omega      %g\n", noted_omega(file));
+    putchar('\n');
     int failed = print_layers(space, weights);
     if (!failed)
         failed = print_others(weights, file);

@@ -3,10 +3,14 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SECONDS_BETWEEN 0.1
+
+static cli_progress *current; /* whose line a terminal shows */
 
 double steady_seconds(void)
 {
@@ -30,21 +34,45 @@ void progress_start(cli_progress *progress, const cli_options *given, const char
     progress->started = now;
     progress->shown = now;
     progress->width = 0;
+    current = progress->visible ? progress : NULL;
+}
+
+/* How many characters fit into a line of the terminal, without the last, behind which it would wrap. */
+static int terminal_width(void)
+{
+    struct winsize size;
+    return !ioctl(STDERR_FILENO, TIOCGWINSZ, &size) && size.ws_col > 1 ? size.ws_col - 1 : 79;
+}
+
+/* Returns its length, as snprintf() does. `terse` leaves out words. */
+static int describe(char *line, size_t capacity, const cli_progress *progress, int64_t done, double elapsed,
+                    bool terse)
+{
+    double rate = (double)(done - progress->first) / elapsed, left = (double)(progress->total - done) / rate;
+    double speed = rate * (double)progress->parts;
+    const char *parts = !terse && progress->part_units ? progress->part_units : "";
+    int width = snprintf(line, capacity, "%s: %" PRId64 "%s%" PRId64 "%s%s%s%s", progress->what, done,
+                         terse ? "/" : " of ", progress->total, terse ? "" : " ",
+                         terse ? "" : progress->units, progress->note, progress->beside);
+    if (done > progress->first && width < (int)capacity)
+        width +=
+            snprintf(line + width, capacity - (size_t)width, ", %.*f%s%s%s, %.0f s left", speed < 10 ? 2 : 0,
+                     speed, *parts ? " " : "", parts, terse ? "/s" : " a second", left);
+    return width;
 }
 
 static void show_line(cli_progress *progress, int64_t done, double elapsed)
 {
     char line[240];
-    double rate = (double)(done - progress->first) / elapsed, left = (double)(progress->total - done) / rate;
-    int width = snprintf(line, sizeof line, "%s: %" PRId64 " of %" PRId64 " %s%s%s", progress->what, done,
-                         progress->total, progress->units, progress->note, progress->beside);
-    double speed = rate * (double)progress->parts;
-    if (done > progress->first)
-        width += snprintf(line + width, sizeof line - (size_t)width, ", %.*f%s%s a second, %.0f s left",
-                          speed < 10 ? 2 : 0, speed, progress->part_units ? " " : "",
-                          progress->part_units ? progress->part_units : "", left);
+    int most = terminal_width();
+    most = most < (int)sizeof line ? most : (int)sizeof line - 1;
+    int width = describe(line, sizeof line, progress, done, elapsed, false);
+    if (width > most)
+        width = describe(line, sizeof line, progress, done, elapsed, true);
+    width = width > most ? most : width;
+    line[width] = 0;
     int stale = progress->width - width;
-    fprintf(stderr, "\r%s%*s", line, stale > 0 ? stale : 0, "");
+    fprintf(stderr, "\r%s%*s", line, stale > 0 && progress->width <= most ? stale : 0, "");
     fflush(stderr);
     progress->width = width;
 }
@@ -60,17 +88,19 @@ void progress_show(cli_progress *progress, int64_t done)
     show_line(progress, done, now - progress->started);
 }
 
-void progress_hide(cli_progress *progress)
+void progress_hide(void)
 {
-    if (progress->visible && progress->width)
-        fprintf(stderr, "\r%*s\r", progress->width, "");
-    progress->width = 0;
+    if (current && current->width)
+        fprintf(stderr, "\r%*s\r", current->width, "");
+    if (current)
+        current->width = 0;
 }
 
 void progress_end(cli_progress *progress)
 {
-    progress_hide(progress);
+    progress_hide();
     progress->visible = false;
+    current = NULL;
 }
 
 int progress_callback(int64_t done, int64_t total, void *user)

@@ -1,4 +1,5 @@
-/* How far long work has come: one line on a terminal that is written over, nothing anywhere else. */
+/* How far long work has come: one line on a terminal that is written over, nothing anywhere else. One work at
+ * a time. */
 #ifndef NFT_CLI_PROGRESS_H
 #define NFT_CLI_PROGRESS_H
 
@@ -24,9 +25,10 @@ double steady_seconds(void);
 void progress_start(cli_progress *progress, const cli_options *given, const char *what, const char *units,
                     int64_t total);
 void progress_show(cli_progress *progress, int64_t done);
-/* Takes the line away until it is shown again. */
-void progress_hide(cli_progress *progress);
-/* Removes the line. Call it before anything else is printed. */
+/* Takes the line of whatever is running away until it is shown again: before anything else is printed. What
+ * report.h prints does so by itself. */
+void progress_hide(void);
+/* Removes the line. */
 void progress_end(cli_progress *progress);
 
 /* An nft_progress_callback whose `user` is a cli_progress. */

@@ -60,6 +60,16 @@ static int sum(void *data, int64_t count, size_t size, MPI_Datatype type, int ra
     return 0;
 }
 
+bool ranks_agree(const cli_ranks *ranks, int64_t number, int64_t *least, int64_t *most)
+{
+    *least = *most = number;
+    if (ranks->count > 1) {
+        MPI_Allreduce(MPI_IN_PLACE, least, 1, MPI_INT64_T, MPI_MIN, MPI_COMM_WORLD);
+        MPI_Allreduce(MPI_IN_PLACE, most, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD);
+    }
+    return *least == *most;
+}
+
 int ranks_reduce(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user)
 {
     cli_ranks *ranks = user;
@@ -105,6 +115,13 @@ void ranks_wait_to_fail(const cli_ranks *ranks, bool own)
 {
     (void)ranks;
     (void)own;
+}
+
+bool ranks_agree(const cli_ranks *ranks, int64_t number, int64_t *least, int64_t *most)
+{
+    (void)ranks;
+    *least = *most = number;
+    return true;
 }
 
 int ranks_reduce(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user)

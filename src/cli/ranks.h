@@ -27,6 +27,9 @@ int ranks_after_first(const cli_ranks *ranks, int failed);
  * and a rank with a reason of its `own` is before those that only noticed. */
 void ranks_wait_to_fail(const cli_ranks *ranks, bool own);
 
+/* Whether `number` is the same on every rank; the least and the most of all. Every rank calls it. */
+bool ranks_agree(const cli_ranks *ranks, int64_t number, int64_t *least, int64_t *most);
+
 /* An nft_reduce_callback whose `user` is the cli_ranks. */
 int ranks_reduce(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user);
 

@@ -50,7 +50,6 @@ static int read_options(job *j)
 {
     j->options = (nft_inr_render_options)NFT_INR_RENDER_OPTIONS_INIT;
     j->options.threads = j->given->threads;
-    j->options.omega = option_value(j->given, "omega")->number;
     if (!writes_floats(j))
         return check_outputs(j->given);
     if (j->given->operand_count == 1 && !option_text(j->given, "answers") && !option_text(j->given, "zoom"))
@@ -221,7 +220,7 @@ static int save_floats(const job *j)
     nft_array *images = NULL;
     nft_status status = nft_array_borrow(&images, NFT_ARRAY_F32, shape, 4, j->rendered);
     if (!status)
-        status = nft_array_save(j->path, &name, (const nft_array *const *)&images, 1);
+        status = nft_array_save(j->path, &name, (const nft_array *const *)&images, 1, NULL);
     nft_array_free(images);
     return status ? fail_library() : EXIT_SUCCESS;
 }
@@ -290,7 +289,8 @@ static const cli_option own_options[] = {
     {"answers", 0, OPTION_INPUT, "FILE", "write a classifier's answers below the networks", 0, 0, NULL},
     {"zoom", 0, OPTION_INTEGER, "K", "pixels of OUT for each of an image, in each direction (default: 1)", 1,
      MAX_ZOOM, NULL},
-    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: 30)", 0, 1000000, NULL},
+    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: what WEIGHTS say, or 30)", 0,
+     1000000, NULL},
     LAYERS_OPTION,
     {0},
 };

@@ -1,6 +1,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "report.h"
 
+#include "progress.h"
+
 #include <errno.h>
 #include <math.h>
 #include <nft/nft.h>
@@ -27,6 +29,7 @@ static void print_line(const char *prefix, const char *format, va_list arguments
 {
     char line[2048];
     format_line(line, sizeof line, format, arguments);
+    progress_hide();
     fprintf(stderr, "%s: %s\n", prefix, line);
 }
 
@@ -81,6 +84,7 @@ int print_json(json_t *object)
 {
     if (!object)
         return fail_memory();
+    progress_hide();
     int failed = json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(object);
     putchar('\n');

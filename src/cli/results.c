@@ -165,7 +165,8 @@ static bool is_result(const cli_results *results, const char *name)
     return false;
 }
 
-int save_results(const cli_results *results, const cli_input *input, const char *path)
+int save_results(const cli_results *results, const cli_input *input, const char *path,
+                 const char *const *metadata)
 {
     size_t most = (size_t)(results->count + input->extra_count), count = 0;
     const char **names = calloc(most + 1, sizeof *names);
@@ -184,7 +185,7 @@ int save_results(const cli_results *results, const cli_input *input, const char 
             names[count] = input->extras[i].name;
             arrays[count++] = input->extras[i].array;
         }
-    if (!failed && nft_array_save(path, names, arrays, count))
+    if (!failed && nft_array_save(path, names, arrays, count, metadata))
         failed = fail_library();
     for (int64_t i = 0; i < results->count && views; i++)
         nft_array_free(views[i]);

@@ -26,7 +26,9 @@ void free_results(cli_results *results);
 /* How many of the N have a result that is not finite. */
 int64_t count_non_finite_results(const cli_results *results);
 
-/* Writes the results and the input's extra tensors, all or nothing. */
-int save_results(const cli_results *results, const cli_input *input, const char *path);
+/* Writes the results and the input's extra tensors, all or nothing; `metadata` as nft_array_save() takes
+ * them. */
+int save_results(const cli_results *results, const cli_input *input, const char *path,
+                 const char *const *metadata);
 
 #endif

@@ -1,6 +1,7 @@
 #include "rewrite.h"
 
 #include "report.h"
+#include "sources.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -83,14 +84,19 @@ static int add_others(table *all, const nft_file *file, const nft_weights *weigh
     return failed;
 }
 
-static int save_table(const table *all, const char *path)
+static int save_table(const table *all, const nft_file *file, const char *path)
 {
-    return nft_array_save(path, all->names, (const nft_array *const *)all->arrays, all->count)
-               ? fail_library()
-               : EXIT_SUCCESS;
+    const char **metadata = list_metadata(file);
+    if (!metadata)
+        return fail_memory();
+    nft_status status =
+        nft_array_save(path, all->names, (const nft_array *const *)all->arrays, all->count, metadata);
+    free(metadata);
+    return status ? fail_library() : EXIT_SUCCESS;
 }
 
-static int rewrite(const nft_file *file, const nft_weights *weights, const char *path)
+/* `others`: with the tensors that belong to no layer. */
+static int rewrite(const nft_file *file, const nft_weights *weights, const char *path, bool others)
 {
     int64_t count = nft_file_tensor_count(file);
     table all = {calloc((size_t)count + 1, sizeof *all.names), calloc((size_t)count + 1, sizeof(nft_array *)),
@@ -98,10 +104,10 @@ static int rewrite(const nft_file *file, const nft_weights *weights, const char 
     int failed = all.names && all.arrays ? EXIT_SUCCESS : fail_memory();
     if (!failed)
         failed = add_layers(&all, file, weights);
-    if (!failed)
+    if (!failed && others)
         failed = add_others(&all, file, weights);
     if (!failed)
-        failed = save_table(&all, path);
+        failed = save_table(&all, file, path);
     for (size_t i = 0; i < all.count; i++)
         nft_array_free(all.arrays[i]);
     free(all.names);
@@ -115,11 +121,9 @@ int rewrite_weights(const nft_weights *weights, const char *source, const char *
                     const cli_options *given)
 {
     nft_file *file = NULL;
-    if (option_text(given, "layers"))
-        return nft_weights_save(weights, path) ? fail_library() : EXIT_SUCCESS;
     if (nft_file_open(&file, source))
         return fail_library();
-    int failed = rewrite(file, weights, path);
+    int failed = rewrite(file, weights, path, !option_text(given, "layers"));
     nft_file_free(file);
     return failed;
 }

@@ -1,6 +1,7 @@
 #include "sources.h"
 
 #include "metrics.h"
+#include "omega.h"
 #include "outputs.h"
 #include "report.h"
 #include "text.h"
@@ -205,6 +206,19 @@ static int fail_layers(void)
     return fail("%s", message);
 }
 
+const char **list_metadata(const nft_file *file)
+{
+    size_t count = 0;
+    while (nft_file_metadata_key(file, (int64_t)count))
+        count++;
+    const char **list = calloc(2 * count + 1, sizeof *list);
+    for (size_t i = 0; i < count && list; i++) {
+        list[2 * i] = nft_file_metadata_key(file, (int64_t)i);
+        list[2 * i + 1] = nft_file_metadata(file, list[2 * i]);
+    }
+    return list;
+}
+
 bool has_tensor(const nft_file *file, const char *name)
 {
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
@@ -220,6 +234,21 @@ static bool is_model_file(const char *path)
     bool is_model = !nft_file_open(&file, path) && nft_file_metadata(file, "nft.config");
     nft_file_free(file);
     return is_model;
+}
+
+/* They are in the configuration. */
+int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double *omega)
+{
+    json_t *configuration = json_loads(nft_model_config(model), 0, NULL);
+    if (!configuration)
+        return fail_memory();
+    const json_t *decoder = json_object_get(configuration, "decoder"),
+                 *said = json_object_get(decoder, "omega");
+    *height = (int64_t)json_integer_value(json_object_get(decoder, "height"));
+    *width = (int64_t)json_integer_value(json_object_get(decoder, "width"));
+    *omega = said ? json_number_value(said) : DEFAULT_OMEGA;
+    json_decref(configuration);
+    return EXIT_SUCCESS;
 }
 
 int load_weights(nft_weights **weights, const char *path, const cli_options *given)

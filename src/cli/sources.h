@@ -19,6 +19,9 @@ int load_model_of_recipe(nft_model **model, const char *path, const json_t *said
 /* `path` as seen from the folder of a recipe; NULL when there is no memory. */
 char *path_beside(const char *recipe, const char *path);
 
+/* The images of a model's decoder. */
+int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double *omega);
+
 /* Weights, their layers in the order of --layers if that was given. */
 int load_weights(nft_weights **weights, const char *path, const cli_options *given);
 
@@ -27,6 +30,9 @@ void layers_message(char *text, size_t capacity);
 
 /* The same for a data set that is read piece by piece, or one of tokens. */
 int open_dataset(nft_dataset **dataset, const char *path, const cli_options *given);
+/* All texts of the metadata, borrowed from the file, as nft_array_save() takes them; NULL when there is no
+ * memory. Free the list. */
+const char **list_metadata(const nft_file *file);
 bool has_tensor(const nft_file *file, const char *name);
 /* Its tensor `label`, or else `target`. */
 int read_targets(nft_array **targets, const char *path);

@@ -18,8 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #define CHECKPOINT_SECONDS 60
+#define KEPT_CAPACITY 5000 /* a path, and what is said of it */
 
 typedef struct training {
     const cli_options *given; /* as rank 0 sees it: the others say nothing */
@@ -164,6 +166,8 @@ static int prepare(training *t)
     if (!failed)
         failed = make_trainer(t);
     if (!failed)
+        failed = log_check(t->ranks.rank ? NULL : log);
+    if (!failed)
         failed = set_data(t);
     if (!failed)
         failed = begin_or_resume(t);
@@ -173,6 +177,55 @@ static int prepare(training *t)
         note(t->given, "%s: goes on after %s", t->checkpoint,
              text_plural(steps, nft_trainer_steps_done(t->trainer), "step"));
     return failed;
+}
+
+/* Of what the training is and begins with, but for the paths of its files. */
+static int add_up(const training *t, int64_t *sum)
+{
+    static const char *const paths[] = {"model", "train", "validation"};
+    json_t *recipe = json_copy(t->recipe.object);
+    nft_model *model = NULL;
+    for (int i = 0; i < 3; i++)
+        json_object_del(recipe, paths[i]);
+    char *text = recipe ? json_dumps(recipe, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    json_decref(recipe);
+    if (!text)
+        return fail_memory();
+    unsigned long crc = crc32(crc32(0, NULL, 0), (const unsigned char *)text, (unsigned)strlen(text));
+    free(text);
+    int64_t samples[] = {nft_dataset_count(t->train), nft_dataset_count(t->validation)};
+    crc = crc32(crc, (const unsigned char *)samples, sizeof samples);
+    nft_status status = nft_trainer_snapshot(&model, t->trainer);
+    for (int64_t i = 0; i < nft_model_tensor_count(model) && !status; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        status = nft_model_tensor(&info, model, i);
+        for (int64_t k = 0; k < info.count && !status; k++)
+            crc = crc32(crc, (const unsigned char *)(info.data + k), sizeof *info.data);
+    }
+    nft_model_free(model);
+    *sum = (int64_t)crc;
+    return status ? fail_library() : EXIT_SUCCESS;
+}
+
+/* Ranks that began with other things would add up gradients that do not belong together. */
+static int agree(const training *t)
+{
+    int64_t least, most, sum = 0;
+    if (t->ranks.count == 1)
+        return EXIT_SUCCESS;
+    int failed = add_up(t, &sum);
+    if (failed)
+        return failed;
+    if (!ranks_agree(&t->ranks, nft_trainer_steps_done(t->trainer), &least, &most))
+        return t->ranks.rank ? EXIT_FAILED
+                             : fail("%s: ranks have done between %" PRId64 " and %" PRId64
+                                    " steps: all must see the same checkpoint, in a folder that they share",
+                                    t->checkpoint, least, most);
+    if (!ranks_agree(&t->ranks, sum, &least, &most))
+        return t->ranks.rank ? EXIT_FAILED
+                             : fail("%s: ranks do not train the same: the recipe, model or data differ",
+                                    t->recipe.path);
+    return EXIT_SUCCESS;
 }
 
 static int record_step(training *t, const nft_step_info *info)
@@ -209,7 +262,7 @@ static void describe_scores(char *text, size_t size, const cli_scores *scores)
     else if (loss_has_images(scores->kind))
         snprintf(text, size, ", PSNR %.2f dB", scores->psnr);
     else
-        snprintf(text, size, ", tau %.4f", scores->tau);
+        snprintf(text, size, isfinite(scores->tau) ? ", tau %.4f" : ", tau undefined", scores->tau);
 }
 
 /* `step` counts the updates of the parameters that were validated. */
@@ -226,7 +279,7 @@ static int record_validation(training *t, const nft_step_info *info)
     if (t->given->json && print_json(log_describe_validation(step, &scores, best)))
         return EXIT_FAILED;
     if (!t->given->json && !t->ranks.rank) {
-        progress_hide(&t->progress);
+        progress_hide();
         printf("step %" PRId64 ": loss %.6g, validation loss %.6g%s%s\n", step, info->loss,
                info->validation_loss, beside, best ? ", the lowest so far" : "");
     }
@@ -239,16 +292,41 @@ static int draw_curves(const training *t)
     return path && !t->ranks.rank ? plot_curves(path, &t->log) : EXIT_SUCCESS;
 }
 
+/* A training that diverged ends without its model: the best that it has come to is kept beside where that
+ * would have been. Adds where it is to what is said. */
+static const char *keep_best(const training *t, char *text, size_t size)
+{
+    const char *path = option_text(t->given, "output");
+    nft_model *best = NULL;
+    size_t length = strlen(path) + sizeof ".best";
+    char *beside = malloc(length);
+    text[0] = 0;
+    if (beside && !t->ranks.rank && isfinite(nft_trainer_best_loss(t->trainer))) {
+        snprintf(beside, length, "%s.best", path);
+        if (!nft_trainer_best(&best, t->trainer) && !nft_model_save(best, beside))
+            snprintf(text, size, "; %s is the model with the lowest validation loss so far, %.6g", beside,
+                     nft_trainer_best_loss(t->trainer));
+        else
+            snprintf(text, size, "; the best model so far cannot be kept: %s", library_message());
+    }
+    nft_model_free(best);
+    free(beside);
+    return text;
+}
+
 static int save_checkpoint(training *t)
 {
+    char kept[KEPT_CAPACITY], message[1024];
     t->saved = steady_seconds();
     if (t->ranks.rank)
         return EXIT_SUCCESS;
     int failed = log_sync(&t->log); /* a log may go on behind its checkpoint, never end before it */
     nft_status status = failed ? NFT_OK : nft_trainer_save(t->trainer, t->checkpoint);
-    if (status == NFT_ERROR_NOT_FINITE)
-        return fail("%s: step %" PRId64 ": %s; try a smaller lr, or grad_clip", t->recipe.path, t->last.step,
-                    library_message());
+    if (status == NFT_ERROR_NOT_FINITE) {
+        snprintf(message, sizeof message, "%s", library_message());
+        return fail("%s: step %" PRId64 ": %s; try a smaller lr, or grad_clip%s", t->recipe.path,
+                    t->last.step, message, keep_best(t, kept, sizeof kept));
+    }
     return status ? fail_library() : failed;
 }
 
@@ -281,10 +359,14 @@ static int fail_run(const training *t, nft_status status)
         return fail("stopped after step %" PRId64 " of %" PRId64 "; the same command goes on from %s",
                     nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer), t->checkpoint);
     ranks_wait_to_fail(&t->ranks, !noticed);
-    if (status == NFT_ERROR_NOT_FINITE && !access(t->checkpoint, F_OK))
-        return fail("%s: %s; %s keeps the last state before it", t->recipe.path, library_message(),
-                    t->checkpoint);
-    return fail_training(t);
+    if (status != NFT_ERROR_NOT_FINITE)
+        return fail_training(t);
+    char kept[KEPT_CAPACITY], message[1024];
+    bool saved = !access(t->checkpoint, F_OK);
+    snprintf(message, sizeof message, "%s", library_message());
+    keep_best(t, kept, sizeof kept);
+    return fail("%s: %s%s%s%s%s", t->recipe.path, message, kept, saved ? "; " : "",
+                saved ? t->checkpoint : "", saved ? " keeps the last state before it" : "");
 }
 
 static int run_steps(training *t)
@@ -342,6 +424,10 @@ static int run(const cli_options *given)
     bool together = failed != EXIT_SUCCESS;
     if (!failed && t.ranks.rank)
         failed = prepare(&t);
+    if (!failed) {
+        failed = agree(&t);
+        together = failed != EXIT_SUCCESS;
+    }
     if (!failed) {
         failed = run_steps(&t);
         together = !failed || t.stopped;

@@ -27,6 +27,8 @@ typedef struct training_log {
     int64_t validation_count, validation_capacity;
 } training_log;
 
+/* Fails if there is a file that is not the log of a training; changes nothing. NULL is fine. */
+int log_check(const char *path);
 /* Begins a log, or goes on with that of a training that has done `steps` steps: lines of later ones are taken
  * out, the others are part of it. Prints failures and returns the exit status, as the others do. */
 int log_open(training_log *log, const char *path, int64_t steps);

@@ -40,6 +40,11 @@ const char *nft_file_metadata(const nft_file *file, const char *key)
     return NULL;
 }
 
+const char *nft_file_metadata_key(const nft_file *file, int64_t index)
+{
+    return file && index >= 0 && index < file->metadata_count ? file->metadata[index].key : NULL;
+}
+
 /* Rows first … first + count - 1 of an entry. */
 static nft_status read_rows(const nft_file *file, const nft_entry *entry, int64_t first, int64_t count,
                             nft_array **out)
@@ -121,10 +126,10 @@ static nft_status check_arrays(const char *const *names, const nft_array *const 
 }
 
 static nft_status write_arrays(const char *path, const nft_output *outputs, const nft_array *const *arrays,
-                               int64_t count)
+                               int64_t count, const char *const *metadata)
 {
     nft_file_writer *writer = NULL;
-    nft_status status = nft_file_create(&writer, path, outputs, count, NULL, 0);
+    nft_status status = nft_file_create(&writer, path, outputs, count, metadata);
     for (int64_t i = 0; i < count && !status; i++)
         status = nft_file_append(writer, arrays[i]->data, arrays[i]->count * nft_type_size(outputs[i].type));
     if (!status)
@@ -134,7 +139,7 @@ static nft_status write_arrays(const char *path, const nft_output *outputs, cons
 }
 
 nft_status nft_array_save(const char *path, const char *const *names, const nft_array *const *arrays,
-                          size_t count)
+                          size_t count, const char *const *metadata)
 {
     if (!path)
         return nft_fail_null("nft_array_save", "path");
@@ -149,7 +154,7 @@ nft_status nft_array_save(const char *path, const char *const *names, const nft_
                                   .type = arrays[i]->type == NFT_ARRAY_I64 ? NFT_TYPE_I64 : NFT_TYPE_F32,
                                   .rank = arrays[i]->rank,
                                   .shape = arrays[i]->shape};
-    status = write_arrays(path, outputs, arrays, (int64_t)count);
+    status = write_arrays(path, outputs, arrays, (int64_t)count, metadata);
     nft_release(outputs);
     return status;
 }
@@ -184,7 +189,7 @@ static const nft_tensor_info *tensor_at(const nft_tensor_info *tensors, int64_t 
 }
 
 nft_status nft_file_writer_create(nft_file_writer **writer, const char *path, const nft_tensor_info *tensors,
-                                  int64_t count)
+                                  int64_t count, const char *const *metadata)
 {
     if (!writer)
         return nft_fail_null("nft_file_writer_create", "writer");
@@ -203,7 +208,7 @@ nft_status nft_file_writer_create(nft_file_writer **writer, const char *path, co
     for (int64_t i = 0; i < count && !status; i++)
         status = describe_output(&outputs[i], tensor_at(tensors, i), i);
     if (!status)
-        status = nft_file_create(writer, path, outputs, count, NULL, 0);
+        status = nft_file_create(writer, path, outputs, count, metadata);
     nft_release(outputs);
     return status;
 }

@@ -83,7 +83,7 @@ typedef struct nft_output {
 } nft_output;
 
 nft_status nft_file_create(nft_file_writer **writer, const char *path, const nft_output *outputs,
-                           int64_t count, const struct nft_text_pair *metadata, int64_t metadata_count);
+                           int64_t count, const char *const *metadata);
 nft_status nft_file_append(nft_file_writer *writer, const void *data, int64_t bytes);
 nft_status nft_file_commit(nft_file_writer *writer); /* frees the writer, also when it fails */
 void nft_file_cancel(nft_file_writer *writer);       /* NULL is fine */

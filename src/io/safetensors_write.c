@@ -46,17 +46,17 @@ static nft_status append_string(nft_text *header, const char *string)
     return written ? NFT_OK : nft_fail(NFT_ERROR_ARGUMENT, "name or metadata '%s' is not UTF-8", string);
 }
 
-static nft_status append_metadata(nft_text *header, const struct nft_text_pair *metadata, int64_t count)
+static nft_status append_metadata(nft_text *header, const char *const *metadata)
 {
     nft_status status = NFT_OK;
-    for (int64_t i = 0; i < count && !status; i++) {
-        nft_text_append(header, i ? "," : "\"__metadata__\":{");
-        status = append_string(header, metadata[i].key);
+    for (const char *const *key = metadata; *key && !status; key += 2) {
+        nft_text_append(header, key > metadata ? "," : "\"__metadata__\":{");
+        status = append_string(header, key[0]);
         nft_text_append(header, ":");
         if (!status)
-            status = append_string(header, metadata[i].value);
+            status = append_string(header, key[1]);
     }
-    nft_text_append(header, count ? "}" : "");
+    nft_text_append(header, *metadata ? "}" : "");
     return status;
 }
 
@@ -92,13 +92,13 @@ static nft_status append_outputs(nft_text *header, const nft_output *outputs, in
 
 /* The length, then the header, padded with spaces so that the data is aligned. */
 static nft_status write_header(nft_file_writer *writer, const nft_output *outputs, int64_t count,
-                               const struct nft_text_pair *metadata, int64_t metadata_count)
+                               const char *const *metadata)
 {
     nft_text header = {0};
     nft_text_append(&header, "        {");
-    nft_status status = append_metadata(&header, metadata, metadata_count);
+    nft_status status = append_metadata(&header, metadata);
     if (!status)
-        status = append_outputs(&header, outputs, count, metadata_count > 0, writer->promises);
+        status = append_outputs(&header, outputs, count, *metadata != NULL, writer->promises);
     nft_text_append(&header, "}");
     while (header.length % HEADER_ALIGNMENT && !header.failed)
         nft_text_append(&header, " ");
@@ -124,22 +124,48 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* A text that is there twice, or NULL. Sorts them. */
+static const char *find_twin(const char **texts, int64_t count)
+{
+    qsort(texts, (size_t)count, sizeof *texts, compare_texts);
+    for (int64_t i = 1; i < count; i++)
+        if (!strcmp(texts[i - 1], texts[i]))
+            return texts[i];
+    return NULL;
+}
+
 static nft_status check_names(const char *path, const nft_output *outputs, int64_t count)
 {
-    const char **names = nft_allocate_array((size_t)count, sizeof *names);
+    const char **names = nft_allocate_array((size_t)count, sizeof *names), *twin;
     if (!names)
         return nft_fail_memory("a table of tensors", count * (int64_t)sizeof *names);
     nft_status status = NFT_OK;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         names[i] = outputs[i].name;
-    qsort(names, (size_t)count, sizeof *names, compare_texts);
-    for (int64_t i = 0; i < count && !status; i++) {
         if (!strcmp(names[i], "__metadata__"))
             status = nft_fail(NFT_ERROR_ARGUMENT, "%s: a tensor cannot be named __metadata__", path);
-        else if (i > 0 && !strcmp(names[i - 1], names[i]))
-            status = nft_fail(NFT_ERROR_ARGUMENT, "%s: two tensors are named '%s'", path, names[i]);
     }
+    if (!status && (twin = find_twin(names, count)))
+        status = nft_fail(NFT_ERROR_ARGUMENT, "%s: two tensors are named '%s'", path, twin);
     nft_release(names);
+    return status;
+}
+
+static nft_status check_metadata(const char *path, const char *const *metadata)
+{
+    int64_t count = 0;
+    for (; metadata[2 * count]; count++)
+        if (!metadata[2 * count + 1])
+            return nft_fail(NFT_ERROR_ARGUMENT, "%s: metadata '%s' has no text", path, metadata[2 * count]);
+    const char **keys = nft_allocate_array((size_t)count, sizeof *keys), *twin;
+    if (!keys)
+        return nft_fail_memory("a table of metadata", count * (int64_t)sizeof *keys);
+    for (int64_t i = 0; i < count; i++)
+        keys[i] = metadata[2 * i];
+    twin = find_twin(keys, count);
+    nft_status status =
+        twin ? nft_fail(NFT_ERROR_ARGUMENT, "%s: metadata has two texts for '%s'", path, twin) : NFT_OK;
+    nft_release(keys);
     return status;
 }
 
@@ -154,10 +180,14 @@ static nft_status check_target(const char *path)
 }
 
 nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_output *outputs, int64_t count,
-                           const struct nft_text_pair *metadata, int64_t metadata_count)
+                           const char *const *metadata)
 {
+    static const char *const none[] = {NULL};
     *out = NULL;
+    metadata = metadata ? metadata : none;
     nft_status status = check_names(path, outputs, count);
+    if (!status)
+        status = check_metadata(path, metadata);
     if (!status)
         status = check_target(path);
     if (status)
@@ -174,7 +204,7 @@ nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_ou
     if (!status)
         status = nft_beside_create(&writer->beside, path);
     if (!status)
-        status = write_header(writer, outputs, count, metadata, metadata_count);
+        status = write_header(writer, outputs, count, metadata);
     if (status) {
         nft_file_cancel(writer);
         return status;

@@ -89,7 +89,7 @@ static nft_status fill_table(header_table *table, const nft_weights *weights)
 static nft_status write_table(const header_table *table, const nft_weights *weights, const char *path)
 {
     nft_file_writer *writer = NULL;
-    nft_status status = nft_file_create(&writer, path, table->outputs, table->count, NULL, 0);
+    nft_status status = nft_file_create(&writer, path, table->outputs, table->count, NULL);
     for (int64_t t = 0; t < table->count && !status; t++) {
         const nft_output *output = &table->outputs[t];
         const void *data = t < table->tensor_count ? (const void *)weights->data[t]

@@ -130,19 +130,23 @@ nft_status nft_model_load_memory(nft_model **model, const void *bytes, size_t si
 }
 
 /* The configuration, then whatever else the file had that the model came from. */
-static nft_status gather_metadata(const nft_model *model, struct nft_text_pair **out, int64_t *count)
+static nft_status gather_metadata(const nft_model *model, const char ***out)
 {
-    int64_t others = model->file ? model->file->metadata_count : 0;
-    struct nft_text_pair *pairs = nft_allocate_array((size_t)others + 1, sizeof *pairs);
-    if (!pairs)
-        return nft_fail_memory("the metadata", (others + 1) * (int64_t)sizeof *pairs);
+    int64_t others = model->file ? model->file->metadata_count : 0, most = 2 * others + 3;
+    const char **texts = nft_allocate_array((size_t)most, sizeof *texts);
+    if (!texts)
+        return nft_fail_memory("the metadata", most * (int64_t)sizeof *texts);
     int64_t n = 0;
-    pairs[n++] = (struct nft_text_pair){.key = NFT_CONFIG_KEY, .value = model->config};
-    for (int64_t i = 0; i < others; i++)
-        if (strcmp(model->file->metadata[i].key, NFT_CONFIG_KEY))
-            pairs[n++] = model->file->metadata[i];
-    *out = pairs;
-    *count = n;
+    texts[n++] = NFT_CONFIG_KEY;
+    texts[n++] = model->config;
+    for (int64_t i = 0; i < others; i++) {
+        if (!strcmp(model->file->metadata[i].key, NFT_CONFIG_KEY))
+            continue;
+        texts[n++] = model->file->metadata[i].key;
+        texts[n++] = model->file->metadata[i].value;
+    }
+    texts[n] = NULL;
+    *out = texts;
     return NFT_OK;
 }
 
@@ -162,11 +166,11 @@ nft_status nft_model_save(const nft_model *model, const char *path)
 {
     if (!model || !path)
         return nft_fail_null("nft_model_save", model ? "path" : "model");
-    int64_t count = model->parameters.count, pair_count = 0;
-    struct nft_text_pair *pairs = NULL;
+    int64_t count = model->parameters.count;
+    const char **metadata = NULL;
     nft_file_writer *writer = NULL;
     nft_output *outputs = nft_allocate_array((size_t)count, sizeof *outputs);
-    nft_status status = outputs ? gather_metadata(model, &pairs, &pair_count)
+    nft_status status = outputs ? gather_metadata(model, &metadata)
                                 : nft_fail_memory("the file's header", count * (int64_t)sizeof *outputs);
     if (status)
         goto done;
@@ -177,14 +181,14 @@ nft_status nft_model_save(const nft_model *model, const char *path)
                                   .rank = parameter->rank,
                                   .shape = parameter->shape};
     }
-    if ((status = nft_file_create(&writer, path, outputs, count, pairs, pair_count)))
+    if ((status = nft_file_create(&writer, path, outputs, count, metadata)))
         goto done;
     if ((status = write_tensors(model, writer)))
         nft_file_cancel(writer);
     else
         status = nft_file_commit(writer);
 done:
-    nft_release(pairs);
+    nft_release(metadata);
     nft_release(outputs);
     return status;
 }

@@ -112,13 +112,13 @@ nft_status nft_trainer_check_finite(const nft_trainer *trainer, const float *dat
     return NFT_OK;
 }
 
-static nft_status write_checkpoint(const char *path, char *state, const nft_output outputs[TENSORS],
+static nft_status write_checkpoint(const char *path, const char *state, const nft_output outputs[TENSORS],
                                    const float *const data[TENSORS], int count)
 {
     int64_t numbers = outputs[0].shape[0];
-    struct nft_text_pair pair = {.key = STATE_KEY, .value = state};
+    const char *const metadata[] = {STATE_KEY, state, NULL};
     nft_file_writer *writer = NULL;
-    nft_status status = nft_file_create(&writer, path, outputs, count, &pair, 1);
+    nft_status status = nft_file_create(&writer, path, outputs, count, metadata);
     if (status)
         return status;
     for (int i = 0; i < count && !status; i++)

@@ -1,4 +1,5 @@
 /* What a trainer is trained and validated on: sets of the caller's, files, or a callback. */
+#include "model/decoder.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -225,9 +226,41 @@ static nft_status check_inputs(const nft_trainer *trainer, const nft_dataset *da
     return nft_model_check_weights(model, &like);
 }
 
+/* What the loss renders the networks with; 0 of a loss that renders nothing. */
+static double rendered_omega(const nft_trainer *trainer)
+{
+    const nft_model *model = trainer->model;
+    int64_t height = 0, width = 0;
+    float omega = 0;
+    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
+        return trainer->recipe.omega;
+    if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
+        nft_decoder_image(model->steps[nft_model_step_count(model) - 1].module, &height, &width, &omega);
+    return omega;
+}
+
+/* A file may say the frequency of its networks, as those of `nft fit` do. */
+static nft_status check_omega(const nft_trainer *trainer, const nft_dataset *dataset)
+{
+    const char *text = nft_file_metadata(dataset->file, "nft.omega");
+    double omega = rendered_omega(trainer);
+    json_t *said = NULL;
+    if (!text || omega == 0)
+        return NFT_OK;
+    nft_status status = nft_json_parse(&said, text, strlen(text));
+    double number = json_number_value(said);
+    json_decref(said);
+    if (status || (float)number == (float)omega)
+        return status ? nft_fail_in(status, "'nft.omega' of its metadata") : NFT_OK;
+    return nft_fail(NFT_ERROR_MISMATCH,
+                    "its networks have omega %g by its metadata, the loss renders with %g", number, omega);
+}
+
 static nft_status read_dataset(nft_samples *samples, const nft_trainer *trainer, nft_dataset *dataset)
 {
     nft_status status = check_inputs(trainer, dataset);
+    if (!status)
+        status = check_omega(trainer, dataset);
     if (status)
         return status;
     if (!dataset->count)

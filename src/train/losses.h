@@ -19,7 +19,7 @@ typedef struct nft_loss {
     const char *name;
     nft_target target;
     float least, most;  /* of float targets */
-    const char *advice; /* when a loss is not finite */
+    const char *advice; /* when the loss of finite outputs is not finite; NULL where that cannot be */
     /* The loss of `output`, n numbers. Writes `scale` times its gradient unless `gradient` is NULL. Those of
      * images are image_loss.h's. */
     double (*sample)(int64_t n, const float *output, const void *target, double scale, float *gradient);

@@ -4,8 +4,6 @@
 #include <inttypes.h>
 #include <math.h>
 
-#define DIVERGED 1e4 /* a parameter of such a size is what made a loss infinite */
-
 /* Index of the first number that is infinite or NaN, -1 if there is none. */
 static int64_t first_not_finite(int64_t count, const float *values)
 {
@@ -195,13 +193,13 @@ const float *nft_trainer_output(const nft_trainer *trainer, const nft_context *c
     return trainer->network;
 }
 
-/* The largest magnitude of all parameters, and whose it is; not-a-number counts as the largest. */
+/* The largest magnitude of all that is trained, and whose it is; not-a-number counts as the largest. */
 static double largest_parameter(const nft_trainer *trainer, const char **name)
 {
     const nft_parameters *table = &trainer->model->parameters;
     double most = 0;
     for (int64_t i = 0; i < table->count; i++)
-        for (int64_t k = 0; k < table->items[i].count && !isnan(most); k++) {
+        for (int64_t k = 0; k < table->items[i].count && table->items[i].trained && !isnan(most); k++) {
             double size = fabs((double)trainer->model->values[table->items[i].offset + k]);
             if (!(size <= most)) {
                 most = size;
@@ -211,16 +209,24 @@ static double largest_parameter(const nft_trainer *trainer, const char **name)
     return most;
 }
 
-nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t index)
+/* Either the output is of a model that diverged, or it is nothing that the loss takes. */
+static const char *advise(const nft_trainer *trainer, const float *output)
 {
-    const char *name = NULL;
+    const char *advice = trainer->recipe.loss->advice;
+    for (int64_t i = 0; i < trainer->outputs && advice; i++)
+        if (!isfinite(output[i]))
+            advice = NULL;
+    if (advice)
+        return advice;
+    return trainer->recipe.grad_clip > 0 ? "try a smaller lr" : "try a smaller lr, or grad_clip";
+}
+
+nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t index, const float *output)
+{
+    const char *name = "";
     double most = largest_parameter(trainer, &name);
-    if (!(most < DIVERGED))
-        return nft_fail(NFT_ERROR_NOT_FINITE,
-                        "step %" PRId64 ": the loss of sample %" PRId64 " of the %s is not finite, and a "
-                        "number of '%s' is %.3g; try a smaller lr, or grad_clip",
-                        trainer->step, index, set, name, most);
     return nft_fail(NFT_ERROR_NOT_FINITE,
-                    "step %" PRId64 ": the loss of sample %" PRId64 " of the %s is not finite; %s",
-                    trainer->step, index, set, trainer->recipe.loss->advice);
+                    "step %" PRId64 ": the loss of sample %" PRId64 " of the %s is not finite, the largest "
+                    "parameter is %.3g in '%s'; %s",
+                    trainer->step, index, set, most, name, advise(trainer, output));
 }

@@ -19,7 +19,7 @@ static nft_status group_loss(nft_trainer *trainer, const nft_samples *samples, i
         double own = nft_samples_loss(trainer, samples, indices[i], output, scale, gradient);
         if (!isfinite(own))
             return nft_fail_loss(trainer, trainer->source ? "callback's batch" : "training set",
-                                 trainer->numbers[first + i]);
+                                 trainer->numbers[first + i], output);
         if (features)
             nft_weights_scatter(features, i, gradient);
         *loss += own * scale;
@@ -198,21 +198,21 @@ static nft_status run_or_validate(nft_trainer *trainer, nft_step_info *info)
     if (status || !owes_validation(trainer))
         return status;
     info->validated = 1;
-    return nft_trainer_validate(&info->validation_loss, trainer);
+    return nft_trainer_run_validation(trainer, &info->validation_loss);
 }
 
 nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback, void *user)
 {
     if (!trainer)
         return nft_fail_null("nft_trainer_run", "trainer");
-    while (trainer->step < trainer->recipe.steps || owes_validation(trainer)) {
+    nft_status status = NFT_OK;
+    while (!status && (trainer->step < trainer->recipe.steps || owes_validation(trainer))) {
         nft_step_info info;
-        nft_status status = run_or_validate(trainer, &info);
+        status = run_or_validate(trainer, &info);
         if (!status)
             status = tell(trainer, &info, callback, user);
-        if (status)
-            return nft_fail_in(status, "nft_trainer_run");
     }
-    nft_status status = check_end(trainer); /* also when the last step was taken before this call */
+    if (!status)
+        status = check_end(trainer); /* also when the last step was taken before this call */
     return status ? nft_fail_in(status, "nft_trainer_run") : NFT_OK;
 }

@@ -109,9 +109,11 @@ double nft_samples_loss(const nft_trainer *trainer, const nft_samples *samples, 
                         const float *output, double scale, float *gradient);
 /* Output `index` of a forward, nft_trainer.outputs numbers; features until the next call. */
 const float *nft_trainer_output(const nft_trainer *trainer, const nft_context *context, int64_t index);
-/* The error for a sample whose loss is not finite. */
-nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t index);
+/* The error for a sample whose loss is not finite, and its output. */
+nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t index, const float *output);
 
+/* nft_trainer_validate() without the function's name in the message; there is a validation set. */
+nft_status nft_trainer_run_validation(nft_trainer *trainer, double *loss);
 /* The samples of the next step; which of them are its batch goes to trainer->indices. */
 nft_status nft_trainer_next_batch(nft_trainer *trainer, nft_samples *samples);
 /* Lets go of the data sets, the callback and the memory for them. */

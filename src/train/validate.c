@@ -70,7 +70,7 @@ static nft_status run_piece(nft_trainer *trainer, int64_t first, int64_t count)
                    (size_t)trainer->outputs * sizeof *output);
         double own = nft_samples_loss(trainer, &piece, at + i, output, 0, NULL);
         if (!isfinite(own))
-            status = nft_fail_loss(trainer, "validation set", first + i);
+            status = nft_fail_loss(trainer, "validation set", first + i, output);
         trainer->validation_losses[first + i] = own;
     }
     return status;
@@ -93,20 +93,14 @@ static nft_status run_samples(nft_trainer *trainer)
                               output ? output->storage : NULL, output ? output->count : 0);
 }
 
-nft_status nft_trainer_validate(double *loss, nft_trainer *trainer)
+nft_status nft_trainer_run_validation(nft_trainer *trainer, double *loss)
 {
-    static const char function[] = "nft_trainer_validate";
-    if (!trainer || !loss)
-        return nft_fail_null(function, trainer ? "loss" : "trainer");
     int64_t samples = trainer->validation.count;
     double sum = 0;
-    if (!samples)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_%s first",
-                        function, trainer->model->space ? "data" : "tokens");
     nft_status status = run_samples(trainer);
     trainer->has_validated = !status;
     if (status)
-        return nft_fail_in(status, "%s", function);
+        return status;
     trainer->owes_validation = false;
     for (int64_t i = 0; i < samples; i++)
         sum += trainer->validation_losses[i];
@@ -118,6 +112,18 @@ nft_status nft_trainer_validate(double *loss, nft_trainer *trainer)
     trainer->best_loss = *loss;
     trainer->has_best = true;
     return NFT_OK;
+}
+
+nft_status nft_trainer_validate(double *loss, nft_trainer *trainer)
+{
+    static const char function[] = "nft_trainer_validate";
+    if (!trainer || !loss)
+        return nft_fail_null(function, trainer ? "loss" : "trainer");
+    if (!trainer->validation.count)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_%s first",
+                        function, trainer->model->space ? "data" : "tokens");
+    nft_status status = nft_trainer_run_validation(trainer, loss);
+    return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }
 
 const nft_array *nft_trainer_validation_output(const nft_trainer *trainer)

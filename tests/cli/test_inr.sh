@@ -110,6 +110,52 @@ run 0 fit "$images" -o c.safetensors --steps 4 --labels labels --canonical
 run 0 canonicalize a.safetensors -o b.safetensors
 check "fit --canonical is fit and canonicalize" cmp b.safetensors c.safetensors
 
+# The frequency is told once: what is made of these networks knows it.
+run 0 fit "$images" -o slow.safetensors --steps 20 --omega 5 --labels labels
+run 0 info slow.safetensors
+prints "omega      5"
+run 0 info slow.safetensors --json
+prints '"omega":5.0'
+run 0 canonicalize slow.safetensors -o slow-canonical.safetensors
+run 0 permute slow-canonical.safetensors -o slow-permuted.safetensors --layers 0,1,2
+run 0 render slow.safetensors -o before.safetensors
+run 0 render slow-permuted.safetensors -o after.safetensors --omega 5
+python "networks of another frequency stay as they were" "
+before, after = read('before.safetensors')['rendered'][1], read('after.safetensors')['rendered'][1]
+assert max(abs(a - b) for a, b in zip(before, after)) < 1e-5"
+run 0 fit "$images" -o slower.safetensors --steps 20 --init slow-permuted.safetensors
+run 0 info slower.safetensors
+prints "omega      5"
+run 1 canonicalize slow-permuted.safetensors -o x.safetensors --omega 30
+says "slow-permuted.safetensors: its networks have omega 5 by its metadata, --omega says 30"
+run 1 render slow.safetensors -o x.png --omega 30
+run 1 fit "$images" -o x.safetensors --init slow.safetensors --omega 30
+safetensors mad.safetensors '{"__metadata__":{"nft.omega":"fast"},"a.weight":{"dtype":"F32","shape":[1,1,2],"data_offsets":[0,8]},"a.bias":{"dtype":"F32","shape":[1,1],"data_offsets":[8,12]}}' '\000\000\000\000\000\000\000\000\000\000\000\000'
+run 1 render mad.safetensors -o x.png
+says "mad.safetensors: 'nft.omega' of its metadata is 'fast', expected a positive number"
+run 0 info mad.safetensors
+check "which is not told of as one" sh -c '! grep -q omega out'
+
+# The models of digits that the examples use know the canonical form that fit gives, and still do what they did.
+digits=$examples/digits-idx3-ubyte.gz
+run 0 fit "$digits" --labels "$examples/digits-labels-idx1-ubyte.gz" --canonical --count 100 -o digits.safetensors
+run 0 evaluate "$examples/digit-classifier.safetensors" digits.safetensors --json
+check "the classifier is right about nine of ten" sh -c 'sed "s/.*\"accuracy\":\([0-9.]*\).*/\1/" out | awk "{ exit !(\$1 >= 0.9) }"'
+run 0 evaluate "$examples/digit-encoder.safetensors" digits.safetensors --json
+check "the encoder's reconstructions are near" sh -c 'sed "s/.*\"psnr\":\([0-9.]*\).*/\1/" out | awk "{ exit !(\$1 >= 15) }"'
+run 0 forward "$examples/digit-editor.safetensors" digits.safetensors -o bolder.safetensors
+run 0 render bolder.safetensors -o bolder-rendered.safetensors --count 20
+python "the editor's digits are near to dilated ones" "
+import gzip
+images, edited = gzip.open('$digits').read()[16:], read('bolder-rendered.safetensors')['rendered'][1]
+total = 0
+for n in range(20):
+    for y in range(28):
+        for x in range(28):
+            near = max(images[784 * n + 28 * b + a] for b in range(max(y - 1, 0), min(y + 2, 28)) for a in range(max(x - 1, 0), min(x + 2, 28)))
+            total += (edited[784 * n + 28 * y + x] - (near / 127.5 - 1)) ** 2
+assert total / (20 * 784) < 0.12"
+
 # An interruption: what is finished stays and is not repeated.
 set -- --steps 20000 --views 2 --canonical --labels labels
 run 0 fit "$images" -o whole.safetensors "$@" --quiet
@@ -130,6 +176,25 @@ if [ -f cut.safetensors.partial ]; then
     says "was begun with other images or options"
     "$nft" fit "$images" -o cut.safetensors "$@" >out 2>err
     says "$finished of 6 networks are finished already"
+    # Network 0 with another number and the checksum of that: a fit that did it again would not come to it.
+    if command -v python3 >/dev/null 2>&1; then
+        python3 -c 'import struct, zlib
+data = bytearray(open("old.safetensors.partial", "rb").read())
+at, sizes = 4096, [64, 32, 1024, 32, 32, 1, 1]
+struct.pack_into("<f", data, at + 6 * 4 * sum(sizes[:5]), 0.125)
+crc = zlib.crc32(struct.pack("<q", 0))
+for i, size in enumerate(sizes):
+    begin = at + 6 * 4 * sum(sizes[:i])
+    crc = zlib.crc32(data[begin:begin + 4 * size], crc)
+struct.pack_into("<I", data, at + 6 * 4 * sum(sizes), crc)
+open("marked.safetensors.partial", "wb").write(data)'
+        "$nft" fit "$images" -o marked.safetensors "$@" >out 2>err
+        says "$finished of 6 networks are finished already"
+        python "what is finished is not fitted again" "
+marked, whole = read('marked.safetensors'), read('whole.safetensors')
+assert marked['2.bias'][1][0] == 0.125 != whole['2.bias'][1][0] and marked['2.bias'][1][1:] == whole['2.bias'][1][1:]
+assert marked['1.weight'] == whole['1.weight']"
+    fi
     # The numbers of network 3, of which each has 64 in the first layer.
     printf 'odd!' | dd of=hurt.safetensors.partial bs=4 seek=$((4096 / 4 + 3 * 64 + 5)) conv=notrunc 2>/dev/null
     "$nft" fit "$images" -o hurt.safetensors "$@" >out 2>err
@@ -146,7 +211,7 @@ if [ -f cut.safetensors.partial ]; then
     check "the file of another version stays" cmp before old.safetensors.partial
     rm old.safetensors.partial
 else
-    run 0 fit "$images" -o cut.safetensors "$@"
+    complain "the fit was complete before it could be interrupted"
 fi
 check "an interrupted fit ends as an uninterrupted one" cmp whole.safetensors cut.safetensors
 check "nothing is left beside it" test ! -e cut.safetensors.partial

@@ -95,5 +95,29 @@ check "a run that diverges ends both" test $? -ne 0
 check "and is said once, too" test "$(grep -c '^nft: .*not finite' err)" -eq 1
 ranks train recipe.json -o x.safetensors --batch-size 7
 check "a batch that is no multiple of the ranks" grep -q '^nft: .*a batch of 7 cannot be shared equally by 2 ranks' err
+# Each with its own: rank 0 alone sees a checkpoint, and then another rate.
+apart() { # OUTPUT OPTION … of rank 1
+    output=$1
+    shift
+    mpirun --allow-run-as-root --oversubscribe -n 1 "$nft" train recipe.json -o here/x.safetensors --threads 1 \
+        : -n 1 "$nft" train recipe.json -o "$output" --threads 1 "$@" >out 2>err
+}
+mkdir here there
+"$nft" train recipe.json -o here/x.safetensors --steps 4000 --checkpoint-every 0 --threads 1 >out 2>err &
+program=$!
+tries=0
+while [ ! -e here/x.safetensors.checkpoint ] && [ $tries -lt 500 ]; do
+    sleep 0.02
+    tries=$((tries + 1))
+done
+kill -TERM $program
+wait $program
+sed 's/"steps": 40/"steps": 4000/' recipe.json >recipe.new && mv recipe.new recipe.json
+apart there/x.safetensors
+check "ranks that go on from other steps" grep -q '^nft: here/x.safetensors.checkpoint: ranks have done between 0 and [0-9]* steps' err
+check "are told of once" test "$(grep -c '^nft: ' err)" -eq 1
+rm here/x.safetensors.checkpoint
+apart there/x.safetensors --lr 1e-4
+check "ranks of other recipes" grep -q '^nft: recipe.json: ranks do not train the same' err
 check "no model is left by failures" test ! -e x.safetensors
 finish

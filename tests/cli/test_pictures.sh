@@ -262,8 +262,19 @@ for y in range(34):
             level = int(min(max(255 * (decoded[(n * 7 + row) * 6 + column - 6] / 2 + 0.5), 0), 255) + 0.5)
         if n == 7 or row >= 7 or column >= 6:
             assert sheet[y * 26 + x] == level"
+run 0 render decoded.safetensors -o told.png
+check "nft forward notes the size" cmp vectors.png told.png
+sed 's/"height": 28, "width": 28/"height": 14, "width": 56/' "$examples/../siren-digits/inr2array.json" >wide.json
+run 0 forward wide.json "$examples/mnist-sirens.safetensors" --decode -o wide.safetensors
+run 0 render "$examples/mnist-sirens.safetensors" wide.safetensors -o wide.png --count 2
+prints "2 networks at 14 × 56, 2 side by side"
+run 1 render wide.safetensors -o x.png --height 28 --width 28
+says "wide.safetensors: its images are 14 × 56 pixels, not 28 × 28"
+safetensors sized.safetensors '{"__metadata__":{"nft.image_size":"2 3"},"output":{"dtype":"F32","shape":[1,4],"data_offsets":[0,16]}}' "$zero$zero$zero$zero"
+run 1 render sized.safetensors -o x.png
+says "sized.safetensors: 'nft.image_size' of its metadata is '2 3', expected height and width of images of 4 numbers"
 run 1 render decoded.safetensors -o x.png --height 5 --width 7
-says "have 42 numbers, which are not 5 × 7 pixels"
+says "decoded.safetensors: its images are 7 × 6 pixels, not 5 × 7"
 safetensors grey.safetensors '{"output":{"dtype":"F32","shape":[2,4],"data_offsets":[0,32]}}' "$zero$zero$zero$zero$one$one$one$one"
 run 0 render grey.safetensors -o grey.png
 prints "2 images at 2 × 2"

@@ -83,6 +83,13 @@ fi
 if command -v script >/dev/null 2>&1; then
     script -qec "'$nft' train recipes/cnns.json -o again.safetensors --threads 1" terminal >/dev/null 2>&1 </dev/null
     check "a terminal sees how far it has come" grep -q 'train: [0-9]* of 300 steps, loss [0-9.]*.* samples a second, [0-9]* s left' terminal
+    for columns in 40 80; do
+        script -qec "stty cols $columns; '$nft' train recipes/cnns.json -o again.safetensors --threads 1" terminal >/dev/null 2>&1 </dev/null
+        check "no line is longer than $columns columns" sh -c 'tr "\r" "\n" <terminal | grep "^train: .* left\|^train: [0-9]*/300" | awk -v most='$columns' "length(\$0) >= most { exit bad = 1 } END { exit bad || NR == 0 }"'
+    done
+    check "80 columns have room for all" grep -q 'train: [0-9]*/300, loss [0-9.]*, tau [0-9.]*, [0-9]*/s, [0-9]* s left' terminal
+    script -qec "'$nft' train recipes/cnns.json -o again.safetensors --threads 1 --json" terminal >/dev/null 2>&1 </dev/null
+    check "and each object is on a line of its own" sh -c 'tr "\r" "\n" <terminal | grep "{" | grep -vq "^{" && exit 1; grep -q "{" terminal'
     script -qec "'$nft' train recipes/cnns.json -o again.safetensors --threads 1 --quiet" terminal >/dev/null 2>&1 </dev/null
     check "unless it is to be quiet" sh -c '! grep -q "s left" terminal'
 fi
@@ -191,10 +198,16 @@ sed 's/"grad_clip": 1,//; s/"bce"/"mse"/; s/, {"type": "sigmoid"}//; s/{"type": 
 run 1 train recipes/diverging.json -o x.safetensors --lr 1e30 --checkpoint-every 0
 says "step "
 says "not finite"
-says "a number of '"
+says "the largest parameter is "
 says "x.safetensors.checkpoint keeps the last state"
 check "the last checkpoint stays" test -e x.safetensors.checkpoint
 rm -f x.safetensors.checkpoint
+# The first validation is of parameters that are fine, and there is no checkpoint yet.
+run 1 train recipes/diverging.json -o x.safetensors --lr 1e30 --validate-every 1
+says "x.safetensors.best is the model with the lowest validation loss so far, "
+check "the model itself is not there" test ! -e x.safetensors
+check "there was no checkpoint" test ! -e x.safetensors.checkpoint
+run 0 evaluate x.safetensors.best recipes/cnns.safetensors --json
 
 # What cannot work is said before any time is spent.
 data_set floats.safetensors F32 8 "$one" '\000\000\000\000\000\000\000\077'

@@ -137,6 +137,22 @@ refuses 1 "images/mnist/t10k-labels-idx1-ubyte.gz: no such file" "$run" images x
 refuses 1 "holds a small run" sh -c "cp '$images' images/mnist/t10k-labels-idx1-ubyte.gz; '$run' images results mnist-nft"
 [ ! -e x ] || fail "a run that cannot be leaves a folder"
 
+# The tables of the README are those of the results.
+stands() { # RESULT KEY FORMAT ROW: a table has this number behind the row's name
+    value=$(sed -n "s/.*\"$2\":\([^,}]*\).*/\1/p" "$example/results/$1.json")
+    cell=$(awk -v format="$3" -v value="$value" 'BEGIN { printf format, value }')
+    grep -qF "| $4 | $cell |" "$example/README.md" || fail "the README has no row '| $4 | $cell |' of results/$1.json"
+}
+for result in "$example"/results/*.json; do
+    row=$(basename "$result" .json)
+    case $row in
+    dilation-*) stands "$row" loss %.5f "$row" ;;
+    mnist-latents) stands "$row" accuracy %.4f mnist-inr2array ;;
+    mnist-inr2array) stands "$row" psnr %.2f "$row" ;;
+    *) stands "$row" accuracy %.4f "$row" ;;
+    esac
+done
+
 if [ -z "$edits" ]; then
     echo "skipped: the rows of dilation; no Python 3 with numpy, on Debian the package python3-numpy"
     exit 77

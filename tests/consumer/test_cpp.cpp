@@ -38,10 +38,11 @@ static void arrays_and_files()
     nft::Array moved = std::move(labels);
     EXPECT(moved.i64()[1] == 8 && !labels); // NOLINT: what was moved from is empty
 
-    nft::save("nft-cpp-test.safetensors", {{"floats", floats}, {"labels", moved}});
+    nft::save("nft-cpp-test.safetensors", {{"floats", floats}, {"labels", moved}}, {{"key", "text"}});
     const nft::File file = nft::File::open("nft-cpp-test.safetensors");
     EXPECT(file.tensor_count() == 2 && std::string(file.tensor(0).name) == "floats");
     EXPECT(file.read("labels").i64()[0] == 7 && file.metadata("none").empty());
+    EXPECT(file.metadata("key") == "text" && (file.metadata() == nft::Metadata{{"key", "text"}}));
     EXPECT(std::remove("nft-cpp-test.safetensors") == 0);
     EXPECT(status_of([] { nft::File::open("nft-cpp-test.safetensors"); }) == NFT_ERROR_FILE);
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
@@ -50,10 +51,11 @@ static void arrays_and_files()
     info.rank = 1;
     info.shape[0] = 3;
     const float values[] = {1, 2, 3};
-    nft::FileWriter writer("nft-cpp-test.safetensors", {info});
+    nft::FileWriter writer("nft-cpp-test.safetensors", {info}, {{"a", "b"}});
     writer.append(values, sizeof values);
     writer.commit();
     EXPECT(nft::File::open("nft-cpp-test.safetensors").read_rows("a", 1, 2).f32()[1] == 3);
+    EXPECT(nft::File::open("nft-cpp-test.safetensors").metadata("a") == "b");
     std::remove("nft-cpp-test.safetensors");
     EXPECT(status_of([] { nft::File::from_memory("x", 1); }) == NFT_ERROR_FORMAT);
 }

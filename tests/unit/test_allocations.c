@@ -317,11 +317,11 @@ static nft_status make_arrays(void)
 static nft_status save_arrays(void)
 {
     const nft_array *label = nft_weights_extra(f.networks, "label");
-    const char *const names[] = {"one", "two"};
+    const char *const names[] = {"one", "two"}, *const metadata[] = {"key", "text", NULL};
     const nft_array *const arrays[] = {label, label};
     const char *path = temporary_path("saved");
     temporary_write(path, "old", 3);
-    return check_saved(INTERPOSE(nft_array_save(path, names, arrays, 2)), path);
+    return check_saved(INTERPOSE(nft_array_save(path, names, arrays, 2, metadata)), path);
 }
 
 static nft_status open_file(void)

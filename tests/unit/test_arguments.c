@@ -128,10 +128,10 @@ static void files(void **state)
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     const char *const names[] = {"a", NULL};
     const nft_array *const none[] = {NULL, NULL};
-    assert_refused(nft_array_save(NULL, names, none, 0));
-    assert_refused(nft_array_save(temporary_path("x"), NULL, none, 1));
-    assert_refused(nft_array_save(temporary_path("x"), names, NULL, 1));
-    assert_refused(nft_array_save(temporary_path("x"), names, none, 1));
+    assert_refused(nft_array_save(NULL, names, none, 0, NULL));
+    assert_refused(nft_array_save(temporary_path("x"), NULL, none, 1, NULL));
+    assert_refused(nft_array_save(temporary_path("x"), names, NULL, 1, NULL));
+    assert_refused(nft_array_save(temporary_path("x"), names, none, 1, NULL));
     assert_refused(nft_file_open(NULL, "x"));
     assert_refused(nft_file_open(&file, NULL));
     assert_null(file);

@@ -81,7 +81,7 @@ static const char *save_tokens(const char *name, int64_t count, nft_array **toke
         classes[i] = i % 3;
     assert_ok(nft_array_create(tokens, NFT_ARRAY_F32, shape, 3, values));
     assert_ok(nft_array_create(labels, NFT_ARRAY_I64, shape, 1, classes));
-    assert_ok(nft_array_save(path, names, (const nft_array *const[]){*tokens, *labels}, 2));
+    assert_ok(nft_array_save(path, names, (const nft_array *const[]){*tokens, *labels}, 2, NULL));
     return path;
 }
 
@@ -228,7 +228,7 @@ static void without_bias(void **state)
     nft_weights *whole = NULL, *two = NULL;
     for (int i = 0; i < 3; i++)
         assert_ok(nft_array_create(&arrays[i], NFT_ARRAY_F32, shapes[i], ranks[i], values));
-    assert_ok(nft_array_save(path, names, (const nft_array *const *)arrays, 3));
+    assert_ok(nft_array_save(path, names, (const nft_array *const *)arrays, 3, NULL));
     nft_dataset *dataset = opened(path);
     assert_ok(nft_weights_load(&whole, path));
     assert_ok(nft_weights_create(&two, nft_dataset_space(dataset), 2, 1));

@@ -28,7 +28,7 @@ static nft_status save_arrays(const char *path)
     nft_array *array = NULL;
     nft_status status = nft_array_create(&array, NFT_ARRAY_F32, (const int64_t[]){3}, 1, values);
     if (!status)
-        status = nft_array_save(path, &name, (const nft_array *const *)&array, 1);
+        status = nft_array_save(path, &name, (const nft_array *const *)&array, 1, NULL);
     nft_array_free(array);
     return status;
 }
@@ -54,7 +54,7 @@ static nft_status save_pieces(const char *path)
         .size = sizeof tensor, .name = "a", .type = "I64", .rank = 1, .shape = {2}};
     const int64_t values[] = {1, 2};
     nft_file_writer *writer = NULL;
-    nft_status status = nft_file_writer_create(&writer, path, &tensor, 1);
+    nft_status status = nft_file_writer_create(&writer, path, &tensor, 1, NULL);
     for (int i = 0; i < 2 && !status; i++)
         status = nft_file_writer_append(writer, &values[i], sizeof values[i]);
     if (!status)
@@ -286,7 +286,7 @@ static void saves_of_one_target_do_not_meet(void **state)
     const char *path = temporary_path(TARGET);
     nft_file_writer *writers[WRITERS];
     for (int i = 0; i < WRITERS; i++)
-        assert_ok(nft_file_writer_create(&writers[i], path, &tensor, 1));
+        assert_ok(nft_file_writer_create(&writers[i], path, &tensor, 1, NULL));
     assert_int_equal(temporary_entries(0), WRITERS);
     assert_ok(save_weights(path));
     for (int64_t i = 0; i < WRITERS; i++) {
@@ -435,7 +435,7 @@ static bool commit_is_refused(const char *path)
     const nft_tensor_info tensor = {
         .size = sizeof tensor, .name = "a", .type = "F32", .rank = 1, .shape = {sizeof bytes / 4}};
     nft_file_writer *writer = NULL;
-    return !nft_file_writer_create(&writer, path, &tensor, 1) &&
+    return !nft_file_writer_create(&writer, path, &tensor, 1, NULL) &&
            nft_file_writer_append(writer, bytes, sizeof bytes) == NFT_ERROR_FILE &&
            nft_file_writer_commit(writer) == NFT_ERROR_FILE &&
            strstr(nft_error_message(), "a write has failed before");

@@ -195,6 +195,68 @@ static void the_same_from_files(void **state)
     from_files(INR2ARRAY, LOSS("reconstruction", ""));
 }
 
+#define MOST_TENSORS 8
+
+/* The same file with a frequency in its metadata. */
+static nft_dataset *noted(const char *name, const char *omega)
+{
+    nft_file *file = NULL;
+    nft_array *arrays[MOST_TENSORS];
+    const char *names[MOST_TENSORS];
+    nft_dataset *dataset = NULL;
+    char path[512];
+    snprintf(path, sizeof path, "%s", temporary_path(name));
+    assert_ok(nft_file_open(&file, path));
+    int64_t count = nft_file_tensor_count(file);
+    assert_in_range(count, 1, MOST_TENSORS);
+    for (int64_t i = 0; i < count; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        assert_ok(nft_file_tensor(&info, file, i));
+        names[i] = info.name;
+        assert_ok(nft_file_read(&arrays[i], file, info.name));
+    }
+    assert_ok(nft_array_save(path, names, (const nft_array *const *)arrays, (size_t)count,
+                             (const char *const[]){"nft.omega", omega, NULL}));
+    for (int64_t i = 0; i < count; i++)
+        nft_array_free(arrays[i]);
+    nft_file_free(file);
+    assert_ok(nft_dataset_open(&dataset, path, NULL));
+    return dataset;
+}
+
+/* Networks are rendered with their own frequency, or not at all. */
+static void frequency(const char *model_text, const char *recipe, const char *own, const char *message)
+{
+    nft_model *model = support_model(model_text, 1);
+    nft_weights *train = make_networks(model, SAMPLES, 2);
+    set_targets(train, HEIGHT, WIDTH);
+    nft_dataset_free(opened(train, "train"));
+    nft_trainer *trainer = make_trainer(model, recipe, 1);
+    nft_dataset *dataset = noted("train", own);
+    assert_ok(nft_trainer_set_dataset(trainer, dataset, dataset));
+    nft_dataset_free(dataset);
+    dataset = noted("train", "5.0");
+    assert_int_equal(nft_trainer_set_dataset(trainer, dataset, NULL), NFT_ERROR_MISMATCH);
+    assert_non_null(strstr(nft_error_message(), message));
+    nft_dataset_free(dataset);
+    dataset = noted("train", "5.");
+    assert_int_equal(nft_trainer_set_dataset(trainer, NULL, dataset), NFT_ERROR_FORMAT);
+    assert_non_null(strstr(nft_error_message(), "'nft.omega' of its metadata"));
+    nft_dataset_free(dataset);
+    nft_trainer_free(trainer);
+    nft_weights_free(train);
+    nft_model_free(model);
+}
+
+static void frequencies(void **state)
+{
+    (void)state;
+    frequency(EDITOR("1"), LOSS("render", ", 'omega': 20"), "20",
+              "its networks have omega 5 by its metadata, the loss renders with 20");
+    frequency(INR2ARRAY, LOSS("reconstruction", ""), "30",
+              "its networks have omega 5 by its metadata, the loss renders with 30");
+}
+
 static int leave(nft_batch *batch, void *user)
 {
     (void)user;
@@ -355,10 +417,15 @@ static int open_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_as_rendered),           cmocka_unit_test(finite_differences),
-        cmocka_unit_test(the_same_from_files),        cmocka_unit_test(checkpoints),
-        cmocka_unit_test(reconstruction_of_a_source), cmocka_unit_test(models_that_do_not_fit),
-        cmocka_unit_test(data_that_do_not_fit),       cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(same_as_rendered),
+        cmocka_unit_test(finite_differences),
+        cmocka_unit_test(the_same_from_files),
+        cmocka_unit_test(frequencies),
+        cmocka_unit_test(checkpoints),
+        cmocka_unit_test(reconstruction_of_a_source),
+        cmocka_unit_test(models_that_do_not_fit),
+        cmocka_unit_test(data_that_do_not_fit),
+        cmocka_unit_test(allocations_may_fail),
     };
     return cmocka_run_group_tests_name("losses between images", tests, open_all, temporary_close);
 }

@@ -30,7 +30,7 @@ static nft_status save_two(const char *path, const char *second)
     assert_ok(nft_array_create(&arrays[0], NFT_ARRAY_F32, (const int64_t[]){1, 3}, 2, floats));
     assert_ok(nft_array_borrow(&arrays[1], NFT_ARRAY_I64, (const int64_t[]){2}, 1, integers));
     const char *const names[] = {"q\"\n\\", second};
-    nft_status status = nft_array_save(path, names, (const nft_array *const *)arrays, 2);
+    nft_status status = nft_array_save(path, names, (const nft_array *const *)arrays, 2, NULL);
     nft_array_free(arrays[0]);
     nft_array_free(arrays[1]);
     return status;
@@ -71,7 +71,7 @@ static void arrays_are_saved(void **state)
     assert_true(nft_array_i64(array)[0] == INT64_MIN && nft_array_i64(array)[1] == 7);
     nft_array_free(array);
     nft_file_free(file);
-    assert_ok(nft_array_save(path, NULL, NULL, 0));
+    assert_ok(nft_array_save(path, NULL, NULL, 0, NULL));
     assert_ok(nft_file_open(&file, path));
     assert_int_equal(nft_file_tensor_count(file), 0);
     nft_file_free(file);
@@ -119,19 +119,19 @@ static void writer_keeps_its_word(void **state)
     (void)state;
     const char *path = temporary_path("w.safetensors");
     const nft_output outputs[] = {{"a", NFT_TYPE_F32, 1, (const int64_t[]){2}}, {"b", NFT_TYPE_I64, 0, NULL}};
-    const struct nft_text_pair pairs[] = {{(char *)"k\x01", (char *)"v\xc3\xa9"}, {(char *)"e", (char *)""}};
+    const char *const metadata[] = {"k\x01", "v\xc3\xa9", "e", "", NULL};
     const float floats[] = {1, 2};
     const int64_t integer = 3;
     nft_file_writer *writer;
-    assert_ok(nft_file_create(&writer, path, outputs, 2, pairs, 2));
+    assert_ok(nft_file_create(&writer, path, outputs, 2, metadata));
     assert_ok(nft_file_append(writer, floats, 8));
     assert_int_equal(nft_file_commit(writer), NFT_ERROR_ARGUMENT);
     assert_message("8 bytes fewer than its header says");
-    assert_ok(nft_file_create(&writer, path, outputs, 2, pairs, 2));
+    assert_ok(nft_file_create(&writer, path, outputs, 2, metadata));
     assert_int_equal(nft_file_append(writer, floats, 3), NFT_ERROR_ARGUMENT);
     nft_file_cancel(writer);
     assert_int_equal(temporary_entries(0), 0);
-    assert_ok(nft_file_create(&writer, path, outputs, 2, pairs, 2));
+    assert_ok(nft_file_create(&writer, path, outputs, 2, metadata));
     assert_ok(nft_file_append(writer, floats, 4));
     assert_ok(nft_file_append(writer, floats + 1, 4));
     assert_ok(nft_file_append(writer, &integer, 8));
@@ -147,11 +147,38 @@ static void writer_keeps_its_word(void **state)
     nft_array_free(array);
     nft_file_close(file);
     assert_string_equal(nft_file_metadata(file, "e"), "");
+    assert_string_equal(nft_file_metadata_key(file, 0), "k\x01");
+    assert_string_equal(nft_file_metadata_key(file, 1), "e");
+    assert_null(nft_file_metadata_key(file, 2));
+    assert_null(nft_file_metadata_key(file, -1));
+    assert_null(nft_file_metadata_key(NULL, 0));
     nft_file_free(file);
     const nft_output endless[] = {{"a", NFT_TYPE_F32, 2, (const int64_t[]){INT64_MAX, 2}}};
-    assert_int_equal(nft_file_create(&writer, path, endless, 1, NULL, 0), NFT_ERROR_LIMIT);
+    assert_int_equal(nft_file_create(&writer, path, endless, 1, NULL), NFT_ERROR_LIMIT);
     assert_int_equal(temporary_entries(1), 1);
 }
+
+static void metadata_are_checked(void **state)
+{
+    (void)state;
+    const char *path = temporary_path("m.safetensors");
+    static const struct {
+        const char *texts[7], *message;
+    } cases[] = {
+        {{"a", NULL}, "m.safetensors: metadata 'a' has no text"},
+        {{"a", "b", "c", NULL}, "m.safetensors: metadata 'c' has no text"},
+        {{"a", "1", "b", "2", "a", "1", NULL}, "m.safetensors: metadata has two texts for 'a'"},
+        {{"a", "\xff", NULL}, "m.safetensors: name or metadata '\xff' is not UTF-8"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(nft_array_save(path, NULL, NULL, 0, cases[i].texts), NFT_ERROR_ARGUMENT);
+        assert_message(cases[i].message);
+    }
+    assert_int_equal(temporary_entries(0), 0);
+    assert_ok(nft_array_save(path, NULL, NULL, 0, (const char *const[]){"a", "b", "b", "a", NULL}));
+    assert_int_equal(temporary_entries(1), 1);
+}
+
 static void arrays_are_checked(void **state)
 {
     (void)state;
@@ -203,7 +230,8 @@ static nft_status write_everything(void)
     const char *const name = "label";
     nft_status status = nft_array_create(&array, NFT_ARRAY_F32, NULL, 0, &value);
     if (!status)
-        status = nft_array_save(temporary_path("f.safetensors"), &name, (const nft_array *const *)&array, 1);
+        status =
+            nft_array_save(temporary_path("f.safetensors"), &name, (const nft_array *const *)&array, 1, NULL);
     nft_array_free(array);
     return status;
 }
@@ -226,7 +254,7 @@ static nft_status write_pieces(const char *path)
         {.size = sizeof *tensors, .name = "q\"\n\\", .type = "F32", .rank = 2, .shape = {1, 3}},
         {.size = sizeof *tensors, .name = "label", .type = "I64", .rank = 1, .shape = {2}}};
     nft_file_writer *writer = NULL;
-    nft_status status = nft_file_writer_create(&writer, path, tensors, 2);
+    nft_status status = nft_file_writer_create(&writer, path, tensors, 2, NULL);
     if (!status)
         status = nft_file_writer_append(writer, floats, 4);
     if (!status) { /* what there is no room for is not written in part either */
@@ -281,7 +309,7 @@ static void later_structs(void **state)
     nft_file *file = NULL;
     for (int i = 0; i < 2; i++)
         tensors[i].info.size = sizeof *tensors;
-    assert_ok(nft_file_writer_create(&writer, path, &tensors[0].info, 2));
+    assert_ok(nft_file_writer_create(&writer, path, &tensors[0].info, 2, NULL));
     assert_ok(nft_file_writer_append(writer, floats, sizeof floats));
     assert_ok(nft_file_writer_append(writer, &integer, sizeof integer));
     assert_ok(nft_file_writer_commit(writer));
@@ -290,7 +318,7 @@ static void later_structs(void **state)
     nft_file_free(file);
     const nft_tensor_info of_this_header[] = {{.name = "a", .type = "F32", .rank = 1, .shape = {2}},
                                               {.name = "b", .type = "I64"}};
-    assert_ok(nft_file_writer_create(&writer, path, of_this_header, 2));
+    assert_ok(nft_file_writer_create(&writer, path, of_this_header, 2, NULL));
     nft_file_writer_free(writer);
     assert_int_equal(remove(path), 0);
 }
@@ -314,21 +342,22 @@ static void wrong_pieces(void **state)
     const char *path = temporary_path("wrong");
     nft_file_writer *writer = NULL;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(nft_file_writer_create(&writer, path, &cases[i].tensor, 1), NFT_ERROR_ARGUMENT);
+        assert_int_equal(nft_file_writer_create(&writer, path, &cases[i].tensor, 1, NULL),
+                         NFT_ERROR_ARGUMENT);
         assert_message(cases[i].words);
         assert_null(writer);
     }
     const nft_tensor_info short_one = {.size = 8, .name = "a", .type = "F32"};
-    assert_int_equal(nft_file_writer_create(&writer, path, &short_one, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_writer_create(&writer, path, &short_one, 1, NULL), NFT_ERROR_ARGUMENT);
     assert_message("tensors[0].size is 8, expected ");
-    assert_int_equal(nft_file_writer_create(NULL, path, &good, 1), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_file_writer_create(&writer, NULL, &good, 1), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_file_writer_create(&writer, path, NULL, 1), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_file_writer_create(&writer, path, &good, -1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_writer_create(NULL, path, &good, 1, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_writer_create(&writer, NULL, &good, 1, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_writer_create(&writer, path, NULL, 1, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_writer_create(&writer, path, &good, -1, NULL), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_file_writer_append(NULL, values, 4), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_file_writer_commit(NULL), NFT_ERROR_ARGUMENT);
     nft_file_writer_free(NULL);
-    assert_ok(nft_file_writer_create(&writer, path, &good, 1));
+    assert_ok(nft_file_writer_create(&writer, path, &good, 1, NULL));
     assert_int_equal(nft_file_writer_append(writer, NULL, 4), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_file_writer_append(writer, values, -4), NFT_ERROR_ARGUMENT);
     assert_ok(nft_file_writer_append(writer, values, 4));
@@ -340,10 +369,15 @@ static void wrong_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arrays_are_saved),      cmocka_unit_test(wrong_saves_leave_the_old_file),
-        cmocka_unit_test(writer_keeps_its_word), cmocka_unit_test(arrays_are_checked),
-        cmocka_unit_test(allocations_may_fail),  cmocka_unit_test(pieces_make_the_same_file),
-        cmocka_unit_test(wrong_pieces),          cmocka_unit_test(later_structs),
+        cmocka_unit_test(arrays_are_saved),
+        cmocka_unit_test(wrong_saves_leave_the_old_file),
+        cmocka_unit_test(writer_keeps_its_word),
+        cmocka_unit_test(metadata_are_checked),
+        cmocka_unit_test(arrays_are_checked),
+        cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(pieces_make_the_same_file),
+        cmocka_unit_test(wrong_pieces),
+        cmocka_unit_test(later_structs),
     };
     return cmocka_run_group_tests(tests, temporary_open, temporary_close);
 }
