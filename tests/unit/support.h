@@ -65,6 +65,16 @@ static inline char *support_json(const char *text)
 }
 
 /* `text` is for support_json(). */
+static inline nft_space *support_mlp(const int64_t *widths, int64_t count)
+{
+    nft_space *space = NULL;
+    assert_ok(nft_space_create_mlp(&space, widths, count));
+    return space;
+}
+
+/* The space of an MLP: SUPPORT_MLP(2, 32, 1). */
+#define SUPPORT_MLP(...) support_mlp((const int64_t[]){__VA_ARGS__}, COUNT(((const int64_t[]){__VA_ARGS__})))
+
 static inline nft_model *support_model(const char *text, uint64_t seed)
 {
     char *json = support_json(text);

@@ -1,10 +1,6 @@
-/* SIRENs: the golden fits and renderings, fresh networks, gradients, and that a network's result is its own.
- */
+/* SIRENs: the golden fits and renderings, fresh networks, and that a network's result is its own. */
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
-
-#include "math/siren_kernels.h"
-#include "model/siren_tape.h"
 
 #include <jansson.h>
 
@@ -122,15 +118,6 @@ static void golden_fits(void **state)
     check_golden("siren_fit_rgb");
 }
 
-static nft_space *make_space(const int64_t *widths, int64_t count)
-{
-    nft_space *space = NULL;
-    assert_ok(nft_space_create_mlp(&space, widths, count));
-    return space;
-}
-
-#define MAKE_SPACE(...) make_space((const int64_t[]){__VA_ARGS__}, COUNT(((const int64_t[]){__VA_ARGS__})))
-
 static nft_weights *fresh(const nft_space *space, int64_t count, uint64_t seed, int64_t first)
 {
     nft_weights *weights = NULL;
@@ -159,7 +146,7 @@ static void check_uniform(const nft_weights *weights, int64_t layer, int32_t par
 static void fresh_networks(void **state)
 {
     (void)state;
-    nft_space *space = MAKE_SPACE(2, 32, 24, 3);
+    nft_space *space = SUPPORT_MLP(2, 32, 24, 3);
     nft_weights *weights = fresh(space, 200, 7, 0), *other = fresh(space, 200, 8, 0),
                 *later = fresh(space, 50, 7, 150);
     const double bounds[] = {0.5,          1 / sqrt(2),         sqrt(6.0 / 32) / 30,
@@ -196,100 +183,11 @@ static nft_array *smooth_images(int64_t count, int64_t height, int64_t width, in
     return images;
 }
 
-/* The network in double, straight from the formula. */
-static double reference_output(const nft_space *space, const float *weights, double omega, const float *place,
-                               int64_t colour)
-{
-    double h[2][64] = {{(double)place[0], (double)place[1]}};
-    for (int64_t l = 0; l < space->layer_count; l++) {
-        const nft_layer *layer = &space->layers[l];
-        const float *weight = weights + space->tensors[NFT_WEIGHT_OF(l)].offset;
-        const float *bias = weights + space->tensors[NFT_BIAS_OF(l)].offset;
-        for (int64_t o = 0; o < layer->out; o++) {
-            double sum = (double)bias[o];
-            for (int64_t i = 0; i < layer->in; i++)
-                sum += (double)weight[o * layer->in + i] * h[l % 2][i];
-            h[(l + 1) % 2][o] = l + 1 < space->layer_count ? sin(omega * sum) : sum;
-        }
-    }
-    return h[space->layer_count % 2][colour];
-}
-
-#define ROWS 13
-
-/* Σ grad_out · output over the rows, as the tape's gradients have it. */
-static double reference_sum(const nft_space *space, const float *weights, double omega, const float *places,
-                            const float *grad_out)
-{
-    int64_t colours = space->layers[space->layer_count - 1].out;
-    double sum = 0;
-    for (int64_t r = 0; r < ROWS; r++)
-        for (int64_t c = 0; c < colours; c++)
-            sum += (double)grad_out[r * colours + c] *
-                   reference_output(space, weights, omega, places + 2 * r, c);
-    return sum;
-}
-
-static void fill_random(float *values, int64_t count, uint64_t stream, double bound)
-{
-    nft_random random = {3, stream};
-    for (int64_t i = 0; i < count; i++)
-        values[i] = (float)(bound * (2 * (double)nft_random_uniform(&random, (uint64_t)i) - 1));
-}
-
-static void check_gradients(nft_space *space, float omega)
-{
-    int64_t numbers = space->numbers, colours = space->layers[space->layer_count - 1].out;
-    float *weights = support_allocate((size_t)numbers * sizeof *weights),
-          *gradient = support_allocate((size_t)numbers * sizeof *gradient),
-          *expected = support_allocate((size_t)numbers * sizeof *expected);
-    float places[2 * ROWS], grad_out[ROWS * 40], out[ROWS * 40];
-    nft_siren_tape *tape = NULL;
-    fill_random(weights, numbers, 1, 0.2);
-    fill_random(places, 2 * ROWS, 2, 1);
-    fill_random(grad_out, ROWS * colours, 3, 1);
-    assert_ok(nft_siren_tape_create(&tape, space, omega));
-    nft_siren_tape_load(tape, weights);
-    nft_siren_tape_forward(tape, 9, places, out);
-    nft_siren_tape_backward(tape, 9, grad_out);
-    nft_siren_tape_forward(tape, ROWS - 9, places + 2 * 9, out + 9 * colours);
-    nft_siren_tape_backward(tape, ROWS - 9, grad_out + 9 * colours);
-    nft_siren_tape_gradient(tape, gradient);
-    for (int64_t r = 0; r < ROWS * colours; r++)
-        assert_true(fabs((double)out[r] - reference_output(space, weights, (double)omega,
-                                                           places + r / colours * 2, r % colours)) < 1e-5);
-    for (int64_t i = 0; i < numbers; i++) {
-        float kept = weights[i];
-        weights[i] = kept + 0x1p-12f;
-        double above = reference_sum(space, weights, (double)omega, places, grad_out),
-               high = (double)weights[i];
-        weights[i] = kept - 0x1p-12f;
-        double below = reference_sum(space, weights, (double)omega, places, grad_out);
-        expected[i] = (float)((above - below) / (high - (double)weights[i]));
-        weights[i] = kept;
-    }
-    support_close("gradient", numbers, gradient, expected, 1e-3, 1e-4);
-    nft_siren_tape_free(tape);
-    free(weights);
-    free(gradient);
-    free(expected);
-    nft_space_free(space);
-}
-
-static void gradients(void **state)
-{
-    (void)state;
-    check_gradients(MAKE_SPACE(2, 32, 32, 1), 5);
-    check_gradients(MAKE_SPACE(2, 19, 33, 7, 3), 4);
-    check_gradients(MAKE_SPACE(2, 1, 1), 3);
-    check_gradients(MAKE_SPACE(2, 40), 1);
-}
-
 /* Network n of a fit of all must be the same alone and with any threads. */
 static void alone_and_together(void **state)
 {
     (void)state;
-    nft_space *space = MAKE_SPACE(2, 17, 9, 2);
+    nft_space *space = SUPPORT_MLP(2, 17, 9, 2);
     nft_array *images = smooth_images(7, 11, 13, 2), *one = NULL;
     nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
     nft_weights *together = fresh(space, 7, 1, 0), *threads = fresh(space, 7, 1, 0),
@@ -326,7 +224,7 @@ static void alone_and_together(void **state)
 static void losses_are_of_renderings(void **state)
 {
     (void)state;
-    nft_space *space = MAKE_SPACE(2, 32, 32, 1);
+    nft_space *space = SUPPORT_MLP(2, 32, 32, 1);
     nft_array *images = smooth_images(2, 12, 10, 1), *rendered = NULL, *wide = NULL;
     nft_weights *weights = fresh(space, 2, 1, 0);
     nft_inr_render_options options = NFT_INR_RENDER_OPTIONS_INIT;
@@ -363,7 +261,7 @@ static int stop_after_two(int64_t done, int64_t total, void *user)
 static void cancelled(void **state)
 {
     (void)state;
-    nft_space *space = MAKE_SPACE(2, 8, 1);
+    nft_space *space = SUPPORT_MLP(2, 8, 1);
     nft_array *images = smooth_images(5, 4, 4, 1);
     nft_weights *weights = fresh(space, 5, 1, 0), *begun = fresh(space, 5, 1, 0);
     nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
@@ -395,7 +293,7 @@ static void wrong_networks(void **state)
 {
     (void)state;
     nft_layer conv = NFT_LAYER_INIT_CONV2D(2, 1, 3, 3);
-    nft_space *spaces[] = {MAKE_SPACE(3, 8, 1), NULL};
+    nft_space *spaces[] = {SUPPORT_MLP(3, 8, 1), NULL};
     const char *const words[] = {"3 inputs", "conv2d"};
     nft_array *images = smooth_images(1, 4, 4, 1), *rendered = NULL;
     assert_ok(nft_space_create(&spaces[1], &conv, 1));
@@ -415,7 +313,7 @@ static void wrong_networks(void **state)
 static void wrong_arguments(void **state)
 {
     (void)state;
-    nft_space *space = MAKE_SPACE(2, 8, 1);
+    nft_space *space = SUPPORT_MLP(2, 8, 1);
     nft_weights *weights = fresh(space, 2, 0, 0), *borrowed = NULL, *features = NULL;
     nft_array *images = smooth_images(2, 4, 4, 1), *three = smooth_images(3, 4, 4, 1),
               *colours = smooth_images(2, 4, 4, 3), *empty = NULL, *labels = NULL, *rendered = NULL;
@@ -473,7 +371,7 @@ static void wrong_options(void **state)
         {{.size = sizeof(nft_inr_fit_options), .epsilon = INFINITY}, "epsilon is inf"},
         {{.size = sizeof(nft_inr_fit_options), .omega = NAN}, "omega is"},
     };
-    nft_space *space = MAKE_SPACE(2, 8, 1);
+    nft_space *space = SUPPORT_MLP(2, 8, 1);
     nft_weights *weights = fresh(space, 1, 0, 0);
     nft_array *images = smooth_images(1, 4, 4, 1), *rendered = NULL;
     for (size_t i = 0; i < COUNT(cases); i++)
@@ -538,7 +436,7 @@ static void allocations_may_fail(void **state)
 static void diverging(void **state)
 {
     (void)state;
-    nft_space *space = MAKE_SPACE(2, 8, 8, 1);
+    nft_space *space = SUPPORT_MLP(2, 8, 8, 1);
     nft_array *images = smooth_images(1, 4, 4, 1);
     nft_weights *weights = fresh(space, 1, 0, 0);
     nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
@@ -560,7 +458,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_fits),
         cmocka_unit_test(fresh_networks),
-        cmocka_unit_test(gradients),
         cmocka_unit_test(alone_and_together),
         cmocka_unit_test(losses_are_of_renderings),
         cmocka_unit_test(cancelled),

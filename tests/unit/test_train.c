@@ -6,7 +6,7 @@
 #include <dirent.h>
 #include <jansson.h>
 
-#define LEAST_CASES 2 /* of the tree's own folder */
+#define LEAST_CASES 4 /* of the tree's own folder */
 #define MOST_CASES 64
 #define LOSS_TOLERANCE 1e-4
 #define RELATIVE 1e-3
