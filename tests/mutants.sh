@@ -18,6 +18,8 @@ tests_of() {
     src/train/*) echo test_train_parts && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
     src/math/kernels.c) echo test_rows test_math ;;
+    src/inr/*) echo test_canonical test_inr ;;
+    src/model/siren*) echo test_siren_tape test_golden test_golden_gradients test_gradients ;;
     src/math/packed.c | src/math/panels.c) echo test_packed ;;
     src/modules/exec.c | src/modules/*dropout.c)
         echo test_dropout test_dropout_modules test_golden test_golden_gradients test_gradients ;;
