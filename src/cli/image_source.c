@@ -6,7 +6,6 @@
 #include "text.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -54,16 +53,26 @@ static int open_weights(image_source *source, const cli_options *given)
     return source->count ? EXIT_SUCCESS : fail("%s: holds no networks", source->operand);
 }
 
+/* "HEIGHT WIDTH". A number that is too large becomes the largest. */
+static bool read_size(const char *text, int64_t *height, int64_t *width)
+{
+    char *blank = NULL, *end = NULL;
+    *height = strtoll(text, &blank, 10);
+    if (blank == text || *blank != ' ')
+        return false;
+    *width = strtoll(blank + 1, &end, 10);
+    return end != blank + 1 && !*end;
+}
+
 /* The size of a decoder's images, which nft forward notes. */
 static int take_noted_size(image_source *source, const char *tensor)
 {
     const char *text = nft_file_metadata(source->file, IMAGE_SIZE_KEY);
-    int64_t height, width;
-    char rest;
+    int64_t height = 0, width = 0;
     if (!text || strcmp(tensor, "output"))
         return EXIT_SUCCESS;
-    if (sscanf(text, "%" SCNd64 " %" SCNd64 "%c", &height, &width, &rest) != 2 || height < 1 || width < 1 ||
-        height > source->numbers / width || source->numbers % (height * width))
+    if (!read_size(text, &height, &width) || height < 1 || width < 1 || height > source->numbers / width ||
+        source->numbers % (height * width))
         return fail("%s: '" IMAGE_SIZE_KEY
                     "' of its metadata is '%.80s', expected height and width of images "
                     "of %" PRId64 " numbers",
