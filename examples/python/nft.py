@@ -88,8 +88,7 @@ def _load_library():
         "nft_build_info": (c_char_p, []),
         "nft_context_get": (c_void_p, [handle, text]),
         "nft_error_message": (c_char_p, []),
-        "nft_file_metadata": (c_char_p, [handle, text]),
-        "nft_file_metadata_key": (c_char_p, [handle, integer]),
+        "nft_file_metadata_at": (c_char_p, [POINTER(text), handle, integer]),
         "nft_file_tensor_count": (integer, [handle]),
         "nft_model_config": (c_char_p, [handle]),
         "nft_model_metadata": (c_char_p, [handle, text]),
@@ -201,9 +200,9 @@ def read(path):
 def metadata(path):
     """The texts of a safetensors file's __metadata__ by their keys."""
     file = _Handle("file", _library.nft_file_open, _path(path))
-    texts = {}
-    while (key := _library.nft_file_metadata_key(file.pointer, len(texts))) is not None:
-        texts[key.decode()] = _library.nft_file_metadata(file.pointer, key).decode()
+    texts, text = {}, c_char_p()
+    while (key := _library.nft_file_metadata_at(byref(text), file.pointer, len(texts))) is not None:
+        texts[key.decode()] = text.value.decode()
     return texts
 
 

@@ -126,8 +126,9 @@ NFT_API int64_t nft_file_tensor_count(const nft_file *file);
 NFT_API NFT_MUST_CHECK nft_status nft_file_tensor(nft_tensor_info *info, const nft_file *file, int64_t index);
 /** A text of the header's `__metadata__`, NULL if there is none. Borrowed from the file. */
 NFT_API const char *nft_file_metadata(const nft_file *file, const char *key);
-/** Key `index` of the texts of `__metadata__`, NULL beyond the last. Borrowed from the file. */
-NFT_API const char *nft_file_metadata_key(const nft_file *file, int64_t index);
+/** Key `index` of `__metadata__`, and its text in *text unless that is NULL; NULL beyond the last. Both are
+ * borrowed from the file. */
+NFT_API const char *nft_file_metadata_at(const char **text, const nft_file *file, int64_t index);
 /** Reads one tensor: F32, F16, BF16 and F64 become F32; I64, I32, I16, I8, U32, U16, U8 and BOOL become I64.
  * Other types are ::NFT_ERROR_FORMAT. Free the array with nft_array_free(). */
 NFT_API NFT_MUST_CHECK nft_status nft_file_read(nft_array **array, const nft_file *file, const char *name);

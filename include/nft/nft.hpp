@@ -358,8 +358,9 @@ class File
     Metadata metadata() const
     {
         Metadata all;
-        for (std::int64_t i = 0; const char *key = nft_file_metadata_key(get(), i); i++)
-            all.emplace_back(key, nft_file_metadata(get(), key));
+        const char *text = nullptr;
+        for (std::int64_t i = 0; const char *key = nft_file_metadata_at(&text, get(), i); i++)
+            all.emplace_back(key, text);
         return all;
     }
     /** The C handle. */

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "image_source.h"
+#include "omega.h"
 #include "outputs.h"
 #include "report.h"
 #include "results.h"
@@ -47,13 +48,28 @@ static int describe(const cli_options *given, const cli_results *results, const 
     return EXIT_SUCCESS;
 }
 
+/* A model that edits SIRENs does so for one frequency. */
+static int check_omega(const nft_model *model, const cli_options *given)
+{
+    const char *text = nft_model_metadata(model, OMEGA_KEY);
+    double omega = 0, said = 0;
+    int failed = text ? parse_omega(&omega, given->operands[0], text) : EXIT_SUCCESS;
+    if (!failed && text)
+        failed = read_omega(&said, given->operands[1]);
+    if (!failed && said > 0 && (float)said != (float)omega)
+        return fail("%s: its networks have omega %g by its metadata, %s was trained for %g",
+                    given->operands[1], said, given->operands[0], omega);
+    return failed;
+}
+
 /* The weights that come out are networks as those that went in. */
-static int save_features(const cli_results *results, const cli_input *input, const cli_options *given)
+static int save_features(const cli_results *results, const cli_input *input, const nft_model *model,
+                         const cli_options *given)
 {
     nft_file *file = NULL;
     if (nft_file_open(&file, given->operands[1]))
         return fail_library();
-    const char **metadata = list_metadata(file);
+    const char **metadata = list_metadata(file, OMEGA_KEY, nft_model_metadata(model, OMEGA_KEY));
     int failed =
         metadata ? save_results(results, input, option_text(given, "output"), metadata) : fail_memory();
     free(metadata);
@@ -87,13 +103,15 @@ static int run(const cli_options *given)
     if (!failed && decode && !nft_model_has_decoder(model))
         failed = fail("%s: the model has no decoder, --decode is for one that has", given->operands[0]);
     if (!failed)
+        failed = check_omega(model, given);
+    if (!failed)
         failed = load_input(&input, model, given->operands[1], given);
     if (!failed)
         failed = run_model(&results, model, &input, given, decode);
     if (!failed && decode)
         failed = save_images(&results, &input, model, path);
     else if (!failed)
-        failed = results.count > 1 ? save_features(&results, &input, given)
+        failed = results.count > 1 ? save_features(&results, &input, model, given)
                                    : save_results(&results, &input, path, NULL);
     if (!failed)
         failed = describe(given, &results, path);

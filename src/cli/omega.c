@@ -2,14 +2,15 @@
 
 #include "report.h"
 
-#include <math.h>
+#include <jansson.h>
 #include <stdlib.h>
 
 static bool is_omega(double *omega, const char *text)
 {
-    char *end = NULL;
-    *omega = strtod(text, &end);
-    return end != text && !*end && *omega > 0 && isfinite(*omega);
+    json_t *number = json_loads(text, JSON_DECODE_ANY, NULL); /* as the library reads it */
+    *omega = json_number_value(number);
+    json_decref(number);
+    return *omega > 0;
 }
 
 double noted_omega(const nft_file *file)

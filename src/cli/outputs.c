@@ -76,8 +76,7 @@ static const char *name_in_folder(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* Also of files that are yet to be made: then they have one name in one folder. */
-static bool same_file(const char *a, const char *b)
+bool same_file(const char *a, const char *b)
 {
     if (!strcmp(a, b) || same_inode(a, b))
         return true;

@@ -10,6 +10,8 @@ int check_output_path(const char *path);
 /* The same for all options of the kinds OPTION_OUTPUT and OPTION_STREAM (which may also be a pipe); none may
  * be an operand, what an option of the kind OPTION_INPUT names, or another output. */
 int check_outputs(const cli_options *given);
+/* Whether two paths are of one file; of files that are yet to be made, one name in one folder. */
+bool same_file(const char *a, const char *b);
 /* Fails if an input that is named elsewhere, in a recipe, is one of the outputs. NULL is none. */
 int check_input(const cli_options *given, const char *path);
 

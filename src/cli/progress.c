@@ -90,8 +90,9 @@ void progress_show(cli_progress *progress, int64_t done)
 
 void progress_hide(void)
 {
+    int most = terminal_width();
     if (current && current->width)
-        fprintf(stderr, "\r%*s\r", current->width, "");
+        fprintf(stderr, "\r%*s\r", current->width < most ? current->width : most, "");
     if (current)
         current->width = 0;
 }

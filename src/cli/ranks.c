@@ -39,6 +39,12 @@ int ranks_after_first(const cli_ranks *ranks, int failed)
     return failed;
 }
 
+void ranks_meet(const cli_ranks *ranks)
+{
+    if (ranks->count > 1)
+        MPI_Barrier(MPI_COMM_WORLD);
+}
+
 void ranks_wait_to_fail(const cli_ranks *ranks, bool own)
 {
     if (ranks->count > 1)
@@ -109,6 +115,11 @@ int ranks_after_first(const cli_ranks *ranks, int failed)
 {
     (void)ranks;
     return failed;
+}
+
+void ranks_meet(const cli_ranks *ranks)
+{
+    (void)ranks;
 }
 
 void ranks_wait_to_fail(const cli_ranks *ranks, bool own)

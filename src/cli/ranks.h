@@ -23,6 +23,9 @@ void ranks_close(const cli_ranks *ranks, bool done);
  * it. */
 int ranks_after_first(const cli_ranks *ranks, int failed);
 
+/* Waits for all ranks. */
+void ranks_meet(const cli_ranks *ranks);
+
 /* Before a rank says why it failed, which ends them all: when all fail alike rank 0 is the first to say it,
  * and a rank with a reason of its `own` is before those that only noticed. */
 void ranks_wait_to_fail(const cli_ranks *ranks, bool own);

@@ -1,5 +1,7 @@
 #include "rewrite.h"
 
+#include "commands.h"
+#include "omega.h"
 #include "report.h"
 #include "sources.h"
 
@@ -84,9 +86,24 @@ static int add_others(table *all, const nft_file *file, const nft_weights *weigh
     return failed;
 }
 
-static int save_table(const table *all, const nft_file *file, const char *path)
+/* Labels and other tensors that travel with the networks. */
+static int add_extras(table *all, const nft_file *file, const nft_weights *weights)
 {
-    const char **metadata = list_metadata(file);
+    int failed = EXIT_SUCCESS;
+    for (int64_t i = 0; i < nft_file_tensor_count(file) && !failed; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        if (nft_file_tensor(&info, file, i))
+            return fail_library();
+        if (nft_weights_extra(weights, info.name))
+            failed = add_tensor(all, file, &info, NULL);
+    }
+    return failed;
+}
+
+static int save_table(const table *all, const nft_file *file, const char *path, const cli_options *given)
+{
+    bool has_omega = given->command == &canonicalize_command;
+    const char **metadata = list_metadata(file, OMEGA_KEY, has_omega ? option_text(given, "omega") : NULL);
     if (!metadata)
         return fail_memory();
     nft_status status =
@@ -95,8 +112,8 @@ static int save_table(const table *all, const nft_file *file, const char *path)
     return status ? fail_library() : EXIT_SUCCESS;
 }
 
-/* `others`: with the tensors that belong to no layer. */
-static int rewrite(const nft_file *file, const nft_weights *weights, const char *path, bool others)
+static int rewrite(const nft_file *file, const nft_weights *weights, const char *path,
+                   const cli_options *given)
 {
     int64_t count = nft_file_tensor_count(file);
     table all = {calloc((size_t)count + 1, sizeof *all.names), calloc((size_t)count + 1, sizeof(nft_array *)),
@@ -104,10 +121,11 @@ static int rewrite(const nft_file *file, const nft_weights *weights, const char 
     int failed = all.names && all.arrays ? EXIT_SUCCESS : fail_memory();
     if (!failed)
         failed = add_layers(&all, file, weights);
-    if (!failed && others)
-        failed = add_others(&all, file, weights);
     if (!failed)
-        failed = save_table(&all, file, path);
+        failed =
+            option_text(given, "layers") ? add_extras(&all, file, weights) : add_others(&all, file, weights);
+    if (!failed)
+        failed = save_table(&all, file, path, given);
     for (size_t i = 0; i < all.count; i++)
         nft_array_free(all.arrays[i]);
     free(all.names);
@@ -123,7 +141,7 @@ int rewrite_weights(const nft_weights *weights, const char *source, const char *
     nft_file *file = NULL;
     if (nft_file_open(&file, source))
         return fail_library();
-    int failed = rewrite(file, weights, path, !option_text(given, "layers"));
+    int failed = rewrite(file, weights, path, given);
     nft_file_free(file);
     return failed;
 }

@@ -206,15 +206,17 @@ static int fail_layers(void)
     return fail("%s", message);
 }
 
-const char **list_metadata(const nft_file *file)
+const char **list_metadata(const nft_file *file, const char *key, const char *text)
 {
     size_t count = 0;
-    while (nft_file_metadata_key(file, (int64_t)count))
+    while (nft_file_metadata_at(NULL, file, (int64_t)count))
         count++;
-    const char **list = calloc(2 * count + 1, sizeof *list);
-    for (size_t i = 0; i < count && list; i++) {
-        list[2 * i] = nft_file_metadata_key(file, (int64_t)i);
-        list[2 * i + 1] = nft_file_metadata(file, list[2 * i]);
+    const char **list = calloc(2 * count + 3, sizeof *list);
+    for (size_t i = 0; i < count && list; i++)
+        list[2 * i] = nft_file_metadata_at(&list[2 * i + 1], file, (int64_t)i);
+    if (list && text && !nft_file_metadata(file, key)) {
+        list[2 * count] = key;
+        list[2 * count + 1] = text;
     }
     return list;
 }

@@ -30,9 +30,9 @@ void layers_message(char *text, size_t capacity);
 
 /* The same for a data set that is read piece by piece, or one of tokens. */
 int open_dataset(nft_dataset **dataset, const char *path, const cli_options *given);
-/* All texts of the metadata, borrowed from the file, as nft_array_save() takes them; NULL when there is no
- * memory. Free the list. */
-const char **list_metadata(const nft_file *file);
+/* All texts of the metadata, borrowed from the file, as nft_array_save() takes them, and `text` for `key`
+ * unless the text is NULL or the key is there; NULL when there is no memory. Free the list. */
+const char **list_metadata(const nft_file *file, const char *key, const char *text);
 bool has_tensor(const nft_file *file, const char *name);
 /* Its tensor `label`, or else `target`. */
 int read_targets(nft_array **targets, const char *path);

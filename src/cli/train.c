@@ -1,5 +1,6 @@
 /* nft train: trains a model as a recipe says. */
 #define _POSIX_C_SOURCE 200809L
+#include "agreement.h"
 #include "commands.h"
 #include "metrics.h"
 #include "outputs.h"
@@ -18,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define CHECKPOINT_SECONDS 60
 #define KEPT_CAPACITY 5000 /* a path, and what is said of it */
@@ -36,7 +36,8 @@ typedef struct training {
     nft_trainer *trainer;
     cli_progress progress;
     training_log log;
-    char *checkpoint;              /* its path */
+    char *checkpoint;              /* its path, */
+    char *best;                    /* and that of the best model of a training that diverges */
     double seconds_between, saved; /* of checkpoints, of a steady clock */
     int64_t batch_size;
     double step_began;
@@ -117,13 +118,18 @@ static int name_checkpoint(training *t)
 {
     const char *path = option_text(t->given, "checkpoint"), *output = option_text(t->given, "output");
     const char *seconds = option_text(t->given, "checkpoint-every");
-    size_t size = strlen(path ? path : output) + sizeof ".checkpoint";
+    size_t size = strlen(path ? path : output) + sizeof ".checkpoint",
+           best_size = strlen(output) + sizeof ".best";
     t->seconds_between = seconds ? option_value(t->given, "checkpoint-every")->number : CHECKPOINT_SECONDS;
     t->checkpoint = malloc(size);
-    if (!t->checkpoint)
+    t->best = malloc(best_size);
+    if (!t->checkpoint || !t->best)
         return fail_memory();
     snprintf(t->checkpoint, size, "%s%s", path ? path : output, path ? "" : ".checkpoint");
+    snprintf(t->best, best_size, "%s.best", output);
     int failed = check_output_path(t->checkpoint);
+    if (!failed)
+        failed = check_output_path(t->best);
     return failed || path ? failed : check_input(t->given, t->checkpoint); /* it is read when it is there */
 }
 
@@ -147,6 +153,19 @@ static int begin_or_resume(training *t)
     return t->fresh && nft_trainer_fit_normalize(t->trainer) ? fail_training(t) : EXIT_SUCCESS;
 }
 
+/* What a training that diverges would write over. */
+static int check_best(const training *t)
+{
+    const char *const paths[] = {t->recipe.model_path,         t->recipe.train_path,
+                                 t->recipe.validation_path,    t->checkpoint,
+                                 option_text(t->given, "log"), option_text(t->given, "plot")};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i] && same_file(paths[i], t->best))
+            return fail("%s: is where the best model is kept if the training diverges; give another --output",
+                        paths[i]);
+    return EXIT_SUCCESS;
+}
+
 /* Whatever can be wrong is found before the first step. */
 static int prepare(training *t)
 {
@@ -161,6 +180,8 @@ static int prepare(training *t)
     const char *const inputs[] = {recipe->model_path, recipe->train_path, recipe->validation_path};
     for (int i = 0; i < 3 && !failed; i++)
         failed = check_input(t->given, inputs[i]);
+    if (!failed)
+        failed = check_best(t);
     if (!failed)
         failed = load_recipe_model(&t->model, &t->fresh, recipe);
     if (!failed)
@@ -177,55 +198,6 @@ static int prepare(training *t)
         note(t->given, "%s: goes on after %s", t->checkpoint,
              text_plural(steps, nft_trainer_steps_done(t->trainer), "step"));
     return failed;
-}
-
-/* Of what the training is and begins with, but for the paths of its files. */
-static int add_up(const training *t, int64_t *sum)
-{
-    static const char *const paths[] = {"model", "train", "validation"};
-    json_t *recipe = json_copy(t->recipe.object);
-    nft_model *model = NULL;
-    for (int i = 0; i < 3; i++)
-        json_object_del(recipe, paths[i]);
-    char *text = recipe ? json_dumps(recipe, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    json_decref(recipe);
-    if (!text)
-        return fail_memory();
-    unsigned long crc = crc32(crc32(0, NULL, 0), (const unsigned char *)text, (unsigned)strlen(text));
-    free(text);
-    int64_t samples[] = {nft_dataset_count(t->train), nft_dataset_count(t->validation)};
-    crc = crc32(crc, (const unsigned char *)samples, sizeof samples);
-    nft_status status = nft_trainer_snapshot(&model, t->trainer);
-    for (int64_t i = 0; i < nft_model_tensor_count(model) && !status; i++) {
-        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        status = nft_model_tensor(&info, model, i);
-        for (int64_t k = 0; k < info.count && !status; k++)
-            crc = crc32(crc, (const unsigned char *)(info.data + k), sizeof *info.data);
-    }
-    nft_model_free(model);
-    *sum = (int64_t)crc;
-    return status ? fail_library() : EXIT_SUCCESS;
-}
-
-/* Ranks that began with other things would add up gradients that do not belong together. */
-static int agree(const training *t)
-{
-    int64_t least, most, sum = 0;
-    if (t->ranks.count == 1)
-        return EXIT_SUCCESS;
-    int failed = add_up(t, &sum);
-    if (failed)
-        return failed;
-    if (!ranks_agree(&t->ranks, nft_trainer_steps_done(t->trainer), &least, &most))
-        return t->ranks.rank ? EXIT_FAILED
-                             : fail("%s: ranks have done between %" PRId64 " and %" PRId64
-                                    " steps: all must see the same checkpoint, in a folder that they share",
-                                    t->checkpoint, least, most);
-    if (!ranks_agree(&t->ranks, sum, &least, &most))
-        return t->ranks.rank ? EXIT_FAILED
-                             : fail("%s: ranks do not train the same: the recipe, model or data differ",
-                                    t->recipe.path);
-    return EXIT_SUCCESS;
 }
 
 static int record_step(training *t, const nft_step_info *info)
@@ -293,24 +265,19 @@ static int draw_curves(const training *t)
 }
 
 /* A training that diverged ends without its model: the best that it has come to is kept beside where that
- * would have been. Adds where it is to what is said. */
+ * would have been. Says where it is. */
 static const char *keep_best(const training *t, char *text, size_t size)
 {
-    const char *path = option_text(t->given, "output");
     nft_model *best = NULL;
-    size_t length = strlen(path) + sizeof ".best";
-    char *beside = malloc(length);
     text[0] = 0;
-    if (beside && !t->ranks.rank && isfinite(nft_trainer_best_loss(t->trainer))) {
-        snprintf(beside, length, "%s.best", path);
-        if (!nft_trainer_best(&best, t->trainer) && !nft_model_save(best, beside))
-            snprintf(text, size, "; %s is the model with the lowest validation loss so far, %.6g", beside,
-                     nft_trainer_best_loss(t->trainer));
-        else
-            snprintf(text, size, "; the best model so far cannot be kept: %s", library_message());
-    }
+    if (t->ranks.rank || !isfinite(nft_trainer_best_loss(t->trainer)))
+        return text;
+    if (!nft_trainer_best(&best, t->trainer) && !nft_model_save(best, t->best))
+        snprintf(text, size, "; %s is the model with the lowest validation loss so far, %.6g", t->best,
+                 nft_trainer_best_loss(t->trainer));
+    else
+        snprintf(text, size, "; the best model so far cannot be kept: %s", library_message());
     nft_model_free(best);
-    free(beside);
     return text;
 }
 
@@ -324,8 +291,8 @@ static int save_checkpoint(training *t)
     nft_status status = failed ? NFT_OK : nft_trainer_save(t->trainer, t->checkpoint);
     if (status == NFT_ERROR_NOT_FINITE) {
         snprintf(message, sizeof message, "%s", library_message());
-        return fail("%s: step %" PRId64 ": %s; try a smaller lr, or grad_clip%s", t->recipe.path,
-                    t->last.step, message, keep_best(t, kept, sizeof kept));
+        return fail("%s: step %" PRId64 ": %s; try a smaller lr%s", t->recipe.path, t->last.step, message,
+                    keep_best(t, kept, sizeof kept));
     }
     return status ? fail_library() : failed;
 }
@@ -358,13 +325,16 @@ static int fail_run(const training *t, nft_status status)
     if (noticed && t->stopped)
         return fail("stopped after step %" PRId64 " of %" PRId64 "; the same command goes on from %s",
                     nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer), t->checkpoint);
-    ranks_wait_to_fail(&t->ranks, !noticed);
-    if (status != NFT_ERROR_NOT_FINITE)
-        return fail_training(t);
-    char kept[KEPT_CAPACITY], message[1024];
-    bool saved = !access(t->checkpoint, F_OK);
+    char kept[KEPT_CAPACITY] = "", message[1024];
+    bool diverged = status == NFT_ERROR_NOT_FINITE, saved = !access(t->checkpoint, F_OK);
     snprintf(message, sizeof message, "%s", library_message());
-    keep_best(t, kept, sizeof kept);
+    if (diverged || noticed)
+        keep_best(t, kept, sizeof kept);
+    ranks_meet(&t->ranks); /* one that fails ends the others */
+    if (noticed && kept[0])
+        note(t->given, "%s", kept + strlen("; "));
+    ranks_wait_to_fail(&t->ranks, !noticed);
+    saved = saved && diverged;
     return fail("%s: %s%s%s%s%s", t->recipe.path, message, kept, saved ? "; " : "",
                 saved ? t->checkpoint : "", saved ? " keeps the last state before it" : "");
 }
@@ -425,8 +395,13 @@ static int run(const cli_options *given)
     if (!failed && t.ranks.rank)
         failed = prepare(&t);
     if (!failed) {
-        failed = agree(&t);
-        together = failed != EXIT_SUCCESS;
+        const beginning own = {t.recipe.path,
+                               t.recipe.object,
+                               t.checkpoint,
+                               t.trainer,
+                               nft_dataset_count(t.train),
+                               nft_dataset_count(t.validation)};
+        failed = begin_alike(&t.ranks, &own, &together);
     }
     if (!failed) {
         failed = run_steps(&t);
@@ -443,6 +418,7 @@ static int run(const cli_options *given)
     nft_model_free(t.model);
     free_recipe(&t.recipe);
     free(t.checkpoint);
+    free(t.best);
     ranks_close(&t.ranks, together);
     return failed;
 }

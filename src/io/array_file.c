@@ -40,9 +40,12 @@ const char *nft_file_metadata(const nft_file *file, const char *key)
     return NULL;
 }
 
-const char *nft_file_metadata_key(const nft_file *file, int64_t index)
+const char *nft_file_metadata_at(const char **text, const nft_file *file, int64_t index)
 {
-    return file && index >= 0 && index < file->metadata_count ? file->metadata[index].key : NULL;
+    bool there = file && index >= 0 && index < file->metadata_count;
+    if (text)
+        *text = there ? file->metadata[index].value : NULL;
+    return there ? file->metadata[index].key : NULL;
 }
 
 /* Rows first … first + count - 1 of an entry. */

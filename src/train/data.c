@@ -248,7 +248,7 @@ static nft_status check_omega(const nft_trainer *trainer, const nft_dataset *dat
     if (!text || omega == 0)
         return NFT_OK;
     nft_status status = nft_json_parse(&said, text, strlen(text));
-    double number = json_number_value(said);
+    double number = json_number_value(said); /* 0 of what is none */
     json_decref(said);
     if (status || (float)number == (float)omega)
         return status ? nft_fail_in(status, "'nft.omega' of its metadata") : NFT_OK;

@@ -209,6 +209,11 @@ static double largest_parameter(const nft_trainer *trainer, const char **name)
     return most;
 }
 
+const char *nft_divergence_advice(const nft_trainer *trainer)
+{
+    return trainer->recipe.grad_clip > 0 ? "try a smaller lr" : "try a smaller lr, or grad_clip";
+}
+
 /* Either the output is of a model that diverged, or it is nothing that the loss takes. */
 static const char *advise(const nft_trainer *trainer, const float *output)
 {
@@ -216,9 +221,7 @@ static const char *advise(const nft_trainer *trainer, const float *output)
     for (int64_t i = 0; i < trainer->outputs && advice; i++)
         if (!isfinite(output[i]))
             advice = NULL;
-    if (advice)
-        return advice;
-    return trainer->recipe.grad_clip > 0 ? "try a smaller lr" : "try a smaller lr, or grad_clip";
+    return advice ? advice : nft_divergence_advice(trainer);
 }
 
 nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t index, const float *output)

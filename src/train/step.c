@@ -81,9 +81,8 @@ static nft_status fail_gradients(const nft_trainer *trainer)
             float gradient = fabsf(trainer->gradients->values[table->items[i].offset + k]);
             if (!isfinite(gradient))
                 return nft_fail(NFT_ERROR_NOT_FINITE,
-                                "step %" PRId64 ": the gradient of '%s' is not finite; try a smaller lr, or "
-                                "grad_clip",
-                                trainer->step, table->items[i].name);
+                                "step %" PRId64 ": the gradient of '%s' is not finite; %s", trainer->step,
+                                table->items[i].name, nft_divergence_advice(trainer));
             if (gradient > most)
                 largest = table->items[i].name;
             most = fmaxf(most, gradient);

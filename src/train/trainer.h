@@ -109,6 +109,8 @@ double nft_samples_loss(const nft_trainer *trainer, const nft_samples *samples, 
                         const float *output, double scale, float *gradient);
 /* Output `index` of a forward, nft_trainer.outputs numbers; features until the next call. */
 const float *nft_trainer_output(const nft_trainer *trainer, const nft_context *context, int64_t index);
+/* What to do about it when training diverges. */
+const char *nft_divergence_advice(const nft_trainer *trainer);
 /* The error for a sample whose loss is not finite, and its output. */
 nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t index, const float *output);
 

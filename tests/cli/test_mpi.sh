@@ -92,6 +92,11 @@ check "a file that is missing ends both" test $? -ne 0
 check "and is said once" test "$(grep -c '^nft: .*absent.safetensors' err)" -eq 1
 ranks train recipe.json -o x.safetensors --lr 1e38
 check "a run that diverges ends both" test $? -ne 0
+sed 's/"grad_clip"/"schedule": {"type": "constant", "warmup_steps": 1}, "grad_clip"/' recipe.json >warm.json # step 0 changes nothing
+ranks train warm.json -o x.safetensors --lr 1e38 --validate-every 1
+check "the best model is kept, and that is said" grep -q 'x.safetensors.best is the model with the lowest validation loss so far' err
+check "and can be read" "$nft" evaluate x.safetensors.best data.safetensors
+rm -f x.safetensors.checkpoint
 check "and is said once, too" test "$(grep -c '^nft: .*not finite' err)" -eq 1
 ranks train recipe.json -o x.safetensors --batch-size 7
 check "a batch that is no multiple of the ranks" grep -q '^nft: .*a batch of 7 cannot be shared equally by 2 ranks' err
@@ -115,7 +120,7 @@ wait $program
 sed 's/"steps": 40/"steps": 4000/' recipe.json >recipe.new && mv recipe.new recipe.json
 apart there/x.safetensors
 check "ranks that go on from other steps" grep -q '^nft: here/x.safetensors.checkpoint: ranks have done between 0 and [0-9]* steps' err
-check "are told of once" test "$(grep -c '^nft: ' err)" -eq 1
+check "are told of once" test "$(grep -c 'ranks have done' err)" -eq 1
 rm here/x.safetensors.checkpoint
 apart there/x.safetensors --lr 1e-4
 check "ranks of other recipes" grep -q '^nft: recipe.json: ranks do not train the same' err
