@@ -220,6 +220,43 @@ static void alone_and_together(void **state)
     nft_space_free(space);
 }
 
+static nft_weights *fitted(const nft_space *space, const nft_array *images, int64_t steps, int32_t schedule)
+{
+    nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
+    nft_weights *weights = fresh(space, 1, 1, 0);
+    options.steps = steps;
+    options.schedule = schedule;
+    assert_ok(nft_inr_fit(weights, NULL, images, &options));
+    return weights;
+}
+
+/* Of two steps the cosine takes the first whole and half of the second. */
+static void cosine(void **state)
+{
+    (void)state;
+    nft_space *space = SUPPORT_MLP(2, 12, 9, 1);
+    nft_array *images = smooth_images(1, 11, 13, 1);
+    nft_weights *one = fitted(space, images, 1, NFT_INR_SCHEDULE_CONSTANT),
+                *two = fitted(space, images, 2, NFT_INR_SCHEDULE_CONSTANT),
+                *first = fitted(space, images, 1, NFT_INR_SCHEDULE_COSINE),
+                *half = fitted(space, images, 2, NFT_INR_SCHEDULE_COSINE);
+    for (int64_t t = 0; t < 6; t++) {
+        int32_t part = (int32_t)(t % 2);
+        const float *a = nft_weights_data(one, t / 2, part), *b = nft_weights_data(two, t / 2, part),
+                    *c = nft_weights_data(half, t / 2, part);
+        int64_t count = nft_weights_data_count(one, t / 2, part);
+        support_identical("one step", count, nft_weights_data(first, t / 2, part), a);
+        for (int64_t i = 0; i < count; i++)
+            assert_true(fabs((double)c[i] - ((double)a[i] + (double)b[i]) / 2) < 1e-6);
+    }
+    nft_weights_free(one);
+    nft_weights_free(two);
+    nft_weights_free(first);
+    nft_weights_free(half);
+    nft_array_free(images);
+    nft_space_free(space);
+}
+
 /* Fitting brings the loss down, and the loss is that of the rendering. */
 static void losses_are_of_renderings(void **state)
 {
@@ -459,6 +496,7 @@ int main(void)
         cmocka_unit_test(golden_fits),
         cmocka_unit_test(fresh_networks),
         cmocka_unit_test(alone_and_together),
+        cmocka_unit_test(cosine),
         cmocka_unit_test(losses_are_of_renderings),
         cmocka_unit_test(cancelled),
         cmocka_unit_test(wrong_networks),
