@@ -81,6 +81,10 @@ NFT_API int64_t nft_array_count(const nft_array *array);
  * removes. All that libnft writes is written so.
  *
  * F32 arrays are written as F32, I64 as I64, in the order given.
+ * @param path where the file will be
+ * @param names of the tensors
+ * @param arrays what they hold
+ * @param count how many
  * @param metadata texts for the header's `__metadata__`: a key, its text, the next key … and NULL; NULL for
  * none
  */

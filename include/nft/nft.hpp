@@ -275,6 +275,7 @@ using Metadata = std::vector<std::pair<std::string, std::string>>;
 
 namespace detail
 {
+/** As C takes them: borrowed from `metadata`. */
 inline std::vector<const char *> texts(const Metadata &metadata)
 {
     std::vector<const char *> list;
