@@ -7,11 +7,6 @@
 #include <string.h>
 #include <zlib.h>
 
-static unsigned long add_bytes(unsigned long sum, const void *bytes, size_t count)
-{
-    return crc32_z(sum, bytes, count);
-}
-
 /* All but the steps. */
 static int add_up(const beginning *own, int64_t *sum)
 {
@@ -25,15 +20,15 @@ static int add_up(const beginning *own, int64_t *sum)
     json_decref(recipe);
     if (!text)
         return fail_memory();
-    unsigned long crc = add_bytes(crc32_z(0, NULL, 0), text, strlen(text));
+    unsigned long crc = crc32_z(crc32_z(0, NULL, 0), (const void *)text, strlen(text));
     free(text);
-    crc = add_bytes(crc, samples, sizeof samples);
+    crc = crc32_z(crc, (const void *)samples, sizeof samples);
     nft_status status = nft_trainer_snapshot(&model, own->trainer);
     for (int64_t i = 0; i < nft_model_tensor_count(model) && !status; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         status = nft_model_tensor(&info, model, i);
         if (!status)
-            crc = add_bytes(crc, info.data, (size_t)info.count * sizeof *info.data);
+            crc = crc32_z(crc, (const void *)info.data, (size_t)info.count * sizeof *info.data);
     }
     nft_model_free(model);
     *sum = (int64_t)crc;

@@ -106,9 +106,8 @@ static int write_columns(const data_set *set, const char *path)
 {
     nft_tensor_info *tensors = calloc((size_t)set->count + 1, sizeof *tensors);
     nft_file_writer *writer = NULL;
-    char omega[32];
-    const char *const metadata[] = {OMEGA_KEY, omega, NULL};
-    snprintf(omega, sizeof omega, "%.17g", set->images->omega);
+    char omega[OMEGA_CAPACITY];
+    const char *const metadata[] = {OMEGA_KEY, write_omega(omega, set->images->omega), NULL};
     int failed = tensors ? EXIT_SUCCESS : fail_memory();
     for (int64_t i = 0; i < set->count && !failed; i++) {
         const column *c = &set->columns[i];

@@ -95,15 +95,11 @@ static int check_targets(const image_scores *task, const nft_array *targets)
 
 int image_scores_set_data(image_scores *task, const cli_input *input)
 {
-    double omega = 0;
     const char *path = task->given->operands[1];
     task->input = input;
-    int failed = read_omega(&omega, path);
+    int failed = check_omega(path, task->options.omega, "the loss renders with");
     if (failed)
         return failed;
-    if (omega > 0 && (float)omega != (float)task->options.omega)
-        return fail("%s: its networks have omega %g by its metadata, the loss renders with %g", path, omega,
-                    task->options.omega);
     if (task->kind == LOSS_RECONSTRUCTION)
         return EXIT_SUCCESS;
     const nft_array *targets = input_extra(input, "target");

@@ -3,7 +3,14 @@
 #include "report.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+const char *write_omega(char *text, double omega)
+{
+    snprintf(text, OMEGA_CAPACITY, "%.17g", omega);
+    return text;
+}
 
 static bool is_omega(double *omega, const char *text)
 {
@@ -27,7 +34,8 @@ int parse_omega(double *omega, const char *path, const char *text)
     return EXIT_SUCCESS;
 }
 
-int read_omega(double *omega, const char *path)
+/* 0 if the file says nothing. */
+static int read_omega(double *omega, const char *path)
 {
     nft_file *file = NULL;
     *omega = 0;
@@ -39,17 +47,22 @@ int read_omega(double *omega, const char *path)
     return failed;
 }
 
+int check_omega(const char *path, double omega, const char *other)
+{
+    double said;
+    int failed = read_omega(&said, path);
+    if (!failed && said > 0 && (float)said != (float)omega)
+        return fail("%s: its networks have omega %g by its metadata, %s %g", path, said, other, omega);
+    return failed;
+}
+
 int choose_omega(double *omega, const char *path, const cli_options *given)
 {
-    double said = option_value(given, "omega")->number;
+    if (option_text(given, "omega")) {
+        *omega = option_value(given, "omega")->number;
+        return check_omega(path, *omega, "--omega says");
+    }
     int failed = read_omega(omega, path);
-    if (failed)
-        return failed;
-    if (option_text(given, "omega") && *omega > 0 && (float)*omega != (float)said)
-        return fail("%s: its networks have omega %g by its metadata, --omega says %g", path, *omega, said);
-    if (option_text(given, "omega"))
-        *omega = said;
-    else if (!(*omega > 0))
-        *omega = DEFAULT_OMEGA;
-    return EXIT_SUCCESS;
+    *omega = *omega > 0 ? *omega : DEFAULT_OMEGA;
+    return failed;
 }

@@ -36,7 +36,7 @@ static int run(const cli_options *given)
     if (!failed && nft_weights_permute_random(weights, given->seed))
         failed = fail_library();
     if (!failed)
-        failed = rewrite_weights(weights, given->operands[0], path, given);
+        failed = rewrite_weights(weights, given->operands[0], path, given, 0);
     if (!failed)
         failed = describe(given, weights, path);
     nft_weights_free(weights);

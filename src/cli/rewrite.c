@@ -1,6 +1,5 @@
 #include "rewrite.h"
 
-#include "commands.h"
 #include "omega.h"
 #include "report.h"
 #include "sources.h"
@@ -73,37 +72,24 @@ static int add_layers(table *all, const nft_file *file, const nft_weights *weigh
     return failed;
 }
 
-static int add_others(table *all, const nft_file *file, const nft_weights *weights)
+/* Of the tensors that belong to no layer those that travel with the networks, labels for example, or all. */
+static int add_others(table *all, const nft_file *file, const nft_weights *weights, bool extras_alone)
 {
     int failed = EXIT_SUCCESS;
     for (int64_t i = 0; i < nft_file_tensor_count(file) && !failed; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, file, i))
             return fail_library();
-        if (!is_of_a_layer(weights, info.name))
+        if (extras_alone ? nft_weights_extra(weights, info.name) != NULL : !is_of_a_layer(weights, info.name))
             failed = add_tensor(all, file, &info, NULL);
     }
     return failed;
 }
 
-/* Labels and other tensors that travel with the networks. */
-static int add_extras(table *all, const nft_file *file, const nft_weights *weights)
+static int save_table(const table *all, const nft_file *file, const char *path, double omega)
 {
-    int failed = EXIT_SUCCESS;
-    for (int64_t i = 0; i < nft_file_tensor_count(file) && !failed; i++) {
-        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(&info, file, i))
-            return fail_library();
-        if (nft_weights_extra(weights, info.name))
-            failed = add_tensor(all, file, &info, NULL);
-    }
-    return failed;
-}
-
-static int save_table(const table *all, const nft_file *file, const char *path, const cli_options *given)
-{
-    bool has_omega = given->command == &canonicalize_command;
-    const char **metadata = list_metadata(file, OMEGA_KEY, has_omega ? option_text(given, "omega") : NULL);
+    char text[OMEGA_CAPACITY];
+    const char **metadata = list_metadata(file, OMEGA_KEY, omega > 0 ? write_omega(text, omega) : NULL);
     if (!metadata)
         return fail_memory();
     nft_status status =
@@ -112,8 +98,8 @@ static int save_table(const table *all, const nft_file *file, const char *path, 
     return status ? fail_library() : EXIT_SUCCESS;
 }
 
-static int rewrite(const nft_file *file, const nft_weights *weights, const char *path,
-                   const cli_options *given)
+static int rewrite(const nft_file *file, const nft_weights *weights, const char *path, bool extras_alone,
+                   double omega)
 {
     int64_t count = nft_file_tensor_count(file);
     table all = {calloc((size_t)count + 1, sizeof *all.names), calloc((size_t)count + 1, sizeof(nft_array *)),
@@ -122,10 +108,9 @@ static int rewrite(const nft_file *file, const nft_weights *weights, const char 
     if (!failed)
         failed = add_layers(&all, file, weights);
     if (!failed)
-        failed =
-            option_text(given, "layers") ? add_extras(&all, file, weights) : add_others(&all, file, weights);
+        failed = add_others(&all, file, weights, extras_alone);
     if (!failed)
-        failed = save_table(&all, file, path, given);
+        failed = save_table(&all, file, path, omega);
     for (size_t i = 0; i < all.count; i++)
         nft_array_free(all.arrays[i]);
     free(all.names);
@@ -136,12 +121,12 @@ static int rewrite(const nft_file *file, const nft_weights *weights, const char 
 /* What --layers leaves out, a norm for example, may belong to neurons that were changed: it is not carried
  * on. */
 int rewrite_weights(const nft_weights *weights, const char *source, const char *path,
-                    const cli_options *given)
+                    const cli_options *given, double omega)
 {
     nft_file *file = NULL;
     if (nft_file_open(&file, source))
         return fail_library();
-    int failed = rewrite(file, weights, path, given);
+    int failed = rewrite(file, weights, path, option_text(given, "layers") != NULL, omega);
     nft_file_free(file);
     return failed;
 }

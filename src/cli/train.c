@@ -326,7 +326,7 @@ static int fail_run(const training *t, nft_status status)
         return fail("stopped after step %" PRId64 " of %" PRId64 "; the same command goes on from %s",
                     nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer), t->checkpoint);
     char kept[KEPT_CAPACITY] = "", message[1024];
-    bool diverged = status == NFT_ERROR_NOT_FINITE, saved = !access(t->checkpoint, F_OK);
+    bool diverged = status == NFT_ERROR_NOT_FINITE, saved = diverged && !access(t->checkpoint, F_OK);
     snprintf(message, sizeof message, "%s", library_message());
     if (diverged || noticed)
         keep_best(t, kept, sizeof kept);
@@ -334,7 +334,6 @@ static int fail_run(const training *t, nft_status status)
     if (noticed && kept[0])
         note(t->given, "%s", kept + strlen("; "));
     ranks_wait_to_fail(&t->ranks, !noticed);
-    saved = saved && diverged;
     return fail("%s: %s%s%s%s%s", t->recipe.path, message, kept, saved ? "; " : "",
                 saved ? t->checkpoint : "", saved ? " keeps the last state before it" : "");
 }

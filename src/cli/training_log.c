@@ -116,11 +116,6 @@ static int keep_line(training_log *log, const json_t *object)
     return keep_validation(log, step, &scores);
 }
 
-static int fail_other_file(const char *path)
-{
-    return fail("%s: is not the log of a training; give another --log", path);
-}
-
 /* Reads the lines of the past; `*end` is where the others begin. */
 static int read_past(training_log *log, FILE *file, int64_t steps, off_t *end)
 {
@@ -135,7 +130,7 @@ static int read_past(training_log *log, FILE *file, int64_t steps, off_t *end)
         if (!object && (!error.text[0] || json_error_code(&error) == json_error_out_of_memory))
             failed = fail_memory();
         else if (!past && !*end && !json_is_integer(json_object_get(object, "step")))
-            failed = fail_other_file(log->path);
+            failed = fail("%s: is not the log of a training; give another --log", log->path);
         if (past && !failed) {
             failed = keep_line(log, object);
             *end += (off_t)length;
@@ -164,30 +159,19 @@ static int cut(training_log *log, int64_t steps)
     return !failed && ftruncate(fileno(log->file), end) ? fail_log(log) : failed;
 }
 
-/* jansson's description of the error is empty where it found no memory. */
 int log_check(const char *path)
 {
     struct stat about;
-    if (!path || stat(path, &about) || !S_ISREG(about.st_mode) || !about.st_size)
+    training_log log = {.path = path};
+    off_t end = 0;
+    if (!path || stat(path, &about) || !S_ISREG(about.st_mode))
         return EXIT_SUCCESS;
-    char *line = NULL;
-    size_t capacity = 0;
     FILE *file = fopen(path, "r");
-    ssize_t length = file ? getline(&line, &capacity, file) : -1;
-    json_error_t error = {0};
-    json_t *object = length > 0 ? json_loadb(line, (size_t)length, 0, &error) : NULL;
-    int failed = EXIT_SUCCESS;
-    if (length <= 0)
-        failed = fail("%s: cannot read: %s", path, strerror(errno));
-    else if (!object && (!error.text[0] || json_error_code(&error) == json_error_out_of_memory))
-        failed = fail_memory();
-    else if (!json_is_integer(json_object_get(object, "step")))
-        failed = fail_other_file(path);
-    json_decref(object);
-    free(line);
-    if (file)
-        fclose(file);
-    return failed;
+    if (!file)
+        return fail("%s: cannot read: %s", path, strerror(errno));
+    int failed = read_past(&log, file, 0, &end);
+    fclose(file);
+    return log_close(&log) ? EXIT_FAILED : failed;
 }
 
 int log_open(training_log *log, const char *path, int64_t steps)

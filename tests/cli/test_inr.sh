@@ -120,9 +120,12 @@ run 0 canonicalize slow.safetensors -o slow-canonical.safetensors
 run 0 permute slow-canonical.safetensors -o slow-permuted.safetensors --layers 0,1,2
 run 0 info slow-permuted.safetensors
 prints "label"
-run 0 canonicalize "$sirens" -o told.safetensors --omega 20
+run 0 canonicalize "$sirens" -o told.safetensors --omega 2.05e1
 run 0 info told.safetensors
-prints "omega      20"
+prints "omega      20.5"
+run 1 canonicalize told.safetensors -o x.safetensors --omega 20
+run 0 canonicalize told.safetensors -o told-again.safetensors --omega 20.5
+check "and keeps what it was told" cmp told.safetensors told-again.safetensors
 run 0 render slow.safetensors -o before.safetensors
 run 0 render slow-permuted.safetensors -o after.safetensors --omega 5
 python "networks of another frequency stay as they were" "

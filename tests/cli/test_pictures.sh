@@ -73,6 +73,14 @@ check "evaluate takes the model's omega" test "$(printf '%.5f' "$found")" = "$(p
 cp out once
 run 0 evaluate slow.safetensors render/data.safetensors --json --omega 30
 check "--omega stands in its place" sh -c '! cmp -s once out'
+run 0 forward slow.safetensors render/data.safetensors -o slow-edited.safetensors
+run 0 info slow-edited.safetensors
+prints "omega      5"
+run 0 canonicalize render/data.safetensors -o thirty.safetensors --omega 30
+run 1 forward slow.safetensors thirty.safetensors -o x.safetensors
+says "thirty.safetensors: its networks have omega 30 by its metadata, the model was trained for 5"
+run 1 evaluate slow.safetensors thirty.safetensors
+says "the loss renders with 5"
 run 0 evaluate render/model.safetensors render/data.safetensors --loss render --json
 cp out once
 run 0 evaluate render/model.safetensors render/data.safetensors --loss render --json --omega 30
