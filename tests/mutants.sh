@@ -20,7 +20,8 @@ tests_of() {
     src/math/kernels.c) echo test_rows test_math ;;
     src/inr/*) echo test_canonical test_inr ;;
     src/model/siren*) echo test_siren_tape test_golden test_golden_gradients test_gradients ;;
-    src/math/packed.c | src/math/panels.c) echo test_packed ;;
+    src/math/packed.c) echo test_packed ;;
+    src/math/products.c | src/math/panels.c) echo test_products test_packed ;;
     src/modules/exec.c | src/modules/*dropout.c)
         echo test_dropout test_dropout_modules test_golden test_golden_gradients test_gradients ;;
     *) echo test_golden test_golden_gradients test_gradients ;;

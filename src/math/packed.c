@@ -1,7 +1,7 @@
 #include "math/packed.h"
 
 #include "base/memory.h"
-#include "math/blas.h"
+#include "math/panels.h"
 #include "math/vector.h"
 
 #include <string.h>
@@ -9,8 +9,6 @@
 /* Inputs that are multiplied before the next ones: a panel's share and a tile of rows then stay in the cache.
  */
 #define BLOCK 512
-#define ROW_BLOCK 64         /* rows whose products a gradient adds at a time */
-#define PREFETCHED_FLOATS 16 /* of a cache line */
 #define MAX_WIDTH 32
 #define FULL_ROWS 56 /* that are mapped to a partial panel at a time */
 
@@ -20,8 +18,7 @@ DECLARE(avx2);
 DECLARE(avx512);
 DECLARE(neon);
 
-/* The same set as the vector kernels'. */
-static const nft_panels *panels(void)
+const nft_panels *nft_vector_panels(void)
 {
     const char *name = nft_vector()->name;
 #if defined(__x86_64__)
@@ -41,13 +38,13 @@ static const nft_panels *panels(void)
 
 int64_t nft_packed_floats(int64_t outputs, int64_t inputs)
 {
-    int64_t width = panels()->width;
+    int64_t width = nft_vector_panels()->width;
     return nft_size_multiply(nft_size_add(outputs, width - 1) / width * width, inputs);
 }
 
 void nft_pack(int64_t outputs, int64_t inputs, const float *weight, float *packed)
 {
-    int64_t width = panels()->width;
+    int64_t width = nft_vector_panels()->width;
     for (int64_t first = 0; first < outputs; first += width) {
         float *panel = packed + first * inputs;
         int64_t count = outputs - first < width ? outputs - first : width;
@@ -63,7 +60,7 @@ void nft_pack(int64_t outputs, int64_t inputs, const float *weight, float *packe
 
 void nft_pack_transpose(int64_t outputs, int64_t inputs, const float *weight, float *packed)
 {
-    int64_t width = panels()->width;
+    int64_t width = nft_vector_panels()->width;
     for (int64_t first = 0; first < inputs; first += width) {
         float *panel = packed + first * outputs;
         int64_t count = inputs - first < width ? inputs - first : width;
@@ -106,7 +103,7 @@ static void activate(int64_t rows, int64_t outputs, float *y, int64_t y_stride, 
 void nft_packed_linear(int64_t rows, int64_t inputs, int64_t outputs, const float *packed, const float *bias,
                        const float *x, int64_t x_stride, float *y, int64_t y_stride, nft_map_mode mode)
 {
-    const nft_panels *set = panels();
+    const nft_panels *set = nft_vector_panels();
     for (int64_t block = 0; block == 0 || block < inputs; block += BLOCK) {
         int64_t length = inputs - block < BLOCK ? inputs - block : BLOCK;
         int add = block > 0 || mode == NFT_MAP_ADD;
@@ -124,32 +121,4 @@ void nft_packed_linear(int64_t rows, int64_t inputs, int64_t outputs, const floa
     }
     if (mode == NFT_MAP_RELU || mode == NFT_MAP_GELU)
         activate(rows, outputs, y, y_stride, mode);
-}
-
-static void prefetch(int64_t first, int64_t end, int64_t width, const float *x, int64_t stride)
-{
-    for (int64_t r = first; r < end; r++)
-        for (int64_t i = 0; i < width; i += PREFETCHED_FLOATS)
-            __builtin_prefetch(x + r * stride + i);
-}
-
-/* x and dy are read as they lie, where BLAS would pack both at every call. They are no longer in the cache,
- * as a backward pass has gone over all samples since: the next block is asked for before one is multiplied.
- */
-void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const float *dy, int64_t dy_stride,
-                         const float *x, int64_t x_stride, float *dw)
-{
-    const nft_panels *set = panels();
-    int64_t whole = inputs / set->lanes * set->lanes;
-    for (int64_t block = 0; whole && block < rows; block += ROW_BLOCK) {
-        int64_t length = rows - block < ROW_BLOCK ? rows - block : ROW_BLOCK;
-        int64_t next = block + length, end = rows - next < ROW_BLOCK ? rows : next + ROW_BLOCK;
-        prefetch(next, end, outputs, dy, dy_stride);
-        prefetch(next, end, inputs, x, x_stride);
-        for (int64_t first = 0; first < whole; first += set->width)
-            set->outer(length, whole - first < set->width ? set->lanes : set->width, outputs,
-                       dy + block * dy_stride, dy_stride, x + block * x_stride + first, x_stride, dw + first,
-                       inputs);
-    }
-    nft_gemm_tn(outputs, inputs - whole, rows, 1, dy, dy_stride, x + whole, x_stride, 1, dw + whole, inputs);
 }

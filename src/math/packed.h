@@ -24,22 +24,5 @@ void nft_pack_transpose(int64_t outputs, int64_t inputs, const float *weight, fl
  * Strides that are multiples of 1,024 floats are slow: the rows share a cache line's place. */
 void nft_packed_linear(int64_t rows, int64_t inputs, int64_t outputs, const float *packed, const float *bias,
                        const float *x, int64_t x_stride, float *y, int64_t y_stride, nft_map_mode mode);
-/* dw (outputs, inputs) += dyᵀ x, the gradient of the weight of such a map from that of its outputs dy (rows,
- * outputs). The order of a sum depends on the sizes and the machine alone. */
-void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const float *dy, int64_t dy_stride,
-                         const float *x, int64_t x_stride, float *dw);
-
-/* One instruction set's part of it, see panels.c. */
-typedef struct nft_panels {
-    int64_t width; /* outputs in a panel: two vectors */
-    int64_t lanes; /* of a vector */
-    /* y (rows, outputs) = x (rows, inputs) panelᵀ + [bias unless NULL] + [y if add]. `outputs` is at most
-     * width; up to the next multiple of lanes, bias is read and each row of y is written. */
-    void (*map)(int64_t rows, int64_t inputs, int64_t outputs, const float *panel, const float *bias, int add,
-                const float *x, int64_t x_stride, float *y, int64_t y_stride);
-    /* dw (outputs, inputs) += dy (rows, outputs)ᵀ x (rows, inputs); inputs is lanes or width. */
-    void (*outer)(int64_t rows, int64_t inputs, int64_t outputs, const float *dy, int64_t dy_stride,
-                  const float *x, int64_t x_stride, float *dw, int64_t dw_stride);
-} nft_panels;
 
 #endif

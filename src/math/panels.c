@@ -1,8 +1,6 @@
-/* The products of packed linear maps and of their weights' gradients, built once for each instruction set. Of
- * a map, a tile of rows times one panel of outputs is held in registers while it runs over the inputs. What
- * is there already is added last, so that the products are rounded at their own size. A panel holds, for each
- * input, the weights of `width` neighbouring outputs. Of a gradient, rows of x stand where a panel's do. */
-#include "math/packed.h"
+/* A tile of rows times one panel is held in registers while it runs over the inner length. What is there
+ * already is added last, so that the products are rounded at their own size. */
+#include "math/panels.h"
 
 #include "math/lanes.h"
 
@@ -23,11 +21,11 @@ typedef struct factors {
     int64_t row, step;
 } factors;
 
-/* A function for each number of rows and vectors, so that the accumulators are registers. Each is made twice,
- * for the two uses of packed.h with their strides of 1 and WIDTH known. */
+/* A function for each number of rows and vectors, so that the accumulators are registers. Each is made for
+ * the three uses of panels.h, with the strides known that are constants there. */
 #define DEFINE_TILE(ROWS, VECTORS)                                                                           \
     INLINE void tile_##ROWS##_##VECTORS(int64_t inner, factors x, const float *restrict panel,               \
-                                        int64_t panel_step, const float *restrict bias, int add,             \
+                                        int64_t panel_stride, const float *restrict bias, int add,           \
                                         float *restrict y, int64_t y_stride)                                 \
     {                                                                                                        \
         floats sum[ROWS][VECTORS];                                                                           \
@@ -37,7 +35,7 @@ typedef struct factors {
         for (int64_t i = 0; i < inner; i++) {                                                                \
             floats weights[VECTORS];                                                                         \
             UNROLLED (v, VECTORS)                                                                            \
-                weights[v] = load(panel + i * panel_step + v * LANES);                                       \
+                weights[v] = load(panel + i * panel_stride + v * LANES);                                     \
             UNROLLED (r, ROWS)                                                                               \
                 UNROLLED (v, VECTORS)                                                                        \
                     sum[r][v] += x.values[r * x.row + i * x.step] * weights[v];                              \
@@ -56,19 +54,28 @@ typedef struct factors {
     {                                                                                                        \
         tile_##ROWS##_##VECTORS(inputs, (factors){x, x_stride, 1}, panel, WIDTH, bias, add, y, y_stride);    \
     }                                                                                                        \
-    static void outer_##ROWS##_##VECTORS(int64_t rows, const float *dy, int64_t dy_stride, const float *x,   \
-                                         int64_t x_stride, float *dw, int64_t dw_stride)                     \
+    static void nn_##ROWS##_##VECTORS(int64_t k, const float *a, int64_t a_stride, const float *b,           \
+                                      int64_t b_stride, int add, float *c, int64_t c_stride)                 \
     {                                                                                                        \
-        tile_##ROWS##_##VECTORS(rows, (factors){dy, 1, dy_stride}, x, x_stride, NULL, 1, dw, dw_stride);     \
+        tile_##ROWS##_##VECTORS(k, (factors){a, a_stride, 1}, b, b_stride, NULL, add, c, c_stride);          \
+    }                                                                                                        \
+    static void tn_##ROWS##_##VECTORS(int64_t k, const float *a, int64_t a_stride, const float *b,           \
+                                      int64_t b_stride, int add, float *c, int64_t c_stride)                 \
+    {                                                                                                        \
+        tile_##ROWS##_##VECTORS(k, (factors){a, 1, a_stride}, b, b_stride, NULL, add, c, c_stride);          \
     }
 
 #define MAP_TILES(ROWS, VECTORS)                                                                             \
     for (; rows >= ROWS; rows -= ROWS, x += ROWS * x_stride, y += ROWS * y_stride)                           \
         map_##ROWS##_##VECTORS(inputs, panel, bias, add, x, x_stride, y, y_stride);
 
-#define OUTER_TILES(OUTPUTS, VECTORS)                                                                        \
-    for (; outputs >= OUTPUTS; outputs -= OUTPUTS, dy += OUTPUTS, dw += OUTPUTS * dw_stride)                 \
-        outer_##OUTPUTS##_##VECTORS(rows, dy, dy_stride, x, x_stride, dw, dw_stride);
+#define NN_TILES(ROWS, VECTORS)                                                                              \
+    for (; m >= ROWS; m -= ROWS, a += ROWS * a_stride, c += ROWS * c_stride)                                 \
+        nn_##ROWS##_##VECTORS(k, a, a_stride, b, b_stride, add, c, c_stride);
+
+#define TN_TILES(ROWS, VECTORS)                                                                              \
+    for (; m >= ROWS; m -= ROWS, a += ROWS, c += ROWS * c_stride)                                            \
+        tn_##ROWS##_##VECTORS(k, a, a_stride, b, b_stride, add, c, c_stride);
 
 /* All sizes of tiles, the largest first. */
 #if TILE_ROWS == 14
@@ -90,13 +97,23 @@ static void map(int64_t rows, int64_t inputs, int64_t outputs, const float *pane
     }
 }
 
-static void outer(int64_t rows, int64_t inputs, int64_t outputs, const float *dy, int64_t dy_stride,
-                  const float *x, int64_t x_stride, float *dw, int64_t dw_stride)
+static void nn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
+               int64_t b_stride, int add, float *c, int64_t c_stride)
 {
-    if (inputs <= LANES) {
-        EACH_TILE(OUTER_TILES, 1)
+    if (n <= LANES) {
+        EACH_TILE(NN_TILES, 1)
     } else {
-        EACH_TILE(OUTER_TILES, 2)
+        EACH_TILE(NN_TILES, 2)
+    }
+}
+
+static void tn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
+               int64_t b_stride, int add, float *c, int64_t c_stride)
+{
+    if (n <= LANES) {
+        EACH_TILE(TN_TILES, 1)
+    } else {
+        EACH_TILE(TN_TILES, 2)
     }
 }
 
@@ -104,4 +121,4 @@ static void outer(int64_t rows, int64_t inputs, int64_t outputs, const float *dy
 #define JOIN(a, b) JOIN_NAMES(a, b)
 
 extern const nft_panels JOIN(nft_panels_, NFT_KERNELS_SET);
-const nft_panels JOIN(nft_panels_, NFT_KERNELS_SET) = {WIDTH, LANES, map, outer};
+const nft_panels JOIN(nft_panels_, NFT_KERNELS_SET) = {WIDTH, LANES, TILE_ROWS, map, nn, tn};

@@ -14,6 +14,7 @@
 #include "io/json.h"
 #include "math/blas.h"
 #include "math/packed.h"
+#include "math/products.h"
 #include "math/vector.h"
 #include "nft/model.h"
 #include "space/space.h"

@@ -10,46 +10,33 @@ typedef struct work {
     const nft_attention *attention;
     const nft_exec *exec;
     bool residual;
+    int odd;         /* 1: the axes 1, 3, … have their turn */
     const float *in; /* in backward the gradient of the output */
     float *out;
 } work;
 
-/* q, k, v along the axes. */
-static nft_axis_layout qkv_layout(const nft_attention *a)
+static float *qkv_rows(const work *w)
 {
-    return (nft_axis_layout){a->space, a->heads, a->head_channels, 3, a->axis_offsets};
+    return w->exec->kept ? w->exec->kept + w->attention->kept_qkv : w->exec->scratch + w->attention->qkv_rows;
 }
 
-static float *qkv_vectors(const work *w)
+/* The summed terms of all tokens, (tokens, C). */
+static float *terms(const work *w)
 {
-    return w->exec->kept ? w->exec->kept + w->attention->kept_vectors
-                         : w->exec->scratch + w->attention->vectors;
+    const nft_attention *a = w->attention;
+    return w->exec->kept && !a->shared ? w->exec->kept + a->kept_terms : w->exec->scratch + a->terms;
 }
 
-/* Results take the place of the queries, unless these are kept. */
-static nft_axis_layout result_layout(const work *w)
-{
-    nft_axis_layout layout = qkv_layout(w->attention);
-    layout.groups = w->exec->kept ? 1 : 3;
-    return layout;
-}
-
-static float *result_vectors(const work *w)
-{
-    return w->exec->scratch + (w->exec->kept ? w->attention->results : w->attention->vectors);
-}
-
-/* One chunk of rows: norm, sum for the diagonal term, projection, and q, k, v to the axes. */
-static void project(void *argument, int64_t item, float *thread_scratch)
+/* One chunk of rows: norm, sum for the diagonal term, projection. */
+static void project(void *argument, int64_t item, float *normed)
 {
     const work *w = argument;
     const nft_attention *a = w->attention;
     nft_rows rows = nft_rows_at(a->space, item);
+    const nft_tensor *tensor = &a->space->tensors[rows.tensor];
     const nft_map *map = &a->qkv[rows.tensor];
-    int64_t width = map->inputs, next = 0,
-            start = a->space->tensors[rows.tensor].offset * a->channels + rows.first * width;
-    float *normed = thread_scratch + nft_reserve(&next, rows.count * width),
-          *qkv = thread_scratch + nft_reserve(&next, 0);
+    int64_t width = map->inputs, start = tensor->offset * a->channels + rows.first * width,
+            first = tensor->first_token + rows.first;
     const float *x = w->in + start;
     if (a->norms) {
         if (w->exec->kept)
@@ -62,13 +49,10 @@ static void project(void *argument, int64_t item, float *thread_scratch)
         memset(sum, 0, (size_t)width * sizeof *sum);
         nft_vector()->sum_rows(rows.count, width, x, width, sum);
     }
-    if (!a->cross)
-        return;
-    nft_map_rows(w->exec, map, rows.count, x, width, qkv, map->outputs, NFT_MAP_SET);
-    nft_axis_layout layout = qkv_layout(a);
-    for (int group = 0; group < 3; group++)
-        nft_axis_put(&layout, qkv_vectors(w), group, &rows, qkv + group * a->head_channels, 3 * a->channels,
-                     3 * a->head_channels);
+    memset(terms(w) + first * a->channels, 0, (size_t)(rows.count * a->channels) * sizeof(float));
+    if (a->cross)
+        nft_map_rows(w->exec, map, rows.count, x, width, qkv_rows(w) + first * map->outputs, map->outputs,
+                     NFT_MAP_SET);
 }
 
 /* The mean of q, k, v over a tensor is the projection of the mean token. */
@@ -112,124 +96,143 @@ static void diagonal_term(const work *w)
     for (int64_t head = 0; head < a->heads; head++) {
         const float *q = all + head * 3 * ch;
         attention_weights(n, n, ch, q, q + ch, stride, scores);
-        nft_gemm_nn(n, ch, n, 1, scores, n, q + 2 * ch, stride, 0,
-                    w->exec->scratch + a->diagonal_out + head * ch, a->channels);
+        nft_product_nn(n, ch, n, scores, n, q + 2 * ch, stride, false,
+                       w->exec->scratch + a->diagonal_out + head * ch, a->channels);
     }
 }
 
-/* Items of the cross terms: (axis, head, chunk of queries). */
-static int64_t axis_items(const nft_attention *a, int64_t axis)
+/* The cross terms of one axis in one head. An item adds to the tokens of its axis in the channels of its
+ * head, which no other axis of as even a number has: those run beside each other, first the axes 0, 2, …,
+ * then the others. */
+typedef struct axis_item {
+    int64_t axis, head;
+    int64_t tokens, length, stride; /* the vectors, their floats, and from one to the next */
+    float *next;                    /* thread scratch that is not used yet */
+} axis_item;
+
+static void cross_terms(work *w, nft_exec_work *run)
 {
-    return a->heads * nft_chunk_count(a->space->axes[axis].tokens);
+    for (w->odd = 0; w->odd < 2; w->odd++)
+        nft_exec_for(w->exec, (w->attention->space->axis_count + 1 - w->odd) / 2 * w->attention->heads, run,
+                     w);
 }
 
-/* The dropout of one item's weights. */
-static uint64_t item_stream(const nft_attention *a, int64_t axis, int64_t head, int64_t chunk)
+static axis_item item_at(const work *w, int64_t item, float *thread_scratch)
 {
-    return a->stream + (uint64_t)((axis * a->heads + head) * (1 << 20) + chunk + 1);
+    const nft_attention *a = w->attention;
+    int64_t index = 2 * (item / a->heads) + w->odd;
+    const nft_axis *axis = &a->space->axes[index];
+    return (axis_item){.axis = index,
+                       .head = item % a->heads,
+                       .tokens = axis->tokens,
+                       .length = axis->size * a->head_channels,
+                       .stride = nft_axis_stride(axis, a->head_channels),
+                       .next = thread_scratch};
+}
+
+static float *take_floats(axis_item *item, int64_t floats)
+{
+    int64_t size = 0;
+    float *taken = item->next;
+    nft_reserve(&size, floats);
+    item->next += size;
+    return taken;
+}
+
+/* A matrix of the item's axis; filled unless `rows`, where its head's channels begin, is NULL. */
+static float *take_matrix(const work *w, axis_item *item, const float *rows, int64_t row_stride)
+{
+    const nft_attention *a = w->attention;
+    float *matrix = take_floats(item, item->tokens * item->stride);
+    if (rows)
+        nft_axis_take(a->space, item->axis, a->head_channels, rows, row_stride, matrix);
+    return matrix;
+}
+
+/* The dropout of the weights of one chunk of queries. */
+static uint64_t weights_stream(const nft_attention *a, const axis_item *item, int64_t chunk)
+{
+    return a->stream + (uint64_t)((item->axis * a->heads + item->head) * (1 << 20) + chunk + 1);
 }
 
 /* Where the weights of the chunk that begins with vector `first` are kept; NULL if they are not. */
-static float *kept_weights(const work *w, int64_t axis, int64_t head, int64_t first)
+static float *kept_weights(const work *w, const axis_item *item, int64_t first)
 {
     const nft_attention *a = w->attention;
-    int64_t tokens = a->space->axes[axis].tokens;
     if (!w->exec->kept || a->kept_weights < 0)
         return NULL;
-    return w->exec->kept + a->kept_weights + nft_attention_weights_before(a, axis) +
-           (head * tokens + first) * tokens;
+    return w->exec->kept + a->kept_weights + nft_attention_weights_before(a, item->axis) +
+           (item->head * item->tokens + first) * item->tokens;
 }
 
-/* Softmax attention between the vectors of one axis in one head, scale 1/√(ch·n). */
-static void attend(void *argument, int64_t item, float *scores)
+/* Softmax attention between the vectors, scale 1/√(ch·n). The results take the place of the queries. */
+static void attend(void *argument, int64_t index, float *thread_scratch)
 {
     const work *w = argument;
     const nft_attention *a = w->attention;
-    int64_t axis = 0, first, count;
-    while (item >= axis_items(a, axis))
-        item -= axis_items(a, axis++);
-    int64_t tokens = a->space->axes[axis].tokens, length = a->space->axes[axis].size * a->head_channels;
-    int64_t chunks = nft_chunk_count(tokens), head = item / chunks, chunk = item % chunks;
-    nft_chunk(tokens, chunk, &first, &count);
-    nft_axis_layout layout = qkv_layout(a), results = result_layout(w);
-    float *q = nft_axis_matrix(&layout, qkv_vectors(w), axis, 0, head),
-          *k = nft_axis_matrix(&layout, qkv_vectors(w), axis, 1, head);
-    const float *v = nft_axis_matrix(&layout, qkv_vectors(w), axis, 2, head);
-    float *result = nft_axis_matrix(&results, result_vectors(w), axis, 0, head);
-    int64_t stride = nft_axis_stride(&layout, axis);
-    float *kept = kept_weights(w, axis, head, first), *weights = kept ? kept : scores;
-    attention_weights(count, tokens, length, q + first * stride, k, stride, weights);
-    if (w->exec->dropout && a->options.dropout > 0) {
-        nft_drop(w->exec, item_stream(a, axis, head, chunk), a->options.dropout, count * tokens, weights,
-                 scores);
-        weights = scores;
+    axis_item item = item_at(w, index, thread_scratch);
+    int64_t ch = a->head_channels, qkv_stride = 3 * a->channels;
+    const float *rows = qkv_rows(w) + item.head * 3 * ch;
+    float *q = take_matrix(w, &item, rows, qkv_stride), *k = take_matrix(w, &item, rows + ch, qkv_stride),
+          *v = take_matrix(w, &item, rows + 2 * ch, qkv_stride), *scores = item.next;
+    for (int64_t chunk = 0; chunk < nft_chunk_count(item.tokens); chunk++) {
+        int64_t first, count;
+        nft_chunk(item.tokens, chunk, &first, &count);
+        float *kept = kept_weights(w, &item, first), *weights = kept ? kept : scores,
+              *queries = q + first * item.stride;
+        attention_weights(count, item.tokens, item.length, queries, k, item.stride, weights);
+        if (w->exec->dropout && a->options.dropout > 0) {
+            nft_drop(w->exec, weights_stream(a, &item, chunk), a->options.dropout, count * item.tokens,
+                     weights, scores);
+            weights = scores;
+        }
+        nft_product_nn(count, item.length, item.tokens, weights, item.tokens, v, item.stride, false, queries,
+                       item.stride);
     }
-    nft_gemm_nn(count, length, tokens, 1, weights, tokens, v, stride, 0, result + first * stride, stride);
-}
-
-static void cross_terms(const work *w)
-{
-    const nft_attention *a = w->attention;
-    int64_t items = 0;
-    for (int64_t axis = 0; axis < a->space->axis_count; axis++)
-        items += axis_items(a, axis);
-    nft_exec_for(w->exec, items, attend, (void *)w);
-}
-
-/* Sums the terms of some tokens into (count, C). `sum` holds what they are added to. */
-static void add_terms(const work *w, const nft_rows *rows, float *sum)
-{
-    const nft_attention *a = w->attention;
-    if (a->diagonal)
-        nft_vector()->add_bias(rows->count, a->channels,
-                               w->exec->scratch + a->diagonal_out + rows->tensor * a->channels, sum,
-                               a->channels);
-    if (!a->cross)
-        return;
-    nft_axis_layout layout = result_layout(w);
-    nft_axis_add(&layout, result_vectors(w), 0, rows, sum, a->channels, a->head_channels);
+    nft_axis_give(a->space, item.axis, ch, q, terms(w) + item.head * ch, a->channels);
 }
 
 /* out = (in +) the terms; a weight's go through the unprojection unless projections are shared. */
-static void combine(void *argument, int64_t item, float *sum)
+static void combine(void *argument, int64_t item, float *thread_scratch)
 {
+    (void)thread_scratch;
     const work *w = argument;
     const nft_attention *a = w->attention;
     nft_rows rows = nft_rows_at(a->space, item);
     const nft_tensor *tensor = &a->space->tensors[rows.tensor];
-    int64_t width = nft_tensor_width(tensor, a->channels),
+    int64_t width = nft_tensor_width(tensor, a->channels), n = rows.count * width,
             start = tensor->offset * a->channels + rows.first * width;
-    float *out = w->out + start;
+    float *out = w->out + start, *sum = terms(w) + (tensor->first_token + rows.first) * a->channels;
+    if (a->diagonal)
+        nft_vector()->add_bias(rows.count, a->channels,
+                               w->exec->scratch + a->diagonal_out + rows.tensor * a->channels, sum,
+                               a->channels);
     if (!w->residual)
-        memset(out, 0, (size_t)(rows.count * width) * sizeof *out);
+        memset(out, 0, (size_t)n * sizeof *out);
     else if (w->in != w->out)
-        memcpy(out, w->in + start, (size_t)(rows.count * width) * sizeof *out);
+        memcpy(out, w->in + start, (size_t)n * sizeof *out);
     if (a->shared || tensor->bias) {
-        add_terms(w, &rows, out);
+        nft_vector()->add(n, sum, out);
         return;
     }
     const nft_map *map = &a->unproject[rows.tensor];
-    if (w->exec->kept)
-        sum = w->exec->kept + a->kept_terms + (tensor->first_token + rows.first) * a->channels;
-    memset(sum, 0, (size_t)(rows.count * a->channels) * sizeof *sum);
-    add_terms(w, &rows, sum);
-    if (a->terms == 0)
+    if (a->term_count == 0)
         return;
     nft_map_rows(w->exec, map, rows.count, sum, map->inputs, out, map->outputs, NFT_MAP_ADD);
-    for (int64_t term = 1; term < a->terms; term++) /* the map has added its bias once */
+    for (int64_t term = 1; term < a->term_count; term++) /* the map has added its bias once */
         nft_vector()->add_bias(rows.count, map->outputs, w->exec->parameters + map->bias, out, map->outputs);
 }
 
 void nft_attention_forward(const nft_attention *attention, const nft_exec *exec, bool residual,
                            const float *in, float *out)
 {
-    work w = {attention, exec, residual, in, out};
+    work w = {.attention = attention, .exec = exec, .residual = residual, .in = in, .out = out};
     int64_t items = nft_rows_count(attention->space);
     nft_exec_for(exec, items, project, &w);
     if (attention->diagonal)
         diagonal_term(&w);
     if (attention->cross)
-        cross_terms(&w);
+        cross_terms(&w, attend);
     nft_exec_for(exec, items, combine, &w);
 }
 
@@ -241,8 +244,7 @@ static const float *terms_gradient(const work *w)
     return w->attention->shared ? w->in : w->exec->scratch + w->attention->terms_gradient;
 }
 
-/* One chunk: the gradient of the terms, back through the unprojection; and that of the results to their
- * places on the axes. */
+/* One chunk: the gradient of the terms, back through the unprojection. */
 static void spread(void *argument, int64_t item, float *thread_scratch)
 {
     (void)thread_scratch;
@@ -250,23 +252,20 @@ static void spread(void *argument, int64_t item, float *thread_scratch)
     const nft_attention *a = w->attention;
     nft_rows rows = nft_rows_at(a->space, item);
     const nft_tensor *tensor = &a->space->tensors[rows.tensor];
-    int64_t C = a->channels, width = nft_tensor_width(tensor, C),
+    int64_t C = a->channels, width = nft_tensor_width(tensor, C), first = tensor->first_token + rows.first,
             start = tensor->offset * C + rows.first * width;
-    if (!a->shared) {
-        float *kept = w->exec->kept + a->kept_output_gradient + start;
-        float *terms = w->exec->scratch + a->terms_gradient + (tensor->first_token + rows.first) * C;
-        memcpy(kept, w->in + start, (size_t)(rows.count * width) * sizeof *kept);
-        if (tensor->bias)
-            memcpy(terms, kept, (size_t)(rows.count * C) * sizeof *terms);
-        else
-            nft_map_rows_back(w->exec, &a->unproject[rows.tensor], rows.count, kept, width, terms, C,
-                              NFT_MAP_SET);
-    }
-    if (!a->cross)
+    float *dqkv = w->exec->kept + a->kept_qkv_gradient + first * 3 * C;
+    memset(dqkv, 0, (size_t)(rows.count * 3 * C) * sizeof *dqkv);
+    if (a->shared)
         return;
-    nft_axis_layout layout = result_layout(w);
-    nft_axis_put(&layout, result_vectors(w), 0, &rows,
-                 terms_gradient(w) + (tensor->first_token + rows.first) * C, C, a->head_channels);
+    float *kept = w->exec->kept + a->kept_output_gradient + start,
+          *gradient = w->exec->scratch + a->terms_gradient + first * C;
+    memcpy(kept, w->in + start, (size_t)(rows.count * width) * sizeof *kept);
+    if (tensor->bias)
+        memcpy(gradient, kept, (size_t)(rows.count * C) * sizeof *gradient);
+    else
+        nft_map_rows_back(w->exec, &a->unproject[rows.tensor], rows.count, kept, width, gradient, C,
+                          NFT_MAP_SET);
 }
 
 /* Each term has added the unprojection's bias to every entry. */
@@ -279,47 +278,49 @@ static void unproject_bias_gradients(const work *w)
         float *gradient = w->exec->kept + a->unproject_bias[t];
         memset(gradient, 0, (size_t)width * sizeof *gradient);
         nft_vector()->sum_rows(tensor->tokens, width, w->in + tensor->offset * a->channels, width, gradient);
-        nft_vector()->copy_scaled(width, (float)a->terms, gradient, gradient);
+        nft_vector()->copy_scaled(width, (float)a->term_count, gradient, gradient);
     }
 }
 
-/* From dO, in the results' place: with P the weights before dropout and P' after, dV = P'ᵀ dO, dP' = dO Vᵀ,
- * and dQ, dK through the softmax. Chunks of queries follow each other, so dK and dV are summed in their
+/* From dO: with P the weights before dropout and P' after, dV = P'ᵀ dO, dP' = dO Vᵀ, and dQ, dK through the
+ * softmax. dQ takes the place of dO. Chunks of queries follow each other, so dK and dV are summed in their
  * order. */
-static void attend_backward(void *argument, int64_t item, float *scores)
+static void attend_backward(void *argument, int64_t index, float *thread_scratch)
 {
     const work *w = argument;
     const nft_attention *a = w->attention;
-    int64_t axis = item / a->heads, head = item % a->heads;
-    int64_t tokens = a->space->axes[axis].tokens, length = a->space->axes[axis].size * a->head_channels;
-    int64_t chunks = nft_chunk_count(tokens), first, count;
-    nft_axis_layout layout = qkv_layout(a), results = result_layout(w);
-    float *vectors = w->exec->kept + a->kept_vectors, *gradients = w->exec->scratch + a->vectors;
-    const float *q = nft_axis_matrix(&layout, vectors, axis, 0, head),
-                *k = nft_axis_matrix(&layout, vectors, axis, 1, head);
-    const float *v = nft_axis_matrix(&layout, vectors, axis, 2, head);
-    float *dq = nft_axis_matrix(&layout, gradients, axis, 0, head),
-          *dk = nft_axis_matrix(&layout, gradients, axis, 1, head);
-    float *dv = nft_axis_matrix(&layout, gradients, axis, 2, head);
-    const float *d = nft_axis_matrix(&results, result_vectors(w), axis, 0, head);
-    int64_t stride = nft_axis_stride(&layout, axis);
-    for (int64_t chunk = 0; chunk < chunks; chunk++) {
+    axis_item item = item_at(w, index, thread_scratch);
+    int64_t ch = a->head_channels, C = a->channels, tokens = item.tokens, length = item.length,
+            stride = item.stride;
+    const float *rows = w->exec->kept + a->kept_qkv + item.head * 3 * ch;
+    const float *q = take_matrix(w, &item, rows, 3 * C), *k = take_matrix(w, &item, rows + ch, 3 * C),
+                *v = take_matrix(w, &item, rows + 2 * ch, 3 * C);
+    float *d = take_matrix(w, &item, terms_gradient(w) + item.head * ch, C),
+          *dk = take_matrix(w, &item, NULL, 0), *dv = take_matrix(w, &item, NULL, 0);
+    for (int64_t chunk = 0; chunk < nft_chunk_count(tokens); chunk++) {
+        int64_t first, count;
         nft_chunk(tokens, chunk, &first, &count);
         int64_t start = first * stride, weights = count * tokens;
-        uint64_t stream = item_stream(a, axis, head, chunk);
-        float *kept = kept_weights(w, axis, head, first), *p = kept ? kept : scores;
-        float *dp = scores + (weights + 15) / 16 * 16, after = chunk > 0;
+        axis_item left = item;
+        uint64_t stream = weights_stream(a, &item, chunk);
+        float *kept = kept_weights(w, &item, first), *p = kept ? kept : take_floats(&left, weights),
+              *dp = take_floats(&left, weights);
+        bool after = chunk > 0;
         if (!kept)
             attention_weights(count, tokens, length, q + start, k, stride, p);
         nft_drop(w->exec, stream, a->options.dropout, weights, p, dp);
-        nft_gemm_tn(tokens, length, count, 1, dp, tokens, d + start, stride, after, dv, stride);
+        nft_product_tn(tokens, length, count, dp, tokens, d + start, stride, after, dv, stride);
         nft_vector()->row_products(count, tokens, length, d + start, stride, v, stride, dp, tokens);
         nft_drop(w->exec, stream, a->options.dropout, weights, dp, dp);
         nft_vector_gradients()->softmax(count, tokens, 1 / sqrtf((float)length), p, tokens, dp, tokens, dp,
                                         tokens);
-        nft_gemm_nn(count, length, tokens, 1, dp, tokens, k, stride, 0, dq + start, stride);
-        nft_gemm_tn(tokens, length, count, 1, dp, tokens, q + start, stride, after, dk, stride);
+        nft_product_nn(count, length, tokens, dp, tokens, k, stride, false, d + start, stride);
+        nft_product_tn(tokens, length, count, dp, tokens, q + start, stride, after, dk, stride);
     }
+    float *gradient = w->exec->kept + a->kept_qkv_gradient + item.head * 3 * ch;
+    nft_axis_give(a->space, item.axis, ch, d, gradient, 3 * C);
+    nft_axis_give(a->space, item.axis, ch, dk, gradient + ch, 3 * C);
+    nft_axis_give(a->space, item.axis, ch, dv, gradient + 2 * ch, 3 * C);
 }
 
 /* The same for the diagonal term: leaves in diagonal_qkv the gradient of every entry's q, k, v, that of the
@@ -340,19 +341,18 @@ static void diagonal_backward(const work *w)
                     *d = d_out + head * ch;
         float *dq = gradients + head * 3 * ch;
         attention_weights(n, n, ch, q, k, 3 * C, p);
-        nft_gemm_tn(n, ch, n, 1, p, n, d, C, 0, dq + 2 * ch, 3 * C);
+        nft_product_tn(n, ch, n, p, n, d, C, false, dq + 2 * ch, 3 * C);
         nft_vector()->row_products(n, n, ch, d, C, v, 3 * C, dp, n);
         nft_vector_gradients()->softmax(n, n, 1 / sqrtf((float)ch), p, n, dp, n, dp, n);
-        nft_gemm_nn(n, ch, n, 1, dp, n, k, 3 * C, 0, dq, 3 * C);
-        nft_gemm_tn(n, ch, n, 1, dp, n, q, 3 * C, 0, dq + ch, 3 * C);
+        nft_product_nn(n, ch, n, dp, n, k, 3 * C, false, dq, 3 * C);
+        nft_product_tn(n, ch, n, dp, n, q, 3 * C, false, dq + ch, 3 * C);
     }
     for (int64_t t = 0; t < n; t++)
         nft_vector()->copy_scaled(3 * C, 1 / (float)space->tensors[t].tokens, gradients + t * 3 * C,
                                   gradients + t * 3 * C);
 }
 
-/* One chunk: the gradients of its q, k, v from the axes and the diagonal term, then back through the
- * projection. */
+/* One chunk: the gradients of its q, k, v get the diagonal term's, then back through the projection. */
 static void collect(void *argument, int64_t item, float *thread_scratch)
 {
     (void)thread_scratch;
@@ -363,14 +363,9 @@ static void collect(void *argument, int64_t item, float *thread_scratch)
     int64_t C = a->channels, width = nft_tensor_width(tensor, C),
             start = tensor->offset * C + rows.first * width;
     float *dqkv = w->exec->kept + a->kept_qkv_gradient + (tensor->first_token + rows.first) * 3 * C;
-    memset(dqkv, 0, (size_t)(rows.count * 3 * C) * sizeof *dqkv);
     if (a->diagonal)
         nft_vector()->add_bias(rows.count, 3 * C, w->exec->scratch + a->diagonal_qkv + rows.tensor * 3 * C,
                                dqkv, 3 * C);
-    nft_axis_layout layout = qkv_layout(a);
-    for (int group = 0; group < 3 && a->cross; group++)
-        nft_axis_add(&layout, w->exec->scratch + a->vectors, group, &rows, dqkv + group * a->head_channels,
-                     3 * C, 3 * a->head_channels);
     float *dx = (a->norms ? w->exec->scratch + a->normed_gradient : w->out) + start;
     nft_map_rows_back(w->exec, &a->qkv[rows.tensor], rows.count, dqkv, 3 * C, dx, width, NFT_MAP_SET);
 }
@@ -378,13 +373,13 @@ static void collect(void *argument, int64_t item, float *thread_scratch)
 void nft_attention_backward(const nft_attention *attention, const nft_exec *exec, const float *in,
                             const float *grad_out, float *grad_in)
 {
-    work w = {attention, exec, false, grad_out, grad_in};
+    work w = {.attention = attention, .exec = exec, .in = grad_out, .out = grad_in};
     int64_t items = nft_rows_count(attention->space);
     nft_exec_for(exec, items, spread, &w);
     if (!attention->shared)
         unproject_bias_gradients(&w);
     if (attention->cross)
-        nft_exec_for(exec, attention->space->axis_count * attention->heads, attend_backward, &w);
+        cross_terms(&w, attend_backward);
     if (attention->diagonal)
         diagonal_backward(&w);
     nft_exec_for(exec, items, collect, &w);

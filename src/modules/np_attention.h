@@ -16,18 +16,16 @@ typedef struct nft_attention {
     nft_attention_options options;
     int64_t channels, heads, head_channels;
     bool shared, cross, diagonal;
-    int64_t terms;           /* that are added to a weight: the unprojection's bias counts once for each */
+    int64_t term_count;      /* that are added to a weight: the unprojection's bias counts once for each */
     uint64_t stream;         /* of its dropout */
     nft_map *qkv;            /* for each tensor; all the same when shared */
     nft_map *unproject;      /* for each tensor, weights only; not used when shared */
     int64_t *unproject_bias; /* for each tensor: where the gradient of the unprojection's bias is kept */
-    int64_t *axis_offsets;   /* for each axis, see nft_axis_layout */
     const nft_channel_norm *norms; /* of what arrives; NULL: none */
 
     /* scratch of a sample */
-    int64_t vectors;     /* q, k, v along the axes; in backward their gradients */
-    int64_t results;     /* of the cross terms along the axes, where q is kept for backward; in backward their
-                            gradients */
+    int64_t qkv_rows;    /* (tokens, 3C), of each head q, k and v */
+    int64_t terms;       /* summed cross terms (tokens, C), where they are not kept */
     int64_t sums, means; /* for each chunk of rows the sum of its rows; the mean token of each tensor */
     int64_t diagonal_qkv, diagonal_out; /* (tensors, 3C), (tensors, C); in backward their gradients */
     int64_t terms_gradient,
@@ -35,14 +33,17 @@ typedef struct nft_attention {
 
     /* kept for backward */
     int64_t kept_normed; /* what is projected: features, C channels */
-    int64_t kept_vectors, kept_diagonal_qkv;
-    int64_t
-        kept_weights; /* of the cross terms, before dropout: for each axis and head (tokens, tokens); -1 where
-                         they would be more than one group's vectors have floats, and are computed again */
-    int64_t kept_terms;           /* summed terms (tokens, C), unless shared */
+    int64_t kept_qkv, kept_diagonal_qkv;
+    int64_t kept_weights; /* of the cross terms, before dropout: for each axis and head (tokens, tokens); -1
+                             where they would be more floats than q and k, and are computed again */
+    int64_t kept_terms;   /* unless shared */
     int64_t kept_qkv_gradient;    /* (tokens, 3C) */
     int64_t kept_output_gradient; /* features, unless shared */
 } nft_attention;
+
+/* Matrices of one axis and head that an item of the cross terms works on: q, k, v and a result, and in
+ * backward the gradients of k and v. */
+#define NFT_ATTENTION_MATRICES 6
 
 /* Reads the options that attention has, but for dropout, whose default differs. */
 nft_status nft_attention_read(nft_options *options, nft_attention_options *values);

@@ -50,26 +50,40 @@ static void share_thread_scratch(nft_module *module, int64_t floats)
     module->thread_scratch = size > module->thread_scratch ? size : module->thread_scratch;
 }
 
+/* Floats of the largest matrix of an axis in one head, and of its largest chunk of scores. */
+static void measure_axes(const nft_attention *a, int64_t *matrix, int64_t *scores)
+{
+    *matrix = *scores = 0;
+    for (int64_t i = 0; i < a->space->axis_count && a->cross; i++) {
+        const nft_axis *axis = &a->space->axes[i];
+        int64_t own = nft_size_multiply(axis->tokens, nft_axis_stride(axis, a->head_channels)),
+                own_scores = nft_size_multiply(axis->tokens < NFT_CHUNK_ROWS ? axis->tokens : NFT_CHUNK_ROWS,
+                                               axis->tokens);
+        *matrix = own > *matrix ? own : *matrix;
+        *scores = own_scores > *scores ? own_scores : *scores;
+    }
+}
+
 static void plan_scratch(nft_attention *a, nft_module *module)
 {
     const nft_space *space = a->space;
     int64_t C = a->channels, width = nft_widest_tensor(space, C), rows = nft_longest_chunk(space),
-            tensors = space->tensor_count;
-    int64_t longest = 0, vectors = nft_axis_offsets(space, a->heads, a->head_channels, a->axis_offsets);
-    for (int64_t i = 0; i < space->axis_count; i++)
-        longest = space->axes[i].tokens > longest ? space->axes[i].tokens : longest;
-    a->vectors = nft_reserve(&module->scratch, a->cross ? nft_size_multiply(3, vectors) : 0);
+            tensors = space->tensor_count, tokens = nft_size_multiply(space->tokens, C), matrix, scores,
+            size = 0;
+    a->qkv_rows = nft_reserve(&module->scratch, a->cross ? nft_size_multiply(3, tokens) : 0);
+    a->terms = nft_reserve(&module->scratch, tokens);
     a->sums = nft_reserve(&module->scratch, nft_size_multiply(nft_rows_count(space), width));
     a->means = nft_reserve(&module->scratch, nft_size_multiply(tensors, width));
     a->diagonal_qkv = nft_reserve(&module->scratch, nft_size_multiply(tensors, 3 * C));
     a->diagonal_out = nft_reserve(&module->scratch, nft_size_multiply(tensors, C));
-    /* Uses after each other: normed rows and their q, k, v; scores, in backward twice; summed terms. */
-    share_thread_scratch(module, nft_size_add(nft_size_multiply(rows, nft_size_add(width, 3 * C)), 32));
-    share_thread_scratch(
-        module, nft_size_multiply(
-                    2, nft_size_multiply(longest < NFT_CHUNK_ROWS ? longest : NFT_CHUNK_ROWS, longest) + 16));
+    /* Uses after each other: normed rows; the matrices of an item, in backward six, with one or two of
+     * scores; scores between means. */
+    share_thread_scratch(module, nft_size_multiply(rows, width));
+    measure_axes(a, &matrix, &scores);
+    for (int i = 0; i < NFT_ATTENTION_MATRICES; i++)
+        nft_reserve(&size, matrix);
+    share_thread_scratch(module, nft_size_add(size, nft_size_multiply(2, nft_size_add(scores, 16))));
     share_thread_scratch(module, nft_size_multiply(2, nft_size_multiply(tensors, tensors) + 16));
-    share_thread_scratch(module, nft_size_multiply(rows, C));
 }
 
 int64_t nft_attention_weights_before(const nft_attention *a, int64_t axis)
@@ -88,15 +102,14 @@ static void plan_backward(nft_attention *a, nft_module *module, nft_builder *bui
     const nft_space *space = a->space;
     int64_t C = a->channels, features = nft_size_multiply(space->numbers, C),
             tokens = nft_size_multiply(space->tokens, C);
-    int64_t vectors = a->cross ? nft_axis_offsets(space, a->heads, a->head_channels, a->axis_offsets) : 0;
+    int64_t qkv = a->cross ? nft_size_multiply(3, tokens) : 0;
     int64_t weights = a->cross ? nft_attention_weights_before(a, space->axis_count) : 0;
     module->training_scratch = module->scratch;
-    a->results = nft_reserve(&module->training_scratch, vectors);
     a->terms_gradient = nft_reserve(&module->training_scratch, a->shared ? 0 : tokens);
     a->normed_gradient = nft_reserve(&module->training_scratch, a->norms ? features : 0);
     a->kept_normed = a->norms ? nft_reserve(builder->kept, features) : builder->in_kept;
-    a->kept_vectors = nft_reserve(builder->kept, nft_size_multiply(3, vectors));
-    a->kept_weights = weights <= vectors ? nft_reserve(builder->kept, weights) : -1;
+    a->kept_qkv = nft_reserve(builder->kept, qkv);
+    a->kept_weights = weights <= nft_size_multiply(2, tokens) ? nft_reserve(builder->kept, weights) : -1;
     a->kept_diagonal_qkv = nft_reserve(builder->kept, nft_size_multiply(space->tensor_count, 3 * C));
     a->kept_terms = nft_reserve(builder->kept, a->shared ? 0 : tokens);
     a->kept_qkv_gradient = nft_reserve(builder->kept, nft_size_multiply(3, tokens));
@@ -131,7 +144,7 @@ static int64_t count_flops(const nft_attention *a)
                             : a->diagonal ? 1
                                           : 0; /* without cross terms the mean token alone */
         flops = nft_size_add(flops, nft_map_flops(&a->qkv[t], projected));
-        if (!a->shared && !space->tensors[t].bias && a->terms > 0)
+        if (!a->shared && !space->tensors[t].bias && a->term_count > 0)
             flops = nft_size_add(flops, nft_map_flops(&a->unproject[t], tokens));
     }
     if (a->diagonal) /* scores, then values; in all heads */
@@ -165,9 +178,8 @@ nft_status nft_attention_configure(nft_attention *a, nft_module *module, nft_bui
     }
     if (values->share_projections && (status = nft_require_one_position(builder)))
         return nft_fail_in(status, "share_projections is true; set it to false for layers with filters");
-    size_t maps = (size_t)space->tensor_count * sizeof(nft_map),
-           offsets = (size_t)(space->tensor_count + space->axis_count);
-    char *arrays = nft_allocate(2 * maps + offsets * sizeof(int64_t));
+    size_t maps = (size_t)space->tensor_count * sizeof(nft_map);
+    char *arrays = nft_allocate(2 * maps + (size_t)space->tensor_count * sizeof(int64_t));
     if (!arrays)
         return nft_fail_memory(builder->where, (int64_t)(2 * maps));
     *a = (nft_attention){.space = space,
@@ -178,13 +190,12 @@ nft_status nft_attention_configure(nft_attention *a, nft_module *module, nft_bui
                          .shared = values->share_projections,
                          .cross = !values->ablate_crossterm,
                          .diagonal = !values->ablate_diagonalterm,
-                         .terms = (values->ablate_crossterm ? 0 : 2) + !values->ablate_diagonalterm,
+                         .term_count = (values->ablate_crossterm ? 0 : 2) + !values->ablate_diagonalterm,
                          .stream = nft_random_stream(builder->path) ^ nft_random_stream(prefix),
                          .norms = norms,
                          .qkv = (nft_map *)arrays,
                          .unproject = (nft_map *)(arrays + maps),
                          .unproject_bias = (int64_t *)(arrays + 2 * maps)};
-    a->axis_offsets = a->unproject_bias + space->tensor_count;
     if ((status = add_projections(a, builder, prefix)))
         return status;
     plan_scratch(a, module);

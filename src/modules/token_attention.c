@@ -54,8 +54,8 @@ static void attend(void *argument, int64_t item, float *scores)
     nft_chunk(a->queries, item % chunks, &first, &count);
     attention_weights(a, count, call->q + first * a->q_stride + column, call->k + column, scores);
     nft_drop(call->exec, a->stream + (uint64_t)item, a->dropout, count * a->keys, scores, scores);
-    nft_gemm_nn(count, a->head_size, a->keys, 1, scores, a->keys, call->v + column, a->kv_stride, 0,
-                call->out + first * a->out_stride + column, a->out_stride);
+    nft_product_nn(count, a->head_size, a->keys, scores, a->keys, call->v + column, a->kv_stride, false,
+                   call->out + first * a->out_stride + column, a->out_stride);
 }
 
 void nft_token_attention_forward(const nft_token_attention *attention, const nft_exec *exec, const float *q,
@@ -86,16 +86,17 @@ static void attend_back(void *argument, int64_t head, float *scores)
         nft_chunk(a->queries, chunk, &first, &count);
         const float *q = call->q + first * a->q_stride + column;
         const float *d = call->grad_out + first * a->out_stride + column;
-        float *dq = call->dq + first * a->q_stride + column, after = chunk > 0;
+        float *dq = call->dq + first * a->q_stride + column;
+        bool after = chunk > 0;
         uint64_t stream = a->stream + (uint64_t)(head * chunks + chunk);
         attention_weights(a, count, q, k, p);
         nft_drop(call->exec, stream, a->dropout, count * n, p, dp);
-        nft_gemm_tn(n, size, count, 1, dp, n, d, a->out_stride, after, dv, a->kv_stride);
+        nft_product_tn(n, size, count, dp, n, d, a->out_stride, after, dv, a->kv_stride);
         nft_vector()->row_products(count, n, size, d, a->out_stride, v, a->kv_stride, dp, n);
         nft_drop(call->exec, stream, a->dropout, count * n, dp, dp);
         nft_vector_gradients()->softmax(count, n, score_scale(a), p, n, dp, n, dp, n);
-        nft_gemm_nn(count, size, n, 1, dp, n, k, a->kv_stride, 0, dq, a->q_stride);
-        nft_gemm_tn(n, size, count, 1, dp, n, q, a->q_stride, dk == dv ? 1 : after, dk, a->kv_stride);
+        nft_product_nn(count, size, n, dp, n, k, a->kv_stride, false, dq, a->q_stride);
+        nft_product_tn(n, size, count, dp, n, q, a->q_stride, after || dk == dv, dk, a->kv_stride);
     }
 }
 

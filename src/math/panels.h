@@ -1,0 +1,26 @@
+/* The inner loops of packed.h and products.h, built once for each instruction set, see panels.c. */
+#ifndef NFT_MATH_PANELS_H
+#define NFT_MATH_PANELS_H
+
+#include <stdint.h>
+
+typedef struct nft_panels {
+    int64_t width;     /* of a panel: two vectors */
+    int64_t lanes;     /* floats of a vector */
+    int64_t tile_rows; /* rows of a result that are held in registers at a time */
+    /* y (rows, outputs) = x (rows, inputs) panel + [bias unless NULL] + [y if add]. The panel has a row of
+     * `width` floats for each input. `outputs` is at most width; up to the next multiple of lanes, bias is
+     * read and each row of y is written. */
+    void (*map)(int64_t rows, int64_t inputs, int64_t outputs, const float *panel, const float *bias, int add,
+                const float *x, int64_t x_stride, float *y, int64_t y_stride);
+    /* c (m, n) = a b + [c if add]; n is lanes or width. nn: a (m, k). tn: a (k, m), transposed. b (k, n). */
+    void (*nn)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
+               int64_t b_stride, int add, float *c, int64_t c_stride);
+    void (*tn)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
+               int64_t b_stride, int add, float *c, int64_t c_stride);
+} nft_panels;
+
+/* The panels of this machine: the same set as nft_vector's. */
+const nft_panels *nft_vector_panels(void);
+
+#endif

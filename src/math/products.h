@@ -1,0 +1,22 @@
+/* Products of matrices as they lie. BLAS packs both at every call, which takes longer than a product whose
+ * inner length is that of a few dozen tokens. Each number is summed in the same order whatever rows are
+ * beside it. */
+#ifndef NFT_MATH_PRODUCTS_H
+#define NFT_MATH_PRODUCTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* c (m, n) = a b + [c if add], strides in floats between rows. nn: a (m, k). tn: a (k, m), transposed. b (k,
+ * n). Fast where n is a multiple of a vector's 16 floats. */
+void nft_product_nn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
+                    int64_t b_stride, bool add, float *c, int64_t c_stride);
+void nft_product_tn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
+                    int64_t b_stride, bool add, float *c, int64_t c_stride);
+
+/* dw (outputs, inputs) += dyᵀ x, the gradient of the weight of a linear map from that of its outputs dy
+ * (rows, outputs); x (rows, inputs). The order of a sum depends on the sizes and the machine alone. */
+void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const float *dy, int64_t dy_stride,
+                         const float *x, int64_t x_stride, float *dw);
+
+#endif
