@@ -31,13 +31,17 @@ INLINE floats relu_derivative(floats x, floats dy)
 }
 
 /* Φ(x) + x φ(x); from NO_TAIL on 1 or 0 and, as in PyTorch, NaN at ±∞. */
+INLINE floats slope_of_tail(floats x, normal_tail of)
+{
+    floats tail = blend(of.exists, scale(of.tail, of.n), fill(0));
+    floats e = blend(of.exists, scale(of.expm1 + 1, of.n), fill(0));
+    floats below = blend(less(x, fill(0)), tail, 1 - tail);
+    return below + x * (e * ONE_OVER_SQRT_2_PI);
+}
+
 INLINE floats gelu_derivative(floats x, floats dy)
 {
-    floats t = smaller(fill(NO_TAIL), magnitude(x));
-    floats e = blend(less(t, fill(NO_TAIL)), vector_exp(-0.5f * (t * t)), fill(0));
-    floats tail = e * scaled_tail(t);
-    floats below = blend(less(x, fill(0)), tail, 1 - tail);
-    return dy * (below + x * (e * ONE_OVER_SQRT_2_PI));
+    return dy * slope_of_tail(x, tail_of(x));
 }
 
 INLINE floats sigmoid_derivative(floats y, floats dy)
@@ -58,6 +62,23 @@ static void relu(int64_t n, const float *x, const float *dy, float *dx)
 static void gelu(int64_t n, const float *x, const float *dy, float *dx)
 {
     chain(n, x, dy, dx, gelu_derivative);
+}
+
+static void gelu_again(int64_t n, const float *x, const float *dy, float *y, float *dx)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        floats value = load(x + i);
+        normal_tail tail = tail_of(value);
+        store(y + i, gelu_of_tail(value, tail));
+        store(dx + i, load(dy + i) * slope_of_tail(value, tail));
+    }
+    if (i < n) {
+        floats value = load_part(x + i, n - i, fill(0));
+        normal_tail tail = tail_of(value);
+        store_part(y + i, n - i, gelu_of_tail(value, tail));
+        store_part(dx + i, n - i, load_part(dy + i, n - i, fill(0)) * slope_of_tail(value, tail));
+    }
 }
 
 static void sigmoid(int64_t n, const float *y, const float *dy, float *dx)
@@ -317,6 +338,7 @@ extern const nft_gradient_kernels JOIN(nft_gradient_kernels_, NFT_KERNELS_SET);
 const nft_gradient_kernels JOIN(nft_gradient_kernels_, NFT_KERNELS_SET) = {
     .relu = relu,
     .gelu = gelu,
+    .gelu_again = gelu_again,
     .sigmoid = sigmoid,
     .tanh = hyperbolic_tangent,
     .softmax = softmax,

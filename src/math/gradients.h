@@ -10,6 +10,8 @@ typedef struct nft_gradient_kernels {
     void (*relu)(int64_t n, const float *x, const float *dy,
                  float *dx); /* 0 where x ≤ 0; dy at NaN, as in PyTorch */
     void (*gelu)(int64_t n, const float *x, const float *dy, float *dx); /* dy (Φ(x) + x φ(x)) */
+    /* the same, and y = gelu(x) once more, of which most is shared; none of y and dx overlaps x or dy */
+    void (*gelu_again)(int64_t n, const float *x, const float *dy, float *y, float *dx);
     void (*sigmoid)(int64_t n, const float *y, const float *dy, float *dx);
     void (*tanh)(int64_t n, const float *y, const float *dy, float *dx);
 

@@ -89,6 +89,15 @@ static void add(int64_t n, const float *x, float *y)
     combine(n, 0, x, y, added);
 }
 
+static void add_two(int64_t n, const float *x, const float *z, float *y)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store(y + i, load(x + i) + load(z + i));
+    if (i < n)
+        store_part(y + i, n - i, load_part(x + i, n - i, fill(0)) + load_part(z + i, n - i, fill(0)));
+}
+
 static void multiply(int64_t n, const float *x, float *y)
 {
     combine(n, 0, x, y, multiplied);
@@ -472,6 +481,7 @@ const nft_kernels JOIN(nft_kernels_, NFT_KERNELS_SET) = {
     .width = LANES,
     .copy_scaled = copy_scaled,
     .add = add,
+    .add_two = add_two,
     .multiply = multiply,
     .dot = dot,
     .sum = sum,

@@ -54,16 +54,16 @@ static void prefetch(int64_t first, int64_t end, int64_t width, const float *x, 
             __builtin_prefetch(x + r * stride + i);
 }
 
-/* A backward pass has gone over all samples since it wrote dy and x, so they are no longer in a near cache.
+/* A module's backward has gone over all rows since it wrote dy and x, so they are no longer in a near cache.
  * While a block of rows is multiplied, the next one is asked for, with each tile its share: more at a time
  * than the processor keeps track of would hold up the products. */
 void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const float *dy, int64_t dy_stride,
-                         const float *x, int64_t x_stride, float *dw)
+                         const float *x, int64_t x_stride, bool add, float *dw)
 {
     const nft_panels *set = nft_vector_panels();
     int64_t whole = whole_vectors(set, inputs), height = set->tile_rows;
     int64_t tiles = (outputs + height - 1) / height * ((whole + set->width - 1) / set->width);
-    for (int64_t block = 0; whole && block < rows; block += ROW_BLOCK) {
+    for (int64_t block = 0; whole && (block == 0 || block < rows); block += ROW_BLOCK) {
         int64_t length = smaller(rows - block, ROW_BLOCK), next = block + length,
                 ahead = smaller(rows - next, ROW_BLOCK), tile = 0;
         for (int64_t first = 0; first < whole; first += set->width)
@@ -72,9 +72,10 @@ void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const fl
                 prefetch(from, to, outputs, dy, dy_stride);
                 prefetch(from, to, whole, x, x_stride);
                 set->tn(smaller(outputs - top, height), panel_width(set, whole - first), length,
-                        dy + block * dy_stride + top, dy_stride, x + block * x_stride + first, x_stride, 1,
-                        dw + top * inputs + first, inputs);
+                        dy + block * dy_stride + top, dy_stride, x + block * x_stride + first, x_stride,
+                        add || block > 0, dw + top * inputs + first, inputs);
             }
     }
-    nft_gemm_tn(outputs, inputs - whole, rows, 1, dy, dy_stride, x + whole, x_stride, 1, dw + whole, inputs);
+    nft_gemm_tn(outputs, inputs - whole, rows, 1, dy, dy_stride, x + whole, x_stride, add, dw + whole,
+                inputs);
 }

@@ -14,9 +14,10 @@ void nft_product_nn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_s
 void nft_product_tn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
                     int64_t b_stride, bool add, float *c, int64_t c_stride);
 
-/* dw (outputs, inputs) += dyᵀ x, the gradient of the weight of a linear map from that of its outputs dy
- * (rows, outputs); x (rows, inputs). The order of a sum depends on the sizes and the machine alone. */
+/* dw (outputs, inputs) = dyᵀ x + [dw if add], the gradient of the weight of a linear map from that of its
+ * outputs dy (rows, outputs); x (rows, inputs). The order of a sum depends on the sizes and the machine
+ * alone. */
 void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const float *dy, int64_t dy_stride,
-                         const float *x, int64_t x_stride, float *dw);
+                         const float *x, int64_t x_stride, bool add, float *dw);
 
 #endif

@@ -11,11 +11,12 @@ typedef struct nft_kernels {
     const char *name; /* "baseline", "avx2", "avx512", "neon" */
     int width;        /* floats in a vector */
 
-    void (*copy_scaled)(int64_t n, float a, const float *x, float *y); /* y = a x */
-    void (*add)(int64_t n, const float *x, float *y);                  /* y += x */
-    void (*multiply)(int64_t n, const float *x, float *y);             /* y *= x */
-    float (*dot)(int64_t n, const float *x, const float *z);           /* summed in a fixed order */
-    float (*sum)(int64_t n, const float *x);                           /* summed in a fixed order */
+    void (*copy_scaled)(int64_t n, float a, const float *x, float *y);    /* y = a x */
+    void (*add)(int64_t n, const float *x, float *y);                     /* y += x */
+    void (*add_two)(int64_t n, const float *x, const float *z, float *y); /* y = x + z; y may be either */
+    void (*multiply)(int64_t n, const float *x, float *y);                /* y *= x */
+    float (*dot)(int64_t n, const float *x, const float *z);              /* summed in a fixed order */
+    float (*sum)(int64_t n, const float *x);                              /* summed in a fixed order */
 
     /* c (m, n) = a bᵀ, the product of each row of a (m, k) with each row of b (n, k); all in one order */
     void (*row_products)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,

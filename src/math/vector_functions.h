@@ -88,20 +88,37 @@ INLINE floats scaled_tail(floats t)
 /* From here on t Φ(-t) is below the smallest normal float. Such numbers are slow, so it is taken as 0. */
 #define NO_TAIL 13.1463f
 
-/* x Φ(x) = max(x, 0) - t Φ(-t), t = |x|. Φ(-t) is e^(-t²/2) times the quotient above, and t² is taken as h² +
- * (t - h)(t + h), h the upper 12 bits of t, whose square is exact: an error in the exponent would become one
- * of the result. */
-INLINE floats vector_gelu(floats x)
+/* What GELU and its derivative have in common: t = |x|, e^(-t²/2) = 2^n (1 + expm1) and Φ(-t) = 2^n tail;
+ * for an x without a tail of a t that has one. */
+typedef struct normal_tail {
+    mask exists;
+    floats t, n, expm1, tail;
+} normal_tail;
+
+/* Φ(-t) is e^(-t²/2) times the quotient above, and t² is taken as h² + (t - h)(t + h), h the upper 12 bits of
+ * t, whose square is exact: an error in the exponent would become one of the result. */
+INLINE normal_tail tail_of(floats x)
 {
-    mask has_tail = less(magnitude(x), fill(NO_TAIL));
-    floats t = blend(has_tail, magnitude(x), fill(1));
+    mask exists = less(magnitude(x), fill(NO_TAIL));
+    floats t = blend(exists, magnitude(x), fill(1));
     floats h = (floats)((ints)t & 0xfffff000);
     floats n = exponent_of_exp(-0.5f * (t * t));
-    floats r = reduce_exp(-0.5f * (h * h), -0.5f * ((t - h) * (t + h)), n);
+    floats expm1 = small_expm1(reduce_exp(-0.5f * (h * h), -0.5f * ((t - h) * (t + h)), n));
     floats q = scaled_tail(t);
-    floats tail = blend(has_tail, scale(fused(small_expm1(r), q, q) * t, n), fill(0));
+    return (normal_tail){exists, t, n, expm1, fused(expm1, q, q)};
+}
+
+/* x Φ(x) = max(x, 0) - t Φ(-t). */
+INLINE floats gelu_of_tail(floats x, normal_tail of)
+{
+    floats tail = blend(of.exists, scale(of.tail * of.t, of.n), fill(0));
     /* As in PyTorch, -∞ Φ(-∞) is -∞ 0 = NaN; for every other x the last product is 0. */
     return fused(smaller(fill(0), x), fill(0), larger(fill(0), x) - tail);
+}
+
+INLINE floats vector_gelu(floats x)
+{
+    return gelu_of_tail(x, tail_of(x));
 }
 
 typedef struct sine_cosine {

@@ -1,7 +1,8 @@
 /* nft_backward: module by module from the last to the first. Each sample goes from the gradient of what
- * leaves the module to that of what arrives, leaving in its frame the two sides of every parameter's
- * gradient; then the module's parameters, each tile summed over the samples in their order. With recompute as
- * many samples at a time as there are frames: as each is added by itself, that changes no bit. */
+ * leaves the module to that of what arrives, leaving in frame and sides the two factors of every parameter's
+ * gradient; then the module's parameters, each tile summed over the samples in their order. As many samples
+ * at a time as have sides: what they leave is still in a cache then, and as each is added by itself, their
+ * number changes no bit. */
 #include "model/backward.h"
 
 #include <inttypes.h>
@@ -37,6 +38,12 @@ typedef struct call {
     int64_t first, count; /* by these samples */
 } call;
 
+/* Of the step that is gone back through. */
+static int64_t step_tiles(const call *c)
+{
+    return c->gradients->first_tiles[c->step + 1] - c->gradients->first_tiles[c->step];
+}
+
 /* The gradient of value `index` of a sample. */
 static float *gradient_of(const call *c, int64_t index, int64_t sample)
 {
@@ -68,6 +75,49 @@ static void write_input_gradient(const call *c, int64_t sample, const float *add
     }
 }
 
+/* What stands at a place of a gradient's declaration. */
+static const float *factor_at(const nft_exec *exec, int64_t place)
+{
+    return place < NFT_SIDES ? exec->kept + place : exec->sides + (place - NFT_SIDES);
+}
+
+/* Some of one parameter's gradient of one sample, as its declaration says; (count, width) from `first` on. */
+static void add_factors(const nft_exec *exec, const nft_gradient *g, const nft_gradient_tile *tile, bool add,
+                        float *values)
+{
+    const float *dy = factor_at(exec, g->dy) + tile->first;
+    if (g->kind == NFT_GRADIENT_PRODUCT) {
+        nft_weight_gradient(g->rows, g->inputs, tile->count, dy, g->dy_stride, factor_at(exec, g->x),
+                            g->x_stride, add, values);
+        return;
+    }
+    if (!add)
+        memset(values, 0, (size_t)tile->count * sizeof *values);
+    nft_vector()->sum_rows(g->rows, tile->count, dy, g->dy_stride, values);
+}
+
+/* Numbers of a parameter for each that its tiles count. */
+static int64_t tile_width(const nft_gradient *g)
+{
+    return g->kind == NFT_GRADIENT_PRODUCT ? g->inputs : 1;
+}
+
+typedef struct own_gradients {
+    const call *call;
+    const nft_exec *exec;
+} own_gradients;
+
+static void make_own(void *argument, int64_t item, float *thread_scratch)
+{
+    (void)thread_scratch;
+    const own_gradients *o = argument;
+    const nft_gradients *gradients = o->call->gradients;
+    const nft_gradient_tile *tile = &gradients->tiles[gradients->first_tiles[o->call->step] + item];
+    const nft_gradient *g = &gradients->model->parameters.items[tile->parameter].gradient;
+    if (g->kind != NFT_GRADIENT_SUM && g->own >= 0)
+        add_factors(o->exec, g, tile, false, o->exec->sides + g->own + tile->first * tile_width(g));
+}
+
 static void backward_sample(void *argument, int64_t item, int worker, nft_pool *team)
 {
     const call *c = argument;
@@ -78,6 +128,7 @@ static void backward_sample(void *argument, int64_t item, int worker, nft_pool *
     float *grad_out = gradient_of(c, c->step + 1, sample), *grad_in = gradient_of(c, c->step, sample);
     nft_exec exec = nft_context_exec(context, sample, worker, team);
     exec.kept = nft_context_frame(context, c->step, sample, item);
+    exec.sides = nft_context_sides(context, item);
     if (c->step == context->plan.step_count - 1) {
         int64_t inputs = nft_value_floats(&model->input, model->space);
         memset(exec.input_gradient, 0, (size_t)inputs * sizeof *exec.input_gradient);
@@ -86,11 +137,13 @@ static void backward_sample(void *argument, int64_t item, int worker, nft_pool *
     nft_context_restore(context, c->step, sample, &exec);
     step->module->class->backward(step->module, &exec, exec.kept, exec.kept + step->frame_out, grad_out,
                                   grad_in);
+    if (c->gradients)
+        nft_exec_for(&exec, step_tiles(c), make_own, &(own_gradients){c, &exec});
     if (c->step == 0)
         write_input_gradient(c, sample, exec.input_gradient, grad_in);
 }
 
-static void sum_tile(void *argument, int64_t item, int worker)
+static void add_tile(void *argument, int64_t item, int worker)
 {
     (void)worker;
     const call *c = argument;
@@ -98,17 +151,15 @@ static void sum_tile(void *argument, int64_t item, int worker)
     const nft_gradient_tile *tile = &c->gradients->tiles[c->gradients->first_tiles[c->step] + item];
     const nft_parameter *parameter = &context->model->parameters.items[tile->parameter];
     const nft_gradient *g = &parameter->gradient;
-    float *values = c->gradients->values + parameter->offset;
+    int64_t width = tile_width(g);
+    float *values = c->gradients->values + parameter->offset + tile->first * width;
     for (int64_t i = 0; i < c->count; i++) {
-        const float *frame = nft_context_frame(context, c->step, c->first + i, i);
-        const float *dy = frame + g->dy + tile->first;
-        if (g->kind == NFT_GRADIENT_PRODUCT)
-            nft_weight_gradient(g->rows, g->inputs, tile->count, dy, g->dy_stride, frame + g->x, g->x_stride,
-                                values + tile->first * g->inputs);
-        else if (g->kind == NFT_GRADIENT_ROWS)
-            nft_vector()->sum_rows(g->rows, tile->count, dy, g->dy_stride, values + tile->first);
+        nft_exec exec = {.kept = nft_context_frame(context, c->step, c->first + i, i),
+                         .sides = nft_context_sides(context, i)};
+        if (g->own < 0)
+            add_factors(&exec, g, tile, true, values);
         else
-            nft_vector()->add(tile->count, dy, values + tile->first);
+            nft_vector()->add(tile->count * width, exec.sides + g->own + tile->first * width, values);
     }
 }
 
@@ -144,15 +195,13 @@ static nft_status check_context(const char *function, const nft_context *context
 static void backward_step(call *c)
 {
     nft_context *context = c->context;
-    int64_t frames = nft_context_frame_count(context);
+    int64_t slots = nft_context_side_count(context);
     for (c->first = 0; c->first < context->samples; c->first += c->count) {
         int64_t left = context->samples - c->first;
-        c->count = left < frames ? left : frames;
+        c->count = left < slots ? left : slots;
         nft_context_for_samples(context, c->count, backward_sample, c);
-        if (c->gradients) {
-            const int64_t *first = &c->gradients->first_tiles[c->step];
-            nft_pool_run(context->pool, first[1] - first[0], sum_tile, c);
-        }
+        if (c->gradients)
+            nft_pool_run(context->pool, step_tiles(c), add_tile, c);
     }
 }
 

@@ -56,6 +56,7 @@ static nft_builder builder_of(nft_model *model, int64_t index, nft_value value, 
                          .value = value,
                          .parameters = &model->parameters,
                          .kept = &step->frame_out,
+                         .sides = &step->sides,
                          .where = where,
                          .path = path,
                          .memory_limit = model->memory_limit};

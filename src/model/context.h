@@ -63,6 +63,9 @@ nft_exec nft_context_exec(const nft_context *context, int64_t sample, int worker
 float *nft_context_value(const nft_context *context, int64_t index, int64_t sample);
 /* How many samples have a frame of one step at the same time. */
 int64_t nft_context_frame_count(const nft_context *context);
+/* How many samples have sides at the same time, and those of one of them. */
+int64_t nft_context_side_count(const nft_context *context);
+float *nft_context_sides(const nft_context *context, int64_t slot);
 /* The frame of a step; `slot` tells apart the samples that have one at the same time. */
 float *nft_context_frame(const nft_context *context, int64_t step, int64_t sample, int64_t slot);
 /* With recompute: computes again what forward left in the step's frame, at exec->kept. */

@@ -35,8 +35,9 @@ typedef struct decoder {
     int64_t weights_gradient;           /* training scratch: (M, numbers of the space) */
 
     /* kept for backward */
-    int64_t kept_decoded;                       /* (M, numbers), then the gradient of that */
-    int64_t kept_hidden, kept_hidden_gradients; /* (M, hidden_size) of each map but the last of each MLP */
+    int64_t kept_decoded;     /* (M, numbers), then the gradient of that */
+    int64_t kept_hidden;      /* (M, hidden_size) of each map but the last of each MLP */
+    int64_t hidden_gradients; /* sides: the same of their gradients */
 } decoder;
 
 static nft_status check_space(const nft_builder *builder)
@@ -151,12 +152,12 @@ static nft_status add_initial(decoder *state, nft_builder *builder, int64_t tens
                                           NFT_SHAPE(t->rows, t->columns), "init_params.%" PRId64, tensor);
     if (status)
         return status;
-    nft_gradient_keep(builder, &learned->initial_gradient);
+    nft_gradient_add(builder, &learned->initial_gradient);
     status = nft_parameter_add(builder, &learned->scale, true, nft_init_constant(0), 0, NULL,
                                "additive_scales.%" PRId64, tensor);
     if (status)
         return status;
-    nft_gradient_keep(builder, &learned->scale_gradient);
+    nft_gradient_add(builder, &learned->scale_gradient);
     return NFT_OK;
 }
 
@@ -218,16 +219,16 @@ static void plan_backward(nft_module *module, decoder *state, nft_builder *build
     state->weights_gradient = nft_reserve(&module->training_scratch, numbers);
     state->kept_decoded = nft_reserve(builder->kept, numbers);
     state->kept_hidden = nft_reserve(builder->kept, hidden);
-    state->kept_hidden_gradients = nft_reserve(builder->kept, hidden);
+    state->hidden_gradients = nft_reserve(builder->sides, hidden);
     for (int64_t mlp = 0; mlp < state->mlp_count; mlp++)
         for (int64_t k = 0; k < state->map_count; k++) {
             const nft_map *map = &state->maps[mlp * state->map_count + k];
             bool last = k + 1 == state->map_count;
             int64_t x = k ? nft_row_at(state->kept_hidden, hidden_floats(state, latents, mlp, k - 1), 1)
                           : builder->in_kept;
-            int64_t dy =
-                last ? nft_row_at(state->kept_decoded, space->tensors[mlp].offset, 1)
-                     : nft_row_at(state->kept_hidden_gradients, hidden_floats(state, latents, mlp, k), 1);
+            int64_t dy = last ? nft_row_at(state->kept_decoded, space->tensors[mlp].offset, 1)
+                              : nft_row_at(nft_side(state->hidden_gradients),
+                                           hidden_floats(state, latents, mlp, k), 1);
             nft_gradient_of_map(builder, map, latents, x, map->inputs, dy,
                                 last ? space->numbers : map->outputs);
         }
@@ -290,12 +291,11 @@ typedef struct decoder_call {
     float *out;      /* the image; in backward the gradient of the latents */
 } decoder_call;
 
-/* Row `first` of what is kept of a map: at `base` kept_hidden or kept_hidden_gradients. */
-static float *hidden_rows(const decoder_call *call, int64_t base, int64_t mlp, int64_t map, int64_t first)
+/* Row `first` of a map among those of all maps, at `base`. */
+static float *hidden_rows(const decoder_call *call, float *base, int64_t mlp, int64_t map, int64_t first)
 {
     const decoder *state = call->module->state;
-    return call->exec->kept + base + hidden_floats(state, call->module->in.tokens, mlp, map) +
-           first * state->hidden_size;
+    return base + hidden_floats(state, call->module->in.tokens, mlp, map) + first * state->hidden_size;
 }
 
 /* tensor ← scale · tensor + init_params, in `count` networks */
@@ -330,8 +330,9 @@ static void decode(void *argument, int64_t item, float *thread_scratch)
     float *decoded = networks + space->tensors[first_tensor].offset;
     const nft_map *maps = state->maps + mlp * state->map_count, *last = maps + state->map_count - 1;
     for (const nft_map *map = maps; map < last; map++) {
-        float *y = exec->kept ? hidden_rows(call, state->kept_hidden, mlp, map - maps, first)
-                              : thread_scratch + state->hidden[(map - maps) % 2];
+        float *y = exec->kept
+                       ? hidden_rows(call, call->exec->kept + state->kept_hidden, mlp, map - maps, first)
+                       : thread_scratch + state->hidden[(map - maps) % 2];
         nft_map_rows(exec, map, count, x, map->inputs, y, map->outputs, NFT_MAP_RELU);
         x = y;
     }
@@ -425,7 +426,7 @@ static void add_learned_back(void *argument, int64_t tensor, float *thread_scrat
         return;
     }
     const learned_tensor *learned = &state->learned[tensor];
-    float *initial = exec->kept + learned->initial_gradient, *scale = exec->kept + learned->scale_gradient;
+    float *initial = exec->sides + learned->initial_gradient, *scale = exec->sides + learned->scale_gradient;
     memset(initial, 0, (size_t)n * sizeof *initial);
     nft_vector()->sum_rows(latents, n, gradient, numbers, initial);
     *scale = 0;
@@ -447,8 +448,8 @@ static void decode_back(void *argument, int64_t item, float *thread_scratch)
     nft_chunk(latents, item % chunks, &first, &count);
     const float *dy = call->exec->kept + state->kept_decoded + first * stride + space->tensors[mlp].offset;
     for (int64_t k = state->map_count - 1; k > 0; k--) {
-        const float *y = hidden_rows(call, state->kept_hidden, mlp, k - 1, first);
-        float *d = hidden_rows(call, state->kept_hidden_gradients, mlp, k - 1, first);
+        const float *y = hidden_rows(call, call->exec->kept + state->kept_hidden, mlp, k - 1, first);
+        float *d = hidden_rows(call, call->exec->sides + state->hidden_gradients, mlp, k - 1, first);
         nft_map_rows_back(call->exec, &state->maps[mlp * state->map_count + k], count, dy, stride, d, size,
                           NFT_MAP_SET);
         nft_vector_gradients()->relu(count * size, y, d, d);
@@ -467,8 +468,9 @@ static void latents_back(void *argument, int64_t item, float *thread_scratch)
     nft_chunk(call->module->in.tokens, item, &first, &count);
     for (int64_t mlp = 0; mlp < state->mlp_count; mlp++)
         nft_map_rows_back(call->exec, &state->maps[mlp * state->map_count], count,
-                          hidden_rows(call, state->kept_hidden_gradients, mlp, 0, first), state->hidden_size,
-                          call->out + first * channels, channels, mlp ? NFT_MAP_ADD : NFT_MAP_SET);
+                          hidden_rows(call, call->exec->sides + state->hidden_gradients, mlp, 0, first),
+                          state->hidden_size, call->out + first * channels, channels,
+                          mlp ? NFT_MAP_ADD : NFT_MAP_SET);
 }
 
 static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,

@@ -12,6 +12,7 @@ typedef struct nft_step {
     int64_t first_parameter, end_parameter;
     int64_t frame;     /* floats of what is kept for backward: what arrives, its inside, what leaves */
     int64_t frame_out; /* where in it what leaves begins */
+    int64_t sides;     /* floats of what backward leaves besides */
 } nft_step;
 
 struct nft_model {

@@ -52,12 +52,15 @@ int64_t nft_kept_floats(const nft_model *model, bool recompute)
 
 static void place_kept(nft_plan *plan, const nft_model *model, const nft_context_options *options)
 {
-    int64_t frame = 0;
+    int64_t frame = 0, sides = 0;
     plan->kept = place_values(model, plan->step_count, options->recompute, plan->values, plan->gradients,
                               &plan->input_gradient);
     for (int64_t i = 0; i < plan->step_count && options->recompute; i++)
         frame = larger(frame, model->steps[i].frame);
+    for (int64_t i = 0; i < plan->step_count; i++)
+        sides = larger(sides, model->steps[i].sides);
     plan->frame = nft_reserve(&plan->arena, frame);
+    plan->sides = nft_reserve(&plan->arena, sides);
 }
 
 static void place_scratch(nft_plan *plan, const nft_model *model, bool training)

@@ -51,6 +51,16 @@ int64_t nft_context_frame_count(const nft_context *context)
     return context->options.recompute ? context->plan.arena_count : context->options.max_batch;
 }
 
+int64_t nft_context_side_count(const nft_context *context)
+{
+    return context->plan.arena_count;
+}
+
+float *nft_context_sides(const nft_context *context, int64_t slot)
+{
+    return context->arenas + slot * context->plan.arena + context->plan.sides;
+}
+
 float *nft_context_frame(const nft_context *context, int64_t step, int64_t sample, int64_t slot)
 {
     const nft_plan *plan = &context->plan;

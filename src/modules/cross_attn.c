@@ -30,7 +30,7 @@ static nft_status add_attention(nft_module *module, nft_builder *builder, int64_
                                NFT_SHAPE(queries, channels), "embeddings");
     if (status)
         return status;
-    nft_gradient_keep(builder, &state->gradient);
+    nft_gradient_add(builder, &state->gradient);
     return NFT_OK;
 }
 
@@ -70,7 +70,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     (void)out;
     const cross_attn *state = module->state;
     nft_token_attention_backward(&state->attention, exec, exec->parameters + state->embeddings, in, in,
-                                 grad_out, exec->kept + state->gradient, grad_in, grad_in);
+                                 grad_out, exec->sides + state->gradient, grad_in, grad_in);
 }
 
 const nft_module_class nft_module_cross_attn_encoder = {

@@ -112,6 +112,16 @@ void nft_drop(const nft_exec *exec, uint64_t module, double p, int64_t n, const 
                                  key->seed ^ module, stream, x, y);
 }
 
+void nft_add_dropped(const nft_exec *exec, uint64_t module, double p, int64_t n, const float *x,
+                     const float *branch, float *y)
+{
+    if (exec->dropout && p > 0) {
+        nft_drop(exec, module, p, n, branch, y);
+        branch = y;
+    }
+    nft_vector()->add_two(n, x, branch, y);
+}
+
 int64_t nft_product_flops(int64_t m, int64_t n, int64_t k)
 {
     return nft_size_multiply(2, nft_size_multiply(m, nft_size_multiply(n, k)));

@@ -221,7 +221,7 @@ static void edge_backward(const nft_module *module, const nft_exec *exec, const 
                           nft_map_mode mode)
 {
     const nft_hnp_linear *s = module->state;
-    float *dy = exec->kept + map->kept_gradient, *sum = exec->kept + map->kept_sum;
+    float *dy = exec->sides + map->gradient, *sum = exec->sides + map->gradient_sum;
     nft_neuron_part part = {.layout = layout, .tensor = grad_out};
     nft_neuron_parts_gather(exec, rows, &part, 1, dy);
     nft_sum_rows(exec, rows, map->own.outputs, dy, sum);
@@ -249,7 +249,7 @@ static void last_backward(const nft_module *module, const nft_exec *exec, const 
     const nft_hnp_linear *s = module->state;
     const nft_tensor *weight = nft_hnp_last_weight(module->space), *bias = weight + 1;
     int64_t out_channels = module->out.channels;
-    float *dx = exec->scratch + s->scratch.row_input, *dy = exec->kept + s->kept_last_bias;
+    float *dx = exec->scratch + s->scratch.row_input, *dy = exec->sides + s->last_bias_gradient;
     edge_backward(module, exec, &s->last_weight, weight->columns, last_layout(module),
                   grad_out + weight->offset * out_channels, dx, NFT_MAP_SET);
     nft_neuron_part parts[NFT_NP_MAX_PARTS];

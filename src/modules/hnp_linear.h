@@ -8,8 +8,8 @@
  * them. */
 typedef struct nft_neuron_map {
     nft_map own, global;
-    int64_t kept_gradient; /* of the output, (rows, outputs) */
-    int64_t kept_sum;      /* its sum over rows */
+    int64_t gradient;     /* sides: of the output, (rows, outputs) */
+    int64_t gradient_sum; /* its sum over rows */
 } nft_neuron_map;
 
 typedef struct nft_hnp_linear {
@@ -21,7 +21,7 @@ typedef struct nft_hnp_linear {
     nft_neuron_map last_weight;                    /* for each column of W_{L-1}, n_L numbers a channel */
     nft_map last_bias;                             /* from g */
     int64_t kept_global, kept_first_input, kept_last_input; /* g, rpt, cpt */
-    int64_t kept_last_bias;                                 /* the gradient of last_bias's output */
+    int64_t last_bias_gradient;                             /* sides: the gradient of last_bias's output */
     int64_t mapped; /* thread scratch: a chunk of outputs before they're put in place */
     nft_np_scratch scratch;
     nft_layer_means *means; /* of each layer */

@@ -136,10 +136,11 @@ static void keep_edge(const nft_hnp_linear *s, nft_builder *builder, nft_neuron_
                       int64_t input)
 {
     int64_t outputs = map->own.outputs;
-    map->kept_gradient = nft_reserve(builder->kept, nft_size_multiply(rows, outputs));
-    map->kept_sum = nft_reserve(builder->kept, outputs);
-    nft_gradient_of_map(builder, &map->own, rows, input, map->own.inputs, map->kept_gradient, outputs);
-    nft_gradient_of_map(builder, &map->global, 1, s->kept_global, map->global.inputs, map->kept_sum, outputs);
+    map->gradient = nft_reserve(builder->sides, nft_size_multiply(rows, outputs));
+    map->gradient_sum = nft_reserve(builder->sides, outputs);
+    nft_gradient_of_map(builder, &map->own, rows, input, map->own.inputs, nft_side(map->gradient), outputs);
+    nft_gradient_of_map(builder, &map->global, 1, s->kept_global, map->global.inputs,
+                        nft_side(map->gradient_sum), outputs);
 }
 
 static void keep(nft_hnp_linear *s, nft_builder *builder)
@@ -149,12 +150,12 @@ static void keep(nft_hnp_linear *s, nft_builder *builder)
     s->kept_global = nft_reserve(builder->kept, s->global_size);
     s->kept_first_input = nft_reserve(builder->kept, nft_size_multiply(rows, s->first_weight.own.inputs));
     s->kept_last_input = nft_reserve(builder->kept, nft_size_multiply(columns, s->last_weight.own.inputs));
-    s->kept_last_bias = nft_reserve(builder->kept, s->last_bias.outputs);
+    s->last_bias_gradient = nft_reserve(builder->sides, s->last_bias.outputs);
     keep_edge(s, builder, &s->first_weight, rows, s->kept_first_input);
     keep_edge(s, builder, &s->first_bias, rows, s->kept_first_input);
     keep_edge(s, builder, &s->last_weight, columns, s->kept_last_input);
-    nft_gradient_of_map(builder, &s->last_bias, 1, s->kept_global, s->last_bias.inputs, s->kept_last_bias,
-                        s->last_bias.outputs);
+    nft_gradient_of_map(builder, &s->last_bias, 1, s->kept_global, s->last_bias.inputs,
+                        nft_side(s->last_bias_gradient), s->last_bias.outputs);
     for (int64_t i = 1; i < space->layer_count - 1; i++) {
         int64_t offset = nft_size_multiply(space->tensors[NFT_WEIGHT_OF(i)].offset, builder->value.channels);
         nft_np_layer_keep(builder, &s->layers[i], nft_size_add(builder->in_kept, offset), s->kept_global);

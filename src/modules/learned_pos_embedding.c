@@ -21,7 +21,7 @@ static nft_status add_table(nft_builder *builder, embedding *table, int64_t rows
     nft_status status = nft_parameter_add(builder, &table->values, true, nft_init_normal(1), 2,
                                           NFT_SHAPE(rows, builder->value.channels), "%s.weight", name);
     if (!status)
-        nft_gradient_keep(builder, &table->gradient);
+        nft_gradient_add(builder, &table->gradient);
     return status;
 }
 
@@ -108,7 +108,7 @@ static void tensor_backward(const nft_module *module, const nft_exec *exec, cons
 {
     const state *own = module->state;
     int64_t C = module->in.channels, f = tensor->positions;
-    float *of_layer = exec->kept + (tensor->bias ? own->bias : own->weight).gradient + tensor->layer * C,
+    float *of_layer = exec->sides + (tensor->bias ? own->bias : own->weight).gradient + tensor->layer * C,
           *sum = exec->scratch;
     for (int64_t row = 0; row < tensor->rows; row++) {
         memset(sum, 0, (size_t)C * sizeof *sum);
@@ -116,11 +116,11 @@ static void tensor_backward(const nft_module *module, const nft_exec *exec, cons
             const float *gradient = grad_out + (tensor->offset + (row * tensor->columns + column) * f) * C;
             add_gradient(C, f, gradient, sum);
             if (tensor->column_axis == 0)
-                add_gradient(C, f, gradient, exec->kept + own->input.gradient + column * C);
+                add_gradient(C, f, gradient, exec->sides + own->input.gradient + column * C);
         }
         nft_vector()->add(C, sum, of_layer);
         if (tensor->layer == module->space->layer_count - 1)
-            nft_vector()->add(C, sum, exec->kept + own->output.gradient + row * C);
+            nft_vector()->add(C, sum, exec->sides + own->output.gradient + row * C);
     }
 }
 
@@ -136,7 +136,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     int64_t C = module->in.channels;
     memcpy(grad_in, grad_out, (size_t)(space->numbers * C) * sizeof *grad_in);
     for (int i = 0; i < 4; i++)
-        memset(exec->kept + tables[i]->gradient, 0, (size_t)(tables[i]->rows * C) * sizeof *grad_in);
+        memset(exec->sides + tables[i]->gradient, 0, (size_t)(tables[i]->rows * C) * sizeof *grad_in);
     for (int64_t t = 0; t < space->tensor_count; t++)
         tensor_backward(module, exec, &space->tensors[t], grad_out);
 }

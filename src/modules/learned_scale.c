@@ -26,7 +26,7 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
                               "%s_scales.%lld", tensor->bias ? "bias" : "weight", (long long)tensor->layer);
         if (status)
             return status;
-        nft_gradient_keep(builder, &own->tensors[t].gradient);
+        nft_gradient_add(builder, &own->tensors[t].gradient);
     }
     return NFT_OK;
 }
@@ -52,7 +52,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     for (int64_t t = 0; t < own->count; t++) {
         const nft_tensor *tensor = &module->space->tensors[t];
         int64_t start = tensor->offset * C, n = tensor->tokens * tensor->positions * C;
-        exec->kept[own->tensors[t].gradient] = nft_vector()->dot(n, in + start, grad_out + start);
+        exec->sides[own->tensors[t].gradient] = nft_vector()->dot(n, in + start, grad_out + start);
         nft_vector()->copy_scaled(n, exec->parameters[own->tensors[t].scale], grad_out + start,
                                   grad_in + start);
     }

@@ -7,7 +7,7 @@
 typedef struct linear {
     int64_t rows;
     nft_map map;
-    int64_t kept_gradient; /* of the output, (rows, out_features) */
+    int64_t gradient; /* sides: of the output, (rows, out_features) */
 } linear;
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -27,8 +27,9 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
                             nft_init_fan(inputs), "bias");
     if (status)
         return status;
-    state->kept_gradient = nft_reserve(builder->kept, nft_size_multiply(rows, outputs));
-    nft_gradient_of_map(builder, &state->map, rows, builder->in_kept, inputs, state->kept_gradient, outputs);
+    state->gradient = nft_reserve(builder->sides, nft_size_multiply(rows, outputs));
+    nft_gradient_of_map(builder, &state->map, rows, builder->in_kept, inputs, nft_side(state->gradient),
+                        outputs);
     module->flops = nft_map_flops(&state->map, rows);
     return NFT_OK;
 }
@@ -45,8 +46,8 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     (void)in;
     (void)out;
     const linear *state = module->state;
-    float *kept = exec->kept + state->kept_gradient;
-    memcpy(kept, grad_out, (size_t)(state->rows * state->map.outputs) * sizeof *kept);
+    float *dy = exec->sides + state->gradient;
+    memcpy(dy, grad_out, (size_t)(state->rows * state->map.outputs) * sizeof *dy);
     nft_exec_linear_back(exec, &state->map, state->rows, grad_out, grad_in, NFT_MAP_SET);
 }
 

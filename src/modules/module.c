@@ -219,22 +219,29 @@ nft_status nft_map_add_as(nft_builder *builder, nft_map *map, int64_t outputs, i
     return nft_parameter_add(builder, &map->bias, true, bias_init, 1, NFT_SHAPE(outputs), "%s", bias_name);
 }
 
-void nft_gradient_keep(nft_builder *builder, int64_t *kept)
+int64_t nft_side(int64_t offset)
 {
-    nft_gradient_keep_of(builder, builder->parameters->count - 1, kept);
+    return nft_size_add(NFT_SIDES, offset);
 }
 
-void nft_gradient_keep_of(nft_builder *builder, int64_t index, int64_t *kept)
+void nft_gradient_add(nft_builder *builder, int64_t *side)
+{
+    nft_gradient_add_of(builder, builder->parameters->count - 1, side);
+}
+
+void nft_gradient_add_of(nft_builder *builder, int64_t index, int64_t *side)
 {
     nft_parameter *parameter = &builder->parameters->items[index];
-    *kept = nft_reserve(builder->kept, parameter->count);
-    parameter->gradient = (nft_gradient){.kind = NFT_GRADIENT_SUM, .dy = *kept};
+    *side = nft_reserve(builder->sides, parameter->count);
+    parameter->gradient = (nft_gradient){.kind = NFT_GRADIENT_SUM, .own = *side};
 }
 
 void nft_gradient_of_map(nft_builder *builder, const nft_map *map, int64_t rows, int64_t x, int64_t x_stride,
                          int64_t dy, int64_t dy_stride)
 {
     nft_parameter *weight = &builder->parameters->items[map->index];
+    int64_t product = nft_size_multiply(map->outputs, map->inputs),
+            factors = nft_size_multiply(rows, nft_size_add(map->outputs, map->inputs));
     weight->gradient = (nft_gradient){.kind = NFT_GRADIENT_PRODUCT,
                                       .rows = rows,
                                       .inputs = map->inputs,
@@ -242,7 +249,8 @@ void nft_gradient_of_map(nft_builder *builder, const nft_map *map, int64_t rows,
                                       .x = x,
                                       .x_stride = x_stride,
                                       .dy = dy,
-                                      .dy_stride = dy_stride};
+                                      .dy_stride = dy_stride,
+                                      .own = product < factors ? nft_reserve(builder->sides, product) : -1};
     if (map->bias < 0)
         return;
     nft_parameter *bias = weight + 1;
@@ -250,6 +258,7 @@ void nft_gradient_of_map(nft_builder *builder, const nft_map *map, int64_t rows,
         bias++;
     bias->gradient = weight->gradient;
     bias->gradient.kind = NFT_GRADIENT_ROWS;
+    bias->gradient.own = nft_reserve(builder->sides, map->outputs);
 }
 
 void nft_statistics_declare(nft_builder *builder, const nft_statistics *statistics)

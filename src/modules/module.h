@@ -46,19 +46,24 @@ nft_init
 nft_init_fan(int64_t fan_in); /* PyTorch's default, uniform in ±1/√fan_in; for weight and bias alike */
 
 /* What is kept of a sample for backward is cut into frames, one for each module of the sequence: [the value
- * that arrives | what it and the modules inside it keep | the value that leaves]. All offsets of kept memory
- * are floats from the start of the frame. */
+ * that arrives | what it and the modules inside it keep | the value that leaves]. What only backward writes,
+ * for the parameters' gradients, stands in the sides: memory that a few samples have at a time, until their
+ * gradients are added. Offsets are floats from the start of the frame, or of the sides; NFT_SIDES is added to
+ * the latter where both may be meant. */
+#define NFT_SIDES (INT64_C(1) << 62)
 
-/* How a parameter's gradient comes about from what backward left in each sample's frame. */
+/* How a parameter's gradient comes about from what backward left in each sample's frame and sides. */
 typedef struct nft_gradient {
     enum {
         NFT_GRADIENT_NONE,    /* a buffer */
         NFT_GRADIENT_PRODUCT, /* a map's weight (outputs, inputs): dyᵀ x */
         NFT_GRADIENT_ROWS,    /* a map's bias (outputs): the sum of dy's rows */
-        NFT_GRADIENT_SUM      /* (count) at dy: the sample's gradient itself */
+        NFT_GRADIENT_SUM      /* (count) that backward itself leaves at `own` */
     } kind;
     int64_t rows, inputs, outputs;
-    int64_t x, x_stride, dy, dy_stride;
+    int64_t x, x_stride, dy, dy_stride; /* x and dy in the frame, or from NFT_SIDES on in the sides */
+    int64_t own; /* in the sides: the sample's gradient itself; -1 where its factors are smaller, and stand
+                    for it until it is added */
 } nft_gradient;
 
 /* Two buffers, a mean and a standard deviation, that are set from the training data before the first step:
@@ -104,6 +109,7 @@ typedef struct nft_builder {
     nft_value value;        /* what arrives at this module */
     nft_parameters *parameters;
     int64_t *kept;     /* size of the frame so far: nft_reserve */
+    int64_t *sides;    /* the same of the sides */
     int64_t in_kept;   /* where in the frame the value that arrives stands in backward */
     const char *where; /* names the module in messages: "modules[3] (nft_block)" */
     const char *path;  /* begins its parameters' names: "3." */
@@ -138,12 +144,12 @@ nft_status nft_map_add_as(nft_builder *builder, nft_map *map, int64_t outputs, i
                           const char *bias_name);
 
 /* Declares the gradient of the parameter that was added last: backward writes the sample's own, (count), to
- * the kept memory at *kept. */
-void nft_gradient_keep(nft_builder *builder, int64_t *kept);
+ * the sides at *side. */
+void nft_gradient_add(nft_builder *builder, int64_t *side);
 /* The same for the parameter at `index` in the table, also in place of what a map declared for it. */
-void nft_gradient_keep_of(nft_builder *builder, int64_t index, int64_t *kept);
-/* Declares the gradients of a map: x (rows, inputs) and dy (rows, outputs) stand in the kept memory after
- * backward. */
+void nft_gradient_add_of(nft_builder *builder, int64_t index, int64_t *side);
+/* Declares the gradients of a map: x (rows, inputs) and dy (rows, outputs) stand in the frame, or from
+ * NFT_SIDES on in the sides, after backward. */
 void nft_gradient_of_map(nft_builder *builder, const nft_map *map, int64_t rows, int64_t x, int64_t x_stride,
                          int64_t dy, int64_t dy_stride);
 
@@ -161,7 +167,7 @@ struct nft_module_class {
      * run a second time on the same input, for a frame that was not kept. */
     void (*forward)(const nft_module *module, const nft_exec *exec, const float *in, float *out);
     /* From the gradient of the output to that of the input, for one sample after a forward that kept. Leaves
-     * in the kept memory what the parameters' gradients are made of. No two of the four overlap. */
+     * in frame and sides what the parameters' gradients are made of. No two of the four overlap. */
     void (*backward)(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
                      const float *grad_out, float *grad_in);
     void (*release)(
@@ -185,6 +191,9 @@ int64_t nft_reserve(int64_t *size, int64_t floats);
 
 /* Where row `first` of rows of `width` floats begins that stand at `base`. Saturates. */
 int64_t nft_row_at(int64_t base, int64_t first, int64_t width);
+
+/* A place in the sides, where one in the frame may be meant too. Saturates. */
+int64_t nft_side(int64_t offset);
 
 nft_status nft_module_state(nft_module *module, size_t bytes); /* sets module->state */
 
@@ -215,6 +224,9 @@ struct nft_dropout_key {
  * apart (nft_random_stream of the path). The same call in backward drops the same elements of the gradient. y
  * may be x. */
 void nft_drop(const nft_exec *exec, uint64_t module, double p, int64_t n, const float *x, float *y);
+/* y = x + that of branch; y may be branch. */
+void nft_add_dropped(const nft_exec *exec, uint64_t module, double p, int64_t n, const float *x,
+                     const float *branch, float *y);
 
 /* What forward is given. */
 struct nft_exec {
@@ -225,6 +237,7 @@ struct nft_exec {
     float *thread_scratch;   /* of worker 0; worker w's begins w * thread_stride further */
     int64_t thread_stride;
     float *kept;                    /* in training this sample's frame of the module; NULL otherwise */
+    float *sides;                   /* in backward its sides */
     const float *packed_back;       /* the packed transposes of its linear maps, for backward */
     float *input_gradient;          /* in backward: what modules that read `input` add to its gradient */
     const nft_dropout_key *dropout; /* NULL: none */

@@ -18,11 +18,15 @@ typedef struct state {
         stream; /* of the dropout after attention; that of chunk i of the feed-forward is stream + 1 + i */
     int64_t branch; /* scratch: what attention adds to x, or a gradient; features */
 
-    /* kept for backward; features, unless said otherwise */
-    int64_t kept_middle;            /* x between attention and feed-forward; then its gradient */
-    int64_t kept_normed;            /* ln2 of it */
-    int64_t kept_wide, kept_active; /* wide rows before and after gelu; the former become their gradient */
-    int64_t kept_narrow_gradient;   /* of ff.2's output */
+    /* kept for backward */
+    int64_t kept_middle; /* features: x between attention and feed-forward */
+    int64_t kept_normed; /* features: ln2 of it */
+    int64_t kept_wide;   /* wide rows before gelu */
+
+    /* sides */
+    int64_t wide_gradient, active; /* of those, and what comes from gelu */
+    int64_t narrow_gradient;       /* features: of ff.2's output */
+    int64_t middle_gradient;       /* features */
 } state;
 
 static nft_status allocate_arrays(nft_module *module, int64_t tensors)
@@ -79,16 +83,18 @@ static void plan_backward(state *own, nft_builder *builder)
     own->kept_middle = nft_reserve(builder->kept, features);
     own->kept_normed = nft_reserve(builder->kept, features);
     own->kept_wide = nft_reserve(builder->kept, wide);
-    own->kept_active = nft_reserve(builder->kept, wide);
-    own->kept_narrow_gradient = nft_reserve(builder->kept, features);
+    own->wide_gradient = nft_reserve(builder->sides, wide);
+    own->active = nft_reserve(builder->sides, wide);
+    own->narrow_gradient = nft_reserve(builder->sides, features);
+    own->middle_gradient = nft_reserve(builder->sides, features);
     for (int64_t t = 0; t < space->tensor_count; t++) {
         const nft_tensor *tensor = &space->tensors[t];
         const nft_map *widen = &own->widen[t], *narrow = &own->narrow[t];
         int64_t stride = wide_stride(widen->outputs), wide_start = own->wide_offsets[t];
         nft_gradient_of_map(builder, widen, tensor->tokens, nft_row_at(own->kept_normed, tensor->offset, C),
-                            widen->inputs, nft_row_at(own->kept_wide, wide_start, 1), stride);
-        nft_gradient_of_map(builder, narrow, tensor->tokens, nft_row_at(own->kept_active, wide_start, 1),
-                            stride, nft_row_at(own->kept_narrow_gradient, tensor->offset, C),
+                            widen->inputs, nft_row_at(nft_side(own->wide_gradient), wide_start, 1), stride);
+        nft_gradient_of_map(builder, narrow, tensor->tokens, nft_row_at(nft_side(own->active), wide_start, 1),
+                            stride, nft_row_at(nft_side(own->narrow_gradient), tensor->offset, C),
                             narrow->outputs);
     }
 }
@@ -171,22 +177,22 @@ static void feed_forward(void *argument, int64_t item, float *thread_scratch)
 }
 
 /* The same for training: out = x + drop(ff(ln2(x))), and what stands between is kept. */
-static void feed_forward_kept(void *argument, int64_t item, float *branch)
+static void feed_forward_kept(void *argument, int64_t item, float *thread_scratch)
 {
     const work *w = argument;
     const state *own = w->module->state;
     chunk c = chunk_at(w->module, item);
-    int64_t count = c.rows.count, n = count * c.widen->inputs, outputs = c.widen->outputs;
-    float *normed = w->exec->kept + own->kept_normed + c.features;
-    float *wide = w->exec->kept + own->kept_wide + c.wide,
-          *active = w->exec->kept + own->kept_active + c.wide;
+    int64_t count = c.rows.count, n = count * c.widen->inputs, outputs = c.widen->outputs, next = 0;
+    float *normed = w->exec->kept + own->kept_normed + c.features,
+          *wide = w->exec->kept + own->kept_wide + c.wide;
+    float *branch = thread_scratch + nft_reserve(&next, n), *active = thread_scratch + nft_reserve(&next, 0);
     nft_channel_norm_rows(&own->ln2[c.rows.tensor], w->exec->parameters, count, w->x + c.features, normed);
     nft_map_rows(w->exec, c.widen, count, normed, c.widen->inputs, wide, c.stride, NFT_MAP_SET);
     for (int64_t row = 0; row < count; row++)
         nft_vector()->gelu(outputs, wide + row * c.stride, active + row * c.stride);
     nft_map_rows(w->exec, c.narrow, count, active, c.stride, branch, c.narrow->outputs, NFT_MAP_SET);
-    nft_drop(w->exec, own->stream + 1 + (uint64_t)item, own->dropout, n, branch, w->out + c.features);
-    nft_vector()->add(n, w->x + c.features, w->out + c.features);
+    nft_add_dropped(w->exec, own->stream + 1 + (uint64_t)item, own->dropout, n, w->x + c.features, branch,
+                    w->out + c.features);
 }
 
 /* From the gradient of drop(ff(ln2(x))) to that of ln2(x), in out. */
@@ -196,17 +202,18 @@ static void feed_forward_back(void *argument, int64_t item, float *active_gradie
     const state *own = w->module->state;
     chunk c = chunk_at(w->module, item);
     int64_t count = c.rows.count, outputs = c.widen->outputs;
-    float *narrow = w->exec->kept + own->kept_narrow_gradient + c.features,
-          *wide = w->exec->kept + own->kept_wide + c.wide;
+    const float *wide = w->exec->kept + own->kept_wide + c.wide;
+    float *narrow = w->exec->sides + own->narrow_gradient + c.features,
+          *dwide = w->exec->sides + own->wide_gradient + c.wide,
+          *active = w->exec->sides + own->active + c.wide;
     nft_drop(w->exec, own->stream + 1 + (uint64_t)item, own->dropout, count * c.narrow->outputs,
              w->x + c.features, narrow);
     nft_map_rows_back(w->exec, c.narrow, count, narrow, c.narrow->outputs, active_gradient, c.stride,
                       NFT_MAP_SET);
-    for (int64_t row = 0; row < count; row++) {
-        float *x = wide + row * c.stride;
-        nft_vector_gradients()->gelu(outputs, x, active_gradient + row * c.stride, x);
-    }
-    nft_map_rows_back(w->exec, c.widen, count, wide, c.stride, w->out + c.features, c.widen->inputs,
+    for (int64_t start = 0; start < count * c.stride; start += c.stride)
+        nft_vector_gradients()->gelu_again(outputs, wide + start, active_gradient + start, active + start,
+                                           dwide + start);
+    nft_map_rows_back(w->exec, c.widen, count, dwide, c.stride, w->out + c.features, c.widen->inputs,
                       NFT_MAP_SET);
 }
 
@@ -216,8 +223,7 @@ static void forward_kept(const nft_module *module, const nft_exec *exec, const f
     int64_t n = module->space->numbers * module->in.channels;
     float *branch = exec->scratch + own->branch, *middle = exec->kept + own->kept_middle;
     nft_attention_forward(&own->attention, exec, false, in, branch);
-    nft_drop(exec, own->stream, own->dropout, n, branch, middle);
-    nft_vector()->add(n, in, middle);
+    nft_add_dropped(exec, own->stream, own->dropout, n, in, branch, middle);
     work w = {module, exec, middle, out};
     nft_exec_for(exec, nft_rows_count(module->space), feed_forward_kept, &w);
 }
@@ -240,15 +246,14 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     (void)out;
     const state *own = module->state;
     int64_t C = module->in.channels, n = module->space->numbers * C;
-    float *branch = exec->scratch + own->branch, *middle = exec->kept + own->kept_middle;
+    float *branch = exec->scratch + own->branch, *dmiddle = exec->sides + own->middle_gradient;
     work w = {module, exec, grad_out, branch};
     nft_exec_for(exec, nft_rows_count(module->space), feed_forward_back, &w);
-    nft_channel_norms_back(own->ln2, exec, module->space, C, middle, branch, grad_in);
-    nft_vector()->add(n, grad_out, grad_in);
-    memcpy(middle, grad_in, (size_t)n * sizeof *middle); /* now its gradient */
-    nft_drop(exec, own->stream, own->dropout, n, middle, branch);
+    nft_channel_norms_back(own->ln2, exec, module->space, C, exec->kept + own->kept_middle, branch, dmiddle);
+    nft_vector()->add(n, grad_out, dmiddle);
+    nft_drop(exec, own->stream, own->dropout, n, dmiddle, branch);
     nft_attention_backward(&own->attention, exec, in, branch, grad_in);
-    nft_vector()->add(n, middle, grad_in);
+    nft_vector()->add(n, dmiddle, grad_in);
 }
 
 const nft_module_class nft_module_nft_block = {.type = "nft_block",

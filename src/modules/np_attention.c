@@ -49,8 +49,9 @@ static void project(void *argument, int64_t item, float *normed)
         memset(sum, 0, (size_t)width * sizeof *sum);
         nft_vector()->sum_rows(rows.count, width, x, width, sum);
     }
-    memset(terms(w) + first * a->channels, 0, (size_t)(rows.count * a->channels) * sizeof(float));
-    if (a->cross)
+    if (!a->cross)
+        memset(terms(w) + first * a->channels, 0, (size_t)(rows.count * a->channels) * sizeof(float));
+    else
         nft_map_rows(w->exec, map, rows.count, x, width, qkv_rows(w) + first * map->outputs, map->outputs,
                      NFT_MAP_SET);
 }
@@ -130,23 +131,13 @@ static axis_item item_at(const work *w, int64_t item, float *thread_scratch)
                        .next = thread_scratch};
 }
 
-static float *take_floats(axis_item *item, int64_t floats)
+/* `count` matrices of the item's axis that follow each other. */
+static float *take_matrices(const work *w, axis_item *item, int count)
 {
-    int64_t size = 0;
-    float *taken = item->next;
-    nft_reserve(&size, floats);
-    item->next += size;
-    return taken;
-}
-
-/* A matrix of the item's axis; filled unless `rows`, where its head's channels begin, is NULL. */
-static float *take_matrix(const work *w, axis_item *item, const float *rows, int64_t row_stride)
-{
-    const nft_attention *a = w->attention;
-    float *matrix = take_floats(item, item->tokens * item->stride);
-    if (rows)
-        nft_axis_take(a->space, item->axis, a->head_channels, rows, row_stride, matrix);
-    return matrix;
+    float *matrices = item->next;
+    item->next +=
+        count * nft_axis_floats(&w->attention->space->axes[item->axis], w->attention->head_channels);
+    return matrices;
 }
 
 /* The dropout of the weights of one chunk of queries. */
@@ -171,10 +162,10 @@ static void attend(void *argument, int64_t index, float *thread_scratch)
     const work *w = argument;
     const nft_attention *a = w->attention;
     axis_item item = item_at(w, index, thread_scratch);
-    int64_t ch = a->head_channels, qkv_stride = 3 * a->channels;
-    const float *rows = qkv_rows(w) + item.head * 3 * ch;
-    float *q = take_matrix(w, &item, rows, qkv_stride), *k = take_matrix(w, &item, rows + ch, qkv_stride),
-          *v = take_matrix(w, &item, rows + 2 * ch, qkv_stride), *scores = item.next;
+    int64_t ch = a->head_channels;
+    float *q = take_matrices(w, &item, 1), *k = take_matrices(w, &item, 1), *v = take_matrices(w, &item, 1),
+          *scores = item.next;
+    nft_axis_take(a->space, item.axis, ch, 3, qkv_rows(w) + item.head * 3 * ch, 3 * a->channels, q);
     for (int64_t chunk = 0; chunk < nft_chunk_count(item.tokens); chunk++) {
         int64_t first, count;
         nft_chunk(item.tokens, chunk, &first, &count);
@@ -189,7 +180,7 @@ static void attend(void *argument, int64_t index, float *thread_scratch)
         nft_product_nn(count, item.length, item.tokens, weights, item.tokens, v, item.stride, false, queries,
                        item.stride);
     }
-    nft_axis_give(a->space, item.axis, ch, q, terms(w) + item.head * ch, a->channels);
+    nft_axis_give(a->space, item.axis, ch, 1, q, terms(w) + item.head * ch, a->channels);
 }
 
 /* out = (in +) the terms; a weight's go through the unprojection unless projections are shared. */
@@ -207,18 +198,21 @@ static void combine(void *argument, int64_t item, float *thread_scratch)
         nft_vector()->add_bias(rows.count, a->channels,
                                w->exec->scratch + a->diagonal_out + rows.tensor * a->channels, sum,
                                a->channels);
-    if (!w->residual)
-        memset(out, 0, (size_t)n * sizeof *out);
-    else if (w->in != w->out)
+    if (w->residual && w->in != w->out)
         memcpy(out, w->in + start, (size_t)n * sizeof *out);
     if (a->shared || tensor->bias) {
-        nft_vector()->add(n, sum, out);
+        if (w->residual)
+            nft_vector()->add(n, sum, out);
+        else
+            memcpy(out, sum, (size_t)n * sizeof *out);
         return;
     }
     const nft_map *map = &a->unproject[rows.tensor];
-    if (a->term_count == 0)
-        return;
-    nft_map_rows(w->exec, map, rows.count, sum, map->inputs, out, map->outputs, NFT_MAP_ADD);
+    if (a->term_count > 0)
+        nft_map_rows(w->exec, map, rows.count, sum, map->inputs, out, map->outputs,
+                     w->residual ? NFT_MAP_ADD : NFT_MAP_SET);
+    else if (!w->residual)
+        memset(out, 0, (size_t)n * sizeof *out);
     for (int64_t term = 1; term < a->term_count; term++) /* the map has added its bias once */
         nft_vector()->add_bias(rows.count, map->outputs, w->exec->parameters + map->bias, out, map->outputs);
 }
@@ -254,17 +248,18 @@ static void spread(void *argument, int64_t item, float *thread_scratch)
     const nft_tensor *tensor = &a->space->tensors[rows.tensor];
     int64_t C = a->channels, width = nft_tensor_width(tensor, C), first = tensor->first_token + rows.first,
             start = tensor->offset * C + rows.first * width;
-    float *dqkv = w->exec->kept + a->kept_qkv_gradient + first * 3 * C;
-    memset(dqkv, 0, (size_t)(rows.count * 3 * C) * sizeof *dqkv);
+    float *dqkv = w->exec->sides + a->qkv_gradient + first * 3 * C;
+    if (!a->cross)
+        memset(dqkv, 0, (size_t)(rows.count * 3 * C) * sizeof *dqkv);
     if (a->shared)
         return;
-    float *kept = w->exec->kept + a->kept_output_gradient + start,
+    float *dy = w->exec->sides + a->output_gradient + start,
           *gradient = w->exec->scratch + a->terms_gradient + first * C;
-    memcpy(kept, w->in + start, (size_t)(rows.count * width) * sizeof *kept);
+    memcpy(dy, w->in + start, (size_t)(rows.count * width) * sizeof *dy);
     if (tensor->bias)
-        memcpy(gradient, kept, (size_t)(rows.count * C) * sizeof *gradient);
+        memcpy(gradient, dy, (size_t)(rows.count * C) * sizeof *gradient);
     else
-        nft_map_rows_back(w->exec, &a->unproject[rows.tensor], rows.count, kept, width, gradient, C,
+        nft_map_rows_back(w->exec, &a->unproject[rows.tensor], rows.count, dy, width, gradient, C,
                           NFT_MAP_SET);
 }
 
@@ -275,7 +270,7 @@ static void unproject_bias_gradients(const work *w)
     for (int64_t t = 0; t < a->space->tensor_count; t += 2) {
         const nft_tensor *tensor = &a->space->tensors[t];
         int64_t width = nft_tensor_width(tensor, a->channels);
-        float *gradient = w->exec->kept + a->unproject_bias[t];
+        float *gradient = w->exec->sides + a->unproject_bias[t];
         memset(gradient, 0, (size_t)width * sizeof *gradient);
         nft_vector()->sum_rows(tensor->tokens, width, w->in + tensor->offset * a->channels, width, gradient);
         nft_vector()->copy_scaled(width, (float)a->term_count, gradient, gradient);
@@ -292,19 +287,18 @@ static void attend_backward(void *argument, int64_t index, float *thread_scratch
     axis_item item = item_at(w, index, thread_scratch);
     int64_t ch = a->head_channels, C = a->channels, tokens = item.tokens, length = item.length,
             stride = item.stride;
-    const float *rows = w->exec->kept + a->kept_qkv + item.head * 3 * ch;
-    const float *q = take_matrix(w, &item, rows, 3 * C), *k = take_matrix(w, &item, rows + ch, 3 * C),
-                *v = take_matrix(w, &item, rows + 2 * ch, 3 * C);
-    float *d = take_matrix(w, &item, terms_gradient(w) + item.head * ch, C),
-          *dk = take_matrix(w, &item, NULL, 0), *dv = take_matrix(w, &item, NULL, 0);
+    float *q = take_matrices(w, &item, 1), *k = take_matrices(w, &item, 1), *v = take_matrices(w, &item, 1);
+    float *d = take_matrices(w, &item, 1), *dk = take_matrices(w, &item, 1), *dv = take_matrices(w, &item, 1);
+    float *scores = item.next;
+    nft_axis_take(a->space, item.axis, ch, 3, w->exec->kept + a->kept_qkv + item.head * 3 * ch, 3 * C, q);
+    nft_axis_take(a->space, item.axis, ch, 1, terms_gradient(w) + item.head * ch, C, d);
     for (int64_t chunk = 0; chunk < nft_chunk_count(tokens); chunk++) {
         int64_t first, count;
         nft_chunk(tokens, chunk, &first, &count);
         int64_t start = first * stride, weights = count * tokens;
-        axis_item left = item;
         uint64_t stream = weights_stream(a, &item, chunk);
-        float *kept = kept_weights(w, &item, first), *p = kept ? kept : take_floats(&left, weights),
-              *dp = take_floats(&left, weights);
+        float *kept = kept_weights(w, &item, first), *p = kept ? kept : scores,
+              *dp = scores + (weights + 15) / 16 * 16;
         bool after = chunk > 0;
         if (!kept)
             attention_weights(count, tokens, length, q + start, k, stride, p);
@@ -317,10 +311,8 @@ static void attend_backward(void *argument, int64_t index, float *thread_scratch
         nft_product_nn(count, length, tokens, dp, tokens, k, stride, false, d + start, stride);
         nft_product_tn(tokens, length, count, dp, tokens, q + start, stride, after, dk, stride);
     }
-    float *gradient = w->exec->kept + a->kept_qkv_gradient + item.head * 3 * ch;
-    nft_axis_give(a->space, item.axis, ch, d, gradient, 3 * C);
-    nft_axis_give(a->space, item.axis, ch, dk, gradient + ch, 3 * C);
-    nft_axis_give(a->space, item.axis, ch, dv, gradient + 2 * ch, 3 * C);
+    nft_axis_give(a->space, item.axis, ch, 3, d, w->exec->sides + a->qkv_gradient + item.head * 3 * ch,
+                  3 * C);
 }
 
 /* The same for the diagonal term: leaves in diagonal_qkv the gradient of every entry's q, k, v, that of the
@@ -362,7 +354,7 @@ static void collect(void *argument, int64_t item, float *thread_scratch)
     const nft_tensor *tensor = &a->space->tensors[rows.tensor];
     int64_t C = a->channels, width = nft_tensor_width(tensor, C),
             start = tensor->offset * C + rows.first * width;
-    float *dqkv = w->exec->kept + a->kept_qkv_gradient + (tensor->first_token + rows.first) * 3 * C;
+    float *dqkv = w->exec->sides + a->qkv_gradient + (tensor->first_token + rows.first) * 3 * C;
     if (a->diagonal)
         nft_vector()->add_bias(rows.count, 3 * C, w->exec->scratch + a->diagonal_qkv + rows.tensor * 3 * C,
                                dqkv, 3 * C);

@@ -20,7 +20,7 @@ typedef struct nft_attention {
     uint64_t stream;         /* of its dropout */
     nft_map *qkv;            /* for each tensor; all the same when shared */
     nft_map *unproject;      /* for each tensor, weights only; not used when shared */
-    int64_t *unproject_bias; /* for each tensor: where the gradient of the unprojection's bias is kept */
+    int64_t *unproject_bias; /* sides, for each tensor: the gradient of the unprojection's bias */
     const nft_channel_norm *norms; /* of what arrives; NULL: none */
 
     /* scratch of a sample */
@@ -37,8 +37,10 @@ typedef struct nft_attention {
     int64_t kept_weights; /* of the cross terms, before dropout: for each axis and head (tokens, tokens); -1
                              where they would be more floats than q and k, and are computed again */
     int64_t kept_terms;   /* unless shared */
-    int64_t kept_qkv_gradient;    /* (tokens, 3C) */
-    int64_t kept_output_gradient; /* features, unless shared */
+
+    /* sides */
+    int64_t qkv_gradient;    /* (tokens, 3C) */
+    int64_t output_gradient; /* features, unless shared */
 } nft_attention;
 
 /* Matrices of one axis and head that an item of the cross terms works on: q, k, v and a result, and in

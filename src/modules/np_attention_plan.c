@@ -56,7 +56,7 @@ static void measure_axes(const nft_attention *a, int64_t *matrix, int64_t *score
     *matrix = *scores = 0;
     for (int64_t i = 0; i < a->space->axis_count && a->cross; i++) {
         const nft_axis *axis = &a->space->axes[i];
-        int64_t own = nft_size_multiply(axis->tokens, nft_axis_stride(axis, a->head_channels)),
+        int64_t own = nft_axis_floats(axis, a->head_channels),
                 own_scores = nft_size_multiply(axis->tokens < NFT_CHUNK_ROWS ? axis->tokens : NFT_CHUNK_ROWS,
                                                axis->tokens);
         *matrix = own > *matrix ? own : *matrix;
@@ -68,8 +68,7 @@ static void plan_scratch(nft_attention *a, nft_module *module)
 {
     const nft_space *space = a->space;
     int64_t C = a->channels, width = nft_widest_tensor(space, C), rows = nft_longest_chunk(space),
-            tensors = space->tensor_count, tokens = nft_size_multiply(space->tokens, C), matrix, scores,
-            size = 0;
+            tensors = space->tensor_count, tokens = nft_size_multiply(space->tokens, C), matrix, scores;
     a->qkv_rows = nft_reserve(&module->scratch, a->cross ? nft_size_multiply(3, tokens) : 0);
     a->terms = nft_reserve(&module->scratch, tokens);
     a->sums = nft_reserve(&module->scratch, nft_size_multiply(nft_rows_count(space), width));
@@ -80,9 +79,8 @@ static void plan_scratch(nft_attention *a, nft_module *module)
      * scores; scores between means. */
     share_thread_scratch(module, nft_size_multiply(rows, width));
     measure_axes(a, &matrix, &scores);
-    for (int i = 0; i < NFT_ATTENTION_MATRICES; i++)
-        nft_reserve(&size, matrix);
-    share_thread_scratch(module, nft_size_add(size, nft_size_multiply(2, nft_size_add(scores, 16))));
+    share_thread_scratch(module, nft_size_add(nft_size_multiply(NFT_ATTENTION_MATRICES, matrix),
+                                              nft_size_multiply(2, nft_size_add(scores, 16))));
     share_thread_scratch(module, nft_size_multiply(2, nft_size_multiply(tensors, tensors) + 16));
 }
 
@@ -112,10 +110,10 @@ static void plan_backward(nft_attention *a, nft_module *module, nft_builder *bui
     a->kept_weights = weights <= nft_size_multiply(2, tokens) ? nft_reserve(builder->kept, weights) : -1;
     a->kept_diagonal_qkv = nft_reserve(builder->kept, nft_size_multiply(space->tensor_count, 3 * C));
     a->kept_terms = nft_reserve(builder->kept, a->shared ? 0 : tokens);
-    a->kept_qkv_gradient = nft_reserve(builder->kept, nft_size_multiply(3, tokens));
-    a->kept_output_gradient = nft_reserve(builder->kept, a->shared ? 0 : features);
+    a->qkv_gradient = nft_reserve(builder->sides, nft_size_multiply(3, tokens));
+    a->output_gradient = nft_reserve(builder->sides, a->shared ? 0 : features);
     if (a->shared) {
-        nft_gradient_of_map(builder, &a->qkv[0], space->tokens, a->kept_normed, C, a->kept_qkv_gradient,
+        nft_gradient_of_map(builder, &a->qkv[0], space->tokens, a->kept_normed, C, nft_side(a->qkv_gradient),
                             3 * C);
         return;
     }
@@ -124,13 +122,13 @@ static void plan_backward(nft_attention *a, nft_module *module, nft_builder *bui
         int64_t width = nft_tensor_width(tensor, C);
         nft_gradient_of_map(builder, &a->qkv[t], tensor->tokens,
                             nft_row_at(a->kept_normed, tensor->offset, C), width,
-                            nft_row_at(a->kept_qkv_gradient, tensor->first_token, 3 * C), 3 * C);
+                            nft_row_at(nft_side(a->qkv_gradient), tensor->first_token, 3 * C), 3 * C);
         if (tensor->bias)
             continue;
         nft_gradient_of_map(builder, &a->unproject[t], tensor->tokens,
                             nft_row_at(a->kept_terms, tensor->first_token, C), C,
-                            nft_row_at(a->kept_output_gradient, tensor->offset, C), width);
-        nft_gradient_keep_of(builder, a->unproject[t].index + 1, &a->unproject_bias[t]);
+                            nft_row_at(nft_side(a->output_gradient), tensor->offset, C), width);
+        nft_gradient_add_of(builder, a->unproject[t].index + 1, &a->unproject_bias[t]);
     }
 }
 

@@ -118,25 +118,30 @@ nft_status nft_np_layer_add(nft_builder *builder, nft_np_layer *layer, int64_t i
 void nft_np_layer_keep(nft_builder *builder, nft_np_layer *layer, int64_t weight, int64_t global)
 {
     nft_np_kept *kept = &layer->kept;
+    nft_np_sides *sides = &layer->sides;
     int64_t rows = layer->rows, columns = layer->columns, tokens = nft_size_multiply(rows, columns);
     int64_t row_input = layer->r.inputs, column_input = layer->c.inputs, width = layer->layer.outputs,
             out_channels = layer->bias.outputs, global_input = layer->rc.inputs;
     kept->row_input = nft_reserve(builder->kept, nft_size_multiply(columns, row_input));
     kept->column_input = nft_reserve(builder->kept, nft_size_multiply(rows, column_input));
-    kept->weight = nft_reserve(builder->kept, nft_size_multiply(tokens, width));
-    kept->row_term = nft_reserve(builder->kept, nft_size_multiply(columns, width));
-    kept->column_term = nft_reserve(builder->kept, nft_size_multiply(rows, width));
-    kept->whole_term = nft_reserve(builder->kept, width);
-    kept->bias = nft_reserve(builder->kept, nft_size_multiply(rows, out_channels));
-    kept->whole_bias = nft_reserve(builder->kept, out_channels);
-    nft_gradient_of_map(builder, &layer->layer, tokens, weight, layer->layer.inputs, kept->weight, width);
-    nft_gradient_keep_of(builder, layer->layer.index + 1, &kept->layer_bias);
-    nft_gradient_of_map(builder, &layer->r, columns, kept->row_input, row_input, kept->row_term, width);
-    nft_gradient_of_map(builder, &layer->c, rows, kept->column_input, column_input, kept->column_term, width);
-    nft_gradient_of_map(builder, &layer->rc, 1, global, global_input, kept->whole_term, width);
-    nft_gradient_of_map(builder, &layer->bias, rows, kept->column_input, column_input, kept->bias,
+    sides->weight = nft_reserve(builder->sides, nft_size_multiply(tokens, width));
+    sides->row_term = nft_reserve(builder->sides, nft_size_multiply(columns, width));
+    sides->column_term = nft_reserve(builder->sides, nft_size_multiply(rows, width));
+    sides->whole_term = nft_reserve(builder->sides, width);
+    sides->bias = nft_reserve(builder->sides, nft_size_multiply(rows, out_channels));
+    sides->whole_bias = nft_reserve(builder->sides, out_channels);
+    nft_gradient_of_map(builder, &layer->layer, tokens, weight, layer->layer.inputs, nft_side(sides->weight),
+                        width);
+    nft_gradient_add_of(builder, layer->layer.index + 1, &sides->layer_bias);
+    nft_gradient_of_map(builder, &layer->r, columns, kept->row_input, row_input, nft_side(sides->row_term),
+                        width);
+    nft_gradient_of_map(builder, &layer->c, rows, kept->column_input, column_input,
+                        nft_side(sides->column_term), width);
+    nft_gradient_of_map(builder, &layer->rc, 1, global, global_input, nft_side(sides->whole_term), width);
+    nft_gradient_of_map(builder, &layer->bias, rows, kept->column_input, column_input, nft_side(sides->bias),
                         out_channels);
-    nft_gradient_of_map(builder, &layer->bias_rc, 1, global, global_input, kept->whole_bias, out_channels);
+    nft_gradient_of_map(builder, &layer->bias_rc, 1, global, global_input, nft_side(sides->whole_bias),
+                        out_channels);
 }
 
 int64_t nft_np_layer_flops(const nft_np_layer *layer)
@@ -234,16 +239,17 @@ void nft_np_layer_backward(const nft_np_layer *layer, const nft_np_scratch *scra
 {
     int64_t rows = layer->rows, columns = layer->columns, width = layer->layer.outputs,
             out_channels = layer->bias.outputs;
-    float *row_term = exec->kept + layer->kept.row_term, *column_term = exec->kept + layer->kept.column_term,
-          *whole_term = exec->kept + layer->kept.whole_term;
-    float *bias = exec->kept + layer->kept.bias, *whole_bias = exec->kept + layer->kept.whole_bias;
+    float *row_term = exec->sides + layer->sides.row_term,
+          *column_term = exec->sides + layer->sides.column_term,
+          *whole_term = exec->sides + layer->sides.whole_term;
+    float *bias = exec->sides + layer->sides.bias, *whole_bias = exec->sides + layer->sides.whole_bias;
     float *row_input = exec->scratch + scratch->row_input,
           *column_input = exec->scratch + scratch->column_input;
 
     nft_sum_rows(exec, rows, columns * width, weight_out_gradient, row_term);
     nft_sum_columns(exec, rows, columns, width, weight_out_gradient, column_term);
     nft_sum_rows(exec, rows, width, column_term, whole_term);
-    memcpy(exec->kept + layer->kept.layer_bias, whole_term, (size_t)width * sizeof *whole_term);
+    memcpy(exec->sides + layer->sides.layer_bias, whole_term, (size_t)width * sizeof *whole_term);
     memcpy(bias, bias_out_gradient, (size_t)(rows * out_channels) * sizeof *bias);
     nft_sum_rows(exec, rows, out_channels, bias, whole_bias);
 
@@ -262,7 +268,7 @@ static void weight_chunk_back(void *argument, int64_t item, float *thread_scratc
     const nft_np_layer *layer = call->layer;
     int64_t first, count, inputs = layer->layer.inputs, outputs = layer->layer.outputs;
     nft_chunk(layer->rows * layer->columns, item, &first, &count);
-    float *dy = call->exec->kept + layer->kept.weight + first * outputs, *dx = call->out + first * inputs;
+    float *dy = call->exec->sides + layer->sides.weight + first * outputs, *dx = call->out + first * inputs;
     memcpy(dy, call->weight + first * outputs, (size_t)(count * outputs) * sizeof *dy);
     nft_map_rows_back(call->exec, &layer->layer, count, dy, outputs, dx, inputs, NFT_MAP_SET);
     nft_broadcast_add(layer->columns, inputs, call->row_term, call->column_term, first, count, dx);

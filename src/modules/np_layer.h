@@ -22,20 +22,24 @@ nft_np_init nft_np_init_kaiming(int64_t fan_in); /* N(0, √(2/fan_in)), biases 
 nft_status nft_np_map_add(nft_builder *builder, nft_map *map, int64_t outputs, int64_t inputs, int ones,
                           nft_np_init init, const char *name);
 
-/* Kept for the maps' gradients. */
+/* For the maps' gradients. */
 typedef struct nft_np_kept {
-    int64_t row_input, column_input; /* gathered, as in the scratch */
+    int64_t row_input, column_input; /* kept: gathered, as in the scratch */
+} nft_np_kept;
+
+typedef struct nft_np_sides {
     /* gradients: of W'_i (rows, columns, width) and of the terms: its sums over rows, over columns and over
      * both */
     int64_t weight, row_term, column_term, whole_term;
     int64_t layer_bias;       /* the gradient of layer's bias, the last of those sums once more */
     int64_t bias, whole_bias; /* of v'_i (rows, C'), and its sum over rows */
-} nft_np_kept;
+} nft_np_sides;
 
 typedef struct nft_np_layer {
     int64_t rows, columns;
     nft_map layer, rc, r, c, bias, bias_rc;
     nft_np_kept kept;
+    nft_np_sides sides;
 } nft_np_layer;
 
 typedef struct nft_np_widths {

@@ -48,16 +48,16 @@ static nft_status add_embeddings(np_linear *s, nft_module *module, nft_builder *
                                           NFT_SHAPE(1, first_width, 1, columns), "in_embed");
     if (status)
         return status;
-    nft_gradient_keep(builder, &e->in_gradient);
+    nft_gradient_add(builder, &e->in_gradient);
     status =
         nft_parameter_add(builder, &e->out, true, normal, 4, NFT_SHAPE(1, last_width, rows, 1), "out_embed");
     if (status)
         return status;
-    nft_gradient_keep(builder, &e->out_gradient);
+    nft_gradient_add(builder, &e->out_gradient);
     status = nft_parameter_add(builder, &e->out_bias, true, normal, 3, NFT_SHAPE(1, channels, rows),
                                "out_bias_embed");
     if (!status)
-        nft_gradient_keep(builder, &e->out_bias_gradient);
+        nft_gradient_add(builder, &e->out_bias_gradient);
     return status;
 }
 
@@ -275,10 +275,10 @@ static void embed_backward(const nft_module *module, const nft_exec *exec, const
     nft_sum_rows(exec, first->rows, first->columns * first->width, grad_in, in_rows);
     nft_sum_columns(exec, last->rows, last->columns, last->width, grad_in + weight->offset * channels,
                     out_rows);
-    transpose_back(first->columns, first->width, in_rows, exec->kept + e->in_gradient);
-    transpose_back(last->rows, last->width, out_rows, exec->kept + e->out_gradient);
+    transpose_back(first->columns, first->width, in_rows, exec->sides + e->in_gradient);
+    transpose_back(last->rows, last->width, out_rows, exec->sides + e->out_gradient);
     transpose_back(last->rows, channels, grad_in + weight[1].offset * channels,
-                   exec->kept + e->out_bias_gradient);
+                   exec->sides + e->out_bias_gradient);
 }
 
 /* First the gradients of all means, which the layers take from each other, then those of the weights. */

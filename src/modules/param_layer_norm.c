@@ -33,11 +33,11 @@ static nft_status add_norm(nft_builder *builder, const nft_tensor *tensor, tenso
                                           "norm%lld_%c.weight", (long long)tensor->layer, part);
     if (status)
         return status;
-    nft_gradient_keep(builder, &norm->weight_gradient);
+    nft_gradient_add(builder, &norm->weight_gradient);
     status = nft_parameter_add(builder, &norm->bias, true, nft_init_constant(0), rank, shape,
                                "norm%lld_%c.bias", (long long)tensor->layer, part);
     if (!status)
-        nft_gradient_keep(builder, &norm->bias_gradient);
+        nft_gradient_add(builder, &norm->bias_gradient);
     return status;
 }
 
@@ -140,7 +140,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     for (int64_t t = 0; t < own->count; t++) {
         const nft_tensor *tensor = &module->space->tensors[t];
         const tensor_norm *norm = &own->tensors[t];
-        float *weight = exec->kept + norm->weight_gradient, *bias = exec->kept + norm->bias_gradient;
+        float *weight = exec->sides + norm->weight_gradient, *bias = exec->sides + norm->bias_gradient;
         size_t bytes = (size_t)(norm->neurons * module->in.channels) * sizeof *weight;
         memset(weight, 0, bytes);
         memset(bias, 0, bytes);

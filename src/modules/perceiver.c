@@ -21,8 +21,8 @@ typedef struct attention_layer {
         int64_t context;   /* (keys, C), norm_context of the tokens; a self-attention's is `normed` */
         int64_t q, kv;     /* (M, inner), (keys, 2 inner), then their gradients */
         int64_t attended;  /* (M, inner) */
-        int64_t gradient;  /* (M, D), of to_out's output */
     } kept;
+    int64_t gradient; /* sides: (M, D), of to_out's output */
 } attention_layer;
 
 /* x ← x + net.2(a · gelu(g)) with [a, g] = net.0(norm(x)) */
@@ -34,8 +34,8 @@ typedef struct feed_forward {
         int64_t x, normed;    /* (M, D) */
         int64_t hidden;       /* (M, 8D), then its gradient */
         int64_t active;       /* (M, 4D), what arrives at contract */
-        int64_t gradient;     /* (M, D), of contract's output */
     } kept;
+    int64_t gradient; /* sides: (M, D), of contract's output */
 } feed_forward;
 
 typedef struct perceiver_layer {
@@ -48,7 +48,7 @@ typedef struct perceiver {
     int64_t depth, self_per_cross;
     int64_t cross_heads, cross_head_size, latent_heads, latent_head_size;
     double dropout;                    /* in training only */
-    int64_t latents, latents_gradient; /* (M, D): the parameter, and where its gradient is kept */
+    int64_t latents, latents_gradient; /* (M, D): the parameter; sides: its gradient */
     int64_t layer_count;
     perceiver_layer *layers;         /* of each depth one cross-attention, then its self-attentions */
     int64_t normed, q, kv, attended; /* scratch: (M, D), (M, inner), (keys, 2 inner), (M, inner) */
@@ -190,11 +190,12 @@ static void keep_attention(attention_layer *layer, nft_builder *builder)
     layer->kept.q = nft_reserve(kept, nft_size_multiply(m, inner));
     layer->kept.kv = nft_reserve(kept, nft_size_multiply(a->keys, a->kv_stride));
     layer->kept.attended = nft_reserve(kept, nft_size_multiply(m, inner));
-    layer->kept.gradient = nft_reserve(kept, nft_size_multiply(m, width));
+    layer->gradient = nft_reserve(builder->sides, nft_size_multiply(m, width));
     nft_gradient_of_map(builder, &layer->to_q, m, layer->kept.normed, width, layer->kept.q, inner);
     nft_gradient_of_map(builder, &layer->to_kv, a->keys, layer->kept.context, layer->to_kv.inputs,
                         layer->kept.kv, a->kv_stride);
-    nft_gradient_of_map(builder, &layer->to_out, m, layer->kept.attended, inner, layer->kept.gradient, width);
+    nft_gradient_of_map(builder, &layer->to_out, m, layer->kept.attended, inner, nft_side(layer->gradient),
+                        width);
 }
 
 static void keep_feed_forward(feed_forward *ff, nft_builder *builder, int64_t m)
@@ -204,9 +205,9 @@ static void keep_feed_forward(feed_forward *ff, nft_builder *builder, int64_t m)
     ff->kept.normed = nft_reserve(kept, nft_size_multiply(m, width));
     ff->kept.hidden = nft_reserve(kept, nft_size_multiply(m, wide));
     ff->kept.active = nft_reserve(kept, nft_size_multiply(m, wide / 2));
-    ff->kept.gradient = nft_reserve(kept, nft_size_multiply(m, width));
+    ff->gradient = nft_reserve(builder->sides, nft_size_multiply(m, width));
     nft_gradient_of_map(builder, &ff->expand, m, ff->kept.normed, width, ff->kept.hidden, wide);
-    nft_gradient_of_map(builder, &ff->contract, m, ff->kept.active, wide / 2, ff->kept.gradient, width);
+    nft_gradient_of_map(builder, &ff->contract, m, ff->kept.active, wide / 2, nft_side(ff->gradient), width);
 }
 
 static void plan_backward(nft_module *module, perceiver *p, nft_builder *builder)
@@ -227,7 +228,7 @@ static nft_status add_layers(perceiver *p, nft_builder *builder)
                                           NFT_SHAPE(p->latent_count, p->width), "latents");
     if (status)
         return status;
-    nft_gradient_keep(builder, &p->latents_gradient);
+    nft_gradient_add(builder, &p->latents_gradient);
     int64_t count = p->depth * (1 + p->self_per_cross);
     p->layers = nft_allocate_array((size_t)count, sizeof *p->layers);
     if (!p->layers)
@@ -411,7 +412,7 @@ static void feed_forward_rows_back(void *argument, int64_t item, float *thread_s
     const nft_exec *exec = call->exec;
     int64_t d = ff->norm.channels, wide = ff->expand.outputs, half = wide / 2, first, count;
     nft_chunk(call->p->latent_count, item, &first, &count);
-    float *gradient = exec->kept + ff->kept.gradient + first * d;
+    float *gradient = exec->sides + ff->gradient + first * d;
     float *hidden = exec->kept + ff->kept.hidden + first * wide, *active = thread_scratch + call->p->hidden;
     nft_drop(exec, ff->stream + (uint64_t)item, call->p->dropout, count * d, call->x + first * d, gradient);
     nft_map_rows_back(exec, &ff->contract, count, gradient, d, active, wide, NFT_MAP_SET);
@@ -451,7 +452,7 @@ static void attention_backward(const layer_call *call, float *tokens_gradient)
     const nft_exec *exec = call->exec;
     int64_t m = p->latent_count, inner = a->q_stride;
     attention_values scratch = scratch_values(p, exec), kept = values_of(call);
-    memcpy(exec->kept + layer->kept.gradient, call->x, (size_t)(m * p->width) * sizeof *call->x);
+    memcpy(exec->sides + layer->gradient, call->x, (size_t)(m * p->width) * sizeof *call->x);
     nft_exec_linear_back(exec, &layer->to_out, m, call->x, scratch.attended, NFT_MAP_SET);
     memcpy(scratch.q, kept.q, (size_t)(m * inner) * sizeof *kept.q);
     memcpy(scratch.kv, kept.kv, (size_t)(a->keys * a->kv_stride) * sizeof *kept.kv);
@@ -480,7 +481,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
         add_normed_gradient(&call, &call.layer->ff.norm, call.layer->ff.kept.x);
         attention_backward(&call, grad_in);
     }
-    memcpy(exec->kept + p->latents_gradient, gradient, bytes);
+    memcpy(exec->sides + p->latents_gradient, gradient, bytes);
 }
 
 const nft_module_class nft_module_perceiver = {.type = "perceiver",

@@ -28,8 +28,8 @@ int64_t nft_pointwise_flops(const nft_space *space, const nft_map *maps)
 }
 
 typedef struct state {
-    int64_t kept_gradient; /* of the output */
-    nft_map maps[];        /* for each tensor */
+    int64_t gradient; /* sides: of the output */
+    nft_map maps[];   /* for each tensor */
 } state;
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -44,12 +44,13 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     int64_t C = builder->value.channels, outputs = module->out.channels;
     if ((status = nft_pointwise_add(builder, own->maps, C, outputs, "")))
         return status;
-    own->kept_gradient = nft_reserve(builder->kept, nft_size_multiply(builder->space->numbers, outputs));
+    own->gradient = nft_reserve(builder->sides, nft_size_multiply(builder->space->numbers, outputs));
     for (int64_t t = 0; t < builder->space->tensor_count; t++) {
         const nft_tensor *tensor = &builder->space->tensors[t];
         nft_gradient_of_map(builder, &own->maps[t], tensor->tokens,
                             nft_row_at(builder->in_kept, tensor->offset, C), own->maps[t].inputs,
-                            nft_row_at(own->kept_gradient, tensor->offset, outputs), own->maps[t].outputs);
+                            nft_row_at(nft_side(own->gradient), tensor->offset, outputs),
+                            own->maps[t].outputs);
     }
     module->flops = nft_pointwise_flops(builder->space, own->maps);
     return NFT_OK;
@@ -91,7 +92,7 @@ static void chunk_back(void *argument, int64_t item, float *thread_scratch)
     const nft_tensor *tensor = &space->tensors[rows.tensor];
     const nft_map *map = &own->maps[rows.tensor];
     int64_t start = tensor->offset * w->module->out.channels + rows.first * map->outputs;
-    float *kept = w->exec->kept + own->kept_gradient + start;
+    float *kept = w->exec->sides + own->gradient + start;
     memcpy(kept, w->in + start, (size_t)(rows.count * map->outputs) * sizeof *kept);
     float *dx = w->out + tensor->offset * w->module->in.channels + rows.first * map->inputs;
     nft_map_rows_back(w->exec, map, rows.count, kept, map->outputs, dx, map->inputs, NFT_MAP_SET);

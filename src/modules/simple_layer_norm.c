@@ -21,12 +21,12 @@ nft_status nft_channel_norms_add(nft_builder *builder, nft_channel_norm *norms, 
                                         NFT_SHAPE(norm->width), "%s%s_norms.%lld.gamma", prefix, kind,
                                         (long long)tensor->layer)))
             return status;
-        nft_gradient_keep(builder, &norm->gamma_gradient);
+        nft_gradient_add(builder, &norm->gamma_gradient);
         if ((status = nft_parameter_add(builder, &norm->beta, true, nft_init_constant(0), 1,
                                         NFT_SHAPE(norm->width), "%s%s_norms.%lld.beta", prefix, kind,
                                         (long long)tensor->layer)))
             return status;
-        nft_gradient_keep(builder, &norm->beta_gradient);
+        nft_gradient_add(builder, &norm->beta_gradient);
     }
     return NFT_OK;
 }
@@ -55,7 +55,7 @@ static void back_tensor(void *argument, int64_t item, float *thread_scratch)
     const nft_channel_norm *norm = &w->norms[item];
     const nft_tensor *tensor = &w->space->tensors[item];
     int64_t n = norm->width, start = tensor->offset * w->channels;
-    float *gamma = w->exec->kept + norm->gamma_gradient, *beta = w->exec->kept + norm->beta_gradient;
+    float *gamma = w->exec->sides + norm->gamma_gradient, *beta = w->exec->sides + norm->beta_gradient;
     memset(gamma, 0, (size_t)n * sizeof *gamma);
     memset(beta, 0, (size_t)n * sizeof *beta);
     nft_vector_gradients()->simple_layer_norm(tensor->tokens, n, w->exec->parameters + norm->gamma,

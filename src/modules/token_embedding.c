@@ -27,7 +27,7 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
                                NFT_SHAPE(most, builder->value.channels), "weight");
     if (status)
         return status;
-    nft_gradient_keep(builder, &state->gradient);
+    nft_gradient_add(builder, &state->gradient);
     return NFT_OK;
 }
 
@@ -48,7 +48,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     (void)out;
     const token_embedding *state = module->state;
     int64_t count = module->in.tokens * module->in.channels, all = state->max_tokens * module->in.channels;
-    float *gradient = exec->kept + state->gradient;
+    float *gradient = exec->sides + state->gradient;
     memcpy(gradient, grad_out, (size_t)count * sizeof *gradient);
     memset(gradient + count, 0, (size_t)(all - count) * sizeof *gradient);
     memcpy(grad_in, grad_out, (size_t)count * sizeof *grad_in);

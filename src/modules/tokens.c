@@ -47,12 +47,12 @@ nft_status nft_norm_add(nft_builder *builder, nft_norm *norm, int64_t channels, 
                                           "%s%sweight", prefix, name);
     if (status)
         return status;
-    nft_gradient_keep(builder, &norm->weight_gradient);
+    nft_gradient_add(builder, &norm->weight_gradient);
     status = nft_parameter_add(builder, &norm->bias, true, nft_init_constant(0), 1, shape, "%s%sbias", prefix,
                                name);
     if (status)
         return status;
-    nft_gradient_keep(builder, &norm->bias_gradient);
+    nft_gradient_add(builder, &norm->bias_gradient);
     return NFT_OK;
 }
 
@@ -66,7 +66,7 @@ void nft_norm_rows_back(const nft_exec *exec, const nft_norm *norm, int64_t rows
                         const float *dy, float *dx)
 {
     int64_t n = norm->channels;
-    float *weight = exec->kept + norm->weight_gradient, *bias = exec->kept + norm->bias_gradient;
+    float *weight = exec->sides + norm->weight_gradient, *bias = exec->sides + norm->bias_gradient;
     memset(weight, 0, (size_t)n * sizeof *weight);
     memset(bias, 0, (size_t)n * sizeof *bias);
     nft_vector_gradients()->layer_norm(rows, n, exec->parameters + norm->weight, x, n, dy, n, dx, n, weight,

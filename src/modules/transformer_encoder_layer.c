@@ -20,7 +20,6 @@ typedef struct kept_places {
     int64_t middle;   /* x between attention and feed-forward, then the gradient of out_proj's output */
     int64_t hidden;   /* (T, dim_feedforward) of linear1, then its gradient */
     int64_t active;   /* (T, dim_feedforward), what arrives at linear2 */
-    int64_t gradient; /* of linear2's output */
 } kept_places;
 
 typedef struct encoder_layer {
@@ -34,6 +33,7 @@ typedef struct encoder_layer {
     int64_t qkv, attended;  /* scratch: (T, 3C), (T, C) */
     int64_t normed, hidden; /* thread scratch: (chunk, C), (chunk, dim_feedforward) */
     kept_places kept;
+    int64_t gradient; /* sides: of linear2's output */
 } encoder_layer;
 
 static uint64_t drop_stream(const encoder_layer *state, int place)
@@ -130,11 +130,11 @@ static void plan_backward(encoder_layer *state, nft_builder *builder)
     kept->normed2 = nft_reserve(builder->kept, rows);
     kept->hidden = nft_reserve(builder->kept, hidden);
     kept->active = nft_reserve(builder->kept, hidden);
-    kept->gradient = nft_reserve(builder->kept, rows);
+    state->gradient = nft_reserve(builder->sides, rows);
     nft_gradient_of_map(builder, &state->in_proj, tokens, kept->normed1, c, kept->qkv, 3 * c);
     nft_gradient_of_map(builder, &state->out_proj, tokens, kept->attended, c, kept->middle, c);
     nft_gradient_of_map(builder, &state->linear1, tokens, kept->normed2, c, kept->hidden, width);
-    nft_gradient_of_map(builder, &state->linear2, tokens, kept->active, width, kept->gradient, c);
+    nft_gradient_of_map(builder, &state->linear2, tokens, kept->active, width, nft_side(state->gradient), c);
 }
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -217,15 +217,15 @@ static void finish_rows_kept(void *argument, int64_t item, float *thread_scratch
     float *branch = thread_scratch + state->normed, *out = call->out + first * c;
     uint64_t chunk = (uint64_t)item;
     nft_map_rows(exec, &state->out_proj, count, attended, c, branch, c, NFT_MAP_SET);
-    nft_drop(exec, drop_stream(state, DROP_ATTENTION) + chunk, state->dropout, count * c, branch, middle);
-    nft_vector()->add(count * c, call->in + first * c, middle);
+    nft_add_dropped(exec, drop_stream(state, DROP_ATTENTION) + chunk, state->dropout, count * c,
+                    call->in + first * c, branch, middle);
     nft_norm_rows(exec, &state->norm2, count, middle, normed);
     nft_map_rows(exec, &state->linear1, count, normed, c, hidden, width, NFT_MAP_SET);
     nft_vector()->gelu(count * width, hidden, active);
     nft_drop(exec, drop_stream(state, DROP_HIDDEN) + chunk, state->dropout, count * width, active, active);
     nft_map_rows(exec, &state->linear2, count, active, width, branch, c, NFT_MAP_SET);
-    nft_drop(exec, drop_stream(state, DROP_FEED_FORWARD) + chunk, state->dropout, count * c, branch, out);
-    nft_vector()->add(count * c, middle, out);
+    nft_add_dropped(exec, drop_stream(state, DROP_FEED_FORWARD) + chunk, state->dropout, count * c, middle,
+                    branch, out);
 }
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
@@ -247,7 +247,7 @@ static void feed_forward_back(void *argument, int64_t item, float *thread_scratc
     const nft_exec *exec = call->exec;
     int64_t c = call->channels, width = state->linear1.outputs, first, count;
     nft_chunk(call->tokens, item, &first, &count);
-    float *gradient = exec->kept + state->kept.gradient + first * c;
+    float *gradient = exec->sides + state->gradient + first * c;
     float *hidden = exec->kept + state->kept.hidden + first * width, *active = thread_scratch + state->hidden;
     uint64_t chunk = (uint64_t)item;
     nft_drop(exec, drop_stream(state, DROP_FEED_FORWARD) + chunk, state->dropout, count * c,

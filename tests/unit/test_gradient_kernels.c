@@ -229,6 +229,29 @@ static void check_places(int k, const struct function *f)
         }
 }
 
+/* The two results of gelu_again are those of gelu and of its derivative, to the last bit. */
+static void gelu_again_is_both(void **state)
+{
+    (void)state;
+    static const float mixed[] = {-1.5f, 0.25f, 3e5f, -14, 1e-40f, -0.0f, NAN, 0.7f, -INFINITY, -13.14f, 5};
+    float x[LONGEST], dy[LONGEST], y[LONGEST], dx[LONGEST], around_y[LONGEST + 2 * GUARD],
+        around_dx[LONGEST + 2 * GUARD];
+    draw(LONGEST, dy);
+    for (int64_t i = 0; i < LONGEST; i++)
+        x[i] = mixed[i % COUNT(mixed)] * (1 + 0.01f * (float)(i / COUNT(mixed)));
+    for (int k = 0; k < set_count; k++)
+        for (int64_t n = 0; n <= LONGEST; n++) {
+            for (int64_t i = 0; i < COUNT(around_y); i++)
+                around_y[i] = around_dx[i] = -7;
+            sets[k]->gelu(n, x, y);
+            gradient_sets[k]->gelu(n, x, dy, dx);
+            gradient_sets[k]->gelu_again(n, x, dy, around_y + GUARD, around_dx + GUARD);
+            assert_true(same_bits(around_y + GUARD, y, n) && same_bits(around_dx + GUARD, dx, n));
+            check_guards(sets[k]->name, "gelu_again", around_y, n);
+            check_guards(sets[k]->name, "gelu_again", around_dx, n);
+        }
+}
+
 static void elements_do_not_depend_on_their_place(void **state)
 {
     (void)state;
@@ -564,6 +587,7 @@ int main(void)
         cmocka_unit_test(derivatives_are_right_in_the_usual_range),
         cmocka_unit_test(derivatives_are_right_at_special_values),
         cmocka_unit_test(elements_do_not_depend_on_their_place),
+        cmocka_unit_test(gelu_again_is_both),
         cmocka_unit_test(rows_are_right),
         cmocka_unit_test(many_rows),
         cmocka_unit_test(rows_do_not_depend_on_each_other),

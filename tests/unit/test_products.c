@@ -85,16 +85,15 @@ static void rows_do_not_depend_on_each_other(void **state)
     free(alone);
 }
 
-/* The gradient of a weight is added to what is there. */
-static void check_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs)
+static void check_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, bool add)
 {
     int64_t weights = outputs * inputs, x_stride = inputs + GAP, dy_stride = outputs + GAP;
     float *x = make(rows * x_stride), *dy = make(rows * dy_stride), *before = make(weights),
           *gradient = make(weights);
     memcpy(gradient, before, (size_t)weights * sizeof *gradient);
-    nft_weight_gradient(rows, inputs, outputs, dy, dy_stride, x, x_stride, gradient);
+    nft_weight_gradient(rows, inputs, outputs, dy, dy_stride, x, x_stride, add, gradient);
     for (int64_t w = 0; w < weights; w++) {
-        double sum = (double)before[w];
+        double sum = add ? (double)before[w] : 0;
         for (int64_t r = 0; r < rows; r++)
             sum += (double)dy[r * dy_stride + w / inputs] * (double)x[r * x_stride + w % inputs];
         if (!(fabs((double)gradient[w] - sum) <= 2e-7 * (double)(rows + 2)))
@@ -114,8 +113,9 @@ static void weight_gradients_are_right(void **state)
     for (int64_t r = 0; r < COUNT(rows); r++)
         for (int64_t i = 0; i < COUNT(sizes); i++)
             for (int64_t o = 0; o < COUNT(sizes); o++)
-                check_weight_gradient(rows[r], sizes[i], sizes[o]);
-    check_weight_gradient(3, 1100, 35);
+                for (int add = 0; add < 2; add++)
+                    check_weight_gradient(rows[r], sizes[i], sizes[o], add);
+    check_weight_gradient(3, 1100, 35, true);
 }
 
 int main(void)

@@ -3,18 +3,23 @@
 
 static void check_pairs(const nft_kernels *set, int64_t n, const float *x, const float *old)
 {
-    float scaled[LENGTH], sum[LENGTH], product[LENGTH];
+    float scaled[LENGTH], sum[LENGTH], product[LENGTH], both[LENGTH];
     memcpy(sum, old, sizeof sum);
     memcpy(product, old, sizeof sum);
     memcpy(scaled, old, sizeof sum);
+    memcpy(both, old, sizeof sum);
     set->copy_scaled(n, -2.5f, x, scaled);
     set->add(n, x, sum);
     set->multiply(n, x, product);
+    set->add_two(n, x, both, both);
     for (int64_t i = 0; i < n; i++)
         assert_true(scaled[i] == -2.5f * x[i] && sum[i] == old[i] + x[i] && product[i] == old[i] * x[i]);
     int64_t rest = LENGTH - n;
     assert_true(same_bits(scaled + n, old + n, rest) && same_bits(sum + n, old + n, rest));
     assert_true(same_bits(product + n, old + n, rest));
+    assert_true(same_bits(both, sum, LENGTH));
+    set->add_two(n, old, x, both);
+    assert_true(same_bits(both, sum, LENGTH));
 }
 
 static void pairs_of_arrays_are_combined(void **state)
