@@ -1,4 +1,4 @@
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
 
 #include <inttypes.h>
@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* A block carries the pointer that the allocator gave in front of its aligned start. */
@@ -15,6 +16,22 @@ typedef struct block_header {
 
 static nft_allocator host = {sizeof(nft_allocator), NULL, NULL, NULL};
 static int64_t live_blocks; /* atomic */
+
+/* Rows that are far apart are gone through for each head and axis: in pages of 4 KiB each would need its own
+ * translation. A wish that the system may not grant, for blocks that hold several large pages. */
+#define LEAST_HUGE (4u << 20)
+
+static void prefer_huge_pages(char *block, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), skipped = (page - (uintptr_t)block % page) % page;
+    if (bytes >= LEAST_HUGE)
+        (void)madvise(block + skipped, (bytes - skipped) / page * page, MADV_HUGEPAGE);
+#else
+    (void)block;
+    (void)bytes;
+#endif
+}
 
 void *nft_allocate(size_t bytes)
 {
@@ -30,6 +47,8 @@ void *nft_allocate(size_t bytes)
     ((block_header *)block)[-1].origin = origin;
     if (host.allocate)
         memset(block, 0, bytes);
+    else
+        prefer_huge_pages(block, bytes);
     __atomic_add_fetch(&live_blocks, 1, __ATOMIC_RELAXED);
     return block;
 }

@@ -45,12 +45,17 @@ static nft_status check_ranks(const nft_trainer_options *options, const nft_reci
     return NFT_OK;
 }
 
-/* The number of samples whose forward is kept depends on the model and the recipe alone. */
-static int64_t group_size(const nft_model *model, const nft_recipe *recipe, bool recompute)
+/* How many samples' forward is kept: as many rounds of one for each thread as fit. Their number changes no
+ * bit. */
+static int64_t group_size(const nft_model *model, const nft_recipe *recipe,
+                          const nft_trainer_options *options)
 {
-    int64_t bytes = nft_size_multiply(nft_kept_floats(model, recompute), sizeof(float)),
-            fit = NFT_GROUP_BYTES / bytes;
+    int64_t bytes = nft_size_multiply(nft_kept_floats(model, options->recompute), sizeof(float)),
+            fit = NFT_GROUP_BYTES / bytes,
+            threads = options->threads ? options->threads : nft_machine_cores();
     int64_t group = fit < 2 ? 2 : fit < MAX_GROUP ? fit : MAX_GROUP;
+    if (group > threads)
+        group -= group % threads;
     return group < recipe->batch_size ? group : recipe->batch_size;
 }
 
@@ -162,7 +167,7 @@ static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
 static nft_status plan_bytes(const nft_model *model, const nft_recipe *recipe,
                              const nft_trainer_options *options, int64_t *bytes)
 {
-    int64_t group = group_size(model, recipe, options->recompute);
+    int64_t group = group_size(model, recipe, options);
     nft_context_options training = training_options(options, group),
                         validation = nft_validation_options(options);
     int64_t context = 0, second = 0;
@@ -271,7 +276,7 @@ nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const c
         (status = nft_model_copy(&trainer->model, model, model->values, 0)) ||
         (status = describe_loss(trainer->model, &trainer->recipe)))
         goto failed;
-    trainer->group = group_size(model, &trainer->recipe, trainer->options.recompute);
+    trainer->group = group_size(model, &trainer->recipe, &trainer->options);
     nft_context_options training = training_options(&trainer->options, trainer->group);
     if ((status = nft_context_create(&trainer->context, trainer->model, &training)) ||
         (status = nft_gradients_create(&trainer->gradients, trainer->model)) ||
