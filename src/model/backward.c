@@ -15,9 +15,11 @@ nft_status nft_context_prepare_backward(nft_context *context)
         nft_size_multiply(nft_size_multiply(context->plan.kept, context->options.max_batch), sizeof(float));
     int64_t packed = nft_size_multiply(model->parameters.packed_back_total, sizeof(float));
     context->kept = nft_allocate((size_t)kept);
+    int64_t sides = nft_size_multiply(context->plan.sides, sizeof(float));
     context->packed_back = nft_allocate((size_t)packed);
-    if (!context->kept || !context->packed_back)
-        return nft_fail_memory("what backward needs", nft_size_add(kept, packed));
+    context->sides = nft_allocate((size_t)sides);
+    if (!context->kept || !context->packed_back || !context->sides)
+        return nft_fail_memory("what backward needs", nft_size_add(nft_size_add(kept, packed), sides));
     nft_model_pack_transposes(model, context->packed_back);
     if (!context->options.input_gradient)
         return NFT_OK;
@@ -128,7 +130,7 @@ static void backward_sample(void *argument, int64_t item, int worker, nft_pool *
     float *grad_out = gradient_of(c, c->step + 1, sample), *grad_in = gradient_of(c, c->step, sample);
     nft_exec exec = nft_context_exec(context, sample, worker, team);
     exec.kept = nft_context_frame(context, c->step, sample, item);
-    exec.sides = nft_context_sides(context, item);
+    exec.sides = nft_context_sides(context, c->step, item);
     if (c->step == context->plan.step_count - 1) {
         int64_t inputs = nft_value_floats(&model->input, model->space);
         memset(exec.input_gradient, 0, (size_t)inputs * sizeof *exec.input_gradient);
@@ -155,7 +157,7 @@ static void add_tile(void *argument, int64_t item, int worker)
     float *values = c->gradients->values + parameter->offset + tile->first * width;
     for (int64_t i = 0; i < c->count; i++) {
         nft_exec exec = {.kept = nft_context_frame(context, c->step, c->first + i, i),
-                         .sides = nft_context_sides(context, i)};
+                         .sides = nft_context_sides(context, c->step, i)};
         if (g->own < 0)
             add_factors(&exec, g, tile, true, values);
         else
@@ -195,7 +197,7 @@ static nft_status check_context(const char *function, const nft_context *context
 static void backward_step(call *c)
 {
     nft_context *context = c->context;
-    int64_t slots = nft_context_side_count(context);
+    int64_t slots = nft_context_side_count(context, c->step);
     for (c->first = 0; c->first < context->samples; c->first += c->count) {
         int64_t left = context->samples - c->first;
         c->count = left < slots ? left : slots;

@@ -119,6 +119,7 @@ void nft_context_free(nft_context *context)
     free_outputs(context);
     nft_pool_free(context->pool);
     nft_release(context->kept);
+    nft_release(context->sides);
     nft_release(context->packed_back);
     nft_array_free(context->input_gradient);
     nft_weights_free(context->input_gradient_features);

@@ -18,6 +18,7 @@ struct nft_context {
 
     /* for backward, NULL without keep_for_backward */
     float *kept;        /* plan.kept floats for each of max_batch samples */
+    float *sides;       /* plan.sides floats */
     bool spent;         /* backward has run over what the last forward kept */
     bool changed;       /* the model has, since the last forward */
     float *packed_back; /* the packed transposes of the model's maps */
@@ -63,9 +64,9 @@ nft_exec nft_context_exec(const nft_context *context, int64_t sample, int worker
 float *nft_context_value(const nft_context *context, int64_t index, int64_t sample);
 /* How many samples have a frame of one step at the same time. */
 int64_t nft_context_frame_count(const nft_context *context);
-/* How many samples have sides at the same time, and those of one of them. */
-int64_t nft_context_side_count(const nft_context *context);
-float *nft_context_sides(const nft_context *context, int64_t slot);
+/* How many samples have sides of a step at the same time, at most as many as have frames; those of one. */
+int64_t nft_context_side_count(const nft_context *context, int64_t step);
+float *nft_context_sides(const nft_context *context, int64_t step, int64_t slot);
 /* The frame of a step; `slot` tells apart the samples that have one at the same time. */
 float *nft_context_frame(const nft_context *context, int64_t step, int64_t sample, int64_t slot);
 /* With recompute: computes again what forward left in the step's frame, at exec->kept. */

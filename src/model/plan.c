@@ -50,17 +50,30 @@ int64_t nft_kept_floats(const nft_model *model, bool recompute)
     return place_values(model, nft_model_step_count(model), recompute, NULL, gradients, &input_gradient);
 }
 
-static void place_kept(nft_plan *plan, const nft_model *model, const nft_context_options *options)
+/* Room for the sides of a sample on each thread, or of as many samples as stay in a thread's cache: the
+ * threads wait for each other after each round. */
+#define CACHED_FLOATS (INT64_C(1) << 20)
+
+static int64_t side_floats(const nft_model *model, int64_t steps, int64_t samples, int64_t threads)
 {
-    int64_t frame = 0, sides = 0;
+    int64_t largest = 0;
+    for (int64_t i = 0; i < steps; i++)
+        largest = larger(largest, model->steps[i].sides);
+    int64_t least = nft_size_multiply(largest, samples < threads ? samples : threads),
+            all = nft_size_multiply(largest, samples), cached = threads * CACHED_FLOATS;
+    return larger(least, all < cached ? all : cached);
+}
+
+static void place_kept(nft_plan *plan, const nft_model *model, const nft_context_options *options,
+                       int threads)
+{
+    int64_t frame = 0;
     plan->kept = place_values(model, plan->step_count, options->recompute, plan->values, plan->gradients,
                               &plan->input_gradient);
     for (int64_t i = 0; i < plan->step_count && options->recompute; i++)
         frame = larger(frame, model->steps[i].frame);
-    for (int64_t i = 0; i < plan->step_count; i++)
-        sides = larger(sides, model->steps[i].sides);
     plan->frame = nft_reserve(&plan->arena, frame);
-    plan->sides = nft_reserve(&plan->arena, sides);
+    plan->sides = side_floats(model, plan->step_count, options->max_batch, threads);
 }
 
 static void place_scratch(nft_plan *plan, const nft_model *model, bool training)
@@ -90,9 +103,9 @@ static int64_t output_floats(const nft_plan *plan, const nft_model *model)
 void nft_plan_make(nft_plan *plan, const nft_model *model, const nft_context_options *options, int threads)
 {
     plan->step_count = options->without_decoder ? model->module_count : nft_model_step_count(model);
-    plan->arena = plan->kept = 0;
+    plan->arena = plan->kept = plan->sides = 0;
     if (options->keep_for_backward)
-        place_kept(plan, model, options);
+        place_kept(plan, model, options, threads);
     else
         place_outputs(plan, model);
     place_scratch(plan, model, options->keep_for_backward);
@@ -104,6 +117,6 @@ void nft_plan_make(nft_plan *plan, const nft_model *model, const nft_context_opt
     int64_t floats = nft_size_add(nft_size_multiply(plan->arena, plan->arena_count),
                                   nft_size_multiply(sample, options->max_batch));
     if (options->keep_for_backward)
-        floats = nft_size_add(floats, model->parameters.packed_back_total);
+        floats = nft_size_add(floats, nft_size_add(plan->sides, model->parameters.packed_back_total));
     plan->bytes = nft_size_multiply(floats, sizeof(float));
 }

@@ -25,7 +25,8 @@ typedef struct nft_plan {
     int64_t gradients[2];   /* where the gradient of value i is while backward runs: that of i % 2 */
     int64_t input_gradient; /* what modules that read the model's input add to its gradient */
     int64_t kept;           /* floats for each of max_batch samples; 0: no backward */
-    int64_t frame, sides;   /* where frame and sides begin in an arena */
+    int64_t frame;          /* where the frame begins in an arena */
+    int64_t sides;          /* floats of the sides of all samples that have them at the same time */
 
     int64_t output; /* floats of what a call gives for one sample, latents included */
     int64_t bytes;  /* arenas, kept memory, output and the rest for max_batch samples */

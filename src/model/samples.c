@@ -51,14 +51,17 @@ int64_t nft_context_frame_count(const nft_context *context)
     return context->options.recompute ? context->plan.arena_count : context->options.max_batch;
 }
 
-int64_t nft_context_side_count(const nft_context *context)
+int64_t nft_context_side_count(const nft_context *context, int64_t step)
 {
-    return context->plan.arena_count;
+    int64_t size = context->model->steps[step].sides, frames = nft_context_frame_count(context),
+            threads = nft_pool_threads(context->pool), count = size ? context->plan.sides / size : frames;
+    count = count < frames ? count : frames;
+    return count > threads ? count - count % threads : count;
 }
 
-float *nft_context_sides(const nft_context *context, int64_t slot)
+float *nft_context_sides(const nft_context *context, int64_t step, int64_t slot)
 {
-    return context->arenas + slot * context->plan.arena + context->plan.sides;
+    return context->sides + slot * context->model->steps[step].sides;
 }
 
 float *nft_context_frame(const nft_context *context, int64_t step, int64_t sample, int64_t slot)
