@@ -141,10 +141,10 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
  * nft_trainer_fit_normalize() takes meanwhile; the tables that describe a model, some tens of kilobytes,
  * aside.
  *
- * Not in it is what grows with data that are not known yet: 8 bytes for each training sample with `shuffle`,
- * 8 bytes and the output of each validation sample, and with the loss "render" tables of an image's rows and
- * columns and the target images of a batch that is read from a file. nft_trainer_resume() takes 16 bytes a
- * parameter while it reads.
+ * It grows with the number of threads, those of `options` or the machine's cores. Not in it is what grows
+ * with data that are not known yet: 8 bytes for each training sample with `shuffle`, 8 bytes and the output
+ * of each validation sample, and with the loss "render" tables of an image's rows and columns and the target
+ * images of a batch that is read from a file. nft_trainer_resume() takes 16 bytes a parameter while it reads.
  * @param[out] bytes the answer; 0 on failure
  * @param model to be trained
  * @param recipe_json `length` bytes of JSON, see above

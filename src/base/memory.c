@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,9 +25,12 @@ static int64_t live_blocks; /* atomic */
 static void prefer_huge_pages(char *block, size_t bytes)
 {
 #ifdef MADV_HUGEPAGE
+    if (bytes < LEAST_HUGE)
+        return;
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), skipped = (page - (uintptr_t)block % page) % page;
-    if (bytes >= LEAST_HUGE)
-        (void)madvise(block + skipped, (bytes - skipped) / page * page, MADV_HUGEPAGE);
+    int before = errno; /* a refusal is no failure of the allocation */
+    (void)madvise(block + skipped, (bytes - skipped) / page * page, MADV_HUGEPAGE);
+    errno = before;
 #else
     (void)block;
     (void)bytes;

@@ -6,9 +6,6 @@
 
 #include <string.h>
 
-/* Inputs that are multiplied before the next ones: a panel's share and a tile of rows then stay in the cache.
- */
-#define BLOCK 512
 #define MAX_WIDTH 32
 #define FULL_ROWS 56 /* that are mapped to a partial panel at a time */
 
@@ -104,8 +101,8 @@ void nft_packed_linear(int64_t rows, int64_t inputs, int64_t outputs, const floa
                        const float *x, int64_t x_stride, float *y, int64_t y_stride, nft_map_mode mode)
 {
     const nft_panels *set = nft_vector_panels();
-    for (int64_t block = 0; block == 0 || block < inputs; block += BLOCK) {
-        int64_t length = inputs - block < BLOCK ? inputs - block : BLOCK;
+    for (int64_t block = 0; block == 0 || block < inputs; block += NFT_PANEL_BLOCK) {
+        int64_t length = inputs - block < NFT_PANEL_BLOCK ? inputs - block : NFT_PANEL_BLOCK;
         int add = block > 0 || mode == NFT_MAP_ADD;
         const float *x_block = x + block;
         for (int64_t first = 0; first < outputs; first += set->width) {

@@ -4,6 +4,14 @@
 
 #include <stdint.h>
 
+/* Inner length that is multiplied before the next: its share of a panel and a tile of rows then stay in the
+ * cache. */
+#define NFT_PANEL_BLOCK 512
+
+/* c (m, n) = a b + [c if add]; n is lanes or width, b (k, n). */
+typedef void nft_panel_product(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride,
+                               const float *b, int64_t b_stride, int add, float *c, int64_t c_stride);
+
 typedef struct nft_panels {
     int64_t width;     /* of a panel: two vectors */
     int64_t lanes;     /* floats of a vector */
@@ -13,11 +21,7 @@ typedef struct nft_panels {
      * read and each row of y is written. */
     void (*map)(int64_t rows, int64_t inputs, int64_t outputs, const float *panel, const float *bias, int add,
                 const float *x, int64_t x_stride, float *y, int64_t y_stride);
-    /* c (m, n) = a b + [c if add]; n is lanes or width. nn: a (m, k). tn: a (k, m), transposed. b (k, n). */
-    void (*nn)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
-               int64_t b_stride, int add, float *c, int64_t c_stride);
-    void (*tn)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
-               int64_t b_stride, int add, float *c, int64_t c_stride);
+    nft_panel_product *nn, *tn; /* nn: a (m, k). tn: a (k, m), transposed */
 } nft_panels;
 
 /* The panels of this machine: the same set as nft_vector's. */

@@ -3,8 +3,7 @@
 #include "math/blas.h"
 #include "math/panels.h"
 
-#define BLOCK 512            /* of the inner length, so that its share of a panel stays in the cache */
-#define ROW_BLOCK 32         /* rows of a gradient's two sides: together about as much as the first cache */
+#define MANY_INPUTS 256      /* from here on a gradient's factors do not fit into the first cache anyway */
 #define PREFETCHED_FLOATS 16 /* of a cache line */
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -23,15 +22,25 @@ static int64_t panel_width(const nft_panels *set, int64_t left)
     return left < set->width ? set->lanes : set->width;
 }
 
+/* The columns that fill whole vectors; a's next inner number is a_step further. */
+static void multiply_whole(nft_panel_product *product, int64_t m, int64_t whole, int64_t k, const float *a,
+                           int64_t a_stride, int64_t a_step, const float *b, int64_t b_stride, bool add,
+                           float *c, int64_t c_stride)
+{
+    const nft_panels *set = nft_vector_panels();
+    for (int64_t block = 0; block == 0 || block < k; block += NFT_PANEL_BLOCK)
+        for (int64_t first = 0; first < whole; first += set->width)
+            product(m, panel_width(set, whole - first), smaller(k - block, NFT_PANEL_BLOCK),
+                    a + block * a_step, a_stride, b + block * b_stride + first, b_stride, add || block > 0,
+                    c + first, c_stride);
+}
+
 void nft_product_nn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
                     int64_t b_stride, bool add, float *c, int64_t c_stride)
 {
     const nft_panels *set = nft_vector_panels();
     int64_t whole = whole_vectors(set, n);
-    for (int64_t block = 0; block == 0 || block < k; block += BLOCK)
-        for (int64_t first = 0; first < whole; first += set->width)
-            set->nn(m, panel_width(set, whole - first), smaller(k - block, BLOCK), a + block, a_stride,
-                    b + block * b_stride + first, b_stride, add || block > 0, c + first, c_stride);
+    multiply_whole(set->nn, m, whole, k, a, a_stride, 1, b, b_stride, add, c, c_stride);
     nft_gemm_nn(m, n - whole, k, 1, a, a_stride, b + whole, b_stride, add, c + whole, c_stride);
 }
 
@@ -40,10 +49,7 @@ void nft_product_tn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_s
 {
     const nft_panels *set = nft_vector_panels();
     int64_t whole = whole_vectors(set, n);
-    for (int64_t block = 0; block == 0 || block < k; block += BLOCK)
-        for (int64_t first = 0; first < whole; first += set->width)
-            set->tn(m, panel_width(set, whole - first), smaller(k - block, BLOCK), a + block * a_stride,
-                    a_stride, b + block * b_stride + first, b_stride, add || block > 0, c + first, c_stride);
+    multiply_whole(set->tn, m, whole, k, a, a_stride, a_stride, b, b_stride, add, c, c_stride);
     nft_gemm_tn(m, n - whole, k, 1, a, a_stride, b + whole, b_stride, add, c + whole, c_stride);
 }
 
@@ -63,9 +69,10 @@ void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const fl
     const nft_panels *set = nft_vector_panels();
     int64_t whole = whole_vectors(set, inputs), height = set->tile_rows;
     int64_t tiles = (outputs + height - 1) / height * ((whole + set->width - 1) / set->width);
-    for (int64_t block = 0; whole && (block == 0 || block < rows); block += ROW_BLOCK) {
-        int64_t length = smaller(rows - block, ROW_BLOCK), next = block + length,
-                ahead = smaller(rows - next, ROW_BLOCK), tile = 0;
+    int64_t most = inputs < MANY_INPUTS ? 32 : 64;
+    for (int64_t block = 0; whole && (block == 0 || block < rows); block += most) {
+        int64_t length = smaller(rows - block, most), next = block + length,
+                ahead = smaller(rows - next, most), tile = 0;
         for (int64_t first = 0; first < whole; first += set->width)
             for (int64_t top = 0; top < outputs; top += height, tile++) {
                 int64_t from = next + ahead * tile / tiles, to = next + ahead * (tile + 1) / tiles;

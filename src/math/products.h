@@ -1,6 +1,6 @@
 /* Products of matrices as they lie. BLAS packs both at every call, which takes longer than a product whose
- * inner length is that of a few dozen tokens. Each number is summed in the same order whatever rows are
- * beside it. */
+ * inner length is that of a few dozen tokens. Of the columns that fill whole vectors each number is summed in
+ * the same order whatever rows are beside it; BLAS multiplies the rest. */
 #ifndef NFT_MATH_PRODUCTS_H
 #define NFT_MATH_PRODUCTS_H
 
@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* c (m, n) = a b + [c if add], strides in floats between rows. nn: a (m, k). tn: a (k, m), transposed. b (k,
- * n). Fast where n is a multiple of a vector's 16 floats. */
+ * n). Fast where n is a multiple of a vector. */
 void nft_product_nn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
                     int64_t b_stride, bool add, float *c, int64_t c_stride);
 void nft_product_tn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,

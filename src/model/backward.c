@@ -1,8 +1,8 @@
 /* nft_backward: module by module from the last to the first. Each sample goes from the gradient of what
- * leaves the module to that of what arrives, leaving in frame and sides the two factors of every parameter's
- * gradient; then the module's parameters, each tile summed over the samples in their order. As many samples
- * at a time as have sides: what they leave is still in a cache then, and as each is added by itself, their
- * number changes no bit. */
+ * leaves the module to that of what arrives; the same thread makes its own gradients of the module's
+ * parameters, or leaves the two factors of one where these are smaller. Then the samples' gradients are
+ * added, each tile in the order of the samples. As many samples at a time as have sides: as each is added by
+ * itself, their number changes no bit. */
 #include "model/backward.h"
 
 #include <inttypes.h>
@@ -83,19 +83,12 @@ static const float *factor_at(const nft_exec *exec, int64_t place)
     return place < NFT_SIDES ? exec->kept + place : exec->sides + (place - NFT_SIDES);
 }
 
-/* Some of one parameter's gradient of one sample, as its declaration says; (count, width) from `first` on. */
-static void add_factors(const nft_exec *exec, const nft_gradient *g, const nft_gradient_tile *tile, bool add,
-                        float *values)
+/* (count, inputs) of the product of one sample's factors. */
+static void multiply_factors(const nft_exec *exec, const nft_gradient *g, const nft_gradient_tile *tile,
+                             bool add, float *values)
 {
-    const float *dy = factor_at(exec, g->dy) + tile->first;
-    if (g->kind == NFT_GRADIENT_PRODUCT) {
-        nft_weight_gradient(g->rows, g->inputs, tile->count, dy, g->dy_stride, factor_at(exec, g->x),
-                            g->x_stride, add, values);
-        return;
-    }
-    if (!add)
-        memset(values, 0, (size_t)tile->count * sizeof *values);
-    nft_vector()->sum_rows(g->rows, tile->count, dy, g->dy_stride, values);
+    nft_weight_gradient(g->rows, g->inputs, tile->count, factor_at(exec, g->dy) + tile->first, g->dy_stride,
+                        factor_at(exec, g->x), g->x_stride, add, values);
 }
 
 /* Numbers of a parameter for each that its tiles count. */
@@ -115,9 +108,17 @@ static void make_own(void *argument, int64_t item, float *thread_scratch)
     const own_gradients *o = argument;
     const nft_gradients *gradients = o->call->gradients;
     const nft_gradient_tile *tile = &gradients->tiles[gradients->first_tiles[o->call->step] + item];
-    const nft_gradient *g = &gradients->model->parameters.items[tile->parameter].gradient;
-    if (g->kind != NFT_GRADIENT_SUM && g->own >= 0)
-        add_factors(o->exec, g, tile, false, o->exec->sides + g->own + tile->first * tile_width(g));
+    const nft_gradient *g = &o->call->context->model->parameters.items[tile->parameter].gradient;
+    if (g->kind == NFT_GRADIENT_SUM || g->own < 0)
+        return;
+    float *values = o->exec->sides + g->own + tile->first * tile_width(g);
+    if (g->kind == NFT_GRADIENT_PRODUCT) {
+        multiply_factors(o->exec, g, tile, false, values);
+        return;
+    }
+    memset(values, 0, (size_t)tile->count * sizeof *values);
+    nft_vector()->sum_rows(g->rows, tile->count, factor_at(o->exec, g->dy) + tile->first, g->dy_stride,
+                           values);
 }
 
 static void backward_sample(void *argument, int64_t item, int worker, nft_pool *team)
@@ -159,7 +160,7 @@ static void add_tile(void *argument, int64_t item, int worker)
         nft_exec exec = {.kept = nft_context_frame(context, c->step, c->first + i, i),
                          .sides = nft_context_sides(context, c->step, i)};
         if (g->own < 0)
-            add_factors(&exec, g, tile, true, values);
+            multiply_factors(&exec, g, tile, true, values);
         else
             nft_vector()->add(tile->count * width, exec.sides + g->own + tile->first * width, values);
     }

@@ -12,7 +12,7 @@
 
 enum { PER_TENSOR, JOINT };
 
-/* A learned tensor, which a decoded one is added to: offsets, and where the gradients are kept. */
+/* A learned tensor, which a decoded one is added to: offsets; sides: the gradients. */
 typedef struct learned_tensor {
     int64_t initial, initial_gradient;
     int64_t scale, scale_gradient;

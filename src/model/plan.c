@@ -50,9 +50,9 @@ int64_t nft_kept_floats(const nft_model *model, bool recompute)
     return place_values(model, nft_model_step_count(model), recompute, NULL, gradients, &input_gradient);
 }
 
-/* Room for the sides of a sample on each thread, or of as many samples as stay in a thread's cache: the
- * threads wait for each other after each round. */
-#define CACHED_FLOATS (INT64_C(1) << 20)
+/* Room for the sides of a sample on each thread, or of more samples where they are small: the threads wait
+ * for each other after each round. */
+#define ROUND_FLOATS (INT64_C(1) << 20) /* for each thread, about what its cache holds */
 
 static int64_t side_floats(const nft_model *model, int64_t steps, int64_t samples, int64_t threads)
 {
@@ -60,20 +60,22 @@ static int64_t side_floats(const nft_model *model, int64_t steps, int64_t sample
     for (int64_t i = 0; i < steps; i++)
         largest = larger(largest, model->steps[i].sides);
     int64_t least = nft_size_multiply(largest, samples < threads ? samples : threads),
-            all = nft_size_multiply(largest, samples), cached = threads * CACHED_FLOATS;
-    return larger(least, all < cached ? all : cached);
+            all = nft_size_multiply(largest, samples), round = threads * ROUND_FLOATS;
+    return larger(least, all < round ? all : round);
 }
 
 static void place_kept(nft_plan *plan, const nft_model *model, const nft_context_options *options,
                        int threads)
 {
-    int64_t frame = 0;
+    int64_t frame = 0, samples = options->max_batch;
+    if (options->recompute && samples > threads) /* no more have a frame */
+        samples = threads;
     plan->kept = place_values(model, plan->step_count, options->recompute, plan->values, plan->gradients,
                               &plan->input_gradient);
     for (int64_t i = 0; i < plan->step_count && options->recompute; i++)
         frame = larger(frame, model->steps[i].frame);
     plan->frame = nft_reserve(&plan->arena, frame);
-    plan->sides = side_floats(model, plan->step_count, options->max_batch, threads);
+    plan->sides = side_floats(model, plan->step_count, samples, threads);
 }
 
 static void place_scratch(nft_plan *plan, const nft_model *model, bool training)

@@ -5,7 +5,7 @@
 #include "modules/tokens.h"
 
 typedef struct cross_attn {
-    int64_t embeddings, gradient; /* (queries, C): the parameter, and where its gradient is kept */
+    int64_t embeddings, gradient; /* (queries, C): the parameter; sides: its gradient */
     nft_token_attention attention;
 } cross_attn;
 

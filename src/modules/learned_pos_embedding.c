@@ -6,7 +6,7 @@
 
 typedef struct embedding {
     int64_t values;   /* the parameter, rows of C */
-    int64_t gradient; /* where it is kept */
+    int64_t gradient; /* sides */
     int64_t rows;
 } embedding;
 

@@ -4,7 +4,7 @@
 typedef struct state {
     int64_t count; /* of tensors */
     struct {
-        int64_t scale, gradient; /* the parameter, and where its gradient is kept */
+        int64_t scale, gradient; /* the parameter; sides: its gradient */
     } tensors[];
 } state;
 

@@ -232,7 +232,8 @@ void nft_gradient_add(nft_builder *builder, int64_t *side)
 void nft_gradient_add_of(nft_builder *builder, int64_t index, int64_t *side)
 {
     nft_parameter *parameter = &builder->parameters->items[index];
-    *side = nft_reserve(builder->sides, parameter->count);
+    bool declared = parameter->gradient.kind == NFT_GRADIENT_ROWS;
+    *side = declared ? parameter->gradient.own : nft_reserve(builder->sides, parameter->count);
     parameter->gradient = (nft_gradient){.kind = NFT_GRADIENT_SUM, .own = *side};
 }
 

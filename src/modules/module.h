@@ -224,7 +224,7 @@ struct nft_dropout_key {
  * apart (nft_random_stream of the path). The same call in backward drops the same elements of the gradient. y
  * may be x. */
 void nft_drop(const nft_exec *exec, uint64_t module, double p, int64_t n, const float *x, float *y);
-/* y = x + that of branch; y may be branch. */
+/* y = x + that of branch; y may be branch, and not x. */
 void nft_add_dropped(const nft_exec *exec, uint64_t module, double p, int64_t n, const float *x,
                      const float *branch, float *y);
 

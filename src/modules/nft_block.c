@@ -16,7 +16,8 @@ typedef struct state {
     double dropout;
     uint64_t
         stream; /* of the dropout after attention; that of chunk i of the feed-forward is stream + 1 + i */
-    int64_t branch; /* scratch: what attention adds to x, or a gradient; features */
+    int64_t branch;          /* scratch: what attention adds to x, or a gradient; features */
+    int64_t middle_gradient; /* scratch of backward: features */
 
     /* kept for backward */
     int64_t kept_middle; /* features: x between attention and feed-forward */
@@ -26,7 +27,6 @@ typedef struct state {
     /* sides */
     int64_t wide_gradient, active; /* of those, and what comes from gelu */
     int64_t narrow_gradient;       /* features: of ff.2's output */
-    int64_t middle_gradient;       /* features */
 } state;
 
 static nft_status allocate_arrays(nft_module *module, int64_t tensors)
@@ -69,6 +69,7 @@ static void plan_scratch(nft_module *module, int64_t factor)
     module->thread_scratch = size > module->thread_scratch ? size : module->thread_scratch;
     state *own = module->state;
     own->branch = nft_reserve(&module->training_scratch, nft_size_multiply(space->numbers, C));
+    own->middle_gradient = nft_reserve(&module->training_scratch, nft_size_multiply(space->numbers, C));
 }
 
 static void plan_backward(state *own, nft_builder *builder)
@@ -86,7 +87,6 @@ static void plan_backward(state *own, nft_builder *builder)
     own->wide_gradient = nft_reserve(builder->sides, wide);
     own->active = nft_reserve(builder->sides, wide);
     own->narrow_gradient = nft_reserve(builder->sides, features);
-    own->middle_gradient = nft_reserve(builder->sides, features);
     for (int64_t t = 0; t < space->tensor_count; t++) {
         const nft_tensor *tensor = &space->tensors[t];
         const nft_map *widen = &own->widen[t], *narrow = &own->narrow[t];
@@ -246,7 +246,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     (void)out;
     const state *own = module->state;
     int64_t C = module->in.channels, n = module->space->numbers * C;
-    float *branch = exec->scratch + own->branch, *dmiddle = exec->sides + own->middle_gradient;
+    float *branch = exec->scratch + own->branch, *dmiddle = exec->scratch + own->middle_gradient;
     work w = {module, exec, grad_out, branch};
     nft_exec_for(exec, nft_rows_count(module->space), feed_forward_back, &w);
     nft_channel_norms_back(own->ln2, exec, module->space, C, exec->kept + own->kept_middle, branch, dmiddle);

@@ -108,7 +108,8 @@ static void diagonal_term(const work *w)
 typedef struct axis_item {
     int64_t axis, head;
     int64_t tokens, length, stride; /* the vectors, their floats, and from one to the next */
-    float *next;                    /* thread scratch that is not used yet */
+    float *q, *k, *v, *d, *dk, *dv; /* NFT_ATTENTION_MATRICES that follow each other */
+    float *scores;
 } axis_item;
 
 static void cross_terms(work *w, nft_exec_work *run)
@@ -123,21 +124,27 @@ static axis_item item_at(const work *w, int64_t item, float *thread_scratch)
     const nft_attention *a = w->attention;
     int64_t index = 2 * (item / a->heads) + w->odd;
     const nft_axis *axis = &a->space->axes[index];
+    int64_t floats = nft_axis_floats(axis, a->head_channels);
     return (axis_item){.axis = index,
                        .head = item % a->heads,
                        .tokens = axis->tokens,
                        .length = axis->size * a->head_channels,
                        .stride = nft_axis_stride(axis, a->head_channels),
-                       .next = thread_scratch};
+                       .q = thread_scratch,
+                       .k = thread_scratch + floats,
+                       .v = thread_scratch + 2 * floats,
+                       .d = thread_scratch + 3 * floats,
+                       .dk = thread_scratch + 4 * floats,
+                       .dv = thread_scratch + 5 * floats,
+                       .scores = thread_scratch + NFT_ATTENTION_MATRICES * floats};
 }
 
-/* `count` matrices of the item's axis that follow each other. */
-static float *take_matrices(const work *w, axis_item *item, int count)
+/* Its q, k and v from those of all heads. */
+static void take_qkv(const work *w, const axis_item *item, const float *rows)
 {
-    float *matrices = item->next;
-    item->next +=
-        count * nft_axis_floats(&w->attention->space->axes[item->axis], w->attention->head_channels);
-    return matrices;
+    const nft_attention *a = w->attention;
+    nft_axis_take(a->space, item->axis, a->head_channels, 3, rows + item->head * 3 * a->head_channels,
+                  3 * a->channels, item->q);
 }
 
 /* The dropout of the weights of one chunk of queries. */
@@ -162,25 +169,23 @@ static void attend(void *argument, int64_t index, float *thread_scratch)
     const work *w = argument;
     const nft_attention *a = w->attention;
     axis_item item = item_at(w, index, thread_scratch);
-    int64_t ch = a->head_channels;
-    float *q = take_matrices(w, &item, 1), *k = take_matrices(w, &item, 1), *v = take_matrices(w, &item, 1),
-          *scores = item.next;
-    nft_axis_take(a->space, item.axis, ch, 3, qkv_rows(w) + item.head * 3 * ch, 3 * a->channels, q);
+    take_qkv(w, &item, qkv_rows(w));
     for (int64_t chunk = 0; chunk < nft_chunk_count(item.tokens); chunk++) {
         int64_t first, count;
         nft_chunk(item.tokens, chunk, &first, &count);
-        float *kept = kept_weights(w, &item, first), *weights = kept ? kept : scores,
-              *queries = q + first * item.stride;
-        attention_weights(count, item.tokens, item.length, queries, k, item.stride, weights);
+        float *kept = kept_weights(w, &item, first), *weights = kept ? kept : item.scores,
+              *queries = item.q + first * item.stride;
+        attention_weights(count, item.tokens, item.length, queries, item.k, item.stride, weights);
         if (w->exec->dropout && a->options.dropout > 0) {
             nft_drop(w->exec, weights_stream(a, &item, chunk), a->options.dropout, count * item.tokens,
-                     weights, scores);
-            weights = scores;
+                     weights, item.scores);
+            weights = item.scores;
         }
-        nft_product_nn(count, item.length, item.tokens, weights, item.tokens, v, item.stride, false, queries,
-                       item.stride);
+        nft_product_nn(count, item.length, item.tokens, weights, item.tokens, item.v, item.stride, false,
+                       queries, item.stride);
     }
-    nft_axis_give(a->space, item.axis, ch, 1, q, terms(w) + item.head * ch, a->channels);
+    nft_axis_give(a->space, item.axis, a->head_channels, 1, item.q, terms(w) + item.head * a->head_channels,
+                  a->channels);
 }
 
 /* out = (in +) the terms; a weight's go through the unprojection unless projections are shared. */
@@ -287,31 +292,28 @@ static void attend_backward(void *argument, int64_t index, float *thread_scratch
     axis_item item = item_at(w, index, thread_scratch);
     int64_t ch = a->head_channels, C = a->channels, tokens = item.tokens, length = item.length,
             stride = item.stride;
-    float *q = take_matrices(w, &item, 1), *k = take_matrices(w, &item, 1), *v = take_matrices(w, &item, 1);
-    float *d = take_matrices(w, &item, 1), *dk = take_matrices(w, &item, 1), *dv = take_matrices(w, &item, 1);
-    float *scores = item.next;
-    nft_axis_take(a->space, item.axis, ch, 3, w->exec->kept + a->kept_qkv + item.head * 3 * ch, 3 * C, q);
-    nft_axis_take(a->space, item.axis, ch, 1, terms_gradient(w) + item.head * ch, C, d);
+    take_qkv(w, &item, w->exec->kept + a->kept_qkv);
+    nft_axis_take(a->space, item.axis, ch, 1, terms_gradient(w) + item.head * ch, C, item.d);
     for (int64_t chunk = 0; chunk < nft_chunk_count(tokens); chunk++) {
         int64_t first, count;
         nft_chunk(tokens, chunk, &first, &count);
         int64_t start = first * stride, weights = count * tokens;
         uint64_t stream = weights_stream(a, &item, chunk);
-        float *kept = kept_weights(w, &item, first), *p = kept ? kept : scores,
-              *dp = scores + (weights + 15) / 16 * 16;
+        float *kept = kept_weights(w, &item, first), *p = kept ? kept : item.scores,
+              *dp = item.scores + (weights + 15) / 16 * 16;
         bool after = chunk > 0;
         if (!kept)
-            attention_weights(count, tokens, length, q + start, k, stride, p);
+            attention_weights(count, tokens, length, item.q + start, item.k, stride, p);
         nft_drop(w->exec, stream, a->options.dropout, weights, p, dp);
-        nft_product_tn(tokens, length, count, dp, tokens, d + start, stride, after, dv, stride);
-        nft_vector()->row_products(count, tokens, length, d + start, stride, v, stride, dp, tokens);
+        nft_product_tn(tokens, length, count, dp, tokens, item.d + start, stride, after, item.dv, stride);
+        nft_vector()->row_products(count, tokens, length, item.d + start, stride, item.v, stride, dp, tokens);
         nft_drop(w->exec, stream, a->options.dropout, weights, dp, dp);
         nft_vector_gradients()->softmax(count, tokens, 1 / sqrtf((float)length), p, tokens, dp, tokens, dp,
                                         tokens);
-        nft_product_nn(count, length, tokens, dp, tokens, k, stride, false, d + start, stride);
-        nft_product_tn(tokens, length, count, dp, tokens, q + start, stride, after, dk, stride);
+        nft_product_nn(count, length, tokens, dp, tokens, item.k, stride, false, item.d + start, stride);
+        nft_product_tn(tokens, length, count, dp, tokens, item.q + start, stride, after, item.dk, stride);
     }
-    nft_axis_give(a->space, item.axis, ch, 3, d, w->exec->sides + a->qkv_gradient + item.head * 3 * ch,
+    nft_axis_give(a->space, item.axis, ch, 3, item.d, w->exec->sides + a->qkv_gradient + item.head * 3 * ch,
                   3 * C);
 }
 

@@ -25,7 +25,7 @@ typedef struct nft_attention {
 
     /* scratch of a sample */
     int64_t qkv_rows;    /* (tokens, 3C), of each head q, k and v */
-    int64_t terms;       /* summed cross terms (tokens, C), where they are not kept */
+    int64_t terms;       /* summed (tokens, C), where they are not kept */
     int64_t sums, means; /* for each chunk of rows the sum of its rows; the mean token of each tensor */
     int64_t diagonal_qkv, diagonal_out; /* (tensors, 3C), (tensors, C); in backward their gradients */
     int64_t terms_gradient,
@@ -43,8 +43,8 @@ typedef struct nft_attention {
     int64_t output_gradient; /* features, unless shared */
 } nft_attention;
 
-/* Matrices of one axis and head that an item of the cross terms works on: q, k, v and a result, and in
- * backward the gradients of k and v. */
+/* Matrices of one axis and head that an item of the cross terms works on: q, k, v, and in backward the
+ * gradients of the results and of k and v. */
 #define NFT_ATTENTION_MATRICES 6
 
 /* Reads the options that attention has, but for dropout, whose default differs. */

@@ -69,14 +69,17 @@ static void plan_scratch(nft_attention *a, nft_module *module)
     const nft_space *space = a->space;
     int64_t C = a->channels, width = nft_widest_tensor(space, C), rows = nft_longest_chunk(space),
             tensors = space->tensor_count, tokens = nft_size_multiply(space->tokens, C), matrix, scores;
-    a->qkv_rows = nft_reserve(&module->scratch, a->cross ? nft_size_multiply(3, tokens) : 0);
-    a->terms = nft_reserve(&module->scratch, tokens);
     a->sums = nft_reserve(&module->scratch, nft_size_multiply(nft_rows_count(space), width));
     a->means = nft_reserve(&module->scratch, nft_size_multiply(tensors, width));
     a->diagonal_qkv = nft_reserve(&module->scratch, nft_size_multiply(tensors, 3 * C));
     a->diagonal_out = nft_reserve(&module->scratch, nft_size_multiply(tensors, C));
-    /* Uses after each other: normed rows; the matrices of an item, in backward six, with one or two of
-     * scores; scores between means. */
+    a->terms = nft_reserve(&module->scratch, a->shared ? tokens : 0);
+    module->training_scratch = module->scratch; /* which keeps the rest instead */
+    if (!a->shared)
+        a->terms = nft_reserve(&module->scratch, tokens);
+    a->qkv_rows = nft_reserve(&module->scratch, a->cross ? nft_size_multiply(3, tokens) : 0);
+    /* Uses after each other: normed rows; the matrices of an item, with one or two of scores; scores between
+     * means. */
     share_thread_scratch(module, nft_size_multiply(rows, width));
     measure_axes(a, &matrix, &scores);
     share_thread_scratch(module, nft_size_add(nft_size_multiply(NFT_ATTENTION_MATRICES, matrix),
@@ -102,7 +105,6 @@ static void plan_backward(nft_attention *a, nft_module *module, nft_builder *bui
             tokens = nft_size_multiply(space->tokens, C);
     int64_t qkv = a->cross ? nft_size_multiply(3, tokens) : 0;
     int64_t weights = a->cross ? nft_attention_weights_before(a, space->axis_count) : 0;
-    module->training_scratch = module->scratch;
     a->terms_gradient = nft_reserve(&module->training_scratch, a->shared ? 0 : tokens);
     a->normed_gradient = nft_reserve(&module->training_scratch, a->norms ? features : 0);
     a->kept_normed = a->norms ? nft_reserve(builder->kept, features) : builder->in_kept;

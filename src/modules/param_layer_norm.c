@@ -9,7 +9,7 @@
 /* A group of values that are normed together: `outer` rows of `inner` channels or the other way round. */
 typedef struct tensor_norm {
     int64_t weight, bias;                   /* parameters, in PyTorch's order of the axes */
-    int64_t weight_gradient, bias_gradient; /* where they are kept */
+    int64_t weight_gradient, bias_gradient; /* sides */
     int64_t neurons;                        /* that count as channels; 1 for none */
     bool channel_major;                     /* the parameter's order is (C, neurons), else (neurons, C) */
 } tensor_norm;

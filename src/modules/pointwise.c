@@ -92,10 +92,10 @@ static void chunk_back(void *argument, int64_t item, float *thread_scratch)
     const nft_tensor *tensor = &space->tensors[rows.tensor];
     const nft_map *map = &own->maps[rows.tensor];
     int64_t start = tensor->offset * w->module->out.channels + rows.first * map->outputs;
-    float *kept = w->exec->sides + own->gradient + start;
-    memcpy(kept, w->in + start, (size_t)(rows.count * map->outputs) * sizeof *kept);
+    float *dy = w->exec->sides + own->gradient + start;
+    memcpy(dy, w->in + start, (size_t)(rows.count * map->outputs) * sizeof *dy);
     float *dx = w->out + tensor->offset * w->module->in.channels + rows.first * map->inputs;
-    nft_map_rows_back(w->exec, map, rows.count, kept, map->outputs, dx, map->inputs, NFT_MAP_SET);
+    nft_map_rows_back(w->exec, map, rows.count, dy, map->outputs, dx, map->inputs, NFT_MAP_SET);
 }
 
 static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,

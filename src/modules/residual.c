@@ -143,10 +143,8 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     s->base->class->forward(s->base, &inner, x, mapped);
     bool drops = exec->dropout && s->dropout > 0;
     nft_exec_elementwise(exec, (nft_function)s->activation, floats, mapped, drops ? NULL : in, out);
-    if (drops) {
-        nft_drop(exec, s->stream, s->dropout, floats, out, out);
-        nft_vector()->add(floats, in, out);
-    }
+    if (drops)
+        nft_add_dropped(exec, s->stream, s->dropout, floats, in, out, out);
 }
 
 /* d(mapped) = f'(mapped) drop(d(out)); through base and norm; d(x) gets d(out) besides. */

@@ -7,7 +7,7 @@
 typedef struct nft_channel_norm {
     int64_t width;                         /* channels that are normed together */
     int64_t gamma, beta;                   /* offsets of (width) */
-    int64_t gamma_gradient, beta_gradient; /* where they are kept */
+    int64_t gamma_gradient, beta_gradient; /* sides */
 } nft_channel_norm;
 
 /* Declares w_norms.{i} and v_norms.{i} under `prefix`; norms has room for every tensor of the space. */

@@ -6,7 +6,7 @@
 
 typedef struct token_embedding {
     int64_t max_tokens;
-    int64_t weight, gradient; /* (max_tokens, C): the parameter, and where its gradient is kept */
+    int64_t weight, gradient; /* (max_tokens, C): the parameter; sides: its gradient */
 } token_embedding;
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)

@@ -26,7 +26,7 @@ int64_t nft_chunk_rows(int64_t rows);
 typedef struct nft_norm {
     int64_t channels;
     int64_t weight, bias;                   /* offsets */
-    int64_t weight_gradient, bias_gradient; /* where they are kept */
+    int64_t weight_gradient, bias_gradient; /* sides */
 } nft_norm;
 
 nft_status nft_norm_add(nft_builder *builder, nft_norm *norm, int64_t channels, const char *prefix,
@@ -34,7 +34,7 @@ nft_status nft_norm_add(nft_builder *builder, nft_norm *norm, int64_t channels, 
 /* Rows without gaps; y may be x. */
 void nft_norm_rows(const nft_exec *exec, const nft_norm *norm, int64_t rows, const float *x, float *y);
 /* From the gradient of y to that of x, which it may overwrite, for all rows at once: leaves the sums over
- * them, the gradients of weight and bias, in the kept memory. */
+ * them, the gradients of weight and bias, in the sides. */
 void nft_norm_rows_back(const nft_exec *exec, const nft_norm *norm, int64_t rows, const float *x,
                         const float *dy, float *dx);
 

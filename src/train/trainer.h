@@ -74,7 +74,7 @@ struct nft_trainer {
     bool has_best;
 };
 
-/* A group is as many samples as fit into this many bytes of kept memory. */
+/* A group is at most as many samples as fit into this many bytes of kept memory, but two at least. */
 #define NFT_GROUP_BYTES (INT64_C(256) << 20)
 
 /* Memory for `count` samples of the trainer's model and loss, unless it is there already: the count is always
