@@ -51,7 +51,7 @@ static int64_t group_size(const nft_model *model, const nft_recipe *recipe,
                           const nft_trainer_options *options)
 {
     int64_t bytes = nft_size_multiply(nft_kept_floats(model, options->recompute), sizeof(float)),
-            fit = NFT_GROUP_BYTES / bytes,
+            fit = (options->recompute ? NFT_RECOMPUTE_GROUP_BYTES : NFT_GROUP_BYTES) / bytes,
             threads = options->threads ? options->threads : nft_machine_cores();
     int64_t group = fit < 2 ? 2 : fit < MAX_GROUP ? fit : MAX_GROUP;
     if (group > threads)

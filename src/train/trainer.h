@@ -74,8 +74,10 @@ struct nft_trainer {
     bool has_best;
 };
 
-/* A group is at most as many samples as fit into this many bytes of kept memory, but two at least. */
+/* A group is at most as many samples as fit into this many bytes of kept memory, but two at least; with
+ * recompute into fewer, as that is for the sake of memory. */
 #define NFT_GROUP_BYTES (INT64_C(256) << 20)
+#define NFT_RECOMPUTE_GROUP_BYTES (INT64_C(32) << 20)
 
 /* Memory for `count` samples of the trainer's model and loss, unless it is there already: the count is always
  * the same for one purpose. What fails leaves none. */
