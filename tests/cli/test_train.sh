@@ -81,7 +81,7 @@ for line in open("whole.jsonl"):
     assert json.loads(line)["step"] >= 0'
 fi
 if command -v script >/dev/null 2>&1; then
-    script -qec "'$nft' train recipes/cnns.json -o again.safetensors --threads 1" terminal >/dev/null 2>&1 </dev/null
+    script -qec "stty cols 200; '$nft' train recipes/cnns.json -o again.safetensors --threads 1" terminal >/dev/null 2>&1 </dev/null
     check "a terminal sees how far it has come" grep -q 'train: [0-9]* of 300 steps, loss [0-9.]*.* samples a second, [0-9]* s left' terminal
     for columns in 40 80; do
         script -qec "stty cols $columns; '$nft' train recipes/cnns.json -o again.safetensors --threads 1" terminal >/dev/null 2>&1 </dev/null
