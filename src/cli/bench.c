@@ -106,13 +106,27 @@ int bench_input(cli_input *input, const nft_model *model, const bench *b, uint64
     return make_tokens(input, kind.tokens, kind.channels, seed);
 }
 
+/* All ranks at once, as their steps will be. */
+static int time_sgemm(bench *b, const cli_options *given)
+{
+    ranks_meet(&b->ranks);
+    int failed = measure_sgemm(&b->sgemm, b->threads, given);
+    if (!failed && b->ranks.count > 1 && ranks_reduce(&b->sgemm, 1, NULL, 0, &b->ranks))
+        return fail("the ranks cannot add up their sgemm");
+    return failed;
+}
+
 int bench_time(bench *b, bench_run *run, void *argument, const cli_options *given)
 {
     nft_status status = NFT_OK;
     cli_progress progress;
     double spent = 0;
+    int64_t least, wanted = 1;
+    int failed = time_sgemm(b, given);
+    if (failed)
+        return failed;
     progress_start(&progress, given, "bench", "runs", LEAST_RUNS);
-    for (int64_t i = 0; !status && (i <= LEAST_RUNS || spent < LEAST_SECONDS); i++) {
+    for (int64_t i = 0; !status && wanted; i++) {
         double started = steady_seconds();
         status = run(argument);
         double seconds = steady_seconds() - started;
@@ -121,9 +135,24 @@ int bench_time(bench *b, bench_run *run, void *argument, const cli_options *give
         spent += i ? seconds : 0;
         b->runs = i;
         progress_show(&progress, i < LEAST_RUNS ? i : LEAST_RUNS);
+        if (!status)
+            ranks_agree(&b->ranks, i < LEAST_RUNS || spent < LEAST_SECONDS, &least, &wanted);
     }
     progress_end(&progress);
+    if (status)
+        ranks_wait_to_fail(&b->ranks, status != NFT_ERROR_CANCELLED);
     return status ? fail_library() : EXIT_SUCCESS;
+}
+
+int bench_model(nft_model **model, bench *b, const cli_options *given)
+{
+    nft_module_info total = NFT_MODULE_INFO_INIT;
+    int failed = load_model(model, given->operands[0], given);
+    if (!failed && nft_model_output(&total, *model))
+        failed = fail_library();
+    b->parameters = total.parameter_count;
+    b->flops = b->training ? 3 * total.flops : total.flops;
+    return failed;
 }
 
 typedef struct forward_run {
@@ -138,15 +167,17 @@ static nft_status run_forward(void *argument)
                              : nft_forward_tokens(f->context, f->input->tokens, 0, f->input->count);
 }
 
-/* Takes the model over. */
-static int bench_forward(bench *b, nft_model *model, const cli_options *given)
+static int bench_forward(bench *b, const cli_options *given)
 {
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    nft_model *model = NULL;
     nft_context *context = NULL;
     cli_input input = {0};
     options.threads = b->threads;
     options.max_batch = b->batch;
-    int failed = bench_input(&input, model, b, given->seed);
+    int failed = bench_model(&model, b, given);
+    if (!failed)
+        failed = bench_input(&input, model, b, given->seed);
     if (!failed && (nft_context_memory(&b->planned_bytes, model, &options) ||
                     nft_context_create(&context, model, &options)))
         failed = fail_library();
@@ -158,42 +189,30 @@ static int bench_forward(bench *b, nft_model *model, const cli_options *given)
     return failed;
 }
 
-/* Takes the model over. */
-static int measure(bench *b, nft_model *model, const cli_options *given)
-{
-    nft_module_info total = NFT_MODULE_INFO_INIT;
-    if (nft_model_output(&total, model)) {
-        nft_model_free(model);
-        return fail_library();
-    }
-    b->parameters = total.parameter_count;
-    b->flops = b->training ? 3 * total.flops : total.flops;
-    int failed = b->training ? bench_training(b, model, given) : bench_forward(b, model, given);
-    b->peak_bytes = peak_bytes();
-    return failed;
-}
-
 static int report(const cli_options *given, const bench *b)
 {
     double rate = (double)b->batch / b->seconds, gflops = rate * (double)b->flops * 1e-9;
     char text[2][TEXT_CAPACITY];
+    bool several = b->ranks.count > 1;
     if (given->json)
         return print_json(
-            json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:i}", "samples_per_s", json_number(rate),
+            json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:i, s:i}", "samples_per_s", json_number(rate),
                       "gflops", json_number(gflops), "sgemm_gflops", json_number(b->sgemm), "fraction",
                       json_number(gflops / b->sgemm), "peak_bytes", (json_int_t)b->peak_bytes,
                       b->training ? "trainer_bytes" : "context_bytes", (json_int_t)b->planned_bytes,
-                      "batch_size", (json_int_t)b->batch, "threads", b->threads));
+                      "batch_size", (json_int_t)b->batch, "threads", b->threads, "ranks", b->ranks.count));
     printf("model     %s parameters, %.4g GFLOP a sample%s\n", text_count(text[0], b->parameters),
            (double)b->flops * 1e-9, b->training ? " and step, three times the forward's" : "");
-    printf("sgemm     %.1f GFLOP/s: %d³ on %s, best of 5\n", b->sgemm, SGEMM_SIZE,
-           text_plural(text[0], b->threads, "thread"));
+    if (several)
+        printf("ranks     %d share each batch\n", b->ranks.count);
+    printf("sgemm     %.1f GFLOP/s: %d³ on %s%s, best of 5\n", b->sgemm, SGEMM_SIZE,
+           text_plural(text[0], b->threads, "thread"), several ? " of each rank" : "");
     printf("speed     %.1f samples/s, %.4f ms a sample: batches of %s, best of %" PRId64 "\n", rate,
            1e3 / rate, text_count(text[0], b->batch), b->runs);
     printf("          %.1f GFLOP/s, %.3f of sgemm\n", gflops, gflops / b->sgemm);
-    printf("memory    %s planned for the %s, peak of the program %s\n",
+    printf("memory    %s planned for the %s, peak of the program %s%s\n",
            text_bytes(text[0], (double)b->planned_bytes), b->training ? "trainer" : "context",
-           text_bytes(text[1], (double)b->peak_bytes));
+           text_bytes(text[1], (double)b->peak_bytes), several ? ", of rank 0" : "");
     if (gflops > b->sgemm)
         note(given,
              "sgemm is slower than libnft here: this BLAS (nft --version) may not know the processor; an "
@@ -207,19 +226,14 @@ static int run(const cli_options *given)
                .threads = given->threads ? given->threads : count_cores(),
                .training = option_text(given, "train") != NULL,
                .recompute = option_text(given, "recompute") != NULL};
-    nft_model *model = NULL;
+    b.ranks.count = 1;
     if (b.recompute && !b.training) {
         usage_error("bench", "--recompute is about training; add --train");
         return EXIT_USAGE;
     }
-    int failed = load_model(&model, given->operands[0], given);
-    if (!failed)
-        failed = measure_sgemm(&b.sgemm, b.threads, given);
-    if (!failed)
-        failed = measure(&b, model, given);
-    else
-        nft_model_free(model);
-    return failed ? failed : report(given, &b);
+    int failed = b.training ? bench_training(&b, given) : bench_forward(&b, given);
+    b.peak_bytes = peak_bytes();
+    return failed || b.ranks.rank ? failed : report(given, &b);
 }
 
 static const cli_option options[] = {
@@ -240,7 +254,8 @@ const cli_command bench_command = {
         "With --train it measures steps of a trainer, on random networks and targets with loss mse: "
         "forward,\n"
         "backward and the update by AdamW. They count as three times the forward's arithmetic, also where\n"
-        "--recompute makes it more.\n\n"
+        "--recompute makes it more. Under mpirun, in a program built with NFT_MPI, the ranks share each\n"
+        "batch.\n\n"
         "MODEL is a model file, or a configuration or recipe (.json), freshly initialised from --seed.",
     .least_operands = 1,
     .most_operands = 1,

@@ -56,6 +56,10 @@ static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b,
     char recipe[256];
     options.threads = b->threads;
     options.recompute = b->recompute;
+    options.rank = b->ranks.rank;
+    options.ranks = b->ranks.count;
+    options.reduce = ranks_reduce;
+    options.reduce_user = &b->ranks;
     int length = snprintf(recipe, sizeof recipe,
                           "{\"loss\": \"mse\", \"optimizer\": {\"type\": \"adamw\", \"lr\": 1e-5}, "
                           "\"batch_size\": %" PRId64 ", \"steps\": 1, \"seed\": %" PRIu64 "}",
@@ -72,18 +76,43 @@ static nft_status run_step(void *argument)
     return nft_trainer_step(NULL, argument);
 }
 
-int bench_training(bench *b, nft_model *model, const cli_options *given)
+typedef struct training {
+    bench *b;
+    const cli_options *given;
+    source source;
+    nft_trainer *trainer;
+} training;
+
+/* The model is let go of, so that only the trainer's own is in memory. */
+static int prepare(void *argument)
 {
-    source s = {0};
-    nft_trainer *trainer = NULL;
-    int failed = make_source(&s, model, b, given);
+    training *t = argument;
+    nft_model *model = NULL;
+    int failed = bench_model(&model, t->b, t->given);
     if (!failed)
-        failed = make_trainer(&trainer, model, b, &s, given->seed);
+        failed = make_source(&t->source, model, t->b, t->given);
+    if (!failed)
+        failed = make_trainer(&t->trainer, model, t->b, &t->source, t->given->seed);
     nft_model_free(model);
+    return failed;
+}
+
+int bench_training(bench *b, const cli_options *given)
+{
+    cli_options own = *given;
+    training t = {.b = b, .given = &own};
+    bool together = true;
+    int failed = ranks_open(&b->ranks);
+    own.quiet = own.quiet || b->ranks.rank; /* rank 0 alone says how far they are */
     if (!failed)
-        failed = bench_time(b, run_step, trainer, given);
-    nft_trainer_free(trainer);
-    free_input(&s.input);
-    free(s.targets);
+        failed = ranks_in_turn(&b->ranks, prepare, &t, &together);
+    if (!failed) {
+        failed = bench_time(b, run_step, t.trainer, &own);
+        together = !failed;
+    }
+    nft_trainer_free(t.trainer);
+    free_input(&t.source.input);
+    free(t.source.targets);
+    ranks_close(&b->ranks, together);
     return failed;
 }

@@ -32,11 +32,12 @@ void ranks_close(const cli_ranks *ranks, bool done)
         MPI_Abort(MPI_COMM_WORLD, EXIT_FAILURE);
 }
 
-int ranks_after_first(const cli_ranks *ranks, int failed)
+int ranks_in_turn(const cli_ranks *ranks, ranks_work *work, void *argument, bool *together)
 {
-    (void)ranks;
+    int failed = ranks->rank ? EXIT_SUCCESS : work(argument);
     MPI_Bcast(&failed, 1, MPI_INT, 0, MPI_COMM_WORLD);
-    return failed;
+    *together = failed != EXIT_SUCCESS;
+    return !failed && ranks->rank ? work(argument) : failed;
 }
 
 void ranks_meet(const cli_ranks *ranks)
@@ -111,9 +112,11 @@ void ranks_close(const cli_ranks *ranks, bool done)
     (void)done;
 }
 
-int ranks_after_first(const cli_ranks *ranks, int failed)
+int ranks_in_turn(const cli_ranks *ranks, ranks_work *work, void *argument, bool *together)
 {
     (void)ranks;
+    int failed = work(argument);
+    *together = failed != EXIT_SUCCESS;
     return failed;
 }
 

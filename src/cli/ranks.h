@@ -19,9 +19,11 @@ int ranks_open(cli_ranks *ranks);
 /* Ends them all at once unless the work is `done`: others may be waiting for this one. */
 void ranks_close(const cli_ranks *ranks, bool done);
 
-/* The exit status of rank 0, which goes first, so that what is wrong for all is said once. Every rank calls
- * it. */
-int ranks_after_first(const cli_ranks *ranks, int failed);
+/* Does the work on rank 0 first, so that what is wrong for all is said once, and then on the others, unless
+ * it failed there. Returns this rank's exit status; `together`: all return the same, and none waits for
+ * another. */
+typedef int ranks_work(void *argument);
+int ranks_in_turn(const cli_ranks *ranks, ranks_work *work, void *argument, bool *together);
 
 /* Waits for all ranks. */
 void ranks_meet(const cli_ranks *ranks);

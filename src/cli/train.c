@@ -167,8 +167,9 @@ static int check_best(const training *t)
 }
 
 /* Whatever can be wrong is found before the first step. */
-static int prepare(training *t)
+static int prepare(void *argument)
 {
+    training *t = argument;
     const cli_recipe *recipe = &t->recipe;
     const char *log = option_text(t->given, "log");
     char steps[TEXT_CAPACITY];
@@ -381,18 +382,15 @@ static int save(const training *t)
 static int run(const cli_options *given)
 {
     training t = {.own = *given};
+    bool together = true;
     int failed = ranks_open(&t.ranks);
     t.given = &t.own;
     if (t.ranks.rank) {
         t.own.quiet = true;
         t.own.json = false;
     }
-    if (!failed && !t.ranks.rank)
-        failed = prepare(&t);
-    failed = ranks_after_first(&t.ranks, failed);
-    bool together = failed != EXIT_SUCCESS;
-    if (!failed && t.ranks.rank)
-        failed = prepare(&t);
+    if (!failed)
+        failed = ranks_in_turn(&t.ranks, prepare, &t, &together);
     if (!failed) {
         const beginning own = {t.recipe.path,
                                t.recipe.object,

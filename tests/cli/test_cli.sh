@@ -290,7 +290,7 @@ keys samples_per_s gflops sgemm_gflops fraction peak_bytes
 run 0 bench tokens.json --threads 2 --batch-size 2
 prints "of sgemm"
 run 0 bench logits.json --train --json --threads 1 --batch-size 4
-keys samples_per_s gflops sgemm_gflops fraction peak_bytes trainer_bytes
+keys samples_per_s gflops sgemm_gflops fraction peak_bytes trainer_bytes ranks
 run 0 bench tokens.json --train --recompute --threads 2 --batch-size 3
 prints "three times the forward's"
 run 1 bench features.json --train --threads 1

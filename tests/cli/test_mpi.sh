@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests of nft train on two ranks of MPI: test_mpi.sh [FOLDER]. Builds the program with -DNFT_MPI=ON in FOLDER (default: a temporary
+# Tests of nft train and nft bench --train on two ranks of MPI: test_mpi.sh [FOLDER]. Builds the program with -DNFT_MPI=ON in FOLDER (default: a temporary
 # one), so it needs MPI: libopenmpi-dev and openmpi-bin. Prints a line for each failed check, then "N passed, N failed".
 set -u
 
@@ -125,4 +125,13 @@ rm here/x.safetensors.checkpoint
 apart there/x.safetensors --lr 1e-4
 check "ranks of other recipes" grep -q '^nft: recipe.json: ranks do not train the same' err
 check "no model is left by failures" test ! -e x.safetensors
+
+# How fast they are together.
+ranks bench recipe.json --train --batch-size 8
+check "two ranks measure their steps" test $? -eq 0
+check "rank 0 alone reports" test "$(grep -c '^speed' out)" -eq 1
+check "and says what it is of" grep -q '^ranks  *2 share each batch' out
+ranks bench recipe.json --train --batch-size 7
+check "a batch of odd size ends both" test $? -ne 0
+check "and that is said once" test "$(grep -c '^nft: .*a batch of 7 cannot be shared equally by 2 ranks' err)" -eq 1
 finish

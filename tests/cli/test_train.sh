@@ -312,6 +312,9 @@ if ! "$nft" --version | grep -q 'with MPI'; then
     OMPI_COMM_WORLD_SIZE=2 "$nft" train recipes/good.json -o x.safetensors >out 2>err
     check "a program without MPI refuses mpirun" test $? -eq 1
     says "built without MPI"
+    OMPI_COMM_WORLD_SIZE=2 "$nft" bench recipes/good.json --train >out 2>err
+    check "also to bench a training" test $? -eq 1
+    says "built without MPI"
 fi
 
 # Predictions are compared with what the model was trained on.
