@@ -38,7 +38,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(nft_tensor_info *info, co
  * The context was made with `keep_for_backward`. Networks are summed in their order, so the bits do not
  * depend on the number of threads. Nothing is dropped: dropout is for nft_trainer alone. Gradients of several
  * calls add up. A backward uses up what the forward
- * kept: another one after the same forward is refused, unless the context was made with `recompute`.
+ * kept: another one after the same forward is refused, unless the context was made with `recompute`. Numbers
+ * of `output_gradient` are not looked at: one that is not finite goes on into the gradients.
  * @param context whose last forward it is
  * @param output_gradient F32, the shape of nft_context_output()
  * @param gradients of the context's model, or of one with the same configuration; NULL: only the input's

@@ -20,7 +20,8 @@
  *   "weight_decay" = 0.01 of adamw (decoupled) or 0 of adam (L2)}; PyTorch's, on every trained parameter
  * - `schedule` = null, constant: {"type": "constant" or "cosine", "warmup_steps" = 0, "total_steps" = steps};
  *   step s, from 0, takes lr · s / warmup_steps during the warm-up, then lr, or with "cosine"
- *   lr · (1 + cos(π (s - warmup_steps) / (total_steps - warmup_steps))) / 2
+ *   lr · (1 + cos(π (s - warmup_steps) / (total_steps - warmup_steps))) / 2, which is 0 at `total_steps` and
+ *   rises again beyond; 0 after a warm-up that takes all of `total_steps`
  * - `grad_clip` = null, none: the largest global norm of the gradients
  * - `batch_size`: samples of a step
  * - `steps`: how many nft_trainer_run() takes

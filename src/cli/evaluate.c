@@ -302,6 +302,8 @@ static int prepare(evaluation *e)
     e->bad_inputs = count_non_finite_inputs(&e->input);
     if (images)
         return image_scores_set_data(&e->images, &e->input);
+    if (e->input.weights && !nft_space_equal(nft_model_space(e->model), nft_weights_space(e->input.weights)))
+        return EXIT_SUCCESS; /* the model refuses them, whatever their labels are, and says what differs */
     failed = choose_labels(e, data_path);
     return failed ? failed : check_labels(&e->input, e->label_name, width, e->kind, data_path);
 }

@@ -33,11 +33,25 @@ static void print_line(const char *prefix, const char *format, va_list arguments
     fprintf(stderr, "%s: %s\n", prefix, line);
 }
 
+static struct {
+    char *line;
+    size_t size;
+} taken; /* where failures go that are not printed */
+
+void fail_into(char *line, size_t size)
+{
+    taken.line = line;
+    taken.size = size;
+}
+
 int fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    print_line("nft", format, arguments);
+    if (taken.line)
+        format_line(taken.line, taken.size, format, arguments);
+    else
+        print_line("nft", format, arguments);
     va_end(arguments);
     return EXIT_FAILED;
 }

@@ -22,6 +22,9 @@ int fail_library(void);
  * know. */
 const char *library_message(void);
 int fail_memory(void);
+/* From now on a failure's line goes to `line` and is not printed, as the caller has more to say about it;
+ * NULL: it is printed again. */
+void fail_into(char *line, size_t size);
 #if defined(__clang_analyzer__) /* which looks at one file at a time */
 #define fail(...) (fail(__VA_ARGS__), EXIT_FAILED)
 #define fail_library() (fail_library(), EXIT_FAILED)

@@ -298,15 +298,38 @@ static int save_checkpoint(training *t)
     return status ? fail_library() : failed;
 }
 
+/* Something cannot be written, as `line` says, but the training is sound: what it has come to is not lost. */
+static void fail_sound(const training *t, const char *line)
+{
+    if (t->ranks.rank)
+        fail("%s", line);
+    else if (nft_trainer_save(t->trainer, t->checkpoint))
+        fail("%s; nor can the state of the training be kept: %s", line, library_message());
+    else
+        fail("%s; the same command goes on from %s, after %" PRId64 " of %" PRId64 " steps", line,
+             t->checkpoint, nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer));
+}
+
+static int report_step(training *t, const nft_step_info *info)
+{
+    char line[1024] = "";
+    fail_into(line, sizeof line);
+    int failed = record_step(t, info);
+    if (!failed && info->validated)
+        failed = record_validation(t, info);
+    if (!failed && info->validated)
+        failed = draw_curves(t);
+    fail_into(NULL, 0);
+    if (failed)
+        fail_sound(t, line);
+    return failed;
+}
+
 static int hear_step(const nft_step_info *info, void *user)
 {
     training *t = user;
     t->last = *info;
-    t->failed = record_step(t, info);
-    if (!t->failed && info->validated)
-        t->failed = record_validation(t, info);
-    if (!t->failed && info->validated)
-        t->failed = draw_curves(t);
+    t->failed = report_step(t, info);
     fflush(stdout);
     t->ranks.wants_stop = signalled != 0;
     t->stopped = t->ranks.count > 1 ? t->ranks.agreed_stop : t->ranks.wants_stop;
@@ -324,7 +347,7 @@ static int fail_run(const training *t, nft_status status)
     if (t->failed || (noticed && t->stopped && t->ranks.rank))
         return EXIT_FAILED;
     if (noticed && t->stopped)
-        return fail("stopped after step %" PRId64 " of %" PRId64 "; the same command goes on from %s",
+        return fail("stopped after %" PRId64 " of %" PRId64 " steps; the same command goes on from %s",
                     nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer), t->checkpoint);
     char kept[KEPT_CAPACITY] = "", message[1024];
     bool diverged = status == NFT_ERROR_NOT_FINITE, saved = diverged && !access(t->checkpoint, F_OK);
@@ -355,16 +378,27 @@ static int run_steps(training *t)
     return status ? fail_run(t, status) : EXIT_SUCCESS;
 }
 
-static int save(const training *t)
+static int write_model(const training *t, const char *path)
 {
-    const char *path = option_text(t->given, "output");
-    char steps[TEXT_CAPACITY];
+    char line[1024] = "";
     nft_model *trained = NULL;
+    fail_into(line, sizeof line);
     int failed = nft_trainer_best(&trained, t->trainer) || nft_model_save(trained, path) ? fail_library()
                                                                                          : EXIT_SUCCESS;
     nft_model_free(trained);
     if (!failed)
         failed = draw_curves(t);
+    fail_into(NULL, 0);
+    if (failed)
+        fail_sound(t, line);
+    return failed;
+}
+
+static int save(const training *t)
+{
+    const char *path = option_text(t->given, "output");
+    char steps[TEXT_CAPACITY];
+    int failed = write_model(t, path);
     if (failed)
         return failed;
     remove(t->checkpoint);
@@ -445,15 +479,16 @@ const cli_command train_command = {
     .summary = "train a model as a recipe says",
     .description =
         "Trains as the recipe CONFIG (JSON) says and writes the model with the lowest validation loss, or\n"
-        "without a validation set the last one. Paths in CONFIG are relative to it. It needs 'model',\n"
-        "'train' (or --train), 'loss', 'optimizer' with its 'type', 'batch_size' and 'steps'. The rest\n"
-        "has a default:\n\n"
-        "  {\"model\": PATH or configuration, \"train\": PATH, \"validation\": PATH,\n"
+        "without a validation set the last one. Paths in CONFIG are relative to it. It needs:\n\n"
+        "  {\"model\": PATH or configuration, \"train\": PATH (or --train),\n"
         "   \"loss\": \"mse\" | \"bce\" | \"cross_entropy\" | \"reconstruction\" | \"render\",\n"
-        "   \"optimizer\": {\"type\": \"adamw\" | \"adam\", \"lr\", \"betas\", \"eps\", \"weight_decay\"},\n"
-        "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\", \"total_steps\"},\n"
-        "   \"grad_clip\": null, \"batch_size\": 64, \"steps\": 1000, \"shuffle\": true, \"seed\": 0,\n"
-        "   \"validate_every\": 1000}\n\n"
+        "   \"optimizer\": {\"type\": \"adamw\" | \"adam\"}, \"batch_size\": B, \"steps\": N}\n\n"
+        "and may have, with these defaults:\n\n"
+        "   \"optimizer\": {…, \"lr\": 1e-3, \"betas\": [0.9, 0.999], \"eps\": 1e-8,\n"
+        "                 \"weight_decay\": 0.01 of adamw, 0 of adam},\n"
+        "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\": 0, \"total_steps\": N},\n"
+        "   \"validation\": PATH, \"validate_every\": 1000,\n"
+        "   \"grad_clip\": null (the largest norm of the gradients), \"shuffle\": true, \"seed\": 0\n\n"
         "The data hold 'label', or 'target': integer classes for cross_entropy, floats for mse and bce;\n"
         "they are read batch by batch and may be larger than memory. Two losses compare images:\n"
         "reconstruction the decoder's with the rendering of the SIREN that goes in, render those of the\n"

@@ -4,6 +4,7 @@
 #include "report.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -156,6 +157,11 @@ static int cut(training_log *log, int64_t steps)
         return fail("%s: cannot read: %s", log->path, strerror(errno));
     int failed = read_past(log, past, steps, &end);
     fclose(past);
+    int64_t reached = log->step_count ? log->steps[log->step_count - 1].step + 1 : 0;
+    if (!failed && end > 0 && reached < steps - 1) /* its last line may be what could not be written */
+        failed = fail("%s: ends after %" PRId64 " steps, but the training goes on after %" PRId64
+                      ": it is not its log; give another --log",
+                      log->path, reached, steps);
     return !failed && ftruncate(fileno(log->file), end) ? fail_log(log) : failed;
 }
 

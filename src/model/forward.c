@@ -176,7 +176,9 @@ nft_status nft_forward_range(nft_context *context, const nft_weights *weights, i
         return nft_fail_in(status, "nft_forward");
     if ((status = check_range("nft_forward", first, count, weights->count)))
         return status;
-    return nft_context_run(context, &(nft_forward_input){.weights = weights, .first = first, .count = count});
+    status =
+        nft_context_run(context, &(nft_forward_input){.weights = weights, .first = first, .count = count});
+    return status ? nft_fail_in(status, "nft_forward") : NFT_OK;
 }
 
 nft_status nft_forward(nft_context *context, const nft_weights *weights)
@@ -198,5 +200,6 @@ nft_status nft_forward_tokens(nft_context *context, const nft_array *tokens, int
     status = check_range("nft_forward_tokens", first, count, tokens->shape[0]);
     if (status)
         return status;
-    return nft_context_run(context, &(nft_forward_input){.tokens = tokens, .first = first, .count = count});
+    status = nft_context_run(context, &(nft_forward_input){.tokens = tokens, .first = first, .count = count});
+    return status ? nft_fail_in(status, "nft_forward_tokens") : NFT_OK;
 }

@@ -41,8 +41,11 @@ static nft_status check_extra(const nft_weights *weights, const char *name, cons
     if (!nft_is_utf8(name))
         return nft_fail(NFT_ERROR_ARGUMENT, "nft_weights_set_extra: the name '%s' is not UTF-8", name);
     if (ends_with(name, ".weight") || ends_with(name, ".bias") || !strcmp(name, "__metadata__"))
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "nft_weights_set_extra: a file gives the name '%s' another meaning", name);
+        return nft_fail(
+            NFT_ERROR_ARGUMENT,
+            "nft_weights_set_extra: a file gives the name '%s' another meaning, that of a layer's "
+            "tensors or of metadata; choose another name",
+            name);
     if (array->rank > 0 && array->shape[0] == weights->count)
         return NFT_OK;
     return nft_fail(NFT_ERROR_ARGUMENT,

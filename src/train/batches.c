@@ -113,7 +113,10 @@ static nft_status ask_source(nft_trainer *trainer, nft_samples *samples)
 {
     nft_batch batch = trainer->batch.batch;
     batch.step = trainer->step;
-    if (trainer->source(&batch, trainer->source_user))
+    trainer->waits = true;
+    int stopped = trainer->source(&batch, trainer->source_user);
+    trainer->waits = false;
+    if (stopped)
         return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": the batch callback stopped it",
                         trainer->step);
     *samples = samples_of(&trainer->batch, batch.count, 0);

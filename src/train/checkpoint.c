@@ -339,15 +339,17 @@ static void take_over(nft_trainer *trainer, const checkpoint *c)
 
 nft_status nft_trainer_resume(nft_trainer *trainer, const char *path)
 {
-    if (!trainer || !path)
-        return nft_fail_null("nft_trainer_resume", trainer ? "path" : "trainer");
+    nft_status status = nft_trainer_check_call(trainer, "nft_trainer_resume");
+    if (status)
+        return status;
+    if (!path)
+        return nft_fail_null("nft_trainer_resume", "path");
     if (!trainer->train.count && !trainer->source)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_trainer_resume: there is no training set yet; set the data first");
     nft_file *file = NULL;
     checkpoint c = {0};
-    nft_status status = nft_file_open(&file, path);
-    if (!status) {
+    if (!(status = nft_file_open(&file, path))) {
         status = read_checkpoint(&c, trainer, file);
         if (!status && c.has_best && !trainer->best)
             status = nft_fail(NFT_ERROR_FORMAT, "it has best values of a training without a validation set");

@@ -162,13 +162,13 @@ static nft_status read_weights(nft_samples *samples, const nft_trainer *trainer,
 nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *train, const nft_weights *validation)
 {
     static const char function[] = "nft_trainer_set_data";
-    if (!trainer)
-        return nft_fail_null(function, "trainer");
+    nft_status status = nft_trainer_check_call(trainer, function);
+    if (status)
+        return status;
     if (!trainer->model->space)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "%s: the model takes tokens, not weights; call nft_trainer_set_tokens", function);
     nft_samples sets[2] = {{0}, {0}};
-    nft_status status = NFT_OK;
     if (train && (status = read_weights(&sets[0], trainer, train)))
         return nft_fail_in(status, "%s: training set", function);
     if (validation && (status = read_weights(&sets[1], trainer, validation)))
@@ -195,13 +195,13 @@ nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,
                                   const nft_array *validation_targets)
 {
     static const char function[] = "nft_trainer_set_tokens";
-    if (!trainer)
-        return nft_fail_null(function, "trainer");
+    nft_status status = nft_trainer_check_call(trainer, function);
+    if (status)
+        return status;
     if (trainer->model->space)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "%s: the model takes weights, not tokens; call nft_trainer_set_data", function);
     nft_samples sets[2] = {{0}, {0}};
-    nft_status status = NFT_OK;
     if (train && (status = read_tokens(&sets[0], trainer, train, train_targets)))
         return nft_fail_in(status, "%s: training set", function);
     if (validation && (status = read_tokens(&sets[1], trainer, validation, validation_targets)))
@@ -286,12 +286,13 @@ static nft_status read_dataset(nft_samples *samples, const nft_trainer *trainer,
 nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train, nft_dataset *validation)
 {
     static const char function[] = "nft_trainer_set_dataset";
-    if (!trainer)
-        return nft_fail_null(function, "trainer");
+    nft_status status = nft_trainer_check_call(trainer, function);
+    if (status)
+        return status;
     nft_samples sets[2] = {{0}, {0}};
     nft_dataset *datasets[2] = {train, validation};
     for (int i = 0; i < 2; i++) {
-        nft_status status = datasets[i] ? read_dataset(&sets[i], trainer, datasets[i]) : NFT_OK;
+        status = datasets[i] ? read_dataset(&sets[i], trainer, datasets[i]) : NFT_OK;
         if (status)
             return nft_fail_in(status, "%s: %s set: %s", function, i ? "validation" : "training",
                                datasets[i]->file->path);
@@ -301,15 +302,14 @@ nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train, nft
 
 nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *callback, void *user)
 {
-    if (!trainer)
-        return nft_fail_null("nft_trainer_set_source", "trainer");
+    nft_status status = nft_trainer_check_call(trainer, "nft_trainer_set_source");
+    if (status)
+        return status;
     if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_trainer_set_source: loss render takes the size of its images from a data set; "
                         "call nft_trainer_set_data or nft_trainer_set_dataset");
-    nft_status status =
-        callback ? nft_batch_reserve(&trainer->batch, trainer, trainer->recipe.batch_size) : NFT_OK;
-    if (status)
+    if (callback && (status = nft_batch_reserve(&trainer->batch, trainer, trainer->recipe.batch_size)))
         return nft_fail_in(status, "nft_trainer_set_source");
     trainer->source = callback;
     trainer->source_user = user;

@@ -202,8 +202,9 @@ static bool has_statistics(const nft_parameters *table, int64_t first, int64_t e
 nft_status nft_trainer_fit_normalize(nft_trainer *trainer)
 {
     static const char function[] = "nft_trainer_fit_normalize";
-    if (!trainer)
-        return nft_fail_null(function, "trainer");
+    nft_status status = nft_trainer_check_call(trainer, function);
+    if (status)
+        return status;
     if (trainer->step)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "%s: %" PRId64 " steps were taken already; call it before the first", function,
@@ -212,7 +213,6 @@ nft_status nft_trainer_fit_normalize(nft_trainer *trainer)
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no training set; call nft_trainer_set_%s first",
                         function, trainer->model->space ? "data" : "tokens");
     const nft_model *model = trainer->model;
-    nft_status status = NFT_OK;
     for (int64_t step = 0; step < nft_model_step_count(model) && !status; step++) {
         int64_t end = model->steps[step].end_parameter;
         for (int64_t first = model->steps[step].first_parameter; first < end && !status;) {

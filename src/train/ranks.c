@@ -18,7 +18,9 @@ nft_status nft_trainer_reduce(nft_trainer *trainer, nft_status status, double *s
     if (options->ranks <= 1)
         return status;
     sums[sum_count - 1] = status != NFT_OK;
+    trainer->waits = true;
     int failed = options->reduce(sums, sum_count, values, value_count, options->reduce_user);
+    trainer->waits = false;
     if (status)
         return status;
     if (failed)

@@ -229,7 +229,8 @@ nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t in
     const char *name = "";
     double most = largest_parameter(trainer, &name);
     return nft_fail(NFT_ERROR_NOT_FINITE,
-                    "step %" PRId64 ": the loss of sample %" PRId64 " of the %s is not finite, the largest "
-                    "parameter is %.3g in '%s'; %s",
-                    trainer->step, index, set, most, name, advise(trainer, output));
+                    "the loss of sample %" PRId64
+                    " of the %s is not finite, the largest parameter is %.3g in "
+                    "'%s'; %s",
+                    index, set, most, name, advise(trainer, output));
 }

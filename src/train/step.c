@@ -18,8 +18,9 @@ static nft_status group_loss(nft_trainer *trainer, const nft_samples *samples, i
                                    : (float *)trainer->output_gradient->storage + i * trainer->outputs;
         double own = nft_samples_loss(trainer, samples, indices[i], output, scale, gradient);
         if (!isfinite(own))
-            return nft_fail_loss(trainer, trainer->source ? "callback's batch" : "training set",
-                                 trainer->numbers[first + i], output);
+            return nft_fail_in(nft_fail_loss(trainer, trainer->source ? "callback's batch" : "training set",
+                                             trainer->numbers[first + i], output),
+                               "step %" PRId64, trainer->step);
         if (features)
             nft_weights_scatter(features, i, gradient);
         *loss += own * scale;
@@ -143,14 +144,14 @@ static nft_status run_step(nft_trainer *trainer, nft_step_info *info)
 
 nft_status nft_trainer_step(nft_step_info *info, nft_trainer *trainer)
 {
-    if (!trainer)
-        return nft_fail_null("nft_trainer_step", "trainer");
+    nft_status status = nft_trainer_check_call(trainer, "nft_trainer_step");
+    if (status)
+        return status;
     if (info && info->size < sizeof *info)
         return nft_fail(NFT_ERROR_ARGUMENT, "nft_trainer_step: info->size is %zu, expected %zu", info->size,
                         sizeof *info);
     nft_step_info own;
-    nft_status status = run_step(trainer, &own);
-    if (status)
+    if ((status = run_step(trainer, &own)))
         return nft_fail_in(status, "nft_trainer_step");
     if (info) {
         own.size = info->size;
@@ -173,8 +174,9 @@ static nft_status tell(nft_trainer *trainer, const nft_step_info *info, nft_step
         return NFT_OK;
     if (trainer->step < trainer->recipe.steps)
         nft_trainer_leave(trainer);
-    return nft_fail(NFT_ERROR_CANCELLED, "the step callback stopped it after step %" PRId64 " of %" PRId64,
-                    info->step, trainer->recipe.steps);
+    return nft_fail(NFT_ERROR_CANCELLED,
+                    "the step callback stopped it after %" PRId64 " of %" PRId64 " steps", trainer->step,
+                    trainer->recipe.steps);
 }
 
 static bool owes_validation(const nft_trainer *trainer)
@@ -202,9 +204,9 @@ static nft_status run_or_validate(nft_trainer *trainer, nft_step_info *info)
 
 nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback, void *user)
 {
-    if (!trainer)
-        return nft_fail_null("nft_trainer_run", "trainer");
-    nft_status status = NFT_OK;
+    nft_status status = nft_trainer_check_call(trainer, "nft_trainer_run");
+    if (status)
+        return status;
     while (!status && (trainer->step < trainer->recipe.steps || owes_validation(trainer))) {
         nft_step_info info;
         status = run_or_validate(trainer, &info);

@@ -314,6 +314,18 @@ void nft_trainer_free(nft_trainer *trainer)
     nft_release(trainer);
 }
 
+nft_status nft_trainer_check_call(const nft_trainer *trainer, const char *function)
+{
+    if (!trainer)
+        return nft_fail_null(function, "trainer");
+    if (trainer->waits)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "%s: called by a callback that fills a batch or adds up over ranks, which may not "
+                        "change its trainer; do it between the steps",
+                        function);
+    return NFT_OK;
+}
+
 int64_t nft_trainer_steps_done(const nft_trainer *trainer)
 {
     return trainer ? trainer->step : 0;

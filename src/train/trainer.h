@@ -63,6 +63,7 @@ struct nft_trainer {
     nft_sampler sampler;
     nft_batch_callback *source; /* in place of `train` */
     void *source_user;
+    bool waits;              /* for a callback that may not change the trainer */
     nft_batch_memory batch;  /* what the callback fills, or a data set is read to */
     nft_batch_memory pieces; /* what data sets are read to when it is not for a step */
 
@@ -120,6 +121,9 @@ nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t in
 nft_status nft_trainer_run_validation(nft_trainer *trainer, double *loss);
 /* The samples of the next step; which of them are its batch goes to trainer->indices. */
 nft_status nft_trainer_next_batch(nft_trainer *trainer, nft_samples *samples);
+/* What every call that changes a trainer asks first: that there is one, and that no callback of it makes the
+ * call which may not. */
+nft_status nft_trainer_check_call(const nft_trainer *trainer, const char *function);
 /* Lets go of the data sets, the callback and the memory for them. */
 void nft_trainer_clear_data(nft_trainer *trainer);
 /* Which of `samples` samples are this rank's. */

@@ -2,6 +2,7 @@
  * so far. */
 #include "train/trainer.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -70,7 +71,8 @@ static nft_status run_piece(nft_trainer *trainer, int64_t first, int64_t count)
                    (size_t)trainer->outputs * sizeof *output);
         double own = nft_samples_loss(trainer, &piece, at + i, output, 0, NULL);
         if (!isfinite(own))
-            status = nft_fail_loss(trainer, "validation set", first + i, output);
+            status = nft_fail_in(nft_fail_loss(trainer, "validation set", first + i, output),
+                                 "after %" PRId64 " steps", trainer->step);
         trainer->validation_losses[first + i] = own;
     }
     return status;
@@ -117,12 +119,15 @@ nft_status nft_trainer_run_validation(nft_trainer *trainer, double *loss)
 nft_status nft_trainer_validate(double *loss, nft_trainer *trainer)
 {
     static const char function[] = "nft_trainer_validate";
-    if (!trainer || !loss)
-        return nft_fail_null(function, trainer ? "loss" : "trainer");
+    nft_status status = nft_trainer_check_call(trainer, function);
+    if (status)
+        return status;
+    if (!loss)
+        return nft_fail_null(function, "loss");
     if (!trainer->validation.count)
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_%s first",
                         function, trainer->model->space ? "data" : "tokens");
-    nft_status status = nft_trainer_run_validation(trainer, loss);
+    status = nft_trainer_run_validation(trainer, loss);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }
 

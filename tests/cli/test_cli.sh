@@ -368,6 +368,8 @@ if [ -f "$predictor" ] && [ -f "$sample" ]; then
     run 1 info "$sample" --layers conv1,conv9
     says "conv9"
     run 1 evaluate "$sample" "$predictor" --loss bce
+    run 1 evaluate "$predictor" "$examples/mnist-sirens.safetensors" --loss bce
+    says "layer 0 of the networks is linear 2 → 32, expected conv2d 1 → 16, 3×3"
     run 1 forward "$predictor" "$predictor" -o x.safetensors
     says "this is a model, expected weights"
     run 0 evaluate "$predictor" "$sample" --loss bce --json

@@ -147,7 +147,7 @@ check "a signal ends it with status 1" test $? -eq 1
 says "the same command goes on from here.checkpoint"
 check "in one line" test "$(wc -l <err)" -eq 1
 check "the checkpoint is there" test -e here.checkpoint
-done_steps=$(sed 's/.*after step \([0-9]*\) of.*/\1/' err)
+done_steps=$(sed 's/.*after \([0-9]*\) of.*/\1/' err)
 check "the log ends with the checkpoint" grep -q "\"step\":$((done_steps - 1))," stopped.jsonl
 
 # What the shell told to ignore a signal ignores it.
@@ -192,6 +192,32 @@ check "what is no log stays" cmp notes.txt kept.txt
 run 1 train recipes/cnns.json -o fresh.safetensors --log notes.txt --steps 1
 says "notes.txt: is not the log of a training; give another --log"
 check "what is no log stays when a training begins" cmp notes.txt kept.txt
+head -n 1 whole.jsonl >other.jsonl
+cp other.jsonl kept.jsonl
+run 1 train recipes/cnns.json -o stopped.safetensors --log other.jsonl --checkpoint here.checkpoint --steps 100000
+says "other.jsonl: ends after 1 steps, but the training goes on after $done_steps: it is not its log; give another --log"
+check "another training's log stays" cmp other.jsonl kept.jsonl
+
+# What cannot be written ends a training, but loses nothing of it. The log is a pipe whose reader lets it come to the first validation
+# only when there is a folder in the place of the plot.
+mkfifo pipe
+"$nft" train recipes/cnns.json -o lost.safetensors --steps 3000 --validate-every 1500 --log pipe --plot lost.svg >out 2>err &
+program=$!
+exec 3<pipe
+read -r line <&3
+mkdir lost.svg
+cat <&3 >rest.jsonl
+exec 3<&-
+wait $program
+check "a plot that cannot be written ends it with status 1" test $? -eq 1
+check "in one line, too" test "$(wc -l <err)" -eq 1
+says "lost.svg"
+says "the same command goes on from lost.safetensors.checkpoint, after 1500 of 3000 steps"
+rmdir lost.svg
+"$nft" train recipes/cnns.json -o lost.safetensors --steps 3000 --validate-every 1500 --plot lost.svg >out 2>err
+check "the same command goes on" grep -q 'goes on after 1,500 steps' err
+run 0 train recipes/cnns.json -o never.safetensors --steps 3000 --validate-every 1500 --quiet
+check "and no step is lost" cmp lost.safetensors never.safetensors
 
 # A run that diverges names the step and the parameter, and its last checkpoint stays.
 sed 's/"grad_clip": 1,//; s/"bce"/"mse"/; s/, {"type": "sigmoid"}//; s/{"type": "layer_norm"}, //' recipes/cnns.json >recipes/diverging.json
@@ -301,6 +327,8 @@ says "did you mean '--plot'"
 if [ -w /dev/full ]; then
     run 1 train recipes/good.json -o x.safetensors --log /dev/full
     says "/dev/full"
+    says "the same command goes on from x.safetensors.checkpoint, after 1 of 3 steps"
+    rm x.safetensors.checkpoint
     "$nft" train recipes/cnns.json -o x.safetensors --json >/dev/full 2>err
     check "a training that cannot print says so" test $? -eq 1
     says "cannot write to standard output"

@@ -368,7 +368,7 @@ static void one_rank_is_stopped(void **state)
     run_ranks(seats, &m, &like);
     for (int r = 0; r < 2; r++) {
         assert_int_equal(seats[r].status, NFT_ERROR_CANCELLED);
-        assert_non_null(strstr(seats[r].message, r ? "the step callback stopped it after step 1 of 5"
+        assert_non_null(strstr(seats[r].message, r ? "the step callback stopped it after 2 of 5 steps"
                                                    : "step 2: another rank failed or was stopped"));
         assert_int_equal(nft_trainer_steps_done(seats[r].trainer), 2);
     }

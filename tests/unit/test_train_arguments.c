@@ -308,6 +308,67 @@ static void data_sets(void **state)
     temporary_entries(1);
 }
 
+static nft_trainer *asked;
+
+static void expect_changes_refused(void)
+{
+    static const char why[] = ": called by a callback that fills a batch or adds up over ranks";
+    double loss = 0;
+    const nft_status found[] = {nft_trainer_step(NULL, asked),
+                                nft_trainer_run(asked, NULL, NULL),
+                                nft_trainer_validate(&loss, asked),
+                                nft_trainer_set_data(asked, NULL, NULL),
+                                nft_trainer_set_tokens(asked, NULL, NULL, NULL, NULL),
+                                nft_trainer_set_dataset(asked, NULL, NULL),
+                                nft_trainer_set_source(asked, NULL, NULL),
+                                nft_trainer_fit_normalize(asked),
+                                nft_trainer_resume(asked, "absent")};
+    for (size_t i = 0; i < sizeof found / sizeof *found; i++)
+        expect(found[i], NFT_ERROR_ARGUMENT, why);
+}
+
+static int ask_from_batch(nft_batch *batch, void *user)
+{
+    (void)user;
+    memset(batch->targets, 0, (size_t)batch->count * sizeof *batch->targets);
+    expect_changes_refused();
+    return 0;
+}
+
+static int ask_from_sum(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user)
+{
+    (void)sums;
+    (void)sum_count;
+    (void)values;
+    (void)value_count;
+    ++*(int *)user;
+    expect_changes_refused();
+    return 0;
+}
+
+/* Neither that of a batch nor that of a sum, which would find a step half done; afterwards all is allowed. */
+static void changes_from_callbacks(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(PREDICTOR, 1);
+    char *recipe = support_json(RECIPE);
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    int sums = 0;
+    options.threads = 1;
+    options.ranks = 5; /* of a batch of 5 */
+    options.reduce = ask_from_sum;
+    options.reduce_user = &sums;
+    assert_ok(nft_trainer_create(&asked, model, recipe, strlen(recipe), &options));
+    assert_ok(nft_trainer_set_source(asked, ask_from_batch, NULL));
+    assert_ok(nft_trainer_step(NULL, asked));
+    assert_ok(nft_trainer_step(NULL, asked));
+    assert_int_equal(sums, 2);
+    assert_ok(nft_trainer_set_source(asked, NULL, NULL));
+    nft_trainer_free(asked);
+    free(recipe);
+    nft_model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +377,7 @@ int main(void)
         cmocka_unit_test(input_gradient_of_tokens),
         cmocka_unit_test(trainers_of_nothing),
         cmocka_unit_test(trainers),
+        cmocka_unit_test(changes_from_callbacks),
         cmocka_unit_test(data_sets),
     };
     return cmocka_run_group_tests(tests, temporary_open, temporary_close);
