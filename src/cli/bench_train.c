@@ -97,6 +97,20 @@ static int prepare(void *argument)
     return failed;
 }
 
+/* Other models would be added up. All ranks fail alike. */
+static int check_alike(const bench *b, const char *path)
+{
+    const int64_t own[] = {b->parameters, b->flops, b->batch};
+    int64_t least, most;
+    bool alike = true;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        alike = ranks_agree(&b->ranks, own[i], &least, &most) && alike;
+    if (alike)
+        return EXIT_SUCCESS;
+    return b->ranks.rank ? EXIT_FAILED
+                         : fail("%s: ranks do not measure the same: the model or --batch-size differs", path);
+}
+
 int bench_training(bench *b, const cli_options *given)
 {
     cli_options own = *given;
@@ -106,6 +120,10 @@ int bench_training(bench *b, const cli_options *given)
     own.quiet = own.quiet || b->ranks.rank; /* rank 0 alone says how far they are */
     if (!failed)
         failed = ranks_in_turn(&b->ranks, prepare, &t, &together);
+    if (!failed) {
+        failed = check_alike(b, given->operands[0]);
+        together = failed != EXIT_SUCCESS;
+    }
     if (!failed) {
         failed = bench_time(b, run_step, t.trainer, &own);
         together = !failed;

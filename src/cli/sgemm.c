@@ -1,8 +1,9 @@
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* prctl */
 #include "sgemm.h"
 
 #include "progress.h"
 #include "report.h"
+#include "text.h"
 
 #include <cblas.h>
 #include <errno.h>
@@ -12,6 +13,10 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <signal.h>
+#include <sys/prctl.h>
+#endif
 
 #define RUNS 6 /* the first warms up */
 
@@ -89,10 +94,14 @@ static double receive_best(int pipe_end, cli_progress *progress)
 int measure_sgemm(double *gflops, int threads, const cli_options *given)
 {
     int ends[2];
+    char text[TEXT_CAPACITY];
     if (pipe(ends))
         return fail("cannot measure sgemm: %s", strerror(errno));
     pid_t child = fork();
     if (child == 0) {
+#ifdef __linux__ /* it ends with this program even where OpenBLAS, which tries for ever, finds no memory */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
         close(ends[0]);
         send_timings(ends[1], threads);
         _exit(0);
@@ -109,7 +118,8 @@ int measure_sgemm(double *gflops, int threads, const cli_options *given)
     while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
         ;
     if (best <= 0)
-        return fail("cannot measure sgemm with %d threads: the system refused memory or threads", threads);
+        return fail("cannot measure sgemm with %s: the system refused memory or threads",
+                    text_plural(text, threads, "thread"));
     *gflops = 2.0 * SGEMM_SIZE * SGEMM_SIZE * SGEMM_SIZE * threads / best * 1e-9;
     return EXIT_SUCCESS;
 }

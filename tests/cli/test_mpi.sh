@@ -134,4 +134,7 @@ check "and says what it is of" grep -q '^ranks  *2 share each batch' out
 ranks bench recipe.json --train --batch-size 7
 check "a batch of odd size ends both" test $? -ne 0
 check "and that is said once" test "$(grep -c '^nft: .*a batch of 7 cannot be shared equally by 2 ranks' err)" -eq 1
+mpirun --allow-run-as-root --oversubscribe -n 1 "$nft" bench recipe.json --train --threads 1 --batch-size 8 \
+    : -n 1 "$nft" bench recipe.json --train --threads 1 --batch-size 4 >out 2>err
+check "ranks that measure different things are told of once" test "$(grep -c '^nft: recipe.json: ranks do not measure the same' err)" -eq 1
 finish
