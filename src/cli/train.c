@@ -136,7 +136,8 @@ static int name_checkpoint(training *t)
 /* Only the checkpoint of another training may be advised to be removed: what else lies there is not ours. */
 static int fail_resume(nft_status status)
 {
-    const char *advice = status == NFT_ERROR_MISMATCH ? "; remove it to begin anew"
+    const char *advice = status == NFT_ERROR_MISMATCH
+                             ? "; remove it to begin anew, or give another --checkpoint"
                          : status == NFT_ERROR_MEMORY ? ""
                                                       : "; give another --checkpoint";
     return fail("%s%s", library_message(), advice);

@@ -167,7 +167,7 @@ check "such a training is whole" cmp ignoring.safetensors whole.safetensors
 cp stopped.jsonl untouched.jsonl
 run 1 train recipes/cnns.json -o stopped.safetensors --log stopped.jsonl --checkpoint here.checkpoint
 says "steps"
-says "remove it to begin anew"
+says "remove it to begin anew, or give another --checkpoint"
 run 1 train recipes/cnns.json -o stopped.safetensors --log stopped.jsonl --checkpoint here.checkpoint --steps 100000 --lr 1
 says "lr"
 run 0 permute recipes/cnns.safetensors -o permuted.safetensors --seed 1
