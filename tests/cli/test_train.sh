@@ -204,7 +204,8 @@ mkfifo pipe
 "$nft" train recipes/cnns.json -o lost.safetensors --steps 3000 --validate-every 1500 --log pipe --plot lost.svg >out 2>err &
 program=$!
 exec 3<pipe
-read -r line <&3
+read -r first <&3
+check "a log may be a pipe" sh -c 'case $1 in *"\"step\":0,"*) ;; *) exit 1 ;; esac' sh "$first"
 mkdir lost.svg
 cat <&3 >rest.jsonl
 exec 3<&-
