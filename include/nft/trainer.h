@@ -54,7 +54,7 @@ extern "C" {
 
 /** A model in training: its own copy of the parameters, the optimizer's state and the data. Belongs to one
  * thread at a time. No callback may free the trainer that it is called from, and those of a batch and of a
- * sum over ranks may not change it either. */
+ * sum over ranks may not change it either: their calls are refused, ::NFT_ERROR_ARGUMENT. */
 typedef struct nft_trainer nft_trainer;
 
 /**

@@ -2,6 +2,7 @@
 #include "training_log.h"
 
 #include "report.h"
+#include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -150,6 +151,7 @@ static int cut(training_log *log, int64_t steps)
 {
     struct stat about;
     off_t end = 0;
+    char text[TEXT_CAPACITY];
     if (fstat(fileno(log->file), &about) || !S_ISREG(about.st_mode))
         return EXIT_SUCCESS;
     FILE *past = fopen(log->path, "r");
@@ -159,9 +161,9 @@ static int cut(training_log *log, int64_t steps)
     fclose(past);
     int64_t reached = log->step_count ? log->steps[log->step_count - 1].step + 1 : 0;
     if (!failed && end > 0 && reached < steps - 1) /* its last line may be what could not be written */
-        failed = fail("%s: ends after %" PRId64 " steps, but the training goes on after %" PRId64
+        failed = fail("%s: ends after %s, but the training goes on after %" PRId64
                       ": it is not its log; give another --log",
-                      log->path, reached, steps);
+                      log->path, text_plural(text, reached, "step"), steps);
     return !failed && ftruncate(fileno(log->file), end) ? fail_log(log) : failed;
 }
 

@@ -195,7 +195,7 @@ check "what is no log stays when a training begins" cmp notes.txt kept.txt
 head -n 1 whole.jsonl >other.jsonl
 cp other.jsonl kept.jsonl
 run 1 train recipes/cnns.json -o stopped.safetensors --log other.jsonl --checkpoint here.checkpoint --steps 100000
-says "other.jsonl: ends after 1 steps, but the training goes on after $done_steps: it is not its log; give another --log"
+says "other.jsonl: ends after 1 step, but the training goes on after $done_steps: it is not its log; give another --log"
 check "another training's log stays" cmp other.jsonl kept.jsonl
 
 # What cannot be written ends a training, but loses nothing of it. The log is a pipe whose reader lets it come to the first validation
