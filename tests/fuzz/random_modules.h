@@ -300,12 +300,12 @@ static inline bool add_residual(random_model *m, random_bytes *bytes)
     return true;
 }
 
-static inline bool become(random_model *m, int32_t kind, int64_t tokens, int64_t channels, symmetry symmetry)
+static inline bool become(random_model *m, int32_t kind, int64_t tokens, int64_t channels, symmetry kept)
 {
     m->kind = kind;
     m->tokens = tokens;
     m->channels = channels;
-    m->symmetry = m->symmetry == BROKEN ? BROKEN : symmetry;
+    m->symmetry = m->symmetry == BROKEN ? BROKEN : kept;
     return true;
 }
 
