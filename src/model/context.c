@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_BATCH 32
@@ -243,10 +244,12 @@ const nft_weights *nft_context_output_weights(const nft_context *context)
 
 static const nft_array *get_feature(const nft_context *context, const char *name)
 {
-    for (int64_t t = 0; t < context->model->space->tensor_count; t++) {
-        const nft_tensor *tensor = &context->model->space->tensors[t];
+    int64_t layer = strtoll(name, NULL, 10); /* if it is the name of a feature */
+    if (layer < 0 || layer >= context->model->space->layer_count)
+        return NULL;
+    for (int64_t t = NFT_WEIGHT_OF(layer); t <= NFT_BIAS_OF(layer); t++) {
         char own[40];
-        snprintf(own, sizeof own, "%" PRId64 ".%s", tensor->layer, tensor->bias ? "bias" : "weight");
+        snprintf(own, sizeof own, "%" PRId64 ".%s", layer, t == NFT_BIAS_OF(layer) ? "bias" : "weight");
         if (!strcmp(own, name))
             return &context->feature_views[t];
     }

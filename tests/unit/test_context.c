@@ -28,6 +28,9 @@ static void outputs(void **state)
     assert_null(nft_context_get(context, "2.weight"));
     assert_null(nft_context_get(context, "00.weight"));
     assert_null(nft_context_get(context, "0.weight "));
+    assert_null(nft_context_get(context, "-1.weight"));
+    assert_null(nft_context_get(context, "weight"));
+    assert_null(nft_context_get(context, "99999999999999999999.bias"));
     check_shape(nft_context_get(context, "0.weight"), 6, (const int64_t[]){2, 1, 3, 2, 3, 1});
     check_shape(nft_context_get(context, "0.bias"), 3, (const int64_t[]){2, 1, 3});
     check_shape(nft_context_get(context, "1.weight"), 4, (const int64_t[]){2, 1, 4, 6});
