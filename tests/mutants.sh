@@ -2,14 +2,15 @@
 # mutants.sh: shows that the tests notice a wrong formula. mutants.sh [TEXT]: only the mutants of files whose names have TEXT in them.
 #
 # Each line of mutants.txt is a mutant, FILE :: SED EXPRESSION :: WHAT IT DOES: one sign flipped or one term dropped in one line of a
-# copy of the tree. Some test must then fail. The last line is "N mutants, N killed"; the exit status is 1 if one survived, does not
-# change exactly one line, or does not compile. Copies and builds go to build/mutants, one for each processor.
+# copy of the file, which a test is linked with in place of the library's own. Some test must then fail. The last line is "N mutants, N
+# killed"; the exit status is 1 if one survived, does not change exactly one line, or does not compile. Everything goes to
+# build/mutants.
 set -eu
 export CMOCKA_TEST_ABORT=1 OPENBLAS_NUM_THREADS=1 # a test program ends at its first failure
 
 cd "$(dirname "$0")/.."
 only=${1:-}
-root=build/mutants
+root=$PWD/build/mutants
 workers=$(nproc)
 
 # The test programs that may notice a change of a file, the fastest first.
@@ -19,61 +20,68 @@ tests_of() {
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
     src/math/kernels.c) echo test_rows test_math ;;
     src/inr/*) echo test_canonical test_inr ;;
-    src/model/siren*) echo test_siren_tape test_golden test_golden_gradients test_gradients ;;
+    src/model/siren*) echo test_siren_tape test_golden_gradients test_golden test_gradients ;;
     src/math/packed.c) echo test_packed ;;
     src/math/products.c | src/math/panels.c) echo test_products test_packed ;;
     src/modules/exec.c | src/modules/*dropout.c)
-        echo test_dropout test_dropout_modules test_golden test_golden_gradients test_gradients ;;
-    *) echo test_golden test_golden_gradients test_gradients ;;
+        echo test_dropout test_dropout_modules test_golden_gradients test_golden test_gradients ;;
+    *) echo test_golden_gradients test_golden test_gradients ;;
     esac
 }
 
-# build FOLDER TARGET …
-build() {
-    folder=$1
-    shift
-    ninja -C "$folder/build" "$@" >"$folder/log" 2>&1
-}
-
-# run_test FOLDER TEST; one that hangs has failed.
-run_test() {
-    (cd "$1" && timeout 120 "build/tests/$2") >"$1/log" 2>&1
-}
-
+# Builds the tests, and notes with which commands.
+# shellcheck disable=SC2086
 prepare() {
-    mkdir -p "$1/tree"
-    cp -R CMakeLists.txt include src tests examples "$1/tree"
-    cmake -S "$1/tree" -B "$1/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DNFT_BUILD_PROGRAM=OFF -DNFT_BUILD_EXAMPLES=OFF \
-        -DNFT_INSTALL=OFF >"$1/log" 2>&1
-    # shellcheck disable=SC2086
-    build "$1" $all_tests
+    cmake -S . -B "$root/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DNFT_BUILD_PROGRAM=OFF -DNFT_BUILD_EXAMPLES=OFF \
+        -DNFT_INSTALL=OFF &&
+        ninja -C "$root/build" $all_tests &&
+        ninja -C "$root/build" -t commands $all_tests >"$root/commands"
 }
 
 # A mutant means something only if the tests pass without it.
 check_unmutated() {
-    for test in $all_tests; do
-        if ! run_test "$1" "$test"; then
-            tail -n 20 "$1/log"
-            echo "$test fails without any mutant" >&2
-            exit 1
-        fi
-    done
+    printf '%s\n' $all_tests | xargs -P "$workers" -I{} sh -c '
+        mkdir "$1/$2" && cd "$1/$2" && timeout 120 "$1/build/tests/$2" >"$1/$2.log" 2>&1 && exit 0
+        tail -n 20 "$1/$2.log"
+        echo "$2 fails without any mutant" >&2
+        exit 1' sh "$root" {}
 }
 
-# verdict FOLDER FILE EXPRESSION: says what became of the mutant; the file stays as it is mutated.
+# compile FOLDER FILE: the folder's mutant, as the file is compiled, which is more than once if it has kernels.
+compile() {
+    rm -f "$1"/*.o
+    grep -- " -c .*/$2\"\{0,1\}\$" "$root/commands" >"$1/commands"
+    objects=0
+    while IFS= read -r command; do
+        objects=$((objects + 1))
+        (cd "$root/build" && sh -c "${command%% -MD *} -o '$1/$objects.o' -c '$1/mutant.c'") || return 1
+    done <"$1/commands"
+} >"$1/log" 2>&1
+
+# link FOLDER TEST: as the test is linked, with the mutant in front of the library.
+link() {
+    command=$(grep -- " -o tests/$2 " "$root/commands")
+    (cd "$root/build" && sh -c "${command%% -o *} '$1'/*.o -o '$1/test' ${command#* -o tests/"$2" }") >"$1/log" 2>&1
+}
+
+# verdict FOLDER FILE EXPRESSION: says what became of the mutant.
 verdict() {
-    sed -e "$3" "$1/original" >"$1/tree/$2"
-    changed=$(diff "$1/original" "$1/tree/$2" | grep -c '^[<>]' || true)
-    if [ "$changed" -ne 2 ] || [ "$(wc -l <"$1/original")" -ne "$(wc -l <"$1/tree/$2")" ]; then
+    sed -e "$3" "$2" >"$1/mutant.c"
+    changed=$(diff "$2" "$1/mutant.c" | grep -c '^[<>]' || true)
+    if [ "$changed" -ne 2 ] || [ "$(wc -l <"$2")" -ne "$(wc -l <"$1/mutant.c")" ]; then
         echo "ERROR: does not apply to exactly one line"
         return 0
     fi
+    if ! compile "$1" "$2"; then
+        echo "ERROR: does not compile"
+        return 0
+    fi
     for test in $(tests_of "$2"); do
-        if ! build "$1" "$test"; then
-            echo "ERROR: does not compile"
+        if ! link "$1" "$test"; then
+            echo "ERROR: does not link"
             return 0
         fi
-        if ! run_test "$1" "$test"; then
+        if ! (cd "$1" && timeout 120 ./test) >"$1/log" 2>&1; then # one that hangs has failed, too
             echo "killed by $test"
             return 0
         fi
@@ -89,9 +97,7 @@ work() {
         mkdir "$root/taken/$number" 2>/dev/null || continue
         file=${line%% :: *}
         rest=${line#* :: }
-        cp "$1/tree/$file" "$1/original"
         printf '%s, %s: %s\n' "$file" "${rest##* :: }" "$(verdict "$1" "$file" "${rest% :: *}")"
-        cp "$1/original" "$1/tree/$file"
     done <"$root/table"
 }
 
@@ -99,25 +105,17 @@ rm -rf "$root"
 mkdir -p "$root/taken"
 grep ' :: ' tests/mutants.txt | grep -v '^#' | grep "^[^:]*${only}[^:]* :: " >"$root/table"
 all_tests=$(sed 's/ :: .*//' "$root/table" | sort -u | while read -r file; do tests_of "$file"; done | tr ' ' '\n' | sort -u)
-each=$(seq "$workers")
+if ! prepare >"$root/log" 2>&1; then
+    tail -n 20 "$root/log"
+    echo "the tree does not build" >&2
+    exit 1
+fi
+check_unmutated
 running=
 # Jobs in the background do not hear what stops a script.
 trap 'kill $running 2>/dev/null; exit 130' HUP INT TERM
-for n in $each; do
-    (prepare "$root/$n" && touch "$root/$n/ready") &
-    running="$running $!"
-done
-wait
-running=
-for n in $each; do
-    if [ ! -e "$root/$n/ready" ]; then
-        tail -n 20 "$root/$n/log"
-        echo "the tree does not build" >&2
-        exit 1
-    fi
-done
-check_unmutated "$root/1"
-for n in $each; do
+for n in $(seq "$workers"); do
+    mkdir "$root/$n"
     work "$root/$n" >"$root/$n/verdicts" 2>"$root/$n/errors" &
     running="$running $!"
 done

@@ -146,7 +146,7 @@ check "which is not told of as one" sh -c '! grep -q omega out'
 
 # The models of digits that the examples use know the canonical form that fit gives, and still do what they did.
 digits=$examples/digits-idx3-ubyte.gz
-run 0 fit "$digits" --labels "$examples/digits-labels-idx1-ubyte.gz" --canonical --count 100 -o digits.safetensors
+run 0 fit "$digits" --labels "$examples/digits-labels-idx1-ubyte.gz" --canonical --count 50 -o digits.safetensors
 run 0 evaluate "$examples/digit-classifier.safetensors" digits.safetensors --json
 check "the classifier is right about nine of ten" sh -c 'sed "s/.*\"accuracy\":\([0-9.]*\).*/\1/" out | awk "{ exit !(\$1 >= 0.9) }"'
 run 0 evaluate "$examples/digit-encoder.safetensors" digits.safetensors --json

@@ -443,25 +443,30 @@ static void every_module(void **state)
     }
 }
 
+static struct CMUnitTest tests[100] = {cmocka_unit_test(every_module)};
+static size_t test_count = 1;
+
+static void add_test(const test_case *c, CMUnitTestFunction run, const void *state)
+{
+    if (test_count == COUNT(tests))
+        abort();
+    tests[test_count++] =
+        (struct CMUnitTest){.name = c->name, .test_func = run, .initial_state = (void *)state};
+}
+
+static void add_cases(const test_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        add_test(&cases[i], agrees, &cases[i]);
+}
+
 int main(void)
 {
-    const struct {
-        const test_case *cases;
-        size_t count;
-    } lists[] = {{more_cases, COUNT(more_cases)},
-                 {entry_cases, COUNT(entry_cases)},
-                 {hidden_cases, COUNT(hidden_cases)},
-                 {neuron_cases, COUNT(neuron_cases)}}; /* the slowest last */
-    struct CMUnitTest tests[100] = {cmocka_unit_test(every_module)};
-    size_t count = 1;
-    for (size_t k = 0; k < COUNT(long_cases) && count < COUNT(tests); k++)
-        tests[count++] = (struct CMUnitTest){.name = long_cases[k].c.name,
-                                             .test_func = agrees_on_long,
-                                             .initial_state = (void *)&long_cases[k]};
-    for (size_t i = 0; i < COUNT(lists); i++)
-        for (size_t k = 0; k < lists[i].count && count < COUNT(tests); k++)
-            tests[count++] = (struct CMUnitTest){.name = lists[i].cases[k].name,
-                                                 .test_func = agrees,
-                                                 .initial_state = (void *)&lists[i].cases[k]};
-    return _cmocka_run_group_tests("gradients", tests, count, NULL, NULL);
+    add_cases(more_cases, COUNT(more_cases));
+    for (size_t i = 0; i < COUNT(long_cases); i++)
+        add_test(&long_cases[i].c, agrees_on_long, &long_cases[i]);
+    add_cases(entry_cases, COUNT(entry_cases));
+    add_cases(hidden_cases, COUNT(hidden_cases));
+    add_cases(neuron_cases, COUNT(neuron_cases)); /* the slowest last */
+    return _cmocka_run_group_tests("gradients", tests, test_count, NULL, NULL);
 }
