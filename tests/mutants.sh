@@ -103,7 +103,10 @@ work() {
 
 rm -rf "$root"
 mkdir -p "$root/taken"
-grep ' :: ' tests/mutants.txt | grep -v '^#' | grep "^[^:]*${only}[^:]* :: " >"$root/table"
+grep ' :: ' tests/mutants.txt | grep -v '^#' | grep "^[^:]*${only}[^:]* :: " >"$root/table" || {
+    echo "mutants.txt has no file with '$only' in its name" >&2
+    exit 1
+}
 all_tests=$(sed 's/ :: .*//' "$root/table" | sort -u | while read -r file; do tests_of "$file"; done | tr ' ' '\n' | sort -u)
 if ! prepare >"$root/log" 2>&1; then
     tail -n 20 "$root/log"
