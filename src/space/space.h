@@ -8,13 +8,6 @@
 
 #define NFT_ROLE_COUNT 8
 
-/* One factor of a tensor's shape with its place in the file's array of one channel. */
-typedef struct nft_tensor_factor {
-    nft_factor declared;
-    int64_t size;   /* neurons or positions */
-    int64_t stride; /* floats from one index to the next */
-} nft_tensor_factor;
-
 /* A tensor is a grid of tokens over its axes, row-major in the order of its shape. A token has all positions
  * of one grid point: C channels make C · positions effective channels, index c · positions + position. */
 typedef struct nft_tensor {
@@ -26,11 +19,15 @@ typedef struct nft_tensor {
     int64_t own_positions;              /* the same before a lift; equal to `positions` elsewhere */
     int64_t tokens;                     /* product of the sizes, 1 without axes */
     int64_t first_token;                /* tokens of the tensors before this one */
-    int64_t offset; /* numbers of the tensors before this one: C channels begin at C · offset */
-    int32_t role;   /* 0 … NFT_ROLE_COUNT - 1: NFT_ROLE_… - 1 */
-    bool plain;     /* the file's order is [token][position]: no position before an axis */
+    int64_t offset;  /* numbers of the tensors before this one: C channels begin at C · offset */
+    int32_t role;    /* 0 … NFT_ROLE_COUNT - 1: NFT_ROLE_… - 1 */
+    bool plain;      /* the file's order is [token][position]: no position before an axis */
+    bool role_given; /* in the description, not by the name */
     int64_t factor_count;
-    nft_tensor_factor factors[NFT_TENSOR_MAX_FACTORS];
+    nft_factor declared[NFT_TENSOR_MAX_FACTORS];
+    int64_t factor_sizes[NFT_TENSOR_MAX_FACTORS]; /* neurons or positions of each */
+    int64_t
+        factor_strides[NFT_TENSOR_MAX_FACTORS];    /* floats from one index to the next in the file's array */
     int64_t shape_rank, shape[NFT_ARRAY_MAX_RANK]; /* of the file's array, without networks and channels */
     char *from;                                    /* NULL: the file's tensor has this one's name */
     int64_t slice_dimension, slice_start;
