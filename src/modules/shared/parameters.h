@@ -80,7 +80,7 @@ typedef struct nft_contribution {
 } nft_contribution;
 
 typedef struct nft_gradient {
-    enum {
+    enum nft_gradient_kind {
         NFT_GRADIENT_NONE,    /* a buffer, or a parameter that this space does not use: 0 */
         NFT_GRADIENT_PRODUCT, /* a map's weight (outputs, inputs): Σ dyᵀ x */
         NFT_GRADIENT_ROWS,    /* a map's bias (outputs): Σ over dy's rows */
@@ -112,9 +112,9 @@ nft_status nft_gradient_of_weight(nft_builder *builder, const nft_map *map, cons
 nft_status nft_gradient_of_bias(nft_builder *builder, const nft_map *map, const nft_buffer *dy);
 nft_status nft_gradient_of_map(nft_builder *builder, const nft_map *map, const nft_buffer *x,
                                const nft_buffer *dy);
-/* After a module of the sequence is configured: decides which of its products are made for each sample, and
- * reserves their places. */
-void nft_gradients_finish(nft_builder *builder, int64_t first_parameter);
+/* After a module of the sequence is configured, whose parameters are first … end - 1: decides which of its
+ * products are made for each sample, and reserves their places. */
+nft_status nft_gradients_finish(nft_builder *builder, int64_t first_parameter, int64_t end_parameter);
 
 /* Two buffers, a mean and a standard deviation, that are set from the training data before the first step.
  * Several entries may name the same two: tensors of a role share them. */
