@@ -11,6 +11,8 @@
     X(normalize)                                                                                             \
     X(learned_scale)                                                                                         \
     X(pointwise)                                                                                             \
+    X(lift)                                                                                                  \
+    X(unlift)                                                                                                \
     X(simple_layer_norm)                                                                                     \
     X(param_layer_norm)                                                                                      \
     X(np_attention)                                                                                          \

@@ -6,7 +6,7 @@
 /* The published layers are convolutions: 1×1 ones of weights, and 1-dimensional ones of biases. */
 static int ones_of(const nft_builder *builder, int64_t owner)
 {
-    if (builder->any_space || builder->space->layer_count == 0)
+    if (builder->any_space || builder->whole->layer_count == 0)
         return 0;
     return nft_owner_is_bias(builder, owner) ? 1 : 2;
 }
