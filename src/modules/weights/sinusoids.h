@@ -10,8 +10,8 @@ static inline int64_t nft_sinusoids_width(int64_t bands)
     return 2 * bands + 1;
 }
 
-/* Of place `index` among `count`, which are spread over [-1, 1]: [sin π s_j t …, cos π s_j t …, t], s_j from 1
- * to max_freq / 2. */
+/* Of place `index` among `count`, which are spread over [-1, 1]: [sin π s_j t …, cos π s_j t …, t], s_j from
+ * 1 to max_freq / 2. */
 void nft_sinusoids(int64_t index, int64_t count, int64_t bands, double max_freq, float *row);
 
 #endif
