@@ -53,8 +53,7 @@ static void append_gradients(support_result *all, const nft_context *context, co
     const nft_weights *input = nft_context_input_gradient_weights(context);
     support_append_floats(all, gradients->values, gradients->model->parameters.total);
     for (int64_t t = 0; t < gradients->model->space->tensor_count; t++)
-        support_append_floats(all, nft_weights_data(input, t / 2, (int32_t)(t % 2)),
-                              nft_weights_data_count(input, t / 2, (int32_t)(t % 2)));
+        support_append_floats(all, nft_weights_data(input, t), nft_weights_data_count(input, t));
 }
 
 /* Output, then the gradients of parameters and input. */
@@ -66,7 +65,7 @@ static support_result run(const nft_model *model, const nft_weights *weights, in
     nft_context *context = open_context(model, threads, recompute);
     nft_gradients *gradients = NULL;
     assert_ok(nft_gradients_create(&gradients, model));
-    context->dropout = keys;
+    nft_context_set_dropout(context, keys);
     support_result all = support_forward(context, weights);
     assert_ok(backward(context, gradients));
     append_gradients(&all, context, gradients);
@@ -157,7 +156,7 @@ static int64_t promised(const nft_model *model, const nft_weights *weights, int3
     options.max_batch = NETWORKS;
     options.keep_for_backward = options.input_gradient = 1;
     options.recompute = recompute;
-    assert_ok(nft_context_memory(&bytes, model, &options));
+    assert_ok(nft_context_memory(&bytes, model, NULL, &options));
     nft_gradients *gradients = NULL;
     assert_ok(nft_gradients_create(&gradients, model));
     counted_bytes = 0;
@@ -199,7 +198,7 @@ static void memory_limit(void **state)
     nft_context *context = NULL;
     int64_t bytes = 0;
     options.keep_for_backward = options.recompute = 1;
-    assert_ok(nft_context_memory(&bytes, model, &options));
+    assert_ok(nft_context_memory(&bytes, model, NULL, &options));
     options.memory_limit = bytes - 1;
     assert_int_equal(nft_context_create(&context, model, &options), NFT_ERROR_LIMIT);
     assert_null(context);
