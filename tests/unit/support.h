@@ -94,7 +94,7 @@ static inline nft_context *support_context(const nft_model *model, int32_t threa
     return context;
 }
 
-/* Standard normal numbers in every weight and bias. */
+/* Standard normal numbers in every tensor. */
 static inline nft_weights *support_weights(const nft_space *space, int64_t count, int64_t channels,
                                            uint64_t seed)
 {
@@ -148,7 +148,7 @@ static inline void support_same_tensors(const nft_model *a, const nft_model *b)
     }
 }
 
-/* Everything that the last forward gave, tensor after tensor; free it. Features are asked for by name. */
+/* Everything that the last forward gave, tensor after tensor; free it. */
 typedef struct support_result {
     int64_t count; /* floats */
     float *values;
@@ -180,12 +180,8 @@ static inline support_result support_output(const nft_context *context)
         support_append(&result, nft_context_output(context));
         return result;
     }
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(features)); t++) {
-        char name[32];
-        snprintf(name, sizeof name, "%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
-        assert_non_null(nft_context_get(context, name));
-        support_append(&result, nft_context_get(context, name));
-    }
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(features)); t++)
+        support_append_floats(&result, nft_weights_data(features, t), nft_weights_data_count(features, t));
     return result;
 }
 
