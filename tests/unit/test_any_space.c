@@ -1,5 +1,6 @@
 /* Models of any space: what a context keeps of the spaces that it meets, and calls with several spaces. */
 #define _XOPEN_SOURCE 700
+#include "unit/failing_allocator.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
 
@@ -281,6 +282,7 @@ static void a_space_takes_the_memory_that_was_reported(void **state)
 static void spaces_share_their_memory(void **state)
 {
     (void)state;
+    count_allocations();
     zoo z = open_zoo();
     nft_forward_sample samples[NETWORKS * COUNT(space_texts)];
     int64_t count = mix(samples, &z), most = 0;
@@ -294,7 +296,6 @@ static void spaces_share_their_memory(void **state)
         assert_ok(nft_context_memory(&bytes, model, z.spaces[i], &options));
         most = bytes > most ? bytes : most;
     }
-    count_allocations();
     nft_context *context = NULL;
     nft_gradients *gradients = NULL;
     assert_ok(nft_gradients_create(&gradients, model));
@@ -311,9 +312,9 @@ static void spaces_share_their_memory(void **state)
     assert_true(nft_context_bytes(context) <= most);
     nft_context_free(context);
     nft_gradients_free(gradients);
-    assert_ok(nft_set_allocator(NULL));
     nft_model_free(model);
     close_zoo(&z);
+    assert_ok(nft_set_allocator(NULL));
 }
 
 /* Allocations of a forward on a space. */
@@ -327,13 +328,13 @@ static int64_t allocations_of(nft_context *context, const nft_weights *weights)
 static void the_least_recently_used_space_is_dropped(void **state)
 {
     (void)state;
+    count_allocations();
     zoo z = open_zoo();
     nft_model *model = support_model(POOLED, 0);
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_context *context = NULL;
     options.threads = 1;
     options.max_spaces = 2;
-    count_allocations();
     assert_ok(nft_context_create(&context, model, &options));
     assert_true(allocations_of(context, z.sets[0]) > 0);
     assert_true(allocations_of(context, z.sets[1]) > 0);
@@ -345,11 +346,11 @@ static void the_least_recently_used_space_is_dropped(void **state)
     assert_true(allocations_of(context, z.sets[1]) > 0);
     assert_int_equal(context->plan_count, 2);
     nft_context_free(context);
-    assert_ok(nft_set_allocator(NULL));
     options.max_spaces = -1;
     assert_int_equal(nft_context_create(&context, model, &options), NFT_ERROR_ARGUMENT);
     nft_model_free(model);
     close_zoo(&z);
+    assert_ok(nft_set_allocator(NULL));
 }
 
 static void a_call_has_at_most_max_spaces(void **state)
@@ -568,6 +569,59 @@ static void a_model_of_any_space_is_saved_and_loaded(void **state)
     temporary_entries(1);
 }
 
+/* Everything that allocates for a model of any space: a failure at any place leaves nothing behind. */
+static nft_status live(void)
+{
+    char *json = support_json(POOLED),
+         *texts[2] = {support_json(space_texts[1]), support_json(space_texts[2])};
+    nft_space *spaces[2] = {NULL, NULL};
+    nft_weights *sets[2] = {NULL, NULL};
+    nft_model *model = NULL;
+    nft_context *context = NULL;
+    nft_gradients *gradients = NULL;
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    options.threads = 1;
+    options.max_batch = 4;
+    options.keep_for_backward = 1;
+    nft_status status = nft_model_create(&model, json, strlen(json), 0);
+    for (int i = 0; i < 2 && !status; i++) {
+        status = nft_space_parse(&spaces[i], texts[i], strlen(texts[i]));
+        if (!status)
+            status = nft_weights_create(&sets[i], spaces[i], 2, 1);
+    }
+    const nft_forward_sample samples[] = {{.weights = sets[0], .index = 1}, {.weights = sets[1], .index = 0}};
+    if (!status)
+        status = nft_context_create(&context, model, &options);
+    if (!status)
+        status = nft_gradients_create(&gradients, model);
+    if (!status)
+        status = nft_context_run(context, samples, 2, 0);
+    if (!status)
+        status = nft_backward(context, nft_context_output(context), gradients);
+    /* A failed call leaves a context that works. */
+    if (context && gradients && status == NFT_ERROR_MEMORY &&
+        nft_context_run(context, samples, 2, 0) == NFT_OK)
+        assert_ok(nft_backward(context, nft_context_output(context), gradients));
+    nft_gradients_free(gradients);
+    nft_context_free(context);
+    nft_model_free(model);
+    for (int i = 0; i < 2; i++) {
+        nft_weights_free(sets[i]);
+        nft_space_free(spaces[i]);
+        free(texts[i]);
+    }
+    free(json);
+    return status;
+}
+
+static void allocations_may_fail(void **state)
+{
+    (void)state;
+    long refused = fail_every_allocation(live);
+    if (refused < 60)
+        fail_msg("%ld allocations were refused", refused);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -585,6 +639,7 @@ int main(void)
         cmocka_unit_test(memory_needs_the_space),
         cmocka_unit_test(wrong_models_are_refused_by_name),
         cmocka_unit_test(a_model_of_any_space_is_saved_and_loaded),
+        cmocka_unit_test(allocations_may_fail),
     };
     return cmocka_run_group_tests_name("any space", tests, temporary_open, temporary_close);
 }
