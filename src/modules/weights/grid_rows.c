@@ -4,7 +4,7 @@
 
 /* Summed in floats one after the other, so that rounding errors stay small: tokens to a part, parts to a
  * group, groups to the row. */
-#define MOST_TERMS 4096
+#define MOST_TERMS 256
 
 int64_t nft_grid_rows(const nft_space *space)
 {
