@@ -98,7 +98,7 @@ static nft_status run_rank(seat *own)
     nft_status status =
         create(&own->trainer, own->model, RANKS_RECIPE, own->rank, own->meeting->ranks, reduce, own);
     if (!status)
-        status = own->path ? set_files(own) : nft_trainer_set_data(own->trainer, own->train, own->validation);
+        status = own->path ? set_files(own) : set_data(own->trainer, own->train, own->validation);
     if (!status)
         status = nft_trainer_fit_normalize(own->trainer);
     return status ? status : nft_trainer_run(own->trainer, hear, own);
@@ -142,7 +142,7 @@ static support_result alone(const seat *like)
 {
     nft_trainer *trainer = NULL;
     assert_ok(create(&trainer, like->model, RANKS_RECIPE, 0, 0, NULL, NULL));
-    assert_ok(nft_trainer_set_data(trainer, like->train, like->validation));
+    assert_ok(set_data(trainer, like->train, like->validation));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     support_result values = trainer_values(trainer);
@@ -210,8 +210,8 @@ static void share_the_validation(void **state)
             int64_t equal = samples / ranks, rest = samples % ranks,
                     first = r * equal + (r < rest ? r : rest), end = first + equal + (r < rest);
             parts[r] = make_set(like.model, samples, 3);
-            float *weights = nft_weights_edit(parts[r], 0, NFT_WEIGHTS_WEIGHT);
-            int64_t numbers = nft_weights_data_count(parts[r], 0, NFT_WEIGHTS_WEIGHT) / samples;
+            float *weights = nft_weights_edit(parts[r], 0);
+            int64_t numbers = nft_weights_data_count(parts[r], 0) / samples;
             for (int64_t i = 0; i < samples * numbers; i++)
                 if (i / numbers < first || i / numbers >= end)
                     weights[i] = 100;
@@ -223,7 +223,7 @@ static void share_the_validation(void **state)
         double loss = 0;
         assert_ok(nft_trainer_snapshot(&trained, seats[0].trainer));
         assert_ok(create(&one, trained, RANKS_RECIPE, 0, 0, NULL, NULL));
-        assert_ok(nft_trainer_set_data(one, like.train, whole));
+        assert_ok(set_data(one, like.train, whole));
         assert_ok(nft_trainer_validate(&loss, one));
         const float *expected = nft_array_f32(nft_trainer_validation_output(one));
         for (int r = 0; r < ranks; r++) {
@@ -420,7 +420,7 @@ static void owed_validations(void **state)
         fragile f = {.failures_left = 1};
         nft_trainer *trainer = NULL;
         assert_ok(create(&trainer, model, RANKS_RECIPE, 0, 2, reduce_fragile, &f));
-        assert_ok(nft_trainer_set_data(trainer, set, set));
+        assert_ok(set_data(trainer, set, set));
         for (int i = 0; i < 5 && one_by_one; i++)
             assert_ok(nft_trainer_step(NULL, trainer));
         assert_int_equal(nft_trainer_run(trainer, hear_fragile, &f), NFT_ERROR_CANCELLED);
