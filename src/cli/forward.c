@@ -1,4 +1,4 @@
-/* nft forward: runs a model on every network of a file. */
+/* nftool forward: runs a model on every network of a file. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "image_source.h"

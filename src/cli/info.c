@@ -1,4 +1,4 @@
-/* nft info: what a file holds. */
+/* nftool info: what a file holds. */
 #include "info.h"
 
 #include "commands.h"
@@ -189,7 +189,7 @@ static int run(const cli_options *given)
     int failed = EXIT_SUCCESS;
     if (!configuration && holds_pixels(path))
         return fail(
-            "%s: is PNG, IDX or gzipped, expected networks or a model; 'nft fit' makes networks of images",
+            "%s: is PNG, IDX or gzipped, expected networks or a model; 'nftool fit' makes networks of images",
             path);
     if (!configuration && nft_file_open(&file, path))
         return fail_library();

@@ -1,4 +1,4 @@
-/* nft info of models and configurations. */
+/* nftool info of models and configurations. */
 #include "info.h"
 #include "metrics.h"
 #include "text.h"

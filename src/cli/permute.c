@@ -1,4 +1,4 @@
-/* nft permute: other weights of the same functions. */
+/* nftool permute: other weights of the same functions. */
 #include "commands.h"
 #include "outputs.h"
 #include "report.h"

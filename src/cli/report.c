@@ -51,7 +51,7 @@ int fail(const char *format, ...)
     if (taken.line)
         format_line(taken.line, taken.size, format, arguments);
     else
-        print_line("nft", format, arguments);
+        print_line("nftool", format, arguments);
     va_end(arguments);
     return EXIT_FAILED;
 }
@@ -80,7 +80,7 @@ void usage_error(const char *command, const char *format, ...)
     va_start(arguments, format);
     format_line(line, sizeof line, format, arguments);
     va_end(arguments);
-    snprintf(prefix, sizeof prefix, "%s%s", command ? "nft " : "nft", command ? command : "");
+    snprintf(prefix, sizeof prefix, "%s%s", command ? "nftool " : "nftool", command ? command : "");
     fprintf(stderr, "%s: %s (see '%s --help')\n", prefix, line, prefix);
 }
 
@@ -90,7 +90,7 @@ void note(const cli_options *given, const char *format, ...)
         return;
     va_list arguments;
     va_start(arguments, format);
-    print_line("nft", format, arguments);
+    print_line("nftool", format, arguments);
     va_end(arguments);
 }
 
@@ -134,7 +134,7 @@ json_t *json_shape(const int64_t *shape, int64_t rank)
     return list;
 }
 
-/* As of 'nft … | head', who has read enough: an earlier write may have met it, whose errno is lost. */
+/* As of 'nftool … | head', who has read enough: an earlier write may have met it, whose errno is lost. */
 static bool reader_is_gone(void)
 {
     struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};

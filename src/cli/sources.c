@@ -359,7 +359,7 @@ static int load_tokens_input(cli_input *input, const char *path, const cli_optio
     if (nft_file_open(&file, path))
         return fail_library();
     if (!has_tensor(file, "output"))
-        failed = fail("%s: no tensor 'output': the model takes tokens (N, tokens, channels), as 'nft "
+        failed = fail("%s: no tensor 'output': the model takes tokens (N, tokens, channels), as 'nftool "
                       "forward' writes them",
                       path);
     else if (nft_file_read(&input->tokens, file, "output"))

@@ -1,4 +1,4 @@
-/* nft train: trains a model as a recipe says. */
+/* nftool train: trains a model as a recipe says. */
 #define _POSIX_C_SOURCE 200809L
 #include "agreement.h"
 #include "commands.h"
@@ -500,7 +500,8 @@ const cli_command train_command = {
         "prints a line for each step and each validation.\n\n"
         "A checkpoint is written every minute, and when the program is told to stop (Ctrl-C). The same\n"
         "command then goes on, to the same result bit by bit; at the end the checkpoint is removed.\n\n"
-        "Built with NFT_MPI, 'mpirun -n N nft train …' shares each batch and validation among N processes.",
+        "Built with NFT_MPI, 'mpirun -n N nftool train …' shares each batch and validation among N "
+        "processes.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A file of tokens has no layers, and a tensor that nft forward would have written. */
+/* A file of tokens has no layers, and a tensor that nftool forward would have written. */
 static const nft_entry *find_tokens(const nft_file *file)
 {
     const nft_entry *entry = nft_file_find(file, "output");

@@ -239,7 +239,7 @@ static double rendered_omega(const nft_trainer *trainer)
     return omega;
 }
 
-/* A file may say the frequency of its networks, as those of `nft fit` do. */
+/* A file may say the frequency of its networks, as those of `nftool fit` do. */
 static nft_status check_omega(const nft_trainer *trainer, const nft_dataset *dataset)
 {
     const char *text = nft_file_metadata(dataset->file, "nft.omega");
