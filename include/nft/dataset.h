@@ -19,7 +19,7 @@ typedef struct nft_dataset nft_dataset;
 /**
  * Opens a data set: what nft_weights_load() would read with a leading axis N, or a file whose tensor `output`
  * is tokens (N, tokens, channels), as `nftool forward` writes them. Reads the header alone; the file stays
- * open, and must not change.
+ * open. Do not change it meanwhile: each part is checked as it is read, but a training would mix both states.
  * @param[out] dataset free it with nft_dataset_free()
  * @param path a safetensors file
  * @param options NULL for the defaults

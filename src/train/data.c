@@ -50,10 +50,10 @@ static nft_status look_through(nft_trainer *trainer, nft_samples *set, const cha
         nft_samples piece;
         int64_t at = 0, count = set->count - first < size ? set->count - first : size;
         status = nft_samples_fetch(trainer, set, first, count, &piece, &at);
-        if (!status)
-            status = nft_samples_check(trainer, &piece, set->dataset ? set->dataset->file->path : what);
-        if (status && set->dataset)
+        if (status)
             nft_fail_in(status, "%s", what);
+        else if (!set->dataset)
+            status = nft_samples_check(trainer, &piece, what);
         if (!status)
             nft_samples_hash(trainer, &piece, &set->fingerprint);
     }
