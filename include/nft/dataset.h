@@ -44,6 +44,16 @@ NFT_API const nft_space *nft_dataset_space(const nft_dataset *dataset);
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset,
                                                    const int64_t *indices, int64_t count);
+/**
+ * Reads a whole tensor of the file that the data set has open, such as its labels.
+ * @param[out] tensor free it with nft_array_free()
+ * @param dataset of networks or of tokens
+ * @param name of a tensor of the file, such as `label`
+ * @return ::NFT_ERROR_ARGUMENT if there is no tensor of that name; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if
+ * it cannot be read (any more); ::NFT_ERROR_MEMORY
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset,
+                                                          const char *name);
 
 #ifdef __cplusplus
 }

@@ -284,16 +284,12 @@ int open_dataset(nft_dataset **dataset, const char *path, const cli_options *giv
                                                  : refuse_layers(given, path, "a data set of tokens");
 }
 
-int read_targets(nft_array **targets, const char *path)
+int read_targets(nft_array **targets, const nft_dataset *dataset)
 {
-    nft_file *file = NULL;
-    *targets = NULL;
-    if (nft_file_open(&file, path))
-        return fail_library();
-    int failed = nft_file_read(targets, file, has_tensor(file, "label") ? "label" : "target") ? fail_library()
-                                                                                              : EXIT_SUCCESS;
-    nft_file_free(file);
-    return failed;
+    nft_status status = nft_dataset_read_tensor(targets, dataset, "label");
+    if (status == NFT_ERROR_ARGUMENT)
+        status = nft_dataset_read_tensor(targets, dataset, "target");
+    return status ? fail_library() : EXIT_SUCCESS;
 }
 
 static bool add_extra(cli_input *input, const char *name, const nft_array *array, nft_array *owned)

@@ -111,7 +111,7 @@ static int set_data(training *t)
         failed = fail_training(t);
     if (failed || !t->validation || loss_has_images(t->kind))
         return failed;
-    return read_targets(&t->targets, recipe->validation_path);
+    return read_targets(&t->targets, t->validation);
 }
 
 static int name_checkpoint(training *t)

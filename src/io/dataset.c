@@ -150,3 +150,15 @@ nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset, co
     status = nft_dataset_read_weights(dataset, indices, 0, count, weights);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }
+
+nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset, const char *name)
+{
+    static const char function[] = "nft_dataset_read_tensor";
+    if (!tensor)
+        return nft_fail_null(function, "tensor");
+    *tensor = NULL;
+    if (!dataset || !name)
+        return nft_fail_null(function, dataset ? "name" : "dataset");
+    nft_status status = nft_file_read(tensor, dataset->file, name);
+    return status ? nft_fail_in(status, "%s", function) : NFT_OK;
+}

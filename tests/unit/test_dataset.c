@@ -142,6 +142,17 @@ static void any_samples(void **state)
     assert_int_equal(nft_dataset_read(read, NULL, indices, 1), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_dataset_read(NULL, dataset, indices, 1), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_dataset_open(NULL, "x", NULL), NFT_ERROR_ARGUMENT);
+    nft_array *label = NULL;
+    assert_ok(nft_dataset_read_tensor(&label, dataset, "label"));
+    support_identical("the labels", SAMPLES, nft_array_f32(label),
+                      nft_array_f32(nft_weights_extra(set, "label")));
+    nft_array_free(label);
+    assert_int_equal(nft_dataset_read_tensor(&label, dataset, "target"), NFT_ERROR_ARGUMENT);
+    expect_message("there is no tensor 'target'");
+    assert_null(label);
+    assert_int_equal(nft_dataset_read_tensor(&label, dataset, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_dataset_read_tensor(&label, NULL, "label"), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_dataset_read_tensor(NULL, dataset, "label"), NFT_ERROR_ARGUMENT);
     nft_dataset_free(NULL);
     nft_weights_free(read);
     nft_weights_free(set);
