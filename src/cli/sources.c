@@ -365,6 +365,9 @@ static int load_tokens_input(cli_input *input, const char *path, const cli_optio
                       nft_array_rank(input->tokens));
     else if (!nft_array_f32(input->tokens))
         failed = fail("%s: tensor 'output' holds integers, expected floats", path);
+    else if (nft_array_size(input->tokens, 0) && !nft_array_count(input->tokens))
+        failed = fail("%s: tensor 'output' is %" PRId64 " samples of no numbers, expected at least one", path,
+                      nft_array_size(input->tokens, 0));
     if (!failed) {
         input->count = nft_array_size(input->tokens, 0);
         failed = read_extras(input, file);

@@ -13,6 +13,20 @@ static const nft_entry *find_tokens(const nft_file *file)
     return entry && entry->rank == 3 && nft_type_is_float(entry->type) ? entry : NULL;
 }
 
+/* A sample has numbers, or a count of samples would stand for no data at all. */
+static nft_status check_sample(const nft_dataset *dataset)
+{
+    const nft_entry *tokens = dataset->tokens;
+    if (dataset->channels >= 1 && (!tokens || tokens->shape[1] >= 1))
+        return NFT_OK;
+    if (!tokens)
+        return nft_fail(NFT_ERROR_FORMAT, "its networks have 0 channels, expected at least 1");
+    char shape[160];
+    nft_shape_describe(tokens->shape, tokens->rank, shape, sizeof shape);
+    return nft_fail(NFT_ERROR_FORMAT, "tensor 'output' is %s, expected samples of at least one number",
+                    shape);
+}
+
 static nft_status find_samples(nft_dataset *dataset, const nft_load_options *options)
 {
     nft_status status =
@@ -22,12 +36,14 @@ static nft_status find_samples(nft_dataset *dataset, const nft_load_options *opt
         dataset->tokens = tokens;
         dataset->count = tokens->shape[0];
         dataset->channels = tokens->shape[2];
-        return NFT_OK;
+        return check_sample(dataset);
     }
     if (status)
         return status;
     dataset->count = dataset->network.count;
     dataset->channels = dataset->network.channels;
+    if ((status = check_sample(dataset)))
+        return status;
     return nft_space_create(&dataset->space, dataset->network.shapes, dataset->network.layer_count);
 }
 

@@ -33,11 +33,11 @@ check() {
     if "$@" >/dev/null 2>&1; then pass; else complain "$what"; fi
 }
 
-# run STATUS ARGUMENT …: nftool ends with the status; a failure says one line, a success none on standard error.
+# run STATUS ARGUMENT …: nftool ends with the status, within LIMIT seconds if that is set; a failure says one line, a success none on standard error.
 run() {
     expected=$1
     shift
-    "$nftool" "$@" >out 2>err
+    ${LIMIT:+timeout "$LIMIT"} "$nftool" "$@" >out 2>err
     status=$?
     lines=$(wc -l <err)
     if [ "$status" -ne "$expected" ]; then

@@ -6,6 +6,7 @@ set -u
 # shellcheck source=tests/cli/support.sh
 . "$(dirname "$0")/support.sh"
 
+LIMIT=60 # seconds of a command, each of which takes a fraction of one
 zero='\000\000\000\000'
 
 # numbers COUNT BYTES: so many copies of the escapes of one number.
@@ -46,5 +47,16 @@ if [ -n "${INTERPOSED:-}" ]; then
         check "of each validation" test "$(grep -c '"accuracy":1[.0]*,' log)" -eq 2
     done
 fi
+
+# A size of 0 lets some bytes claim any number of samples.
+echo '{"format_version": 1, "input": {"type": "tokens", "tokens": 3, "channels": 2}, "modules": [{"type": "mean_tokens"}, {"type": "linear", "out_features": 3}]}' >tokens.json
+for shape in 9223372036854775807,0,2 1099511627776,3,0; do
+    safetensors zero.safetensors '{"output":{"dtype":"F32","shape":['$shape'],"data_offsets":[0,0]},"label":{"dtype":"I64","shape":['"${shape%%,*}"',0],"data_offsets":[0,0]}}' ''
+    for command in "evaluate tokens.json zero.safetensors --loss cross_entropy" "forward tokens.json zero.safetensors -o x.safetensors"; do
+        # shellcheck disable=SC2086
+        run 1 $command
+        says "zero.safetensors: tensor 'output' is ${shape%%,*} samples of no numbers, expected at least one"
+    done
+done
 
 finish

@@ -290,6 +290,27 @@ static void shrinking(void **state)
     nft_model_free(model);
 }
 
+/* A size of 0 would let a file of some bytes claim any number of samples. */
+static void samples_without_numbers_are_refused(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {
+        "{\"output\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,0,2],\"data_offsets\":[0,0]}}",
+        "{\"output\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,2,0],\"data_offsets\":[0,0]}}",
+        "{\"a.weight\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,0,1,2],\"data_offsets\":[0,0]}}"};
+    for (size_t i = 0; i < COUNT(headers); i++) {
+        size_t size;
+        unsigned char *bytes = safetensors_bytes(headers[i], NULL, 0, &size);
+        const char *path = temporary_path("zero");
+        nft_dataset *dataset = NULL;
+        temporary_write(path, bytes, size);
+        assert_int_not_equal(nft_dataset_open(&dataset, path, NULL), NFT_OK);
+        expect_message("at least ");
+        assert_null(dataset);
+        free(bytes);
+    }
+}
+
 /* Writes over one row of a tensor in a file that others may have open. */
 static void overwrite(const char *path, const char *name, int64_t row, const void *bytes, size_t size)
 {
@@ -407,6 +428,7 @@ int main(void)
         cmocka_unit_test(any_samples),
         cmocka_unit_test(do_not_fit),
         cmocka_unit_test(shrinking),
+        cmocka_unit_test(samples_without_numbers_are_refused),
         cmocka_unit_test(labels_that_change_between_steps_are_refused),
         cmocka_unit_test(networks_and_targets_that_change_between_steps_are_refused),
         cmocka_unit_test(labels_in_memory_that_change_are_refused),
