@@ -17,7 +17,7 @@ static int describe(const cli_options *given, const nft_weights *weights, const 
     if (given->json)
         return print_json(
             json_pack("{s:o, s:I}", "output", json_text(path), "networks", (json_int_t)networks));
-    printf("%s: %s in canonical form\n", path, text_plural(text, networks, "network"));
+    say("%s: %s in canonical form", path, text_plural(text, networks, "network"));
     return EXIT_SUCCESS;
 }
 

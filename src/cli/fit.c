@@ -391,8 +391,8 @@ static int describe(const job *j)
              j->diverged, text_plural(text, j->networks, "network"));
     if (j->given->json)
         return print_json(json_pack("{s:o}", "mean_psnr", json_number(mean)));
-    printf("%s: %s of %" PRId64 " × %" PRId64 " pixels, mean PSNR %.2f dB\n", j->path,
-           text_plural(text, j->networks, "network"), j->images.height, j->images.width, mean);
+    say("%s: %s of %" PRId64 " × %" PRId64 " pixels, mean PSNR %.2f dB", j->path,
+        text_plural(text, j->networks, "network"), j->images.height, j->images.width, mean);
     return EXIT_SUCCESS;
 }
 

@@ -139,8 +139,8 @@ static int info_tensors(const nft_file *file, const char *reason, const cli_opti
                                     (json_int_t)numbers, "tensors", tensors_json(file, count, file_tensor)));
     printf("kind       tensors: %s with %s\n", text_plural(text[0], count, "tensor"),
            text_plural(text[1], numbers, "number"));
-    printf("           not a model: no nft.config in its metadata\n           not weights: %s\n",
-           without_path(reason, given->operands[0]));
+    say("           not a model: no nft.config in its metadata");
+    say("           not weights: %s", without_path(reason, given->operands[0]));
     return print_tensors(file, count, file_tensor);
 }
 

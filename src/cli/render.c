@@ -236,14 +236,13 @@ static int print_as_json(const job *j)
 
 static int describe(const job *j)
 {
-    char networks[TEXT_CAPACITY];
+    char networks[TEXT_CAPACITY], sides[TEXT_CAPACITY] = "";
     if (j->given->json)
         return print_as_json(j);
     text_plural(networks, j->count, j->sources[0].weights ? "network" : "image");
-    printf("%s: %s at %" PRId64 " × %" PRId64, j->path, networks, j->image.height, j->image.width);
     if (j->source_count > 1)
-        printf(", %d side by side", j->source_count);
-    puts("");
+        snprintf(sides, sizeof sides, ", %d side by side", j->source_count);
+    say("%s: %s at %" PRId64 " × %" PRId64 "%s", j->path, networks, j->image.height, j->image.width, sides);
     return EXIT_SUCCESS;
 }
 

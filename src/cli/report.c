@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "report.h"
 
+#include "escape.h"
 #include "progress.h"
 
 #include <errno.h>
@@ -16,18 +17,19 @@
 #undef fail_library
 #undef fail_memory
 
+#define LINE_CAPACITY 2048
+
 /* One line, whatever bytes a file name holds. */
 static void format_line(char *line, size_t size, const char *format, va_list arguments)
 {
-    vsnprintf(line, size, format, arguments);
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
+    char raw[LINE_CAPACITY];
+    vsnprintf(raw, sizeof raw, format, arguments);
+    escape_text(line, size, raw);
 }
 
 static void print_line(const char *prefix, const char *format, va_list arguments)
 {
-    char line[2048];
+    char line[LINE_CAPACITY];
     format_line(line, sizeof line, format, arguments);
     progress_hide();
     fprintf(stderr, "%s: %s\n", prefix, line);
@@ -94,12 +96,23 @@ void note(const cli_options *given, const char *format, ...)
     va_end(arguments);
 }
 
+void say(const char *format, ...)
+{
+    char line[LINE_CAPACITY];
+    va_list arguments;
+    va_start(arguments, format);
+    format_line(line, sizeof line, format, arguments);
+    va_end(arguments);
+    progress_hide();
+    puts(line);
+}
+
 int print_json(json_t *object)
 {
     if (!object)
         return fail_memory();
     progress_hide();
-    int failed = json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    int failed = json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
     json_decref(object);
     putchar('\n');
     if (!failed)

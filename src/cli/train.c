@@ -407,10 +407,10 @@ static int save(const training *t)
         return EXIT_SUCCESS;
     text_plural(steps, nft_trainer_steps_done(t->trainer), "step");
     if (t->recipe.validation_path)
-        printf("%s: the model with the lowest validation loss of %s, %.6g\n", path, steps,
-               nft_trainer_best_loss(t->trainer));
+        say("%s: the model with the lowest validation loss of %s, %.6g", path, steps,
+            nft_trainer_best_loss(t->trainer));
     else
-        printf("%s: the model after %s, loss of the last batch %.6g\n", path, steps, t->last.loss);
+        say("%s: the model after %s, loss of the last batch %.6g", path, steps, t->last.loss);
     return EXIT_SUCCESS;
 }
 

@@ -6,6 +6,7 @@ set -u
 # shellcheck source=tests/cli/support.sh
 . "$(dirname "$0")/support.sh"
 
+# shellcheck disable=SC2034
 LIMIT=60 # seconds of a command, each of which takes a fraction of one
 zero='\000\000\000\000'
 
@@ -58,5 +59,57 @@ for shape in 9223372036854775807,0,2 1099511627776,3,0; do
         says "zero.safetensors: tensor 'output' is ${shape%%,*} samples of no numbers, expected at least one"
     done
 done
+
+# harmless FILE …: only lines of printable ASCII and of other characters that no terminal obeys.
+harmless() {
+    for printed in "$@"; do
+        if [ -n "$(tr -d '\n -~\200-\377' <"$printed")" ] ||
+            LC_ALL=C grep -q "$(printf '\302[\200-\237]\|\342\200[\250-\256\216\217]\|\342\201[\246-\251]\|\330\234')" "$printed"; then
+            complain "a control character in: $(cat -v "$printed" | head -n 5)"
+        else
+            pass
+        fi
+    done
+}
+
+# Names, metadata and paths with what a terminal obeys: a title, a colour, C1, the direction of text, a line of its own.
+evil='\u001b]0;title\u0007\u001b[31mred\u009b31m\u202egnp.\u2028\u0085\r\nx: y'
+layer='.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}'
+safetensors tensor.safetensors '{"'"$evil"'":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' "$zero"
+safetensors layer.safetensors '{"'"$evil$layer"',"'"$evil"'.bias":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}' "$zero$zero$zero"
+safetensors extra.safetensors '{"a'"$layer"',"a.bias":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},"'"$evil"'":{"dtype":"F32","shape":[3],"data_offsets":[12,24]}}' \
+    "$(numbers 6 "$zero")"
+safetensors unclear.safetensors '{"'"$evil"'.weight":{"dtype":"U64","shape":[1],"data_offsets":[0,8]}}' "$zero$zero"
+safetensors model.safetensors '{"__metadata__":{"nft.loss":"'"$evil"'","nft.config":"{\"format_version\":1,\"space\":{\"layers\":[{\"type\":\"linear\",\"in\":2,\"out\":1}]},\"modules\":[{\"type\":\"hnp_pool\"},{\"type\":\"linear\",\"out_features\":1}]}"},"1.weight":{"dtype":"F32","shape":[1,3],"data_offsets":[0,12]},"1.bias":{"dtype":"F32","shape":[1],"data_offsets":[12,16]}}' \
+    "$(numbers 4 "$zero")"
+for file in tensor layer extra model; do
+    for options in "" --tensors --json; do
+        # shellcheck disable=SC2086
+        run 0 info $file.safetensors $options
+        harmless out err
+    done
+done
+run 0 info layer.safetensors
+prints '\x1b]0;title\x07\x1b[31mred\u009b31m\u202egnp.\u2028\u0085\x0d\x0ax: y'
+run 0 info model.safetensors
+prints 'loss       \x1b]0;title'
+run 1 forward layer.safetensors tensor.safetensors -o x.safetensors
+harmless err
+run 1 info unclear.safetensors
+harmless out err
+run 1 permute unclear.safetensors -o x.safetensors
+harmless err
+run 1 evaluate model.safetensors layer.safetensors
+harmless err
+path=$(printf 'p\033[31m\302\2331m\342\200\256')
+cp layer.safetensors "$path"
+run 0 permute "$path" -o "$path.permuted"
+harmless out
+run 0 canonicalize "$path" -o "$path.canonical"
+harmless out
+run 1 permute "$path.absent" -o x
+harmless err
+run 2 "$path"
+harmless err
 
 finish
