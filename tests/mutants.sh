@@ -23,7 +23,7 @@ tests_of() {
     src/model/siren*) echo test_siren_tape test_golden_gradients test_golden test_gradients ;;
     src/math/packed.c) echo test_packed ;;
     src/math/products.c | src/math/panels.c) echo test_products test_packed ;;
-    src/modules/exec.c | src/modules/*dropout.c)
+    src/modules/shared/exec.c | src/modules/*dropout.c)
         echo test_dropout test_dropout_modules test_golden_gradients test_golden test_gradients ;;
     *) echo test_golden_gradients test_golden test_gradients ;;
     esac

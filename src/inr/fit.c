@@ -3,7 +3,7 @@
 #include "base/threads.h"
 #include "inr/siren_set.h"
 #include "math/siren_kernels.h"
-#include "model/siren_tape.h"
+#include "siren/siren_tape.h"
 #include "nft/inr.h"
 #include "space/array.h"
 

@@ -1,7 +1,7 @@
 /* Fresh SIRENs. */
 #include "base/random.h"
 #include "inr/siren_set.h"
-#include "model/siren.h"
+#include "siren/siren.h"
 #include "nft/inr.h"
 
 #include <inttypes.h>

@@ -2,7 +2,7 @@
 #include "base/threads.h"
 #include "inr/siren_set.h"
 #include "math/blas.h"
-#include "model/siren.h"
+#include "siren/siren.h"
 #include "nft/inr.h"
 #include "space/array.h"
 

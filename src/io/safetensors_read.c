@@ -1,6 +1,6 @@
 /* Opening: the header is parsed and checked once, so that reading a tensor needs no further checks. */
 #define _POSIX_C_SOURCE 200809L
-#include "io/json.h"
+#include "config/json.h"
 #include "io/safetensors.h"
 #include "io/system.h"
 #include "space/array.h"

@@ -1,7 +1,7 @@
 /* From the text of a configuration to configured modules. */
 #include "io/space_json.h"
 #include "math/blas.h"
-#include "model/decoder.h"
+#include "modules/sequence/decoder.h"
 #include "model/model.h"
 
 #include <inttypes.h>

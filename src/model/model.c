@@ -1,7 +1,7 @@
 #include "model/model.h"
 
 #include "base/random.h"
-#include "model/decoder.h"
+#include "modules/sequence/decoder.h"
 
 #include <inttypes.h>
 #include <string.h>

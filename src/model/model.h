@@ -3,7 +3,7 @@
 #define NFT_MODEL_MODEL_H
 
 #include "io/safetensors.h"
-#include "modules/module.h"
+#include "modules/shared/module.h"
 #include "nft/model.h"
 
 /* A module of the sequence and the rows of the parameter table that are its own. */

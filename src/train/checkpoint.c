@@ -5,7 +5,7 @@
  * alone. */
 #include "train/trainer.h"
 
-#include "io/json.h"
+#include "config/json.h"
 
 #include <inttypes.h>
 #include <math.h>

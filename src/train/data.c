@@ -1,5 +1,5 @@
 /* What a trainer is trained and validated on: sets of the caller's, files, or a callback. */
-#include "model/decoder.h"
+#include "modules/sequence/decoder.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 /* Trainers: from a recipe and a model to trained models. */
 #include "train/trainer.h"
 
-#include "model/decoder.h"
-#include "model/siren.h"
+#include "modules/sequence/decoder.h"
+#include "siren/siren.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * feature maps. */
 #include "unit/support.h"
 
-#include "model/patches.h"
+#include "siren/patches.h"
 
 #define PI 3.14159265358979323846
 #define ONE_LAYER(channels, modules)                                                                         \

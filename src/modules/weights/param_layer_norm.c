@@ -1,0 +1,163 @@
+/* param_layer_norm: PyTorch's LayerNorm over whatever a permutation of hidden neurons keeps together: the
+ * input neurons of W_0, the output neurons of W_{L-1} and v_{L-1}, else the channels of one entry. */
+#include "modules/weights/features.h"
+
+#include "math/gradients.h"
+
+#include <string.h>
+
+/* A group of values that are normed together: `outer` rows of `inner` channels or the other way round. */
+typedef struct tensor_norm {
+    int64_t weight, bias;                   /* parameters, in PyTorch's order of the axes */
+    int64_t weight_gradient, bias_gradient; /* sides */
+    int64_t neurons;                        /* that count as channels; 1 for none */
+    bool channel_major;                     /* the parameter's order is (C, neurons), else (neurons, C) */
+} tensor_norm;
+
+typedef struct state {
+    int64_t count;
+    int64_t group; /* floats of the largest group */
+    tensor_norm tensors[];
+} state;
+
+/* W_0: (C, n_0) for each row. W_{L-1}: (n_L, C) for each column. v_{L-1}: (C, n_L). Others: (C). */
+static nft_status add_norm(nft_builder *builder, const nft_tensor *tensor, tensor_norm *norm)
+{
+    bool first = tensor->layer == 0 && !tensor->bias, last = tensor->layer == builder->space->layer_count - 1;
+    int64_t C = builder->value.channels, rank = first || last ? 2 : 1;
+    norm->neurons = first ? tensor->columns : last ? tensor->rows : 1;
+    norm->channel_major = tensor->bias || !last;
+    int64_t shape[2] = {norm->channel_major ? C : norm->neurons, norm->channel_major ? norm->neurons : C};
+    char part = tensor->bias ? 'v' : 'w';
+    nft_status status = nft_parameter_add(builder, &norm->weight, true, nft_init_constant(1), rank, shape,
+                                          "norm%lld_%c.weight", (long long)tensor->layer, part);
+    if (status)
+        return status;
+    nft_gradient_add(builder, &norm->weight_gradient);
+    status = nft_parameter_add(builder, &norm->bias, true, nft_init_constant(0), rank, shape,
+                               "norm%lld_%c.bias", (long long)tensor->layer, part);
+    if (!status)
+        nft_gradient_add(builder, &norm->bias_gradient);
+    return status;
+}
+
+static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
+{
+    (void)options;
+    nft_status status;
+    if ((status = nft_require_kind(builder, NFT_VALUE_FEATURES)) ||
+        (status = nft_require_one_position(builder)))
+        return status;
+    const nft_space *space = builder->space;
+    if (space->layer_count < 2)
+        return nft_fail(NFT_ERROR_CONFIG, "%s: the space has 1 layer, expected at least 2", builder->where);
+    if ((status =
+             nft_module_state(module, sizeof(state) + (size_t)space->tensor_count * sizeof(tensor_norm))))
+        return status;
+    state *own = module->state;
+    own->count = space->tensor_count;
+    int64_t widest = 0;
+    for (int64_t t = 0; t < own->count; t++) {
+        if ((status = add_norm(builder, &space->tensors[t], &own->tensors[t])))
+            return status;
+        widest = own->tensors[t].neurons > widest ? own->tensors[t].neurons : widest;
+    }
+    own->group = nft_size_multiply(widest, builder->value.channels);
+    nft_reserve(&module->scratch, nft_size_multiply(2, own->group));
+    return NFT_OK;
+}
+
+/* Where a group's values stand in features: entry (neuron, channel) at first + neuron · step + channel. */
+typedef struct group {
+    const tensor_norm *norm;
+    int64_t channels, first, step;
+} group;
+
+static int64_t group_size(const group *g)
+{
+    return g->norm->neurons * g->channels;
+}
+
+/* To the order of the parameters, and back. */
+static void gather(const group *g, const float *features, float *values)
+{
+    int64_t n = g->norm->neurons, C = g->channels, across = g->norm->channel_major ? 1 : C,
+            along = g->norm->channel_major ? n : 1;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < C; c++)
+            values[i * across + c * along] = features[g->first + i * g->step + c];
+}
+
+static void scatter(const group *g, const float *values, float *features)
+{
+    int64_t n = g->norm->neurons, C = g->channels, across = g->norm->channel_major ? 1 : C,
+            along = g->norm->channel_major ? n : 1;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < C; c++)
+            features[g->first + i * g->step + c] = values[i * across + c * along];
+}
+
+/* The groups of a tensor: its rows in layer 0's weights, else its columns, or the whole of v_{L-1}, or single
+ * entries. */
+static int64_t group_count(const nft_tensor *tensor, const tensor_norm *norm)
+{
+    return tensor->tokens / norm->neurons;
+}
+
+static group group_at(const nft_tensor *tensor, const tensor_norm *norm, int64_t channels, int64_t index)
+{
+    bool along_row = !tensor->bias && tensor->layer == 0;
+    return (group){.norm = norm,
+                   .channels = channels,
+                   .first = tensor->offset * channels + index * channels * (along_row ? norm->neurons : 1),
+                   .step = along_row || tensor->bias ? channels : tensor->columns * channels};
+}
+
+static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
+{
+    const state *own = module->state;
+    float *x = exec->scratch;
+    for (int64_t t = 0; t < own->count; t++) {
+        const nft_tensor *tensor = &module->space->tensors[t];
+        const tensor_norm *norm = &own->tensors[t];
+        for (int64_t i = 0; i < group_count(tensor, norm); i++) {
+            group g = group_at(tensor, norm, module->in.channels, i);
+            int64_t n = group_size(&g);
+            gather(&g, in, x);
+            nft_vector()->layer_norm(1, n, exec->parameters + norm->weight, exec->parameters + norm->bias, x,
+                                     n, x, n);
+            scatter(&g, x, out);
+        }
+    }
+}
+
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
+{
+    (void)out;
+    const state *own = module->state;
+    float *x = exec->scratch, *d = x + own->group;
+    for (int64_t t = 0; t < own->count; t++) {
+        const nft_tensor *tensor = &module->space->tensors[t];
+        const tensor_norm *norm = &own->tensors[t];
+        float *weight = exec->sides + norm->weight_gradient, *bias = exec->sides + norm->bias_gradient;
+        size_t bytes = (size_t)(norm->neurons * module->in.channels) * sizeof *weight;
+        memset(weight, 0, bytes);
+        memset(bias, 0, bytes);
+        for (int64_t i = 0; i < group_count(tensor, norm); i++) {
+            group g = group_at(tensor, norm, module->in.channels, i);
+            int64_t n = group_size(&g);
+            gather(&g, in, x);
+            gather(&g, grad_out, d);
+            nft_vector_gradients()->layer_norm(1, n, exec->parameters + norm->weight, x, n, d, n, d, n,
+                                               weight, bias);
+            scatter(&g, d, grad_in);
+        }
+    }
+}
+
+const nft_module_class nft_module_param_layer_norm = {.type = "param_layer_norm",
+                                                      .in_place = true,
+                                                      .configure = configure,
+                                                      .forward = forward,
+                                                      .backward = backward};
