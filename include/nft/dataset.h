@@ -18,8 +18,8 @@ typedef struct nft_dataset nft_dataset;
 
 /**
  * Opens a data set: what nft_weights_load() would read with a leading axis N, or a file whose tensor `output`
- * is tokens (N, tokens, channels), as `nft forward` writes them. Reads the header alone; the file stays open,
- * and must not change.
+ * is tokens (N, tokens, channels), as `nftool forward` writes them. Reads the header alone; the file stays
+ * open. Do not change it meanwhile: each part is checked as it is read, but a training would mix both states.
  * @param[out] dataset free it with nft_dataset_free()
  * @param path a safetensors file
  * @param options NULL for the defaults
@@ -44,6 +44,16 @@ NFT_API const nft_space *nft_dataset_space(const nft_dataset *dataset);
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset,
                                                    const int64_t *indices, int64_t count);
+/**
+ * Reads a whole tensor of the file that the data set has open, such as its labels.
+ * @param[out] tensor free it with nft_array_free()
+ * @param dataset of networks or of tokens
+ * @param name of a tensor of the file, such as `label`
+ * @return ::NFT_ERROR_ARGUMENT if there is no tensor of that name; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if
+ * it cannot be read (any more); ::NFT_ERROR_MEMORY
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset,
+                                                          const char *name);
 
 #ifdef __cplusplus
 }

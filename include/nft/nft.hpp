@@ -1013,6 +1013,13 @@ class Dataset
         check(nft_dataset_read(weights.get(), get(), indices.data(),
                                static_cast<std::int64_t>(indices.size())));
     }
+    /** Reads a whole tensor of the file, such as its labels. */
+    Array read_tensor(const std::string &name) const
+    {
+        nft_array *handle = nullptr;
+        check(nft_dataset_read_tensor(&handle, get(), name.c_str()));
+        return Array(handle);
+    }
     /** The C handle. */
     nft_dataset *get() const noexcept
     {

@@ -1,4 +1,4 @@
-/* nft bench: how fast a model runs or trains here, as a fraction of the machine's own sgemm. */
+/* nftool bench: how fast a model runs or trains here, as a fraction of the machine's own sgemm. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "bench.h"
 #include "commands.h"
@@ -215,7 +215,7 @@ static int report(const cli_options *given, const bench *b)
            text_bytes(text[1], (double)b->peak_bytes), several ? ", of rank 0" : "");
     if (gflops > b->sgemm)
         note(given,
-             "sgemm is slower than libnft here: this BLAS (nft --version) may not know the processor; an "
+             "sgemm is slower than libnft here: this BLAS (nftool --version) may not know the processor; an "
              "OpenBLAS takes the kernels that OPENBLAS_CORETYPE names, SkylakeX or Haswell for example");
     return EXIT_SUCCESS;
 }

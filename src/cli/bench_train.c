@@ -1,4 +1,4 @@
-/* nft bench --train: steps of a trainer whose batches a callback fills. */
+/* nftool bench --train: steps of a trainer whose batches a callback fills. */
 #include "bench.h"
 #include "report.h"
 

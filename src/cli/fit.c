@@ -1,4 +1,4 @@
-/* nft fit: a SIREN for each image. */
+/* nftool fit: a SIREN for each image. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "data_set.h"
@@ -391,8 +391,8 @@ static int describe(const job *j)
              j->diverged, text_plural(text, j->networks, "network"));
     if (j->given->json)
         return print_json(json_pack("{s:o}", "mean_psnr", json_number(mean)));
-    printf("%s: %s of %" PRId64 " × %" PRId64 " pixels, mean PSNR %.2f dB\n", j->path,
-           text_plural(text, j->networks, "network"), j->images.height, j->images.width, mean);
+    say("%s: %s of %" PRId64 " × %" PRId64 " pixels, mean PSNR %.2f dB", j->path,
+        text_plural(text, j->networks, "network"), j->images.height, j->images.width, mean);
     return EXIT_SUCCESS;
 }
 
@@ -460,8 +460,8 @@ static const cli_option own_options[] = {
      NULL},
     {"views", 0, OPTION_INTEGER, "K", "networks for each image, from different starts (default: 1)", 1,
      1000000, NULL},
-    {"canonical", 0, OPTION_FLAG, NULL, "bring each network to one sign and phase, as nft canonicalize does",
-     0, 0, NULL},
+    {"canonical", 0, OPTION_FLAG, NULL,
+     "bring each network to one sign and phase, as nftool canonicalize does", 0, 0, NULL},
     {0},
 };
 

@@ -1,4 +1,4 @@
-/* nft info: what a file holds. */
+/* nftool info: what a file holds. */
 #include "info.h"
 
 #include "commands.h"
@@ -139,8 +139,8 @@ static int info_tensors(const nft_file *file, const char *reason, const cli_opti
                                     (json_int_t)numbers, "tensors", tensors_json(file, count, file_tensor)));
     printf("kind       tensors: %s with %s\n", text_plural(text[0], count, "tensor"),
            text_plural(text[1], numbers, "number"));
-    printf("           not a model: no nft.config in its metadata\n           not weights: %s\n",
-           without_path(reason, given->operands[0]));
+    say("           not a model: no nft.config in its metadata");
+    say("           not weights: %s", without_path(reason, given->operands[0]));
     return print_tensors(file, count, file_tensor);
 }
 
@@ -189,7 +189,7 @@ static int run(const cli_options *given)
     int failed = EXIT_SUCCESS;
     if (!configuration && holds_pixels(path))
         return fail(
-            "%s: is PNG, IDX or gzipped, expected networks or a model; 'nft fit' makes networks of images",
+            "%s: is PNG, IDX or gzipped, expected networks or a model; 'nftool fit' makes networks of images",
             path);
     if (!configuration && nft_file_open(&file, path))
         return fail_library();

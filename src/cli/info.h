@@ -1,4 +1,4 @@
-/* What nft info knows of a file, gathered once for people and for JSON. */
+/* What nftool info knows of a file, gathered once for people and for JSON. */
 #ifndef NFT_CLI_INFO_H
 #define NFT_CLI_INFO_H
 

@@ -1,4 +1,4 @@
-/* nft info of models and configurations. */
+/* nftool info of models and configurations. */
 #include "info.h"
 #include "metrics.h"
 #include "text.h"
@@ -148,7 +148,7 @@ static int print_for_people(const nft_model *model, const char *kind, const nft_
     else
         printf("gives      %s\n", describe_value(text[0], output));
     if (loss)
-        printf("loss       %s\n", loss);
+        say("loss       %s", loss);
     if (wrong)
         printf("non-finite %s\n", text_plural(text[0], wrong, "value"));
     if (space) {

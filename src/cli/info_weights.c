@@ -1,4 +1,4 @@
-/* nft info of weights and data sets. */
+/* nftool info of weights and data sets. */
 #include "info.h"
 #include "metrics.h"
 #include "omega.h"

@@ -199,9 +199,10 @@ static int resume(cli_partial *partial, const char *settings, int64_t size)
     if (!blank && (!read || memcmp(head->magic, magic, sizeof magic - 1) != 0))
         failed = fail("%s: is not what an interrupted fit leaves; give another --output", partial->path);
     else if (!blank && head->magic[sizeof magic - 1] != magic[sizeof magic - 1])
-        failed = fail("%s: another version of nft began this fit, in a format that this one does not read; "
-                      "end it with that one, or remove the file to begin again",
-                      partial->path);
+        failed =
+            fail("%s: another version of nftool began this fit, in a format that this one does not read; "
+                 "end it with that one, or remove the file to begin again",
+                 partial->path);
     else if (!head->finished)
         failed = begin(partial, settings);
     else if (head->finished > (uint64_t)partial->networks || size > partial->bytes ||

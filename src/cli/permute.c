@@ -1,4 +1,4 @@
-/* nft permute: other weights of the same functions. */
+/* nftool permute: other weights of the same functions. */
 #include "commands.h"
 #include "outputs.h"
 #include "report.h"
@@ -19,8 +19,8 @@ static int describe(const cli_options *given, const nft_weights *weights, const 
         return print_json(json_pack("{s:o, s:I, s:I, s:I}", "output", json_text(path), "networks",
                                     (json_int_t)networks, "hidden_layers", (json_int_t)layers, "seed",
                                     (json_int_t)given->seed));
-    printf("%s: %s permuted, %s each\n", path, text_plural(text[0], networks, "network"),
-           text_plural(text[1], layers, "hidden layer"));
+    say("%s: %s permuted, %s each", path, text_plural(text[0], networks, "network"),
+        text_plural(text[1], layers, "hidden layer"));
     return EXIT_SUCCESS;
 }
 

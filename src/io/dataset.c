@@ -6,11 +6,25 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A file of tokens has no layers, and a tensor that nft forward would have written. */
+/* A file of tokens has no layers, and a tensor that nftool forward would have written. */
 static const nft_entry *find_tokens(const nft_file *file)
 {
     const nft_entry *entry = nft_file_find(file, "output");
     return entry && entry->rank == 3 && nft_type_is_float(entry->type) ? entry : NULL;
+}
+
+/* A sample has numbers, or a count of samples would stand for no data at all. */
+static nft_status check_sample(const nft_dataset *dataset)
+{
+    const nft_entry *tokens = dataset->tokens;
+    if (dataset->channels >= 1 && (!tokens || tokens->shape[1] >= 1))
+        return NFT_OK;
+    if (!tokens)
+        return nft_fail(NFT_ERROR_FORMAT, "its networks have 0 channels, expected at least 1");
+    char shape[160];
+    nft_shape_describe(tokens->shape, tokens->rank, shape, sizeof shape);
+    return nft_fail(NFT_ERROR_FORMAT, "tensor 'output' is %s, expected samples of at least one number",
+                    shape);
 }
 
 static nft_status find_samples(nft_dataset *dataset, const nft_load_options *options)
@@ -22,12 +36,14 @@ static nft_status find_samples(nft_dataset *dataset, const nft_load_options *opt
         dataset->tokens = tokens;
         dataset->count = tokens->shape[0];
         dataset->channels = tokens->shape[2];
-        return NFT_OK;
+        return check_sample(dataset);
     }
     if (status)
         return status;
     dataset->count = dataset->network.count;
     dataset->channels = dataset->network.channels;
+    if ((status = check_sample(dataset)))
+        return status;
     return nft_space_create(&dataset->space, dataset->network.shapes, dataset->network.layer_count);
 }
 
@@ -148,5 +164,17 @@ nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset, co
             return nft_fail(NFT_ERROR_ARGUMENT, "%s: index %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64,
                             function, i, indices[i], dataset->count - 1);
     status = nft_dataset_read_weights(dataset, indices, 0, count, weights);
+    return status ? nft_fail_in(status, "%s", function) : NFT_OK;
+}
+
+nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset, const char *name)
+{
+    static const char function[] = "nft_dataset_read_tensor";
+    if (!tensor)
+        return nft_fail_null(function, "tensor");
+    *tensor = NULL;
+    if (!dataset || !name)
+        return nft_fail_null(function, dataset ? "name" : "dataset");
+    nft_status status = nft_file_read(tensor, dataset->file, name);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }

@@ -70,28 +70,36 @@ void nft_batch_clear(nft_batch_memory *memory)
     *memory = (nft_batch_memory){0};
 }
 
-static nft_samples samples_of(const nft_batch_memory *memory, int64_t count, int64_t number)
+static nft_samples samples_of(const nft_batch_memory *memory, int64_t count)
 {
     return (nft_samples){.weights = memory->batch.weights,
                          .tokens = memory->tokens,
                          .count = count,
-                         .number = number,
                          .targets = memory->batch.targets,
                          .classes = memory->batch.labels};
 }
 
-/* Reads samples of a file to the beginning of the memory. */
-static nft_status read_samples(const nft_samples *set, const int64_t *indices, int64_t first, int64_t count,
-                               const nft_batch_memory *memory)
+/* Reads samples of a file to the beginning of the memory. They are checked each time: the file may have
+ * changed since the last time. */
+static nft_status read_samples(const nft_trainer *trainer, const nft_samples *set, const int64_t *indices,
+                               int64_t first, int64_t count, const nft_batch_memory *memory,
+                               nft_samples *samples)
 {
     const nft_dataset *dataset = set->dataset;
     const nft_batch *batch = &memory->batch;
     nft_status status = batch->weights
                             ? nft_dataset_read_weights(dataset, indices, first, count, batch->weights)
                             : nft_dataset_read_tokens(dataset, indices, first, count, batch->tokens);
-    return status || !set->target_entry ? status
-                                        : nft_dataset_read_rows(dataset, set->target_entry, indices, first,
-                                                                count, batch->targets, batch->labels);
+    if (!status && set->target_entry)
+        status = nft_dataset_read_rows(dataset, set->target_entry, indices, first, count, batch->targets,
+                                       batch->labels);
+    if (status)
+        return status;
+    *samples = samples_of(memory, count);
+    samples->number = first;
+    samples->numbers = indices;
+    samples->layers = dataset->network.layers;
+    return nft_samples_check(trainer, samples, dataset->file->path);
 }
 
 nft_status nft_samples_fetch(nft_trainer *trainer, const nft_samples *set, int64_t first, int64_t count,
@@ -102,10 +110,9 @@ nft_status nft_samples_fetch(nft_trainer *trainer, const nft_samples *set, int64
         *at = first;
         return NFT_OK;
     }
-    *piece = samples_of(&trainer->pieces, count, first);
-    piece->layers = set->dataset->network.layers;
+    *piece = (nft_samples){0};
     *at = 0;
-    return read_samples(set, NULL, first, count, &trainer->pieces);
+    return read_samples(trainer, set, NULL, first, count, &trainer->pieces, piece);
 }
 
 /* The callback may change the struct that it is given, but not what the trainer owns. */
@@ -119,8 +126,7 @@ static nft_status ask_source(nft_trainer *trainer, nft_samples *samples)
     if (stopped)
         return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": the batch callback stopped it",
                         trainer->step);
-    *samples = samples_of(&trainer->batch, batch.count, 0);
-    samples->count = trainer->recipe.batch_size;
+    *samples = samples_of(&trainer->batch, trainer->recipe.batch_size);
     for (int64_t i = 0; i < samples->count; i++)
         trainer->indices[i] = trainer->numbers[i] = i;
     nft_status status = nft_samples_check(trainer, samples, "the callback's batch");
@@ -134,8 +140,9 @@ static nft_status read_batch(nft_trainer *trainer, nft_samples *samples)
     nft_trainer_part(trainer, trainer->recipe.batch_size, &first, &count);
     for (int64_t i = 0; i < count; i++)
         trainer->indices[first + i] = i;
-    *samples = samples_of(&trainer->batch, count, 0);
-    return read_samples(&trainer->train, trainer->numbers + first, 0, count, &trainer->batch);
+    nft_status status =
+        read_samples(trainer, &trainer->train, trainer->numbers + first, 0, count, &trainer->batch, samples);
+    return status ? nft_fail_in(status, "step %" PRId64 ": training set", trainer->step) : NFT_OK;
 }
 
 nft_status nft_trainer_next_batch(nft_trainer *trainer, nft_samples *samples)

@@ -50,10 +50,10 @@ static nft_status look_through(nft_trainer *trainer, nft_samples *set, const cha
         nft_samples piece;
         int64_t at = 0, count = set->count - first < size ? set->count - first : size;
         status = nft_samples_fetch(trainer, set, first, count, &piece, &at);
-        if (!status)
-            status = nft_samples_check(trainer, &piece, set->dataset ? set->dataset->file->path : what);
-        if (status && set->dataset)
+        if (status)
             nft_fail_in(status, "%s", what);
+        else if (!set->dataset)
+            status = nft_samples_check(trainer, &piece, what);
         if (!status)
             nft_samples_hash(trainer, &piece, &set->fingerprint);
     }
@@ -239,7 +239,7 @@ static double rendered_omega(const nft_trainer *trainer)
     return omega;
 }
 
-/* A file may say the frequency of its networks, as those of `nft fit` do. */
+/* A file may say the frequency of its networks, as those of `nftool fit` do. */
 static nft_status check_omega(const nft_trainer *trainer, const nft_dataset *dataset)
 {
     const char *text = nft_file_metadata(dataset->file, "nft.omega");

@@ -13,6 +13,12 @@ static int64_t first_not_finite(int64_t count, const float *values)
     return -1;
 }
 
+/* A sample's index in its set. */
+static int64_t number_of(const nft_samples *samples, int64_t index)
+{
+    return samples->numbers ? samples->numbers[index] : samples->number + index;
+}
+
 static const char *layer_name(const nft_samples *samples, int64_t layer)
 {
     return samples->layers ? samples->layers[layer].name : samples->weights->layer_names[layer];
@@ -28,7 +34,7 @@ static nft_status check_weights(const nft_samples *samples)
         if (at >= 0)
             return nft_fail(NFT_ERROR_NOT_FINITE,
                             "network %" PRId64 ": '%s.%s' has a number that is not finite",
-                            samples->number + at / numbers, layer_name(samples, tensor->layer),
+                            number_of(samples, at / numbers), layer_name(samples, tensor->layer),
                             tensor->bias ? "bias" : "weight");
     }
     return NFT_OK;
@@ -42,18 +48,26 @@ static nft_status check_tokens(const nft_samples *samples)
     if (at < 0)
         return NFT_OK;
     return nft_fail(NFT_ERROR_NOT_FINITE, "sample %" PRId64 " has a number that is not finite",
-                    samples->number + at / numbers);
+                    number_of(samples, at / numbers));
 }
 
-static nft_status check_classes(const nft_samples *samples, int64_t classes)
+nft_status nft_samples_check_class(const nft_trainer *trainer, const nft_samples *samples, int64_t index)
 {
-    for (int64_t i = 0; i < samples->count; i++)
-        if (samples->classes[i] < 0 || samples->classes[i] >= classes)
-            return nft_fail(NFT_ERROR_MISMATCH,
-                            "label %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64
-                            ": the model has %" PRId64 " outputs",
-                            samples->number + i, samples->classes[i], classes - 1, classes);
-    return NFT_OK;
+    int64_t classes = trainer->outputs;
+    if (!samples->classes || (samples->classes[index] >= 0 && samples->classes[index] < classes))
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_MISMATCH,
+                    "label %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64 ": the model has %" PRId64
+                    " outputs",
+                    number_of(samples, index), samples->classes[index], classes - 1, classes);
+}
+
+static nft_status check_classes(const nft_trainer *trainer, const nft_samples *samples)
+{
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < samples->count && !status; i++)
+        status = nft_samples_check_class(trainer, samples, i);
+    return status;
 }
 
 static nft_status check_targets(const nft_samples *samples, int64_t numbers, const nft_loss *loss)
@@ -62,10 +76,10 @@ static nft_status check_targets(const nft_samples *samples, int64_t numbers, con
         float target = samples->targets[i];
         if (!isfinite(target))
             return nft_fail(NFT_ERROR_NOT_FINITE, "target %" PRId64 " is not finite",
-                            samples->number + i / numbers);
+                            number_of(samples, i / numbers));
         if (target < loss->least || target > loss->most)
             return nft_fail(NFT_ERROR_MISMATCH, "target %" PRId64 " is %g, loss %s takes %g … %g",
-                            samples->number + i / numbers, (double)target, loss->name, (double)loss->least,
+                            number_of(samples, i / numbers), (double)target, loss->name, (double)loss->least,
                             (double)loss->most);
     }
     return NFT_OK;
@@ -79,7 +93,7 @@ nft_status nft_samples_check(const nft_trainer *trainer, const nft_samples *samp
     else if (samples->tokens)
         status = check_tokens(samples);
     if (!status && samples->classes)
-        status = check_classes(samples, trainer->outputs);
+        status = check_classes(trainer, samples);
     else if (!status && samples->targets)
         status = check_targets(samples, nft_trainer_target_numbers(trainer), trainer->recipe.loss);
     return status ? nft_fail_in(status, "%s", what) : NFT_OK;

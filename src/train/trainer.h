@@ -20,6 +20,7 @@ typedef struct nft_samples {
     const nft_array *tokens;
     int64_t count;                   /* 0: none */
     int64_t number;                  /* of the first in its set, for messages */
+    const int64_t *numbers;          /* of each in its set, NULL where they are consecutive */
     const float *targets;            /* nft_trainer_target_numbers() for each sample, or */
     const int64_t *classes;          /* one for each sample, or NULL like these where the loss has none */
     const nft_array *target_array;   /* that holds them, or NULL */
@@ -98,7 +99,7 @@ uint64_t nft_hash_bytes(const void *bytes, size_t count, uint64_t hash);
 /* Continues the fingerprint of a set, sample by sample, so that it does not depend on the pieces. */
 void nft_samples_hash(const nft_trainer *trainer, const nft_samples *samples, nft_fingerprint *fingerprint);
 /* Samples first … first + count - 1 as they can be run: of the set itself, or read from its file into the
- * trainer's pieces, at most NFT_PIECE_SAMPLES. Where the first of them stands goes to *at. */
+ * trainer's pieces and checked, at most NFT_PIECE_SAMPLES. Where the first of them stands goes to *at. */
 nft_status nft_samples_fetch(nft_trainer *trainer, const nft_samples *set, int64_t first, int64_t count,
                              nft_samples *piece, int64_t *at);
 #define NFT_PIECE_SAMPLES 32
@@ -107,6 +108,8 @@ int64_t nft_trainer_target_numbers(const nft_trainer *trainer);
 /* Whether `targets` are what the loss takes, in type and shape; sets the samples' own. */
 nft_status nft_samples_set_targets(const nft_trainer *trainer, nft_samples *samples, const nft_array *targets,
                                    const char *name);
+/* Whether sample `index` has a class that the model has an output for; memory may have changed meanwhile. */
+nft_status nft_samples_check_class(const nft_trainer *trainer, const nft_samples *samples, int64_t index);
 /* The loss of sample `index` with an output, and `scale` times its gradient unless NULL. */
 double nft_samples_loss(const nft_trainer *trainer, const nft_samples *samples, int64_t index,
                         const float *output, double scale, float *gradient);

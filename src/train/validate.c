@@ -60,8 +60,10 @@ static nft_status run_piece(nft_trainer *trainer, int64_t first, int64_t count)
     int64_t at = 0;
     nft_context *context = trainer->validation_context;
     nft_status status = nft_samples_fetch(trainer, &trainer->validation, first, count, &piece, &at);
+    for (int64_t i = 0; i < count && !status; i++)
+        status = nft_samples_check_class(trainer, &piece, at + i);
     if (status)
-        return status;
+        return nft_fail_in(status, "validation set after %" PRId64 " steps", trainer->step);
     nft_forward_input input = {.weights = piece.weights, .tokens = piece.tokens, .first = at, .count = count};
     status = nft_context_run(context, &input);
     for (int64_t i = 0; i < count && !status; i++) {
