@@ -72,11 +72,8 @@ static int make_weights(cli_input *input, const nft_space *space, int64_t channe
 {
     if (nft_weights_create(&input->weights, space, input->count, channels))
         return fail_library();
-    for (int64_t i = 0; i < 2 * nft_space_layer_count(space); i++) {
-        int32_t part = i % 2 ? NFT_WEIGHTS_BIAS : NFT_WEIGHTS_WEIGHT;
-        bench_fill(nft_weights_edit(input->weights, i / 2, part),
-                   nft_weights_data_count(input->weights, i / 2, part), &seed);
-    }
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+        bench_fill(nft_weights_edit(input->weights, t), nft_weights_data_count(input->weights, t), &seed);
     return EXIT_SUCCESS;
 }
 

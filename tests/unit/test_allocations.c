@@ -158,8 +158,8 @@ static nft_status take_weights(nft_status (*take)(nft_weights **, const nft_spac
     const nft_space *space = nft_model_space(f.model);
     assert_in_range(nft_space_layer_count(space), 1, COUNT(matrices));
     for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
-        matrices[i] = nft_weights_data(f.networks, i, NFT_WEIGHTS_WEIGHT);
-        biases[i] = i ? nft_weights_data(f.networks, i, NFT_WEIGHTS_BIAS) : NULL;
+        matrices[i] = nft_weights_data(f.networks, 2 * i);
+        biases[i] = i ? nft_weights_data(f.networks, 2 * i + 1) : NULL;
     }
     nft_weights *weights = f.networks;
     nft_status status =
@@ -272,7 +272,7 @@ static nft_status create_space(void)
 {
     const nft_layer layers[] = {NFT_LAYER_INIT_CONV2D(1, 3, 3, 3), NFT_LAYER_INIT_FLATTENED(3, 2, 4)};
     nft_space *space = (void *)f.model;
-    nft_status status = INTERPOSE(nft_space_create(&space, layers, 2));
+    nft_status status = INTERPOSE(nft_space_create_chain(&space, layers, 2));
     CHECK_HANDLE(status, space);
     nft_space_free(space);
     return status;

@@ -179,13 +179,13 @@ static void spaces(void **state)
     small.size = 8;
     wrong.type = 7;
     assert_refused(nft_space_create(NULL, &layer, 1));
-    assert_refused(nft_space_create(&space, NULL, 1));
+    assert_refused(nft_space_create_chain(&space, NULL, 1));
     assert_null(space);
-    assert_refused(nft_space_create(&space, &small, 1));
-    assert_refused(nft_space_create(&space, (nft_layer[]){layer, small}, 2));
-    assert_status(nft_space_create(&space, &layer, 0), NFT_ERROR_CONFIG);
-    assert_status(nft_space_create(&space, &layer, -1), NFT_ERROR_CONFIG);
-    assert_status(nft_space_create(&space, &wrong, 1), NFT_ERROR_CONFIG);
+    assert_refused(nft_space_create_chain(&space, &small, 1));
+    assert_refused(nft_space_create_chain(&space, (nft_layer[]){layer, small}, 2));
+    assert_status(nft_space_create_chain(&space, &layer, 0), NFT_ERROR_CONFIG);
+    assert_status(nft_space_create_chain(&space, &layer, -1), NFT_ERROR_CONFIG);
+    assert_status(nft_space_create_chain(&space, &wrong, 1), NFT_ERROR_CONFIG);
     assert_refused(nft_space_create_mlp(NULL, widths, 2));
     assert_refused(nft_space_create_mlp(&space, NULL, 2));
     assert_status(nft_space_create_mlp(&space, widths, 1), NFT_ERROR_CONFIG);
@@ -254,15 +254,15 @@ static void weights_used(void **state)
     assert_null(nft_weights_layer_name(NULL, 0));
     assert_null(nft_weights_layer_name(f->weights, -1));
     assert_null(nft_weights_layer_name(f->weights, 2));
-    assert_null(nft_weights_data(NULL, 0, NFT_WEIGHTS_WEIGHT));
-    assert_null(nft_weights_edit(NULL, 0, NFT_WEIGHTS_WEIGHT));
-    assert_int_equal(nft_weights_data_count(NULL, 0, NFT_WEIGHTS_WEIGHT), 0);
+    assert_null(nft_weights_data(NULL, 0));
+    assert_null(nft_weights_edit(NULL, 0));
+    assert_int_equal(nft_weights_data_count(NULL, 0), 0);
     for (int64_t layer = -1; layer < 3; layer++)
         for (int32_t part = -1; part < 3; part++) {
             int there = layer >= 0 && layer < 2 && part >= 0 && part < 2;
-            assert_int_equal(nft_weights_data(f->weights, layer, part) != NULL, there);
-            assert_int_equal(nft_weights_edit(f->weights, layer, part) != NULL, there);
-            assert_int_equal(nft_weights_data_count(f->weights, layer, part) != 0, there);
+            assert_int_equal(nft_weights_data(f->weights, 2 * layer + part) != NULL, there);
+            assert_int_equal(nft_weights_edit(f->weights, 2 * layer + part) != NULL, there);
+            assert_int_equal(nft_weights_data_count(f->weights, 2 * layer + part) != 0, there);
         }
     assert_refused(nft_weights_save(NULL, "x"));
     assert_refused(nft_weights_save(f->weights, NULL));

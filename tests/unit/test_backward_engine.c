@@ -53,8 +53,8 @@ static void append_gradients(support_result *all, const nft_context *context, co
     const nft_weights *input = nft_context_input_gradient_weights(context);
     support_append_floats(all, gradients->values, gradients->model->parameters.total);
     for (int64_t t = 0; t < gradients->model->space->tensor_count; t++)
-        support_append_floats(all, nft_weights_data(input, t / 2, (int32_t)(t % 2)),
-                              nft_weights_data_count(input, t / 2, (int32_t)(t % 2)));
+        support_append_floats(all, nft_weights_data(input, t),
+                              nft_weights_data_count(input, t));
 }
 
 /* Output, then the gradients of parameters and input. */

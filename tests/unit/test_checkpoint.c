@@ -265,9 +265,9 @@ static void of_other_data(void **state)
     (void)state;
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *a = make_set(model, SAMPLES, 2), *b = make_set(model, SAMPLES, 2);
-    int64_t count = nft_weights_data_count(b, 0, NFT_WEIGHTS_WEIGHT);
-    float *weights = nft_weights_edit(b, 0, NFT_WEIGHTS_WEIGHT),
-          *bias = nft_weights_edit(b, 1, NFT_WEIGHTS_BIAS);
+    int64_t count = nft_weights_data_count(b, 0);
+    float *weights = nft_weights_edit(b, 0),
+          *bias = nft_weights_edit(b, 3);
     float *label = (float *)nft_array_f32(nft_weights_extra(b, "label"));
     for (int validates = 0; validates < 2; validates++) {
         const char *inputs =
@@ -275,7 +275,7 @@ static void of_other_data(void **state)
         expect_same_data(model, a, b, validates, NULL);
         bias[0] = nextafterf(bias[0], 9);
         expect_same_data(model, a, b, validates, inputs);
-        bias[0] = nft_weights_data(a, 1, NFT_WEIGHTS_BIAS)[0];
+        bias[0] = nft_weights_data(a, 3)[0];
         for (int i = 0; i < 2; i++)
             weights[count - 1 - 2 * i] *= -1;
         expect_same_data(model, a, b, validates, inputs);

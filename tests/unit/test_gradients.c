@@ -75,9 +75,9 @@ static void run_backward(subject *s)
     nft_weights *gradient = NULL;
     const nft_space *space = nft_weights_space(features);
     assert_ok(nft_weights_create(&gradient, space, NETWORKS, nft_weights_channels(features)));
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++) {
-        int64_t count = nft_weights_data_count(gradient, t / 2, (int32_t)(t % 2));
-        float *values = nft_weights_edit(gradient, t / 2, (int32_t)(t % 2));
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+        int64_t count = nft_weights_data_count(gradient, t);
+        float *values = nft_weights_edit(gradient, t);
         for (int64_t i = 0; i < count; i++)
             values[i] = (float)*next++;
     }
@@ -255,9 +255,9 @@ static int check_case(const test_case *c, const test_space *space)
         int64_t layer = t / 2;
         int32_t part = (int32_t)(t % 2);
         variable v = {.name = part ? "an input's bias" : "an input's weight",
-                      .count = nft_weights_data_count(s.input, layer, part),
-                      .values = nft_weights_edit(s.input, layer, part),
-                      .gradient = nft_weights_data(input_gradient, layer, part)};
+                      .count = nft_weights_data_count(s.input, 2 * layer + part),
+                      .values = nft_weights_edit(s.input, 2 * layer + part),
+                      .gradient = nft_weights_data(input_gradient, 2 * layer + part)};
         wrong += check(&s, &v);
     }
     close_subject(&s);

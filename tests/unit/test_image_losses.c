@@ -64,7 +64,7 @@ static one_image make_image(void)
                                 {.size = sizeof(nft_layer), .type = NFT_LAYER_LINEAR, .in = 6, .out = 3}};
     one_image one = {0};
     nft_weights *set = NULL;
-    assert_ok(nft_space_create(&one.space, layers, 3));
+    assert_ok(nft_space_create_chain(&one.space, layers, 3));
     assert_ok(nft_weights_create(&set, one.space, 1, 1));
     assert_ok(nft_inr_init(set, 7, 0, 0));
     assert_ok(nft_image_loss_create(&one.loss, one.space, 30, HEIGHT, WIDTH));

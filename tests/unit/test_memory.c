@@ -137,7 +137,7 @@ static void orders_of_freeing(void **state)
         nft_space *space = NULL;
         nft_weights *weights = NULL;
         const nft_layer layers[] = {NFT_LAYER_INIT_CONV2D(2, 3, 3, 1), NFT_LAYER_INIT_FLATTENED(3, 4, 2)};
-        assert_ok(nft_space_create(&space, layers, 2));
+        assert_ok(nft_space_create_chain(&space, layers, 2));
         assert_ok(nft_weights_create(&weights, space, 2, 1));
         nft_context *context = support_context(model, 2, 2);
         assert_ok(nft_forward(context, weights));

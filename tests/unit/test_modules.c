@@ -22,9 +22,9 @@ static run run_model(const char *text, int64_t channels, float scale)
     run r = {.model = support_model(text, 3)};
     const nft_space *space = nft_model_space(r.model);
     r.input = support_weights(space, 2, channels, 4);
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++)
-        for (int64_t i = 0; i < nft_weights_data_count(r.input, t / 2, (int32_t)(t % 2)); i++)
-            nft_weights_edit(r.input, t / 2, (int32_t)(t % 2))[i] *= scale;
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+        for (int64_t i = 0; i < nft_weights_data_count(r.input, t); i++)
+            nft_weights_edit(r.input, t)[i] *= scale;
     r.context = support_context(r.model, 1, 2);
     r.output = support_forward(r.context, r.input);
     return r;
@@ -46,7 +46,7 @@ static void many_turns(void **state)
     run r = run_model(ONE_LAYER(3, "{'type': 'gaussian_fourier', 'mapping_size': 40}"), C, 10);
     nft_tensor_info b = NFT_TENSOR_INFO_INIT;
     assert_ok(nft_model_tensor(&b, r.model, 0));
-    const float *x = nft_weights_data(r.input, 0, NFT_WEIGHTS_WEIGHT);
+    const float *x = nft_weights_data(r.input, 0);
     const float *y = nft_array_f32(nft_context_get(r.context, "0.weight"));
     double most = 0;
     for (int n = 0; n < 2; n++)
@@ -76,7 +76,7 @@ static void single_neurons(void **state)
     const float *v = nft_array_f32(nft_context_get(r.context, "0.bias"));
     /* [sin(-π), cos(-π), -1] for layer, input and output of the weight; for layer and output of the bias */
     for (int n = 0; n < 2; n++) {
-        assert_true(w[4 * n] == nft_weights_data(r.input, 0, NFT_WEIGHTS_WEIGHT)[n]);
+        assert_true(w[4 * n] == nft_weights_data(r.input, 0)[n]);
         assert_true(fabsf(w[4 * n + 1]) < 1e-6F && w[4 * n + 2] == -3 && w[4 * n + 3] == -3);
         assert_true(fabsf(v[4 * n + 1]) < 1e-6F && v[4 * n + 2] == -2 && v[4 * n + 3] == -2);
     }
@@ -163,8 +163,8 @@ static void dropout_is_idle(void **state)
     run r =
         run_model(ONE_LAYER(2, "{'type': 'dropout', 'p': 0.9}, {'type': 'channel_dropout', 'p': 0.9}"), 2, 1);
     const float *values = r.output.values;
-    support_identical("weight", 48, values, nft_weights_data(r.input, 0, NFT_WEIGHTS_WEIGHT));
-    support_identical("bias", 16, values + 48, nft_weights_data(r.input, 0, NFT_WEIGHTS_BIAS));
+    support_identical("weight", 48, values, nft_weights_data(r.input, 0));
+    support_identical("bias", 16, values + 48, nft_weights_data(r.input, 1));
     close_run(&r);
 }
 
@@ -173,8 +173,8 @@ static void order_of_tokens(void **state)
 {
     (void)state;
     run r = run_model(ONE_LAYER(2, "{'type': 'flatten_weights'}, {'type': 'flatten_tokens'}"), 2, 1);
-    const float *w = nft_weights_data(r.input, 0, NFT_WEIGHTS_WEIGHT);
-    const float *v = nft_weights_data(r.input, 0, NFT_WEIGHTS_BIAS);
+    const float *w = nft_weights_data(r.input, 0);
+    const float *v = nft_weights_data(r.input, 1);
     for (int n = 0; n < 2; n++)
         for (int token = 0; token < 16; token++)
             for (int c = 0; c < 2; c++) {

@@ -210,8 +210,8 @@ static void share_the_validation(void **state)
             int64_t equal = samples / ranks, rest = samples % ranks,
                     first = r * equal + (r < rest ? r : rest), end = first + equal + (r < rest);
             parts[r] = make_set(like.model, samples, 3);
-            float *weights = nft_weights_edit(parts[r], 0, NFT_WEIGHTS_WEIGHT);
-            int64_t numbers = nft_weights_data_count(parts[r], 0, NFT_WEIGHTS_WEIGHT) / samples;
+            float *weights = nft_weights_edit(parts[r], 0);
+            int64_t numbers = nft_weights_data_count(parts[r], 0) / samples;
             for (int64_t i = 0; i < samples * numbers; i++)
                 if (i / numbers < first || i / numbers >= end)
                     weights[i] = 100;

@@ -56,7 +56,7 @@ static bool as_expected(const subject *s, const nft_context *context, int64_t fi
 {
     const nft_weights *features = nft_context_output_weights(context);
     const nft_array *whole = nft_context_output(context);
-    int64_t tensors = features ? 2 * nft_space_layer_count(nft_weights_space(features)) : 1;
+    int64_t tensors = features ? nft_space_tensor_count(nft_weights_space(features)) : 1;
     const float *expected = s->expected.values;
     for (int64_t t = 0; t < tensors; t++) {
         char name[32];

@@ -232,12 +232,12 @@ static int fill_batch(nft_batch *batch, void *user)
     const nft_weights *set = user;
     for (int64_t i = 0; i < batch->count; i++) {
         int64_t from = (batch->step * batch->count + i) % nft_weights_count(set);
-        for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(set)); t++) {
+        for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(set)); t++) {
             int64_t layer = t / 2, one;
             int32_t part = (int32_t)(t % 2);
-            one = nft_weights_data_count(set, layer, part) / nft_weights_count(set);
-            memcpy(nft_weights_edit(batch->weights, layer, part) + i * one,
-                   nft_weights_data(set, layer, part) + from * one, (size_t)one * sizeof(float));
+            one = nft_weights_data_count(set, 2 * layer + part) / nft_weights_count(set);
+            memcpy(nft_weights_edit(batch->weights, 2 * layer + part) + i * one,
+                   nft_weights_data(set, 2 * layer + part) + from * one, (size_t)one * sizeof(float));
         }
         batch->targets[i] = nft_array_f32(nft_weights_extra(set, "label"))[from];
     }
@@ -373,10 +373,10 @@ static void check_normalize(const nft_model *trained, const nft_weights *set, bo
         char name[2][48];
         snprintf(name[0], sizeof name[0], "0.mean_%s_%" PRId64, t % 2 ? "bias" : "weights", t / 2);
         snprintf(name[1], sizeof name[1], "0.std_%s_%" PRId64, t % 2 ? "bias" : "weights", t / 2);
-        int64_t count = 0, all = nft_weights_data_count(set, t / 2, (int32_t)(t % 2));
+        int64_t count = 0, all = nft_weights_data_count(set, t);
         const float *mean = tensor_of(trained, name[0], &count),
                     *deviation = tensor_of(trained, name[1], &count),
-                    *values = nft_weights_data(set, t / 2, (int32_t)(t % 2));
+                    *values = nft_weights_data(set, t);
         for (int64_t i = 0; i < count; i++)
             check_statistics(values, all, per_weight ? i : 0, per_weight ? count : 1, mean[i], deviation[i]);
     }
@@ -393,7 +393,7 @@ static void normalize(void **state)
     for (int per_weight = 0; per_weight < 2; per_weight++) {
         nft_model *model = support_model(models[per_weight], 1), *fitted = NULL;
         nft_weights *set = make_set(model, 37, 2);
-        float *constant = nft_weights_edit(set, 2, NFT_WEIGHTS_BIAS);
+        float *constant = nft_weights_edit(set, 5);
         for (int64_t i = 0; i < 37; i++)
             constant[i] = 0.25f;
         nft_trainer *trainer =

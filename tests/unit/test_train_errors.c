@@ -82,7 +82,7 @@ static void data_of_classes(void **state)
     set_label(set, "label", NFT_ARRAY_I64, 1, &count, labels);
     assert_ok(nft_trainer_set_data(trainer, set, set));
     assert_ok(nft_trainer_step(NULL, trainer));
-    nft_weights_edit(set, 1, NFT_WEIGHTS_BIAS)[4 * 3] = INFINITY;
+    nft_weights_edit(set, 3)[4 * 3] = INFINITY;
     expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_NOT_FINITE, "network 3: '1.bias'");
     expect(nft_trainer_set_tokens(trainer, NULL, NULL, NULL, NULL), NFT_ERROR_MISMATCH,
            "call nft_trainer_set_data");
@@ -204,8 +204,8 @@ static void infinite_gradient(void **state)
     const int64_t shape[] = {2, 3};
     float targets[6] = {3e38f, -3e38f, 3e38f, -3e38f, 3e38f, -3e38f};
     set_label(set, "label", NFT_ARRAY_F32, 2, shape, targets);
-    for (int64_t i = 0; i < nft_weights_data_count(set, 1, NFT_WEIGHTS_WEIGHT); i++)
-        nft_weights_edit(set, 1, NFT_WEIGHTS_WEIGHT)[i] = 100;
+    for (int64_t i = 0; i < nft_weights_data_count(set, 2); i++)
+        nft_weights_edit(set, 2)[i] = 100;
     assert_ok(nft_trainer_set_data(trainer, set, NULL));
     refuse_step(trainer, "step 0: the gradient of '");
     nft_weights_free(set);

@@ -27,21 +27,21 @@ static void sets_are_made(void **state)
     assert_null(nft_weights_layer_name(weights, 3));
     assert_null(nft_weights_layer_name(weights, -1));
     assert_null(nft_weights_data(weights, 0, 2));
-    assert_null(nft_weights_edit(weights, 3, 0));
-    assert_int_equal(nft_weights_data_count(weights, 1, NFT_WEIGHTS_WEIGHT), 2 * 5 * 12);
-    assert_int_equal(nft_weights_data_count(weights, 1, NFT_WEIGHTS_BIAS), 2 * 5);
+    assert_null(nft_weights_edit(weights, 6));
+    assert_int_equal(nft_weights_data_count(weights, 2), 2 * 5 * 12);
+    assert_int_equal(nft_weights_data_count(weights, 3), 2 * 5);
 
     const float *arrays[3], *biases[3];
     for (int64_t i = 0; i < 3; i++) {
-        arrays[i] = nft_weights_data(weights, i, NFT_WEIGHTS_WEIGHT);
-        biases[i] = nft_weights_data(weights, i, NFT_WEIGHTS_BIAS);
+        arrays[i] = nft_weights_data(weights, 2 * i);
+        biases[i] = nft_weights_data(weights, 2 * i + 1);
     }
     assert_ok(nft_weights_copy(&copy, weights->space, 2, 1, arrays, biases));
     assert_same_data(weights, copy);
     assert_ok(nft_weights_borrow(&borrowed, weights->space, 2, 1, arrays, biases));
     assert_same_data(weights, borrowed);
-    assert_ptr_equal(nft_weights_data(borrowed, 1, 0), arrays[1]);
-    assert_null(nft_weights_edit(borrowed, 1, 0));
+    assert_ptr_equal(nft_weights_data(borrowed, 2), arrays[1]);
+    assert_null(nft_weights_edit(borrowed, 2));
     nft_weights_free(copy);
     nft_weights_free(borrowed);
 
@@ -49,14 +49,14 @@ static void sets_are_made(void **state)
     assert_ok(nft_weights_copy(&copy, weights->space, 2, 1, arrays, NULL));
     assert_ok(nft_weights_borrow(&borrowed, weights->space, 2, 1, arrays, biases));
     for (int k = 0; k < 10; k++)
-        assert_true(nft_weights_data(copy, 1, 1)[k] == 0 && nft_weights_data(borrowed, 1, 1)[k] == 0);
-    assert_ptr_equal(nft_weights_data(borrowed, 2, 1), biases[2]);
+        assert_true(nft_weights_data(copy, 3)[k] == 0 && nft_weights_data(borrowed, 3)[k] == 0);
+    assert_ptr_equal(nft_weights_data(borrowed, 5), biases[2]);
     nft_weights_free(borrowed);
     nft_weights_free(copy);
     nft_weights_free(weights);
     nft_weights_free(NULL);
     assert_null(nft_weights_space(NULL));
-    assert_null(nft_weights_data(NULL, 0, 0));
+    assert_null(nft_weights_data(NULL, 0));
     assert_int_equal(nft_weights_count(NULL) + nft_weights_channels(NULL) + nft_weights_extra_count(NULL), 0);
 }
 
@@ -81,7 +81,7 @@ static void wrong_sets_are_refused(void **state)
     assert_int_equal(nft_weights_borrow(&weights, space, INT64_MAX / 2, 1, whole, whole), NFT_ERROR_LIMIT);
     assert_null(weights);
     assert_ok(nft_weights_create(&weights, space, 0, 3));
-    assert_int_equal(nft_weights_data_count(weights, 0, 0), 0);
+    assert_int_equal(nft_weights_data_count(weights, 0), 0);
     assert_ok(nft_weights_permute_random(weights, 1));
     nft_weights_free(weights);
     nft_space_free(space);
@@ -268,7 +268,7 @@ static void random_permutations_keep_the_function(void **state)
     assert_ok(nft_weights_permute_random(sets[1], 42));
     assert_ok(nft_weights_permute_random(sets[2], 42));
     assert_same_data(sets[1], sets[2]);
-    int64_t bytes = nft_weights_data_count(sets[0], 0, 1) / 5 * (int64_t)sizeof(float);
+    int64_t bytes = nft_weights_data_count(sets[0], 1) / 5 * (int64_t)sizeof(float);
     for (int64_t n = 0; n < 5; n++) {
         assert_true(fabs(run_mlp(sets[0], n) - run_mlp(sets[1], n)) < 1e-12);
         assert_memory_not_equal(sets[0]->data[1] + 9 * n, sets[1]->data[1] + 9 * n, (size_t)bytes);

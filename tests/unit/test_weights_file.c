@@ -89,10 +89,10 @@ static void one_network_is_read(void **state)
                 layer.kernel_height == 2);
     assert_ok(nft_space_layer(&layer, nft_weights_space(weights), 1));
     assert_true(layer.type == NFT_LAYER_LINEAR && layer.in == 3 && layer.out == 2 && layer.positions == 4);
-    assert_true(nft_weights_data(weights, 0, NFT_WEIGHTS_BIAS)[1] == 27);
-    assert_true(nft_weights_data(weights, 0, NFT_WEIGHTS_WEIGHT)[0] == 29);
-    assert_true(nft_weights_data(weights, 1, NFT_WEIGHTS_WEIGHT)[23] == 25);
-    assert_true(nft_weights_data(weights, 2, NFT_WEIGHTS_BIAS)[0] == 0);
+    assert_true(nft_weights_data(weights, 1)[1] == 27);
+    assert_true(nft_weights_data(weights, 0)[0] == 29);
+    assert_true(nft_weights_data(weights, 2)[23] == 25);
+    assert_true(nft_weights_data(weights, 5)[0] == 0);
     assert_int_equal(nft_weights_extra_count(weights), 0);
     nft_weights_free(weights);
 }
@@ -156,7 +156,7 @@ static void features_are_read(void **state)
     assert_ok(load_pieces(&weights, features, 4, NULL));
     assert_int_equal(nft_weights_count(weights), 2);
     assert_int_equal(nft_weights_channels(weights), 3);
-    assert_true(nft_weights_data(weights, 1, NFT_WEIGHTS_BIAS)[29] == 48 + 24 + 120 + 29);
+    assert_true(nft_weights_data(weights, 3)[29] == 48 + 24 + 120 + 29);
     nft_weights_free(weights);
 }
 
@@ -271,7 +271,7 @@ static void layers_are_ordered_by_hand(void **state)
     nft_set_log(NULL, NULL);
     assert_int_equal(log_lines, 2);
     assert_string_equal(nft_weights_layer_name(weights, 1), "end");
-    assert_true(nft_weights_data(weights, 1, NFT_WEIGHTS_BIAS)[0] == 21);
+    assert_true(nft_weights_data(weights, 3)[0] == 21);
     nft_weights_free(weights);
 
     names[1] = "ent";
@@ -438,7 +438,7 @@ static nft_status copy_and_borrow(void)
     const nft_layer layers[] = {NFT_LAYER_INIT_LINEAR(1, 2), NFT_LAYER_INIT_LINEAR(2, 3)};
     nft_space *space = NULL;
     nft_weights *copy = NULL, *borrowed = NULL;
-    nft_status status = nft_space_create(&space, layers, 2);
+    nft_status status = nft_space_create_chain(&space, layers, 2);
     if (!status)
         status = nft_weights_copy(&copy, space, 1, 1, arrays, NULL);
     if (!status)
