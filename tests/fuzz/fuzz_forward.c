@@ -216,8 +216,7 @@ static void check_input_gradient(const subject *s, const nft_context *context)
     if (tokens)
         check_finite(s, what, nft_array_count(tokens), nft_array_f32(tokens));
     for (int64_t t = 0; weights && t < 2 * s->config.layers; t++)
-        check_finite(s, what, nft_weights_data_count(weights, t),
-                     nft_weights_data(weights, t));
+        check_finite(s, what, nft_weights_data_count(weights, t), nft_weights_data(weights, t));
 }
 
 /* What is kept may be rounded otherwise than what is not: only the forwards of one kind have the same bits.
@@ -293,8 +292,8 @@ static double noise(const subject *s, nft_context *context, const output *exact)
     for (uint64_t k = 0; k < NOISES; k++) {
         nft_weights *noisy = copy_weights(s, s->weights);
         for (int64_t t = 0; t < 2 * s->config.layers; t++)
-            add_noise(nft_weights_edit(noisy, t),
-                      nft_weights_data_count(noisy, t), &(nft_random){k, (uint64_t)t});
+            add_noise(nft_weights_edit(noisy, t), nft_weights_data_count(noisy, t),
+                      &(nft_random){k, (uint64_t)t});
         add_noise(s->model->values, s->model->parameters.total, &(nft_random){k, MOST_PARTS});
         nft_model_pack(s->model);
         output changed = forward(s, context, noisy, 0, NETWORKS);

@@ -53,8 +53,7 @@ static void append_gradients(support_result *all, const nft_context *context, co
     const nft_weights *input = nft_context_input_gradient_weights(context);
     support_append_floats(all, gradients->values, gradients->model->parameters.total);
     for (int64_t t = 0; t < gradients->model->space->tensor_count; t++)
-        support_append_floats(all, nft_weights_data(input, t),
-                              nft_weights_data_count(input, t));
+        support_append_floats(all, nft_weights_data(input, t), nft_weights_data_count(input, t));
 }
 
 /* Output, then the gradients of parameters and input. */
@@ -117,11 +116,10 @@ static void same_bits(void **state)
 static void same_bits_in_chunks(void **state)
 {
     (void)state;
-    static const test_space wide = {.name = "a wide MLP",
-                                    .layers = "{'type': 'linear', 'in': 3, 'out': 14}, {'type': 'linear', "
-                                              "'in': 14, 'out': 30}, {'type': 'linear', 'in': 30, 'out': 2}",
-                                    .layer_count = 3,
-                                    .flat = true};
+    static const test_space wide = {"a wide MLP",
+                                    "{'layers': [{'type': 'linear', 'in': 3, 'out': 14}, {'type': 'linear', "
+                                    "'in': 14, 'out': 30}, {'type': 'linear', 'in': 30, 'out': 2}]}",
+                                    ON_DEEP_MLP};
     for (size_t i = 0; i < COUNT(dropout_cases); i++)
         same_bits_in(&dropout_cases[i], &wide);
 }

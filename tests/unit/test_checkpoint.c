@@ -266,8 +266,7 @@ static void of_other_data(void **state)
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *a = make_set(model, SAMPLES, 2), *b = make_set(model, SAMPLES, 2);
     int64_t count = nft_weights_data_count(b, 0);
-    float *weights = nft_weights_edit(b, 0),
-          *bias = nft_weights_edit(b, 3);
+    float *weights = nft_weights_edit(b, 0), *bias = nft_weights_edit(b, 3);
     float *label = (float *)nft_array_f32(nft_weights_extra(b, "label"));
     for (int validates = 0; validates < 2; validates++) {
         const char *inputs =

@@ -37,8 +37,7 @@ static void outputs(void **state)
     check_shape(nft_context_get(context, "1.bias"), 3, (const int64_t[]){2, 1, 4});
     const nft_weights *edited = nft_context_output_weights(context);
     assert_int_equal(nft_weights_count(edited), 2);
-    assert_ptr_equal(nft_array_f32(nft_context_get(context, "1.bias")),
-                     nft_weights_data(edited, 3));
+    assert_ptr_equal(nft_array_f32(nft_context_get(context, "1.bias")), nft_weights_data(edited, 3));
     nft_context_free(context);
 
     context = support_context(images, 1, 3);

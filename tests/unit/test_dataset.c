@@ -130,8 +130,7 @@ static void any_samples(void **state)
     for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++) {
         int64_t row = nft_weights_data_count(set, t) / SAMPLES;
         for (size_t i = 0; i < COUNT(indices); i++)
-            support_identical("a network", row,
-                              nft_weights_data(read, t) + (int64_t)i * row,
+            support_identical("a network", row, nft_weights_data(read, t) + (int64_t)i * row,
                               nft_weights_data(set, t) + indices[i] * row);
     }
     assert_int_equal(nft_dataset_read(read, dataset, indices, COUNT(indices) + 1), NFT_ERROR_MISMATCH);

@@ -102,10 +102,8 @@ static void check_golden(const char *name)
     compare_rendering(&g, "rendered_init", 1e-4, 5e-5);
     assert_ok(nft_inr_fit(g.networks, NULL, g.images, &g.options));
     for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(g.networks)); t++) {
-        int32_t part = (int32_t)(t % 2);
-        support_close(name, nft_weights_data_count(g.networks, t),
-                      nft_weights_data(g.networks, t), nft_weights_data(g.expected, t),
-                      1e-3, 5e-4);
+        support_close(name, nft_weights_data_count(g.networks, t), nft_weights_data(g.networks, t),
+                      nft_weights_data(g.expected, t), 1e-3, 5e-4);
     }
     compare_rendering(&g, "rendered", 1e-3, 5e-4);
     close_golden(&g);
@@ -127,10 +125,10 @@ static nft_weights *fresh(const nft_space *space, int64_t count, uint64_t seed, 
 }
 
 /* Uniform in ± bound: nothing outside, nearly all of it used, and the variance bound²/3. */
-static void check_uniform(const nft_weights *weights, int64_t layer, int32_t part, double bound)
+static void check_uniform(const nft_weights *weights, int64_t tensor, double bound)
 {
-    int64_t count = nft_weights_data_count(weights, 2 * layer + part);
-    const float *values = nft_weights_data(weights, 2 * layer + part);
+    int64_t count = nft_weights_data_count(weights, tensor);
+    const float *values = nft_weights_data(weights, tensor);
     double sum = 0, squares = 0;
     for (int64_t i = 0; i < count; i++) {
         sum += (double)values[i];
@@ -152,12 +150,10 @@ static void fresh_networks(void **state)
     const double bounds[] = {0.5,          1 / sqrt(2),         sqrt(6.0 / 32) / 30,
                              1 / sqrt(32), sqrt(6.0 / 24) / 30, 1 / sqrt(24)};
     for (int64_t t = 0; t < 6; t++) {
-        int32_t part = (int32_t)(t % 2);
         int64_t each = nft_weights_data_count(weights, t) / 200;
         const float *values = nft_weights_data(weights, t);
-        check_uniform(weights, t / 2, part, bounds[t]);
-        support_identical("a later piece", 50 * each, nft_weights_data(later, t),
-                          values + 150 * each);
+        check_uniform(weights, t, bounds[t]);
+        support_identical("a later piece", 50 * each, nft_weights_data(later, t), values + 150 * each);
         assert_memory_not_equal(values, nft_weights_data(other, t), (size_t)each * sizeof *values);
         assert_memory_not_equal(values, values + each, (size_t)each * sizeof *values);
     }
@@ -205,10 +201,8 @@ static void alone_and_together(void **state)
     support_identical("losses", 7, losses, other_losses);
     support_identical("loss", 1, &loss, losses + 4);
     for (int64_t t = 0; t < 6; t++) {
-        int32_t part = (int32_t)(t % 2);
         int64_t count = nft_weights_data_count(together, t);
-        support_identical("threads", count, nft_weights_data(threads, t),
-                          nft_weights_data(together, t));
+        support_identical("threads", count, nft_weights_data(threads, t), nft_weights_data(together, t));
         support_identical("alone", count / 7, nft_weights_data(alone, t),
                           nft_weights_data(together, t) + 4 * (count / 7));
     }
@@ -241,7 +235,6 @@ static void cosine(void **state)
                 *first = fitted(space, images, 1, NFT_INR_SCHEDULE_COSINE),
                 *half = fitted(space, images, 2, NFT_INR_SCHEDULE_COSINE);
     for (int64_t t = 0; t < 6; t++) {
-        int32_t part = (int32_t)(t % 2);
         const float *a = nft_weights_data(one, t), *b = nft_weights_data(two, t),
                     *c = nft_weights_data(half, t);
         int64_t count = nft_weights_data_count(one, t);
@@ -310,8 +303,7 @@ static void cancelled(void **state)
     for (int n = 0; n < 5; n++) {
         assert_int_equal(isnan(losses[n]), n >= 2);
         const float *before = nft_weights_data(begun, 0) + 16 * n;
-        assert_int_equal(!memcmp(before, nft_weights_data(weights, 0) + 16 * n, 64),
-                         n >= 2);
+        assert_int_equal(!memcmp(before, nft_weights_data(weights, 0) + 16 * n, 64), n >= 2);
     }
     nft_weights_free(weights);
     nft_weights_free(begun);
@@ -354,8 +346,8 @@ static void wrong_arguments(void **state)
     nft_weights *weights = fresh(space, 2, 0, 0), *borrowed = NULL, *features = NULL;
     nft_array *images = smooth_images(2, 4, 4, 1), *three = smooth_images(3, 4, 4, 1),
               *colours = smooth_images(2, 4, 4, 3), *empty = NULL, *labels = NULL, *rendered = NULL;
-    const float *tensors[] = {nft_weights_data(weights, 0), nft_weights_data(weights, 2)};
-    assert_ok(nft_weights_borrow(&borrowed, space, 2, 1, tensors, NULL));
+    const float *tensors[] = {nft_weights_data(weights, 0), NULL, nft_weights_data(weights, 2), NULL};
+    assert_ok(nft_weights_borrow(&borrowed, space, 2, 1, tensors));
     assert_ok(nft_weights_create(&features, space, 2, 3));
     assert_ok(nft_array_create(&empty, NFT_ARRAY_F32, (int64_t[]){2, 0, 4, 1}, 4, NULL));
     assert_ok(nft_array_create(&labels, NFT_ARRAY_I64, (int64_t[]){2, 4, 4, 1}, 4, NULL));

@@ -47,7 +47,7 @@ static void many_turns(void **state)
     nft_tensor_info b = NFT_TENSOR_INFO_INIT;
     assert_ok(nft_model_tensor(&b, r.model, 0));
     const float *x = nft_weights_data(r.input, 0);
-    const float *y = nft_array_f32(nft_context_get(r.context, "0.weight"));
+    const float *y = support_feature(r.context, 0);
     double most = 0;
     for (int n = 0; n < 2; n++)
         for (int entry = 0; entry < ENTRIES; entry++)
@@ -72,8 +72,8 @@ static void single_neurons(void **state)
         "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 1, 'out': 1}]}, 'modules': "
         "[{'type': 'io_sinusoidal', 'num_bands': 1, 'max_freq': 7}]}",
         1, 1);
-    const float *w = nft_array_f32(nft_context_get(r.context, "0.weight"));
-    const float *v = nft_array_f32(nft_context_get(r.context, "0.bias"));
+    const float *w = support_feature(r.context, 0);
+    const float *v = support_feature(r.context, 1);
     /* [sin(-π), cos(-π), -1] for layer, input and output of the weight; for layer and output of the bias */
     for (int n = 0; n < 2; n++) {
         assert_true(w[4 * n] == nft_weights_data(r.input, 0)[n]);
@@ -85,7 +85,7 @@ static void single_neurons(void **state)
         "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 1, 'out': 1}]}, 'modules': "
         "[{'type': 'io_sinusoidal', 'num_bands': 1, 'enc_layers': false}]}",
         1, 1);
-    v = nft_array_f32(nft_context_get(r.context, "0.bias"));
+    v = support_feature(r.context, 1);
     assert_true(v[2] == -1 && v[3] == -1);
     close_run(&r);
 }
@@ -100,8 +100,8 @@ static void statistics_of_few(void **state)
                                      0);
     nft_weights *weights = NULL;
     const float numbers[4] = {3, -1, 5, 0}, bias = 7;
-    const float *const w = numbers, *const v = &bias;
-    assert_ok(nft_weights_borrow(&weights, nft_model_space(model), 1, 1, &w, &v));
+    const float *const tensors[] = {numbers, &bias};
+    assert_ok(nft_weights_borrow(&weights, nft_model_space(model), 1, 1, tensors));
     nft_context *context = support_context(model, 1, 1);
     assert_ok(nft_forward(context, weights));
     const float expected[14] = {1.75F, 22.75F / 3, -1, -0.25F, 1.5F, 3.5F, 5, 7, 0, 7, 7, 7, 7, 7};

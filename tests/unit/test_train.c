@@ -234,7 +234,6 @@ static int fill_batch(nft_batch *batch, void *user)
         int64_t from = (batch->step * batch->count + i) % nft_weights_count(set);
         for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(set)); t++) {
             int64_t layer = t / 2, one;
-            int32_t part = (int32_t)(t % 2);
             one = nft_weights_data_count(set, 2 * layer + part) / nft_weights_count(set);
             memcpy(nft_weights_edit(batch->weights, 2 * layer + part) + i * one,
                    nft_weights_data(set, 2 * layer + part) + from * one, (size_t)one * sizeof(float));
@@ -375,8 +374,7 @@ static void check_normalize(const nft_model *trained, const nft_weights *set, bo
         snprintf(name[1], sizeof name[1], "0.std_%s_%" PRId64, t % 2 ? "bias" : "weights", t / 2);
         int64_t count = 0, all = nft_weights_data_count(set, t);
         const float *mean = tensor_of(trained, name[0], &count),
-                    *deviation = tensor_of(trained, name[1], &count),
-                    *values = nft_weights_data(set, t);
+                    *deviation = tensor_of(trained, name[1], &count), *values = nft_weights_data(set, t);
         for (int64_t i = 0; i < count; i++)
             check_statistics(values, all, per_weight ? i : 0, per_weight ? count : 1, mean[i], deviation[i]);
     }
