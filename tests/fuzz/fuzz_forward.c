@@ -246,12 +246,12 @@ static void check_backward(const subject *s, bool recompute)
 
 static nft_weights *copy_weights(const subject *s, const nft_weights *weights)
 {
-    const float *data[2][MOST_LAYERS];
+    const float *data[2 * MOST_LAYERS];
     nft_weights *copy = NULL;
     for (int64_t t = 0; t < 2 * s->config.layers; t++)
-        data[t % 2][t / 2] = nft_weights_data(weights, t);
+        data[t] = nft_weights_data(weights, t);
     succeed(s, nft_weights_copy(&copy, nft_weights_space(weights), NETWORKS, nft_weights_channels(weights),
-                                data[NFT_WEIGHTS_WEIGHT], data[NFT_WEIGHTS_BIAS]));
+                                data));
     return copy;
 }
 

@@ -233,10 +233,9 @@ static int fill_batch(nft_batch *batch, void *user)
     for (int64_t i = 0; i < batch->count; i++) {
         int64_t from = (batch->step * batch->count + i) % nft_weights_count(set);
         for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(set)); t++) {
-            int64_t layer = t / 2, one;
-            one = nft_weights_data_count(set, 2 * layer + part) / nft_weights_count(set);
-            memcpy(nft_weights_edit(batch->weights, 2 * layer + part) + i * one,
-                   nft_weights_data(set, 2 * layer + part) + from * one, (size_t)one * sizeof(float));
+            int64_t one = nft_weights_data_count(set, t) / nft_weights_count(set);
+            memcpy(nft_weights_edit(batch->weights, t) + i * one, nft_weights_data(set, t) + from * one,
+                   (size_t)one * sizeof(float));
         }
         batch->targets[i] = nft_array_f32(nft_weights_extra(set, "label"))[from];
     }
