@@ -34,6 +34,9 @@ nft_status nft_options_text(nft_options *options, const char *key, bool required
 nft_status nft_options_choice(nft_options *options, const char *key, bool required,
                               const char *const *choices, int choice_count,
                               int *value); /* index of the text; the message lists the choices */
+/* A list of such texts: chosen[i] says whether choices[i] is in it. */
+nft_status nft_options_choices(nft_options *options, const char *key, bool required,
+                               const char *const *choices, int choice_count, bool *chosen);
 nft_status nft_options_value(nft_options *options, const char *key, bool required,
                              const nft_json **value); /* any type; JSON null counts as absent */
 

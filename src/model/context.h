@@ -24,6 +24,8 @@ typedef struct nft_space_plan {
     nft_sequence *sequence;
     nft_plan plan;
     uint64_t used;              /* number of the call that used it last */
+    uint64_t counted;           /* number of the call that counted its spaces last */
+    bool is_new;                /* of a call that may still fail */
     nft_outputs outputs;        /* of a model whose outputs depend on the space; else in the context */
     nft_outputs input_gradient; /* with options.input_gradient */
 } nft_space_plan;
@@ -49,8 +51,8 @@ struct nft_context {
     int64_t plan_count, plan_capacity;
     uint64_t call; /* number of the last call that ran */
 
-    float *arenas; /* one for each thread */
-    int64_t arena; /* floats of one */
+    float *arenas;        /* one for each thread, each behind room for a frame */
+    int64_t frame, arena; /* floats of one of each */
     /* for backward, NULL without keep_for_backward */
     float *kept;
     int64_t kept_floats;
@@ -118,8 +120,11 @@ void nft_context_release(nft_context *context);
 nft_status nft_context_plan_for(nft_context *context, const nft_space *space, int64_t count);
 nft_status nft_context_plan_samples(nft_context *context, const nft_forward_sample *samples, int64_t count);
 void nft_context_clear_plans(nft_context *context);
-/* Bytes that the context has. */
+/* Bytes that the context has, the packed weights included. */
 int64_t nft_context_bytes(const nft_context *context);
+/* NFT_ERROR_LIMIT if so many floats more are beyond the limit, without the plans that this call does not use.
+ */
+nft_status nft_context_check_room(nft_context *context, int64_t floats);
 
 /* Room for `samples` outputs of a plan; nothing changes on failure. */
 nft_status nft_outputs_reserve(nft_context *context, nft_space_plan *plan, int64_t samples);
@@ -142,6 +147,12 @@ static inline const nft_space_plan *nft_context_plan_of(const nft_context *conte
     return context->plan ? context->plan : context->slots[sample].plan;
 }
 
+/* Where the arena of a thread begins. */
+static inline float *nft_context_arena(const nft_context *context, int worker)
+{
+    return context->arenas + worker * (context->frame + context->arena) + context->frame;
+}
+
 /* With what a sample is run; `frame`, `training` and `backward` belong to a step and are set by
  * nft_context_enter_step(). */
 nft_exec nft_context_exec(const nft_context *context, int64_t sample, int worker, nft_pool *team);
@@ -151,6 +162,8 @@ void nft_context_enter_step(const nft_context *context, int64_t step, int64_t sa
 /* Value `index` of a sample, as a forward for backward kept it; its gradient. */
 float *nft_context_value(const nft_context *context, int64_t index, int64_t sample);
 float *nft_context_gradient(const nft_context *context, int64_t index, int64_t sample);
+/* How many samples have a frame of one step at the same time. */
+int64_t nft_context_frame_count(const nft_context *context);
 /* How many samples from `first` on go back through a step at the same time: whose backward blocks, and
  * frames, fit. Places the blocks. */
 int64_t nft_context_begin_round(nft_context *context, int64_t step, int64_t first);

@@ -8,14 +8,14 @@
 
 struct nft_model {
     nft_references references;
-    int64_t memory_limit; /* of the caller, for all that is allocated until the model is there */
-    char *config;         /* compact JSON */
+    int64_t memory_limit;  /* of the caller, for all that is allocated until the model is there */
+    char *config;          /* compact JSON */
     nft_metadata metadata; /* of the file that it came from, without the configuration */
-    bool any_space;       /* networks of every architecture: parameters belong to the roles of tensors */
-    nft_space *space;     /* NULL for a model on tokens or of any space */
+    bool any_space;        /* networks of every architecture: parameters belong to the roles of tensors */
+    nft_space *space;      /* NULL for a model on tokens or of any space */
     nft_value input;
     nft_sequence *sequence; /* of a model of any space that for a small prototype */
-    nft_value *outputs; /* of each step; tokens or width 0 where they depend on the space */
+    nft_value *outputs;     /* of each step; tokens or width 0 where they depend on the space */
     int64_t module_count;
     bool has_decoder;
     nft_parameters parameters; /* the table of sizes */

@@ -11,7 +11,9 @@ typedef enum nft_place { NFT_PLACE_INPUT, NFT_PLACE_A, NFT_PLACE_B, NFT_PLACE_CO
 /* Offsets and sizes are floats. An arena serves one sample at a time and one thread:
  *
  *   inference  | input | value A | value B | CALL           | ITEM |
- *   training   | frame (with recompute)    | CALL, TRAINING | ITEM | */
+ *   training                               | CALL, TRAINING | ITEM |
+ *
+ * With recompute each thread also has room for a frame before its arena, which another thread may read. */
 typedef struct nft_plan {
     nft_place *places;              /* of each step's output */
     int64_t place[NFT_PLACE_COUNT]; /* where each begins; not used where values are kept */
@@ -20,13 +22,13 @@ typedef struct nft_plan {
 
     /* What is kept of a sample for backward. Value i arrives at step i, the last one leaves the last step.
      * Without recompute the frames (modules/shared/memory.h) of the steps follow each other, the value that
-     * leaves one being the value that arrives at the next; with it only the values do, and an arena has a
-     * frame as large as the largest. */
+     * leaves one being the value that arrives at the next; with it only the values do, and a thread has room
+     * for the largest frame. */
     int64_t *values;        /* where each value is kept */
     int64_t gradients[2];   /* where the gradient of value i is while backward runs: that of i % 2 */
     int64_t input_gradient; /* what modules that read the model's input add to its gradient */
     int64_t kept;           /* floats of one sample; 0: no backward */
-    int64_t frame;          /* where the frame begins in an arena */
+    int64_t frame;          /* floats of a frame before an arena */
     int64_t backward;       /* floats of the backward blocks of all samples that have one at the same time */
 
     int64_t output; /* floats of what a call gives for one sample, latents included */

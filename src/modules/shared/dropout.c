@@ -35,5 +35,9 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     forward(module, exec, grad_out, grad_in);
 }
 
-const nft_module_class nft_module_dropout = {
-    .type = "dropout", .in_place = true, .configure = configure, .forward = forward, .backward = backward};
+const nft_module_class nft_module_dropout = {.type = "dropout",
+                                             .in_place = true,
+                                             .any_space = NFT_ANY_SPACE_ALWAYS,
+                                             .configure = configure,
+                                             .forward = forward,
+                                             .backward = backward};
