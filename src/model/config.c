@@ -68,29 +68,6 @@ typedef struct assembly {
     int64_t bound;
 } assembly;
 
-/* A module of a model of any space stands where it may. */
-static nft_status check_any_space(const nft_builder *builder, const nft_module_class *class)
-{
-    if (class->any_space == NFT_ANY_SPACE_NEVER)
-        return nft_fail(NFT_ERROR_CONFIG, "%s (%s): needs the model's space, but this model is of any space",
-                        builder->where, class->type);
-    if (class->any_space == NFT_ANY_SPACE_LIFTED && builder->value.kind == NFT_VALUE_FEATURES &&
-        !builder->value.lifted)
-        return nft_fail(NFT_ERROR_CONFIG,
-                        "%s (%s): stands before 'lift'; in a model of any space put it behind",
-                        builder->where, class->type);
-    return NFT_OK;
-}
-
-/* As nft_module_create(), which reports a type that does not exist. */
-static nft_status create_module(nft_module **module, nft_builder *builder, const json_t *config)
-{
-    const char *type = json_string_value(json_object_get(config, "type"));
-    const nft_module_class *class = type ? nft_module_find(type) : NULL;
-    nft_status status = builder->any_space && class ? check_any_space(builder, class) : NFT_OK;
-    return status ? status : nft_module_create(module, builder, config);
-}
-
 /* What module number step_count of the sequence is told; its frame begins with the value that arrives. */
 static nft_builder begin_step(assembly *a, const char *where, const char *path)
 {
@@ -146,7 +123,7 @@ static nft_status add_module(assembly *a, const json_t *config)
     snprintf(where, sizeof where, "modules[%" PRId64 "]", index);
     snprintf(path, sizeof path, "%" PRId64 ".", index);
     nft_builder builder = begin_step(a, where, path);
-    nft_status status = create_module(&a->sequence->steps[index].module, &builder, config);
+    nft_status status = nft_module_create(&a->sequence->steps[index].module, &builder, config);
     return status ? status : end_step(a, &builder);
 }
 

@@ -65,7 +65,7 @@ static support_result run(const nft_model *model, const nft_weights *weights, in
     nft_context *context = open_context(model, threads, recompute);
     nft_gradients *gradients = NULL;
     assert_ok(nft_gradients_create(&gradients, model));
-    context->dropout = keys;
+    nft_context_set_dropout(context, keys);
     support_result all = support_forward(context, weights);
     assert_ok(backward(context, gradients));
     append_gradients(&all, context, gradients);
@@ -155,7 +155,7 @@ static int64_t promised(const nft_model *model, const nft_weights *weights, int3
     options.max_batch = NETWORKS;
     options.keep_for_backward = options.input_gradient = 1;
     options.recompute = recompute;
-    assert_ok(nft_context_memory(&bytes, model, &options));
+    assert_ok(nft_context_memory(&bytes, model, NULL, &options));
     nft_gradients *gradients = NULL;
     assert_ok(nft_gradients_create(&gradients, model));
     counted_bytes = 0;
@@ -197,7 +197,7 @@ static void memory_limit(void **state)
     nft_context *context = NULL;
     int64_t bytes = 0;
     options.keep_for_backward = options.recompute = 1;
-    assert_ok(nft_context_memory(&bytes, model, &options));
+    assert_ok(nft_context_memory(&bytes, model, NULL, &options));
     options.memory_limit = bytes - 1;
     assert_int_equal(nft_context_create(&context, model, &options), NFT_ERROR_LIMIT);
     assert_null(context);
