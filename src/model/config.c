@@ -35,7 +35,7 @@ static nft_status read_space(nft_model *model, const json_t *value)
 {
     const char *word = json_string_value(value);
     if (!word)
-        return nft_space_from_json(&model->space, value, "space");
+        return nft_space_from_json(&model->space, value);
     model->any_space = !strcmp(word, "any");
     return model->any_space
                ? NFT_OK

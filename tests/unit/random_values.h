@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* Standard normal numbers in every weight and bias. */
+/* Standard normal numbers in every tensor. */
 static inline void fill_weights(nft_weights *weights, uint64_t seed)
 {
     for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++) {

@@ -94,7 +94,7 @@ static inline nft_context *support_context(const nft_model *model, int32_t threa
     return context;
 }
 
-/* Standard normal numbers in every weight and bias. */
+/* Standard normal numbers in every tensor. */
 static inline nft_weights *support_weights(const nft_space *space, int64_t count, int64_t channels,
                                            uint64_t seed)
 {
