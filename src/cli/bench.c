@@ -175,7 +175,7 @@ static int bench_forward(bench *b, const cli_options *given)
     int failed = bench_model(&model, b, given);
     if (!failed)
         failed = bench_input(&input, model, b, given->seed);
-    if (!failed && (nft_context_memory(&b->planned_bytes, model, &options) ||
+    if (!failed && (nft_context_memory(&b->planned_bytes, model, NULL, &options) ||
                     nft_context_create(&context, model, &options)))
         failed = fail_library();
     nft_model_free(model);

@@ -62,7 +62,7 @@ static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b,
                           "{\"loss\": \"mse\", \"optimizer\": {\"type\": \"adamw\", \"lr\": 1e-5}, "
                           "\"batch_size\": %" PRId64 ", \"steps\": 1, \"seed\": %" PRIu64 "}",
                           b->batch, seed & INT32_MAX);
-    if (nft_trainer_memory(&b->planned_bytes, model, recipe, (size_t)length, &options) ||
+    if (nft_trainer_memory(&b->planned_bytes, model, NULL, recipe, (size_t)length, &options) ||
         nft_trainer_create(trainer, model, recipe, (size_t)length, &options) ||
         nft_trainer_set_source(*trainer, fill_batch, s))
         return fail_library();

@@ -11,9 +11,6 @@ static nft_status group_loss(nft_trainer *trainer, const nft_sample *samples, in
     nft_weights *features = trainer->features_gradient;
     double scale = 1 / (double)trainer->recipe.batch_size;
     for (int64_t i = 0; i < count; i++) {
-        nft_status status = nft_samples_check_class(trainer, samples, indices[i]);
-        if (status)
-            return nft_fail_in(status, "step %" PRId64, trainer->step);
         const float *output = nft_trainer_output(trainer, trainer->context, i);
         float *gradient = features ? trainer->network_gradient
                                    : (float *)trainer->output_gradient->storage + i * trainer->outputs;

@@ -220,7 +220,7 @@ static nft_status set_extra(void)
 static nft_status context_memory(void)
 {
     int64_t bytes = 0;
-    return INTERPOSE(nft_context_memory(&bytes, f.model, NULL));
+    return INTERPOSE(nft_context_memory(&bytes, f.model, NULL, NULL));
 }
 
 static nft_status create_context(void)

@@ -374,9 +374,9 @@ static void contexts(void **state)
     nft_context *context = WRONG(nft_context);
     nft_context_options options = {.size = 1};
     int64_t bytes = 1;
-    assert_refused(nft_context_memory(&bytes, NULL, NULL));
-    assert_refused(nft_context_memory(NULL, f->model, NULL));
-    assert_refused(nft_context_memory(&bytes, f->model, &options));
+    assert_refused(nft_context_memory(&bytes, NULL, NULL, NULL));
+    assert_refused(nft_context_memory(NULL, f->model, NULL, NULL));
+    assert_refused(nft_context_memory(&bytes, f->model, NULL, &options));
     assert_refused(nft_context_create(NULL, f->model, NULL));
     assert_refused(nft_context_create(&context, NULL, NULL));
     assert_null(context);
