@@ -250,7 +250,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer
  * @param trainer takes the step
  * @return ::NFT_ERROR_NOT_FINITE, with a message that names the step and the sample or parameter;
  * ::NFT_ERROR_ARGUMENT without training data; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read
- * any more; ::NFT_ERROR_MISMATCH if a label or target of a callback or a changed file does not fit the model or the loss;
+ * any more; ::NFT_ERROR_MISMATCH if a label or target, of a callback or a file that changed, does not fit the
+ * model or the loss;
  * ::NFT_ERROR_CANCELLED if a callback stopped it, or another rank failed
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_step_info *info, nft_trainer *trainer);

@@ -127,10 +127,12 @@ nft_status nft_network_match(nft_network *network, const nft_file *file)
     return status;
 }
 
-/* By the names of the space. */
+/* By the names of the space. Layers that it does not have belong to a network, too. */
 static nft_status find_by_name(nft_network *network, const nft_file *file, const nft_space *space)
 {
     nft_status status = nft_network_allocate(network, space, file);
+    if (!status)
+        status = nft_network_mark_layers(network, file);
     for (int64_t t = 0; t < space->tensor_count && !status; t++) {
         network->names[t] = nft_copy_text(space->tensors[t].name);
         if (!network->names[t])

@@ -35,6 +35,8 @@ nft_status nft_network_allocate(nft_network *network, const nft_space *space, co
  * the file's in natural order. `space` is the chain if it is known, NULL if the shapes must tell it. */
 nft_status nft_network_find_chain(nft_network *network, const nft_file *file, const nft_space *space,
                                   const char *const *order, int64_t order_count);
+/* Marks every NAME.weight of the file, and its NAME.bias, as a network's. */
+nft_status nft_network_mark_layers(nft_network *network, const nft_file *file);
 /* Finds every tensor by network->names. */
 nft_status nft_network_match(nft_network *network, const nft_file *file);
 

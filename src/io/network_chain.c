@@ -24,7 +24,6 @@ typedef struct layer_chain {
     nft_layer *shapes;   /* one for each of them */
     int64_t layer_count;
     int64_t rank; /* of the biases */
-    bool *used;   /* for each entry of the file: it is a layer's, whether it was chosen or not */
 } layer_chain;
 
 static bool is_weight(const nft_entry *entry)
@@ -38,21 +37,44 @@ static int compare_layers(const void *a, const void *b)
     return nft_compare_names(((const chain_layer *)a)->name, ((const chain_layer *)b)->name);
 }
 
-/* Pairs a weight with the bias of the same name. */
-static nft_status add_layer(layer_chain *chain, const nft_file *file, const nft_entry *weight)
+/* The bias of the same name as a weight, NULL if there is none, and the name of both; free it. */
+static nft_status find_bias(const nft_entry **bias, char **layer, const nft_file *file,
+                            const nft_entry *weight)
 {
-    char *name = nft_copy_text(weight->name);
+    char *name = *layer = nft_copy_text(weight->name);
     if (!name)
         return nft_fail_memory("a layer's name", (int64_t)strlen(weight->name));
     char *suffix = name + strlen(name) - strlen(weight_suffix);
     memcpy(suffix, bias_suffix, sizeof bias_suffix);
-    const nft_entry *bias = nft_file_find(file, name);
+    *bias = nft_file_find(file, name);
     *suffix = 0;
-    chain->layers[chain->layer_count++] = (chain_layer){.name = name, .weight = weight, .bias = bias};
-    chain->used[weight - file->entries] = true;
-    if (bias)
-        chain->used[bias - file->entries] = true;
     return NFT_OK;
+}
+
+nft_status nft_network_mark_layers(nft_network *network, const nft_file *file)
+{
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < file->entry_count && !status; i++) {
+        const nft_entry *bias = NULL;
+        char *name = NULL;
+        if (!is_weight(&file->entries[i]))
+            continue;
+        network->used[i] = true;
+        status = find_bias(&bias, &name, file, &file->entries[i]);
+        if (bias)
+            network->used[bias - file->entries] = true;
+        nft_release(name);
+    }
+    return status;
+}
+
+static nft_status add_layer(layer_chain *chain, const nft_file *file, const nft_entry *weight)
+{
+    chain_layer *layer = &chain->layers[chain->layer_count];
+    layer->weight = weight;
+    nft_status status = find_bias(&layer->bias, &layer->name, file, weight);
+    chain->layer_count += !status;
+    return status;
 }
 
 static nft_status collect(layer_chain *chain, const nft_file *file)
@@ -361,8 +383,9 @@ nft_status nft_network_find_chain(nft_network *network, const nft_file *file, co
     network->used = nft_allocate_array((size_t)file->entry_count, sizeof *network->used);
     if (!network->used)
         return nft_fail_memory("a table of tensors", file->entry_count);
-    chain.used = network->used;
-    status = collect(&chain, file);
+    status = nft_network_mark_layers(network, file);
+    if (!status)
+        status = collect(&chain, file);
     if (!status && order)
         status = reorder(&chain, order, order_count);
     if (!status && !space)

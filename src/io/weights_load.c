@@ -8,19 +8,10 @@
 
 #define SHAPE_CAPACITY 192
 
-static bool has_suffix(const char *name, const char *suffix)
-{
-    size_t length = strlen(name), end = strlen(suffix);
-    return length >= end && !strcmp(name + length - end, suffix);
-}
-
-/* An extra travels with the networks, one row each; one network without a leading axis has none. A weight or
- * a bias that the space does not have is another network's. */
+/* An extra travels with the networks, one row each; one network without a leading axis has none. */
 static bool is_extra(const nft_network *network, const nft_entry *entry, int64_t index)
 {
-    return network->rank > 1 && !network->used[index] && entry->rank > 0 &&
-           entry->shape[0] == network->count && !has_suffix(entry->name, ".weight") &&
-           !has_suffix(entry->name, ".bias");
+    return network->rank > 1 && !network->used[index] && entry->rank > 0 && entry->shape[0] == network->count;
 }
 
 static int64_t extra_bytes(const nft_entry *entry)

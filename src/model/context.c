@@ -90,7 +90,6 @@ static nft_status prepare(nft_context *context)
         status = nft_outputs_reserve(context, NULL, options->max_batch);
     if (!status && options->keep_for_backward)
         status = pack_back(context);
-    context->plan = model->any_space ? NULL : context->plans[0];
     return status;
 }
 

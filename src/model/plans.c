@@ -16,10 +16,16 @@ int64_t nft_context_bytes(const nft_context *context)
     return nft_size_multiply(floats, sizeof(float));
 }
 
+/* Of the outputs that go with a plan. */
+static int64_t own_floats(const nft_space_plan *plan)
+{
+    return plan->outputs.floats * plan->outputs.capacity +
+           plan->input_gradient.floats * plan->input_gradient.capacity;
+}
+
 static void free_plan(nft_context *context, nft_space_plan *plan)
 {
-    context->output_floats -= plan->outputs.floats * plan->outputs.capacity +
-                              plan->input_gradient.floats * plan->input_gradient.capacity;
+    context->output_floats -= own_floats(plan);
     nft_outputs_clear(&plan->outputs);
     nft_outputs_clear(&plan->input_gradient);
     nft_plan_clear(&plan->plan);
@@ -70,13 +76,26 @@ static void drop_new(nft_context *context)
             drop_plan(context, i);
 }
 
+/* Floats that go with the plans that this call does not use. */
+static int64_t idle_floats(const nft_context *context)
+{
+    int64_t floats = 0;
+    for (int64_t i = 0; i < context->plan_count; i++)
+        if (context->plans[i]->used != context->call)
+            floats += own_floats(context->plans[i]);
+    return floats;
+}
+
 nft_status nft_context_check_room(nft_context *context, int64_t floats)
 {
-    int64_t limit = context->options.memory_limit ? context->options.memory_limit : nft_machine_memory();
-    int64_t more = nft_size_multiply(floats, sizeof(float)), idle;
+    int64_t limit = context->options.memory_limit ? context->options.memory_limit : nft_machine_memory(),
+            more = nft_size_multiply(floats, sizeof(float)),
+            bytes = nft_size_add(nft_context_bytes(context), more), idle;
+    if (bytes - idle_floats(context) * (int64_t)sizeof(float) > limit)
+        return nft_check_limit("the context", bytes, limit);
     while (nft_size_add(nft_context_bytes(context), more) > limit && (idle = find_idle(context)) >= 0)
         drop_plan(context, idle);
-    return nft_check_limit("the context", nft_size_add(nft_context_bytes(context), more), limit);
+    return NFT_OK;
 }
 
 /* Parameters belong to roles, which equal spaces need not share. */

@@ -4,7 +4,7 @@
 
 /* Summed in floats one after the other, so that rounding errors stay small: tokens to a part, parts to a
  * group, groups to the row. */
-#define MOST_TERMS 4096
+#define MOST_TERMS 256
 
 int64_t nft_grid_rows(const nft_space *space)
 {
@@ -96,7 +96,8 @@ typedef struct sum_call {
 
 /* One row while it is summed. */
 typedef struct row_sum {
-    int64_t channels, parts; /* parts that the group has */
+    int64_t channels, terms; /* that the group has */
+    bool apart;              /* the tokens do not follow each other */
     float *part, *group, *row;
 } row_sum;
 
@@ -105,24 +106,34 @@ static void close_group(row_sum *sum)
     size_t bytes = (size_t)sum->channels * sizeof *sum->group;
     nft_vector()->add(sum->channels, sum->group, sum->row);
     memset(sum->group, 0, bytes);
-    sum->parts = 0;
+    sum->terms = 0;
 }
 
-/* Tokens that follow each other become one part. */
-static void add_part(row_sum *sum, int64_t tokens, int64_t positions, const float *gradient)
+static void add_tokens(int64_t channels, int64_t positions, int64_t tokens, const float *gradient, float *sum)
 {
-    int64_t channels = sum->channels;
-    memset(sum->part, 0, (size_t)channels * sizeof *sum->part);
     for (int64_t i = 0; i < tokens; i++, gradient += channels * positions) {
         if (positions == 1)
-            nft_vector()->add(channels, gradient, sum->part);
+            nft_vector()->add(channels, gradient, sum);
         else
             for (int64_t c = 0; c < channels; c++)
                 for (int64_t p = 0; p < positions; p++)
-                    sum->part[c] += gradient[c * positions + p];
+                    sum[c] += gradient[c * positions + p];
     }
-    nft_vector()->add(channels, sum->part, sum->group);
-    if (++sum->parts == MOST_TERMS)
+}
+
+/* Tokens that follow each other become one part, unless every token stands apart. */
+static void add_part(row_sum *sum, int64_t tokens, int64_t positions, const float *gradient)
+{
+    if (sum->apart) {
+        add_tokens(sum->channels, positions, tokens, gradient, sum->group);
+        sum->terms += tokens * positions;
+    } else {
+        memset(sum->part, 0, (size_t)sum->channels * sizeof *sum->part);
+        add_tokens(sum->channels, positions, tokens, gradient, sum->part);
+        nft_vector()->add(sum->channels, sum->part, sum->group);
+        sum->terms++;
+    }
+    if (sum->terms >= MOST_TERMS)
         close_group(sum);
 }
 
@@ -152,6 +163,7 @@ static void add_axis(row_sum *sum, const sum_call *call, const nft_axis *axis, i
         const nft_axis_side *side = &axis->sides[s];
         const nft_tensor *tensor = &call->space->tensors[side->tensor];
         int64_t first = tensor->offset + index * side->inner * tensor->positions;
+        sum->apart = side->dimension == tensor->rank - 1;
         add_runs(sum, tensor, side->outer, side->inner, axis->size * side->inner,
                  call->gradient + first * sum->channels);
     }
