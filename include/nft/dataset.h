@@ -18,7 +18,7 @@ typedef struct nft_dataset nft_dataset;
 
 /**
  * Opens a data set. It is a file that nft_weights_load() reads, with a leading axis N; or a file whose tensor
- * `output` is tokens (N, tokens, channels), as `nft forward` writes them; or an index of several spaces:
+ * `output` is tokens (N, tokens, channels), as `nftool forward` writes them; or an index of several spaces:
  *
  * @code
  * {"format_version": 1, "parts": [{"file": "zoo-0.safetensors", "count": 120}, …]}
@@ -77,6 +77,16 @@ NFT_API NFT_MUST_CHECK nft_status nft_dataset_get_part(nft_dataset_part *part, c
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset,
                                                    const int64_t *indices, int64_t count);
+/**
+ * Reads a whole tensor of the file that the data set has open, such as its labels.
+ * @param[out] tensor free it with nft_array_free()
+ * @param dataset of networks or of tokens
+ * @param name of a tensor of the file, such as `label`
+ * @return ::NFT_ERROR_ARGUMENT if there is no tensor of that name; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if
+ * it cannot be read (any more); ::NFT_ERROR_MEMORY
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset,
+                                                          const char *name);
 
 #ifdef __cplusplus
 }

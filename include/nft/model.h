@@ -60,7 +60,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char
 /**
  * Reads a model file: safetensors with its configuration in the metadata under `nft.config`. What else the
  * metadata holds is kept; `nft.loss` (the name of a loss: see nft/trainer.h) and `nft.omega` (of loss render)
- * are what `nft evaluate` takes for them.
+ * are what `nftool evaluate` takes for them.
  * @return ::NFT_ERROR_FILE if it cannot be read, ::NFT_ERROR_FORMAT if it is no model file or a tensor is
  * missing, unexpected or misshaped, ::NFT_ERROR_CONFIG for a wrong configuration, ::NFT_ERROR_LIMIT,
  * ::NFT_ERROR_MEMORY

@@ -32,8 +32,8 @@
  * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its
  *   configuration, and with any other loss the key is an error
  *
- * `model`, `train` and `validation`, which name files in a recipe of the nft program, are left to the caller;
- * any other key is an error that names it.
+ * `model`, `train` and `validation`, which name files in a recipe of the nftool program, are left to the
+ * caller; any other key is an error that names it.
  *
  * What a step gives depends on model, recipe and data alone, not on the number of threads, on `recompute` or
  * on where the data are read from: on one machine a training can be repeated to the bit. Only the number of

@@ -53,7 +53,7 @@ typedef struct cli_options {
     bool quiet, json;
 } cli_options;
 
-/* One command of the program, `nft NAME OPERANDS`. `run` returns the exit status. */
+/* One command of the program, `nftool NAME OPERANDS`. `run` returns the exit status. */
 typedef struct cli_command {
     const char *name;
     const char *operands; /* with what must be given: "MODEL WEIGHTS -o OUT" */
@@ -79,7 +79,7 @@ const char *option_text(const cli_options *given, const char *name);
 /* The option itself, which the command has; if it was not given its `text` is NULL and its numbers are 0. */
 const cli_value *option_value(const cli_options *given, const char *name);
 
-/* `nft COMMAND --help`. */
+/* `nftool COMMAND --help`. */
 void options_print_help(const cli_command *command);
 
 #endif

@@ -116,11 +116,10 @@ static void same_bits(void **state)
 static void same_bits_in_chunks(void **state)
 {
     (void)state;
-    static const test_space wide = {.name = "a wide MLP",
-                                    .layers = "{'type': 'linear', 'in': 3, 'out': 14}, {'type': 'linear', "
-                                              "'in': 14, 'out': 30}, {'type': 'linear', 'in': 30, 'out': 2}",
-                                    .layer_count = 3,
-                                    .flat = true};
+    static const test_space wide = {"a wide MLP",
+                                    "{'layers': [{'type': 'linear', 'in': 3, 'out': 14}, {'type': 'linear', "
+                                    "'in': 14, 'out': 30}, {'type': 'linear', 'in': 30, 'out': 2}]}",
+                                    ON_DEEP_MLP};
     for (size_t i = 0; i < COUNT(dropout_cases); i++)
         same_bits_in(&dropout_cases[i], &wide);
 }

@@ -75,9 +75,9 @@ static void run_backward(subject *s)
     nft_weights *gradient = NULL;
     const nft_space *space = nft_weights_space(features);
     assert_ok(nft_weights_create(&gradient, space, NETWORKS, nft_weights_channels(features)));
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++) {
-        int64_t count = nft_weights_data_count(gradient, t / 2, (int32_t)(t % 2));
-        float *values = nft_weights_edit(gradient, t / 2, (int32_t)(t % 2));
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+        int64_t count = nft_weights_data_count(gradient, t);
+        float *values = nft_weights_edit(gradient, t);
         for (int64_t i = 0; i < count; i++)
             values[i] = (float)*next++;
     }
@@ -252,12 +252,10 @@ static int check_case(const test_case *c, const test_space *space)
             wrong += check(&s, &v);
     }
     for (int64_t t = 0; t < s.model->space->tensor_count; t++) {
-        int64_t layer = t / 2;
-        int32_t part = (int32_t)(t % 2);
-        variable v = {.name = part ? "an input's bias" : "an input's weight",
-                      .count = nft_weights_data_count(s.input, layer, part),
-                      .values = nft_weights_edit(s.input, layer, part),
-                      .gradient = nft_weights_data(input_gradient, layer, part)};
+        variable v = {.name = s.model->space->tensors[t].name,
+                      .count = nft_weights_data_count(s.input, t),
+                      .values = nft_weights_edit(s.input, t),
+                      .gradient = nft_weights_data(input_gradient, t)};
         wrong += check(&s, &v);
     }
     close_subject(&s);
@@ -273,7 +271,7 @@ static const test_case more_cases[] = {
      .modules = "{'type': 'stat_featurizer'}, {'type': 'layer_norm'}, {'type': 'linear', 'out_features': 3}, "
                 "{'type': 'tanh'}"},
     {.name = "dropout in attention",
-     .on = ON_MLP | ON_CNN,
+     .on = ON_ALL,
      .channels = {4, 4},
      .modules = "{'type': 'np_attention', 'num_heads': 2, 'dropout': 0.3, 'share_projections': false}"},
     {.name = "dropout in a block",
@@ -324,16 +322,28 @@ static const test_case more_cases[] = {
 /* Long enough that rows are cut into chunks, in tensors, along axes, and of latents; means into blocks. */
 static const test_space long_axes = {
     "MLP of 2 with 130 neurons",
-    "{'type': 'linear', 'in': 2, 'out': 130}, {'type': 'linear', 'in': 130, 'out': 2}", 2, true};
+    "{'layers': ["
+    "{'type': 'linear', 'in': 2, 'out': 130}, {'type': 'linear', 'in': 130, 'out': 2}"
+    "]}",
+    ON_DEEP_MLP};
 /* More weights of attention than are computed at a time, and fewer than its vectors have floats: kept. */
-static const test_space large_layer = {"one layer of 130 by 130", "{'type': 'linear', 'in': 130, 'out': 130}",
-                                       1, true};
+static const test_space large_layer = {"one layer of 130 by 130",
+                                       "{'layers': ["
+                                       "{'type': 'linear', 'in': 130, 'out': 130}"
+                                       "]}",
+                                       ON_ONE_LAYER};
 /* With 16 channels in a head the vectors of an axis are padded. */
 static const test_space padded_axes = {
     "MLP of 2 with 16 neurons",
-    "{'type': 'linear', 'in': 2, 'out': 16}, {'type': 'linear', 'in': 16, 'out': 2}", 2, true};
-static const test_space long_layer = {"one layer of 140 weights", "{'type': 'linear', 'in': 14, 'out': 10}",
-                                      1, true};
+    "{'layers': ["
+    "{'type': 'linear', 'in': 2, 'out': 16}, {'type': 'linear', 'in': 16, 'out': 2}"
+    "]}",
+    ON_DEEP_MLP};
+static const test_space long_layer = {"one layer of 140 weights",
+                                      "{'layers': ["
+                                      "{'type': 'linear', 'in': 14, 'out': 10}"
+                                      "]}",
+                                      ON_ONE_LAYER};
 
 typedef struct long_case {
     test_case c;
