@@ -48,8 +48,9 @@ void nft_source_clear(nft_source *source)
     *source = (nft_source){0};
 }
 
-/* The callback may change the struct that it is given, but not the memory that the trainer owns. */
-static nft_status ask_source(nft_trainer *trainer, int64_t first, int64_t count)
+/* Every rank has the whole batch. The callback may change the struct that it is given, but not what the
+ * trainer owns. */
+static nft_status ask_source(nft_trainer *trainer)
 {
     const nft_source *source = &trainer->source;
     int64_t numbers = nft_trainer_target_numbers(trainer);
@@ -61,14 +62,14 @@ static nft_status ask_source(nft_trainer *trainer, int64_t first, int64_t count)
     if (stopped)
         return nft_fail(NFT_ERROR_CANCELLED, "the batch callback stopped it");
     batch = source->batch;
-    for (int64_t i = first; i < first + count; i++)
+    for (int64_t i = 0; i < batch.count; i++)
         trainer->samples[i] =
             (nft_sample){.input = {.weights = batch.weights, .tokens = source->tokens, .index = i},
                          .target = batch.targets ? batch.targets + i * numbers : NULL,
                          .label = batch.labels ? batch.labels[i] : 0,
                          .number = i,
                          .kept = nft_kept_floats(trainer->model->sequence, trainer->options.recompute)};
-    nft_status status = nft_samples_check(trainer, trainer->samples + first, count);
+    nft_status status = nft_samples_check(trainer, trainer->samples, batch.count);
     return status ? nft_fail_in(status, "the callback's batch") : NFT_OK;
 }
 
@@ -80,7 +81,7 @@ const char *nft_trainer_data_call(const nft_trainer *trainer)
 static nft_status next_batch(nft_trainer *trainer, int64_t first, int64_t count)
 {
     if (trainer->source.callback)
-        return ask_source(trainer, first, count);
+        return ask_source(trainer);
     nft_sampler_batch(&trainer->sampler, trainer->step, trainer->recipe.batch_size, trainer->numbers);
     nft_status status = nft_set_fetch(trainer, &trainer->train, trainer->numbers + first, 0, count,
                                       &trainer->batch, trainer->samples + first);

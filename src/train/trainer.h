@@ -107,7 +107,7 @@ nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t nu
 
 /* ---- Data ---- */
 
-/* The samples of the next step to trainer->samples: first … first + count - 1, this rank's part. */
+/* The samples of the next step to trainer->samples, at least first … first + count - 1, this rank's part. */
 nft_status nft_trainer_next_batch(nft_trainer *trainer, int64_t first, int64_t count);
 /* Memory for the batches of a callback, unless it is there. */
 nft_status nft_source_reserve(nft_source *source, const nft_trainer *trainer);
