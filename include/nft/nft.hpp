@@ -1104,18 +1104,37 @@ class Trainer
                                const nft_trainer_options &options = NFT_TRAINER_OPTIONS_INIT)
     {
         std::int64_t bytes = 0;
-        check(nft_trainer_memory(&bytes, model.get(), recipe_json.data(), recipe_json.size(), &options));
+        check(nft_trainer_memory(&bytes, model.get(), nullptr, recipe_json.data(), recipe_json.size(),
+                                 &options));
+        return bytes;
+    }
+    /** The same of a model of any space, for networks of this space. */
+    static std::int64_t memory(const Model &model, SpaceView space, std::string_view recipe_json,
+                               const nft_trainer_options &options = NFT_TRAINER_OPTIONS_INIT)
+    {
+        std::int64_t bytes = 0;
+        check(nft_trainer_memory(&bytes, model.get(), space.get(), recipe_json.data(), recipe_json.size(),
+                                 &options));
         return bytes;
     }
     /** The sets must not change; the trainer keeps references. */
     void set_data(const Weights &train)
     {
-        check(nft_trainer_set_data(get(), train.get(), nullptr));
+        const nft_weights *sets[] = {train.get()};
+        check(nft_trainer_set_data(get(), sets, 1, nullptr, 0));
     }
     /** With a validation set. */
     void set_data(const Weights &train, const Weights &validation)
     {
-        check(nft_trainer_set_data(get(), train.get(), validation.get()));
+        const nft_weights *sets[] = {train.get()}, *others[] = {validation.get()};
+        check(nft_trainer_set_data(get(), sets, 1, others, 1));
+    }
+    /** Networks of several spaces, a set of each, for a model of any space. */
+    void set_data(const std::vector<const nft_weights *> &train,
+                  const std::vector<const nft_weights *> &validation = {})
+    {
+        check(nft_trainer_set_data(get(), train.data(), static_cast<std::int64_t>(train.size()),
+                                   validation.data(), static_cast<std::int64_t>(validation.size())));
     }
     /** As set_data(), with data sets that are read batch by batch. */
     void set_dataset(const Dataset &train)
@@ -1139,10 +1158,11 @@ class Trainer
         check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), validation.get(),
                                      validation_targets.get()));
     }
-    /** The validation set alone, beside a source for example: what there is to train on stays. */
+    /** The validation set alone, next to a source for example: the training set stays. */
     void set_validation(const Weights &validation)
     {
-        check(nft_trainer_set_data(get(), nullptr, validation.get()));
+        const nft_weights *sets[] = {validation.get()};
+        check(nft_trainer_set_data(get(), nullptr, 0, sets, 1));
     }
     /** As set_validation(), with a data set that is read batch by batch. */
     void set_validation(const Dataset &validation)

@@ -220,6 +220,11 @@ static inline void support_append_floats(support_result *result, const float *fl
     result->count += count;
 }
 
+static inline void support_append(support_result *result, const nft_array *array)
+{
+    support_append_floats(result, nft_array_f32(array), nft_array_count(array));
+}
+
 static inline support_result support_output(const nft_context *context)
 {
     support_result result = {0, NULL};

@@ -255,7 +255,7 @@ static support_result train(const nft_model *model, const nft_weights *set, int3
     options.threads = threads;
     options.recompute = recompute;
     assert_ok(nft_trainer_create(&trainer, model, json, strlen(json), &options));
-    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(set_data(trainer, set, set));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     support_result values = trainer_values(trainer);
@@ -295,7 +295,7 @@ static void memory_of_trainers(void **state)
         nft_trainer *trainer = NULL;
         options.threads = 2;
         options.recompute = recompute;
-        assert_ok(nft_trainer_memory(&bytes[recompute], model, json, strlen(json), &options));
+        assert_ok(nft_trainer_memory(&bytes[recompute], model, NULL, json, strlen(json), &options));
         counted_bytes = 0;
         assert_ok(nft_trainer_create(&trainer, model, json, strlen(json), &options));
         if (counted_bytes > bytes[recompute] || counted_bytes < bytes[recompute] / 2)

@@ -196,9 +196,11 @@ static int check(subject *s, variable *v)
 /* What is read without having been written spoils every gradient. */
 static void poison(nft_context *context)
 {
-    for (int64_t i = 0; i < context->plan.kept * NETWORKS; i++)
+    for (int64_t i = 0; i < context->kept_floats; i++)
         context->kept[i] = NAN;
-    for (int64_t i = 0; i < context->plan.arena * context->plan.arena_count; i++)
+    for (int64_t i = 0; i < context->backward_floats; i++)
+        context->backward[i] = NAN;
+    for (int64_t i = 0; i < (context->frame + context->arena) * nft_pool_threads(context->pool); i++)
         context->arenas[i] = NAN;
 }
 
