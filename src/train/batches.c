@@ -35,16 +35,23 @@ nft_status nft_source_reserve(nft_source *source, const nft_trainer *trainer)
         return NFT_OK;
     nft_status status = create_source(source, trainer);
     if (status)
-        nft_source_clear(source);
+        nft_source_free_batch(source);
     return status;
 }
 
-void nft_source_clear(nft_source *source)
+void nft_source_free_batch(nft_source *source)
 {
     nft_weights_free(source->batch.weights);
     nft_array_free(source->tokens);
     nft_release(source->batch.targets);
     nft_release(source->batch.labels);
+    source->batch = (nft_batch){0};
+    source->tokens = NULL;
+}
+
+void nft_source_clear(nft_source *source)
+{
+    nft_source_free_batch(source);
     *source = (nft_source){0};
 }
 
@@ -78,13 +85,20 @@ const char *nft_trainer_data_call(const nft_trainer *trainer)
     return nft_trainer_takes_tokens(trainer) ? "tokens" : "data";
 }
 
+/* The memory is there, unless data were refused that should have had it. */
 static nft_status next_batch(nft_trainer *trainer, int64_t first, int64_t count)
 {
-    if (trainer->source.callback)
-        return ask_source(trainer);
+    nft_status status = NFT_OK;
+    if (trainer->source.callback) {
+        status = nft_source_reserve(&trainer->source, trainer);
+        return status ? status : ask_source(trainer);
+    }
     nft_sampler_batch(&trainer->sampler, trainer->step, trainer->recipe.batch_size, trainer->numbers);
-    nft_status status = nft_set_fetch(trainer, &trainer->train, trainer->numbers + first, 0, count,
-                                      &trainer->batch, trainer->samples + first);
+    if (trainer->train.dataset)
+        status = nft_reading_reserve(&trainer->batch, trainer, &trainer->train, trainer->recipe.batch_size);
+    if (!status)
+        status = nft_set_fetch(trainer, &trainer->train, trainer->numbers + first, 0, count, &trainer->batch,
+                               trainer->samples + first);
     return status ? nft_fail_in(status, "training set") : NFT_OK;
 }
 

@@ -38,12 +38,14 @@ static nft_status look_through(nft_trainer *trainer, nft_set *set)
     return status;
 }
 
-/* Memory for what is read from files. More of it than is needed does no harm. */
+/* Memory for what is read from files. More of it than is needed does no harm. A batch is in memory once. */
 static nft_status prepare_reading(nft_trainer *trainer, const nft_set sets[2])
 {
     nft_status status = NFT_OK;
-    if (sets[0].dataset)
+    if (sets[0].dataset) {
+        nft_source_free_batch(&trainer->source);
         status = nft_reading_reserve(&trainer->batch, trainer, &sets[0], trainer->recipe.batch_size);
+    }
     for (int s = 0; s < 2 && !status; s++)
         if (sets[s].dataset)
             status = nft_reading_reserve(&trainer->pieces, trainer, &sets[s], NFT_PIECE_SAMPLES);
@@ -388,6 +390,8 @@ nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *call
                         "%s: a batch of a callback has one space, the model's, and this model is of any "
                         "space; call nft_trainer_set_data or nft_trainer_set_dataset",
                         function);
+    if (callback)
+        nft_reading_clear(&trainer->batch);
     if (callback && (status = nft_source_reserve(&trainer->source, trainer)))
         return nft_fail_in(status, "%s", function);
     trainer->source.callback = callback;
@@ -396,6 +400,5 @@ nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *call
         return NFT_OK;
     nft_sampler_clear(&trainer->sampler);
     nft_set_clear(&trainer->train, true);
-    nft_reading_clear(&trainer->batch);
     return NFT_OK;
 }

@@ -111,7 +111,9 @@ nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t nu
 nft_status nft_trainer_next_batch(nft_trainer *trainer, int64_t first, int64_t count);
 /* Memory for the batches of a callback, unless it is there. */
 nft_status nft_source_reserve(nft_source *source, const nft_trainer *trainer);
-/* Frees it, and forgets the callback. */
+/* Frees it. */
+void nft_source_free_batch(nft_source *source);
+/* Forgets the callback as well. */
 void nft_source_clear(nft_source *source);
 /* Frees the sets, the callback's memory and that for what is read. */
 void nft_trainer_clear_data(nft_trainer *trainer);
