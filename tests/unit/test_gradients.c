@@ -8,7 +8,7 @@
 
 #define NETWORKS 2
 #define TOLERANCE 1e-2
-#define CREDIBLE 1e-3 /* change of a slope that leaves nothing to improve */
+#define CREDIBLE 1e-4
 #define STEPS 8       /* of h, each a half of the one before */
 #define LARGEST_STEP 0.08
 #define LARGEST_KINKED 0.007
@@ -209,7 +209,7 @@ static subject open_subject(const test_case *c, const test_space *space, int64_t
     subject s = {.name = c->name,
                  .space = space->name,
                  .model = make_model(c, space, channels, 3),
-                 .kinked = c->decoder || strstr(c->modules, "relu") || strstr(c->modules, "stat_featurizer")};
+                 .kinked = c->decoder || strstr(c->modules, "relu") || strstr(c->modules, "stat")};
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     options.threads = 1;
     options.max_batch = NETWORKS;

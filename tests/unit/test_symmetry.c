@@ -341,7 +341,7 @@ static void library_permutations(void **state)
         }
 }
 
-#define MAX_TESTS 80
+#define MAX_TESTS 120
 
 typedef struct test_list {
     struct CMUnitTest tests[MAX_TESTS];
