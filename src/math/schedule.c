@@ -1,4 +1,4 @@
-#include "train/schedule.h"
+#include "math/schedule.h"
 
 #include <math.h>
 

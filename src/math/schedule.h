@@ -1,6 +1,6 @@
 /* How the learning rate changes. */
-#ifndef NFT_TRAIN_SCHEDULE_H
-#define NFT_TRAIN_SCHEDULE_H
+#ifndef NFT_MATH_SCHEDULE_H
+#define NFT_MATH_SCHEDULE_H
 
 #include <stdbool.h>
 #include <stdint.h>
