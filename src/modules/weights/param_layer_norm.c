@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+/* Groups whose gradients are summed by themselves, so that rounding errors of many groups stay small. */
+#define BLOCK_GROUPS 256
+
 /* A group of values that are normed together: `outer` rows of `inner` channels or the other way round. */
 typedef struct tensor_norm {
     nft_param weight, bias; /* in PyTorch's order of the axes */
@@ -16,7 +19,8 @@ typedef struct tensor_norm {
 
 typedef struct state {
     int64_t count;
-    nft_buffer x, d; /* CALL: one group, and in backward its gradient */
+    nft_buffer x, d;             /* CALL: one group, and in backward its gradient */
+    nft_buffer d_weight, d_bias; /* TRAINING: the sums over a block of groups */
     tensor_norm tensors[];
 } state;
 
@@ -63,6 +67,8 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     }
     own->x = nft_reserve(builder, NFT_ARENA_CALL, widest, builder->value.channels);
     own->d = nft_reserve(builder, NFT_ARENA_CALL, widest, builder->value.channels);
+    own->d_weight = nft_reserve(builder, NFT_ARENA_TRAINING, widest, builder->value.channels);
+    own->d_bias = nft_reserve(builder, NFT_ARENA_TRAINING, widest, builder->value.channels);
     return NFT_OK;
 }
 
@@ -132,29 +138,57 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     }
 }
 
+typedef struct back_call {
+    const nft_module *module;
+    const nft_exec *exec;
+    const float *in, *grad_out;
+    float *grad_in;
+} back_call;
+
+/* Groups first … end - 1 of tensor t: sets the sums of their gradients of weight and bias. */
+static void block_back(const back_call *call, int64_t t, int64_t first, int64_t end)
+{
+    const state *own = call->module->state;
+    const tensor_norm *norm = &own->tensors[t];
+    float *x = nft_at(call->exec, &own->x), *d = nft_at(call->exec, &own->d),
+          *weight = nft_at(call->exec, &own->d_weight), *bias = nft_at(call->exec, &own->d_bias);
+    int64_t n = norm->neurons * call->module->in.channels;
+    memset(weight, 0, (size_t)n * sizeof *weight);
+    memset(bias, 0, (size_t)n * sizeof *bias);
+    for (int64_t i = first; i < end; i++) {
+        group g = group_at(call->module->space, t, norm, call->module->in.channels, i);
+        gather(&g, call->in, x);
+        gather(&g, call->grad_out, d);
+        nft_vector_gradients()->layer_norm(1, n, nft_param_at(call->exec, &norm->weight), x, n, d, n, d, n,
+                                           weight, bias);
+        scatter(&g, d, call->grad_in);
+    }
+}
+
+static void tensor_back(const back_call *call, int64_t t)
+{
+    const state *own = call->module->state;
+    const tensor_norm *norm = &own->tensors[t];
+    float *weight = nft_at(call->exec, &norm->weight_gradient),
+          *bias = nft_at(call->exec, &norm->bias_gradient);
+    int64_t n = norm->neurons * call->module->in.channels,
+            groups = group_count(&call->module->space->tensors[t], norm);
+    memset(weight, 0, (size_t)n * sizeof *weight);
+    memset(bias, 0, (size_t)n * sizeof *bias);
+    for (int64_t first = 0; first < groups; first += BLOCK_GROUPS) {
+        block_back(call, t, first, groups - first < BLOCK_GROUPS ? groups : first + BLOCK_GROUPS);
+        nft_vector()->add(n, nft_at(call->exec, &own->d_weight), weight);
+        nft_vector()->add(n, nft_at(call->exec, &own->d_bias), bias);
+    }
+}
+
 static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
                      const float *grad_out, float *grad_in)
 {
     (void)out;
-    const state *own = module->state;
-    float *x = nft_at(exec, &own->x), *d = nft_at(exec, &own->d);
-    for (int64_t t = 0; t < own->count; t++) {
-        const nft_tensor *tensor = &module->space->tensors[t];
-        const tensor_norm *norm = &own->tensors[t];
-        float *weight = nft_at(exec, &norm->weight_gradient), *bias = nft_at(exec, &norm->bias_gradient);
-        size_t bytes = (size_t)(norm->neurons * module->in.channels) * sizeof *weight;
-        memset(weight, 0, bytes);
-        memset(bias, 0, bytes);
-        for (int64_t i = 0; i < group_count(tensor, norm); i++) {
-            group g = group_at(module->space, t, norm, module->in.channels, i);
-            int64_t n = group_size(&g);
-            gather(&g, in, x);
-            gather(&g, grad_out, d);
-            nft_vector_gradients()->layer_norm(1, n, nft_param_at(exec, &norm->weight), x, n, d, n, d, n,
-                                               weight, bias);
-            scatter(&g, d, grad_in);
-        }
-    }
+    back_call call = {module, exec, in, grad_out, grad_in};
+    for (int64_t t = 0; t < ((const state *)module->state)->count; t++)
+        tensor_back(&call, t);
 }
 
 const nft_module_class nft_module_param_layer_norm = {.type = "param_layer_norm",

@@ -120,28 +120,42 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     nft_exec_for(exec, block_count(module), pool, &w);
 }
 
+/* The gradient of each entry x of a channel is constant + slope (x - mean). */
+typedef struct lines {
+    double means[BLOCK], constants[BLOCK], slopes[BLOCK];
+} lines;
+
 /* dx = d(mean) / n + d(deviation) (x - mean) / (n deviation) */
+static void take_lines(const block *b, const work *w, double n, lines *l)
+{
+    int64_t channels = w->module->in.channels;
+    const float *d_means = w->grad_out + b->role * 2 * channels + b->first,
+                *d_deviations = d_means + channels;
+    double deviations[BLOCK] = {0};
+    take_moments(b, w->in, l->means, deviations);
+    for (int64_t c = 0; c < b->count; c++) {
+        l->constants[c] = (double)d_means[c] / n;
+        l->slopes[c] = (double)d_deviations[c] / (n * deviations[c]);
+    }
+}
+
 static void pool_back(void *argument, int64_t item, float *memory)
 {
     (void)memory;
     const work *w = argument;
     block b = block_at(w->module, item);
-    int64_t channels = w->module->in.channels, entries = entries_of(&b);
-    const float *d_means = w->grad_out + b.role * 2 * channels + b.first, *d_deviations = d_means + channels;
-    double means[BLOCK] = {0}, deviations[BLOCK] = {0}, n = (double)entries;
+    int64_t entries = entries_of(&b);
+    lines l = {{0}, {0}, {0}};
     if (!entries)
         return;
-    take_moments(&b, w->in, means, deviations);
+    take_lines(&b, w, (double)entries, &l);
     for (int64_t t = 0; t < w->module->space->tensor_count; t++) {
         const nft_tensor *tensor = tensor_of(&b, t);
         for (int64_t token = 0; tensor && token < tensor->tokens; token++) {
-            int64_t f = tensor->positions, place = place_of(&b, tensor, token);
-            for (int64_t i = 0; i < b.count * f; i++) {
-                int64_t c = i / f;
-                double slope = (double)d_deviations[c] / (n * deviations[c]);
-                w->grad_in[place + i] =
-                    (float)((double)d_means[c] / n + slope * ((double)w->in[place + i] - means[c]));
-            }
+            int64_t at = place_of(&b, tensor, token);
+            for (int64_t c = 0; c < b.count; c++)
+                for (int64_t p = 0; p < tensor->positions; p++, at++)
+                    w->grad_in[at] = (float)(l.constants[c] + l.slopes[c] * ((double)w->in[at] - l.means[c]));
         }
     }
 }
