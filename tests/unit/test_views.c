@@ -213,16 +213,16 @@ static void check_view(fixture *f, int64_t t, nft_dims rows, bool positions_firs
     draw(floats, array, 6);
     nft_tensor_gather(tensor, CHANNELS, array, features);
     for (int64_t row = 0; row < layout.rows; row++) {
-        nft_view_get(&layout, row, features, entries);
+        nft_view_get(&layout, row, 1, features, entries, layout.entries);
         for (int64_t i = 0; i < layout.entries; i++)
             assert_true((double)entries[i] ==
                         entry_of(tensor, array, &view, row, i / numbers, i % numbers, positions_first));
-        nft_view_put(&layout, row, entries, back);
+        nft_view_put(&layout, row, 1, entries, layout.entries, back);
     }
     support_identical("put", floats, back, features);
     for (int64_t row = 0; row < layout.rows; row++) {
-        nft_view_get(&layout, row, features, entries);
-        nft_view_add(&layout, row, entries, back);
+        nft_view_get(&layout, row, 1, features, entries, layout.entries);
+        nft_view_add(&layout, row, 1, entries, layout.entries, back);
     }
     for (int64_t i = 0; i < floats; i++)
         assert_true(back[i] == 2 * features[i]);

@@ -26,8 +26,8 @@ static void get_chunk(void *argument, int64_t item, float *item_memory)
     const view_rows *call = argument;
     int64_t first, count;
     nft_chunk(call->layout->rows, item, &first, &count);
-    for (int64_t row = first; row < first + count; row++)
-        nft_view_get(call->layout, row, call->margin, call->rows + row * call->layout->entries);
+    int64_t entries = call->layout->entries;
+    nft_view_get(call->layout, first, count, call->margin, call->rows + first * entries, entries);
 }
 
 /* rows (rows, entries) of a view of the margin */
@@ -59,9 +59,8 @@ static void gather_chunk(void *argument, int64_t item, float *item_memory)
         const float *margin = kept == means->all
                                   ? features_of(call->terms, call->exec, call->in, view->view.tensor)
                                   : nft_margin_at(means, call->exec, kept);
-        float *x = nft_at(call->exec, &input->x) + at;
-        for (int64_t row = first; row < first + count; row++)
-            nft_view_get(&view->layout, row, margin, x + row * input->width);
+        nft_view_get(&view->layout, first, count, margin,
+                     nft_at(call->exec, &input->x) + first * input->width + at, input->width);
         at += view->layout.entries;
     }
 }
@@ -82,9 +81,8 @@ static void scatter_chunk(void *argument, int64_t item, float *item_memory)
         nft_dims kept = view->view.rows | view->view.channels;
         float *margin = kept == means->all ? call->grad_in + means->tensor->offset * terms->channels
                                            : nft_margin_at(means, call->exec, kept);
-        const float *dx = nft_at(call->exec, &terms->dx) + at;
-        for (int64_t row = first; row < first + count; row++)
-            nft_view_add(&view->layout, row, dx + row * input->width, margin);
+        nft_view_add(&view->layout, first, count, nft_at(call->exec, &terms->dx) + first * input->width + at,
+                     input->width, margin);
         at += view->layout.entries;
     }
 }
@@ -110,8 +108,7 @@ static void put_chunk(void *argument, int64_t item, float *item_memory)
     float *mapped = nft_in_item(item_memory, &call->terms->mapped);
     nft_map_rows(call->exec, map, count, call->x + first * map->inputs, map->inputs, mapped, map->outputs,
                  NFT_MAP_SET);
-    for (int64_t row = 0; row < count; row++)
-        nft_view_put(layout, first + row, mapped + row * map->outputs, call->y);
+    nft_view_put(layout, first, count, mapped, map->outputs, call->y);
 }
 
 /* Tokens of the term that sets a dense tensor, and while they are in cache the other terms. */

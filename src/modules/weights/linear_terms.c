@@ -177,6 +177,7 @@ static void reserve_tensors(nft_linear_terms *terms, nft_builder *builder)
     for (int64_t t = 0; t < terms->space->tensor_count; t++) {
         nft_term_tensor *of = &terms->tensors[t];
         nft_margins_reserve(&of->means, builder, NFT_ARENA_CALL, NFT_ARENA_CALL);
+        nft_margins_pair(&of->means, builder);
         nft_margins_reserve(&of->terms, builder, NFT_ARENA_CALL, NFT_ARENA_CALL);
         nft_margins_reserve(&of->sums, builder, of->dense ? NFT_ARENA_BACKWARD : NFT_ARENA_TRAINING,
                             NFT_ARENA_TRAINING);

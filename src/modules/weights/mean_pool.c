@@ -83,8 +83,8 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
         const float *x = in + p->means.tensor->offset * channels;
         float *entries = nft_at(exec, &p->entries);
         nft_margins_reduce(&p->means, exec, NFT_MEANS, x);
-        nft_view_get(&p->layout, 0, p->kept == p->means.all ? x : nft_margin_at(&p->means, exec, p->kept),
-                     entries);
+        nft_view_get(&p->layout, 0, 1, p->kept == p->means.all ? x : nft_margin_at(&p->means, exec, p->kept),
+                     entries, p->layout.entries);
         for (int64_t c = 0; c < channels; c++)
             memcpy(out + c * pool->numbers + p->first, entries + c * p->numbers,
                    (size_t)p->numbers * sizeof *out);
@@ -106,15 +106,14 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
             memcpy(entries + c * p->numbers, grad_out + c * pool->numbers + p->first,
                    (size_t)p->numbers * sizeof *entries);
         if (p->kept == p->means.all) {
-            nft_view_put(&p->layout, 0, entries, x);
+            nft_view_put(&p->layout, 0, 1, entries, p->layout.entries, x);
             continue;
         }
-        memset(x, 0, (size_t)(p->means.tensor->tokens * p->means.width) * sizeof *x);
         nft_margins_clear_others(&p->means, exec);
-        nft_view_put(&p->layout, 0, entries, nft_margin_at(&p->means, exec, p->kept));
+        nft_view_put(&p->layout, 0, 1, entries, p->layout.entries, nft_margin_at(&p->means, exec, p->kept));
         nft_margins_share(&p->means, exec);
         nft_margins_join(&p->means, exec);
-        nft_margins_spread(&p->means, exec, x);
+        nft_margins_fill(&p->means, exec, x);
     }
 }
 

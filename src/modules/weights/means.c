@@ -120,6 +120,33 @@ void nft_margins_reserve(nft_margins *margins, nft_builder *builder, nft_arena n
     }
 }
 
+/* Margins for each row and for each column of the tensor as a matrix. */
+static bool are_pair(const nft_margins *margins, const nft_margin *by_row, const nft_margin *by_column)
+{
+    return by_row->planned && by_column->planned && by_row->parent == margins->all &&
+           by_column->parent == margins->all && by_row->inner == 1 && by_column->outer == 1 &&
+           by_row->outer == by_column->averaged && by_row->averaged == by_column->inner;
+}
+
+static int64_t block_count(int64_t rows)
+{
+    return (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+}
+
+void nft_margins_pair(nft_margins *margins, nft_builder *builder)
+{
+    for (nft_dims kept = 1; kept < margins->all && !margins->paired; kept++) {
+        const nft_margin *by_row = &margins->of[kept], *by_column = &margins->of[margins->all & ~kept];
+        if (!are_pair(margins, by_row, by_column))
+            continue;
+        margins->paired = true;
+        margins->by_row = kept;
+        margins->by_column = margins->all & ~kept;
+        margins->blocks = nft_reserve(builder, NFT_ARENA_CALL, block_count(by_row->outer),
+                                      nft_size_multiply(by_row->averaged, margins->width));
+    }
+}
+
 float *nft_margin_at(const nft_margins *margins, const nft_exec *exec, nft_dims kept)
 {
     return nft_at(exec, &margins->of[kept].values);
@@ -132,16 +159,23 @@ static void sum_slice(int64_t rows, int64_t width, const float *x, int64_t strid
 {
     double total[SLICE_FLOATS];
     float block[SLICE_FLOATS];
-    memset(total, 0, (size_t)width * sizeof *total);
     for (int64_t first = 0; first < rows; first += BLOCK_ROWS) {
         int64_t count = rows - first < BLOCK_ROWS ? rows - first : BLOCK_ROWS;
         memset(block, 0, (size_t)width * sizeof *block);
         nft_vector()->sum_rows(count, width, x + first * stride, stride, block);
         for (int64_t i = 0; i < width; i++)
-            total[i] += (double)block[i];
+            total[i] = (first > 0 ? total[i] : 0) + (double)block[i];
     }
     for (int64_t i = 0; i < width; i++)
         y[i] = (float)(total[i] / divisor);
+}
+
+static void sum_slices(int64_t rows, int64_t width, const float *x, int64_t stride, double divisor, float *y)
+{
+    for (int64_t first = 0; first < width; first += SLICE_FLOATS) {
+        int64_t count = width - first < SLICE_FLOATS ? width - first : SLICE_FLOATS;
+        sum_slice(rows, count, x + first, stride, divisor, y + first);
+    }
 }
 
 typedef struct reduce_call {
@@ -163,10 +197,8 @@ static void reduce_item(void *argument, int64_t item, float *item_memory)
     int64_t end = call->row - begin < ITEM_FLOATS ? call->row : begin + ITEM_FLOATS;
     int64_t last = margin->outer - outer < call->rows_at_once ? margin->outer : outer + call->rows_at_once;
     for (; outer < last; outer++)
-        for (int64_t first = begin; first < end; first += SLICE_FLOATS)
-            sum_slice(margin->averaged, end - first < SLICE_FLOATS ? end - first : SLICE_FLOATS,
-                      call->x + outer * margin->averaged * call->row + first, call->row, call->divisor,
-                      call->y + outer * call->row + first);
+        sum_slices(margin->averaged, end - begin, call->x + outer * margin->averaged * call->row + begin,
+                   call->row, call->divisor, call->y + outer * call->row + begin);
 }
 
 static void reduce(const nft_margin *margin, int64_t width, const nft_exec *exec, nft_reduction reduction,
@@ -183,13 +215,56 @@ static void reduce(const nft_margin *margin, int64_t width, const nft_exec *exec
     nft_exec_for(exec, groups * call.pieces, reduce_item, &call);
 }
 
+typedef struct pair_call {
+    const nft_margin *by_row;
+    int64_t width;
+    const float *x;
+    float *row_means, *blocks;
+} pair_call;
+
+/* A block of rows, read once: the mean of each, and their sum. */
+static void pair_block(void *argument, int64_t item, float *item_memory)
+{
+    (void)item_memory;
+    const pair_call *call = argument;
+    int64_t rows = call->by_row->outer, columns = call->by_row->averaged, width = call->width;
+    int64_t first = item * BLOCK_ROWS, last = rows - first < BLOCK_ROWS ? rows : first + BLOCK_ROWS;
+    float *sum = call->blocks + item * columns * width;
+    memset(sum, 0, (size_t)(columns * width) * sizeof *sum);
+    for (int64_t row = first; row < last; row++) {
+        const float *x = call->x + row * columns * width;
+        sum_slices(columns, width, x, width, (double)columns, call->row_means + row * width);
+        nft_vector()->add(columns * width, x, sum);
+    }
+}
+
+static void pair_means(const nft_margins *margins, const nft_exec *exec, const float *x)
+{
+    const nft_margin *by_row = &margins->of[margins->by_row];
+    int64_t floats = margins->blocks.width, blocks = margins->blocks.rows;
+    float *column_means = nft_margin_at(margins, exec, margins->by_column);
+    pair_call call = {.by_row = by_row,
+                      .width = margins->width,
+                      .x = x,
+                      .row_means = nft_at(exec, &by_row->values),
+                      .blocks = nft_at(exec, &margins->blocks)};
+    nft_exec_for(exec, blocks, pair_block, &call);
+    sum_slices(blocks, floats, call.blocks, floats, (double)blocks, column_means);
+    nft_vector()->copy_scaled(floats, (float)((double)blocks / (double)by_row->outer), column_means,
+                              column_means);
+}
+
 /* A margin keeps fewer dimensions than its parent, so its set is the smaller number. */
 void nft_margins_reduce(const nft_margins *margins, const nft_exec *exec, nft_reduction reduction,
                         const float *x)
 {
+    bool paired = margins->paired && reduction == NFT_MEANS;
+    if (paired)
+        pair_means(margins, exec, x);
     for (nft_dims kept = margins->all + 1; kept-- > 0;) {
         const nft_margin *margin = &margins->of[kept];
-        if (margin->planned)
+        bool is_done = paired && (kept == margins->by_row || kept == margins->by_column);
+        if (margin->planned && !is_done)
             reduce(margin, margins->width, exec, reduction,
                    margin->parent == margins->all ? x : nft_margin_at(margins, exec, margin->parent));
     }
@@ -235,15 +310,20 @@ static void broadcast(const nft_margin *margin, int64_t width, const float *valu
                       int64_t count, float *y)
 {
     const nft_kernels *vector = nft_vector();
-    int64_t inner = margin->inner, averaged = margin->averaged, last = first + count, segment;
-    for (int64_t at = first; at < last; at += segment, y += segment * width) {
-        const float *from = values + (at / (averaged * inner) * inner + at % inner) * width;
-        segment = inner == 1 ? averaged - at % averaged : inner - at % inner;
-        segment = segment < last - at ? segment : last - at;
+    int64_t inner = margin->inner, averaged = margin->averaged;
+    int64_t i = first % inner, k = first / inner % averaged, outer = first / inner / averaged, segment;
+    for (; count > 0; count -= segment, y += segment * width) {
+        const float *from = values + (outer * inner + i) * width;
+        int64_t run = inner == 1 ? averaged - k : inner - i;
+        segment = run < count ? run : count;
         if (inner == 1)
             vector->add_bias(segment, width, from, y, width);
         else
             vector->add(segment * width, from, y);
+        k = inner == 1 ? averaged : k + 1;
+        i = 0;
+        outer += k == averaged;
+        k = k == averaged ? 0 : k;
     }
 }
 
@@ -292,6 +372,7 @@ void nft_margins_spread_rows(const nft_margins *margins, const nft_exec *exec, i
 typedef struct spread_call {
     const nft_margins *margins;
     const nft_exec *exec;
+    bool adds;
     float *y;
 } spread_call;
 
@@ -299,13 +380,22 @@ static void spread_chunk(void *argument, int64_t item, float *item_memory)
 {
     (void)item_memory;
     const spread_call *call = argument;
-    int64_t first, count;
+    int64_t first, count, width = call->margins->width;
     nft_chunk(call->margins->tensor->tokens, item, &first, &count);
-    nft_margins_spread_rows(call->margins, call->exec, first, count, call->y + first * call->margins->width);
+    float *y = call->y + first * width;
+    if (!call->adds)
+        memset(y, 0, (size_t)(count * width) * sizeof *y);
+    nft_margins_spread_rows(call->margins, call->exec, first, count, y);
 }
 
 void nft_margins_spread(const nft_margins *margins, const nft_exec *exec, float *y)
 {
-    spread_call call = {margins, exec, y};
+    spread_call call = {margins, exec, true, y};
+    nft_exec_for(exec, nft_chunk_count(margins->tensor->tokens), spread_chunk, &call);
+}
+
+void nft_margins_fill(const nft_margins *margins, const nft_exec *exec, float *y)
+{
+    spread_call call = {margins, exec, false, y};
     nft_exec_for(exec, nft_chunk_count(margins->tensor->tokens), spread_chunk, &call);
 }

@@ -31,6 +31,9 @@ typedef struct nft_margins {
     int64_t width;                /* numbers of a token */
     nft_dims all;                 /* dimensions of the tensor */
     nft_margin of[NFT_DIMS_SETS]; /* by what is kept */
+    bool paired;                  /* nft_margins_pair */
+    nft_dims by_row, by_column;
+    nft_buffer blocks; /* CALL: (blocks of rows, columns · width) */
 } nft_margins;
 
 /* First all that is needed is asked for, then buffers are reserved: in `needed` for margins that were asked
@@ -38,6 +41,10 @@ typedef struct nft_margins {
 void nft_margins_open(nft_margins *margins, const nft_tensor *tensor, int64_t width);
 void nft_margins_need(nft_margins *margins, nft_dims kept);
 void nft_margins_reserve(nft_margins *margins, nft_builder *builder, nft_arena needed, nft_arena others);
+
+/* Means of a matrix over its rows and over its columns, if both are there, are taken in one pass: large
+ * tensors are read from memory once. */
+void nft_margins_pair(nft_margins *margins, nft_builder *builder);
 
 float *nft_margin_at(const nft_margins *margins, const nft_exec *exec, nft_dims kept);
 
@@ -57,6 +64,8 @@ void nft_margins_spread_rows(const nft_margins *margins, const nft_exec *exec, i
                              float *y);
 /* Adds to the whole tensor y, on the team. */
 void nft_margins_spread(const nft_margins *margins, const nft_exec *exec, float *y);
+/* Sets the whole tensor y to what is spread. */
+void nft_margins_fill(const nft_margins *margins, const nft_exec *exec, float *y);
 /* Before join: a mean over n entries gives each of them 1/n of its gradient. */
 void nft_margins_share(const nft_margins *margins, const nft_exec *exec);
 

@@ -73,6 +73,8 @@ bool nft_view_is_dense(const nft_view_layout *layout)
 static int64_t row_start(const nft_view_layout *layout, int64_t row)
 {
     int64_t start = 0;
+    if (layout->row_rank == 1)
+        return row * layout->row_strides[0];
     for (int64_t i = layout->row_rank; i-- > 0; row /= layout->row_sizes[i])
         start += row % layout->row_sizes[i] * layout->row_strides[i];
     return start;
@@ -117,29 +119,42 @@ static inline void move_row(const nft_view_layout *layout, enum move move, const
     }
 }
 
-void nft_view_get(const nft_view_layout *layout, int64_t row, const float *margin, float *entries)
+void nft_view_get(const nft_view_layout *layout, int64_t first, int64_t count, const float *margin,
+                  float *entries, int64_t stride)
 {
-    margin += row_start(layout, row);
-    if (nft_view_is_dense(layout))
-        memcpy(entries, margin, (size_t)layout->entries * sizeof *entries);
-    else
-        move_row(layout, GET, margin, entries);
+    bool dense = nft_view_is_dense(layout);
+    for (int64_t row = first; row < first + count; row++, entries += stride) {
+        const float *from = margin + row_start(layout, row);
+        if (dense)
+            memcpy(entries, from, (size_t)layout->entries * sizeof *entries);
+        else
+            move_row(layout, GET, from, entries);
+    }
 }
 
-void nft_view_put(const nft_view_layout *layout, int64_t row, const float *entries, float *margin)
+void nft_view_put(const nft_view_layout *layout, int64_t first, int64_t count, const float *entries,
+                  int64_t stride, float *margin)
 {
-    margin += row_start(layout, row);
-    if (nft_view_is_dense(layout))
-        memcpy(margin, entries, (size_t)layout->entries * sizeof *entries);
-    else
-        move_row(layout, PUT, entries, margin);
+    bool dense = nft_view_is_dense(layout);
+    for (int64_t row = first; row < first + count; row++, entries += stride) {
+        float *to = margin + row_start(layout, row);
+        if (dense)
+            memcpy(to, entries, (size_t)layout->entries * sizeof *entries);
+        else
+            move_row(layout, PUT, entries, to);
+    }
 }
 
-void nft_view_add(const nft_view_layout *layout, int64_t row, const float *entries, float *margin)
+void nft_view_add(const nft_view_layout *layout, int64_t first, int64_t count, const float *entries,
+                  int64_t stride, float *margin)
 {
-    margin += row_start(layout, row);
-    if (nft_view_is_dense(layout))
-        nft_vector()->add(layout->entries, entries, margin);
-    else
-        move_row(layout, ADD, entries, margin);
+    const nft_kernels *vector = nft_vector();
+    bool dense = nft_view_is_dense(layout);
+    for (int64_t row = first; row < first + count; row++, entries += stride) {
+        float *to = margin + row_start(layout, row);
+        if (dense)
+            vector->add(layout->entries, entries, to);
+        else
+            move_row(layout, ADD, entries, to);
+    }
 }

@@ -27,9 +27,13 @@ nft_view_layout nft_view_layout_of(const nft_space *space, const nft_view *view,
 /* Whether the margin already is the rows. */
 bool nft_view_is_dense(const nft_view_layout *layout);
 
-/* One row: entries from the margin, entries into it, entries added to it. */
-void nft_view_get(const nft_view_layout *layout, int64_t row, const float *margin, float *entries);
-void nft_view_put(const nft_view_layout *layout, int64_t row, const float *entries, float *margin);
-void nft_view_add(const nft_view_layout *layout, int64_t row, const float *entries, float *margin);
+/* Rows first … first + count - 1: entries, `stride` floats from row to row, from the margin; into it; added
+ * to it. */
+void nft_view_get(const nft_view_layout *layout, int64_t first, int64_t count, const float *margin,
+                  float *entries, int64_t stride);
+void nft_view_put(const nft_view_layout *layout, int64_t first, int64_t count, const float *entries,
+                  int64_t stride, float *margin);
+void nft_view_add(const nft_view_layout *layout, int64_t first, int64_t count, const float *entries,
+                  int64_t stride, float *margin);
 
 #endif
