@@ -8,9 +8,9 @@
 
 #define NETWORKS 2
 #define TOLERANCE 1e-2
-#define CREDIBLE 1e-4
-#define STEPS 8       /* of h, each a half of the one before */
-#define LARGEST_STEP 0.08
+#define CREDIBLE 1e-3 /* change of a slope that leaves nothing to improve */
+#define STEPS 10      /* of h, each a half of the one before */
+#define LARGEST_STEP 0.32
 #define LARGEST_KINKED 0.007
 #define TRIES 40      /* tried until one is not nearly orthogonal to the gradient */
 #define ROUNDING 1e-7 /* of the sum of the magnitudes: the error of a loss */
