@@ -3,7 +3,7 @@
 #ifndef NFT_IO_NETWORK_H
 #define NFT_IO_NETWORK_H
 
-#include "io/safetensors.h"
+#include "io/file.h"
 #include "nft/space.h"
 
 typedef struct nft_network_layer {

@@ -1,5 +1,5 @@
 /* Weight sets to safetensors files. */
-#include "io/safetensors.h"
+#include "io/file.h"
 #include "space/array.h"
 #include "space/weights.h"
 

@@ -15,7 +15,7 @@ static nft_status copy_metadata(nft_model *copy, const nft_model *model)
     if (!file)
         return nft_fail_memory("the metadata", sizeof *file);
     copy->file = file;
-    file->descriptor = -1;
+    file->source.descriptor = -1;
     file->metadata = nft_allocate_array((size_t)count + ADDED_TEXTS, sizeof *file->metadata);
     if (!file->metadata)
         return nft_fail_memory("the metadata", (count + ADDED_TEXTS) * (int64_t)sizeof *file->metadata);

@@ -2,7 +2,7 @@
 #ifndef NFT_MODEL_MODEL_H
 #define NFT_MODEL_MODEL_H
 
-#include "io/safetensors.h"
+#include "io/file.h"
 #include "modules/module.h"
 #include "nft/model.h"
 
