@@ -11,6 +11,7 @@
 /* Marks that cannot be mistaken come first. */
 static const nft_format *const formats[] = {
     &nft_format_safetensors,
+    &nft_format_zip,
 };
 
 bool nft_start_is(const nft_start *start, const void *bytes, size_t length)

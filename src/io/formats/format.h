@@ -27,7 +27,7 @@ typedef struct nft_format {
                        uint8_t *out);
 } nft_format;
 
-extern const nft_format nft_format_safetensors;
+extern const nft_format nft_format_safetensors, nft_format_zip;
 
 /* Finds the format of the file's source and lets it list its tensors. */
 nft_status nft_file_list(nft_file *file);
@@ -40,7 +40,8 @@ nft_status nft_source_read(const nft_source *source, int64_t offset, int64_t byt
 /* Each copies the name, of `length` bytes. A name must be UTF-8 without control characters; a tensor or
  * scalar whose name is not is left out. `entry` has everything but a name and a count, which follows from the
  * shape; its place is checked against the source. Tensors whose name is taken are left out. */
-nft_status nft_file_add_entry(nft_file *file, const char *name, size_t length, const nft_entry *entry);
+nft_status nft_file_add_entry(nft_file *file, const char *name, size_t length, const nft_entry *entry,
+                              int64_t end);
 nft_status nft_file_add_scalar(nft_file *file, const char *name, size_t length, const nft_scalar *scalar);
 nft_status nft_file_leave_out(nft_file *file, const char *name, size_t length, const char *format, ...)
     NFT_PRINTF(4, 5);

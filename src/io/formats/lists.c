@@ -99,19 +99,20 @@ static int64_t span(const nft_entry *entry)
     return nft_size_multiply(nft_size_add(last, 1), size);
 }
 
-static nft_status check_place(const nft_entry *entry, const char *name)
+static nft_status check_place(const nft_entry *entry, const char *name, int64_t end)
 {
     char shape[192];
     nft_shape_describe(entry->shape, entry->rank, shape, sizeof shape);
     if (entry->count == INT64_MAX)
         return nft_fail(NFT_ERROR_FORMAT, "tensor '%s': shape %s is not possible", name, shape);
     int64_t bytes = span(entry);
-    if (!entry->source || (entry->offset >= 0 && bytes <= entry->source->size - entry->offset))
+    if (!entry->source || (entry->offset >= 0 && bytes <= end - entry->offset))
         return NFT_OK;
     return nft_fail(NFT_ERROR_FORMAT,
-                    "tensor '%s': shape %s of %s needs %" PRId64 " bytes from byte %" PRId64
-                    ", but its storage has %" PRId64 "; is the file cut short?",
-                    name, shape, nft_type_name(entry->type), bytes, entry->offset, entry->source->size);
+                    "tensor '%s': shape %s of %s needs %" PRId64 " bytes, but its data has %" PRId64
+                    "; is the file cut short?",
+                    name, shape, nft_type_name(entry->type), bytes,
+                    end > entry->offset ? end - entry->offset : 0);
 }
 
 /* Row-major strides say nothing more than none. Where a size is 1 any stride is. */
@@ -126,7 +127,8 @@ static bool is_strided(const nft_entry *entry)
     return strided;
 }
 
-nft_status nft_file_add_entry(nft_file *file, const char *name, size_t length, const nft_entry *entry)
+nft_status nft_file_add_entry(nft_file *file, const char *name, size_t length, const nft_entry *entry,
+                              int64_t end)
 {
     bool is_text;
     nft_status status =
@@ -141,7 +143,7 @@ nft_status nft_file_add_entry(nft_file *file, const char *name, size_t length, c
     file->entry_count++;
     added->count = nft_shape_count(added->shape, added->rank);
     added->is_strided = added->count && is_strided(entry);
-    status = check_place(added, added->name);
+    status = check_place(added, added->name, end);
     if (status || is_text)
         return status;
     file->entry_count--;

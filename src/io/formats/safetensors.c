@@ -102,7 +102,7 @@ static nft_status read_entry(nft_file *file, const char *name, const json_t *val
         return leave_out(file, name, type);
     entry.offset = data + place->begin;
     status = check_span(name, place, &entry);
-    return status ? status : nft_file_add_entry(file, name, strlen(name), &entry);
+    return status ? status : nft_file_add_entry(file, name, strlen(name), &entry, file->source.size);
 }
 
 static nft_status read_metadata(nft_file *file, json_t *object)
