@@ -10,8 +10,7 @@
 
 /* Marks that cannot be mistaken come first. */
 static const nft_format *const formats[] = {
-    &nft_format_safetensors,
-    &nft_format_zip,
+    &nft_format_safetensors, &nft_format_zip, &nft_format_torch_stream, &nft_format_numpy, &nft_format_gzip,
 };
 
 bool nft_start_is(const nft_start *start, const void *bytes, size_t length)

@@ -1,4 +1,5 @@
 /* Zip archives: PyTorch's and NumPy's; others are named. */
+#include "io/formats/numpy.h"
 #include "io/formats/torch.h"
 
 #include <inttypes.h>
@@ -24,6 +25,8 @@ static nft_status open_archive(nft_file *file)
     nft_status status = nft_zip_open(&zip, &file->source);
     if (!status && nft_torch_is_archive(&zip))
         status = nft_torch_open_archive(file, &zip);
+    else if (!status && nft_numpy_is_archive(&zip))
+        status = nft_numpy_open_archive(file, &zip);
     else if (!status)
         status = fail_archive(&zip);
     nft_zip_clear(&zip);

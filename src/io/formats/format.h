@@ -27,7 +27,8 @@ typedef struct nft_format {
                        uint8_t *out);
 } nft_format;
 
-extern const nft_format nft_format_safetensors, nft_format_zip;
+extern const nft_format nft_format_safetensors, nft_format_zip, nft_format_torch_stream, nft_format_numpy,
+    nft_format_gzip;
 
 /* Finds the format of the file's source and lets it list its tensors. */
 nft_status nft_file_list(nft_file *file);

@@ -35,7 +35,8 @@ bool nft_torch_is_archive(const nft_zip *zip)
 }
 
 /* A part by its name in the archive; NULL if there is none, or no memory. */
-static nft_zip_member *find_part(const torch_archive *archive, const char *folder, const char *name, int64_t length)
+static nft_zip_member *find_part(const torch_archive *archive, const char *folder, const char *name,
+                                 int64_t length)
 {
     nft_text path = {0};
     nft_text_append_bytes(&path, archive->name, archive->name_length);
