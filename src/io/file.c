@@ -10,7 +10,8 @@
 
 /* Marks that cannot be mistaken come first. */
 static const nft_format *const formats[] = {
-    &nft_format_safetensors, &nft_format_zip, &nft_format_torch_stream, &nft_format_numpy, &nft_format_gzip,
+    &nft_format_safetensors, &nft_format_zip,    &nft_format_torch_stream, &nft_format_numpy,
+    &nft_format_gzip,        &nft_format_shards, &nft_format_onnx,
 };
 
 bool nft_start_is(const nft_start *start, const void *bytes, size_t length)

@@ -28,7 +28,7 @@ typedef struct nft_format {
 } nft_format;
 
 extern const nft_format nft_format_safetensors, nft_format_zip, nft_format_torch_stream, nft_format_numpy,
-    nft_format_gzip;
+    nft_format_gzip, nft_format_shards, nft_format_onnx;
 
 /* Finds the format of the file's source and lets it list its tensors. */
 nft_status nft_file_list(nft_file *file);

@@ -90,11 +90,6 @@ nft_status nft_refuse_other_files(const nft_start *start)
         return nft_fail(NFT_ERROR_FORMAT,
                         "not a file of tensors: it is a plain pickle, which is not read; save the "
                         "tensors with torch.save, numpy.savez or safetensors");
-    if (start->bytes[0] == '{' && start->bytes[7])
-        return nft_fail(
-            NFT_ERROR_FORMAT,
-            "not a file of tensors: it looks like JSON; a configuration is read by nft_model_create, "
-            "and by the program where MODEL is asked for");
     if (is_table(start))
         return nft_fail(
             NFT_ERROR_FORMAT,

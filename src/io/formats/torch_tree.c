@@ -144,6 +144,14 @@ static nft_status find_storage(nft_torch *torch, nft_pickle_ref id, int64_t elem
     return NFT_OK;
 }
 
+static bool begins_with(const nft_pickle *pickle, nft_pickle_ref text, const char *begin)
+{
+    const nft_pickle_value *value = nft_pickle_at(pickle, text);
+    size_t length = strlen(begin);
+    return value->kind == NFT_PICKLE_TEXT && value->as.text.length >= (int64_t)length &&
+           !memcmp(value->as.text.bytes, begin, length);
+}
+
 static nft_status list_tensor(nft_torch *torch, const nft_pickle_value *tensor)
 {
     const nft_pickle *pickle = &torch->pickle;
@@ -155,7 +163,10 @@ static nft_status list_tensor(nft_torch *torch, const nft_pickle_value *tensor)
     if (storage->kind != NFT_PICKLE_STORAGE || first->kind != NFT_PICKLE_INTEGER || first->as.integer < 0)
         return fail_tensor(torch, "it is rebuilt from no storage");
     nft_pickle_ref id = storage->as.storage.id, data_type = tensor->as.tensor.data_type;
-    if (!find_type(pickle, id, data_type, &entry.type))
+    bool is_known = find_type(pickle, id, data_type, &entry.type);
+    if (!is_known && begins_with(pickle, class_name(pickle, nft_pickle_item(pickle, id, 1)), "Complex"))
+        return leave_out(torch, "its elements are complex numbers");
+    if (!is_known)
         return leave_out_named(
             torch, "its elements are of", NFT_PICKLE_NO_VALUE,
             class_name(pickle, data_type < 0 ? nft_pickle_item(pickle, id, 1) : data_type));
@@ -251,14 +262,6 @@ static nft_status list_module(nft_torch *torch, nft_pickle_ref state, int depth)
             status = list_items(torch, part, depth + 1);
     }
     return status;
-}
-
-static bool begins_with(const nft_pickle *pickle, nft_pickle_ref text, const char *begin)
-{
-    const nft_pickle_value *value = nft_pickle_at(pickle, text);
-    size_t length = strlen(begin);
-    return value->kind == NFT_PICKLE_TEXT && value->as.text.length >= (int64_t)length &&
-           !memcmp(value->as.text.bytes, begin, length);
 }
 
 static nft_status list_object(nft_torch *torch, const nft_pickle_value *object, int depth)
