@@ -11,7 +11,7 @@
 /* Marks that cannot be mistaken come first. */
 static const nft_format *const formats[] = {
     &nft_format_safetensors, &nft_format_zip,    &nft_format_torch_stream, &nft_format_numpy,
-    &nft_format_gzip,        &nft_format_shards, &nft_format_onnx,
+    &nft_format_gzip,        &nft_format_shards, &nft_format_onnx,         &nft_format_hdf5,
 };
 
 bool nft_start_is(const nft_start *start, const void *bytes, size_t length)
@@ -67,9 +67,10 @@ static void tell_left_out(const nft_file *file)
 }
 
 /* Expects path and source. Takes the file over if it fails. */
-static nft_status finish_opening(nft_file **out, nft_file *file)
+static nft_status finish_opening(nft_file **out, nft_file *file, const nft_format *format)
 {
-    nft_status status = nft_file_list(file);
+    file->format = format;
+    nft_status status = format ? format->open(file) : nft_file_list(file);
     if (!status)
         status = nft_file_sort(file);
     if (status) {
@@ -82,7 +83,7 @@ static nft_status finish_opening(nft_file **out, nft_file *file)
     return NFT_OK;
 }
 
-nft_status nft_file_open_within(nft_file **out, const char *path, int64_t limit)
+nft_status nft_file_open_as(nft_file **out, const char *path, int64_t limit, const nft_format *format)
 {
     nft_file *file = NULL;
     nft_status status = new_file(&file, path, limit);
@@ -92,7 +93,12 @@ nft_status nft_file_open_within(nft_file **out, const char *path, int64_t limit)
         nft_file_free(file);
         return status;
     }
-    return finish_opening(out, file);
+    return finish_opening(out, file, format);
+}
+
+nft_status nft_file_open_within(nft_file **out, const char *path, int64_t limit)
+{
+    return nft_file_open_as(out, path, limit, NULL);
 }
 
 nft_status nft_file_open_memory_within(nft_file **out, const void *bytes, size_t size, int64_t limit)
@@ -103,7 +109,7 @@ nft_status nft_file_open_memory_within(nft_file **out, const void *bytes, size_t
         return status;
     file->source.bytes = bytes;
     file->source.size = (int64_t)size;
-    return finish_opening(out, file);
+    return finish_opening(out, file, NULL);
 }
 
 nft_status nft_file_open(nft_file **out, const char *path)
@@ -138,6 +144,9 @@ static void close_source(nft_source *source)
 
 void nft_file_close(nft_file *file)
 {
+    if (file->state)
+        file->close_state(file->state);
+    file->state = NULL;
     close_source(&file->source);
     while (file->more) {
         nft_source *next = file->more->next;

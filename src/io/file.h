@@ -77,7 +77,9 @@ struct nft_file {
     const struct nft_format *format; /* NULL for a file that was never opened */
     nft_source source;               /* the file itself, unpacked if it was gzipped */
     nft_source *more;                /* unpacked parts */
-    struct nft_file **shards;        /* the files of an index */
+    void *state;                     /* of a reader that keeps the file open in its own way */
+    void (*close_state)(void *state);
+    struct nft_file **shards; /* the files of an index */
     int64_t shard_count;
     int64_t limit;      /* bytes that may be unpacked into memory */
     int64_t unpacked;   /* bytes that were */

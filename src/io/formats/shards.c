@@ -58,13 +58,11 @@ static nft_status add_shard(nft_file *file, const char *name, int64_t capacity)
         return nft_fail(NFT_ERROR_FORMAT, "the index names more files than tensors");
     nft_status status = path_of_shard(file, name, &path);
     if (!status)
-        status = nft_file_open_within(&shard, path, file->limit);
+        status = nft_file_open_as(&shard, path, file->limit, &nft_format_safetensors);
     nft_release(path);
     if (status)
         return status;
     file->shards[file->shard_count++] = shard;
-    if (shard->format != &nft_format_safetensors)
-        return nft_fail(NFT_ERROR_FORMAT, "%s is %s, expected safetensors", name, shard->format->name);
     return take_entries(file, shard);
 }
 

@@ -7,6 +7,10 @@
 #include <string.h>
 
 #define DEEPEST 100
+/* A tensor may repeat its storage, but not without bounds: small ones as often as they like, others so often.
+ */
+#define SMALL_BYTES (INT64_C(1) << 20)
+#define MOST_REPEATS 16
 #define ENTRY_COST 256 /* bytes of an entry beside its name, about */
 
 static const struct {
@@ -180,6 +184,9 @@ static nft_status list_tensor(nft_torch *torch, const nft_pickle_value *tensor)
     nft_status status = find_storage(torch, id, element, &place);
     if (status)
         return status;
+    int64_t bytes = nft_size_multiply(nft_shape_count(entry.shape, entry.rank), element);
+    if (bytes > SMALL_BYTES && bytes / MOST_REPEATS > place.size)
+        return leave_out(torch, "it repeats a small storage without end");
     entry.source = place.source;
     entry.offset = nft_size_add(place.offset, nft_size_multiply(first->as.integer, element));
     return nft_file_add_entry(torch->file, torch->path.data, torch->path.length, &entry,
@@ -270,6 +277,8 @@ static nft_status list_object(nft_torch *torch, const nft_pickle_value *object, 
     const nft_pickle_value *type = nft_pickle_at(pickle, object->as.object.type);
     nft_pickle_ref state = object->as.object.state;
     bool has_state = nft_pickle_at(pickle, state)->kind == NFT_PICKLE_DICT;
+    if (has_state) /* its keys are gone through */
+        torch->budget -= nft_pickle_at(pickle, state)->as.items.count;
     if (has_state && nft_pickle_look_up(pickle, state, "_modules") >= 0)
         return list_module(torch, state, depth);
     if (type->kind != NFT_PICKLE_CLASS)
