@@ -21,7 +21,8 @@ files_of() {
     case $1 in
     checkpoint) echo src/train/checkpoint.c ;;
     config) echo src/model/config.c src/io/json.c src/io/space_json.c ;;
-    file) echo src/io/file.c src/io/formats/safetensors.c src/io/formats/lists.c src/io/formats/other_files.c src/io/tensor_read.c src/io/convert.c src/io/names.c src/io/network.c src/io/weights_load.c ;;
+    file) echo src/io/formats/safetensors.c src/io/names.c src/io/network.c src/io/weights_load.c ;;
+    formats) echo src/io/file.c src/io/tensor_read.c src/io/convert.c src/io/formats/[a-gi-z]*.c ;;
     forward) echo src/modules/*.c src/model/forward.c src/model/backward.c src/model/decoder.c ;;
     idx) echo src/cli/idx.c ;;
     log) echo src/cli/training_log.c ;;

@@ -259,7 +259,7 @@ nft_status nft_numpy_open_archive(nft_file *file, nft_zip *zip)
             return status;
         status = nft_numpy_list(file, member->name, length, source, offset, offset + member->size);
         if (status)
-            nft_fail_in(status, "'%.*s' in the archive", length < 80 ? (int)length : 80, member->name);
+            nft_fail_in(status, "'%.*s.npy' in the archive", length < 80 ? (int)length : 80, member->name);
     }
     return status;
 }

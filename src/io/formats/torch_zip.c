@@ -34,36 +34,41 @@ bool nft_torch_is_archive(const nft_zip *zip)
     return find_pickle(zip) != NULL;
 }
 
-/* A part by its name in the archive; NULL if there is none, or no memory. */
-static nft_zip_member *find_part(const torch_archive *archive, const char *folder, const char *name,
-                                 int64_t length)
+/* A part by its name in the archive; NULL if there is none. */
+static nft_status find_part(const torch_archive *archive, const char *folder, const char *name,
+                            int64_t length, nft_zip_member **part)
 {
     nft_text path = {0};
     nft_text_append_bytes(&path, archive->name, archive->name_length);
     nft_text_append(&path, "%s", folder);
     nft_text_append_bytes(&path, name, (size_t)length);
-    nft_zip_member *found = path.failed ? NULL : nft_zip_find(archive->zip, path.data, path.length);
+    nft_status status = path.failed ? nft_fail_memory("a name", length) : NFT_OK;
+    *part = status ? NULL : nft_zip_find(archive->zip, path.data, path.length);
     nft_text_clear(&path);
-    return found;
+    return status;
 }
 
 static nft_status find_storage(nft_torch *torch, const char *key, int64_t length, nft_torch_storage *storage)
 {
-    nft_zip_member *part = find_part(torch->places, "data/", key, length);
-    if (!part)
-        return nft_fail(NFT_ERROR_FORMAT, "its storage '%.*s' is not in the archive",
-                        length < 80 ? (int)length : 80, key);
+    nft_zip_member *part;
+    nft_status status = find_part(torch->places, "data/", key, length, &part);
+    if (!status && !part)
+        status = nft_fail(NFT_ERROR_FORMAT, "its storage '%.*s' is not in the archive",
+                          length < 80 ? (int)length : 80, key);
+    if (status)
+        return status;
     storage->size = part->size;
     return nft_zip_place(torch->file, part, &storage->source, &storage->offset);
 }
 
 static nft_status read_order(nft_torch *torch, const torch_archive *archive)
 {
-    nft_zip_member *part = find_part(archive, "", "byteorder", (int64_t)strlen("byteorder"));
+    nft_zip_member *part;
     uint8_t *text = NULL;
-    if (!part)
-        return NFT_OK;
-    nft_status status = nft_zip_load(torch->file, part, &text);
+    nft_status status = find_part(archive, "", "byteorder", (int64_t)strlen("byteorder"), &part);
+    if (status || !part)
+        return status;
+    status = nft_zip_load(torch->file, part, &text);
     if (!status)
         torch->is_big_endian = part->size == 3 && !memcmp(text, "big", 3);
     nft_release(text);
