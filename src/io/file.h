@@ -51,6 +51,7 @@ typedef struct nft_entry {
     int64_t rank;
     int64_t shape[NFT_ARRAY_MAX_RANK];
     int64_t count;                       /* elements */
+    int64_t position;                    /* among the tensors of the file as it lists them, from 0 */
     const nft_source *source;            /* NULL: only the format's reader can tell */
     int64_t offset;                      /* bytes from the start of the source */
     int64_t strides[NFT_ARRAY_MAX_RANK]; /* in elements, none negative; used if is_strided */

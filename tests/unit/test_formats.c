@@ -117,6 +117,9 @@ static void state_dicts(void **state)
         check_counting(file, "0.bias", "(2)", 2);
         check_counting(file, "2.weight", "(1, 2)", 2);
         check_counting(file, "2.bias", "(1)", 1);
+        assert_int_equal(nft_file_find(file, "0.weight")->position, 0); /* a module's own order */
+        assert_int_equal(nft_file_find(file, "0.bias")->position, 1);
+        assert_int_equal(nft_file_find(file, "2.weight")->position, 2);
         assert_int_equal(file->left_out_count, 0);
         nft_file_free(file);
     }

@@ -3,19 +3,20 @@
 #include "io/formats/format.h"
 
 #ifdef NFT_HDF5
+#include "io/formats/hdf5_library.h"
 #include "space/array.h"
 
-#define H5_USE_110_API /* later versions rename the types of this interface */
-#include <hdf5.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
 
 #define LONGEST_TEXT (INT64_C(1) << 24)
 
+#define READ_ONLY 0 /* H5F_ACC_RDONLY calls the library */
+
 static pthread_mutex_t serial = PTHREAD_MUTEX_INITIALIZER;
 
-/* Silences the library for the calling thread and takes its lock; `leave` undoes both. */
+/* Takes the library's lock and silences it; `leave` undoes both. */
 typedef struct quiet {
     H5E_auto2_t function;
     void *data;
@@ -24,13 +25,13 @@ typedef struct quiet {
 static void enter(quiet *q)
 {
     pthread_mutex_lock(&serial);
-    H5Eget_auto2(H5E_DEFAULT, &q->function, &q->data);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    nft_hdf5.Eget_auto2(H5E_DEFAULT, &q->function, &q->data);
+    nft_hdf5.Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 
 static void leave(const quiet *q)
 {
-    H5Eset_auto2(H5E_DEFAULT, q->function, q->data);
+    nft_hdf5.Eset_auto2(H5E_DEFAULT, q->function, q->data);
     pthread_mutex_unlock(&serial);
 }
 
@@ -44,11 +45,11 @@ static bool find_type(hid_t type, nft_type *found)
     } integers[] = {{1, true, NFT_TYPE_I8},   {2, true, NFT_TYPE_I16}, {4, true, NFT_TYPE_I32},
                     {8, true, NFT_TYPE_I64},  {1, false, NFT_TYPE_U8}, {2, false, NFT_TYPE_U16},
                     {4, false, NFT_TYPE_U32}, {8, false, NFT_TYPE_U64}};
-    H5T_class_t kind = H5Tget_class(type);
-    size_t size = H5Tget_size(type);
+    H5T_class_t kind = nft_hdf5.Tget_class(type);
+    size_t size = nft_hdf5.Tget_size(type);
     if (kind == H5T_FLOAT) {
         size_t exponent = 0, fraction = 0, place;
-        if (H5Tget_fields(type, &place, &place, &exponent, &place, &fraction) < 0)
+        if (nft_hdf5.Tget_fields(type, &place, &place, &exponent, &place, &fraction) < 0)
             return false;
         *found = size == 4       ? NFT_TYPE_F32
                  : size == 8     ? NFT_TYPE_F64
@@ -59,13 +60,13 @@ static bool find_type(hid_t type, nft_type *found)
                (size == 2 && ((exponent == 5 && fraction == 10) || (exponent == 8 && fraction == 7)));
     }
     for (size_t i = 0; i < sizeof integers / sizeof *integers && kind == H5T_INTEGER; i++)
-        if (integers[i].size == size && integers[i].is_signed == (H5Tget_sign(type) == H5T_SGN_2)) {
+        if (integers[i].size == size && integers[i].is_signed == (nft_hdf5.Tget_sign(type) == H5T_SGN_2)) {
             *found = integers[i].type;
             return true;
         }
     /* h5py's booleans: an enumeration of FALSE and TRUE */
     *found = NFT_TYPE_BOOL;
-    return kind == H5T_ENUM && size == 1 && H5Tget_nmembers(type) == 2;
+    return kind == H5T_ENUM && size == 1 && nft_hdf5.Tget_nmembers(type) == 2;
 }
 
 /* A single text, as Keras and Fit-a-NeF write descriptions. */
@@ -73,24 +74,24 @@ static nft_status add_text(nft_file *file, hid_t dataset, hid_t type, const char
 {
     nft_scalar scalar = {.kind = NFT_SCALAR_TEXT};
     nft_status status = NFT_OK;
-    size_t size = H5Tget_size(type);
-    hid_t memory = H5Tcopy(type);
-    if (H5Tis_variable_str(type) > 0) {
+    size_t size = nft_hdf5.Tget_size(type);
+    hid_t memory = nft_hdf5.Tcopy(type);
+    if (nft_hdf5.Tis_variable_str(type) > 0) {
         char *text = NULL;
-        if (H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) >= 0 && text) {
+        if (nft_hdf5.Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) >= 0 && text) {
             scalar.text = text;
             status = nft_file_add_scalar(file, name, strlen(name), &scalar);
         }
-        H5free_memory(text);
+        nft_hdf5.free_memory(text);
     } else if (size < LONGEST_TEXT) {
         scalar.text = nft_allocate(size + 1);
         if (!scalar.text)
             status = nft_fail_memory("a text", (int64_t)size);
-        else if (H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, scalar.text) >= 0)
+        else if (nft_hdf5.Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, scalar.text) >= 0)
             status = nft_file_add_scalar(file, name, strlen(name), &scalar);
         nft_release(scalar.text);
     }
-    H5Tclose(memory);
+    nft_hdf5.Tclose(memory);
     return status;
 }
 
@@ -98,15 +99,15 @@ static nft_status add_dataset(nft_file *file, hid_t dataset, const char *name)
 {
     nft_entry entry = {0};
     hsize_t shape[H5S_MAX_RANK];
-    hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
-    int rank = H5Sget_simple_extent_dims(space, shape, NULL);
-    bool is_single = H5Sget_simple_extent_npoints(space) == 1;
+    hid_t type = nft_hdf5.Dget_type(dataset), space = nft_hdf5.Dget_space(dataset);
+    int rank = nft_hdf5.Sget_simple_extent_dims(space, shape, NULL);
+    bool is_single = nft_hdf5.Sget_simple_extent_npoints(space) == 1;
     nft_status status;
     if (type < 0 || rank < 0)
         status = nft_file_leave_out(file, name, strlen(name), "its type or shape is not known");
-    else if (H5Tget_class(type) == H5T_STRING && is_single)
+    else if (nft_hdf5.Tget_class(type) == H5T_STRING && is_single)
         status = add_text(file, dataset, type, name);
-    else if (H5Tget_class(type) == H5T_STRING)
+    else if (nft_hdf5.Tget_class(type) == H5T_STRING)
         status = nft_file_leave_out(file, name, strlen(name), "its elements are texts");
     else if (!find_type(type, &entry.type))
         status = nft_file_leave_out(file, name, strlen(name), "its elements are of a type that is not read");
@@ -119,8 +120,8 @@ static nft_status add_dataset(nft_file *file, hid_t dataset, const char *name)
             entry.shape[axis] = shape[axis] > INT64_MAX ? INT64_MAX : (int64_t)shape[axis];
         status = nft_file_add_entry(file, name, strlen(name), &entry, 0);
     }
-    H5Tclose(type);
-    H5Sclose(space);
+    nft_hdf5.Tclose(type);
+    nft_hdf5.Sclose(space);
     return status;
 }
 
@@ -135,29 +136,29 @@ static herr_t visit_object(hid_t root, const char *name, const H5O_info_t *info,
     visit *v = data;
     if (info->type != H5O_TYPE_DATASET)
         return 0;
-    hid_t dataset = H5Dopen2(root, name, H5P_DEFAULT);
+    hid_t dataset = nft_hdf5.Dopen2(root, name, H5P_DEFAULT);
     if (dataset < 0)
         v->status = nft_file_leave_out(v->file, name, strlen(name), "it cannot be opened");
     else
         v->status = add_dataset(v->file, dataset, name);
     if (dataset >= 0)
-        H5Dclose(dataset);
+        nft_hdf5.Dclose(dataset);
     return v->status ? -1 : 0;
 }
 
 /* In memory the library works on a copy of the bytes. */
 static hid_t open_library_file(const nft_file *file)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS), opened;
+    hid_t access = nft_hdf5.Pcreate(*nft_hdf5.P_CLS_FILE_ACCESS_ID), opened;
     if (file->source.bytes &&
-        (H5Pset_fapl_core(access, 1 << 16, 0) < 0 ||
-         H5Pset_file_image(access, (void *)file->source.bytes, (size_t)file->source.size) < 0)) {
-        H5Pclose(access);
+        (nft_hdf5.Pset_fapl_core(access, 1 << 16, 0) < 0 ||
+         nft_hdf5.Pset_file_image(access, (void *)file->source.bytes, (size_t)file->source.size) < 0)) {
+        nft_hdf5.Pclose(access);
         return -1;
     }
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    opened = H5Fopen(file->path, H5F_ACC_RDONLY, access);
-    H5Pclose(access);
+    nft_hdf5.Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+    opened = nft_hdf5.Fopen(file->path, READ_ONLY, access);
+    nft_hdf5.Pclose(access);
     return opened;
 }
 
@@ -165,7 +166,7 @@ static void close_file(void *state)
 {
     quiet q;
     enter(&q);
-    H5Fclose(*(hid_t *)state);
+    nft_hdf5.Fclose(*(hid_t *)state);
     leave(&q);
     nft_release(state);
 }
@@ -174,14 +175,15 @@ static nft_status open_file(nft_file *file)
 {
     quiet q;
     visit v = {file, NFT_OK};
-    hid_t *opened = nft_allocate(sizeof *opened);
+    nft_status status = nft_hdf5_load();
+    hid_t *opened = status ? NULL : nft_allocate(sizeof *opened);
     if (!opened)
-        return nft_fail_memory("a file", sizeof *opened);
+        return status ? status : nft_fail_memory("a file", sizeof *opened);
     enter(&q);
     *opened = open_library_file(file);
     if (*opened < 0)
         v.status = nft_fail(NFT_ERROR_FORMAT, "the HDF5 file is damaged; is it cut short?");
-    else if (H5Ovisit2(*opened, H5_INDEX_NAME, H5_ITER_NATIVE, visit_object, &v, H5O_INFO_BASIC) < 0 &&
+    else if (nft_hdf5.Ovisit2(*opened, H5_INDEX_NAME, H5_ITER_NATIVE, visit_object, &v, H5O_INFO_BASIC) < 0 &&
              !v.status)
         v.status = nft_fail(NFT_ERROR_FORMAT, "the HDF5 file's groups are damaged");
     leave(&q);
@@ -199,25 +201,25 @@ static hid_t memory_type(nft_type type)
 {
     switch (type) {
     case NFT_TYPE_F32:
-        return H5Tcopy(H5T_IEEE_F32LE);
+        return nft_hdf5.Tcopy(*nft_hdf5.T_IEEE_F32LE);
     case NFT_TYPE_F64:
-        return H5Tcopy(H5T_IEEE_F64LE);
+        return nft_hdf5.Tcopy(*nft_hdf5.T_IEEE_F64LE);
     case NFT_TYPE_I8:
-        return H5Tcopy(H5T_STD_I8LE);
+        return nft_hdf5.Tcopy(*nft_hdf5.T_STD_I8LE);
     case NFT_TYPE_I16:
-        return H5Tcopy(H5T_STD_I16LE);
+        return nft_hdf5.Tcopy(*nft_hdf5.T_STD_I16LE);
     case NFT_TYPE_I32:
-        return H5Tcopy(H5T_STD_I32LE);
+        return nft_hdf5.Tcopy(*nft_hdf5.T_STD_I32LE);
     case NFT_TYPE_I64:
-        return H5Tcopy(H5T_STD_I64LE);
+        return nft_hdf5.Tcopy(*nft_hdf5.T_STD_I64LE);
     case NFT_TYPE_U8:
-        return H5Tcopy(H5T_STD_U8LE);
+        return nft_hdf5.Tcopy(*nft_hdf5.T_STD_U8LE);
     case NFT_TYPE_U16:
-        return H5Tcopy(H5T_STD_U16LE);
+        return nft_hdf5.Tcopy(*nft_hdf5.T_STD_U16LE);
     case NFT_TYPE_U32:
-        return H5Tcopy(H5T_STD_U32LE);
+        return nft_hdf5.Tcopy(*nft_hdf5.T_STD_U32LE);
     case NFT_TYPE_U64:
-        return H5Tcopy(H5T_STD_U64LE);
+        return nft_hdf5.Tcopy(*nft_hdf5.T_STD_U64LE);
     default: /* F16, BF16, BOOL: the file's own type, in this order of bytes */
         return -1;
     }
@@ -228,9 +230,9 @@ static hid_t own_type(hid_t dataset, nft_type type)
     hid_t copy = memory_type(type);
     if (copy >= 0)
         return copy;
-    copy = H5Dget_type(dataset);
+    copy = nft_hdf5.Dget_type(dataset);
     if (type != NFT_TYPE_BOOL)
-        H5Tset_order(copy, H5T_ORDER_LE);
+        nft_hdf5.Tset_order(copy, H5T_ORDER_LE);
     return copy;
 }
 
@@ -257,16 +259,16 @@ static bool read_box(hid_t dataset, hid_t type, hid_t space, int rank, const hsi
                      const hsize_t *size, int64_t count, uint8_t *out)
 {
     const hsize_t flat = (hsize_t)count;
-    hid_t memory = H5Screate_simple(1, &flat, NULL);
-    bool done = (!rank || H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL) >= 0) &&
-                H5Dread(dataset, type, memory, space, H5P_DEFAULT, out) >= 0;
-    H5Sclose(memory);
+    hid_t memory = nft_hdf5.Screate_simple(1, &flat, NULL);
+    bool done = (!rank || nft_hdf5.Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL) >= 0) &&
+                nft_hdf5.Dread(dataset, type, memory, space, H5P_DEFAULT, out) >= 0;
+    nft_hdf5.Sclose(memory);
     return done;
 }
 
 static bool read_boxes(hid_t dataset, const nft_entry *entry, int64_t first, int64_t count, uint8_t *out)
 {
-    hid_t type = own_type(dataset, entry->type), space = H5Dget_space(dataset);
+    hid_t type = own_type(dataset, entry->type), space = nft_hdf5.Dget_space(dataset);
     bool good = true;
     for (int64_t done = 0, now = 1; done < count && good; done += now) {
         hsize_t start[NFT_ARRAY_MAX_RANK], size[NFT_ARRAY_MAX_RANK];
@@ -275,8 +277,8 @@ static bool read_boxes(hid_t dataset, const nft_entry *entry, int64_t first, int
         good = read_box(dataset, type, space, (int)entry->rank, start, size, now,
                         out + done * nft_type_size(entry->type));
     }
-    H5Sclose(space);
-    H5Tclose(type);
+    nft_hdf5.Sclose(space);
+    nft_hdf5.Tclose(type);
     return good;
 }
 
@@ -285,10 +287,10 @@ static nft_status read_elements(const nft_file *file, const nft_entry *entry, in
 {
     quiet q;
     enter(&q);
-    hid_t dataset = H5Dopen2(*(const hid_t *)file->state, entry->name, H5P_DEFAULT);
+    hid_t dataset = nft_hdf5.Dopen2(*(const hid_t *)file->state, entry->name, H5P_DEFAULT);
     bool good = dataset >= 0 && read_boxes(dataset, entry, first, count, out);
     if (dataset >= 0)
-        H5Dclose(dataset);
+        nft_hdf5.Dclose(dataset);
     leave(&q);
     return good ? NFT_OK
                 : nft_fail(NFT_ERROR_FORMAT, "its data are damaged, or packed by a filter that is missing");

@@ -137,6 +137,7 @@ nft_status nft_file_add_entry(nft_file *file, const char *name, size_t length, c
         return status;
     nft_entry *added = &file->entries[file->entry_count];
     *added = *entry;
+    added->position = file->entry_count;
     added->name = copy_name(name, length, &is_text);
     if (!added->name)
         return nft_fail_memory("a tensor's name", (int64_t)length);
@@ -197,7 +198,7 @@ static int compare_entries(const void *a, const void *b)
 {
     const nft_entry *x = a, *y = b;
     int order = nft_compare_names(x->name, y->name);
-    return order ? order : (x->offset > y->offset) - (x->offset < y->offset);
+    return order ? order : (x->position > y->position) - (x->position < y->position);
 }
 
 static int compare_scalars(const void *a, const void *b)
