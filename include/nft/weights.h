@@ -76,13 +76,14 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_borrow(nft_weights **weights, cons
 NFT_API void nft_weights_free(nft_weights *weights);
 
 /**
- * Reads one network (a PyTorch state_dict), a stack of N, or features, from a safetensors file.
+ * Reads one network (a PyTorch state_dict), a stack of N, or features, from a file of any format
+ * that nft_file_open() reads.
  *
  * Pairs `NAME.weight` and `NAME.bias`, zeros where a layer has none; the rank of the biases, or else of the
  * weights, says which of the three it is. Layers come in
  * natural order of their names and must chain (out == next in, or next in a multiple of it: `positions`).
- * Tensors with a leading N that belong to no layer are kept as extras (`label`); of types that are not read,
- * U64 and 8-bit floats, they are an error. Others are ignored, whatever their type is.
+ * Tensors with a leading N that belong to no layer are kept as extras (`label`). Others are
+ * ignored, whatever their type is.
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_load(nft_weights **weights, const char *path);
 /** As nft_weights_load(), with options (NULL: the defaults). */

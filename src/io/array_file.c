@@ -48,6 +48,14 @@ const char *nft_file_metadata_at(const char **text, const nft_file *file, int64_
     return there ? file->metadata[index].key : NULL;
 }
 
+const char *nft_file_left_out_at(const char **reason, const nft_file *file, int64_t index)
+{
+    bool there = file && index >= 0 && index < file->left_out_count;
+    if (reason)
+        *reason = there ? file->left_out[index].reason : NULL;
+    return there ? file->left_out[index].name : NULL;
+}
+
 /* Rows first … first + count - 1 of an entry. */
 static nft_status read_rows(const nft_file *file, const nft_entry *entry, int64_t first, int64_t count,
                             nft_array **out)

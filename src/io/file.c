@@ -32,7 +32,7 @@ nft_status nft_file_list(nft_file *file)
     nft_status status = read_start(file, &start);
     const nft_format *found = NULL;
     for (size_t i = 0; i < sizeof formats / sizeof *formats && !found && !status; i++)
-        if (formats[i]->matches(&start))
+        if (formats[i]->matches(&start) && !(file->is_shard && formats[i] == &nft_format_shards))
             found = formats[i];
     if (!status && !found)
         status = nft_refuse_other_files(&start);
@@ -67,10 +67,9 @@ static void tell_left_out(const nft_file *file)
 }
 
 /* Expects path and source. Takes the file over if it fails. */
-static nft_status finish_opening(nft_file **out, nft_file *file, const nft_format *format)
+static nft_status finish_opening(nft_file **out, nft_file *file)
 {
-    file->format = format;
-    nft_status status = format ? format->open(file) : nft_file_list(file);
+    nft_status status = nft_file_list(file);
     if (!status)
         status = nft_file_sort(file);
     if (status) {
@@ -83,7 +82,7 @@ static nft_status finish_opening(nft_file **out, nft_file *file, const nft_forma
     return NFT_OK;
 }
 
-nft_status nft_file_open_as(nft_file **out, const char *path, int64_t limit, const nft_format *format)
+static nft_status open_path(nft_file **out, const char *path, int64_t limit, bool is_shard)
 {
     nft_file *file = NULL;
     nft_status status = new_file(&file, path, limit);
@@ -93,12 +92,18 @@ nft_status nft_file_open_as(nft_file **out, const char *path, int64_t limit, con
         nft_file_free(file);
         return status;
     }
-    return finish_opening(out, file, format);
+    file->is_shard = is_shard;
+    return finish_opening(out, file);
 }
 
 nft_status nft_file_open_within(nft_file **out, const char *path, int64_t limit)
 {
-    return nft_file_open_as(out, path, limit, NULL);
+    return open_path(out, path, limit, false);
+}
+
+nft_status nft_file_open_shard(nft_file **out, const char *path, int64_t limit)
+{
+    return open_path(out, path, limit, true);
 }
 
 nft_status nft_file_open_memory_within(nft_file **out, const void *bytes, size_t size, int64_t limit)
@@ -109,7 +114,7 @@ nft_status nft_file_open_memory_within(nft_file **out, const void *bytes, size_t
         return status;
     file->source.bytes = bytes;
     file->source.size = (int64_t)size;
-    return finish_opening(out, file, NULL);
+    return finish_opening(out, file);
 }
 
 nft_status nft_file_open(nft_file **out, const char *path)

@@ -82,6 +82,7 @@ struct nft_file {
     void (*close_state)(void *state);
     struct nft_file **shards; /* the files of an index */
     int64_t shard_count;
+    bool is_shard;      /* of an index, and then no index itself */
     int64_t limit;      /* bytes that may be unpacked into memory */
     int64_t unpacked;   /* bytes that were */
     nft_entry *entries; /* in natural order of the names, no name twice */

@@ -355,6 +355,17 @@ static void sharded_networks(void **state)
     assert_int_equal(nft_file_open_memory(&file, contents, size), NFT_ERROR_FORMAT);
     assert_message("is read from its folder alone");
 
+    static const char torch[] = "{\"weight_map\": {\"0.weight\": \"state-1.pt\", \"p\": \"parameter-1.pt\"}}";
+    temporary_write(temporary_path("bin.index.json"), torch, strlen(torch));
+    copy_to("state-1.pt", temporary_path("state-1.pt"));
+    copy_to("parameter-1.pt", temporary_path("parameter-1.pt"));
+    assert_ok(nft_file_open(&file, temporary_path("bin.index.json")));
+    assert_int_equal(nft_file_tensor_count(file), 5);
+    check_counting(file, "0.weight", "(2, 3)", 6);
+    check_counting(file, "p", "(2)", 2);
+    nft_file_free(file);
+    temporary_entries(1);
+
     copy_to(index, temporary_path(index));
     copy_to(first, temporary_path(first));
     assert_int_equal(nft_file_open(&file, temporary_path(index)), NFT_ERROR_FILE);

@@ -408,7 +408,14 @@ static void other_types_are_left_out(void **state)
     void *bytes;
     assert_ok(open_bytes(&file, header, data, sizeof data, &bytes));
     assert_int_equal(nft_file_tensor_count(file), 1);
-    assert_int_equal(file->left_out_count, 2);
+    const char *reason;
+    assert_string_equal(nft_file_left_out_at(NULL, file, 0), "b");
+    assert_string_equal(nft_file_left_out_at(&reason, file, 1), "c");
+    assert_string_equal(reason, "it is F4, quantised numbers");
+    assert_null(nft_file_left_out_at(&reason, file, 2));
+    assert_null(reason);
+    assert_null(nft_file_left_out_at(NULL, file, -1));
+    assert_null(nft_file_left_out_at(NULL, NULL, 0));
     assert_string_equal(nft_file_why_left_out(file, "b"), "it is C64, complex numbers");
     assert_string_equal(nft_file_why_left_out(file, "c"), "it is F4, quantised numbers");
     assert_int_equal(nft_file_read(&array, file, "b"), NFT_ERROR_FORMAT);

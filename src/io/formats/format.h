@@ -30,8 +30,8 @@ typedef struct nft_format {
 extern const nft_format nft_format_safetensors, nft_format_zip, nft_format_torch_stream, nft_format_numpy,
     nft_format_gzip, nft_format_shards, nft_format_onnx, nft_format_hdf5;
 
-/* Opens a file of one format; NULL: of any. */
-nft_status nft_file_open_as(nft_file **file, const char *path, int64_t limit, const nft_format *format);
+/* As nft_file_open_within(), but of a file that is no index. */
+nft_status nft_file_open_shard(nft_file **file, const char *path, int64_t limit);
 
 /* Finds the format of the file's source and lets it list its tensors. */
 nft_status nft_file_list(nft_file *file);

@@ -1,4 +1,5 @@
-/* One network in several safetensors files: `*.safetensors.index.json` says which tensor is in which. */
+/* One network in several files: `*.safetensors.index.json` or `*.bin.index.json` says which tensor is in
+ * which. */
 #include "io/formats/format.h"
 #include "io/json.h"
 
@@ -41,6 +42,9 @@ static nft_status take_entries(nft_file *file, nft_file *shard)
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < shard->entry_count && !status; i++) {
         const nft_entry *entry = &shard->entries[i];
+        if (!entry->source)
+            return nft_fail(NFT_ERROR_FORMAT, "%s is a file of %s, which is not read as a part of a network",
+                            shard->path, shard->format->name);
         status = nft_file_add_entry(file, entry->name, strlen(entry->name), entry, entry->source->size);
     }
     for (int64_t i = 0; i < shard->left_out_count && !status; i++) {
@@ -58,7 +62,7 @@ static nft_status add_shard(nft_file *file, const char *name, int64_t capacity)
         return nft_fail(NFT_ERROR_FORMAT, "the index names more files than tensors");
     nft_status status = path_of_shard(file, name, &path);
     if (!status)
-        status = nft_file_open_as(&shard, path, file->limit, &nft_format_safetensors);
+        status = nft_file_open_shard(&shard, path, file->limit);
     nft_release(path);
     if (status)
         return status;
@@ -144,4 +148,4 @@ static nft_status open_index(nft_file *file)
     return status;
 }
 
-const nft_format nft_format_shards = {"an index of safetensors files", matches, open_index, NULL};
+const nft_format nft_format_shards = {"an index", matches, open_index, NULL};
