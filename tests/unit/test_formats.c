@@ -473,6 +473,94 @@ static size_t make_archive(const char *name, const char *bytes, size_t size)
     return (size_t)(at - contents);
 }
 
+static void put32(unsigned char *at, uint64_t value)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (unsigned char)(value >> 8 * i);
+}
+
+/* The same with every size and place in the 64-bit records, as writers of archives beyond 4 GiB leave them.
+ */
+static size_t make_archive64(const char *name, const char *bytes, size_t size)
+{
+    size_t length = strlen(name), data = 30 + length + size, entry = 46 + length + 28;
+    unsigned char *at = contents, *directory = contents + data, *end64 = directory + entry;
+    memset(contents, 0, data + entry + 56 + 20 + 22);
+    memcpy(at, "PK\3\4", 4);
+    at[26] = (unsigned char)length;
+    memcpy(at + 30, name, length);
+    memcpy(at + 30 + length, bytes, size);
+    memcpy(directory, "PK\1\2", 4);
+    put32(directory + 20, UINT32_MAX);
+    put32(directory + 24, UINT32_MAX);
+    directory[28] = (unsigned char)length;
+    directory[30] = 28;
+    put32(directory + 42, UINT32_MAX);
+    memcpy(directory + 46, name, length);
+    unsigned char *extra = directory + 46 + length;
+    extra[0] = 1;
+    extra[2] = 24; /* the size, the packed size and the place of the header, which is 0 */
+    put32(extra + 4, size);
+    put32(extra + 12, size);
+    memcpy(end64, "PK\6\6", 4);
+    end64[32] = 1;
+    put32(end64 + 40, entry);
+    put32(end64 + 48, data);
+    memcpy(end64 + 56, "PK\6\7", 4);
+    put32(end64 + 56 + 8, data + entry);
+    memcpy(end64 + 76, "PK\5\6", 4);
+    memset(end64 + 76 + 8, 255, 12);
+    return data + entry + 98;
+}
+
+static void archives_with_64_bit_records(void **state)
+{
+    (void)state;
+    static const char pickle[] = "\x80\2}X\1\0\0\0aK\7s.";
+    nft_file *file;
+    size_t size = make_archive64("a/data.pkl", pickle, sizeof pickle - 1);
+    assert_ok(nft_file_open_memory(&file, contents, size));
+    assert_int_equal(nft_file_scalar(file, "a")->integer, 7);
+    nft_file_free(file);
+    contents[30 + 10 + sizeof pickle - 1 + 46 + 10 + 4] = 255; /* the size in the extra field */
+    assert_int_equal(nft_file_open_memory(&file, contents, size), NFT_ERROR_FORMAT);
+}
+
+/* A machine's own order of bytes is in the archive: the same bytes, read the other way round. */
+static void big_endian_storages(void **state)
+{
+    (void)state;
+    nft_file *file;
+    size_t size = load("state-2.pt");
+    const char name[] = "byteorder";
+    int changed = 0;
+    for (size_t i = 0; i + 64 < size; i++) {
+        if (!memcmp(contents + i, "little", 6)) {
+            memcpy(contents + i, "big", 3);
+            changed++;
+        }
+        for (size_t k = 46; k < 80 && i > 80 && !memcmp(contents + i, name, strlen(name)); k++)
+            if (!memcmp(contents + i - k, "PK\1\2", 4)) {
+                put32(contents + i - k + 20, 3);
+                put32(contents + i - k + 24, 3);
+                changed++;
+            }
+    }
+    assert_int_equal(changed, 2);
+    assert_ok(nft_file_open_memory(&file, contents, size));
+    float values[6];
+    assert_ok(nft_file_read_f32(file, nft_file_find(file, "0.weight"), 0, 6, values));
+    for (int i = 0; i < 6; i++) {
+        float value = (float)i;
+        unsigned char expected[4], found[4];
+        memcpy(expected, &value, 4);
+        memcpy(found, &values[i], 4);
+        for (int k = 0; k < 4; k++)
+            assert_int_equal(found[k], expected[3 - k]);
+    }
+    nft_file_free(file);
+}
+
 /* Pickles that no writer makes. */
 static void wrong_pickles_are_refused(void **state)
 {
@@ -609,6 +697,8 @@ int main(void)
         cmocka_unit_test(files_that_are_cut_short),
         cmocka_unit_test(unpacking_has_a_limit),
         cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(archives_with_64_bit_records),
+        cmocka_unit_test(big_endian_storages),
         cmocka_unit_test(wrong_pickles_are_refused),
         cmocka_unit_test(calls_are_not_made),
         cmocka_unit_test(names_have_a_limit),
