@@ -71,7 +71,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_borrow(nft_weights **weights, cons
 NFT_API void nft_weights_free(nft_weights *weights);
 
 /**
- * Reads one network (a PyTorch state_dict), a stack of N, or features, from a file.
+ * Reads one network (a PyTorch state_dict), a stack of N, or features, from a file of any format
+ * that nft_file_open() reads.
  *
  * The space is that of the options, or the one in the file's metadata under `nft.space`; its tensors are
  * found by name, and their rank says which of the three the file holds. Without either the file holds a

@@ -3,7 +3,7 @@
 #define NFT_IO_NETWORK_H
 
 #include "io/file_tensors.h"
-#include "io/safetensors.h"
+#include "io/file.h"
 #include "nft/weights.h"
 
 typedef struct nft_network {

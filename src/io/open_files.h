@@ -2,7 +2,7 @@
 #ifndef NFT_IO_OPEN_FILES_H
 #define NFT_IO_OPEN_FILES_H
 
-#include "io/safetensors.h"
+#include "io/file.h"
 
 /* Threads may share it. */
 typedef struct nft_open_files nft_open_files;

@@ -1,6 +1,6 @@
 /* Weight sets to safetensors files. */
 #include "io/file_tensors.h"
-#include "io/safetensors.h"
+#include "io/file.h"
 #include "space/array.h"
 #include "space/weights.h"
 

@@ -5,7 +5,7 @@
  * same time: as each is added by itself, their number changes no bit. */
 #include "model/backward.h"
 
-#include "io/safetensors.h"
+#include "io/file.h"
 
 #include <inttypes.h>
 #include <string.h>

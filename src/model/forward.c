@@ -1,6 +1,6 @@
 /* nft_forward: samples at the same time on the threads, or one after the other on all threads when there are
  * few. */
-#include "io/safetensors.h"
+#include "io/file.h"
 #include "model/context.h"
 
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* Model files: safetensors with the configuration in the metadata (specification of the container:
  * https://huggingface.co/docs/safetensors). */
 #include "io/load_options.h"
-#include "io/safetensors.h"
+#include "io/file.h"
 #include "model/model.h"
 
 #include <inttypes.h>

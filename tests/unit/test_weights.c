@@ -1,6 +1,6 @@
 /* Weight sets in memory: made, filled, permuted. */
 #define _XOPEN_SOURCE 700
-#include "io/safetensors.h"
+#include "io/file.h"
 #include "space/array.h"
 #include "space/weights.h"
 
