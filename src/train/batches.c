@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-static nft_status create_source(nft_source *source, const nft_trainer *trainer)
+static nft_status create_source(nft_batch_source *source, const nft_trainer *trainer)
 {
     const nft_model *model = trainer->model;
     nft_batch *batch = &source->batch;
@@ -29,7 +29,7 @@ static nft_status create_source(nft_source *source, const nft_trainer *trainer)
                            nft_size_multiply(nft_size_multiply(count, numbers), sizeof *batch->targets));
 }
 
-nft_status nft_source_reserve(nft_source *source, const nft_trainer *trainer)
+nft_status nft_source_reserve(nft_batch_source *source, const nft_trainer *trainer)
 {
     if (source->batch.count)
         return NFT_OK;
@@ -39,7 +39,7 @@ nft_status nft_source_reserve(nft_source *source, const nft_trainer *trainer)
     return status;
 }
 
-void nft_source_free_batch(nft_source *source)
+void nft_source_free_batch(nft_batch_source *source)
 {
     nft_weights_free(source->batch.weights);
     nft_array_free(source->tokens);
@@ -49,17 +49,17 @@ void nft_source_free_batch(nft_source *source)
     source->tokens = NULL;
 }
 
-void nft_source_clear(nft_source *source)
+void nft_source_clear(nft_batch_source *source)
 {
     nft_source_free_batch(source);
-    *source = (nft_source){0};
+    *source = (nft_batch_source){0};
 }
 
 /* Every rank has the whole batch. The callback may change the struct that it is given, but not what the
  * trainer owns. */
 static nft_status ask_source(nft_trainer *trainer)
 {
-    const nft_source *source = &trainer->source;
+    const nft_batch_source *source = &trainer->source;
     int64_t numbers = nft_trainer_target_numbers(trainer);
     nft_batch batch = source->batch;
     batch.step = trainer->step;

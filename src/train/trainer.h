@@ -10,12 +10,12 @@
 #include "train/sets.h"
 
 /* What a callback fills. */
-typedef struct nft_source {
+typedef struct nft_batch_source {
     nft_batch_callback *callback; /* NULL: there is none */
     void *user;
     nft_batch batch; /* with pointers to the trainer's memory; count 0: there is none */
     nft_array *tokens;
-} nft_source;
+} nft_batch_source;
 
 struct nft_trainer {
     nft_recipe recipe;
@@ -42,10 +42,10 @@ struct nft_trainer {
 
     nft_set train, validation;
     nft_sampler sampler;
-    nft_source source;  /* in place of `train` */
-    bool waits;         /* for a callback that may not change the trainer */
-    nft_reading batch;  /* what a batch is read to */
-    nft_reading pieces; /* what is read to for anything but a step */
+    nft_batch_source source; /* in place of `train` */
+    bool waits;              /* for a callback that may not change the trainer */
+    nft_reading batch;       /* what a batch is read to */
+    nft_reading pieces;      /* what is read to for anything but a step */
 
     nft_array *validation_output; /* (N, …) of the last validation; NULL without a validation set */
     double *validation_losses;    /* of each of its N samples, and one number more for what ranks agree on */
@@ -110,11 +110,11 @@ nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t nu
 /* The samples of the next step to trainer->samples, at least first … first + count - 1, this rank's part. */
 nft_status nft_trainer_next_batch(nft_trainer *trainer, int64_t first, int64_t count);
 /* Memory for the batches of a callback, unless it is there. */
-nft_status nft_source_reserve(nft_source *source, const nft_trainer *trainer);
+nft_status nft_source_reserve(nft_batch_source *source, const nft_trainer *trainer);
 /* Frees it. */
-void nft_source_free_batch(nft_source *source);
+void nft_source_free_batch(nft_batch_source *source);
 /* Forgets the callback as well. */
-void nft_source_clear(nft_source *source);
+void nft_source_clear(nft_batch_source *source);
 /* Frees the sets, the callback's memory and that for what is read. */
 void nft_trainer_clear_data(nft_trainer *trainer);
 /* "data", "tokens": which nft_trainer_set_… a message names. */

@@ -57,9 +57,6 @@ nft_status nft_file_add_source(nft_file *file, const nft_source **source, uint8_
 /* An error if so many more bytes than before would exceed the limit on what is unpacked; else counts them. */
 nft_status nft_file_count_unpacked(nft_file *file, int64_t bytes);
 
-/* Doubles an array of `count` elements if it is full. The capacity is 0 for NULL. */
-nft_status nft_grow(void *array, int64_t *capacity, int64_t count, size_t size);
-
 /* Little-endian. */
 uint64_t nft_load_le(const uint8_t *bytes, int size);
 

@@ -10,23 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-nft_status nft_grow(void *array, int64_t *capacity, int64_t count, size_t size)
-{
-    void **at = array;
-    if (count < *capacity)
-        return NFT_OK;
-    int64_t wanted = *capacity ? nft_size_multiply(*capacity, 2) : 16;
-    void *grown = nft_allocate_array((size_t)wanted, size);
-    if (!grown)
-        return nft_fail_memory("a list", nft_size_multiply(wanted, (int64_t)size));
-    if (count)
-        memcpy(grown, *at, (size_t)count * size);
-    nft_release(*at);
-    *at = grown;
-    *capacity = wanted;
-    return NFT_OK;
-}
-
 uint64_t nft_load_le(const uint8_t *bytes, int size)
 {
     uint64_t value = 0;
@@ -67,8 +50,8 @@ static nft_status leave_out(nft_file *file, const char *name, size_t length, con
     bool is_text;
     char reason[256];
     vsnprintf(reason, sizeof reason, format, arguments);
-    nft_status status =
-        nft_grow(&file->left_out, &file->left_out_capacity, file->left_out_count, sizeof *file->left_out);
+    nft_status status = nft_grow(&file->left_out, file->left_out_count + 1, &file->left_out_capacity,
+                                 sizeof *file->left_out, "a list", 0);
     if (status)
         return status;
     nft_left_out *left_out = &file->left_out[file->left_out_count++];
@@ -131,8 +114,8 @@ nft_status nft_file_add_entry(nft_file *file, const char *name, size_t length, c
                               int64_t end)
 {
     bool is_text;
-    nft_status status =
-        nft_grow(&file->entries, &file->entry_capacity, file->entry_count, sizeof *file->entries);
+    nft_status status = nft_grow(&file->entries, file->entry_count + 1, &file->entry_capacity,
+                                 sizeof *file->entries, "a list", 0);
     if (status)
         return status;
     nft_entry *added = &file->entries[file->entry_count];
@@ -156,8 +139,8 @@ nft_status nft_file_add_entry(nft_file *file, const char *name, size_t length, c
 nft_status nft_file_add_scalar(nft_file *file, const char *name, size_t length, const nft_scalar *scalar)
 {
     bool is_text;
-    nft_status status =
-        nft_grow(&file->scalars, &file->scalar_capacity, file->scalar_count, sizeof *file->scalars);
+    nft_status status = nft_grow(&file->scalars, file->scalar_count + 1, &file->scalar_capacity,
+                                 sizeof *file->scalars, "a list", 0);
     if (status)
         return status;
     nft_scalar *added = &file->scalars[file->scalar_count++];

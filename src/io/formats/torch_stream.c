@@ -54,7 +54,8 @@ static nft_status collect(stream_storages *storages, const nft_pickle *pickle)
         if (value->kind != NFT_PICKLE_STORAGE)
             continue;
         const nft_pickle_value *key = nft_pickle_at(pickle, nft_pickle_item(pickle, value->as.storage.id, 2));
-        status = nft_grow(&storages->items, &storages->capacity, storages->count, sizeof *storages->items);
+        status = nft_grow(&storages->items, storages->count + 1, &storages->capacity, sizeof *storages->items,
+                          "a list", 0);
         if (!status && key->kind == NFT_PICKLE_TEXT)
             storages->items[storages->count++] =
                 (keyed_storage){.key = key->as.text.bytes,
