@@ -17,6 +17,9 @@ static const cli_option common_options[] = {
     {"seed", 0, OPTION_INTEGER, "S", "of everything random (default: 0)", 0, INT64_MAX, NULL},
     {"batch-size", 0, OPTION_INTEGER, "B",
      "networks at a time (default: 32, fit by their cost, bench 8, train the recipe's)", 1, INT32_MAX, NULL},
+    {"memory-limit", 0, OPTION_SIZE, "SIZE",
+     "bytes, or as in 4G, that a model may take (default: 1G of a configuration, else the machine's)", 0, 0,
+     NULL},
     {"quiet", 'q', OPTION_FLAG, NULL, "nothing on standard error but errors", 0, 0, NULL},
     {"json", 0, OPTION_FLAG, NULL, "results as JSON, one object a line", 0, 0, NULL},
     {"help", 'h', OPTION_FLAG, NULL, "this text", 0, 0, NULL},
@@ -108,6 +111,24 @@ static options_result set_number(const cli_options *given, cli_value *value, con
     return OPTIONS_WRONG;
 }
 
+/* "1500000", "64M", "1.5G": powers of 1024. */
+static options_result set_size(const cli_options *given, cli_value *value, const char *text)
+{
+    static const char letters[] = "KMGT";
+    char *end = NULL;
+    double number = strtod(text, &end);
+    const char *letter = *end ? strchr(letters, *end) : NULL;
+    if (letter)
+        number = ldexp(number, 10 * (int)(letter - letters + 1));
+    if (end != text && (letter ? !end[1] : !*end) && number >= 1 && number < 0x1p62) {
+        value->integer = (uint64_t)number;
+        return OPTIONS_RUN;
+    }
+    usage_error(given->command->name, "--%s is '%s', expected a number of bytes, or one with K, M, G or T",
+                value->option->name, text);
+    return OPTIONS_WRONG;
+}
+
 static options_result set_choice(const cli_options *given, const cli_option *option, const char *text)
 {
     char list[128] = "";
@@ -128,6 +149,8 @@ static options_result set_value(const cli_options *given, cli_value *value, cons
         return set_integer(given, value, text);
     if (value->option->kind == OPTION_NUMBER || value->option->kind == OPTION_POSITIVE)
         return set_number(given, value, text);
+    if (value->option->kind == OPTION_SIZE)
+        return set_size(given, value, text);
     if (value->option->kind == OPTION_CHOICE)
         return set_choice(given, value->option, text);
     if (value->option->kind != OPTION_FLAG && !*text) {
@@ -235,6 +258,7 @@ options_result options_parse(cli_options *given, const cli_command *command, int
     given->threads = (int)common_integer(given, "threads");
     given->seed = common_integer(given, "seed");
     given->batch_size = (int64_t)common_integer(given, "batch-size");
+    given->memory_limit = (int64_t)common_integer(given, "memory-limit");
     given->quiet = option_text(given, "quiet") != NULL;
     given->json = option_text(given, "json") != NULL;
     return check(given);

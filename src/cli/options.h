@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* More than the common options and those of any command together. */
-#define MAX_OPTIONS 24
+#define MAX_OPTIONS 32
 
 typedef enum option_kind {
     OPTION_FLAG,
@@ -17,6 +17,7 @@ typedef enum option_kind {
     OPTION_INTEGER,  /* from least to most */
     OPTION_NUMBER,   /* finite, no less than 0 */
     OPTION_POSITIVE, /* finite, above 0, and at most `most` unless that is 0 */
+    OPTION_SIZE,     /* of memory: bytes, or with K, M, G or T */
     OPTION_CHOICE    /* one of the words of `choices` */
 } option_kind;
 
@@ -49,7 +50,7 @@ typedef struct cli_options {
     /* The common options; 0 in a number: not given. */
     int threads;
     uint64_t seed;
-    int64_t batch_size;
+    int64_t batch_size, memory_limit;
     bool quiet, json;
 } cli_options;
 
