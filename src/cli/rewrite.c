@@ -1,5 +1,6 @@
 #include "rewrite.h"
 
+#include "names.h"
 #include "omega.h"
 #include "report.h"
 #include "sources.h"
@@ -15,23 +16,6 @@ typedef struct table {
     size_t count;
 } table;
 
-/* Whether a tensor is LAYER.weight, or LAYER.bias. */
-static bool is_part(const char *name, const char *layer, int32_t part)
-{
-    size_t length = strlen(layer);
-    return !strncmp(name, layer, length) &&
-           !strcmp(name + length, part == NFT_WEIGHTS_BIAS ? ".bias" : ".weight");
-}
-
-static bool is_of_a_layer(const nft_weights *weights, const char *name)
-{
-    for (int64_t i = 0; i < nft_space_layer_count(nft_weights_space(weights)); i++)
-        if (is_part(name, nft_weights_layer_name(weights, i), NFT_WEIGHTS_WEIGHT) ||
-            is_part(name, nft_weights_layer_name(weights, i), NFT_WEIGHTS_BIAS))
-            return true;
-    return false;
-}
-
 /* With these values, or its own if they are NULL. */
 static int add_tensor(table *all, const nft_file *file, const nft_tensor_info *info, const float *values)
 {
@@ -44,43 +28,50 @@ static int add_tensor(table *all, const nft_file *file, const nft_tensor_info *i
     return EXIT_SUCCESS;
 }
 
-static int add_layer_part(table *all, const nft_file *file, const nft_weights *weights, int64_t layer,
-                          int32_t part)
+/* Where the tensors of the layers stand in the file: -1 for a bias that is not there. */
+static int64_t *find_layers(const nft_file *file, const nft_weights *weights, const cli_names *layers)
 {
-    const char *name = nft_weights_layer_name(weights, layer);
-    for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
+    int64_t parts = 2 * nft_space_layer_count(nft_weights_space(weights));
+    int64_t *places = malloc(((size_t)parts + 1) * sizeof *places);
+    for (int64_t i = 0; places && i < parts; i++)
+        places[i] = -1;
+    for (int64_t i = 0; places && i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(&info, file, i))
-            return fail_library();
-        if (!is_part(info.name, name, part))
-            continue;
-        if (info.count != nft_weights_data_count(weights, layer, part))
-            return fail("tensor '%s' changed while its file was read; run this again", info.name);
-        return add_tensor(all, file, &info, nft_weights_data(weights, layer, part));
+        int64_t part = nft_file_tensor(&info, file, i) ? -1 : names_find(layers, info.name);
+        if (part >= 0)
+            places[part] = i;
     }
-    return EXIT_SUCCESS; /* a layer may have no bias */
+    return places;
 }
 
-static int add_layers(table *all, const nft_file *file, const nft_weights *weights)
+static int add_layers(table *all, const nft_file *file, const nft_weights *weights, const cli_names *layers)
 {
-    int failed = EXIT_SUCCESS;
-    for (int64_t i = 0; i < nft_space_layer_count(nft_weights_space(weights)) && !failed; i++) {
-        failed = add_layer_part(all, file, weights, i, NFT_WEIGHTS_WEIGHT);
-        if (!failed)
-            failed = add_layer_part(all, file, weights, i, NFT_WEIGHTS_BIAS);
+    int64_t *places = find_layers(file, weights, layers);
+    int failed = places ? EXIT_SUCCESS : fail_memory();
+    for (int64_t i = 0; i < 2 * nft_space_layer_count(nft_weights_space(weights)) && !failed; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        if (places[i] < 0)
+            continue;
+        if (nft_file_tensor(&info, file, places[i]))
+            failed = fail_library();
+        else if (info.count != nft_weights_data_count(weights, i / 2, (int32_t)(i % 2)))
+            failed = fail("tensor '%s' changed while its file was read; run this again", info.name);
+        else
+            failed = add_tensor(all, file, &info, nft_weights_data(weights, i / 2, (int32_t)(i % 2)));
     }
+    free(places);
     return failed;
 }
 
-/* Of the tensors that belong to no layer those that travel with the networks, labels for example, or all. */
-static int add_others(table *all, const nft_file *file, const nft_weights *weights, bool extras_alone)
+/* Of the tensors that belong to no layer those of `extras`, or all if that is NULL. */
+static int add_others(table *all, const nft_file *file, const cli_names *layers, const cli_names *extras)
 {
     int failed = EXIT_SUCCESS;
     for (int64_t i = 0; i < nft_file_tensor_count(file) && !failed; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, file, i))
             return fail_library();
-        if (extras_alone ? nft_weights_extra(weights, info.name) != NULL : !is_of_a_layer(weights, info.name))
+        if (extras ? names_find(extras, info.name) >= 0 : names_find(layers, info.name) < 0)
             failed = add_tensor(all, file, &info, NULL);
     }
     return failed;
@@ -104,17 +95,22 @@ static int rewrite(const nft_file *file, const nft_weights *weights, const char 
     int64_t count = nft_file_tensor_count(file);
     table all = {calloc((size_t)count + 1, sizeof *all.names), calloc((size_t)count + 1, sizeof(nft_array *)),
                  0};
-    int failed = all.names && all.arrays ? EXIT_SUCCESS : fail_memory();
+    cli_names layers = {0}, extras = {0};
+    int failed = all.names && all.arrays ? names_of_layers(&layers, weights) : fail_memory();
+    if (!failed && extras_alone)
+        failed = names_of_extras(&extras, weights);
     if (!failed)
-        failed = add_layers(&all, file, weights);
+        failed = add_layers(&all, file, weights, &layers);
     if (!failed)
-        failed = add_others(&all, file, weights, extras_alone);
+        failed = add_others(&all, file, &layers, extras_alone ? &extras : NULL);
     if (!failed)
         failed = save_table(&all, file, path, omega);
     for (size_t i = 0; i < all.count; i++)
         nft_array_free(all.arrays[i]);
     free(all.names);
     free(all.arrays);
+    names_free(&layers);
+    names_free(&extras);
     return failed;
 }
 
