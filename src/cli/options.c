@@ -21,6 +21,7 @@ static const cli_option common_options[] = {
      "bytes, or as in 4G, that a model may take (default: 1G of a configuration, else the machine's)", 0, 0,
      NULL},
     {"quiet", 'q', OPTION_FLAG, NULL, "nothing on standard error but errors", 0, 0, NULL},
+    {"force", 'f', OPTION_FLAG, NULL, "replace files that are read-only", 0, 0, NULL},
     {"json", 0, OPTION_FLAG, NULL, "results as JSON, one object a line", 0, 0, NULL},
     {"help", 'h', OPTION_FLAG, NULL, "this text", 0, 0, NULL},
     {0},
@@ -142,9 +143,18 @@ static options_result set_choice(const cli_options *given, const cli_option *opt
     return OPTIONS_WRONG;
 }
 
-static options_result set_value(const cli_options *given, cli_value *value, const char *text)
+static bool is_standard_output(const char *path)
+{
+    return !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/fd/1") || !strcmp(path, "/proc/self/fd/1");
+}
+
+static options_result set_value(cli_options *given, cli_value *value, const char *text)
 {
     value->text = text;
+    if (value->option->kind == OPTION_RESULT && !strcmp(text, "-"))
+        value->text = "/dev/stdout";
+    given->prints_result =
+        given->prints_result || (value->option->kind == OPTION_RESULT && is_standard_output(value->text));
     if (value->option->kind == OPTION_INTEGER)
         return set_integer(given, value, text);
     if (value->option->kind == OPTION_NUMBER || value->option->kind == OPTION_POSITIVE)
@@ -260,6 +270,7 @@ options_result options_parse(cli_options *given, const cli_command *command, int
     given->batch_size = (int64_t)common_integer(given, "batch-size");
     given->memory_limit = (int64_t)common_integer(given, "memory-limit");
     given->quiet = option_text(given, "quiet") != NULL;
+    given->force = option_text(given, "force") != NULL;
     given->json = option_text(given, "json") != NULL;
     return check(given);
 }

@@ -13,6 +13,7 @@ typedef enum option_kind {
     OPTION_TEXT,
     OPTION_INPUT,    /* a file that is read */
     OPTION_OUTPUT,   /* a file that is written, as a whole or not at all */
+    OPTION_RESULT,   /* the same, or a device, or a pipe; "-" is standard output */
     OPTION_STREAM,   /* a file that is written line by line, or a pipe */
     OPTION_INTEGER,  /* from least to most */
     OPTION_NUMBER,   /* finite, no less than 0 */
@@ -51,7 +52,8 @@ typedef struct cli_options {
     int threads;
     uint64_t seed;
     int64_t batch_size, memory_limit;
-    bool quiet, json;
+    bool quiet, json, force;
+    bool prints_result; /* a file goes to standard output: what else is said goes to standard error */
 } cli_options;
 
 /* One command of the program, `nftool NAME OPERANDS`. `run` returns the exit status. */
