@@ -75,10 +75,11 @@ NFT_API int64_t nft_array_size(const nft_array *array, int64_t axis);
 NFT_API int64_t nft_array_count(const nft_array *array);
 
 /**
- * Writes arrays to a safetensors file under the given names: beside the target first, then renamed over it,
- * so that the target is whole at any moment, also where several threads or processes write it. A process that
- * is killed meanwhile leaves `.NAME.nft-0.tmp` in the target's folder, which the next save of the same NAME
- * removes. All that libnft writes is written so.
+ * Writes arrays to a safetensors file under the given names: beside the target first, with the permissions of
+ * the file that is there, then renamed over it (a symbolic link is written through, a device or a pipe is
+ * written to), so that the target is whole at any moment, also where several threads or processes write it. A
+ * process that is killed meanwhile leaves `.NAME.nft-0.tmp` in the target's folder, which the next save of
+ * the same NAME removes. All that libnft writes is written so.
  *
  * F32 arrays are written as F32, I64 as I64, in the order given.
  * @param path where the file will be

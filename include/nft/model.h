@@ -56,6 +56,15 @@ typedef struct nft_module_info {
  */
 NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char *json, size_t length,
                                                    uint64_t seed);
+/**
+ * As nft_model_create(), within a memory limit. A configuration of 100 bytes may describe a model of
+ * gigabytes: give a limit for configurations of others.
+ * @param options of these the memory limit counts, for the parsed JSON, the table of parameters and their
+ * values, each by itself; NULL: the machine's memory
+ * @return ::NFT_ERROR_LIMIT if something would take more
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_model_create_with(nft_model **model, const char *json, size_t length,
+                                                        uint64_t seed, const nft_load_options *options);
 
 /**
  * Reads a model file: safetensors with its configuration in the metadata under `nft.config`. What else the

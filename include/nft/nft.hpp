@@ -771,6 +771,13 @@ class Model
         check(nft_model_create(&handle, json.data(), json.size(), seed));
         return Model(handle);
     }
+    /** The same within the memory limit of the options. */
+    static Model from_config(std::string_view json, std::uint64_t seed, const nft_load_options &options)
+    {
+        nft_model *handle = nullptr;
+        check(nft_model_create_with(&handle, json.data(), json.size(), seed, &options));
+        return Model(handle);
+    }
     /** Reads a model file. */
     static Model load(const std::string &path, const nft_load_options *options = nullptr)
     {

@@ -1,5 +1,6 @@
 #define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
+#include "base/cgroup.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -120,7 +121,9 @@ int64_t nft_size_multiply(int64_t a, int64_t b)
 int64_t nft_machine_memory(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page > 0 ? nft_size_multiply(pages, page) : INT64_MAX;
+    int64_t physical = pages > 0 && page > 0 ? nft_size_multiply(pages, page) : INT64_MAX;
+    int64_t group = nft_cgroup_limits()->memory;
+    return group < physical ? group : physical;
 }
 
 nft_status nft_check_limit(const char *what, int64_t bytes, int64_t limit)

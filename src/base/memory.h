@@ -24,7 +24,8 @@ char *nft_copy_text_range(const char *text, size_t length);
 int64_t nft_size_add(int64_t a, int64_t b);
 int64_t nft_size_multiply(int64_t a, int64_t b);
 
-/* The machine's physical memory in bytes: the default limit for one object. */
+/* The machine's physical memory in bytes, or what a control group leaves of it: the default limit for one
+ * object. */
 int64_t nft_machine_memory(void);
 
 /* An error that names the function if `limit`, of somebody's options, is negative. */

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/threads.h"
+#include "base/cgroup.h"
 #include "base/memory.h"
 
 #include <pthread.h>
@@ -175,7 +176,8 @@ void nft_pool_run(nft_pool *pool, int64_t items, nft_work *work, void *argument)
     pthread_mutex_unlock(&pool->lock);
 }
 
-int nft_machine_cores(void)
+/* By the process's affinity. */
+static int allowed_cores(void)
 {
 #ifdef __linux__
     cpu_set_t set;
@@ -184,6 +186,13 @@ int nft_machine_cores(void)
 #endif
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     return cores > 0 && cores < 4096 ? (int)cores : 1;
+}
+
+int nft_machine_cores(void)
+{
+    int allowed = allowed_cores();
+    int64_t quota = nft_cgroup_limits()->cores;
+    return quota < allowed ? (int)quota : allowed;
 }
 
 nft_status nft_check_threads(const char *function, int32_t threads)

@@ -44,7 +44,8 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
+    {"output", 'o', OPTION_RESULT, "OUT", "file to write, replaced if it exists; - is standard output", 0, 0,
+     NULL},
     {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: what WEIGHTS says, or 30)", 0,
      1000000, NULL},
     LAYERS_OPTION,

@@ -117,7 +117,8 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
+    {"output", 'o', OPTION_RESULT, "OUT", "file to write, replaced if it exists; - is standard output", 0, 0,
+     NULL},
     {"decode", 0, OPTION_FLAG, NULL, "of a model with a decoder: its images as vectors, not the latents", 0,
      0, NULL},
     LAYERS_OPTION,

@@ -10,6 +10,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* Some kilobytes can announce and hold any number of zeros, compressed: what is taken into memory at a time
+ * has limits, 22 million pixels of three colours among them. */
+#define IMAGE_MOST_NUMBERS (INT64_C(1) << 26)
+#define LABELS_MOST (INT64_C(1) << 24)
+
 typedef enum file_kind { FILE_IDX, FILE_PNG, FILE_SAFETENSORS } file_kind;
 
 typedef struct head {
@@ -151,6 +156,10 @@ int open_images(cli_images *images, char **paths, int path_count)
         failed = fail("%s: holds no images", paths[0]);
     if (!failed && (!images->height || !images->width || !images->colours))
         failed = fail("%s: its images have no pixels", paths[0]);
+    if (!failed && images->height > IMAGE_MOST_NUMBERS / images->width / images->colours)
+        failed = fail("%s: an image is %" PRId64 " × %" PRId64 " pixels of %" PRId64
+                      " numbers, expected at most %" PRId64 " numbers in all",
+                      paths[0], images->height, images->width, images->colours, IMAGE_MOST_NUMBERS);
     return failed;
 }
 
@@ -275,6 +284,9 @@ static int make_labels(nft_array **labels, const idx_file *idx, const double *nu
 static int load_idx_labels(nft_array **labels, const char *path, int64_t count)
 {
     idx_file idx;
+    if (count > LABELS_MOST)
+        return fail("%s: labels of %" PRId64 " images are asked for, expected at most %" PRId64, path, count,
+                    LABELS_MOST);
     if (!idx_open(&idx, path))
         return fail("%s", idx.message);
     int failed = EXIT_SUCCESS;

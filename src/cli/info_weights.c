@@ -1,6 +1,7 @@
 /* nftool info of weights and data sets. */
 #include "info.h"
 #include "metrics.h"
+#include "names.h"
 #include "omega.h"
 #include "sources.h"
 #include "text.h"
@@ -14,17 +15,9 @@ static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *
     return nft_file_tensor(info, file, index);
 }
 
-/* A tensor of the networks, or one that several of them are slices of. */
-static bool is_networks_tensor(const nft_weights *weights, const char *name)
-{
-    const nft_space *space = nft_weights_space(weights);
-    nft_space_tensor tensor = {.size = sizeof tensor};
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
-        if (!strcmp(name, nft_weights_tensor_name(weights, t)) ||
-            (!nft_space_get_tensor(&tensor, space, t) && tensor.from && !strcmp(name, tensor.from)))
-            return true;
-    return false;
-}
+typedef struct known_names {
+    cli_names tensors, extras; /* of the networks, and of what travels with them */
+} known_names;
 
 static int64_t count_non_finite(const nft_weights *weights)
 {
@@ -38,20 +31,21 @@ static int64_t count_non_finite(const nft_weights *weights)
 }
 
 /* Tensors of the file that belong to no network: the extras, or what was ignored. */
-static json_t *other_tensors_json(const nft_weights *weights, const nft_file *file, bool extras)
+static json_t *other_tensors_json(const known_names *known, const nft_file *file, bool extras)
 {
     json_t *list = json_array();
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(&info, file, i) || is_networks_tensor(weights, info.name))
+        if (nft_file_tensor(&info, file, i) || names_find(&known->tensors, info.name) >= 0)
             continue;
-        if ((nft_weights_extra(weights, info.name) != NULL) == extras)
+        if ((names_find(&known->extras, info.name) >= 0) == extras)
             json_array_append_new(list, json_text(info.name));
     }
     return list;
 }
 
-static int print_as_json(const nft_weights *weights, const nft_file *file, const char *kind)
+static int print_as_json(const nft_weights *weights, const known_names *known, const nft_file *file,
+                         const char *kind)
 {
     const nft_space *space = nft_weights_space(weights);
     json_t *object = json_object();
@@ -63,8 +57,8 @@ static int print_as_json(const nft_weights *weights, const nft_file *file, const
     json_object_set_new(object, "non_finite", json_integer(count_non_finite(weights)));
     if (noted_omega(file) > 0)
         json_object_set_new(object, "omega", json_real(noted_omega(file)));
-    json_object_set_new(object, "extras", other_tensors_json(weights, file, true));
-    json_object_set_new(object, "ignored", other_tensors_json(weights, file, false));
+    json_object_set_new(object, "extras", other_tensors_json(known, file, true));
+    json_object_set_new(object, "ignored", other_tensors_json(known, file, false));
     json_object_set_new(object, "tensors", tensors_json(file, nft_file_tensor_count(file), file_tensor));
     return print_json(object);
 }
@@ -86,7 +80,17 @@ static void describe_range(char *text, const nft_array *array)
         snprintf(text, TEXT_CAPACITY, "%.6g … %.6g", least, most);
 }
 
-static int print_others(const nft_weights *weights, const nft_file *file)
+static nft_status read_range(char *text, const nft_file *file, const char *name)
+{
+    nft_array *array = NULL;
+    nft_status status = nft_file_read(&array, file, name);
+    if (!status)
+        describe_range(text, array);
+    nft_array_free(array);
+    return status;
+}
+
+static int print_others(const known_names *known, const nft_file *file)
 {
     cli_table table = TABLE_INIT("llll", 2);
     char text[TEXT_CAPACITY];
@@ -95,17 +99,16 @@ static int print_others(const nft_weights *weights, const nft_file *file)
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, file, i))
             return table_fail(&table);
-        if (is_networks_tensor(weights, info.name))
+        if (names_find(&known->tensors, info.name) >= 0)
             continue;
-        const nft_array *extra = nft_weights_extra(weights, info.name);
         if (!table.count)
             table_header(&table, titles);
         table_cell(&table, "%s", info.name);
         table_cell(&table, "%s", info.type);
         table_cell(&table, "%s", text_shape(text, info.shape, info.rank));
         snprintf(text, sizeof text, "ignored: belongs to no network");
-        if (extra)
-            describe_range(text, extra);
+        if (names_find(&known->extras, info.name) >= 0 && read_range(text, file, info.name))
+            return table_fail(&table);
         table_cell(&table, "%s", text);
     }
     if (!table.count)
@@ -114,8 +117,8 @@ static int print_others(const nft_weights *weights, const nft_file *file)
     return table_print(&table);
 }
 
-static int print_for_people(const nft_weights *weights, const nft_file *file, const char *kind,
-                            const cli_options *given)
+static int print_for_people(const nft_weights *weights, const known_names *known, const nft_file *file,
+                            const char *kind, const cli_options *given)
 {
     char text[3][TEXT_CAPACITY];
     const nft_space *space = nft_weights_space(weights);
@@ -135,7 +138,7 @@ static int print_for_people(const nft_weights *weights, const nft_file *file, co
     putchar('\n');
     int failed = print_space(space, weights);
     if (!failed)
-        failed = print_others(weights, file);
+        failed = print_others(known, file);
     if (!failed && option_text(given, "tensors"))
         failed = print_tensors(file, nft_file_tensor_count(file), file_tensor);
     return failed;
@@ -144,7 +147,14 @@ static int print_for_people(const nft_weights *weights, const nft_file *file, co
 int info_weights(const nft_weights *weights, const nft_file *file, const cli_options *given)
 {
     const char *kind = nft_weights_extra(weights, "label") ? "data set" : "weights";
-    if (given->json)
-        return print_as_json(weights, file, kind);
-    return print_for_people(weights, file, kind, given);
+    known_names known = {{0}, {0}};
+    int failed = names_of_tensors(&known.tensors, weights);
+    if (!failed)
+        failed = names_of_extras(&known.extras, weights);
+    if (!failed)
+        failed = given->json ? print_as_json(weights, &known, file, kind)
+                             : print_for_people(weights, &known, file, kind, given);
+    names_free(&known.tensors);
+    names_free(&known.extras);
+    return failed;
 }

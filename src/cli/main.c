@@ -80,6 +80,8 @@ static int run_command(const cli_command *command, int count, char **arguments)
     case OPTIONS_RUN:
         break;
     }
+    if (given.prints_result)
+        report_results_as_notes();
     nft_set_log(print_log, &given);
     int status = command->run(&given);
     nft_set_log(NULL, NULL);

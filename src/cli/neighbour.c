@@ -2,12 +2,12 @@
 #define _XOPEN_SOURCE 700
 #include "neighbour.h"
 
+#include "files.h"
 #include "report.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define ENDING ".tmp"
@@ -17,28 +17,22 @@ static int fail_write(const cli_neighbour *neighbour)
     return fail("%s: cannot write: %s", neighbour->path, strerror(errno));
 }
 
-/* With the permissions of any new file, which mkstemps does not give. */
-static FILE *open_stream(int descriptor)
-{
-    mode_t mask = umask(0);
-    umask(mask);
-    return fchmod(descriptor, 0666 & ~mask) ? NULL : fdopen(descriptor, "wb");
-}
-
-int neighbour_begin(cli_neighbour *neighbour, const char *path)
+/* Expects the target. */
+static int begin_beside(cli_neighbour *neighbour)
 {
     static const char file[] = ".nft-XXXXXX" ENDING; /* short: a name has a length that it may have */
-    const char *slash = strrchr(path, '/');
-    size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
-    *neighbour = (cli_neighbour){.path = path, .name = malloc(folder + sizeof file)};
+    const char *slash = strrchr(neighbour->target, '/');
+    size_t folder = slash ? (size_t)(slash - neighbour->target) + 1 : 0;
+    neighbour->name = malloc(folder + sizeof file);
     if (!neighbour->name)
         return fail_memory();
-    memcpy(neighbour->name, path, folder);
+    memcpy(neighbour->name, neighbour->target, folder);
     memcpy(neighbour->name + folder, file, sizeof file);
     int descriptor = mkstemps(neighbour->name, sizeof ENDING - 1);
     if (descriptor < 0)
         return fail_write(neighbour);
-    neighbour->stream = open_stream(descriptor);
+    if (copy_permissions(descriptor, neighbour->target))
+        neighbour->stream = fdopen(descriptor, "wb");
     if (neighbour->stream)
         return EXIT_SUCCESS;
     int failed = fail_write(neighbour);
@@ -47,24 +41,37 @@ int neighbour_begin(cli_neighbour *neighbour, const char *path)
     return failed;
 }
 
-/* On the disk before it has its name: after a power failure there is the old file or the new one. Some kinds
- * of file systems do not know that, and say EINVAL. */
+int neighbour_begin(cli_neighbour *neighbour, const char *path)
+{
+    *neighbour = (cli_neighbour){.path = path};
+    if (is_written_in_place(path)) {
+        int descriptor = open_in_place(path);
+        neighbour->stream = descriptor < 0 ? NULL : fdopen(descriptor, "ab");
+        return neighbour->stream ? EXIT_SUCCESS : fail_write(neighbour);
+    }
+    neighbour->target = follow_links(path);
+    return neighbour->target ? begin_beside(neighbour) : fail_write(neighbour);
+}
+
+/* On the disk before it has its name: after a power failure there is the old file or the new one. */
 static bool flush_to_disk(FILE *stream)
 {
-    return !fflush(stream) && !ferror(stream) && (!fsync(fileno(stream)) || errno == EINVAL);
+    return !fflush(stream) && !ferror(stream) && sync_to_disk(fileno(stream));
 }
 
 int neighbour_finish(cli_neighbour *neighbour, int failed)
 {
+    const char *name = neighbour->name;
     if (neighbour->stream) {
         bool written = failed || flush_to_disk(neighbour->stream);
         written = !fclose(neighbour->stream) && written;
-        if (!failed && (!written || rename(neighbour->name, neighbour->path)))
+        if (!failed && (!written || (name && rename(name, neighbour->target))))
             failed = fail_write(neighbour);
-        if (failed)
-            unlink(neighbour->name);
+        if (failed && name)
+            unlink(name);
     }
     free(neighbour->name);
+    free(neighbour->target);
     *neighbour = (cli_neighbour){0};
     return failed;
 }

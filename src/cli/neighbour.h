@@ -5,9 +5,10 @@
 #include <stdio.h>
 
 typedef struct cli_neighbour {
-    const char *path; /* of what it replaces */
-    char *name;
-    FILE *stream; /* to write to; NULL: none was begun */
+    const char *path; /* as the user wrote it */
+    char *target;     /* what is replaced: links are followed */
+    char *name;       /* NULL: the stream is a device or a pipe itself */
+    FILE *stream;     /* to write to; NULL: none was begun */
 } cli_neighbour;
 
 /* Both print their failures and return the exit status. Whatever neighbour_begin returned, neighbour_finish

@@ -17,7 +17,11 @@ static const cli_option common_options[] = {
     {"seed", 0, OPTION_INTEGER, "S", "of everything random (default: 0)", 0, INT64_MAX, NULL},
     {"batch-size", 0, OPTION_INTEGER, "B",
      "networks at a time (default: 32, fit by their cost, bench 8, train the recipe's)", 1, INT32_MAX, NULL},
+    {"memory-limit", 0, OPTION_SIZE, "SIZE",
+     "bytes, or as in 4G, that a model may take (default: 1G of a configuration, else the machine's)", 0, 0,
+     NULL},
     {"quiet", 'q', OPTION_FLAG, NULL, "nothing on standard error but errors", 0, 0, NULL},
+    {"force", 'f', OPTION_FLAG, NULL, "replace files that are read-only", 0, 0, NULL},
     {"json", 0, OPTION_FLAG, NULL, "results as JSON, one object a line", 0, 0, NULL},
     {"help", 'h', OPTION_FLAG, NULL, "this text", 0, 0, NULL},
     {0},
@@ -108,6 +112,24 @@ static options_result set_number(const cli_options *given, cli_value *value, con
     return OPTIONS_WRONG;
 }
 
+/* "1500000", "64M", "1.5G": powers of 1024. */
+static options_result set_size(const cli_options *given, cli_value *value, const char *text)
+{
+    static const char letters[] = "KMGT";
+    char *end = NULL;
+    double number = strtod(text, &end);
+    const char *letter = *end ? strchr(letters, *end) : NULL;
+    if (letter)
+        number = ldexp(number, 10 * (int)(letter - letters + 1));
+    if (end != text && (letter ? !end[1] : !*end) && number >= 1 && number < 0x1p62) {
+        value->integer = (uint64_t)number;
+        return OPTIONS_RUN;
+    }
+    usage_error(given->command->name, "--%s is '%s', expected a number of bytes, or one with K, M, G or T",
+                value->option->name, text);
+    return OPTIONS_WRONG;
+}
+
 static options_result set_choice(const cli_options *given, const cli_option *option, const char *text)
 {
     char list[128] = "";
@@ -121,13 +143,24 @@ static options_result set_choice(const cli_options *given, const cli_option *opt
     return OPTIONS_WRONG;
 }
 
-static options_result set_value(const cli_options *given, cli_value *value, const char *text)
+static bool is_standard_output(const char *path)
+{
+    return !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/fd/1") || !strcmp(path, "/proc/self/fd/1");
+}
+
+static options_result set_value(cli_options *given, cli_value *value, const char *text)
 {
     value->text = text;
+    if (value->option->kind == OPTION_RESULT && !strcmp(text, "-"))
+        value->text = "/dev/stdout";
+    given->prints_result =
+        given->prints_result || (value->option->kind == OPTION_RESULT && is_standard_output(value->text));
     if (value->option->kind == OPTION_INTEGER)
         return set_integer(given, value, text);
     if (value->option->kind == OPTION_NUMBER || value->option->kind == OPTION_POSITIVE)
         return set_number(given, value, text);
+    if (value->option->kind == OPTION_SIZE)
+        return set_size(given, value, text);
     if (value->option->kind == OPTION_CHOICE)
         return set_choice(given, value->option, text);
     if (value->option->kind != OPTION_FLAG && !*text) {
@@ -235,7 +268,9 @@ options_result options_parse(cli_options *given, const cli_command *command, int
     given->threads = (int)common_integer(given, "threads");
     given->seed = common_integer(given, "seed");
     given->batch_size = (int64_t)common_integer(given, "batch-size");
+    given->memory_limit = (int64_t)common_integer(given, "memory-limit");
     given->quiet = option_text(given, "quiet") != NULL;
+    given->force = option_text(given, "force") != NULL;
     given->json = option_text(given, "json") != NULL;
     return check(given);
 }

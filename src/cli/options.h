@@ -6,17 +6,19 @@
 #include <stdint.h>
 
 /* More than the common options and those of any command together. */
-#define MAX_OPTIONS 24
+#define MAX_OPTIONS 32
 
 typedef enum option_kind {
     OPTION_FLAG,
     OPTION_TEXT,
     OPTION_INPUT,    /* a file that is read */
     OPTION_OUTPUT,   /* a file that is written, as a whole or not at all */
+    OPTION_RESULT,   /* the same, or a device, or a pipe; "-" is standard output */
     OPTION_STREAM,   /* a file that is written line by line, or a pipe */
     OPTION_INTEGER,  /* from least to most */
     OPTION_NUMBER,   /* finite, no less than 0 */
     OPTION_POSITIVE, /* finite, above 0, and at most `most` unless that is 0 */
+    OPTION_SIZE,     /* of memory: bytes, or with K, M, G or T */
     OPTION_CHOICE    /* one of the words of `choices` */
 } option_kind;
 
@@ -49,8 +51,9 @@ typedef struct cli_options {
     /* The common options; 0 in a number: not given. */
     int threads;
     uint64_t seed;
-    int64_t batch_size;
-    bool quiet, json;
+    int64_t batch_size, memory_limit;
+    bool quiet, json, force;
+    bool prints_result; /* a file goes to standard output: what else is said goes to standard error */
 } cli_options;
 
 /* One command of the program, `nftool NAME OPERANDS`. `run` returns the exit status. */

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "outputs.h"
 
+#include "files.h"
 #include "report.h"
 #include "text.h"
 
@@ -26,32 +27,54 @@ static char *folder_of(const char *path)
     return folder;
 }
 
-static int check_place(const char *path, bool stream)
+/* The folder where a new file would be made. */
+static int check_folder(const char *path)
 {
-    char *folder = folder_of(path);
-    struct stat found;
+    char *target = follow_links(path), *folder = target ? folder_of(target) : NULL;
     int failed = EXIT_SUCCESS;
-    if (!folder)
-        return fail_memory();
-    bool exists = !stat(path, &found);
-    if (exists && S_ISDIR(found.st_mode))
-        failed = fail("%s: is a folder, expected the name of a file", path);
-    else if (exists && !stream && !S_ISREG(found.st_mode))
-        failed = fail("%s: cannot write: it is not a regular file", path);
-    else if (!(exists && stream) && access(folder, W_OK))
+    if (!target && errno != ENOMEM)
+        failed = fail("%s: cannot write: %s", path, strerror(errno));
+    else if (!folder)
+        failed = fail_memory();
+    else if (access(folder, W_OK))
         failed = fail("%s: cannot write to folder '%s': %s", path, folder, strerror(errno));
     free(folder);
+    free(target);
     return failed;
 }
 
-int check_output_path(const char *path)
+static int check_place(const char *path, option_kind kind, bool force)
 {
-    return check_place(path, false);
+    struct stat found;
+    bool exists = !stat(path, &found), stream = kind == OPTION_STREAM;
+    if (exists && S_ISDIR(found.st_mode))
+        return fail("%s: is a folder, expected the name of a file", path);
+    if (exists && kind == OPTION_RESULT && is_written_in_place(path))
+        return EXIT_SUCCESS;
+    if (exists && !stream && !S_ISREG(found.st_mode))
+        return fail("%s: cannot write: it is not a regular file", path);
+    if (exists && S_ISREG(found.st_mode) && !(found.st_mode & 0222) && !force)
+        return fail("%s: is read-only; --force %s it all the same", path, stream ? "writes to" : "replaces");
+    return exists && stream ? EXIT_SUCCESS : check_folder(path);
+}
+
+int check_output_path(const cli_options *given, const char *path)
+{
+    return check_place(path, OPTION_OUTPUT, given->force);
 }
 
 static bool is_output(const cli_value *value)
 {
-    return value->text && (value->option->kind == OPTION_OUTPUT || value->option->kind == OPTION_STREAM);
+    option_kind kind = value->option->kind;
+    return value->text && (kind == OPTION_OUTPUT || kind == OPTION_RESULT || kind == OPTION_STREAM);
+}
+
+/* Bytes of a file on a terminal are of no use to anybody. */
+static int check_terminal(const cli_options *given)
+{
+    return given->prints_result && isatty(STDOUT_FILENO)
+               ? fail("standard output is a terminal, which a file cannot be written to")
+               : EXIT_SUCCESS;
 }
 
 /* "-o" or "--plot". */
@@ -66,8 +89,8 @@ static const char *name_of(char *text, const cli_option *option)
 static bool same_inode(const char *a, const char *b)
 {
     struct stat first, second;
-    return !stat(a, &first) && !stat(b, &second) && first.st_dev == second.st_dev &&
-           first.st_ino == second.st_ino;
+    return !stat(a, &first) && !stat(b, &second) && !S_ISCHR(first.st_mode) &&
+           first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 static const char *name_in_folder(const char *path)
@@ -129,15 +152,16 @@ static int check_against(const cli_options *given, const cli_value *output)
 
 int check_outputs(const cli_options *given)
 {
-    int failed = EXIT_SUCCESS;
+    int failed = check_terminal(given);
     for (int i = 0; i < given->value_count && !failed; i++) {
         const cli_value *value = &given->values[i];
         if (!is_output(value))
             continue;
-        failed = check_place(value->text, value->option->kind == OPTION_STREAM);
+        failed = check_place(value->text, value->option->kind, given->force);
         if (!failed)
             failed = check_against(given, value);
-        if (!failed && !strcmp(value->option->name, "plot") && !text_ends_with(value->text, ".svg"))
+        if (!failed && !strcmp(value->option->name, "plot") && !text_ends_with(value->text, ".svg") &&
+            !is_written_in_place(value->text))
             failed = fail("--plot %s: expected a name that ends in .svg", value->text);
     }
     return failed;

@@ -6,7 +6,7 @@
 #include "options.h"
 
 /* Fails unless a file can be made at `path`, or a regular file that is there replaced. */
-int check_output_path(const char *path);
+int check_output_path(const cli_options *given, const char *path);
 /* The same for all options of the kinds OPTION_OUTPUT and OPTION_STREAM (which may also be a pipe); none may
  * be an operand, what an option of the kind OPTION_INPUT names, or another output. */
 int check_outputs(const cli_options *given);

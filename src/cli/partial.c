@@ -5,6 +5,7 @@
 #define _FILE_OFFSET_BITS 64
 #include "partial.h"
 
+#include "files.h"
 #include "report.h"
 
 #include <errno.h>
@@ -121,12 +122,6 @@ static int lock(const cli_partial *partial)
     return EXIT_SUCCESS; /* this file system has no locks */
 }
 
-/* After fsync or fdatasync, which some kinds of file systems do not know. */
-static bool on_disk(int refused)
-{
-    return !refused || errno == EINVAL;
-}
-
 static int begin(cli_partial *partial, const char *settings)
 {
     header *head = calloc(1, sizeof *head);
@@ -136,8 +131,7 @@ static int begin(cli_partial *partial, const char *settings)
     snprintf(head->settings, sizeof head->settings, "%s", settings);
     /* The header first: a file without one would not be known again. */
     int failed = !write_at(partial, head, (int64_t)sizeof *head, 0) ||
-                         ftruncate(partial->descriptor, partial->bytes) ||
-                         !on_disk(fsync(partial->descriptor))
+                         ftruncate(partial->descriptor, partial->bytes) || !sync_to_disk(partial->descriptor)
                      ? fail_file(partial, "write")
                      : EXIT_SUCCESS;
     free(head);
@@ -226,16 +220,22 @@ static int resume(cli_partial *partial, const char *settings, int64_t size)
 static bool has_its_name(const cli_partial *partial, struct stat *about)
 {
     struct stat named;
-    return !fstat(partial->descriptor, about) && !stat(partial->path, &named) &&
+    return !fstat(partial->descriptor, about) && !lstat(partial->path, &named) &&
            named.st_dev == about->st_dev && named.st_ino == about->st_ino;
 }
 
 static int open_file(cli_partial *partial, const char *settings)
 {
     struct stat about = {0};
-    partial->descriptor = open(partial->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (partial->descriptor < 0)
+    /* The name is not the user's choice: what else has it is neither followed nor touched, and a pipe not
+     * waited for. */
+    partial->descriptor =
+        open(partial->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0666);
+    if (partial->descriptor < 0 && errno != ELOOP)
         return fail_file(partial, "open");
+    if (partial->descriptor < 0 || fstat(partial->descriptor, &about) || !S_ISREG(about.st_mode))
+        return fail("%s: is %s, where the fit would keep what it has done; give another --output",
+                    partial->path, partial->descriptor < 0 ? "a link" : "not a regular file");
     if (lock(partial))
         return EXIT_FAILED;
     if (!has_its_name(partial, &about))
@@ -289,7 +289,7 @@ int partial_add(cli_partial *partial, const nft_weights *weights, const float *l
     bool written = write_networks(partial, weights, losses, checksums);
     uint64_t finished = (uint64_t)(partial->finished + count);
     int failed = EXIT_SUCCESS;
-    if (!written || !on_disk(fdatasync(partial->descriptor)) ||
+    if (!written || !sync_to_disk(partial->descriptor) ||
         !write_at(partial, &finished, sizeof finished, offsetof(header, finished)))
         failed = fail_file(partial, "write");
     else

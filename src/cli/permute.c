@@ -53,7 +53,8 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
+    {"output", 'o', OPTION_RESULT, "OUT", "file to write, replaced if it exists; - is standard output", 0, 0,
+     NULL},
     LAYERS_OPTION,
     {0},
 };

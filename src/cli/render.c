@@ -2,6 +2,7 @@
 #include "answers.h"
 #include "commands.h"
 #include "image_source.h"
+#include "files.h"
 #include "outputs.h"
 #include "progress.h"
 #include "report.h"
@@ -40,7 +41,7 @@ static bool writes_floats(const job *j)
 /* Nobody shall find a PNG file under another format's name. */
 static int check_format(const job *j)
 {
-    if (writes_floats(j) || text_ends_with(j->path, ".png"))
+    if (writes_floats(j) || text_ends_with(j->path, ".png") || is_written_in_place(j->path))
         return EXIT_SUCCESS;
     usage_error("render", "--output is '%s', expected a name that ends in .png or .safetensors", j->path);
     return EXIT_USAGE;
@@ -276,8 +277,8 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, PNG or .safetensors, replaced if it exists", 0, 0,
-     NULL},
+    {"output", 'o', OPTION_RESULT, "OUT",
+     "file to write, PNG or .safetensors, replaced if it exists; - is standard output, PNG", 0, 0, NULL},
     {"height", 0, OPTION_INTEGER, "H", "pixels from top to bottom (default: the images', --width or 28)", 1,
      MAX_SIZE, NULL},
     {"width", 0, OPTION_INTEGER, "W", "pixels from left to right (default: the images', --height or 28)", 1,

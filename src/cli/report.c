@@ -96,6 +96,18 @@ void note(const cli_options *given, const char *format, ...)
     va_end(arguments);
 }
 
+static bool results_are_notes;
+
+void report_results_as_notes(void)
+{
+    results_are_notes = true;
+}
+
+static FILE *results(void)
+{
+    return results_are_notes ? stderr : stdout;
+}
+
 void say(const char *format, ...)
 {
     char line[LINE_CAPACITY];
@@ -104,7 +116,7 @@ void say(const char *format, ...)
     format_line(line, sizeof line, format, arguments);
     va_end(arguments);
     progress_hide();
-    puts(line);
+    fprintf(results(), "%s\n", line);
 }
 
 int print_json(json_t *object)
@@ -112,9 +124,9 @@ int print_json(json_t *object)
     if (!object)
         return fail_memory();
     progress_hide();
-    int failed = json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
+    int failed = json_dumpf(object, results(), JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
     json_decref(object);
-    putchar('\n');
+    fputc('\n', results());
     if (!failed)
         return EXIT_SUCCESS;
     failed = finish_output();

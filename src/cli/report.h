@@ -35,6 +35,8 @@ void usage_error(const char *command, const char *format, ...) CLI_PRINTF(2, 3);
 /* A message that --quiet silences. */
 void note(const cli_options *given, const char *format, ...) CLI_PRINTF(2, 3);
 
+/* From now on results go to standard error: standard output is for a file. */
+void report_results_as_notes(void);
 /* Prints a result as a line on standard output, what a terminal may obey in it written out (see escape.h). */
 void say(const char *format, ...) CLI_PRINTF(1, 2);
 

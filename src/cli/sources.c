@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LARGEST_CONFIGURATION (INT64_C(64) << 20)
+#define LARGEST_CONFIGURATION (INT64_C(4) << 20) /* parsed, it takes up to 80 times as much */
 
 /* A safetensors file begins with the length of its header, of which the last bytes are zero: JSON has none of
  * these. */
@@ -73,16 +73,33 @@ static bool is_recipe(const json_t *object)
     return json_object_get(object, "model") && !json_object_get(object, "modules");
 }
 
+/* Of a few bytes of JSON that may describe any model; the values of a model file are as large as it is. */
+#define CONFIGURATION_LIMIT (INT64_C(1) << 30)
+
+/* A model that would take more than the limit may be what the user wants all the same. */
+static nft_status create_model(nft_model **model, const char *text, size_t length, const cli_options *given)
+{
+    nft_load_options options = NFT_LOAD_OPTIONS_INIT;
+    options.memory_limit = given->memory_limit ? given->memory_limit : CONFIGURATION_LIMIT;
+    return nft_model_create_with(model, text, length, given->seed, &options);
+}
+
+static const char *limit_advice(nft_status status, const cli_options *given)
+{
+    return status == NFT_ERROR_LIMIT && !given->memory_limit ? "; --memory-limit raises it" : "";
+}
+
 static int load_json(nft_model **model, const char *path, bool may_be_recipe, const cli_options *given)
 {
     char *text;
     size_t length = 0;
+    nft_status status = NFT_OK;
     int failed = read_text(&text, &length, path);
     json_t *object = failed ? NULL : json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
     if (may_be_recipe && is_recipe(object))
         failed = load_model_of_recipe(model, path, json_object_get(object, "model"), given);
-    else if (!failed && nft_model_create(model, text, length, given->seed))
-        failed = fail("%s: %s", path, library_message());
+    else if (!failed && (status = create_model(model, text, length, given)))
+        failed = fail("%s: %s%s", path, library_message(), limit_advice(status, given));
     json_decref(object);
     free(text);
     return failed;
@@ -94,7 +111,9 @@ static int load_file(nft_model **model, const char *path, bool may_be_recipe, co
     *model = NULL;
     if (is_configuration(path))
         return load_json(model, path, may_be_recipe, given);
-    return nft_model_load(model, path) ? fail_library() : EXIT_SUCCESS;
+    nft_load_options options = NFT_LOAD_OPTIONS_INIT;
+    options.memory_limit = given->memory_limit;
+    return nft_model_load_with(model, path, &options) ? fail_library() : EXIT_SUCCESS;
 }
 
 char *path_beside(const char *recipe, const char *path)
@@ -130,9 +149,10 @@ int load_model_of_recipe(nft_model **model, const char *path, const json_t *said
     char *text = json_dumps(said, JSON_COMPACT);
     if (!text)
         return fail_memory();
-    nft_status status = nft_model_create(model, text, strlen(text), given->seed);
+    nft_status status = create_model(model, text, strlen(text), given);
     free(text);
-    return status ? fail("%s: model: %s", path, library_message()) : EXIT_SUCCESS;
+    return status ? fail("%s: model: %s%s", path, library_message(), limit_advice(status, given))
+                  : EXIT_SUCCESS;
 }
 
 int load_model(nft_model **model, const char *path, const cli_options *given)

@@ -127,9 +127,9 @@ static int name_checkpoint(training *t)
         return fail_memory();
     snprintf(t->checkpoint, size, "%s%s", path ? path : output, path ? "" : ".checkpoint");
     snprintf(t->best, best_size, "%s.best", output);
-    int failed = check_output_path(t->checkpoint);
+    int failed = check_output_path(t->given, t->checkpoint);
     if (!failed)
-        failed = check_output_path(t->best);
+        failed = check_output_path(t->given, t->best);
     return failed || path ? failed : check_input(t->given, t->checkpoint); /* it is read when it is there */
 }
 

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "training_log.h"
 
+#include "files.h"
 #include "report.h"
 #include "text.h"
 
@@ -194,7 +195,7 @@ int log_open(training_log *log, const char *path, int64_t steps)
 int log_sync(training_log *log)
 {
     /* A pipe, for example, cannot be synchronised. */
-    if (!log->file || !fsync(fileno(log->file)) || errno == EINVAL || errno == EROFS)
+    if (!log->file || sync_to_disk(fileno(log->file)) || errno == EROFS)
         return EXIT_SUCCESS;
     return fail_log(log);
 }

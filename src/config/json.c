@@ -8,9 +8,67 @@
 
 #define VALUE_CAPACITY 96
 
+/* Bytes that jansson takes for what begins or ends with a character, on 64 bits. */
+enum { OBJECT_BYTES = 256, ARRAY_BYTES = 144, MEMBER_BYTES = 96, ELEMENT_BYTES = 48, QUOTE_BYTES = 32 };
+
+/* Index behind the text that begins at `at` with a quote. */
+static size_t skip_text(const char *text, size_t length, size_t at)
+{
+    for (at++; at < length && text[at] != '"'; at++)
+        at += text[at] == '\\';
+    return at + 1;
+}
+
+/* Bytes that jansson takes for a text, about; and how deep it is nested. */
+static int64_t measure(const char *text, size_t length, int64_t *depth)
+{
+    int64_t bytes = (int64_t)length, open = 0;
+    *depth = 0;
+    for (size_t at = 0; at < length; at++) {
+        switch (text[at]) {
+        case '"':
+            bytes += 2 * QUOTE_BYTES;
+            at = skip_text(text, length, at) - 1;
+            break;
+        case '{':
+        case '[':
+            bytes += text[at] == '{' ? OBJECT_BYTES : ARRAY_BYTES;
+            open++;
+            *depth = open > *depth ? open : *depth;
+            break;
+        case '}':
+        case ']':
+            open--;
+            break;
+        case ':':
+            bytes += MEMBER_BYTES;
+            break;
+        case ',':
+            bytes += ELEMENT_BYTES;
+            break;
+        default:
+            break;
+        }
+    }
+    return bytes;
+}
+
 nft_status nft_json_parse(json_t **value, const char *text, size_t length)
 {
+    return nft_json_parse_within(value, text, length, 0);
+}
+
+nft_status nft_json_parse_within(json_t **value, const char *text, size_t length, int64_t memory_limit)
+{
     json_error_t error = {0};
+    int64_t depth, bytes = measure(text, length, &depth);
+    *value = NULL;
+    if (depth > NFT_JSON_DEPTH)
+        return nft_fail(NFT_ERROR_FORMAT, "JSON: nested %" PRId64 " deep, expected at most %d", depth,
+                        NFT_JSON_DEPTH);
+    nft_status status = nft_check_limit("parsed JSON", bytes, memory_limit);
+    if (status)
+        return status;
     *value = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (*value)
         return NFT_OK;

@@ -19,12 +19,90 @@
 
 #define PLACES 16 /* which are tried */
 
-static int create_new(const char *name)
+static int open_again(const char *name, int flags, mode_t mode)
 {
     int descriptor;
     do
-        descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        descriptor = open(name, flags | O_CLOEXEC, mode);
     while (descriptor < 0 && errno == EINTR);
+    return descriptor;
+}
+
+/* For the owner's eyes alone, until it has the permissions of what it replaces. */
+static int create_new(const char *name)
+{
+    return open_again(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+}
+
+/* Those of the file that is there, its group too where the process may give it; else those of any new file.
+ */
+static bool set_permissions(int descriptor, const char *target)
+{
+    struct stat about;
+    if (stat(target, &about)) {
+        mode_t mask = umask(0);
+        umask(mask);
+        return !fchmod(descriptor, 0666 & ~mask);
+    }
+    mode_t mode = about.st_mode & 0777, others = about.st_mode & 7;
+    if (fchown(descriptor, about.st_uid, about.st_gid)) /* another group gets no more than all have */
+        mode = (mode & 0707) | (mode & others << 3);
+    return !fchmod(descriptor, mode);
+}
+
+#define MOST_LINKS 40 /* as of the system */
+
+/* What a link says, as seen from its folder; NULL with errno set, EINVAL of what is no link. */
+static char *read_link(const char *path)
+{
+    char target[4096];
+    ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length < 0)
+        return NULL;
+    const char *slash = strrchr(path, '/');
+    nft_text text = {0};
+    if (slash && target[0] != '/')
+        nft_text_append_bytes(&text, path, (size_t)(slash - path) + 1);
+    nft_text_append_bytes(&text, target, (size_t)length);
+    if (!text.failed)
+        return text.data;
+    nft_text_clear(&text);
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* The path itself, or where its links lead, whether that is there or not. */
+static char *follow_links(const char *path)
+{
+    char *target = nft_copy_text(path);
+    if (!target)
+        errno = ENOMEM;
+    for (int i = 0; target; i++) {
+        char *next = i < MOST_LINKS ? read_link(target) : NULL;
+        if (i == MOST_LINKS)
+            errno = ELOOP;
+        if (!next && (errno == EINVAL || errno == ENOENT))
+            return target;
+        nft_release(target);
+        target = next;
+    }
+    return NULL;
+}
+
+/* One of the process's own, which may be anything: what it is to be replaced with would not arrive there. */
+static bool is_descriptor(const char *path)
+{
+    return !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/proc/self/fd/", 14) ||
+           !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/stderr");
+}
+
+/* A pipe that nobody reads is an error, not a wait. */
+static int open_device(const char *path)
+{
+    int descriptor = open_again(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY, 0);
+    int flags = descriptor < 0 ? -1 : fcntl(descriptor, F_GETFL);
+    if (flags >= 0)
+        (void)fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK);
     return descriptor;
 }
 
@@ -114,28 +192,41 @@ static int create(nft_text *name, const char *path)
     return descriptor;
 }
 
-nft_status nft_beside_create(nft_beside *beside, const char *path)
+/* Expects the target. */
+static nft_status create_beside(nft_beside *beside, const char *path)
 {
     nft_text name = {0};
-    *beside = (nft_beside)NFT_BESIDE_NONE;
-    if (!*path)
-        return nft_fail(NFT_ERROR_FILE, "the path is empty");
-    beside->descriptor = create(&name, path);
-    nft_status status = NFT_OK;
-    if (name.failed)
-        status = nft_fail_memory("a file name", (int64_t)strlen(path));
-    else if (beside->descriptor < 0)
-        status = nft_fail_system(path, "write a new file in its folder");
-    if (status) {
+    beside->descriptor = create(&name, beside->target);
+    if (name.failed || beside->descriptor < 0) {
+        nft_status status = name.failed ? nft_fail_memory("a file name", (int64_t)strlen(path))
+                                        : nft_fail_system(path, "write a new file in its folder");
         nft_text_clear(&name);
         return status;
     }
     beside->name = name.data;
     beside->lock = fcntl(beside->descriptor, F_DUPFD_CLOEXEC, 0);
-    if (beside->lock >= 0)
-        return NFT_OK;
-    status = nft_fail_system(path, "write a new file in its folder");
-    nft_beside_clear(beside);
+    if (beside->lock < 0 || !set_permissions(beside->descriptor, beside->target))
+        return nft_fail_system(path, "write a new file in its folder");
+    return NFT_OK;
+}
+
+nft_status nft_beside_create(nft_beside *beside, const char *path)
+{
+    struct stat about;
+    *beside = (nft_beside)NFT_BESIDE_NONE;
+    if (!*path)
+        return nft_fail(NFT_ERROR_FILE, "the path is empty");
+    if (!stat(path, &about) && (!S_ISREG(about.st_mode) || is_descriptor(path))) {
+        beside->descriptor = open_device(path);
+        return beside->descriptor < 0 ? nft_fail_system(path, "write") : NFT_OK;
+    }
+    beside->target = follow_links(path);
+    if (!beside->target)
+        return errno == ENOMEM ? nft_fail_memory("a file name", (int64_t)strlen(path))
+                               : nft_fail_system(path, "follow the link");
+    nft_status status = create_beside(beside, path);
+    if (status)
+        nft_beside_clear(beside);
     return status;
 }
 
@@ -154,15 +245,17 @@ static void sync_folder(char *name)
 }
 
 /* The lock outlives the descriptor, whose closing may fail, until the file has its name. */
-bool nft_beside_commit(nft_beside *beside, const char *path, const char **action)
+bool nft_beside_commit(nft_beside *beside, const char **action)
 {
     int closed = close(beside->descriptor);
     beside->descriptor = -1;
     *action = "write";
     if (closed && errno != EINTR)
         return false;
+    if (!beside->name)
+        return true;
     *action = "replace";
-    if (rename(beside->name, path))
+    if (rename(beside->name, beside->target))
         return false;
     sync_folder(beside->name);
     nft_release(beside->name);
@@ -179,5 +272,6 @@ void nft_beside_clear(nft_beside *beside)
     if (beside->lock >= 0)
         close(beside->lock);
     nft_release(beside->name);
+    nft_release(beside->target);
     *beside = (nft_beside)NFT_BESIDE_NONE;
 }

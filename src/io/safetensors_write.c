@@ -169,14 +169,13 @@ static nft_status check_metadata(const char *path, const char *const *metadata)
     return status;
 }
 
-/* Renaming would replace a device or a pipe. */
 static nft_status check_target(const char *path)
 {
     struct stat about;
-    if (stat(path, &about) || S_ISREG(about.st_mode))
+    if (stat(path, &about) || !(S_ISDIR(about.st_mode) || S_ISBLK(about.st_mode)))
         return NFT_OK;
     return nft_fail(NFT_ERROR_FILE, "%s: cannot write: it is %s", path,
-                    S_ISDIR(about.st_mode) ? "a folder" : "not a regular file");
+                    S_ISDIR(about.st_mode) ? "a folder" : "a block device");
 }
 
 nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_output *outputs, int64_t count,
@@ -274,8 +273,7 @@ static nft_status finish(nft_file_writer *writer)
     const char *action = NULL;
     if (!nft_sync(writer->beside.descriptor))
         return nft_fail_system(writer->path, "write");
-    return nft_beside_commit(&writer->beside, writer->path, &action) ? NFT_OK
-                                                                     : nft_fail_system(writer->path, action);
+    return nft_beside_commit(&writer->beside, &action) ? NFT_OK : nft_fail_system(writer->path, action);
 }
 
 nft_status nft_file_commit(nft_file_writer *writer)

@@ -23,8 +23,9 @@ bool nft_write_fully(int descriptor, const void *data, int64_t bytes);
 /* fsync; true also where a file system does not know it. */
 bool nft_sync(int descriptor);
 
-/* A new file beside the one that it will replace. */
+/* A new file beside the one that it will replace; or a device or a pipe that is written to itself. */
 typedef struct nft_beside {
+    char *target;   /* what is replaced: the path, symbolic links followed */
     char *name;     /* NULL: none */
     int descriptor; /* to write to; -1 once it is closed */
     int lock;       /* the same open file; -1: none */
@@ -33,14 +34,15 @@ typedef struct nft_beside {
 /* The beginning of a nft_beside that holds nothing. */
 #define NFT_BESIDE_NONE                                                                                      \
     {                                                                                                        \
-        NULL, -1, -1                                                                                         \
+        NULL, NULL, -1, -1                                                                                   \
     }
 
-/* Makes it, empty, in the folder of `path`. What a process left in its place that was killed while it wrote
- * to the same path is removed; what others are still writing is not touched. */
+/* Makes it, empty, in the folder of `path`, or of the file that `path` links to, with the permissions of the
+ * file that it will replace. A device or a pipe is opened instead. What a process left in its place that was
+ * killed while it wrote to the same path is removed; what others are still writing is not touched. */
 nft_status nft_beside_create(nft_beside *beside, const char *path);
-/* Closes it and renames it over `path`. False with errno set, and what failed in *action. */
-bool nft_beside_commit(nft_beside *beside, const char *path, const char **action);
+/* Closes it and gives it the name. False with errno set, and what failed in *action. */
+bool nft_beside_commit(nft_beside *beside, const char **action);
 /* Removes it, if it is still there, and lets go of everything. */
 void nft_beside_clear(nft_beside *beside);
 

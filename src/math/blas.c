@@ -14,6 +14,11 @@ extern int openblas_get_num_threads(void) WEAK;
 extern int openblas_get_parallel(void) WEAK;
 extern char *openblas_get_config(void) WEAK;
 extern char *openblas_get_corename(void) WEAK;
+/* An archive gives nothing for weak references alone, but these come with its products: the first with those
+ * of OpenBLAS, the second unless it was built without threads; the third with those of the reference BLAS. */
+extern void *blas_memory_alloc(int position) WEAK;
+extern int exec_blas(long count, void *queue) WEAK;
+extern int RowMajorStrg WEAK;
 extern void omp_set_num_threads(int threads) WEAK;
 extern int omp_get_max_threads(void) WEAK;
 
@@ -36,12 +41,21 @@ static void release_openmp(int threads)
         omp_set_num_threads(threads);
 }
 
-/* OpenBLAS built without threads hands out its buffers without a lock: its products come one at a time. */
+#if !defined(NFT_CBLAS_THREAD_SAFE)
+#define NFT_CBLAS_THREAD_SAFE 0
+#endif
+
+/* OpenBLAS built without threads hands out its buffers without a lock: its products come one at a time. So do
+ * those of a BLAS that is not known. */
 static pthread_mutex_t single = PTHREAD_MUTEX_INITIALIZER;
 
 static bool one_at_a_time(void)
 {
-    return openblas_get_parallel && openblas_get_parallel() == 0;
+    if (openblas_get_parallel)
+        return openblas_get_parallel() == 0;
+    if (blas_memory_alloc)
+        return !exec_blas;
+    return !&RowMajorStrg && !NFT_CBLAS_THREAD_SAFE;
 }
 
 /* A single row has no stride, but BLAS checks it. */

@@ -258,8 +258,8 @@ nft_status nft_model_configure(nft_model **out, const char *text, size_t length,
     *out = NULL;
     json_t *config = NULL;
     nft_model *model = nft_allocate(sizeof *model);
-    nft_status status =
-        model ? nft_json_parse(&config, text, length) : nft_fail_memory("a model", sizeof *model);
+    nft_status status = model ? nft_json_parse_within(&config, text, length, memory_limit)
+                              : nft_fail_memory("a model", sizeof *model);
     if (model) {
         nft_references_init(&model->references);
         model->memory_limit = memory_limit;

@@ -1,6 +1,7 @@
 #include "model/model.h"
 
 #include "base/random.h"
+#include "io/load_options.h"
 #include "modules/sequence/decoder.h"
 
 #include <inttypes.h>
@@ -78,7 +79,13 @@ nft_model *nft_model_retain(const nft_model *model)
     return shared;
 }
 
-nft_status nft_model_create(nft_model **out, const char *json, size_t length, uint64_t seed)
+nft_status nft_model_create(nft_model **model, const char *json, size_t length, uint64_t seed)
+{
+    return nft_model_create_with(model, json, length, seed, NULL);
+}
+
+nft_status nft_model_create_with(nft_model **out, const char *json, size_t length, uint64_t seed,
+                                 const nft_load_options *options)
 {
     if (!out)
         return nft_fail_null("nft_model_create", "model");
@@ -86,7 +93,10 @@ nft_status nft_model_create(nft_model **out, const char *json, size_t length, ui
     if (!json)
         return nft_fail_null("nft_model_create", "json");
     nft_model *model = NULL;
-    nft_status status = nft_model_configure(&model, json, length, 0);
+    nft_load_options filled;
+    nft_status status = nft_fill_load_options("nft_model_create", &filled, options);
+    if (!status)
+        status = nft_model_configure(&model, json, length, filled.memory_limit);
     if (!status)
         status = nft_model_allocate(model);
     if (status) {

@@ -112,4 +112,77 @@ harmless err
 run 2 "$path"
 harmless err
 
+# Files of very many tensors take as long as their size says.
+if command -v python3 >/dev/null 2>&1; then
+    python3 - <<'END'
+import json, struct
+def write(name, layers, extras):
+    header, at = {}, 0
+    for shape, tensor in ([((2, 1, 1), "%d.weight" % i) for i in range(layers)] + [((2, 1), "%d.bias" % i) for i in range(layers)] +
+                          [((2,), "x%d" % i) for i in range(extras)]):
+        header[tensor] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + 8]}
+        at += 8
+    text = json.dumps(header).encode()
+    open(name, "wb").write(struct.pack("<Q", len(text)) + text + bytes(at))
+write("layers.safetensors", 65000, 0)
+write("extras.safetensors", 2, 65000)
+END
+    for file in layers extras; do
+        for command in "info $file.safetensors" "permute $file.safetensors -o x.safetensors"; do
+            # shellcheck disable=SC2086
+            LIMIT=30 run 0 $command
+        done
+    done
+    LIMIT=30 run 0 permute extras.safetensors -o x.safetensors --layers 0,1
+    check "and all of it is carried along" sh -c 'head -c 9000000 x.safetensors | grep -aq x64999'
+fi
+
+# Compression and amplification: what a small file announces is refused by its size, within a second and little memory.
+if command -v python3 >/dev/null 2>&1; then
+    python3 - <<'END'
+import gzip, struct, zlib
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+packer = zlib.compressobj(9)
+rows = b"".join(packer.compress(bytes(2049 * 64)) for _ in range(256)) + packer.flush()
+open("bomb.png", "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16384, 16384, 1, 0, 0, 0, 0)) +
+                             chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+def idx(name, *shape):
+    count = 1
+    for size in shape:
+        count *= size
+    with gzip.open(name, "wb", 9) as file:
+        file.write(struct.pack(">BBBB%dI" % len(shape), 0, 0, 8, len(shape), *shape))
+        for _ in range(count >> 20):
+            file.write(bytes(1 << 20))
+idx("bomb.idx.gz", 1, 16384, 16384)
+idx("many.idx.gz", 1 << 25, 1, 1)
+idx("labels.idx.gz", 1 << 25)
+open("objects.json", "wb").write(b'{"a":[' + b",".join([b"{}"] * 1000000) + b"]}")
+open("deep.json", "wb").write(b'{"a":' + b"[" * 1000 + b"]" * 1000 + b"}")
+END
+    for file in bomb.png bomb.idx.gz; do
+        for command in "render $file -o x.png" "fit $file -o x.safetensors --steps 1"; do
+            # shellcheck disable=SC2086
+            LIMIT=5 run 1 $command
+            says "$file: an image is 16384 × 16384 pixels of 1 numbers, expected at most 67108864 numbers in all"
+        done
+    done
+    LIMIT=5 run 1 fit many.idx.gz --labels labels.idx.gz -o x.safetensors --steps 1 --count 1
+    says "labels.idx.gz: labels of 33554432 images are asked for, expected at most 16777216"
+    LIMIT=5 run 1 info objects.json --memory-limit 64M
+    says "objects.json: parsed JSON: "
+    LIMIT=5 run 1 info deep.json
+    says "deep.json: JSON: nested 1001 deep, expected at most 64"
+fi
+echo '{"format_version":1,"input":{"type":"tokens","tokens":1,"channels":1000},"modules":[{"type":"linear","out_features":400000}]}' >large.json
+LIMIT=5 run 1 info large.json
+says "large.json: the model's parameters: 3201600000 bytes are needed, but the memory limit is 1073741824 bytes; --memory-limit raises it"
+run 1 info large.json --memory-limit 1.5M
+says "but the memory limit is 1572864 bytes"
+for size in 0 x -1 1.5X 1MM 1e300 "1 G"; do
+    run 2 info large.json --memory-limit "$size"
+    says "--memory-limit is '$size', expected a number of bytes, or one with K, M, G or T"
+done
+
 finish

@@ -241,7 +241,7 @@ static char *nested_residuals(int depth)
 static void deep_nesting(void **state)
 {
     (void)state;
-    static const int depths[] = {8, 20, 1000};
+    static const int depths[] = {8, 20}, of_json[] = {1000, 100000};
     char *text = nested_residuals(4);
     nft_model_free(support_model(text, 0));
     free(text);
@@ -250,9 +250,11 @@ static void deep_nesting(void **state)
         refuse(text, NFT_ERROR_CONFIG, (const char *const[WORDS]){"modules[0] (residual).base", "deep"});
         free(text);
     }
-    text = nested_residuals(100000);
-    refuse(text, NFT_ERROR_FORMAT, (const char *const[WORDS]){"line 1", "depth"});
-    free(text);
+    for (size_t i = 0; i < COUNT(of_json); i++) {
+        text = nested_residuals(of_json[i]);
+        refuse(text, NFT_ERROR_FORMAT, (const char *const[WORDS]){"JSON", "deep, expected at most 64"});
+        free(text);
+    }
 }
 
 /* `count` relus one after the other. */

@@ -37,6 +37,51 @@ static void json_is_parsed(void **state)
     }
 }
 
+static void json_is_measured_before_it_is_parsed(void **state)
+{
+    (void)state;
+    json_t *value;
+    static const char *const parts[] = {"{}", "[]", "\"\"", "1", "\"a\\\"b{[\"", "{\"k\":0}"};
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        size_t length = strlen(parts[i]), size = 2;
+        char *text = malloc(10000 * (length + 1) + 2);
+        assert_non_null(text);
+        strcpy(text, "[0");
+        for (int k = 0; k < 10000; k++) {
+            text[size++] = ',';
+            memcpy(text + size, parts[i], length);
+            size += length;
+        }
+        text[size++] = ']';
+        assert_int_equal(nft_json_parse_within(&value, text, size, 1 << 18), NFT_ERROR_LIMIT);
+        assert_message("parsed JSON: ");
+        assert_message("the memory limit is 262144 bytes");
+        assert_null(value);
+        assert_ok(nft_json_parse_within(&value, text, size, 1 << 23));
+        json_decref(value);
+        free(text);
+    }
+}
+
+static void deep_json_is_refused(void **state)
+{
+    (void)state;
+    char text[2 * NFT_JSON_DEPTH + 8];
+    json_t *value;
+    for (int depth = NFT_JSON_DEPTH; depth <= NFT_JSON_DEPTH + 1; depth++) {
+        memset(text, '[', (size_t)depth);
+        memset(text + depth, ']', (size_t)depth);
+        bool fits = depth == NFT_JSON_DEPTH;
+        assert_int_equal(nft_json_parse(&value, text, 2 * (size_t)depth), fits ? NFT_OK : NFT_ERROR_FORMAT);
+        if (!fits)
+            assert_message("nested 65 deep, expected at most 64");
+        json_decref(value);
+    }
+    static const char brackets[] = "\"[[[[\\\"[[\"";
+    assert_ok(nft_json_parse(&value, brackets, strlen(brackets)));
+    json_decref(value);
+}
+
 /* An object that is read by the calls of a test. */
 static nft_options options_of(const char *text, json_t **value)
 {
@@ -139,6 +184,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_is_parsed),
+        cmocka_unit_test(json_is_measured_before_it_is_parsed),
+        cmocka_unit_test(deep_json_is_refused),
         cmocka_unit_test(options_are_read),
         cmocka_unit_test(wrong_options_are_refused),
     };

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -40,7 +41,6 @@ static void arrays_are_saved(void **state)
 {
     (void)state;
     const char *path = temporary_path("arrays.safetensors");
-    temporary_write(path, "old", 3);
     mode_t mask = umask(027);
     assert_ok(save_two(path, "label"));
     umask(mask);
@@ -75,6 +75,70 @@ static void arrays_are_saved(void **state)
     assert_ok(nft_file_open(&file, path));
     assert_int_equal(nft_file_tensor_count(file), 0);
     nft_file_free(file);
+    assert_int_equal(temporary_entries(1), 1);
+}
+
+static void permissions_of_the_old_file_stay(void **state)
+{
+    (void)state;
+    static const mode_t modes[] = {0600, 0640, 0666, 0444, 0755};
+    const char *path = temporary_path("mode.safetensors");
+    for (size_t i = 0; i < COUNT(modes); i++) {
+        struct stat about;
+        temporary_write(path, "old", 3);
+        assert_int_equal(chmod(path, modes[i]), 0);
+        assert_ok(save_two(path, "label"));
+        assert_int_equal(stat(path, &about), 0);
+        assert_int_equal(about.st_mode & 07777, modes[i]);
+        assert_true(about.st_size > 3);
+        assert_int_equal(remove(path), 0);
+    }
+}
+
+static void a_link_is_written_through(void **state)
+{
+    (void)state;
+    const char *link = temporary_path("link"), *second = temporary_path("second"),
+               *target = temporary_path("target");
+    struct stat about;
+    assert_int_equal(symlink("second", link), 0);
+    assert_int_equal(symlink("target", second), 0);
+    for (int i = 0; i < 2; i++) { /* first it leads nowhere, then to a file */
+        assert_ok(save_two(link, "label"));
+        assert_int_equal(lstat(link, &about), 0);
+        assert_true(S_ISLNK(about.st_mode));
+        assert_int_equal(lstat(target, &about), 0);
+        assert_true(S_ISREG(about.st_mode) && about.st_size > 8);
+        assert_int_equal(temporary_entries(0), 3);
+    }
+    assert_int_equal(remove(second), 0);
+    assert_int_equal(symlink("link", second), 0);
+    assert_int_equal(save_two(link, "label"), NFT_ERROR_FILE);
+    assert_message("link: cannot follow the link: Too many levels");
+    temporary_entries(1);
+}
+
+/* Renaming would put a file in its place. */
+static void a_device_is_written_to(void **state)
+{
+    (void)state;
+    struct stat about;
+    assert_ok(save_two("/dev/null", "label"));
+    assert_int_equal(stat("/dev/null", &about), 0);
+    assert_true(S_ISCHR(about.st_mode));
+    assert_int_equal(save_two("/dev/full", "label"), NFT_ERROR_FILE);
+    assert_message("/dev/full: cannot write: No space left");
+    const char *pipe = temporary_path("pipe");
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(save_two(pipe, "label"), NFT_ERROR_FILE);
+    assert_message("pipe: cannot write: No such device");
+    int reader = open(pipe, O_RDONLY | O_NONBLOCK);
+    char bytes[1024];
+    assert_ok(save_two(pipe, "label"));
+    assert_true(read(reader, bytes, sizeof bytes) > 100);
+    close(reader);
+    assert_int_equal(stat(pipe, &about), 0);
+    assert_true(S_ISFIFO(about.st_mode));
     assert_int_equal(temporary_entries(1), 1);
 }
 
@@ -373,6 +437,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrays_are_saved),
+        cmocka_unit_test(permissions_of_the_old_file_stay),
+        cmocka_unit_test(a_link_is_written_through),
+        cmocka_unit_test(a_device_is_written_to),
         cmocka_unit_test(wrong_saves_leave_the_old_file),
         cmocka_unit_test(writer_keeps_its_word),
         cmocka_unit_test(metadata_are_checked),

@@ -20,7 +20,7 @@ static nft_status make_room(nft_pickle *p, void *list, int64_t *capacity, int64_
     if (count >= INT32_MAX || nft_size_add(used, nft_size_multiply(*capacity, (int64_t)size)) > p->limit)
         return nft_fail(NFT_ERROR_LIMIT, "the pickle makes more objects than %" PRId64 " bytes hold",
                         p->limit);
-    return nft_grow(list, capacity, count, size);
+    return nft_grow(list, count + 1, capacity, size, "a list", 0);
 }
 
 nft_status nft_pickle_new(nft_pickle *p, nft_pickle_kind kind, nft_pickle_ref *ref)

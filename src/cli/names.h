@@ -1,0 +1,28 @@
+/* Which of many names is it: found by halving, so that files of any number of tensors take no longer than
+ * their size. */
+#ifndef NFT_CLI_NAMES_H
+#define NFT_CLI_NAMES_H
+
+#include <nft/nft.h>
+#include <stdbool.h>
+
+typedef struct cli_name {
+    char *text;
+    int64_t value;
+} cli_name;
+
+typedef struct cli_names {
+    cli_name *items;
+    int64_t count;
+} cli_names;
+
+/* The names that the file has for the tensors of the networks; several slices share one. Their values are
+ * indices. Prints its failure and returns the exit status. */
+int names_of_tensors(cli_names *names, const nft_weights *weights);
+/* The names of what travels with the networks; their values are indices. */
+int names_of_extras(cli_names *names, const nft_weights *weights);
+/* The value of a name, -1 if it is none of them. */
+int64_t names_find(const cli_names *names, const char *text);
+void names_free(cli_names *names);
+
+#endif
