@@ -410,6 +410,30 @@ static void a_space_beyond_the_limit_is_refused(void **state)
     close_zoo(&z);
 }
 
+/* Outputs that depend on the space go with its plan, when their memory is needed for another space. */
+static void outputs_make_room_for_others(void **state)
+{
+    (void)state;
+    zoo z = open_zoo();
+    nft_model *model = support_model(FEATURES, 0);
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    nft_context *context = NULL;
+    options.threads = 1;
+    options.max_batch = NETWORKS;
+    assert_ok(nft_context_memory(&options.memory_limit, model, z.spaces[0], &options));
+    assert_ok(nft_context_create(&context, model, &options));
+    for (int round = 0; round < 2; round++)
+        for (int64_t i = 0; i < 2; i++) {
+            assert_ok(nft_forward(context, z.sets[i]));
+            assert_int_equal(context->plan_count, 1);
+            assert_true(nft_context_bytes(context) <= options.memory_limit);
+            assert_true(nft_space_equal(context->plan->sequence->space, z.spaces[i]));
+        }
+    nft_context_free(context);
+    nft_model_free(model);
+    close_zoo(&z);
+}
+
 /* Spaces are equal whatever their names say; parameters are not. */
 static void equal_spaces_with_other_roles_differ(void **state)
 {
@@ -633,6 +657,7 @@ int main(void)
         cmocka_unit_test(the_least_recently_used_space_is_dropped),
         cmocka_unit_test(a_call_has_at_most_max_spaces),
         cmocka_unit_test(a_space_beyond_the_limit_is_refused),
+        cmocka_unit_test(outputs_make_room_for_others),
         cmocka_unit_test(equal_spaces_with_other_roles_differ),
         cmocka_unit_test(outputs_follow_the_space),
         cmocka_unit_test(input_gradients_are_of_one_space),
