@@ -434,6 +434,56 @@ static void outputs_make_room_for_others(void **state)
     close_zoo(&z);
 }
 
+#define MOST_ITEMS 64
+
+typedef struct sums {
+    double sum[MOST_ITEMS]; /* in the order of the visits */
+    int64_t numbers[MOST_ITEMS];
+} sums;
+
+static void add_entries(void *user, int64_t item, const nft_statistics *statistics, const float *entries)
+{
+    sums *s = user;
+    const nft_buffer *at = &statistics->entries;
+    for (int64_t row = 0; row < at->rows; row++)
+        for (int64_t i = 0; i < at->width; i++)
+            s->sum[item] = s->sum[item] * 0.75 + (double)entries[row * at->stride + i];
+    s->numbers[item] += at->rows * at->width;
+}
+
+/* Each parameter has the same entries in the same order, whatever the threads and the memory. */
+static void statistics_are_visited_in_order(void **state)
+{
+    (void)state;
+    zoo z = open_zoo();
+    nft_forward_sample samples[NETWORKS * COUNT(space_texts)];
+    int64_t count = mix(samples, &z), numbers = 0;
+    nft_model *model = support_model(POOLED, 0);
+    const nft_step *step = &model->sequence->steps[0];
+    int64_t items = step->end_parameter - step->first_parameter;
+    assert_true(items > 0 && items <= MOST_ITEMS);
+    sums expected = {{0}, {0}};
+    for (int32_t threads = 1; threads <= 3; threads++)
+        for (int recompute = 0; recompute <= 1; recompute++) {
+            sums found = {{0}, {0}};
+            nft_context *context = open_context(model, threads, count, 1, recompute);
+            assert_ok(nft_context_run(context, samples, count, 1));
+            assert_null(nft_context_output(context));
+            nft_context_visit_statistics(context, 0, step->first_parameter, items, add_entries, &found);
+            if (threads == 1 && !recompute)
+                expected = found;
+            assert_memory_equal(&found, &expected, sizeof found);
+            nft_context_free(context);
+        }
+    for (int64_t i = 0; i < items; i++)
+        numbers += expected.numbers[i];
+    for (int64_t i = 0; i < SPACES; i++)
+        numbers -= NETWORKS * nft_space_parameter_count(z.spaces[i]);
+    assert_int_equal(numbers, 0);
+    nft_model_free(model);
+    close_zoo(&z);
+}
+
 /* Spaces are equal whatever their names say; parameters are not. */
 static void equal_spaces_with_other_roles_differ(void **state)
 {
@@ -658,6 +708,7 @@ int main(void)
         cmocka_unit_test(a_call_has_at_most_max_spaces),
         cmocka_unit_test(a_space_beyond_the_limit_is_refused),
         cmocka_unit_test(outputs_make_room_for_others),
+        cmocka_unit_test(statistics_are_visited_in_order),
         cmocka_unit_test(equal_spaces_with_other_roles_differ),
         cmocka_unit_test(outputs_follow_the_space),
         cmocka_unit_test(input_gradients_are_of_one_space),
