@@ -1,4 +1,4 @@
-/* Models of any space: what a context keeps of the spaces that it meets, and calls with several spaces. */
+/* Models of any space: plans of the spaces that a context meets, and calls with several spaces. */
 #define _XOPEN_SOURCE 700
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
@@ -278,7 +278,7 @@ static void a_space_takes_the_memory_that_was_reported(void **state)
     assert_ok(nft_set_allocator(NULL));
 }
 
-/* Several spaces take what the largest takes, and calls that mix them take nothing once all were met. */
+/* Several spaces take as much as the largest, and calls that mix them allocate nothing once all were met. */
 static void spaces_share_their_memory(void **state)
 {
     (void)state;
@@ -375,7 +375,7 @@ static void a_call_has_at_most_max_spaces(void **state)
     close_zoo(&z);
 }
 
-/* A space beyond the limit is refused; what was there before stays, and works. */
+/* A space beyond the limit is refused; the plans of before stay, and work. */
 static void a_space_beyond_the_limit_is_refused(void **state)
 {
     (void)state;
