@@ -31,9 +31,9 @@ typedef struct nft_context_options {
     int32_t keep_for_backward; /**< 1: nft_forward() keeps what nft_backward() needs, for at most max_batch
                                   networks */
     int32_t input_gradient;    /**< 1: nft_backward() also computes the gradient of the input */
-    int32_t recompute; /**< 1, with keep_for_backward: keep only the values between modules, and compute
-                          the inside of each again in nft_backward(). Takes less memory and more time, and
-                          gives the same bits */
+    int32_t recompute;  /**< 1, with keep_for_backward: keep only the values between modules, and compute
+                           the inside of each again in nft_backward(). Takes less memory and more time, and
+                           gives the same bits */
     int64_t max_spaces; /**< spaces whose plans a context for a model of any space keeps; 0: 64. The plan that
                              was used least recently is dropped for a new one */
 } nft_context_options;
@@ -41,20 +41,20 @@ typedef struct nft_context_options {
 /** Options with every default. */
 #define NFT_CONTEXT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_context_options), 0, 0, 0, 0, 0, 0, 0, 0, 0                                                \
+        sizeof(nft_context_options), 0, 0, 0, 0, 0, 0, 0, 0, 0                                               \
     }
 
 /**
  * How many bytes a context takes for calls of max_batch networks, before anything is allocated.
  *
- * A context for a model of any space has plans for several spaces. They share workspace and kept memory, which
- * are as large as the space that needs most of each. Outputs that depend on the space are added up.
+ * A context for a model of any space has plans for several spaces. They share workspace and kept memory,
+ * which are as large as the space that needs most of each. Outputs that depend on the space are added up.
  * @param[out] bytes 0 on failure
  * @param model any
  * @param space of the networks, for a model of any space; else NULL, or the model's own
  * @param options NULL for the defaults
- * @return ::NFT_ERROR_ARGUMENT if a model of any space gets no space, ::NFT_ERROR_MISMATCH if the space is not
- * the model's, ::NFT_ERROR_CONFIG if a module cannot work on it, ::NFT_ERROR_MEMORY
+ * @return ::NFT_ERROR_ARGUMENT if a model of any space gets no space, ::NFT_ERROR_MISMATCH if the space is
+ * not the model's, ::NFT_ERROR_CONFIG if a module cannot work on it, ::NFT_ERROR_MEMORY
  */
 NFT_API NFT_MUST_CHECK nft_status nft_context_memory(int64_t *bytes, const nft_model *model,
                                                      const nft_space *space,
@@ -99,12 +99,13 @@ NFT_API NFT_MUST_CHECK nft_status nft_forward_tokens(nft_context *context, const
                                                      int64_t first, int64_t count);
 
 /**
- * What the last forward gave: (N, tokens, channels) or (N, channels), images of a decoder as (N, height ·
+ * The output of the last forward: (N, tokens, channels) or (N, channels), images of a decoder as (N, height ·
  * width · channels). Borrowed until the next call on the context. NULL before the first forward,
  * after one that failed or was cancelled, and when the output is features.
  */
 NFT_API const nft_array *nft_context_output(const nft_context *context);
-/** The same when the output is features, of the space of the last forward, borrowed as long. NULL otherwise. */
+/** The same when the output is features, of the space of the last forward, borrowed as long. NULL otherwise.
+ */
 NFT_API const nft_weights *nft_context_output_weights(const nft_context *context);
 /**
  * One output by name: "output"; "latents" of a model with a decoder, (N, M, D). Borrowed until the next call

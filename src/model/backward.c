@@ -1,5 +1,5 @@
 /* nft_backward: module by module from the last to the first. Each sample goes from the gradient of what
- * leaves the module to that of what arrives; the same thread makes its own gradients of the module's
+ * leaves the module to the gradient of its input; the same thread makes its own gradients of the module's
  * parameters, or leaves the two factors of one where these are smaller. Then the samples' gradients are
  * added, each tile in the order of the samples. A round has as many samples as have backward blocks at the
  * same time: as each is added by itself, their number changes no bit. */
@@ -35,7 +35,7 @@ static void read_output_gradient(const call *c, const nft_sequence *sequence, in
         memcpy(gradient, (const float *)c->array->data + sample * floats, (size_t)floats * sizeof *gradient);
 }
 
-/* The gradient that came through the modules, and what some added on their own. */
+/* The gradient that came through the modules, plus the one that some added on their own. */
 static void write_input_gradient(const call *c, const nft_sequence *sequence, int64_t sample,
                                  const float *added, float *gradient)
 {
@@ -167,9 +167,10 @@ static nft_status check_context(const nft_context *context, const nft_gradients 
     if (!context->has_output)
         return nft_fail(NFT_ERROR_ARGUMENT, "no forward has succeeded before it");
     if (context->spent)
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "what the last forward kept has been used up; call nft_forward again, or make the "
-                        "context with recompute");
+        return nft_fail(
+            NFT_ERROR_ARGUMENT,
+            "the values that the last forward kept have been used up; call nft_forward again, or make the "
+            "context with recompute");
     if (context->changed)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "the model has changed since the last forward; call nft_forward again");

@@ -68,7 +68,7 @@ typedef struct assembly {
     int64_t bound;
 } assembly;
 
-/* What module number step_count of the sequence is told; its frame begins with the value that arrives. */
+/* The builder of module number step_count of the sequence; its frame begins with the value that arrives. */
 static nft_builder begin_step(assembly *a, const char *where, const char *path)
 {
     nft_sequence *sequence = a->sequence;
@@ -135,7 +135,7 @@ static nft_status add_decoder(assembly *a, const json_t *config)
     return status ? status : end_step(a, &builder);
 }
 
-/* `parameters` is the model's, in which a sequence that is bound only finds what it declares. */
+/* `parameters` is the model's, in which a sequence that is bound only finds its parameters. */
 static nft_status assemble(nft_sequence **out, const nft_model *model, nft_parameters *parameters,
                            const nft_space *space, const json_t *modules, const json_t *decoder)
 {
@@ -171,7 +171,7 @@ nft_status nft_model_bind(nft_sequence **out, const nft_model *model, const nft_
     return status;
 }
 
-/* The values that leave the steps. What differs between two spaces depends on the space. */
+/* The values that leave the steps. Numbers that differ between two spaces depend on the space: 0. */
 static nft_status keep_outputs(nft_model *model, const nft_sequence *other)
 {
     int64_t count = model->sequence->step_count;

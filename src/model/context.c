@@ -6,7 +6,7 @@
 #define DEFAULT_BATCH 32
 #define DEFAULT_SPACES 64
 
-/* The options of an older caller are shorter; what is missing is zero, the default. */
+/* The options of an older caller are shorter; missing fields are zero, the default. */
 static nft_status fill_options(nft_context_options *filled, const nft_context_options *options,
                                const char *function)
 {

@@ -1,4 +1,4 @@
-/* What is inside a context.
+/* The inside of a context.
  *
  * A context runs samples, each on the plan of its space. Plans are cached; arenas, frames and backward blocks
  * are shared by all of them and grow when a space needs more. */
@@ -10,7 +10,7 @@
 #include "space/array.h"
 #include "space/weights.h"
 
-/* What a call gives, for samples of one shape. */
+/* The results of a call, for samples of one shape. */
 typedef struct nft_outputs {
     int64_t capacity;      /* samples that there is room for */
     int64_t floats;        /* of one sample */
@@ -70,11 +70,11 @@ struct nft_context {
     nft_outputs outputs; /* unless they depend on the space */
     nft_outputs *given;  /* those, or the plan's */
     bool has_output, has_input_gradient;
-    bool spent;   /* what it kept for backward is gone */
+    bool spent;   /* the values that it kept for backward are gone */
     bool changed; /* the model has, since then */
 };
 
-/* ---- What a trainer does with a context of its own ---- */
+/* ---- Operations for trainers ---- */
 
 /* A network of a set, or a row of tokens. */
 typedef struct nft_forward_sample {
@@ -88,8 +88,8 @@ nft_status nft_model_check_weights(const nft_model *model, const nft_weights *we
 nft_status nft_model_check_tokens(const nft_model *model, const nft_array *tokens);
 
 /* Runs the samples, which have been checked; a model of any space takes several spaces in a call, at most
- * max_spaces. `steps`: of the model that are run, for what they keep; there is no output unless it is all;
- * 0: all. */
+ * max_spaces. `steps`: of the model that are run, for the values that they keep; there is no output unless it
+ * is all; 0: all. */
 nft_status nft_context_run(nft_context *context, const nft_forward_sample *samples, int64_t count,
                            int64_t steps);
 /* One key for each sample of the calls that follow, borrowed; NULL: nothing is dropped. */
@@ -101,8 +101,8 @@ nft_pool *nft_context_pool(const nft_context *context);
 
 /* Calls visit(user, item, statistics, entries) for every declared statistics of step `step` whose `deviation`
  * is parameter first + item, item 0 … count - 1, and for every sample of the last call, which ran that step.
- * `entries` is what the buffer statistics->entries holds. Items run on the threads; those of one item come in
- * the order of the samples, then of the declarations. */
+ * `entries` is the content of the buffer statistics->entries. Items run on the threads; those of one item
+ * come in the order of the samples, then of the declarations. */
 typedef void nft_statistics_visit(void *user, int64_t item, const nft_statistics *statistics,
                                   const float *entries);
 void nft_context_visit_statistics(nft_context *context, int64_t step, int64_t first, int64_t count,
@@ -153,7 +153,7 @@ static inline float *nft_context_arena(const nft_context *context, int worker)
     return context->arenas + worker * (context->frame + context->arena) + context->frame;
 }
 
-/* With what a sample is run; `frame`, `training` and `backward` belong to a step and are set by
+/* The execution of a sample; `frame`, `training` and `backward` belong to a step and are set by
  * nft_context_enter_step(). */
 nft_exec nft_context_exec(const nft_context *context, int64_t sample, int worker, nft_pool *team);
 /* `slot` tells apart the samples that have a frame, and a backward block, at the same time. */
@@ -167,7 +167,7 @@ int64_t nft_context_frame_count(const nft_context *context);
 /* How many samples from `first` on go back through a step at the same time: whose backward blocks, and
  * frames, fit. Places the blocks. */
 int64_t nft_context_begin_round(nft_context *context, int64_t step, int64_t first);
-/* With recompute: computes again what forward left in the frame that the step was entered with. */
+/* With recompute: computes again the frame that the step was entered with. */
 void nft_context_restore(const nft_context *context, int64_t step, int64_t sample, const nft_exec *exec);
 
 /* The BLAS threads of the process, around a call; see nft_forward(). */

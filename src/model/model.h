@@ -1,4 +1,4 @@
-/* What is inside a model. */
+/* The inside of a model. */
 #ifndef NFT_MODEL_MODEL_H
 #define NFT_MODEL_MODEL_H
 

@@ -1,4 +1,4 @@
-/* What a context gives: arrays and weight sets with room for the largest batch so far. */
+/* The results of a context: arrays and weight sets with room for the largest batch so far. */
 #include "model/context.h"
 
 void nft_outputs_clear(nft_outputs *outputs)

@@ -50,7 +50,7 @@ int64_t nft_kept_floats(const nft_sequence *sequence, bool recompute)
 
 /* Room for the backward block of a sample on each thread, or of more samples where blocks are small: the
  * threads wait for each other after each round. */
-#define ROUND_FLOATS (INT64_C(1) << 20) /* for each thread, about what its cache holds */
+#define ROUND_FLOATS (INT64_C(1) << 20) /* for each thread, about the size of its cache */
 
 static int64_t backward_floats(const nft_sequence *sequence, int64_t steps, int64_t samples, int64_t threads)
 {
@@ -88,7 +88,7 @@ static void place_scratch(nft_plan *plan, const nft_sequence *sequence, int64_t 
     plan->item = nft_take(&plan->arena, item);
 }
 
-/* Floats of what a call gives for one sample: the last value, and the latents if a decoder follows them. */
+/* Floats that a call gives for one sample: the last value, and the latents if a decoder follows them. */
 static int64_t output_floats(const nft_model *model, const nft_sequence *sequence, int64_t steps)
 {
     int64_t floats = nft_sequence_floats(sequence, steps);

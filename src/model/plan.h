@@ -20,18 +20,18 @@ typedef struct nft_plan {
     int64_t call, item;             /* where the CALL and ITEM memory of modules begins */
     int64_t arena;                  /* floats of one arena */
 
-    /* What is kept of a sample for backward. Value i arrives at step i, the last one leaves the last step.
+    /* A sample's values are kept for backward. Value i arrives at step i, the last one leaves the last step.
      * Without recompute the frames (modules/shared/memory.h) of the steps follow each other, the value that
      * leaves one being the value that arrives at the next; with it only the values do, and a thread has room
      * for the largest frame. */
     int64_t *values;        /* where each value is kept */
     int64_t gradients[2];   /* where the gradient of value i is while backward runs: that of i % 2 */
-    int64_t input_gradient; /* what modules that read the model's input add to its gradient */
+    int64_t input_gradient; /* the part that modules add which read the model's input */
     int64_t kept;           /* floats of one sample; 0: no backward */
     int64_t frame;          /* floats of a frame before an arena */
     int64_t backward;       /* floats of the backward blocks of all samples that have one at the same time */
 
-    int64_t output; /* floats of what a call gives for one sample, latents included */
+    int64_t output; /* floats that a call gives for one sample, latents included */
     int64_t given;  /* the same with the gradient of the input, where a backward gives it */
     int64_t bytes;  /* arenas, kept memory, outputs and the rest for max_batch samples */
 } nft_plan;

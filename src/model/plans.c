@@ -40,7 +40,7 @@ void nft_context_clear_plans(nft_context *context)
     nft_release(context->plans);
 }
 
-/* With what the last call left on it. */
+/* Its results go as well. */
 static void drop_plan(nft_context *context, int64_t index)
 {
     nft_space_plan *plan = context->plans[index];
@@ -198,11 +198,11 @@ static nft_status replace_shared(nft_context *context, const shared *now, const 
         context->arena = status ? 0 : all->arena;
     }
     if (!status && all->kept > now->kept) {
-        status = replace(&context->kept, all->kept, "what backward needs");
+        status = replace(&context->kept, all->kept, "memory for backward");
         context->kept_floats = status ? 0 : all->kept;
     }
     if (!status && all->backward > now->backward) {
-        status = replace(&context->backward, all->backward, "what backward needs");
+        status = replace(&context->backward, all->backward, "memory for backward");
         context->backward_floats = status ? 0 : all->backward;
     }
     return status;
@@ -263,7 +263,7 @@ nft_status nft_context_plan_for(nft_context *context, const nft_space *space, in
     return status;
 }
 
-/* Gives each sample its slot; counts the spaces, and adds up what the samples take together. */
+/* Gives each sample its slot; counts the spaces, and adds up their memory. */
 static nft_status fill_slots(nft_context *context, const nft_forward_sample *samples, int64_t count,
                              int64_t *spaces, shared *all)
 {

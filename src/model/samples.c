@@ -22,13 +22,13 @@ static void run_item(void *argument, int64_t number, int worker)
 }
 
 /* Numbers first … count - 1: as many as keep all threads busy at the same time, the rest on all of them. */
-static void run_beside(nft_context *context, samples *s, int64_t first, int64_t count)
+static void run_parallel(nft_context *context, samples *s, int64_t first, int64_t count)
 {
     int threads = nft_pool_threads(context->pool);
-    int64_t beside = threads > 1 ? (count - first) / threads * threads : 0;
+    int64_t parallel = threads > 1 ? (count - first) / threads * threads : 0;
     s->first = first;
-    nft_pool_run(context->pool, beside, run_item, s);
-    for (int64_t number = first + beside; number < count; number++)
+    nft_pool_run(context->pool, parallel, run_item, s);
+    for (int64_t number = first + parallel; number < count; number++)
         s->work(s->argument, item_at(s, number), 0, threads > 1 ? context->pool : NULL);
 }
 
@@ -80,7 +80,7 @@ static void run_mixture(nft_context *context, samples *s, int64_t first, int64_t
         s->work(s->argument, s->order[large].order, 0, context->pool);
         left -= work;
     }
-    run_beside(context, s, large, count);
+    run_parallel(context, s, large, count);
 }
 
 void nft_context_for_samples(nft_context *context, int64_t first, int64_t count, nft_sample_work *work,
@@ -88,7 +88,7 @@ void nft_context_for_samples(nft_context *context, int64_t first, int64_t count,
 {
     samples s = {.work = work, .argument = argument};
     if (context->plan)
-        run_beside(context, &s, 0, count);
+        run_parallel(context, &s, 0, count);
     else
         run_mixture(context, &s, first, count);
 }

@@ -1,4 +1,4 @@
-/* Statistics of the data: what modules of a step are given, sample by sample. */
+/* Statistics of the data: the entries that modules of a step read, sample by sample. */
 #include "model/context.h"
 
 /* Samples first … first + count - 1 have frames of the step. */

@@ -1,4 +1,4 @@
-/* Models of any space: what a context keeps of the spaces that it meets, and calls with several spaces. */
+/* Models of any space: plans of the spaces that a context meets, and calls with several spaces. */
 #define _XOPEN_SOURCE 700
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
@@ -278,7 +278,7 @@ static void a_space_takes_the_memory_that_was_reported(void **state)
     assert_ok(nft_set_allocator(NULL));
 }
 
-/* Several spaces take what the largest takes, and calls that mix them take nothing once all were met. */
+/* Several spaces take as much as the largest, and calls that mix them allocate nothing once all were met. */
 static void spaces_share_their_memory(void **state)
 {
     (void)state;
@@ -375,7 +375,7 @@ static void a_call_has_at_most_max_spaces(void **state)
     close_zoo(&z);
 }
 
-/* A space beyond the limit is refused; what was there before stays, and works. */
+/* A space beyond the limit is refused; the plans of before stay, and work. */
 static void a_space_beyond_the_limit_is_refused(void **state)
 {
     (void)state;
@@ -406,6 +406,80 @@ static void a_space_beyond_the_limit_is_refused(void **state)
     free(expected.values);
     nft_context_free(context);
     nft_gradients_free(gradients);
+    nft_model_free(model);
+    close_zoo(&z);
+}
+
+/* Outputs that depend on the space go with its plan, when their memory is needed for another space. */
+static void outputs_make_room_for_others(void **state)
+{
+    (void)state;
+    zoo z = open_zoo();
+    nft_model *model = support_model(FEATURES, 0);
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    nft_context *context = NULL;
+    options.threads = 1;
+    options.max_batch = NETWORKS;
+    assert_ok(nft_context_memory(&options.memory_limit, model, z.spaces[0], &options));
+    assert_ok(nft_context_create(&context, model, &options));
+    for (int round = 0; round < 2; round++)
+        for (int64_t i = 0; i < 2; i++) {
+            assert_ok(nft_forward(context, z.sets[i]));
+            assert_int_equal(context->plan_count, 1);
+            assert_true(nft_context_bytes(context) <= options.memory_limit);
+            assert_true(nft_space_equal(context->plan->sequence->space, z.spaces[i]));
+        }
+    nft_context_free(context);
+    nft_model_free(model);
+    close_zoo(&z);
+}
+
+#define MOST_ITEMS 64
+
+typedef struct sums {
+    double sum[MOST_ITEMS]; /* in the order of the visits */
+    int64_t numbers[MOST_ITEMS];
+} sums;
+
+static void add_entries(void *user, int64_t item, const nft_statistics *statistics, const float *entries)
+{
+    sums *s = user;
+    const nft_buffer *at = &statistics->entries;
+    for (int64_t row = 0; row < at->rows; row++)
+        for (int64_t i = 0; i < at->width; i++)
+            s->sum[item] = s->sum[item] * 0.75 + (double)entries[row * at->stride + i];
+    s->numbers[item] += at->rows * at->width;
+}
+
+/* Each parameter has the same entries in the same order, whatever the threads and the memory. */
+static void statistics_are_visited_in_order(void **state)
+{
+    (void)state;
+    zoo z = open_zoo();
+    nft_forward_sample samples[NETWORKS * COUNT(space_texts)];
+    int64_t count = mix(samples, &z), numbers = 0;
+    nft_model *model = support_model(POOLED, 0);
+    const nft_step *step = &model->sequence->steps[0];
+    int64_t items = step->end_parameter - step->first_parameter;
+    assert_true(items > 0 && items <= MOST_ITEMS);
+    sums expected = {{0}, {0}};
+    for (int32_t threads = 1; threads <= 3; threads++)
+        for (int recompute = 0; recompute <= 1; recompute++) {
+            sums found = {{0}, {0}};
+            nft_context *context = open_context(model, threads, count, 1, recompute);
+            assert_ok(nft_context_run(context, samples, count, 1));
+            assert_null(nft_context_output(context));
+            nft_context_visit_statistics(context, 0, step->first_parameter, items, add_entries, &found);
+            if (threads == 1 && !recompute)
+                expected = found;
+            assert_memory_equal(&found, &expected, sizeof found);
+            nft_context_free(context);
+        }
+    for (int64_t i = 0; i < items; i++)
+        numbers += expected.numbers[i];
+    for (int64_t i = 0; i < SPACES; i++)
+        numbers -= NETWORKS * nft_space_parameter_count(z.spaces[i]);
+    assert_int_equal(numbers, 0);
     nft_model_free(model);
     close_zoo(&z);
 }
@@ -633,6 +707,8 @@ int main(void)
         cmocka_unit_test(the_least_recently_used_space_is_dropped),
         cmocka_unit_test(a_call_has_at_most_max_spaces),
         cmocka_unit_test(a_space_beyond_the_limit_is_refused),
+        cmocka_unit_test(outputs_make_room_for_others),
+        cmocka_unit_test(statistics_are_visited_in_order),
         cmocka_unit_test(equal_spaces_with_other_roles_differ),
         cmocka_unit_test(outputs_follow_the_space),
         cmocka_unit_test(input_gradients_are_of_one_space),

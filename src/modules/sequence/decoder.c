@@ -401,7 +401,7 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
 
 /* --- backward --- */
 
-/* The networks once more, from what was decoded. */
+/* The networks again, from the decoded numbers. */
 static void restore_networks(const decoder_call *call)
 {
     const decoder *state = call->module->state;
@@ -437,7 +437,7 @@ static void render_back(void *argument, int64_t index, float *memory)
     nft_siren_tape_gradient(tape, gradient);
 }
 
-/* From the gradient of one tensor of every network to that of what was decoded, and to the learned tensor's.
+/* From the gradient of one tensor of every network to those of the decoded numbers and of the learned tensor.
  */
 static void add_learned_back(void *argument, int64_t tensor, float *memory)
 {

@@ -256,7 +256,7 @@ static void release(nft_module *module)
     nft_release(((perceiver *)module->state)->layers);
 }
 
-/* What the items of one layer see. */
+/* Arguments of the items of one layer. */
 typedef struct layer_call {
     const perceiver *p;
     const perceiver_layer *layer;
@@ -340,7 +340,7 @@ static void feed_forward_rows(void *argument, int64_t item, float *memory)
     nft_map_rows(exec, &ff->contract, count, hidden, wide, x, d, NFT_MAP_ADD);
 }
 
-/* The same for training, with dropout; what stands between is kept. */
+/* The same for training, with dropout; the values in between are kept. */
 static void feed_forward_rows_kept(void *argument, int64_t item, float *memory)
 {
     const layer_call *call = argument;
@@ -406,7 +406,7 @@ static void feed_forward_rows_back(void *argument, int64_t item, float *memory)
                       d, NFT_MAP_SET);
 }
 
-/* What came through a norm of kept x is added to x's gradient. */
+/* Adds the gradient through a norm of the kept x to x's gradient. */
 static void add_normed_gradient(const layer_call *call, const nft_norm *norm, const nft_buffer *kept_x)
 {
     const nft_exec *exec = call->exec;
@@ -416,7 +416,7 @@ static void add_normed_gradient(const layer_call *call, const nft_norm *norm, co
     nft_vector()->add(m * norm->channels, normed, call->x);
 }
 
-/* Adds what goes through the keys and values to the tokens' gradient. */
+/* Adds the gradient through the keys and values to the tokens' gradient. */
 static void context_back(const layer_call *call, const float *dkv, float *tokens_gradient)
 {
     const attention_layer *layer = &call->layer->attention;

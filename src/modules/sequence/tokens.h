@@ -1,4 +1,4 @@
-/* What the modules on tokens and vectors share: checks, the ordinary LayerNorm, ranges of options. */
+/* Shared by the modules on tokens and vectors: checks, the ordinary LayerNorm, ranges of options. */
 #ifndef NFT_MODULES_TOKENS_H
 #define NFT_MODULES_TOKENS_H
 

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Where dropout strikes; each place has random numbers of its own. */
+/* Places of dropout; each draws other random numbers. */
 enum { DROP_WEIGHTS, DROP_ATTENTION, DROP_HIDDEN, DROP_FEED_FORWARD };
 
 typedef struct encoder_layer {
@@ -29,7 +29,7 @@ typedef struct encoder_layer {
     nft_buffer kept_middle;              /* FRAME: (T, C), x between attention and feed-forward, then the
                                             gradient of out_proj's output */
     nft_buffer kept_hidden, kept_active; /* FRAME: (T, dim_feedforward), linear1's output, then its gradient;
-                                            what arrives at linear2 */
+                                            linear2's input */
     nft_buffer gradient;                 /* BACKWARD: (T, C), of linear2's output */
 } encoder_layer;
 
@@ -191,7 +191,7 @@ static void finish_rows(void *argument, int64_t item, float *memory)
     nft_map_rows(exec, &state->linear2, count, hidden, width, out, c, NFT_MAP_ADD);
 }
 
-/* The same for training, with dropout; what stands between is kept. */
+/* The same for training, with dropout; the values in between are kept. */
 static void finish_rows_kept(void *argument, int64_t item, float *memory)
 {
     const layer_call *call = argument;

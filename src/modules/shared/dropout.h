@@ -1,4 +1,4 @@
-/* What the dropout modules share. */
+/* Shared by the dropout modules. */
 #ifndef NFT_MODULES_DROPOUT_H
 #define NFT_MODULES_DROPOUT_H
 

@@ -18,7 +18,7 @@ int64_t nft_grid_index(const nft_tensor *tensor, int64_t token, int64_t d);
 void nft_grid_add(const nft_exec *exec, const nft_space *space, int64_t channels, const float *table,
                   const float *x, float *y);
 
-/* What nft_grid_sum needs of each thread. */
+/* Scratch of nft_grid_sum. */
 typedef struct nft_grid_scratch {
     nft_buffer part, group; /* ITEM: (C) */
 } nft_grid_scratch;

@@ -17,7 +17,7 @@ typedef struct state {
     double dropout;
     uint64_t stream; /* of the dropout after attention; chunk i of the feed-forward has stream + 1 + i */
     nft_buffer rows, wide_rows;         /* ITEM: one chunk of rows, and of wide rows */
-    nft_buffer branch, middle_gradient; /* TRAINING: what attention adds to x, or a gradient; features */
+    nft_buffer branch, middle_gradient; /* in training: what attention adds to x, or a gradient; features */
 
     nft_buffer middle;                /* FRAME: x between attention and feed-forward, features */
     nft_buffer normed;                /* FRAME: ln2 of it */
@@ -93,8 +93,8 @@ static nft_status plan_backward(state *own, nft_builder *builder)
         wide = nft_size_add(wide,
                             nft_size_multiply(space->tensors[t].tokens, wide_stride(own->widen[t].outputs)));
     }
-    own->branch = nft_reserve_features(builder, NFT_ARENA_TRAINING, C);
-    own->middle_gradient = nft_reserve_features(builder, NFT_ARENA_TRAINING, C);
+    own->branch = nft_attention_reserve_training(&own->attention, builder);
+    own->middle_gradient = nft_attention_reserve_training(&own->attention, builder);
     own->middle = nft_reserve_features(builder, NFT_ARENA_FRAME, C);
     own->normed = nft_reserve_features(builder, NFT_ARENA_FRAME, C);
     own->wide = nft_reserve(builder, NFT_ARENA_FRAME, 1, wide);

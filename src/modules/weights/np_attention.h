@@ -33,18 +33,20 @@ typedef struct nft_attention {
     nft_buffer scores, scores_gradient; /* ITEM: one chunk of queries against all vectors of an axis */
     nft_buffer matrices;                /* ITEM: NFT_ATTENTION_MATRICES of one axis and head */
 
-    nft_buffer qkv;                        /* KEPT: (tokens, 3C), of each head q, k and v */
-    nft_buffer terms;                      /* CALL when shared, else KEPT: summed, (tokens, C) */
-    nft_buffer sums;                       /* CALL: for each chunk of rows the sum of its rows */
-    nft_buffer means;                      /* CALL: the mean token of each tensor */
+    nft_buffer qkv;   /* KEPT: (tokens, 3C), of each head q, k and v */
+    int64_t reserved; /* floats of its memory in the CALL arena that training uses for something else */
+    nft_buffer terms; /* CALL when shared, else KEPT: summed, (tokens, C) */
+    nft_buffer sums;  /* CALL: for each chunk of rows the sum of its rows */
+    nft_buffer means; /* CALL: the mean token of each tensor */
     nft_buffer diagonal_qkv, diagonal_out; /* KEPT, CALL: (tensors, 3C), (tensors, C) */
     nft_buffer diagonal_scores;            /* CALL: (tensors, tensors) */
 
-    nft_buffer normed;       /* FRAME: the features that are projected */
-    bool keeps_weights;      /* else they would be more floats than q and k, and are computed again */
-    nft_buffer kept_weights; /* FRAME: of the cross terms, before dropout: for each axis and head (vectors,
-                                vectors) */
-    nft_buffer terms_gradient, normed_gradient; /* TRAINING: (tokens, C) unless shared; features */
+    nft_buffer normed;          /* FRAME: the features that are projected */
+    bool keeps_weights;         /* else they would be more floats than q and k, and are computed again */
+    nft_buffer kept_weights;    /* FRAME: of the cross terms, before dropout: for each axis and head (vectors,
+                                   vectors) */
+    nft_buffer terms_gradient;  /* TRAINING: (tokens, C) unless shared */
+    nft_buffer normed_gradient; /* in training: features */
     nft_buffer diagonal_gradient, diagonal_scores_gradient; /* TRAINING: of diagonal_qkv, of the scores */
     nft_buffer qkv_gradient;                                /* BACKWARD: (tokens, 3C) */
     nft_buffer output_gradient;                             /* BACKWARD: features, unless shared */
@@ -62,6 +64,9 @@ nft_status nft_attention_configure(nft_attention *attention, nft_module *module,
                                    const nft_attention_options *values, const nft_channel_norms *norms,
                                    const char *prefix);
 void nft_attention_release(nft_attention *attention);
+/* Reserves features of the space for training alone, like a TRAINING buffer. Training keeps q, k and v in the
+ * frame, so these come first into the memory that those have in inference. */
+nft_buffer nft_attention_reserve_training(nft_attention *attention, nft_builder *builder);
 /* How many attention weights all heads of axes 0 … axis - 1 have. */
 int64_t nft_attention_weights_before(const nft_attention *attention, int64_t axis);
 

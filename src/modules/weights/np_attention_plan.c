@@ -152,6 +152,17 @@ static nft_status declare_gradients(nft_attention *a, nft_builder *builder, int6
     return nft_gradient_add(builder, &own->unproject.bias, &own->bias_gradient);
 }
 
+nft_buffer nft_attention_reserve_training(nft_attention *a, nft_builder *builder)
+{
+    int64_t floats = nft_size_multiply(a->space->numbers, a->channels), end = a->reserved,
+            start = nft_take(&end, floats);
+    if (end > nft_size_multiply(a->qkv.rows, a->qkv.stride))
+        return nft_reserve_features(builder, NFT_ARENA_TRAINING, a->channels);
+    a->reserved = end;
+    nft_buffer place = nft_call_place(&a->qkv);
+    return nft_buffer_part(&place, start, 1, floats, floats);
+}
+
 /* What only backward needs. */
 static nft_status plan_backward(nft_attention *a, nft_builder *builder)
 {
@@ -163,7 +174,7 @@ static nft_status plan_backward(nft_attention *a, nft_builder *builder)
     a->kept_weights = nft_reserve(builder, NFT_ARENA_FRAME, 1, a->keeps_weights ? weights : 0);
     a->terms_gradient = nft_reserve(builder, NFT_ARENA_TRAINING, a->shared ? 0 : space->tokens, C);
     if (a->norms)
-        a->normed_gradient = nft_reserve_features(builder, NFT_ARENA_TRAINING, C);
+        a->normed_gradient = nft_attention_reserve_training(a, builder);
     a->diagonal_gradient = nft_reserve(builder, NFT_ARENA_TRAINING, tensors, 3 * C);
     a->diagonal_scores_gradient = nft_reserve(builder, NFT_ARENA_TRAINING, tensors, tensors);
     a->qkv_gradient = nft_reserve(builder, NFT_ARENA_BACKWARD, space->tokens, 3 * C);

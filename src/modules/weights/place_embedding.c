@@ -14,8 +14,8 @@ typedef struct state {
     nft_param roles[NFT_ROLE_COUNT]; /* (C) each */
     nft_buffer role_gradients[NFT_ROLE_COUNT];
     nft_map place, index;
-    float *places;             /* what `place` maps: (tensors, 2 bands + 1 + SIZES) */
-    float *encodings;          /* what `index` maps: (indices, 2 bands + 1), in the block of places */
+    float *places;             /* inputs of `place`: (tensors, 2 bands + 1 + SIZES) */
+    float *encodings;          /* inputs of `index`: (indices, 2 bands + 1), in the block of places */
     nft_buffer table;          /* CALL: the grid's rows, (tensors + indices, C) */
     nft_buffer table_gradient; /* BACKWARD */
     nft_buffer place_inputs, index_inputs; /* BACKWARD: copies of places and encodings */

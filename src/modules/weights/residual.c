@@ -134,7 +134,7 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
         nft_add_dropped(exec, s->stream, s->dropout, floats, in, out, out);
 }
 
-/* d(mapped) = f'(mapped) drop(d(out)); through base and norm; d(x) gets d(out) besides. */
+/* d(mapped) = f'(mapped) drop(d(out)); through base and norm; d(out) is added to d(x). */
 static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
                      const float *grad_out, float *grad_in)
 {

@@ -12,7 +12,7 @@
 typedef struct nft_entries {
     const nft_space *space;
     int64_t first_tensor, end_tensor;
-    int32_t role; /* of those, the tensors of this role alone; NFT_EVERY_ROLE: all */
+    int32_t role; /* only tensors of this role count; NFT_EVERY_ROLE: all do */
     int64_t channels, channel;
 } nft_entries;
 
