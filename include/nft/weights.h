@@ -30,12 +30,13 @@ typedef struct nft_load_options {
     int64_t layer_count;       /**< how many names */
     const nft_space *space;    /**< weights: the space of the networks, whose tensors are found by name; NULL:
                                   the file's `nft.space`, or else a chain */
+    const char *prefix;        /**< weights: tensors whose names begin with it are the networks; NULL: "" */
 } nft_load_options;
 
 /** Options with every default. */
 #define NFT_LOAD_OPTIONS_INIT                                                                                \
     {                                                                                                        \
-        sizeof(nft_load_options), 0, NULL, 0, NULL                                                           \
+        sizeof(nft_load_options), 0, NULL, 0, NULL, NULL                                                     \
     }
 
 /**
