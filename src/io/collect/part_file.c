@@ -175,6 +175,5 @@ nft_status nft_part_file_finish(nft_part_file *part)
         return nft_fail(NFT_ERROR_FILE,
                         "%s: it was changed, or one of its networks was, while it was written",
                         part->partial);
-    return ftruncate(part->descriptor, (off_t)part->bytes) || !nft_sync(part->descriptor) ? fail_write(part)
-                                                                                          : NFT_OK;
+    return ftruncate(part->descriptor, (off_t)part->bytes) ? fail_write(part) : NFT_OK;
 }

@@ -35,6 +35,7 @@ typedef struct group_writer {
     int64_t *offsets; /* of each output in the data */
     int64_t output_count;
     float *piece;
+    int64_t piece_count;
 } group_writer;
 
 /* --- what goes into a file --- */
@@ -223,9 +224,10 @@ static nft_status write_tensor(group_writer *writer, const nft_opened *opened, i
     const nft_stored_tensor *item = &writer->tensors.items[i];
     const nft_entry *entry = opened->network.entries[writer->tensors.order[item->first]];
     int64_t own = nft_shape_count(item->shape, item->rank), count = entry ? own * opened->network.count : 0;
+    int64_t piece = writer->piece_count;
     nft_status status = NFT_OK;
-    for (int64_t done = 0; done < count && !status; done += PIECE) {
-        int64_t now = count - done < PIECE ? count - done : PIECE;
+    for (int64_t done = 0; done < count && !status; done += piece) {
+        int64_t now = count - done < piece ? count - done : piece;
         status = nft_file_read_f32(opened->file, entry, done, now, writer->piece);
         if (!status && !all_finite(writer->piece, now))
             status = nft_fail(NFT_ERROR_NOT_FINITE, "'%s' has a number that is not finite", entry->name);
@@ -337,16 +339,29 @@ static nft_status write_columns(group_writer *writer)
 
 /* --- a group --- */
 
+/* That are read at once. */
+static int64_t most_numbers(const group_writer *writer)
+{
+    int64_t most = 1, networks = writer->group->networks > 0 ? writer->group->networks : 1;
+    for (int64_t i = 0; i < writer->tensors.count; i++) {
+        const nft_stored_tensor *item = &writer->tensors.items[i];
+        int64_t own = nft_size_multiply(nft_shape_count(item->shape, item->rank), networks);
+        most = own > most ? own : most;
+    }
+    return most < PIECE ? most : PIECE;
+}
+
 static nft_status open_writer(group_writer *writer, nft_collection *collection, int64_t g)
 {
     *writer = (group_writer){.collection = collection, .group = &collection->groups[g]};
     writer->part.descriptor = -1;
     writer->path = path_of_group(collection, g);
-    writer->piece = nft_allocate_array(PIECE, sizeof *writer->piece);
     nft_status status = nft_stored_tensors_find(&writer->tensors, writer->group->space);
     if (status)
         return status;
     size_t count = (size_t)(writer->tensors.count + collection->column_count);
+    writer->piece_count = most_numbers(writer);
+    writer->piece = nft_allocate_array((size_t)writer->piece_count, sizeof *writer->piece);
     writer->outputs = nft_allocate_array(count, sizeof *writer->outputs);
     writer->shapes = nft_allocate_array(count, sizeof *writer->shapes);
     writer->offsets = nft_allocate_array(count, sizeof *writer->offsets);
@@ -409,15 +424,35 @@ static nft_status write_group(nft_collection *collection, int64_t g)
 
 /* --- the data set --- */
 
-static nft_status commit_group(nft_collection *collection, int64_t g)
+/* `synchronise`: everything that was written before is on the disk afterwards. */
+static nft_status cut_group(const nft_collection *collection, int64_t g, bool synchronise)
 {
-    group_writer writer;
-    nft_status status = open_writer(&writer, collection, g);
+    nft_part_file part = {.descriptor = -1};
+    char *path = path_of_group(collection, g);
+    nft_status status = path
+                            ? nft_part_file_open(&part, path, fingerprint(collection, &collection->groups[g]))
+                            : nft_fail_memory("a path", (int64_t)strlen(collection->output));
     if (!status)
-        status = nft_part_file_finish(&writer.part);
-    if (!status && rename(writer.part.partial, writer.path))
-        status = nft_fail_system(writer.path, "replace");
-    close_writer(&writer);
+        status = nft_part_file_finish(&part);
+    if (!status && synchronise && !nft_sync_all(part.descriptor))
+        status = nft_fail_system(path, "write");
+    nft_part_file_close(&part);
+    nft_release(path);
+    return status;
+}
+
+static nft_status rename_group(const nft_collection *collection, int64_t g)
+{
+    nft_text name = {0};
+    nft_status status = NFT_OK;
+    char *path = path_of_group(collection, g);
+    nft_text_append(&name, "%s.partial", path ? path : "");
+    if (!path || name.failed)
+        status = nft_fail_memory("a path", (int64_t)strlen(collection->output));
+    else if (rename(name.data, path))
+        status = nft_fail_system(path, "replace");
+    nft_text_clear(&name);
+    nft_release(path);
     return status;
 }
 
@@ -501,11 +536,13 @@ static nft_status commit(nft_collection *collection)
     if (is_index && !access(collection->output, R_OK) && nft_index_read(&old, collection->output))
         old.count = 0; /* it is something else that is replaced */
     nft_status status = NFT_OK;
-    if (is_index && old.count && unlink(collection->output)) /* its parts change now */
+    for (int64_t g = 0; g < collection->group_count && !status; g++)
+        status = cut_group(collection, g, g == collection->group_count - 1);
+    if (!status && is_index && old.count && unlink(collection->output)) /* its parts change now */
         status = nft_fail_system(collection->output, "replace");
     for (int64_t g = 0; g < collection->group_count && !status; g++)
         if (collection->groups[g].networks)
-            status = commit_group(collection, g);
+            status = rename_group(collection, g);
         else
             remove_partial(collection, g);
     if (!status && is_index) {
