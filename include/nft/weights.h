@@ -94,6 +94,16 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_load_memory(nft_weights **weights,
  * The target is whole at any moment: a temporary file is renamed over it. */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, const char *path);
 
+/**
+ * Finds the space of a file, and reads no weights.
+ * @param[out] space free it with nft_space_free()
+ * @param path networks in any format of nft_file_open(), or JSON: a space as nft_space_parse() reads it, or
+ * an object that has one under `space` (a configuration, a sidecar)
+ * @param options as nft_weights_load_with(); NULL for the defaults
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_space_load(nft_space **space, const char *path,
+                                                 const nft_load_options *options);
+
 /** The space. Borrowed from the set. */
 NFT_API const nft_space *nft_weights_space(const nft_weights *weights);
 /** N, the number of networks. */

@@ -14,5 +14,6 @@ extern const cli_command fit_command;
 extern const cli_command render_command;
 extern const cli_command bench_command;
 extern const cli_command collect_command;
+extern const cli_command space_command;
 
 #endif

@@ -53,28 +53,6 @@ static int64_t split(char *text, const char **names)
     return count;
 }
 
-static int fail_space(const char *path)
-{
-    return fail("%s: %s", path, library_message());
-}
-
-/* A JSON with a space, or with one under the key `space`. */
-static int read_space(nft_space **space, const char *path)
-{
-    json_error_t error;
-    json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-    if (!json)
-        return fail("%s: %s", path, error.text);
-    json_t *inner = json_object_get(json, "space");
-    char *text = json_dumps(json_is_object(inner) ? inner : json, JSON_COMPACT);
-    int failed = !text                                        ? fail_memory()
-                 : nft_space_parse(space, text, strlen(text)) ? fail_space(path)
-                                                              : EXIT_SUCCESS;
-    free(text);
-    json_decref(json);
-    return failed;
-}
-
 static int describe(const cli_options *given, const nft_collect_result *result, const char *path)
 {
     char text[3][TEXT_CAPACITY];
@@ -116,8 +94,8 @@ static int run(const cli_options *given)
     int failed = check_outputs(given);
     if (!failed && also && (!names || !list))
         failed = fail_memory();
-    if (!failed && space_path)
-        failed = read_space(&space, space_path);
+    if (!failed && space_path && nft_space_load(&space, space_path, NULL))
+        failed = fail_library();
     if (!failed) {
         options.labels = option_text(given, "labels");
         options.key = option_text(given, "key");
@@ -145,7 +123,7 @@ static const cli_option own_options[] = {
     {"label", 0, OPTION_TEXT, "COLUMN", "that is the label; dots go into nested objects (default: label)", 0,
      0, NULL},
     {"also", 0, OPTION_TEXT, "COLUMN,…", "further columns, as tensors of their names", 0, 0, NULL},
-    {"space", 0, OPTION_INPUT, "FILE", "JSON with the space of all networks", 0, 0, NULL},
+    {"space", 0, OPTION_INPUT, "FILE", "JSON with the space of all networks, or a network of it", 0, 0, NULL},
     {"prefix", 0, OPTION_TEXT, "P", "read the tensors whose names begin with P", 0, 0, NULL},
     {"fold-norms", 0, OPTION_FLAG, NULL, "fold batch norms into the layers before them", 0, 0, NULL},
     {"skip", 0, OPTION_FLAG, NULL, "leave out and list what cannot be read, is not finite or has no label", 0,
