@@ -177,28 +177,36 @@ static int64_t split_names(char *text, const char **names)
 typedef struct layer_names {
     char *text;
     const char **names;
+    nft_space *space;
     nft_load_options options;
 } layer_names;
 
-static bool read_layer_names(layer_names *layers, const cli_options *given)
+/* Prints its failure and returns the exit status. */
+static int read_layer_names(layer_names *layers, const cli_options *given)
 {
+    const char *space = option_text(given, "space");
     const char *text = option_text(given, "layers");
     size_t size = text ? strlen(text) + 1 : 0;
     *layers = (layer_names){.options = NFT_LOAD_OPTIONS_INIT};
+    layers->options.prefix = option_text(given, "prefix");
+    if (space && nft_space_load(&layers->space, space, NULL))
+        return fail_library();
+    layers->options.space = layers->space;
     if (!text)
-        return true;
+        return EXIT_SUCCESS;
     layers->text = malloc(size);
     layers->names = malloc(size * sizeof *layers->names);
     if (!layers->text || !layers->names)
-        return false;
+        return fail_memory();
     memcpy(layers->text, text, size);
     layers->options.layers = layers->names;
     layers->options.layer_count = split_names(layers->text, layers->names);
-    return true;
+    return EXIT_SUCCESS;
 }
 
 static void free_layer_names(layer_names *layers)
 {
+    nft_space_free(layers->space);
     free(layers->names);
     free(layers->text);
 }
@@ -211,12 +219,13 @@ int refuse_layers(const cli_options *given, const char *path, const char *what)
 
 void layers_message(char *text, size_t capacity)
 {
-    static const char field[] = "nft_load_options.layers";
-    const char *message = library_message(), *found = strstr(message, field);
-    if (found)
-        snprintf(text, capacity, "%.*s--layers%s", (int)(found - message), message, found + sizeof field - 1);
-    else
-        snprintf(text, capacity, "%s", message);
+    static const char field[] = "nft_load_options.";
+    const char *message = library_message(), *found;
+    size_t used = 0;
+    for (; (found = strstr(message, field)) && used < capacity; message = found + sizeof field - 1)
+        used += (size_t)snprintf(text + used, capacity - used, "%.*s--", (int)(found - message), message);
+    if (used < capacity)
+        snprintf(text + used, capacity - used, "%s", message);
 }
 
 static int fail_layers(void)
@@ -281,7 +290,7 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
     if (is_model_file(path))
         return fail("%s: this is a model, expected weights", path);
     layer_names layers;
-    int failed = read_layer_names(&layers, given) ? EXIT_SUCCESS : fail_memory();
+    int failed = read_layer_names(&layers, given);
     if (!failed && nft_weights_load_with(weights, path, &layers.options))
         failed = fail_layers();
     free_layer_names(&layers);
@@ -296,7 +305,7 @@ int open_dataset(nft_dataset **dataset, const char *path, const cli_options *giv
     if (is_model_file(path))
         return fail("%s: this is a model, expected a data set", path);
     layer_names layers;
-    int failed = read_layer_names(&layers, given) ? EXIT_SUCCESS : fail_memory();
+    int failed = read_layer_names(&layers, given);
     if (!failed && nft_dataset_open(dataset, path, &layers.options))
         failed = fail_layers();
     free_layer_names(&layers);

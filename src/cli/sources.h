@@ -44,11 +44,14 @@ int choose_range(int64_t *first, int64_t *chosen, const cli_options *given, cons
 /* Fails where --layers is given and the file at `path` is `what` ("a model"), not weights. */
 int refuse_layers(const cli_options *given, const char *path, const char *what);
 
-/* The option of every command that reads weights. */
+/* The options of every command that reads weights. */
 #define LAYERS_OPTION                                                                                        \
+    {"layers", 0, OPTION_TEXT, "A,B,C", "names of the layers in order, where their natural order is not it", \
+     0,        0, NULL},                                                                                     \
+        {"prefix", 0, OPTION_TEXT, "P", "read the tensors whose names begin with P", 0, 0, NULL},            \
     {                                                                                                        \
-        "layers", 0, OPTION_TEXT, "A,B,C",                                                                   \
-            "names of the layers in order, where their natural order is not it", 0, 0, NULL                  \
+        "space", 0, OPTION_INPUT, "FILE", "JSON with the space of the networks, or a network of it", 0, 0,   \
+            NULL                                                                                             \
     }
 
 typedef struct cli_extra {

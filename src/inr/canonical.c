@@ -114,6 +114,8 @@ nft_status nft_inr_canonicalize(nft_weights *weights, double omega)
     nft_status status = nft_check_own_siren_set("nft_inr_canonicalize", weights);
     if (!status)
         status = nft_fill_omega("nft_inr_canonicalize", &omega);
+    if (!status)
+        status = nft_weights_check_whole(weights);
     if (status)
         return status;
     const nft_layer *layers = weights->space->layers;

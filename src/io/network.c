@@ -191,6 +191,7 @@ void nft_network_clear(nft_network *network)
     nft_release(network->entries);
     nft_release(network->slices);
     nft_release(network->used);
+    nft_release(network->note);
     nft_space_free(network->space);
     *network = (nft_network){0};
 }

@@ -13,6 +13,7 @@ typedef struct nft_network {
     char **names;              /* of each tensor */
     int64_t rank;              /* 1 one network, 2 a stack, 3 features */
     int64_t count, channels;
+    char *note;  /* of how the names were understood, to be told once; NULL: there is nothing to say */
     bool *used; /* for each entry of the file: it is a network's, whether it was chosen or not */
 } nft_network;
 

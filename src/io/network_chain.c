@@ -1,5 +1,7 @@
 /* Networks of a file that are chains of layers: pairs of tensors NAME.weight and NAME.bias. */
 #include "base/nearest.h"
+#include "io/chain_order.h"
+#include "io/incomplete.h"
 #include "io/network.h"
 #include "space/metadata.h"
 
@@ -342,10 +344,41 @@ static nft_status check_layers(layer_chain *chain)
     return status;
 }
 
+/* Puts the layers into the order in which they feed each other, if their names tell one. */
+static nft_status order_layers(layer_chain *chain, char **note)
+{
+    size_t count = (size_t)chain->layer_count;
+    nft_ordered_layer *layers = nft_allocate_array(count, sizeof *layers);
+    chain_layer *sorted = nft_allocate_array(count, sizeof *sorted);
+    int64_t *order = nft_allocate_array(count, sizeof *order);
+    nft_status status = layers && sorted && order
+                            ? NFT_OK
+                            : nft_fail_memory("a table of layers", (int64_t)(count * sizeof *layers));
+    for (size_t i = 0; i < count && !status; i++) {
+        nft_layer shape = shape_of(chain->layers[i].weight, chain->rank);
+        layers[i] = (nft_ordered_layer){.name = chain->layers[i].name,
+                                        .in = shape.in,
+                                        .out = shape.out,
+                                        .is_conv = shape.type == NFT_LAYER_CONV2D};
+    }
+    if (!status)
+        status = nft_find_layer_order(order, note, layers, chain->layer_count);
+    for (size_t i = 0; i < count && !status; i++)
+        sorted[i] = chain->layers[order[i]];
+    if (!status)
+        memcpy(chain->layers, sorted, count * sizeof *sorted);
+    nft_release(layers);
+    nft_release(sorted);
+    nft_release(order);
+    return status;
+}
+
 /* The space that the shapes tell. */
-static nft_status make_space(nft_space **space, layer_chain *chain, bool by_hand)
+static nft_status make_space(nft_space **space, layer_chain *chain, bool by_hand, char **note)
 {
     nft_status status = check_layers(chain);
+    if (!status && !by_hand)
+        status = order_layers(chain, note);
     if (status)
         return status;
     chain->shapes = nft_allocate_array((size_t)chain->layer_count, sizeof *chain->shapes);
@@ -395,12 +428,14 @@ nft_status nft_network_find_chain(nft_network *network, const nft_file *file, co
     if (!network->used)
         return nft_fail_memory("a table of tensors", file->entry_count);
     status = nft_network_mark_layers(network, file);
+    if (!status && !order && !space)
+        status = nft_refuse_incomplete_layers(file, chain.prefix);
     if (!status)
         status = collect(&chain, file);
     if (!status && order)
         status = reorder(&chain, order, options->layer_count);
     if (!status && !space)
-        status = make_space(&made, &chain, order != NULL);
+        status = make_space(&made, &chain, order != NULL, &network->note);
     else if (!status && chain.layer_count != space->layer_count)
         status = fail_layer_count(&chain, space);
     if (!status)

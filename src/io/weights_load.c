@@ -1,12 +1,11 @@
 /* Weight sets from safetensors files: one network, a stack, or features, and what travels with them. */
+#include "io/incomplete.h"
 #include "io/load_options.h"
 #include "io/network.h"
 #include "space/array.h"
 #include "space/weights.h"
 
 #include <string.h>
-
-#define SHAPE_CAPACITY 192
 
 /* An extra travels with the networks, one row each; one network without a leading axis has none. */
 static bool is_extra(const nft_network *network, const nft_entry *entry, int64_t index)
@@ -82,21 +81,47 @@ static nft_status find_chosen(bool **chosen, const nft_file *file, const nft_net
     return NFT_OK;
 }
 
+/* Tells once of everything that is not read. */
 static nft_status tell_ignored(const nft_file *file, const nft_network *network)
 {
-    bool *chosen = NULL;
-    nft_status status = find_chosen(&chosen, file, network);
-    for (int64_t i = 0; i < file->entry_count && !status; i++) {
-        const nft_entry *entry = &file->entries[i];
-        if (chosen[i] || is_extra(network, entry, i))
-            continue;
-        char shape[SHAPE_CAPACITY];
-        nft_shape_describe(entry->shape, entry->rank, shape, sizeof shape);
-        nft_log(NFT_LOG_INFO, "%s: tensor '%s' %s of %s belongs to no layer and is not read", file->path,
-                entry->name, shape, nft_type_name(entry->type));
-    }
-    nft_release(chosen);
+    bool *unread = NULL;
+    nft_status status = find_chosen(&unread, file, network);
+    for (int64_t i = 0; i < file->entry_count && !status; i++)
+        unread[i] = !unread[i] && !is_extra(network, &file->entries[i], i);
+    if (!status)
+        nft_tell_unread(file, unread);
+    if (network->note)
+        nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->note);
+    nft_release(unread);
     return status;
+}
+
+/* Whether a tensor that is not read may be a part of the networks. Names with a dot are those of modules; a
+ * label has none. */
+static bool may_belong(const nft_entry *entry, const nft_network *network, const nft_load_options *options)
+{
+    const char *dot = strrchr(entry->name, '.'), *kind = dot ? dot + 1 : entry->name;
+    if (!nft_type_is_float(entry->type) || !entry->rank)
+        return false;
+    if (!strcmp(kind, "running_mean") || !strcmp(kind, "running_var"))
+        return true;
+    return !options->layers && !options->prefix && (network->rank == 1 || dot);
+}
+
+/* A space says which tensors the networks have; names of layers do not. */
+static nft_status find_outsider(nft_weights *weights, const nft_file *file, const nft_network *network,
+                                const nft_load_options *options)
+{
+    if (options->space || nft_file_metadata(file, NFT_SPACE_KEY))
+        return NFT_OK;
+    for (int64_t i = 0; i < file->entry_count; i++) {
+        if (network->used[i] || !may_belong(&file->entries[i], network, options))
+            continue;
+        weights->outsider = nft_copy_text(file->entries[i].name);
+        return weights->outsider ? NFT_OK
+                                 : nft_fail_memory("a tensor's name", (int64_t)strlen(file->entries[i].name));
+    }
+    return NFT_OK;
 }
 
 static nft_status read_weights(nft_weights **weights, const nft_file *file, const nft_network *network,
@@ -123,6 +148,8 @@ static nft_status load(nft_weights **out, nft_file *file, const nft_load_options
     nft_status status = nft_network_find(&network, file, options);
     if (!status)
         status = read_weights(&weights, file, &network, options->memory_limit);
+    if (!status)
+        status = find_outsider(weights, file, &network, options);
     if (!status)
         status = tell_ignored(file, &network);
     if (status)

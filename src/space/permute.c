@@ -97,6 +97,9 @@ nft_status nft_weights_permute(nft_weights *weights, const int64_t *const *permu
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_weights_permute: the set borrows its arrays and cannot write them; make it "
                         "with nft_weights_copy()");
+    nft_status status = nft_weights_check_whole(weights);
+    if (status)
+        return status;
     int64_t widest = 0, largest = 0;
     for (int64_t a = 0; a < weights->space->axis_count; a++)
         widest = weights->space->axes[a].size > widest ? weights->space->axes[a].size : widest;
@@ -106,7 +109,7 @@ nft_status nft_weights_permute(nft_weights *weights, const int64_t *const *permu
         largest = numbers > largest ? numbers : largest;
     }
     int64_t bytes = nft_size_add(widest, nft_size_multiply(2 * largest, sizeof(float)));
-    nft_status status = nft_check_limit("a permutation", bytes, 0);
+    status = nft_check_limit("a permutation", bytes, 0);
     if (status)
         return status;
     bool *seen = nft_allocate_array((size_t)widest, sizeof *seen);

@@ -193,6 +193,7 @@ void nft_weights_free(nft_weights *weights)
     }
     nft_release(weights->extras);
     nft_release(weights->names);
+    nft_release(weights->outsider);
     nft_metadata_clear(&weights->metadata);
     nft_release(weights->data);
     nft_release(weights->storage);
@@ -362,4 +363,16 @@ void nft_weights_scatter(nft_weights *weights, int64_t network, const float *fea
         nft_tensor_scatter(tensor, channels, features + channels * tensor->offset,
                            nft_weights_edit(weights, t) + network * channels * tensor_numbers(weights, t));
     }
+}
+
+nft_status nft_weights_check_whole(const nft_weights *weights)
+{
+    if (!weights->outsider)
+        return NFT_OK;
+    return nft_fail(
+        NFT_ERROR_MISMATCH,
+        "tensor '%s' of the file is not one of the networks', but may change with their neurons, so what "
+        "they compute might change: give the whole network's space in nft_load_options.space, or name "
+        "the layers alone in nft_load_options.layers",
+        weights->outsider);
 }

@@ -23,7 +23,13 @@ struct nft_weights {
     nft_extra *extras;
     int64_t extra_count;
     nft_metadata metadata;
+    char *
+        outsider; /* NULL, or a tensor of the file that may belong to the networks but is not one of theirs */
 };
+
+/* An error unless the tensors of the set are whole networks, so that changes which go together keep their
+ * functions. */
+nft_status nft_weights_check_whole(const nft_weights *weights);
 
 /* One network's features in the library's layout, [tensor][token][channel · positions + position], to
  * `features`: space->numbers · channels floats. */

@@ -1,0 +1,134 @@
+#include "io/incomplete.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define LISTED_KINDS 8
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), suffix = strlen(end);
+    return length >= suffix && !strcmp(text + length - suffix, end);
+}
+
+static const struct {
+    const char *part; /* of a tensor's name */
+    const char *message;
+} forms[] = {
+    {".weight_g",
+     "has weight norm, so a layer's weight is not in the file: call remove_weight_norm() before saving"},
+    {".parametrizations.weight.original0", "has weight norm, so a layer's weight is not in the file: call "
+                                           "parametrize.remove_parametrizations() before saving"},
+    {".parametrizations.",
+     "is parametrized (spectral norm, for example), so a layer's weight is not in the file: "
+     "call parametrize.remove_parametrizations() before saving"},
+    {".weight_mask", "is pruned, and its mask is not applied: call prune.remove() before saving"},
+    {".weight_u",
+     "has spectral norm, so a layer's weight is not in the file: call remove_spectral_norm() before "
+     "saving"},
+    {".weight_orig",
+     "has a weight that is computed when it is used (pruning, spectral norm), so it is not in the "
+     "file: call prune.remove() or remove_spectral_norm() before saving"},
+    {"lora_A", "is a LoRA adapter, a difference of weights: call merge_and_unload() and save the network"},
+    {"lora_down", "is a LoRA adapter, a difference of weights: merge it and save the network"},
+};
+
+static nft_status check_name(const nft_file *file, const char *name)
+{
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (strstr(name, forms[i].part))
+            return nft_fail(NFT_ERROR_FORMAT, "tensor '%s': the network %s", name, forms[i].message);
+    if (!ends_with(name, ".bias"))
+        return NFT_OK;
+    nft_text weight = {0};
+    nft_text_append(&weight, "%.*s.weight", (int)(strlen(name) - strlen(".bias")), name);
+    bool found = !weight.failed && nft_file_find(file, weight.data);
+    bool kernel = false;
+    if (!found) {
+        nft_text_clear(&weight);
+        nft_text_append(&weight, "%.*s.kernel", (int)(strlen(name) - strlen(".bias")), name);
+        kernel = !weight.failed && nft_file_find(file, weight.data);
+    }
+    nft_text_clear(&weight);
+    if (found)
+        return NFT_OK;
+    if (kernel)
+        return nft_fail(
+            NFT_ERROR_FORMAT,
+            "tensor '%s': its layer has a kernel of flax or Keras that cannot be transposed here: "
+            "transpose it and name it NAME.weight",
+            name);
+    return nft_fail(
+        NFT_ERROR_FORMAT,
+        "tensor '%s' is a layer's, but the layer has no weight: if it is not to be read, name the layers "
+        "in nft_load_options.layers",
+        name);
+}
+
+/* "NAME-00001-of-00002.safetensors" */
+static bool is_shard(const char *path)
+{
+    static const char digits[] = "0123456789";
+    const char *of = strstr(path, "-of-");
+    for (; of; of = strstr(of + 1, "-of-"))
+        if (of - path >= 6 && of[-6] == '-' && strspn(of - 5, digits) == 5 && strspn(of + 4, digits) == 5 &&
+            of[9] == '.' && strncmp(of - 5, of + 4, 5) <= 0 && strncmp(of + 4, "00001", 5) != 0)
+            return true;
+    return false;
+}
+
+nft_status nft_refuse_incomplete_layers(const nft_file *file, const char *prefix)
+{
+    nft_status status = NFT_OK;
+    if (is_shard(file->path) && !file->shard_count)
+        return nft_fail(NFT_ERROR_FORMAT, "it is one shard of several by its name: open their index, "
+                                          "NAME.safetensors.index.json");
+    for (int64_t i = 0; i < file->entry_count && !status; i++)
+        if (!strncmp(file->entries[i].name, prefix, strlen(prefix)))
+            status = check_name(file, file->entries[i].name);
+    return status;
+}
+
+static const char *kind_of(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && dot[1] ? dot + 1 : name;
+}
+
+/* Whether an entry before this one has its kind. */
+static bool was_counted(const nft_file *file, const bool *unread, int64_t index)
+{
+    for (int64_t i = 0; i < index; i++)
+        if (unread[i] && !strcmp(kind_of(file->entries[i].name), kind_of(file->entries[index].name)))
+            return true;
+    return false;
+}
+
+void nft_tell_unread(const nft_file *file, const bool *unread)
+{
+    nft_text list = {0};
+    int64_t count = 0, kinds = 0;
+    bool is_float = false;
+    for (int64_t i = 0; i < file->entry_count; i++) {
+        const nft_entry *entry = &file->entries[i];
+        int64_t same = 0;
+        if (!unread[i])
+            continue;
+        count++;
+        is_float |= nft_type_is_float(entry->type);
+        if (kinds >= LISTED_KINDS || was_counted(file, unread, i))
+            continue;
+        for (int64_t k = i; k < file->entry_count; k++)
+            same += unread[k] && !strcmp(kind_of(file->entries[k].name), kind_of(entry->name));
+        if (same == 1)
+            nft_text_append(&list, "%s'%s'", kinds ? ", " : "", entry->name);
+        else
+            nft_text_append(&list, "%s%" PRId64 " '%s'", kinds ? ", " : "", same, kind_of(entry->name));
+        kinds++;
+    }
+    if (count && !list.failed)
+        nft_log(is_float ? NFT_LOG_WARNING : NFT_LOG_INFO,
+                "%s: %" PRId64 " %s of no network and not read: %s%s", file->path, count,
+                count == 1 ? "tensor is" : "tensors are", list.data, kinds >= LISTED_KINDS ? ", …" : "");
+    nft_text_clear(&list);
+}
