@@ -27,14 +27,12 @@ static int run(const cli_options *given)
     nft_weights *weights = NULL;
     double omega = 0;
     int failed = check_outputs(given);
-    if (!option_text(given, "layers"))
-        nft_set_log(NULL, NULL); /* what belongs to no layer is carried along */
     if (!failed)
         failed = load_weights(&weights, given->operands[0], given);
     if (!failed)
         failed = choose_omega(&omega, given->operands[0], given);
     if (!failed && nft_inr_canonicalize(weights, omega))
-        failed = fail("%s: %s", given->operands[0], library_message());
+        failed = fail_weights(given->operands[0]);
     if (!failed)
         failed = rewrite_weights(weights, path, option_value(given, "omega")->number);
     if (!failed)

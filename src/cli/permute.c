@@ -38,12 +38,10 @@ static int run(const cli_options *given)
     const char *path = option_text(given, "output");
     nft_weights *weights = NULL;
     int failed = check_outputs(given);
-    if (!option_text(given, "layers"))
-        nft_set_log(NULL, NULL); /* what belongs to no layer is carried along */
     if (!failed)
         failed = load_weights(&weights, given->operands[0], given);
     if (!failed && nft_weights_permute_random(weights, given->seed))
-        failed = fail_library();
+        failed = fail_weights(given->operands[0]);
     if (!failed)
         failed = rewrite_weights(weights, path, 0);
     if (!failed)

@@ -235,6 +235,13 @@ static int fail_layers(void)
     return fail("%s", message);
 }
 
+int fail_weights(const char *path)
+{
+    char message[1024];
+    layers_message(message, sizeof message);
+    return fail("%s: %s", path, message);
+}
+
 const char **list_metadata(const nft_file *file, const char *key, const char *text)
 {
     size_t count = 0;

@@ -27,6 +27,8 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
 
 /* Why the library did not read weights, with the program's name of the option that it may advise. */
 void layers_message(char *text, size_t capacity);
+/* Prints that about a file, and returns the exit status. */
+int fail_weights(const char *path);
 
 /* The same for a data set that is read piece by piece, or one of tokens. */
 int open_dataset(nft_dataset **dataset, const char *path, const cli_options *given);

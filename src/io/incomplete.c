@@ -33,11 +33,16 @@ static const struct {
     {"lora_down", "is a LoRA adapter, a difference of weights: merge it and save the network"},
 };
 
-static nft_status check_name(const nft_file *file, const char *name)
+static nft_status check_form(const char *name)
 {
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         if (strstr(name, forms[i].part))
             return nft_fail(NFT_ERROR_FORMAT, "tensor '%s': the network %s", name, forms[i].message);
+    return NFT_OK;
+}
+
+static nft_status check_bias(const nft_file *file, const char *name)
+{
     if (!ends_with(name, ".bias"))
         return NFT_OK;
     nft_text weight = {0};
@@ -85,7 +90,10 @@ nft_status nft_refuse_incomplete_layers(const nft_file *file, const char *prefix
                                           "NAME.safetensors.index.json");
     for (int64_t i = 0; i < file->entry_count && !status; i++)
         if (!strncmp(file->entries[i].name, prefix, strlen(prefix)))
-            status = check_name(file, file->entries[i].name);
+            status = check_form(file->entries[i].name);
+    for (int64_t i = 0; i < file->entry_count && !status; i++)
+        if (!strncmp(file->entries[i].name, prefix, strlen(prefix)))
+            status = check_bias(file, file->entries[i].name);
     return status;
 }
 

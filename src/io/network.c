@@ -1,4 +1,6 @@
 #include "io/network.h"
+#include "io/families/families.h"
+#include "io/incomplete.h"
 #include "base/nearest.h"
 #include "space/metadata.h"
 
@@ -153,11 +155,33 @@ static bool has_own_names(const nft_file *file, const nft_space *space)
     return true;
 }
 
+/* By the names that everybody's networks have, or else a chain. */
+static nft_status find_by_family(nft_network *network, const nft_file *file, const nft_load_options *options)
+{
+    const char *prefix = options->prefix ? options->prefix : "";
+    nft_space *space = NULL;
+    char *found = NULL;
+    nft_status status = options->layers ? NFT_OK : nft_find_family(&space, &found, file, prefix);
+    if (!status && !space && !options->layers) {
+        status = nft_refuse_incomplete_layers(file, prefix);
+        if (!status)
+            status = nft_find_sequential(&space, file, prefix);
+    }
+    if (!status)
+        status = space ? find_by_name(network, file, space, found ? found : prefix)
+                       : nft_network_find_chain(network, file, NULL, options);
+    nft_space_free(space);
+    nft_release(found);
+    return status;
+}
+
 static nft_status find(nft_network *network, const nft_file *file, const nft_space *space,
                        const nft_load_options *options)
 {
     const char *prefix = options->prefix ? options->prefix : "";
-    if (!space || (space->layer_count && (options->layers || *prefix || !has_own_names(file, space))))
+    if (!space)
+        return find_by_family(network, file, options);
+    if (space->layer_count && (options->layers || *prefix || !has_own_names(file, space)))
         return nft_network_find_chain(network, file, space, options);
     if (options->layers)
         return nft_fail(NFT_ERROR_ARGUMENT,

@@ -1,7 +1,6 @@
 /* Networks of a file that are chains of layers: pairs of tensors NAME.weight and NAME.bias. */
 #include "base/nearest.h"
 #include "io/chain_order.h"
-#include "io/incomplete.h"
 #include "io/network.h"
 #include "space/metadata.h"
 
@@ -428,8 +427,6 @@ nft_status nft_network_find_chain(nft_network *network, const nft_file *file, co
     if (!network->used)
         return nft_fail_memory("a table of tensors", file->entry_count);
     status = nft_network_mark_layers(network, file);
-    if (!status && !order && !space)
-        status = nft_refuse_incomplete_layers(file, chain.prefix);
     if (!status)
         status = collect(&chain, file);
     if (!status && order)

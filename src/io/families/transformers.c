@@ -1,0 +1,88 @@
+/* timm's vision transformer and nn.TransformerEncoder. The number of heads is not in the file, so the rows of
+ * q, k and v keep their order: that leaves permutations out, and is never wrong. */
+#include "io/families/families.h"
+
+#include <stdio.h>
+
+#define NAME_CAPACITY 128
+
+/* A fresh axis for each, whose name has the block. */
+static int64_t ordered_axis(nft_family *family, int64_t size, const char *name, int block)
+{
+    char text[NAME_CAPACITY];
+    snprintf(text, sizeof text, "%s%d", name, block);
+    return nft_family_axis(family, size, true, text);
+}
+
+/* Parts of a block of either family. */
+typedef struct block_names {
+    const char *block; /* "blocks.%d" */
+    const char *qkv_weight, *qkv_bias, *output, *first, *second, *norms[4];
+} block_names;
+
+static void add_block(nft_family *family, const block_names *names, int number, int64_t stream)
+{
+    char block[NAME_CAPACITY];
+    snprintf(block, sizeof block, "%s.%d", names->block, number);
+    const nft_entry *qkv = nft_family_find(family, "%s.%s", block, names->qkv_weight);
+    const nft_entry *output = nft_family_find(family, "%s.%s.weight", block, names->output);
+    const nft_entry *first = nft_family_find(family, "%s.%s.weight", block, names->first);
+    int64_t rows = ordered_axis(family, nft_family_size(family, qkv, 0), "qkv", number);
+    int64_t values = ordered_axis(family, nft_family_size(family, output, 1), "values", number);
+    int64_t inner = nft_family_axis(family, nft_family_size(family, first, 0), false, "inner");
+    nft_family_add(family, qkv, (const int64_t[]){rows, stream}, 2);
+    nft_family_add(family, nft_family_find(family, "%s.%s", block, names->qkv_bias), &rows, 1);
+    nft_family_layer(family, stream, values, "%s.%s", block, names->output);
+    nft_family_layer(family, inner, stream, "%s.%s", block, names->first);
+    nft_family_layer(family, stream, inner, "%s.%s", block, names->second);
+    for (size_t i = 0; i < 4 && names->norms[i]; i++) {
+        const nft_entry *scale = nft_family_find(family, "%s.%s.gamma", block, names->norms[i]);
+        nft_family_add(family, scale, &stream, 1);
+        nft_family_norm(family, stream, "%s.%s", block, names->norms[i]);
+    }
+}
+
+void nft_family_vit(nft_family *family)
+{
+    static const block_names names = {"blocks",
+                                      "attn.qkv.weight",
+                                      "attn.qkv.bias",
+                                      "attn.proj",
+                                      "mlp.fc1",
+                                      "mlp.fc2",
+                                      {"norm1", "norm2", "ls1", "ls2"}};
+    const nft_entry *patches = nft_family_find(family, "patch_embed.proj.weight");
+    const nft_entry *places = nft_family_find(family, "pos_embed");
+    const nft_entry *head = nft_family_find(family, "head.weight");
+    if (!patches || !head) {
+        nft_family_fail(family, "it has no '%s'", patches ? "head.weight" : "patch_embed.proj.weight");
+        return;
+    }
+    int64_t image = nft_family_axis(family, nft_family_size(family, patches, 1), true, "image");
+    int64_t stream = nft_family_axis(family, nft_family_size(family, patches, 0), false, "stream");
+    nft_family_add(family, nft_family_find(family, "cls_token"), (const int64_t[]){-1, -1, stream}, 3);
+    if (places) {
+        int64_t place = nft_family_axis(family, nft_family_size(family, places, 1), true, "places");
+        nft_family_add(family, places, (const int64_t[]){-1, place, stream}, 3);
+    }
+    nft_family_layer(family, stream, image, "patch_embed.proj");
+    for (int i = 0; nft_family_find(family, "blocks.%d.attn.qkv.weight", i); i++)
+        add_block(family, &names, i, stream);
+    nft_family_norm(family, stream, "norm");
+    nft_family_norm(family, stream, "fc_norm");
+    int64_t classes = nft_family_axis(family, nft_family_size(family, head, 0), true, "classes");
+    nft_family_layer(family, classes, stream, "head");
+}
+
+/* Its input and output are the stream itself. */
+void nft_family_transformer(nft_family *family)
+{
+    static const block_names names = {
+        "layers",  "self_attn.in_proj_weight", "self_attn.in_proj_bias", "self_attn.out_proj", "linear1",
+        "linear2", {"norm1", "norm2"}};
+    const nft_entry *first = nft_family_find(family, "layers.0.self_attn.in_proj_weight");
+    int64_t stream = nft_family_axis(family, nft_family_size(family, first, 1), true, "stream");
+    for (int i = 0; nft_family_find(family, "layers.%d.self_attn.in_proj_weight", i); i++)
+        add_block(family, &names, i, stream);
+    nft_family_norm(family, stream, "norm");
+}
