@@ -260,8 +260,15 @@ static nft_status check_bias(const layer_chain *chain, const nft_entry *bias, co
     char shape[SHAPE_CAPACITY], expected[SHAPE_CAPACITY];
     nft_shape_describe(bias->shape, bias->rank, shape, sizeof shape);
     nft_shape_describe(weight->shape, weight->rank, expected, sizeof expected);
-    return nft_fail(NFT_ERROR_FORMAT, "tensor '%s' has shape %s, but '%s' %s has %" PRId64 " outputs",
-                    bias->name, shape, weight->name, expected, outputs);
+    int64_t other = weight->shape[weight->rank == chain->rank + 1 ? chain->rank : weight->rank - 1];
+    bool transposed =
+        bias->shape[chain->rank - 1] == other || bias->shape[chain->rank - 1] == weight->shape[chain->rank];
+    return nft_fail(
+        NFT_ERROR_FORMAT, "tensor '%s' has shape %s, but '%s' %s has %" PRId64 " outputs%s", bias->name,
+        shape, weight->name, expected, outputs,
+        transposed ? "; the weight looks transposed (inputs first, as in Keras or ConvTranspose2d), expected "
+                     "(out, in) or (out, in, height, width)"
+                   : "");
 }
 
 /* Layers with their shapes, the leading axes left out: "conv1 (16, 1, 3, 3), fc (10, 400)". */

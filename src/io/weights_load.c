@@ -61,6 +61,32 @@ static nft_status read_extras(nft_weights *weights, const nft_file *file, const 
     return status;
 }
 
+/* A tensor that is saved with one network, because nothing about it depends on the network's neurons. */
+static bool is_other(const nft_network *network, const nft_entry *entry, int64_t index,
+                     const nft_load_options *options)
+{
+    return network->rank == 1 && !options->layers && !options->prefix && !network->used[index] &&
+           !(nft_type_is_float(entry->type) && entry->rank && strrchr(entry->name, '.'));
+}
+
+static nft_status read_others(nft_weights *weights, const nft_file *file, const nft_network *network,
+                              const nft_load_options *options)
+{
+    nft_status status = NFT_OK;
+    weights->others = nft_allocate_array((size_t)file->entry_count, sizeof *weights->others);
+    if (!weights->others)
+        return nft_fail_memory("a table of tensors", file->entry_count);
+    for (int64_t i = 0; i < file->entry_count && !status; i++) {
+        if (!is_other(network, &file->entries[i], i, options))
+            continue;
+        nft_extra *other = &weights->others[weights->other_count++];
+        other->name = nft_copy_text(file->entries[i].name);
+        status = other->name ? nft_file_read(&other->array, file, other->name)
+                             : nft_fail_memory("a tensor's name", (int64_t)strlen(file->entries[i].name));
+    }
+    return status;
+}
+
 static nft_status keep_metadata(nft_weights *weights, const nft_file *file)
 {
     nft_status status = NFT_OK;
@@ -82,12 +108,14 @@ static nft_status find_chosen(bool **chosen, const nft_file *file, const nft_net
 }
 
 /* Tells once of everything that is not read. */
-static nft_status tell_ignored(const nft_file *file, const nft_network *network)
+static nft_status tell_ignored(const nft_file *file, const nft_network *network,
+                               const nft_load_options *options)
 {
     bool *unread = NULL;
     nft_status status = find_chosen(&unread, file, network);
     for (int64_t i = 0; i < file->entry_count && !status; i++)
-        unread[i] = !unread[i] && !is_extra(network, &file->entries[i], i);
+        unread[i] = !unread[i] && !is_extra(network, &file->entries[i], i) &&
+                    !is_other(network, &file->entries[i], i, options);
     if (!status)
         nft_tell_unread(file, unread);
     if (network->note)
@@ -98,14 +126,16 @@ static nft_status tell_ignored(const nft_file *file, const nft_network *network)
 
 /* Whether a tensor that is not read may be a part of the networks. Names with a dot are those of modules; a
  * label has none. */
-static bool may_belong(const nft_entry *entry, const nft_network *network, const nft_load_options *options)
+static bool may_belong(const nft_entry *entry, const nft_load_options *options)
 {
     const char *dot = strrchr(entry->name, '.'), *kind = dot ? dot + 1 : entry->name;
     if (!nft_type_is_float(entry->type) || !entry->rank)
         return false;
     if (!strcmp(kind, "running_mean") || !strcmp(kind, "running_var"))
         return true;
-    return !options->layers && !options->prefix && (network->rank == 1 || dot);
+    if (options->layers || options->prefix)
+        return false;
+    return dot || strstr(kind, "weight") || strstr(kind, "bias");
 }
 
 /* A space says which tensors the networks have; names of layers do not. */
@@ -115,7 +145,7 @@ static nft_status find_outsider(nft_weights *weights, const nft_file *file, cons
     if (options->space || nft_file_metadata(file, NFT_SPACE_KEY))
         return NFT_OK;
     for (int64_t i = 0; i < file->entry_count; i++) {
-        if (network->used[i] || !may_belong(&file->entries[i], network, options))
+        if (network->used[i] || !may_belong(&file->entries[i], options))
             continue;
         weights->outsider = nft_copy_text(file->entries[i].name);
         return weights->outsider ? NFT_OK
@@ -151,7 +181,9 @@ static nft_status load(nft_weights **out, nft_file *file, const nft_load_options
     if (!status)
         status = find_outsider(weights, file, &network, options);
     if (!status)
-        status = tell_ignored(file, &network);
+        status = read_others(weights, file, &network, options);
+    if (!status)
+        status = tell_ignored(file, &network, options);
     if (status)
         nft_fail_in(status, "%s", file->path);
     nft_network_clear(&network);

@@ -31,7 +31,7 @@ static int64_t own_numbers(const nft_stored_tensor *item)
 static nft_status allocate_plan(save_plan *plan, const nft_weights *weights)
 {
     int64_t tensors = plan->tensors.count, most = 0;
-    plan->output_count = tensors + weights->extra_count;
+    plan->output_count = tensors + weights->extra_count + weights->other_count;
     plan->outputs = nft_allocate_array((size_t)plan->output_count, sizeof *plan->outputs);
     plan->shapes = nft_allocate_array((size_t)tensors, sizeof *plan->shapes);
     for (int64_t i = 0; i < tensors; i++) {
@@ -72,11 +72,17 @@ static void describe_tensor(save_plan *plan, const nft_weights *weights, int64_t
         (nft_output){.name = name, .type = NFT_TYPE_F32, .rank = leading + item->rank, .shape = shape};
 }
 
+/* Extras come first, then others. */
+static const nft_extra *extra_at(const nft_weights *weights, int64_t i)
+{
+    return i < weights->extra_count ? &weights->extras[i] : &weights->others[i - weights->extra_count];
+}
+
 static void describe_extra(save_plan *plan, const nft_weights *weights, int64_t i)
 {
-    const nft_array *array = weights->extras[i].array;
+    const nft_array *array = extra_at(weights, i)->array;
     plan->outputs[plan->tensors.count + i] =
-        (nft_output){.name = weights->extras[i].name,
+        (nft_output){.name = extra_at(weights, i)->name,
                      .type = array->type == NFT_ARRAY_I64 ? NFT_TYPE_I64 : NFT_TYPE_F32,
                      .rank = array->rank,
                      .shape = array->shape};
@@ -153,7 +159,7 @@ static nft_status make_plan(save_plan *plan, const nft_weights *weights)
         return status;
     for (int64_t i = 0; i < plan->tensors.count; i++)
         describe_tensor(plan, weights, i);
-    for (int64_t i = 0; i < weights->extra_count; i++)
+    for (int64_t i = 0; i < weights->extra_count + weights->other_count; i++)
         describe_extra(plan, weights, i);
     return list_metadata(plan, weights);
 }
@@ -193,9 +199,9 @@ static nft_status write_file(const save_plan *plan, const nft_weights *weights, 
     nft_status status = nft_file_create(&writer, path, plan->outputs, plan->output_count, plan->texts);
     for (int64_t i = 0; i < plan->tensors.count && !status; i++)
         status = append_tensor(writer, plan, weights, i);
-    for (int64_t i = 0; i < weights->extra_count && !status; i++) {
+    for (int64_t i = 0; i < weights->extra_count + weights->other_count && !status; i++) {
         const nft_output *output = &plan->outputs[plan->tensors.count + i];
-        status = nft_file_append(writer, weights->extras[i].array->data,
+        status = nft_file_append(writer, extra_at(weights, i)->array->data,
                                  nft_shape_count(output->shape, output->rank) * nft_type_size(output->type));
     }
     if (!status)

@@ -193,6 +193,11 @@ void nft_weights_free(nft_weights *weights)
     }
     nft_release(weights->extras);
     nft_release(weights->names);
+    for (int64_t i = 0; i < weights->other_count; i++) {
+        nft_release(weights->others[i].name);
+        nft_array_free(weights->others[i].array);
+    }
+    nft_release(weights->others);
     nft_release(weights->outsider);
     nft_metadata_clear(&weights->metadata);
     nft_release(weights->data);

@@ -298,14 +298,16 @@ nft_status nft_find_family(nft_space **space, char **found, const nft_file *file
 nft_status nft_find_sequential(nft_space **space, const nft_file *file, const char *prefix)
 {
     nft_family family = {.file = file, .name = "layers in a row", .prefix = prefix, .outer = prefix};
-    int64_t beyond = 0, firsts = 0;
+    const nft_entry *first = NULL;
+    bool beyond = false;
     if (!find_leading(&family))
         return NFT_OK;
     for (int64_t i = 0; i < file->entry_count; i++) {
-        bool is = is_beyond_chains(&family, &file->entries[i]);
-        beyond += is;
-        firsts += is && file->entries[i].rank - family.leading == 4;
+        const char *dot = strrchr(file->entries[i].name, '.');
+        if (!first && dot && !strcmp(dot, ".weight"))
+            first = &file->entries[i]; /* of one channel it looks depthwise */
+        bool looks_depthwise = &file->entries[i] == first && first->rank - family.leading == 4;
+        beyond |= !looks_depthwise && is_beyond_chains(&family, &file->entries[i]);
     }
-    /* A first convolution of one channel looks depthwise. */
-    return beyond > firsts || firsts > 1 ? build(space, &family, nft_family_sequential) : NFT_OK;
+    return beyond ? build(space, &family, nft_family_sequential) : NFT_OK;
 }
