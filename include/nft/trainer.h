@@ -151,8 +151,8 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
  * number is the largest. The calls that set data check every space against `memory_limit`.
  * @param[out] bytes the answer; 0 on failure
  * @param model to be trained
- * @param space of the networks; NULL: the model's own, or of a model of any space only what does not depend on
- * the space
+ * @param space of the networks; NULL: the model's own, or of a model of any space only the bytes that do not
+ * depend on it
  * @param recipe_json `length` bytes of JSON, see above
  * @param length bytes
  * @param options NULL for the defaults

@@ -198,10 +198,10 @@ static nft_status find_rank(layer_chain *chain)
         return NFT_OK;
     const nft_entry *weight = chain->layers[0].weight;
     nft_shape_describe(weight->shape, weight->rank, shape, sizeof shape);
-    return nft_fail(
-        NFT_ERROR_FORMAT,
-        "there is no bias, and the weights' numbers of axes do not tell what the file holds ('%s' is %s)",
-        weight->name, shape);
+    return nft_fail(NFT_ERROR_FORMAT,
+                    "there is no bias, and the weights' numbers of axes are those of no network, stack or "
+                    "features ('%s' is %s)",
+                    weight->name, shape);
 }
 
 static nft_status check_leading(const layer_chain *chain, const nft_entry *entry)
@@ -230,7 +230,7 @@ static nft_status check_weight(const layer_chain *chain, const nft_entry *weight
     char shape[SHAPE_CAPACITY];
     nft_shape_describe(weight->shape, weight->rank, shape, sizeof shape);
     return nft_fail(NFT_ERROR_FORMAT,
-                    "tensor '%s' has shape %s: beside biases of %" PRId64
+                    "tensor '%s' has shape %s: with biases of %" PRId64
                     " %s a linear layer's weight has %" PRId64 " and a conv2d's %" PRId64
                     "; if it belongs to something else (a norm), this is no chain of layers: "
                     "give the network's space in nft_load_options.space",

@@ -112,7 +112,7 @@ static void slices_are_joined_in_the_file(void **state)
     nft_space_free(space);
 }
 
-/* Runs that are longer than what is read at once, and some that are shorter. */
+/* Runs that are longer than one read, and some that are shorter. */
 static void long_slices_are_read(void **state)
 {
     (void)state;
