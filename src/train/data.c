@@ -203,7 +203,8 @@ static nft_status check_omega(const nft_trainer *trainer, const char *text)
     nft_text_clear(&list);
     if (status)
         return nft_fail_in(status, "'nft.omega' of its metadata");
-    status = compare_omega(said, omega);
+    status = json_array_size(said) ? compare_omega(said, omega)
+                                   : nft_fail(NFT_ERROR_FORMAT, "'nft.omega' of its metadata is empty");
     json_decref(said);
     return status;
 }
