@@ -177,6 +177,13 @@ static void both_forms_of_a_chain_are_equal(void **state)
     assert_true(nft_space_equal(layers, tensors));
     assert_int_equal(nft_space_layer_count(layers), 2);
     assert_int_equal(nft_space_layer_count(tensors), 0);
+    nft_space *chain = NULL, *none = NULL, *residual = parse(RESIDUAL);
+    assert_ok(nft_space_as_chain(&chain, tensors));
+    assert_string_equal(nft_space_json(chain), nft_space_json(layers));
+    assert_ok(nft_space_as_chain(&none, residual));
+    assert_null(none);
+    nft_space_free(residual);
+    nft_space_free(chain);
     nft_space_free(tensors);
     nft_space_free(layers);
 }
