@@ -1,5 +1,6 @@
 /* The nftool program: finds the command and runs it. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
+#include "cleanup.h"
 #include "commands.h"
 #include "ranks.h"
 #include "report.h"
@@ -82,6 +83,7 @@ static int run_command(const cli_command *command, int count, char **arguments)
     }
     if (given.prints_result)
         report_results_as_notes();
+    cleanup_begin(&given);
     nft_set_log(print_log, &given);
     int status = command->run(&given);
     nft_set_log(NULL, NULL);
@@ -110,6 +112,7 @@ int main(int argc, char **argv)
 {
     occupy_standard_streams();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on files fails, and is told of */
     int status = run(argc, argv);
     return status ? status : finish_output();
 }

@@ -3,18 +3,19 @@
 #include "agreement.h"
 #include "commands.h"
 #include "metrics.h"
+#include "output_lock.h"
 #include "outputs.h"
 #include "plot_curves.h"
 #include "progress.h"
 #include "ranks.h"
 #include "recipes.h"
 #include "report.h"
+#include "stop_signals.h"
 #include "text.h"
 #include "training_log.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ typedef struct training {
     nft_trainer *trainer;
     cli_progress progress;
     training_log log;
+    output_lock lock;
     char *checkpoint;              /* its path, */
     char *best;                    /* and that of the best model of a training that diverges */
     double seconds_between, saved; /* of checkpoints, of a steady clock */
@@ -47,33 +49,6 @@ typedef struct training {
     bool resumed;
     nft_step_info last;
 } training;
-
-static volatile sig_atomic_t signalled;
-
-static void hear_signal(int signal_number)
-{
-    signalled = signal_number;
-}
-
-static const int heard_signals[] = {SIGINT, SIGTERM};
-#define HEARD_SIGNALS (int)(sizeof heard_signals / sizeof *heard_signals)
-
-/* A second signal ends the program at once, and so does one that comes before or after the steps. One that is
- * ignored, as by jobs in the background of a script, stays so. `before`: what is to be restored. */
-static void listen_to_signals(struct sigaction before[HEARD_SIGNALS])
-{
-    struct sigaction action = {.sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
-    action.sa_handler = hear_signal;
-    for (int i = 0; i < HEARD_SIGNALS; i++)
-        if (!sigaction(heard_signals[i], NULL, &before[i]) && before[i].sa_handler != SIG_IGN)
-            sigaction(heard_signals[i], &action, NULL);
-}
-
-static void restore_signals(const struct sigaction before[HEARD_SIGNALS])
-{
-    for (int i = 0; i < HEARD_SIGNALS; i++)
-        sigaction(heard_signals[i], &before[i], NULL);
-}
 
 /* Which file a failure of the library is about. */
 static int fail_training(const training *t)
@@ -175,6 +150,8 @@ static int prepare(void *argument)
     const char *log = option_text(t->given, "log");
     char steps[TEXT_CAPACITY];
     int failed = check_outputs(t->given);
+    if (!failed && !t->ranks.rank)
+        failed = output_lock_take(&t->lock, option_text(t->given, "output"));
     if (!failed)
         failed = name_checkpoint(t);
     if (!failed)
@@ -332,7 +309,7 @@ static int hear_step(const nft_step_info *info, void *user)
     t->last = *info;
     t->failed = report_step(t, info);
     fflush(stdout);
-    t->ranks.wants_stop = signalled != 0;
+    t->ranks.wants_stop = stop_signal_came();
     t->stopped = t->ranks.count > 1 ? t->ranks.agreed_stop : t->ranks.wants_stop;
     bool last = info->step + 1 == nft_trainer_steps(t->trainer);
     if (!t->failed && !last && (t->stopped || steady_seconds() - t->saved >= t->seconds_between))
@@ -371,10 +348,10 @@ static int run_steps(training *t)
     t->progress.part_units = "samples";
     t->lowest = nft_trainer_best_loss(t->trainer);
     t->saved = t->step_began = steady_seconds();
-    struct sigaction before[HEARD_SIGNALS] = {0};
-    listen_to_signals(before);
+    stop_signals signals = {0};
+    stop_signals_listen(&signals);
     nft_status status = nft_trainer_run(t->trainer, hear_step, t);
-    restore_signals(before);
+    stop_signals_restore(&signals);
     progress_end(&t->progress);
     return status ? fail_run(t, status) : EXIT_SUCCESS;
 }
@@ -416,7 +393,7 @@ static int save(const training *t)
 
 static int run(const cli_options *given)
 {
-    training t = {.own = *given};
+    training t = {.own = *given, .lock = OUTPUT_LOCK_NONE};
     bool together = true;
     int failed = ranks_open(&t.ranks);
     t.given = &t.own;
@@ -443,6 +420,7 @@ static int run(const cli_options *given)
         failed = save(&t);
     if (log_close(&t.log) && !failed)
         failed = EXIT_FAILED;
+    output_lock_release(&t.lock);
     nft_trainer_free(t.trainer);
     nft_dataset_free(t.train);
     nft_dataset_free(t.validation);

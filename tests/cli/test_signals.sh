@@ -1,0 +1,96 @@
+#!/bin/sh
+# Tests of nftool when signals come, and of trainings beside each other: test_signals.sh PATH-OF-NFTOOL. Prints a line for each failed
+# check, then "N passed, N failed". INTERPOSED names the library of interposed.c, with which writing takes long.
+set -u
+
+# shellcheck source=tests/cli/support.sh
+. "$(dirname "$0")/support.sh"
+
+cp "$examples/fashion-cnns.safetensors" cnns.safetensors
+cat >recipe.json <<'END'
+{"model": {"format_version": 1, "space": {"layers": [{"type": "conv2d", "in": 1, "out": 16, "kernel": [3, 3]},
+ {"type": "conv2d", "in": 16, "out": 16, "kernel": [3, 3]}, {"type": "conv2d", "in": 16, "out": 16, "kernel": [3, 3]},
+ {"type": "linear", "in": 16, "out": 10}]}, "modules": [{"type": "stat_featurizer"}, {"type": "linear", "out_features": 1}, {"type": "sigmoid"}]},
+ "train": "cnns.safetensors", "loss": "bce", "optimizer": {"type": "adamw"}, "batch_size": 16, "steps": 1000000}
+END
+
+# train NAME: a long training in the background, whose process is $program; returns once it has taken steps.
+train() {
+    rm -f "$1.jsonl" "$1.safetensors.checkpoint"
+    "$nftool" train recipe.json -o "$1.safetensors" --log "$1.jsonl" --threads 1 >out 2>err &
+    program=$!
+    tries=0
+    while ! grep -q '"step":5,' "$1.jsonl" 2>/dev/null && [ $tries -lt 500 ]; do
+        sleep 0.02
+        tries=$((tries + 1))
+    done
+}
+
+# Each of these saves a checkpoint and stops; SIGINT does as SIGTERM, but a shell's jobs in the background ignore it.
+for name in HUP XCPU USR1 USR2 TERM; do
+    train stopped
+    kill -$name $program
+    wait $program
+    check "SIG$name ends a training with status 1" test $? -eq 1
+    says "the same command goes on from stopped.safetensors.checkpoint"
+    check "and leaves its checkpoint" test -s stopped.safetensors.checkpoint
+done
+train stopped
+kill -XCPU $program
+kill -XCPU $program 2>/dev/null
+kill -HUP $program 2>/dev/null
+wait $program
+check "signals that come again change nothing" test $? -eq 1
+says "the same command goes on from stopped.safetensors.checkpoint"
+
+# One training at a time writes to an output, also through a link.
+train first
+ln -s first.safetensors link.safetensors
+for output in first.safetensors ./first.safetensors "$PWD/first.safetensors" link.safetensors; do
+    run 1 train recipe.json -o "$output" --steps 1
+    says "$output: another training writes to it now; wait for its end, or give another --output"
+done
+run 0 train recipe.json -o second.safetensors --steps 1
+kill -KILL $program
+wait $program 2>/dev/null
+run 0 train recipe.json -o first.safetensors --steps 1
+check "a killed training leaves no lock" test -s first.safetensors
+check "and one that ends no file of it" test ! -e .first.safetensors.lock
+check "nor one that fails" test ! -e .stopped.safetensors.lock
+
+# A limit on the size of files is told.
+(
+    ulimit -f 1
+    exec "$nftool" permute cnns.safetensors -o large.safetensors
+) >out 2>err
+check "a file beyond the limit ends with status 1" test $? -eq 1
+says "large.safetensors: cannot write: File too large"
+check "and leaves nothing" test ! -e large.safetensors -a ! -e .large.safetensors.nft-0.tmp
+
+# Told to end while a file is written, the program removes what is there; a file that was there stays.
+if [ -n "${INTERPOSED:-}" ]; then
+    for name in TERM HUP; do
+        for command in "permute cnns.safetensors -o partial.safetensors" "render $examples/digits-idx3-ubyte.gz --count 2 -o partial.png"; do
+            printf old >partial.safetensors
+            printf old >partial.png
+            (
+                # shellcheck disable=SC2086
+                exec env LD_PRELOAD="$INTERPOSED" SLOW=1 "$nftool" $command
+            ) >out 2>err &
+            program=$!
+            tries=0
+            while ! ls .*.tmp >/dev/null 2>&1 && [ $tries -lt 500 ]; do
+                sleep 0.02
+                tries=$((tries + 1))
+            done
+            check "it writes" test $tries -lt 500
+            kill -$name $program
+            wait $program
+            check "$command: SIG$name ends it" test $? -gt 128
+            check "and removes what it wrote" sh -c '! ls .*.tmp'
+            check "the old files stay" test "$(cat partial.safetensors partial.png)" = oldold
+        done
+    done
+fi
+
+finish
