@@ -379,7 +379,8 @@ static int save(const training *t)
     int failed = write_model(t, path);
     if (failed)
         return failed;
-    remove(t->checkpoint);
+    if (!option_text(t->given, "keep-checkpoint"))
+        remove(t->checkpoint);
     if (t->given->json)
         return EXIT_SUCCESS;
     text_plural(steps, nft_trainer_steps_done(t->trainer), "step");
@@ -447,6 +448,7 @@ static const cli_option own_options[] = {
      0, NULL},
     {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
+    {"keep-checkpoint", 0, OPTION_FLAG, NULL, "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
     {"recompute", 0, OPTION_FLAG, NULL, "less memory, more time, the same result", 0, 0, NULL},
     LAYERS_OPTION,
     {0},

@@ -67,6 +67,34 @@ check "a file beyond the limit ends with status 1" test $? -eq 1
 says "large.safetensors: cannot write: File too large"
 check "and leaves nothing" test ! -e large.safetensors -a ! -e .large.safetensors.nft-0.tmp
 
+# A long run in a file adds a line a minute, here after each fifth of a second, and a terminal that cannot go back lines too.
+NFTOOL_PROGRESS_SECONDS=0.2
+train lines
+sleep 1
+kill -TERM $program
+wait $program
+check "a file gets lines" grep -q '^train: [0-9]* of 1000000 steps, loss [0-9.e-]*, .*s left$' err
+check "without carriage returns" sh -c '! grep -q "$(printf "\\r")" err'
+check "a few" test "$(wc -l <err)" -lt 60
+rm -f lines.safetensors.checkpoint
+if command -v script >/dev/null 2>&1; then
+    TERM=dumb script -qec "'$nftool' train recipe.json -o dumb.safetensors --steps 3000 --threads 1" terminal >/dev/null 2>&1 </dev/null
+    check "a dumb terminal gets lines" sh -c 'grep "^train: " terminal | grep -q left'
+    check "and none is written over" sh -c '! sed "s/$(printf "\\r")\$//" terminal | grep -q "$(printf "\\r")"'
+fi
+NFTOOL_PROGRESS_SECONDS=1000000
+
+# Within any limit on its memory the program ends: it has no threads of OpenBLAS that would wait for theirs.
+for limit in 200000 150000 120000 100000; do
+    [ -n "${INTERPOSED:-}" ] || break # sanitizers take all addresses there are
+    (
+        unset OPENBLAS_NUM_THREADS
+        ulimit -v $limit
+        LIMIT=20 run 0 info "$examples/accuracy-predictor.safetensors"
+        [ $failed -eq 0 ]
+    ) || complain "with ulimit -v $limit"
+done
+
 # Told to end while a file is written, the program removes what is there; a file that was there stays.
 if [ -n "${INTERPOSED:-}" ]; then
     for name in TERM HUP; do
