@@ -60,6 +60,7 @@ static int make_trainer(training *t)
 {
     nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
     options.threads = t->given->threads;
+    options.extend = option_text(t->given, "extend") != NULL;
     options.recompute = option_text(t->given, "recompute") != NULL;
     options.rank = t->ranks.rank;
     options.ranks = t->ranks.count;
@@ -111,10 +112,12 @@ static int name_checkpoint(training *t)
 /* Only the checkpoint of another training may be advised to be removed: what else lies there is not ours. */
 static int fail_resume(nft_status status)
 {
-    const char *advice = status == NFT_ERROR_MISMATCH
-                             ? "; remove it to begin anew, or give another --checkpoint"
-                         : status == NFT_ERROR_MEMORY ? ""
-                                                      : "; give another --checkpoint";
+    const char *advice =
+        status == NFT_ERROR_MISMATCH
+            ? "; remove it to begin anew, or give another --checkpoint; --extend takes one of other steps"
+              ", lr or validate_every"
+        : status == NFT_ERROR_MEMORY ? ""
+                                     : "; give another --checkpoint";
     return fail("%s%s", library_message(), advice);
 }
 
@@ -381,6 +384,8 @@ static int save(const training *t)
         return failed;
     if (!option_text(t->given, "keep-checkpoint"))
         remove(t->checkpoint);
+    else if (nft_trainer_save(t->trainer, t->checkpoint))
+        return fail_library();
     if (t->given->json)
         return EXIT_SUCCESS;
     text_plural(steps, nft_trainer_steps_done(t->trainer), "step");
@@ -448,7 +453,10 @@ static const cli_option own_options[] = {
      0, NULL},
     {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
-    {"keep-checkpoint", 0, OPTION_FLAG, NULL, "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
+    {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, another lr or validate_every",
+     0, 0, NULL},
+    {"keep-checkpoint", 0, OPTION_FLAG, NULL,
+     "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
     {"recompute", 0, OPTION_FLAG, NULL, "less memory, more time, the same result", 0, 0, NULL},
     LAYERS_OPTION,
     {0},

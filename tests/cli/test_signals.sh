@@ -58,6 +58,31 @@ check "a killed training leaves no lock" test -s first.safetensors
 check "and one that ends no file of it" test ! -e .first.safetensors.lock
 check "nor one that fails" test ! -e .stopped.safetensors.lock
 
+# A checkpoint that is kept is gone on from with other steps, another lr and another validate_every, and nothing else.
+run 0 train recipe.json -o kept.safetensors --log kept.jsonl --steps 6 --keep-checkpoint
+check "--keep-checkpoint keeps it" test -s kept.safetensors.checkpoint
+cp kept.safetensors.checkpoint six.checkpoint
+run 1 train recipe.json -o kept.safetensors --steps 9
+says "'recipe.steps' was 6, now it is 9"
+says "--extend takes one of other steps, lr or validate_every"
+for options in "--batch-size 8" "--seed 1" "--train other.safetensors"; do
+    cp cnns.safetensors other.safetensors
+    [ "$options" = "--seed 1" ] || run 0 permute cnns.safetensors -o other.safetensors
+    # shellcheck disable=SC2086
+    run 1 train recipe.json -o kept.safetensors --steps 9 --extend $options
+    says "kept.safetensors.checkpoint: it is the checkpoint of a"
+done
+run 1 train recipe.json -o kept.safetensors --steps 5 --extend
+says "the training has done 6 steps, more than the 5 of 'recipe.steps'"
+run 0 train recipe.json -o kept.safetensors --log kept.jsonl --steps 9 --lr 1e-4 --validate-every 2 --extend --quiet
+check "the steps go on" test "$(grep -c '"step":[0-9]*,"loss"' kept.jsonl)" -eq 9
+check "with the new rate" sh -c 'tail -n 1 kept.jsonl | grep -q "\"lr\":0.0001" && sed -n 6p kept.jsonl | grep -q "\"lr\":0.001,"'
+check "a checkpoint that is not to be kept is removed" test ! -e kept.safetensors.checkpoint
+run 0 train recipe.json -o whole.safetensors --steps 9
+cp six.checkpoint extended.safetensors.checkpoint
+run 0 train recipe.json -o extended.safetensors --steps 9 --extend --quiet
+check "more steps alone are the steps of a training that had them from the beginning" cmp extended.safetensors whole.safetensors
+
 # A limit on the size of files is told.
 (
     ulimit -f 1
@@ -88,6 +113,7 @@ NFTOOL_PROGRESS_SECONDS=1000000
 for limit in 200000 150000 120000 100000; do
     [ -n "${INTERPOSED:-}" ] || break # sanitizers take all addresses there are
     (
+        failed=0
         unset OPENBLAS_NUM_THREADS
         ulimit -v $limit
         LIMIT=20 run 0 info "$examples/accuracy-predictor.safetensors"
