@@ -1,6 +1,6 @@
 /**
  * @file array.h
- * Arrays of numbers and the safetensors files that hold them. Included by nft/nft.h.
+ * Arrays of numbers and the files that hold them. Included by nft/nft.h.
  */
 #ifndef NFT_ARRAY_H
 #define NFT_ARRAY_H
@@ -24,7 +24,7 @@ enum {
 /** A row-major array, owned or borrowing a caller's memory. Not changed by the library after it was made. */
 typedef struct nft_array nft_array;
 
-/** A safetensors file, opened and its header checked. @see https://huggingface.co/docs/safetensors */
+/** A file of tensors, opened and the table of its tensors read. See nft_file_open() for the formats. */
 typedef struct nft_file nft_file;
 
 /** One tensor of a file or a model. Views are borrowed from the object that was asked. */
@@ -119,7 +119,24 @@ NFT_API NFT_MUST_CHECK nft_status nft_file_writer_commit(nft_file_writer *writer
 /** Gives a file up and leaves `path` as it was; NULL is fine. */
 NFT_API void nft_file_writer_free(nft_file_writer *writer);
 
-/** Opens a safetensors file and checks its header; reads no tensor. Free it with nft_file_free(). */
+/**
+ * Opens a file and lists its tensors; reads none. The format is told by the first bytes, whatever the name
+ * is:
+ *
+ * - safetensors, and the index of a sharded network (`*.safetensors.index.json`);
+ * - PyTorch (`torch.save`), both forms. Its pickle is interpreted as data and runs no code. Nested containers
+ *   become names with dots: `state_dict.0.weight`. A tensor alone is called `tensor`;
+ * - NumPy: `.npy` (the array is called `tensor`) and `.npz`;
+ * - ONNX: the initializers, unless their data are in another file;
+ * - HDF5: datasets by their path, where libnft was built with it and libhdf5 is installed;
+ * - each of these gzipped.
+ *
+ * Packed parts are unpacked into memory, at most half of the machine's. What is not read is left out and
+ * listed by nft_file_left_out_at(). Files of other kinds are ::NFT_ERROR_FORMAT with their kind in the
+ * message.
+ * @param[out] file the opened file; free it with nft_file_free()
+ * @param path where it is
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_file_open(nft_file **file, const char *path);
 /** As nft_file_open(), on `size` bytes in memory, which must stay valid and are never written. */
 NFT_API NFT_MUST_CHECK nft_status nft_file_open_memory(nft_file **file, const void *bytes, size_t size);
@@ -129,13 +146,18 @@ NFT_API void nft_file_free(nft_file *file);
 NFT_API int64_t nft_file_tensor_count(const nft_file *file);
 /** Tensor `index`, in natural order of the names (`net.2` before `net.10`). */
 NFT_API NFT_MUST_CHECK nft_status nft_file_tensor(nft_tensor_info *info, const nft_file *file, int64_t index);
-/** A text of the header's `__metadata__`, NULL if there is none. Borrowed from the file. */
+/** The name of a tensor or another part that is not read, and why in *reason unless that is NULL: quantised,
+ * sparse or complex tensors, for example, and objects of Python. NULL beyond the last `index`. Both are
+ * borrowed from the file. */
+NFT_API const char *nft_file_left_out_at(const char **reason, const nft_file *file, int64_t index);
+/** A text of a safetensors header's `__metadata__`, NULL if there is none. Borrowed from the file. */
 NFT_API const char *nft_file_metadata(const nft_file *file, const char *key);
 /** Key `index` of `__metadata__`, and its text in *text unless that is NULL; NULL beyond the last. Both are
  * borrowed from the file. */
 NFT_API const char *nft_file_metadata_at(const char **text, const nft_file *file, int64_t index);
-/** Reads one tensor: F32, F16, BF16 and F64 become F32; I64, I32, I16, I8, U32, U16, U8 and BOOL become I64.
- * Other types are ::NFT_ERROR_FORMAT. Free the array with nft_array_free(). */
+/** Reads one tensor: F32, F16, BF16, F64 and the F8 types become F32, exactly but for F64, which is rounded;
+ * I64, I32, I16, I8, U64, U32, U16, U8 and BOOL become I64. A U64 larger than any I64, and a tensor that was
+ * left out, is ::NFT_ERROR_FORMAT. Free the array with nft_array_free(). */
 NFT_API NFT_MUST_CHECK nft_status nft_file_read(nft_array **array, const nft_file *file, const char *name);
 /** As nft_file_read(), only rows first … first + count - 1 of the tensor's first axis, so that a tensor need
  * not fit in memory. */

@@ -93,7 +93,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_set_allocator(const nft_allocator *allocat
 /** How much a log line matters. */
 enum {
     NFT_LOG_INFO = 0,   /**< worth knowing: tensors of a file that belong to no layer */
-    NFT_LOG_WARNING = 1 /**< a user should look: fewer threads than asked for */
+    NFT_LOG_WARNING = 1 /**< a user should look: fewer threads, or parts of a file not read */
 };
 
 /** Receives one line without a newline, on the thread that called the library: from several at once if

@@ -36,8 +36,7 @@ static int run(const cli_options *given)
     if (!failed && nft_inr_canonicalize(weights, omega))
         failed = fail("%s: %s", given->operands[0], library_message());
     if (!failed)
-        failed =
-            rewrite_weights(weights, given->operands[0], path, given, option_value(given, "omega")->number);
+        failed = rewrite_weights(weights, path, option_value(given, "omega")->number);
     if (!failed)
         failed = describe(given, weights, path);
     nft_weights_free(weights);

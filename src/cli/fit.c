@@ -253,11 +253,10 @@ static int begin_networks(const job *j, nft_weights *weights, int64_t first)
                    ? fail_library()
                    : EXIT_SUCCESS;
     int64_t count = nft_weights_count(weights), held = nft_weights_count(j->init);
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(j->space); t++) {
-        int32_t part = (int32_t)(t % 2);
-        int64_t each = nft_weights_data_count(j->init, t / 2, part) / held;
-        const float *from = nft_weights_data(j->init, t / 2, part);
-        float *to = nft_weights_edit(weights, t / 2, part);
+    for (int64_t t = 0; t < nft_space_tensor_count(j->space); t++) {
+        int64_t each = nft_weights_data_count(j->init, t) / held;
+        const float *from = nft_weights_data(j->init, t);
+        float *to = nft_weights_edit(weights, t);
         for (int64_t n = 0; n < count; n++)
             memcpy(to + n * each, from + (held == 1 ? 0 : first + n) * each, (size_t)each * sizeof *to);
     }

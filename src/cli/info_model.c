@@ -154,8 +154,8 @@ static int print_for_people(const nft_model *model, const char *kind, const nft_
     if (space) {
         printf("networks   of %s in %s\n\n",
                text_plural(text[0], nft_space_parameter_count(space), "parameter"),
-               text_plural(text[1], nft_space_layer_count(space), "layer"));
-        failed = print_layers(space, NULL);
+               describe_space_size(text[1], space));
+        failed = print_space(space, NULL);
     }
     if (!failed)
         failed = print_modules(model, output);

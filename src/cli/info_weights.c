@@ -16,28 +16,27 @@ static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *
 }
 
 typedef struct known_names {
-    cli_names layers, extras;
+    cli_names tensors, extras; /* of the networks, and of what travels with them */
 } known_names;
 
 static int64_t count_non_finite(const nft_weights *weights)
 {
     int64_t found = 0;
-    for (int64_t i = 0; i < 2 * nft_space_layer_count(nft_weights_space(weights)); i++) {
-        int32_t part = i % 2 ? NFT_WEIGHTS_BIAS : NFT_WEIGHTS_WEIGHT;
-        const float *values = nft_weights_data(weights, i / 2, part);
-        for (int64_t j = 0; j < nft_weights_data_count(weights, i / 2, part); j++)
-            found += !all_finite(values + j, 1);
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++) {
+        const float *values = nft_weights_data(weights, t);
+        for (int64_t i = 0; i < nft_weights_data_count(weights, t); i++)
+            found += !all_finite(values + i, 1);
     }
     return found;
 }
 
-/* Tensors of the file that belong to no layer: the extras, or what was ignored. */
+/* Tensors of the file that belong to no network: the extras, or what was ignored. */
 static json_t *other_tensors_json(const known_names *known, const nft_file *file, bool extras)
 {
     json_t *list = json_array();
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(&info, file, i) || names_find(&known->layers, info.name) >= 0)
+        if (nft_file_tensor(&info, file, i) || names_find(&known->tensors, info.name) >= 0)
             continue;
         if ((names_find(&known->extras, info.name) >= 0) == extras)
             json_array_append_new(list, json_text(info.name));
@@ -100,14 +99,14 @@ static int print_others(const known_names *known, const nft_file *file)
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, file, i))
             return table_fail(&table);
-        if (names_find(&known->layers, info.name) >= 0)
+        if (names_find(&known->tensors, info.name) >= 0)
             continue;
         if (!table.count)
             table_header(&table, titles);
         table_cell(&table, "%s", info.name);
         table_cell(&table, "%s", info.type);
         table_cell(&table, "%s", text_shape(text, info.shape, info.rank));
-        snprintf(text, sizeof text, "ignored: belongs to no layer");
+        snprintf(text, sizeof text, "ignored: belongs to no network");
         if (names_find(&known->extras, info.name) >= 0 && read_range(text, file, info.name))
             return table_fail(&table);
         table_cell(&table, "%s", text);
@@ -127,7 +126,7 @@ static int print_for_people(const nft_weights *weights, const known_names *known
     printf("kind       %s\n", kind);
     printf("networks   %s of %s in %s\n", text_count(text[0], nft_weights_count(weights)),
            text_plural(text[1], nft_space_parameter_count(space), "parameter"),
-           text_plural(text[2], nft_space_layer_count(space), "layer"));
+           describe_space_size(text[2], space));
     if (channels > 1)
         printf("channels   %s\n", text_count(text[0], channels));
     printf("non-finite %s", text_plural(text[0], values, "value"));
@@ -137,7 +136,7 @@ static int print_for_people(const nft_weights *weights, const known_names *known
     if (noted_omega(file) > 0)
         printf("omega      %g\n", noted_omega(file));
     putchar('\n');
-    int failed = print_layers(space, weights);
+    int failed = print_space(space, weights);
     if (!failed)
         failed = print_others(known, file);
     if (!failed && option_text(given, "tensors"))
@@ -149,13 +148,13 @@ int info_weights(const nft_weights *weights, const nft_file *file, const cli_opt
 {
     const char *kind = nft_weights_extra(weights, "label") ? "data set" : "weights";
     known_names known = {{0}, {0}};
-    int failed = names_of_layers(&known.layers, weights);
+    int failed = names_of_tensors(&known.tensors, weights);
     if (!failed)
         failed = names_of_extras(&known.extras, weights);
     if (!failed)
         failed = given->json ? print_as_json(weights, &known, file, kind)
                              : print_for_people(weights, &known, file, kind, given);
-    names_free(&known.layers);
+    names_free(&known.tensors);
     names_free(&known.extras);
     return failed;
 }

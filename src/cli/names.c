@@ -27,18 +27,21 @@ static int fail_names(cli_names *names)
     return fail_memory();
 }
 
-int names_of_layers(cli_names *names, const nft_weights *weights)
+int names_of_tensors(cli_names *names, const nft_weights *weights)
 {
-    int64_t count = 2 * nft_space_layer_count(nft_weights_space(weights));
+    const nft_space *space = nft_weights_space(weights);
+    int64_t count = nft_space_tensor_count(space);
     *names = (cli_names){.items = calloc((size_t)count + 1, sizeof *names->items)};
     if (!names->items)
         return fail_memory();
-    for (int64_t i = 0; i < count; i++) {
-        char *text =
-            join(nft_weights_layer_name(weights, i / 2), i % 2 == NFT_WEIGHTS_BIAS ? ".bias" : ".weight");
+    for (int64_t t = 0; t < count; t++) {
+        nft_space_tensor tensor = {.size = sizeof tensor};
+        if (nft_space_get_tensor(&tensor, space, t))
+            return fail_names(names);
+        char *text = join(tensor.from ? tensor.from : nft_weights_tensor_name(weights, t), "");
         if (!text)
             return fail_names(names);
-        names->items[names->count++] = (cli_name){text, i};
+        names->items[names->count++] = (cli_name){text, t};
     }
     qsort(names->items, (size_t)count, sizeof *names->items, compare);
     return EXIT_SUCCESS;

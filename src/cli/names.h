@@ -16,9 +16,9 @@ typedef struct cli_names {
     int64_t count;
 } cli_names;
 
-/* The names of the tensors of all layers, "0.weight"; their values are 2 layer + part, NFT_WEIGHTS_WEIGHT or
- * NFT_WEIGHTS_BIAS. Prints its failure and returns the exit status. */
-int names_of_layers(cli_names *names, const nft_weights *weights);
+/* The names that the file has for the tensors of the networks; several slices share one. Their values are
+ * indices. Prints its failure and returns the exit status. */
+int names_of_tensors(cli_names *names, const nft_weights *weights);
 /* The names of what travels with the networks; their values are indices. */
 int names_of_extras(cli_names *names, const nft_weights *weights);
 /* The value of a name, -1 if it is none of them. */

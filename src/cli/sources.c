@@ -428,11 +428,10 @@ const nft_array *input_extra(const cli_input *input, const char *name)
 
 static bool is_finite_network(const nft_weights *weights, int64_t network)
 {
-    int64_t layers = nft_space_layer_count(nft_weights_space(weights)), count = nft_weights_count(weights);
-    for (int64_t i = 0; i < 2 * layers; i++) {
-        int32_t part = i % 2 ? NFT_WEIGHTS_BIAS : NFT_WEIGHTS_WEIGHT;
-        int64_t row = nft_weights_data_count(weights, i / 2, part) / count;
-        if (!all_finite(nft_weights_data(weights, i / 2, part) + network * row, row))
+    int64_t count = nft_weights_count(weights);
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++) {
+        int64_t row = nft_weights_data_count(weights, t) / count;
+        if (!all_finite(nft_weights_data(weights, t) + network * row, row))
             return false;
     }
     return true;

@@ -233,6 +233,28 @@ nft_status nft_options_text(nft_options *options, const char *key, bool required
     return NFT_OK;
 }
 
+/* Index of the text among the choices; -1 for another text, or anything else. */
+static int find_choice(const json_t *text, const char *const *choices, int choice_count)
+{
+    for (int i = 0; i < choice_count && json_is_string(text); i++)
+        if (!strcmp(json_string_value(text), choices[i]))
+            return i;
+    return -1;
+}
+
+/* `expected` begins the list of the choices in the message. */
+static nft_status fail_choice(const nft_options *options, const char *key, const json_t *found,
+                              const char *const *choices, int choice_count, const char *expected)
+{
+    char text[512];
+    snprintf(text, sizeof text, "%s", expected);
+    for (int i = 0; i < choice_count; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s\"%s\"", i ? " or " : "", choices[i]);
+    }
+    return fail_value(options, key, found, text);
+}
+
 nft_status nft_options_choice(nft_options *options, const char *key, bool required,
                               const char *const *choices, int choice_count, int *value)
 {
@@ -240,17 +262,30 @@ nft_status nft_options_choice(nft_options *options, const char *key, bool requir
     nft_status status = look_up(options, key, required, &found);
     if (status || !found)
         return status;
-    for (int i = 0; i < choice_count && json_is_string(found); i++)
-        if (!strcmp(json_string_value(found), choices[i])) {
-            *value = i;
-            return NFT_OK;
-        }
-    char expected[512] = "";
-    for (int i = 0; i < choice_count; i++) {
-        size_t used = strlen(expected);
-        snprintf(expected + used, sizeof expected - used, "%s\"%s\"", i ? " or " : "", choices[i]);
+    int index = find_choice(found, choices, choice_count);
+    if (index < 0)
+        return fail_choice(options, key, found, choices, choice_count, "");
+    *value = index;
+    return NFT_OK;
+}
+
+nft_status nft_options_choices(nft_options *options, const char *key, bool required,
+                               const char *const *choices, int choice_count, bool *chosen)
+{
+    const json_t *found;
+    nft_status status = look_up(options, key, required, &found);
+    if (status || !found)
+        return status;
+    if (!json_is_array(found))
+        return fail_choice(options, key, found, choices, choice_count, "a list of ");
+    memset(chosen, 0, (size_t)choice_count * sizeof *chosen);
+    for (size_t i = 0; i < json_array_size(found); i++) {
+        int index = find_choice(json_array_get(found, i), choices, choice_count);
+        if (index < 0)
+            return fail_choice(options, key, json_array_get(found, i), choices, choice_count, "a list of ");
+        chosen[index] = true;
     }
-    return fail_value(options, key, found, expected);
+    return NFT_OK;
 }
 
 nft_status nft_options_value(nft_options *options, const char *key, bool required, const json_t **value)

@@ -1,5 +1,5 @@
 /* What the public header says of files: a table of tensors, and arrays in and out. */
-#include "io/safetensors.h"
+#include "io/file.h"
 #include "space/array.h"
 
 #include <inttypes.h>
@@ -48,6 +48,14 @@ const char *nft_file_metadata_at(const char **text, const nft_file *file, int64_
     return there ? file->metadata[index].key : NULL;
 }
 
+const char *nft_file_left_out_at(const char **reason, const nft_file *file, int64_t index)
+{
+    bool there = file && index >= 0 && index < file->left_out_count;
+    if (reason)
+        *reason = there ? file->left_out[index].reason : NULL;
+    return there ? file->left_out[index].name : NULL;
+}
+
 /* Rows first … first + count - 1 of an entry. */
 static nft_status read_rows(const nft_file *file, const nft_entry *entry, int64_t first, int64_t count,
                             nft_array **out)
@@ -82,7 +90,12 @@ static nft_status find_entry(const char *function, const nft_entry **entry, cons
     if (!file || !name)
         return nft_fail_null(function, file ? "name" : "file");
     *entry = nft_file_find(file, name);
-    return *entry ? NFT_OK : nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no tensor '%s'", file->path, name);
+    if (*entry)
+        return NFT_OK;
+    const char *reason = nft_file_why_left_out(file, name);
+    if (reason)
+        return nft_fail(NFT_ERROR_FORMAT, "%s: tensor '%s' is not read: %s", file->path, name, reason);
+    return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no tensor '%s'", file->path, name);
 }
 
 nft_status nft_file_read(nft_array **out, const nft_file *file, const char *name)

@@ -1,4 +1,4 @@
-#include "io/safetensors.h"
+#include "io/file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,10 +21,12 @@ static const struct {
     [NFT_TYPE_U16] = {"U16", 2, false, true},
     [NFT_TYPE_U8] = {"U8", 1, false, true},
     [NFT_TYPE_BOOL] = {"BOOL", 1, false, true},
-    [NFT_TYPE_U64] = {"U64", 8, false, false},
-    [NFT_TYPE_F8_E4M3] = {"F8_E4M3", 1, false, false},
-    [NFT_TYPE_F8_E5M2] = {"F8_E5M2", 1, false, false},
-    [NFT_TYPE_F8_E8M0] = {"F8_E8M0", 1, false, false},
+    [NFT_TYPE_U64] = {"U64", 8, false, true},
+    [NFT_TYPE_F8_E4M3] = {"F8_E4M3", 1, true, false},
+    [NFT_TYPE_F8_E5M2] = {"F8_E5M2", 1, true, false},
+    [NFT_TYPE_F8_E8M0] = {"F8_E8M0", 1, true, false},
+    [NFT_TYPE_F8_E4M3FNUZ] = {"F8_E4M3FNUZ", 1, true, false},
+    [NFT_TYPE_F8_E5M2FNUZ] = {"F8_E5M2FNUZ", 1, true, false},
 };
 
 const char *nft_type_name(nft_type type)

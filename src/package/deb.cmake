@@ -19,11 +19,15 @@ MLPs and CNNs, and whose answers do not depend on the order of hidden neurons.")
 set(CPACK_DEBIAN_RUNTIME_DESCRIPTION "weights of trained networks as data - library\n${NFT_ABOUT}")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
+if(HDF5_FOUND) # loaded when it is needed
+    string(REGEX REPLACE "^lib(.*)_serial\\.so\\.([0-9]+)$" "lib\\1-\\2" NFT_HDF5_PACKAGE "${NFT_HDF5_SONAME}")
+    set(CPACK_DEBIAN_RUNTIME_PACKAGE_RECOMMENDS ${NFT_HDF5_PACKAGE})
+endif()
 
 # The static library's own needs are those of who links it.
 set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "weights of trained networks as data - development files\n${NFT_ABOUT}")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libnft0 (= ${PROJECT_VERSION}), libopenblas-dev, libjansson-dev, libc6-dev")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libnft0 (= ${PROJECT_VERSION}), libopenblas-dev, libjansson-dev, zlib1g-dev, libc6-dev")
 
 set(CPACK_DEBIAN_PROGRAM_DESCRIPTION "weights of trained networks as data - program\n${NFT_ABOUT}")
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION science)

@@ -38,7 +38,7 @@ apt_get() {
 }
 
 # What building libnft takes, and what its tests take beside that.
-nft_build_packages='gcc g++ libc6-dev cmake ninja-build pkg-config libopenblas-dev libjansson-dev libpng-dev zlib1g-dev libcairo2-dev'
+nft_build_packages='gcc g++ libc6-dev cmake ninja-build pkg-config libopenblas-dev libjansson-dev libpng-dev zlib1g-dev libcairo2-dev libhdf5-dev'
 nft_test_packages='libcmocka-dev binutils python3-numpy'
 # What `tests/run.sh --all` takes; each of these it can do without.
 nft_check_packages='clang libclang-rt-dev llvm clang-format clang-tidy libblas3 libopenblas0-openmp libopenblas0-serial libblis4-pthread

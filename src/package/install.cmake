@@ -12,7 +12,7 @@ foreach(library IN LISTS NFT_CBLAS_LIBRARY)
     list(APPEND NFT_CBLAS_LINK ${library})
 endforeach()
 list(JOIN NFT_CBLAS_LINK " " NFT_CBLAS_FLAGS)
-target_link_libraries(nft_static INTERFACE $<INSTALL_INTERFACE:${NFT_CBLAS_LINK};-ljansson;Threads::Threads;m>)
+target_link_libraries(nft_static INTERFACE $<INSTALL_INTERFACE:${NFT_CBLAS_LINK};-ljansson;-lz;Threads::Threads;m>)
 
 # Components: `runtime`, what a program needs that uses the library; `development`, what building one takes; `program`.
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/nft DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development

@@ -21,6 +21,10 @@ void nft_siren_grid(int64_t height, int64_t width, int64_t first, int64_t count,
 
 nft_status nft_siren_check_space(const nft_space *space)
 {
+    if (!space->layer_count)
+        return nft_fail(
+            NFT_ERROR_MISMATCH,
+            "expected SIRENs, chains of linear layers, but the space is given by tensors and axes");
     for (int64_t i = 0; i < space->layer_count; i++) {
         const nft_layer *layer = &space->layers[i];
         char found[96];

@@ -2,7 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "io/convert.h"
 #include "config/json.h"
-#include "io/safetensors.h"
+#include "io/file.h"
 #include "space/array.h"
 
 #include "unit/failing_allocator.h"

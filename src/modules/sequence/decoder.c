@@ -12,10 +12,10 @@
 
 enum { PER_TENSOR, JOINT };
 
-/* A learned tensor, which a decoded one is added to: offsets; sides: the gradients. */
+/* A learned tensor, to which the decoded ones times a learned number are added. */
 typedef struct learned_tensor {
-    int64_t initial, initial_gradient;
-    int64_t scale, scale_gradient;
+    nft_param initial, scale;
+    nft_buffer initial_gradient, scale_gradient;
 } learned_tensor;
 
 typedef struct decoder {
@@ -26,27 +26,29 @@ typedef struct decoder {
     float omega;
 
     int64_t mlp_count, map_count;
-    nft_map *maps;                      /* map_count for each MLP, relu between them */
-    learned_tensor *learned;            /* of each tensor, if additive */
-    int64_t chunks;                     /* of the largest patch's pixels */
-    int64_t weights;                    /* scratch: (M, numbers of the space) */
-    int64_t hidden[2];                  /* thread scratch of an MLP */
-    int64_t coordinates, pixels, siren; /* thread scratch of a chunk of pixels */
-    int64_t weights_gradient;           /* training scratch: (M, numbers of the space) */
+    nft_map *maps;           /* map_count for each MLP, relu between them */
+    learned_tensor *learned; /* of each tensor, if additive */
+    int64_t chunks;          /* of the largest patch's pixels */
 
-    /* kept for backward */
-    int64_t kept_decoded;     /* (M, numbers), then the gradient of that */
-    int64_t kept_hidden;      /* (M, hidden_size) of each map but the last of each MLP */
-    int64_t hidden_gradients; /* sides: the same of their gradients */
+    nft_buffer weights;                    /* CALL: (M, numbers of the space) */
+    nft_buffer hidden[2];                  /* ITEM: of an MLP on a chunk of latents */
+    nft_buffer coordinates, pixels, siren; /* ITEM: of a chunk of pixels */
+    nft_buffer weights_gradient;           /* TRAINING: (M, numbers) */
+    nft_buffer kept_decoded;               /* FRAME: (M, numbers), then the gradient of that */
+    nft_buffer kept_hidden;                /* FRAME: (M, hidden_size) of each map but the last of each MLP */
+    nft_buffer hidden_gradients;           /* BACKWARD: the same of their gradients */
 } decoder;
 
 static nft_status check_space(const nft_builder *builder)
 {
-    const nft_space *space = builder->space;
+    const nft_space *space = builder->whole;
     if (!space)
         return nft_fail(NFT_ERROR_CONFIG, "%s: needs the model's space, but this model has tokens as input",
                         builder->where);
-    nft_status status = nft_siren_check_space(space);
+    nft_status status = nft_require_layers(builder);
+    if (status)
+        return status;
+    status = nft_siren_check_space(space);
     return status ? nft_fail_in(status, "%s", builder->where) : NFT_OK;
 }
 
@@ -91,21 +93,28 @@ static nft_status read_options(decoder *state, const nft_builder *builder, nft_o
     return NFT_OK;
 }
 
+/* Of a chain's tensors every second one is a bias. */
+static bool is_bias(int64_t tensor)
+{
+    return tensor % 2 == 1;
+}
+
 /* The last linear map of the MLP for one tensor begins near 0: Kaiming-normal / 100, with a bias as the
  * tensor's own default. */
 static nft_status add_tensor_map(const decoder *state, nft_builder *builder, nft_map *map, int64_t tensor,
                                  int64_t index)
 {
-    const nft_tensor *t = &builder->space->tensors[tensor];
-    int64_t hidden = state->hidden_size;
+    const nft_space *space = builder->space;
+    const nft_tensor *t = &space->tensors[tensor];
+    int64_t hidden = state->hidden_size, inputs = is_bias(tensor) ? hidden : space->layers[tensor / 2].in;
     nft_init weight = nft_init_normal(sqrt(2 / (double)hidden) / 100);
     nft_status status = nft_map_add(builder, map, t->tokens, hidden, 0, false, weight,
                                     "decoder.hnets.%" PRId64 ".%" PRId64, tensor, index);
     if (status)
         return status;
-    nft_init bias = nft_init_uniform(1 / (double)(t->bias ? hidden : t->columns));
-    return nft_parameter_add(builder, &map->bias, true, bias, 1, NFT_SHAPE(t->tokens),
-                             "decoder.hnets.%" PRId64 ".%" PRId64 ".bias", tensor, index);
+    return nft_parameter_add(builder, &map->bias, true, nft_init_uniform(1 / (double)inputs), 1,
+                             NFT_SHAPE(t->tokens), "decoder.hnets.%" PRId64 ".%" PRId64 ".bias", tensor,
+                             index);
 }
 
 /* Map k of an MLP is the layer 2k of PyTorch's Sequential, whose odd layers are relu. */
@@ -145,20 +154,18 @@ static nft_status add_initial(decoder *state, nft_builder *builder, int64_t tens
 {
     const nft_space *space = builder->space;
     const nft_tensor *t = &space->tensors[tensor];
-    nft_init init = t->bias ? nft_init_fan(space->layers[t->layer].in)
-                            : nft_init_uniform(nft_siren_bound(space, t->layer, state->omega));
+    int64_t layer = tensor / 2;
+    nft_init init = is_bias(tensor) ? nft_init_fan(space->layers[layer].in)
+                                    : nft_init_uniform(nft_siren_bound(space, layer, state->omega));
     learned_tensor *learned = &state->learned[tensor];
-    nft_status status = nft_parameter_add(builder, &learned->initial, true, init, t->bias ? 1 : 2,
-                                          NFT_SHAPE(t->rows, t->columns), "init_params.%" PRId64, tensor);
-    if (status)
+    nft_status status;
+    if ((status = nft_parameter_add(builder, &learned->initial, true, init, t->rank, t->sizes,
+                                    "init_params.%" PRId64, tensor)) ||
+        (status = nft_gradient_add(builder, &learned->initial, &learned->initial_gradient)) ||
+        (status = nft_parameter_add(builder, &learned->scale, true, nft_init_constant(0), 0, NULL,
+                                    "additive_scales.%" PRId64, tensor)))
         return status;
-    nft_gradient_add(builder, &learned->initial_gradient);
-    status = nft_parameter_add(builder, &learned->scale, true, nft_init_constant(0), 0, NULL,
-                               "additive_scales.%" PRId64, tensor);
-    if (status)
-        return status;
-    nft_gradient_add(builder, &learned->scale_gradient);
-    return NFT_OK;
+    return nft_gradient_add(builder, &learned->scale, &learned->scale_gradient);
 }
 
 static nft_status add_additive(decoder *state, nft_builder *builder)
@@ -180,29 +187,6 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static void plan(nft_module *module, decoder *state)
-{
-    const nft_space *space = module->space;
-    int64_t latents = module->in.tokens, outputs = space->layers[space->layer_count - 1].out, decoding = 0,
-            rendering = 0;
-    int64_t hidden = nft_size_multiply(nft_chunk_rows(latents), state->hidden_size);
-    int64_t largest = nft_patch_largest(&state->patches), rows = nft_chunk_rows(largest);
-    int64_t image = state->patches.height * state->patches.width;
-    state->chunks = nft_chunk_count(largest);
-    state->weights = nft_reserve(&module->scratch, nft_size_multiply(latents, space->numbers));
-    state->hidden[0] = nft_reserve(&decoding, hidden);
-    state->hidden[1] = nft_reserve(&decoding, hidden);
-    state->coordinates = nft_reserve(&rendering, 2 * rows);
-    state->pixels = nft_reserve(&rendering, nft_size_multiply(rows, outputs));
-    int64_t tape = nft_siren_tape_bytes(space) / (int64_t)sizeof(float) + 1;
-    state->siren = nft_reserve(&rendering, larger(nft_siren_scratch(space, rows), tape));
-    module->thread_scratch = larger(decoding, rendering);
-    module->flops = nft_siren_flops(space, image);
-    for (int64_t i = 0; i < state->mlp_count * state->map_count; i++)
-        module->flops = nft_size_add(module->flops, nft_map_flops(&state->maps[i], latents));
-    module->out = (nft_value){NFT_VALUE_VECTOR, 0, nft_size_multiply(image, outputs)};
-}
-
 /* Floats of (M, hidden_size) for every map but the last of every MLP; or where that of a map begins. */
 static int64_t hidden_floats(const decoder *state, int64_t latents, int64_t mlp, int64_t map)
 {
@@ -210,28 +194,61 @@ static int64_t hidden_floats(const decoder *state, int64_t latents, int64_t mlp,
     return nft_size_multiply(index, nft_size_multiply(latents, state->hidden_size));
 }
 
-static void plan_backward(nft_module *module, decoder *state, nft_builder *builder)
+static void reserve_items(decoder *state, nft_builder *builder)
 {
-    const nft_space *space = module->space;
-    int64_t latents = module->in.tokens, numbers = nft_size_multiply(latents, space->numbers),
+    const nft_space *space = builder->space;
+    int64_t outputs = space->layers[space->layer_count - 1].out;
+    int64_t latents = nft_chunk_rows(builder->value.tokens);
+    int64_t pixels = nft_chunk_rows(nft_patch_largest(&state->patches));
+    int64_t tape = nft_siren_tape_bytes(space) / (int64_t)sizeof(float) + 1;
+    nft_begin_items(builder);
+    for (int i = 0; i < 2; i++)
+        state->hidden[i] = nft_reserve(builder, NFT_ARENA_ITEM, latents, state->hidden_size);
+    nft_begin_items(builder);
+    state->coordinates = nft_reserve(builder, NFT_ARENA_ITEM, pixels, 2);
+    state->pixels = nft_reserve(builder, NFT_ARENA_ITEM, pixels, outputs);
+    state->siren = nft_reserve(builder, NFT_ARENA_ITEM, 1, larger(nft_siren_scratch(space, pixels), tape));
+}
+
+static void reserve_buffers(decoder *state, nft_builder *builder)
+{
+    int64_t latents = builder->value.tokens, numbers = builder->space->numbers,
             hidden = hidden_floats(state, latents, state->mlp_count, 0);
-    module->training_scratch = module->scratch;
-    state->weights_gradient = nft_reserve(&module->training_scratch, numbers);
-    state->kept_decoded = nft_reserve(builder->kept, numbers);
-    state->kept_hidden = nft_reserve(builder->kept, hidden);
-    state->hidden_gradients = nft_reserve(builder->sides, hidden);
-    for (int64_t mlp = 0; mlp < state->mlp_count; mlp++)
-        for (int64_t k = 0; k < state->map_count; k++) {
-            const nft_map *map = &state->maps[mlp * state->map_count + k];
-            bool last = k + 1 == state->map_count;
-            int64_t x = k ? nft_row_at(state->kept_hidden, hidden_floats(state, latents, mlp, k - 1), 1)
-                          : builder->in_kept;
-            int64_t dy = last ? nft_row_at(state->kept_decoded, space->tensors[mlp].offset, 1)
-                              : nft_row_at(nft_side(state->hidden_gradients),
-                                           hidden_floats(state, latents, mlp, k), 1);
-            nft_gradient_of_map(builder, map, latents, x, map->inputs, dy,
-                                last ? space->numbers : map->outputs);
-        }
+    state->chunks = nft_chunk_count(nft_patch_largest(&state->patches));
+    state->weights = nft_reserve(builder, NFT_ARENA_CALL, latents, numbers);
+    state->weights_gradient = nft_reserve(builder, NFT_ARENA_TRAINING, latents, numbers);
+    state->kept_decoded = nft_reserve(builder, NFT_ARENA_FRAME, latents, numbers);
+    state->kept_hidden = nft_reserve(builder, NFT_ARENA_FRAME, 1, hidden);
+    state->hidden_gradients = nft_reserve(builder, NFT_ARENA_BACKWARD, 1, hidden);
+    reserve_items(state, builder);
+}
+
+/* Rows (M, hidden_size) of one map among those of all maps. */
+static nft_buffer hidden_part(const decoder *state, const nft_buffer *all, int64_t latents, int64_t mlp,
+                              int64_t map)
+{
+    return nft_buffer_part(all, hidden_floats(state, latents, mlp, map), latents, state->hidden_size,
+                           state->hidden_size);
+}
+
+static nft_status declare_gradient(const decoder *state, nft_builder *builder, int64_t mlp, int64_t k)
+{
+    const nft_map *map = &state->maps[mlp * state->map_count + k];
+    int64_t latents = builder->value.tokens, channels = builder->value.channels;
+    nft_buffer x = k ? hidden_part(state, &state->kept_hidden, latents, mlp, k - 1)
+                     : nft_buffer_part(&builder->arrives, 0, latents, channels, channels);
+    nft_buffer dy = k + 1 < state->map_count
+                        ? hidden_part(state, &state->hidden_gradients, latents, mlp, k)
+                        : nft_buffer_part(&state->kept_decoded, builder->space->tensors[mlp].offset, latents,
+                                          map->outputs, builder->space->numbers);
+    return nft_gradient_of_map(builder, map, &x, &dy);
+}
+
+static void count_flops(nft_module *module, const decoder *state)
+{
+    module->flops = nft_siren_flops(module->space, state->patches.height * state->patches.width);
+    for (int64_t i = 0; i < state->mlp_count * state->map_count; i++)
+        module->flops = nft_size_add(module->flops, nft_map_flops(&state->maps[i], module->in.tokens));
 }
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -243,9 +260,16 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     if ((status = check_tokens(state, builder)) || (status = read_options(state, builder, options)) ||
         (status = add_maps(state, builder)) || (status = add_additive(state, builder)))
         return status;
-    plan(module, state);
-    plan_backward(module, state, builder);
-    return NFT_OK;
+    const nft_space *space = builder->space;
+    module->out.kind = NFT_VALUE_VECTOR;
+    module->out.tokens = 0;
+    module->out.channels = nft_size_multiply(state->patches.height * state->patches.width,
+                                             space->layers[space->layer_count - 1].out);
+    count_flops(module, state);
+    reserve_buffers(state, builder);
+    for (int64_t i = 0; i < state->mlp_count * state->map_count && !status; i++)
+        status = declare_gradient(state, builder, i / state->map_count, i % state->map_count);
+    return status;
 }
 
 static void release(nft_module *module)
@@ -280,8 +304,8 @@ void nft_decoder_initialize(const nft_module *module, float *parameters)
 {
     const decoder *state = module->state;
     for (int64_t t = 0; state->additive && t < module->space->tensor_count; t++)
-        parameters[state->learned[t].scale] =
-            deviation(module->space->tensors[t].tokens, parameters + state->learned[t].initial);
+        parameters[state->learned[t].scale.offset] =
+            deviation(module->space->tensors[t].tokens, parameters + state->learned[t].initial.offset);
 }
 
 typedef struct decoder_call {
@@ -291,11 +315,13 @@ typedef struct decoder_call {
     float *out;      /* the image; in backward the gradient of the latents */
 } decoder_call;
 
-/* Row `first` of a map among those of all maps, at `base`. */
-static float *hidden_rows(const decoder_call *call, float *base, int64_t mlp, int64_t map, int64_t first)
+/* Rows of a map from row `first` on, among those of all maps. */
+static float *hidden_rows(const decoder_call *call, const nft_buffer *all, int64_t mlp, int64_t map,
+                          int64_t first)
 {
     const decoder *state = call->module->state;
-    return base + hidden_floats(state, call->module->in.tokens, mlp, map) + first * state->hidden_size;
+    return nft_at(call->exec, all) + hidden_floats(state, call->module->in.tokens, mlp, map) +
+           first * state->hidden_size;
 }
 
 /* tensor ← scale · tensor + init_params, in `count` networks */
@@ -305,16 +331,17 @@ static void add_learned(const decoder_call *call, int64_t tensor, int64_t count,
     const nft_space *space = call->module->space;
     const nft_tensor *t = &space->tensors[tensor];
     const learned_tensor *learned = &state->learned[tensor];
-    const float *parameters = call->exec->parameters, *initial = parameters + learned->initial;
+    const float *initial = nft_param_at(call->exec, &learned->initial),
+                scale = *nft_param_at(call->exec, &learned->scale);
     for (int64_t n = 0; n < count; n++) {
         float *values = networks + n * space->numbers + t->offset;
-        nft_vector()->copy_scaled(t->tokens, parameters[learned->scale], values, values);
+        nft_vector()->copy_scaled(t->tokens, scale, values, values);
         nft_vector()->add(t->tokens, initial, values);
     }
 }
 
 /* One MLP on a chunk of latents: its outputs are columns of the matrix of networks. */
-static void decode(void *argument, int64_t item, float *thread_scratch)
+static void decode(void *argument, int64_t item, float *memory)
 {
     const decoder_call *call = argument;
     const decoder *state = call->module->state;
@@ -326,20 +353,19 @@ static void decode(void *argument, int64_t item, float *thread_scratch)
     const float *x = call->in + first * call->module->in.channels;
     int64_t numbers = space->numbers, first_tensor = mlp;
     int64_t end_tensor = state->style == JOINT ? space->tensor_count : mlp + 1;
-    float *networks = exec->scratch + state->weights + first * numbers;
+    float *networks = nft_at(exec, &state->weights) + first * numbers;
     float *decoded = networks + space->tensors[first_tensor].offset;
     const nft_map *maps = state->maps + mlp * state->map_count, *last = maps + state->map_count - 1;
     for (const nft_map *map = maps; map < last; map++) {
-        float *y = exec->kept
-                       ? hidden_rows(call, call->exec->kept + state->kept_hidden, mlp, map - maps, first)
-                       : thread_scratch + state->hidden[(map - maps) % 2];
+        float *y = nft_keeps(exec) ? hidden_rows(call, &state->kept_hidden, mlp, map - maps, first)
+                                   : nft_in_item(memory, &state->hidden[(map - maps) % 2]);
         nft_map_rows(exec, map, count, x, map->inputs, y, map->outputs, NFT_MAP_RELU);
         x = y;
     }
     nft_map_rows(exec, last, count, x, last->inputs, decoded, numbers, NFT_MAP_SET);
-    if (exec->kept)
+    if (nft_keeps(exec))
         nft_vector()->copy_rows(count, last->outputs, decoded, numbers,
-                                exec->kept + state->kept_decoded + first * numbers +
+                                nft_at(exec, &state->kept_decoded) + first * numbers +
                                     space->tensors[first_tensor].offset,
                                 numbers);
     for (int64_t t = first_tensor; state->additive && t < end_tensor; t++)
@@ -347,7 +373,7 @@ static void decode(void *argument, int64_t item, float *thread_scratch)
 }
 
 /* A chunk of the pixels of one patch. */
-static void render(void *argument, int64_t item, float *thread_scratch)
+static void render(void *argument, int64_t item, float *memory)
 {
     const decoder_call *call = argument;
     const decoder *state = call->module->state;
@@ -357,10 +383,11 @@ static void render(void *argument, int64_t item, float *thread_scratch)
     if (item % state->chunks >= nft_chunk_count(patch.pixels))
         return;
     nft_chunk(patch.pixels, item % state->chunks, &first, &count);
-    float *coordinates = thread_scratch + state->coordinates, *colours = thread_scratch + state->pixels;
+    float *coordinates = nft_in_item(memory, &state->coordinates),
+          *colours = nft_in_item(memory, &state->pixels);
     nft_patch_coordinates(&state->patches, &patch, first, count, coordinates);
-    nft_siren_forward(space, state->omega, call->exec->scratch + state->weights + index * space->numbers,
-                      count, coordinates, colours, thread_scratch + state->siren);
+    nft_siren_forward(space, state->omega, nft_at(call->exec, &state->weights) + index * space->numbers,
+                      count, coordinates, colours, nft_in_item(memory, &state->siren));
     nft_patch_scatter(&state->patches, &patch, first, count, outputs, colours, call->out);
 }
 
@@ -374,31 +401,32 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
 
 /* --- backward --- */
 
-/* The networks once more, from what was decoded. */
+/* The networks again, from the decoded numbers. */
 static void restore_networks(const decoder_call *call)
 {
     const decoder *state = call->module->state;
     const nft_space *space = call->module->space;
     int64_t latents = call->module->in.tokens;
-    float *networks = call->exec->scratch + state->weights;
-    memcpy(networks, call->exec->kept + state->kept_decoded,
+    float *networks = nft_at(call->exec, &state->weights);
+    memcpy(networks, nft_at(call->exec, &state->kept_decoded),
            (size_t)(latents * space->numbers) * sizeof *networks);
     for (int64_t t = 0; state->additive && t < space->tensor_count; t++)
         add_learned(call, t, latents, networks);
 }
 
 /* The gradient of one patch's network. Pixels follow each other, so it is summed in their order. */
-static void render_back(void *argument, int64_t index, float *thread_scratch)
+static void render_back(void *argument, int64_t index, float *memory)
 {
     const decoder_call *call = argument;
     const decoder *state = call->module->state;
     const nft_space *space = call->module->space;
     int64_t outputs = space->layers[space->layer_count - 1].out, network = index * space->numbers;
     nft_patch patch = nft_patch_at(&state->patches, index);
-    float *coordinates = thread_scratch + state->coordinates, *colours = thread_scratch + state->pixels;
-    float *gradient = call->exec->scratch + state->weights_gradient + network;
-    nft_siren_tape *tape = nft_siren_tape_place(thread_scratch + state->siren, space, state->omega);
-    nft_siren_tape_load(tape, call->exec->scratch + state->weights + network);
+    float *coordinates = nft_in_item(memory, &state->coordinates),
+          *colours = nft_in_item(memory, &state->pixels);
+    float *gradient = nft_at(call->exec, &state->weights_gradient) + network;
+    nft_siren_tape *tape = nft_siren_tape_place(nft_in_item(memory, &state->siren), space, state->omega);
+    nft_siren_tape_load(tape, nft_at(call->exec, &state->weights) + network);
     for (int64_t first = 0; first < patch.pixels; first += NFT_SIREN_CHUNK) {
         int64_t left = patch.pixels - first, count = left < NFT_SIREN_CHUNK ? left : NFT_SIREN_CHUNK;
         nft_patch_coordinates(&state->patches, &patch, first, count, coordinates);
@@ -409,47 +437,48 @@ static void render_back(void *argument, int64_t index, float *thread_scratch)
     nft_siren_tape_gradient(tape, gradient);
 }
 
-/* From the gradient of one tensor of every network to that of what was decoded, and to the learned tensor's.
+/* From the gradient of one tensor of every network to those of the decoded numbers and of the learned tensor.
  */
-static void add_learned_back(void *argument, int64_t tensor, float *thread_scratch)
+static void add_learned_back(void *argument, int64_t tensor, float *memory)
 {
-    (void)thread_scratch;
+    (void)memory;
     const decoder_call *call = argument;
     const decoder *state = call->module->state;
     const nft_exec *exec = call->exec;
     const nft_tensor *t = &call->module->space->tensors[tensor];
     int64_t latents = call->module->in.tokens, numbers = call->module->space->numbers, n = t->tokens;
-    const float *gradient = exec->scratch + state->weights_gradient + t->offset;
-    float *decoded = exec->kept + state->kept_decoded + t->offset;
+    const float *gradient = nft_at(exec, &state->weights_gradient) + t->offset;
+    float *decoded = nft_at(exec, &state->kept_decoded) + t->offset;
     if (!state->additive) {
         nft_vector()->copy_rows(latents, n, gradient, numbers, decoded, numbers);
         return;
     }
     const learned_tensor *learned = &state->learned[tensor];
-    float *initial = exec->sides + learned->initial_gradient, *scale = exec->sides + learned->scale_gradient;
+    float *initial = nft_at(exec, &learned->initial_gradient),
+          *scale = nft_at(exec, &learned->scale_gradient);
     memset(initial, 0, (size_t)n * sizeof *initial);
     nft_vector()->sum_rows(latents, n, gradient, numbers, initial);
     *scale = 0;
     for (int64_t i = 0; i < latents * numbers; i += numbers) {
         *scale += nft_vector()->dot(n, gradient + i, decoded + i);
-        nft_vector()->copy_scaled(n, exec->parameters[learned->scale], gradient + i, decoded + i);
+        nft_vector()->copy_scaled(n, *nft_param_at(exec, &learned->scale), gradient + i, decoded + i);
     }
 }
 
 /* One MLP on a chunk of latents, down to the gradient of its first map's output. */
-static void decode_back(void *argument, int64_t item, float *thread_scratch)
+static void decode_back(void *argument, int64_t item, float *memory)
 {
-    (void)thread_scratch;
+    (void)memory;
     const decoder_call *call = argument;
     const decoder *state = call->module->state;
     const nft_space *space = call->module->space;
     int64_t latents = call->module->in.tokens, chunks = nft_chunk_count(latents), mlp = item / chunks;
     int64_t first, count, size = state->hidden_size, stride = space->numbers;
     nft_chunk(latents, item % chunks, &first, &count);
-    const float *dy = call->exec->kept + state->kept_decoded + first * stride + space->tensors[mlp].offset;
+    const float *dy = nft_at(call->exec, &state->kept_decoded) + first * stride + space->tensors[mlp].offset;
     for (int64_t k = state->map_count - 1; k > 0; k--) {
-        const float *y = hidden_rows(call, call->exec->kept + state->kept_hidden, mlp, k - 1, first);
-        float *d = hidden_rows(call, call->exec->sides + state->hidden_gradients, mlp, k - 1, first);
+        const float *y = hidden_rows(call, &state->kept_hidden, mlp, k - 1, first);
+        float *d = hidden_rows(call, &state->hidden_gradients, mlp, k - 1, first);
         nft_map_rows_back(call->exec, &state->maps[mlp * state->map_count + k], count, dy, stride, d, size,
                           NFT_MAP_SET);
         nft_vector_gradients()->relu(count * size, y, d, d);
@@ -459,18 +488,17 @@ static void decode_back(void *argument, int64_t item, float *thread_scratch)
 }
 
 /* A chunk of the latents' gradient, the sum over the MLPs in their order. */
-static void latents_back(void *argument, int64_t item, float *thread_scratch)
+static void latents_back(void *argument, int64_t item, float *memory)
 {
-    (void)thread_scratch;
+    (void)memory;
     const decoder_call *call = argument;
     const decoder *state = call->module->state;
     int64_t channels = call->module->in.channels, first, count;
     nft_chunk(call->module->in.tokens, item, &first, &count);
     for (int64_t mlp = 0; mlp < state->mlp_count; mlp++)
         nft_map_rows_back(call->exec, &state->maps[mlp * state->map_count], count,
-                          hidden_rows(call, call->exec->sides + state->hidden_gradients, mlp, 0, first),
-                          state->hidden_size, call->out + first * channels, channels,
-                          mlp ? NFT_MAP_ADD : NFT_MAP_SET);
+                          hidden_rows(call, &state->hidden_gradients, mlp, 0, first), state->hidden_size,
+                          call->out + first * channels, channels, mlp ? NFT_MAP_ADD : NFT_MAP_SET);
 }
 
 static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,

@@ -1,7 +1,7 @@
 /* The decoder of Inr2Array (Neural Functional Transformers): each of M = m² latents becomes the weights of a
  * SIREN in the model's space, which renders one of m × m patches of the image. */
-#ifndef NFT_MODEL_DECODER_H
-#define NFT_MODEL_DECODER_H
+#ifndef NFT_MODULES_DECODER_H
+#define NFT_MODULES_DECODER_H
 
 #include "modules/shared/module.h"
 

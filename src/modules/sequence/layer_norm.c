@@ -32,5 +32,9 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     nft_norm_rows_back(exec, &state->norm, state->rows, in, grad_out, grad_in);
 }
 
-const nft_module_class nft_module_layer_norm = {
-    .type = "layer_norm", .in_place = true, .configure = configure, .forward = forward, .backward = backward};
+const nft_module_class nft_module_layer_norm = {.type = "layer_norm",
+                                                .in_place = true,
+                                                .any_space = NFT_ANY_SPACE_ALWAYS,
+                                                .configure = configure,
+                                                .forward = forward,
+                                                .backward = backward};

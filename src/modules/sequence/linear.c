@@ -7,7 +7,7 @@
 typedef struct linear {
     int64_t rows;
     nft_map map;
-    int64_t gradient; /* sides: of the output, (rows, out_features) */
+    nft_buffer gradient; /* BACKWARD: of the output, (rows, out_features) */
 } linear;
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -23,15 +23,14 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     linear *state = module->state;
     state->rows = rows;
     module->out.channels = outputs;
-    status = nft_map_add_as(builder, &state->map, outputs, inputs, nft_init_fan(inputs), "weight",
+    status = nft_map_add_as(builder, &state->map, outputs, inputs, 0, nft_init_fan(inputs), "weight",
                             nft_init_fan(inputs), "bias");
     if (status)
         return status;
-    state->gradient = nft_reserve(builder->sides, nft_size_multiply(rows, outputs));
-    nft_gradient_of_map(builder, &state->map, rows, builder->in_kept, inputs, nft_side(state->gradient),
-                        outputs);
     module->flops = nft_map_flops(&state->map, rows);
-    return NFT_OK;
+    state->gradient = nft_reserve(builder, NFT_ARENA_BACKWARD, rows, outputs);
+    nft_buffer x = nft_buffer_part(&builder->arrives, 0, rows, inputs, inputs);
+    return nft_gradient_of_map(builder, &state->map, &x, &state->gradient);
 }
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
@@ -46,10 +45,13 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     (void)in;
     (void)out;
     const linear *state = module->state;
-    float *dy = exec->sides + state->gradient;
+    float *dy = nft_at(exec, &state->gradient);
     memcpy(dy, grad_out, (size_t)(state->rows * state->map.outputs) * sizeof *dy);
     nft_exec_linear_back(exec, &state->map, state->rows, grad_out, grad_in, NFT_MAP_SET);
 }
 
-const nft_module_class nft_module_linear = {
-    .type = "linear", .configure = configure, .forward = forward, .backward = backward};
+const nft_module_class nft_module_linear = {.type = "linear",
+                                            .any_space = NFT_ANY_SPACE_ALWAYS,
+                                            .configure = configure,
+                                            .forward = forward,
+                                            .backward = backward};

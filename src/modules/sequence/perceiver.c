@@ -16,26 +16,23 @@ typedef struct attention_layer {
     nft_norm norm, norm_context;
     nft_map to_q, to_kv, to_out;
     nft_token_attention attention;
-    struct {               /* for backward */
-        int64_t x, normed; /* (M, D) */
-        int64_t context;   /* (keys, C), norm_context of the tokens; a self-attention's is `normed` */
-        int64_t q, kv;     /* (M, inner), (keys, 2 inner), then their gradients */
-        int64_t attended;  /* (M, inner) */
-    } kept;
-    int64_t gradient; /* sides: (M, D), of to_out's output */
+    nft_buffer normed, q, kv, attended;        /* KEPT: (M, D), (M, inner), (keys, 2 inner), (M, inner);
+                                                  backward leaves their gradients in q and kv */
+    nft_buffer q_copy, kv_copy, attended_copy; /* CALL, in backward */
+    nft_buffer kept_x;                         /* FRAME: (M, D) */
+    nft_buffer kept_context;                   /* FRAME: (keys, C), norm_context of the tokens */
+    nft_buffer gradient;                       /* BACKWARD: (M, D), of to_out's output */
 } attention_layer;
 
 /* x ← x + net.2(a · gelu(g)) with [a, g] = net.0(norm(x)) */
 typedef struct feed_forward {
     nft_norm norm;
-    nft_map expand, contract; /* D → 8D, 4D → D */
-    uint64_t stream;          /* of the dropout after contract; that of chunk i is stream + i */
-    struct {                  /* for backward */
-        int64_t x, normed;    /* (M, D) */
-        int64_t hidden;       /* (M, 8D), then its gradient */
-        int64_t active;       /* (M, 4D), what arrives at contract */
-    } kept;
-    int64_t gradient; /* sides: (M, D), of contract's output */
+    nft_map expand, contract;       /* D → 8D, 4D → D */
+    uint64_t stream;                /* of the dropout after contract; that of chunk i is stream + i */
+    nft_buffer kept_x, kept_normed; /* FRAME: (M, D) */
+    nft_buffer kept_hidden;         /* FRAME: (M, 8D), then its gradient */
+    nft_buffer kept_active;         /* FRAME: (M, 4D), the input of contract */
+    nft_buffer gradient;            /* BACKWARD: (M, D), of contract's output */
 } feed_forward;
 
 typedef struct perceiver_layer {
@@ -47,14 +44,15 @@ typedef struct perceiver {
     int64_t latent_count, width; /* M, D */
     int64_t depth, self_per_cross;
     int64_t cross_heads, cross_head_size, latent_heads, latent_head_size;
-    double dropout;                    /* in training only */
-    int64_t latents, latents_gradient; /* (M, D): the parameter; sides: its gradient */
+    double dropout;    /* in training only */
+    nft_param latents; /* (M, D) */
+    nft_buffer latents_gradient;
     int64_t layer_count;
-    perceiver_layer *layers;         /* of each depth one cross-attention, then its self-attentions */
-    int64_t normed, q, kv, attended; /* scratch: (M, D), (M, inner), (keys, 2 inner), (M, inner) */
-    int64_t rows, hidden;            /* thread scratch: (chunk, C or D), (chunk, 8D) */
-    int64_t gradient;                /* training scratch: of x, (M, D) */
-    int64_t context_gradient;        /* training scratch: of norm_context's rows, (tokens, C) */
+    perceiver_layer *layers;     /* of each depth one cross-attention, then its self-attentions */
+    nft_buffer rows, hidden;     /* ITEM: (chunk, C or D), (chunk, 8D) */
+    nft_buffer gradient;         /* TRAINING: of x, (M, D) */
+    nft_buffer normed_gradient;  /* TRAINING: of norm(x), (M, D) */
+    nft_buffer context_gradient; /* TRAINING: of norm_context's rows, (tokens, C) */
 } perceiver;
 
 static nft_status read_options(perceiver *p, const nft_builder *builder, nft_options *options)
@@ -152,83 +150,78 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* The layers come one after the other, so the largest of them decides what is needed. */
-static void plan(nft_module *module, perceiver *p)
-{
-    int64_t inner = 0, kv = 0, row_floats = 0, scores = 0;
-    for (int64_t i = 0; i < p->layer_count; i++) {
-        const attention_layer *layer = &p->layers[i].attention;
-        int64_t keys = layer->attention.keys;
-        inner = larger(inner, layer->attention.q_stride);
-        kv = larger(kv, nft_size_multiply(keys, layer->attention.kv_stride));
-        row_floats = larger(row_floats, nft_size_multiply(nft_chunk_rows(keys), layer->to_kv.inputs));
-        scores = larger(scores, nft_token_attention_scratch(&layer->attention));
-        module->flops = nft_size_add(module->flops, layer_flops(&p->layers[i]));
-    }
-    int64_t rows = nft_chunk_rows(p->latent_count);
-    row_floats = larger(row_floats, nft_size_multiply(rows, p->width));
-    p->normed = nft_reserve(&module->scratch, nft_size_multiply(p->latent_count, p->width));
-    p->q = nft_reserve(&module->scratch, nft_size_multiply(p->latent_count, inner));
-    p->kv = nft_reserve(&module->scratch, kv);
-    p->attended = nft_reserve(&module->scratch, nft_size_multiply(p->latent_count, inner));
-    p->rows = nft_reserve(&module->thread_scratch, row_floats);
-    p->hidden = nft_reserve(&module->thread_scratch, nft_size_multiply(rows, 8 * p->width));
-    int64_t attention = 0;
-    nft_reserve(&attention, scores);
-    module->thread_scratch = larger(module->thread_scratch, attention);
-}
-
-static void keep_attention(attention_layer *layer, nft_builder *builder)
+static void reserve_attention(attention_layer *layer, nft_builder *builder)
 {
     const nft_token_attention *a = &layer->attention;
-    int64_t *kept = builder->kept, width = layer->to_q.inputs, inner = a->q_stride, m = a->queries;
-    layer->kept.x = nft_reserve(kept, nft_size_multiply(m, width));
-    layer->kept.normed = nft_reserve(kept, nft_size_multiply(m, width));
-    layer->kept.context = layer->kept.normed;
+    int64_t width = layer->to_q.inputs, inner = a->q_stride, m = a->queries;
+    layer->normed = nft_reserve(builder, NFT_ARENA_KEPT, m, width);
+    layer->q = nft_reserve(builder, NFT_ARENA_KEPT, m, inner);
+    layer->kv = nft_reserve(builder, NFT_ARENA_KEPT, a->keys, a->kv_stride);
+    layer->attended = nft_reserve(builder, NFT_ARENA_KEPT, m, inner);
+    layer->q_copy = nft_call_place(&layer->q);
+    layer->kv_copy = nft_call_place(&layer->kv);
+    layer->attended_copy = nft_call_place(&layer->attended);
+    nft_token_attention_reserve(builder, &layer->attention);
+    layer->kept_x = nft_reserve(builder, NFT_ARENA_FRAME, m, width);
     if (layer->cross)
-        layer->kept.context = nft_reserve(kept, nft_size_multiply(a->keys, layer->to_kv.inputs));
-    layer->kept.q = nft_reserve(kept, nft_size_multiply(m, inner));
-    layer->kept.kv = nft_reserve(kept, nft_size_multiply(a->keys, a->kv_stride));
-    layer->kept.attended = nft_reserve(kept, nft_size_multiply(m, inner));
-    layer->gradient = nft_reserve(builder->sides, nft_size_multiply(m, width));
-    nft_gradient_of_map(builder, &layer->to_q, m, layer->kept.normed, width, layer->kept.q, inner);
-    nft_gradient_of_map(builder, &layer->to_kv, a->keys, layer->kept.context, layer->to_kv.inputs,
-                        layer->kept.kv, a->kv_stride);
-    nft_gradient_of_map(builder, &layer->to_out, m, layer->kept.attended, inner, nft_side(layer->gradient),
-                        width);
+        layer->kept_context = nft_reserve(builder, NFT_ARENA_FRAME, a->keys, layer->to_kv.inputs);
+    layer->gradient = nft_reserve(builder, NFT_ARENA_BACKWARD, m, width);
 }
 
-static void keep_feed_forward(feed_forward *ff, nft_builder *builder, int64_t m)
+static void reserve_feed_forward(feed_forward *ff, nft_builder *builder, int64_t m)
 {
-    int64_t *kept = builder->kept, width = ff->expand.inputs, wide = ff->expand.outputs;
-    ff->kept.x = nft_reserve(kept, nft_size_multiply(m, width));
-    ff->kept.normed = nft_reserve(kept, nft_size_multiply(m, width));
-    ff->kept.hidden = nft_reserve(kept, nft_size_multiply(m, wide));
-    ff->kept.active = nft_reserve(kept, nft_size_multiply(m, wide / 2));
-    ff->gradient = nft_reserve(builder->sides, nft_size_multiply(m, width));
-    nft_gradient_of_map(builder, &ff->expand, m, ff->kept.normed, width, ff->kept.hidden, wide);
-    nft_gradient_of_map(builder, &ff->contract, m, ff->kept.active, wide / 2, nft_side(ff->gradient), width);
+    int64_t width = ff->expand.inputs, wide = ff->expand.outputs;
+    ff->kept_x = nft_reserve(builder, NFT_ARENA_FRAME, m, width);
+    ff->kept_normed = nft_reserve(builder, NFT_ARENA_FRAME, m, width);
+    ff->kept_hidden = nft_reserve(builder, NFT_ARENA_FRAME, m, wide);
+    ff->kept_active = nft_reserve(builder, NFT_ARENA_FRAME, m, wide / 2);
+    ff->gradient = nft_reserve(builder, NFT_ARENA_BACKWARD, m, width);
 }
 
-static void plan_backward(nft_module *module, perceiver *p, nft_builder *builder)
+/* The layers run one after the other, so in inference they share the memory of the call. */
+static void reserve_layers(perceiver *p, nft_builder *builder)
 {
+    int64_t *call = &builder->memory->call, start = *call, end = start, rows = 0;
     for (int64_t i = 0; i < p->layer_count; i++) {
-        keep_attention(&p->layers[i].attention, builder);
-        keep_feed_forward(&p->layers[i].ff, builder, p->latent_count);
+        attention_layer *layer = &p->layers[i].attention;
+        int64_t chunk = nft_chunk_rows(layer->attention.keys);
+        *call = start;
+        reserve_attention(layer, builder);
+        reserve_feed_forward(&p->layers[i].ff, builder, p->latent_count);
+        end = larger(end, *call);
+        rows = larger(rows, nft_size_multiply(chunk, layer->to_kv.inputs));
     }
-    int64_t *scratch = &module->training_scratch;
-    *scratch = module->scratch;
-    p->gradient = nft_reserve(scratch, nft_size_multiply(p->latent_count, p->width));
-    p->context_gradient = nft_reserve(scratch, nft_value_floats(&module->in, NULL));
+    *call = end;
+    int64_t chunk = nft_chunk_rows(p->latent_count);
+    nft_begin_items(builder);
+    p->rows = nft_reserve(builder, NFT_ARENA_ITEM, 1, larger(rows, nft_size_multiply(chunk, p->width)));
+    p->hidden = nft_reserve(builder, NFT_ARENA_ITEM, chunk, 8 * p->width);
+    p->gradient = nft_reserve(builder, NFT_ARENA_TRAINING, p->latent_count, p->width);
+    p->normed_gradient = nft_reserve(builder, NFT_ARENA_TRAINING, p->latent_count, p->width);
+    p->context_gradient =
+        nft_reserve(builder, NFT_ARENA_TRAINING, builder->value.tokens, builder->value.channels);
+}
+
+static nft_status declare_gradients(const perceiver_layer *layer, nft_builder *builder)
+{
+    const attention_layer *a = &layer->attention;
+    const feed_forward *ff = &layer->ff;
+    nft_status status;
+    if ((status = nft_gradient_of_map(builder, &a->to_q, &a->normed, &a->q)) ||
+        (status =
+             nft_gradient_of_map(builder, &a->to_kv, a->cross ? &a->kept_context : &a->normed, &a->kv)) ||
+        (status = nft_gradient_of_map(builder, &a->to_out, &a->attended, &a->gradient)) ||
+        (status = nft_gradient_of_map(builder, &ff->expand, &ff->kept_normed, &ff->kept_hidden)))
+        return status;
+    return nft_gradient_of_map(builder, &ff->contract, &ff->kept_active, &ff->gradient);
 }
 
 static nft_status add_layers(perceiver *p, nft_builder *builder)
 {
     nft_status status = nft_parameter_add(builder, &p->latents, true, nft_init_normal(1), 2,
                                           NFT_SHAPE(p->latent_count, p->width), "latents");
-    if (status)
+    if (status || (status = nft_gradient_add(builder, &p->latents, &p->latents_gradient)))
         return status;
-    nft_gradient_add(builder, &p->latents_gradient);
     int64_t count = p->depth * (1 + p->self_per_cross);
     p->layers = nft_allocate_array((size_t)count, sizeof *p->layers);
     if (!p->layers)
@@ -248,10 +241,14 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     perceiver *p = module->state;
     if ((status = read_options(p, builder, options)) || (status = add_layers(p, builder)))
         return status;
-    module->out = (nft_value){NFT_VALUE_TOKENS, p->latent_count, p->width};
-    plan(module, p);
-    plan_backward(module, p, builder);
-    return NFT_OK;
+    module->out.tokens = p->latent_count;
+    module->out.channels = p->width;
+    reserve_layers(p, builder);
+    for (int64_t i = 0; i < p->layer_count && !status; i++) {
+        module->flops = nft_size_add(module->flops, layer_flops(&p->layers[i]));
+        status = declare_gradients(&p->layers[i], builder);
+    }
+    return status;
 }
 
 static void release(nft_module *module)
@@ -259,7 +256,7 @@ static void release(nft_module *module)
     nft_release(((perceiver *)module->state)->layers);
 }
 
-/* What the items of one layer see. */
+/* Arguments of the items of one layer. */
 typedef struct layer_call {
     const perceiver *p;
     const perceiver_layer *layer;
@@ -268,28 +265,14 @@ typedef struct layer_call {
     float *x;             /* (M, D); in backward its gradient */
 } layer_call;
 
-/* What stands between the maps of an attention: in the kept memory in training, else in scratch. */
-typedef struct attention_values {
-    float *normed, *q, *kv, *attended;
-} attention_values;
-
-static attention_values scratch_values(const perceiver *p, const nft_exec *exec)
+/* Rows of a buffer from row `first` on. */
+static float *rows_of(const layer_call *call, const nft_buffer *buffer, int64_t first)
 {
-    float *scratch = exec->scratch;
-    return (attention_values){scratch + p->normed, scratch + p->q, scratch + p->kv, scratch + p->attended};
-}
-
-static attention_values values_of(const layer_call *call)
-{
-    const attention_layer *layer = &call->layer->attention;
-    float *kept = call->exec->kept;
-    return kept ? (attention_values){kept + layer->kept.normed, kept + layer->kept.q, kept + layer->kept.kv,
-                                     kept + layer->kept.attended}
-                : scratch_values(call->p, call->exec);
+    return nft_at(call->exec, buffer) + first * buffer->stride;
 }
 
 /* kv = to_kv(norm_context(context)): except for backward, the normalised context exists a chunk at a time. */
-static void project_context(void *argument, int64_t item, float *thread_scratch)
+static void project_context(void *argument, int64_t item, float *memory)
 {
     const layer_call *call = argument;
     const attention_layer *layer = &call->layer->attention;
@@ -297,24 +280,25 @@ static void project_context(void *argument, int64_t item, float *thread_scratch)
     nft_chunk(layer->attention.keys, item, &first, &count);
     const float *rows = call->context + first * channels;
     if (layer->cross) {
-        float *normed = call->exec->kept ? call->exec->kept + layer->kept.context + first * channels
-                                         : thread_scratch + call->p->rows;
+        float *normed = nft_keeps(call->exec) ? rows_of(call, &layer->kept_context, first)
+                                              : nft_in_item(memory, &call->p->rows);
         nft_norm_rows(call->exec, &layer->norm_context, count, rows, normed);
         rows = normed;
     }
-    nft_map_rows(call->exec, &layer->to_kv, count, rows, channels, values_of(call).kv + first * stride,
-                 stride, NFT_MAP_SET);
+    nft_map_rows(call->exec, &layer->to_kv, count, rows, channels, rows_of(call, &layer->kv, first), stride,
+                 NFT_MAP_SET);
 }
 
 /* x ← x + to_out(attended) */
-static void add_attended(void *argument, int64_t item, float *thread_scratch)
+static void add_attended(void *argument, int64_t item, float *memory)
 {
-    (void)thread_scratch;
+    (void)memory;
     const layer_call *call = argument;
-    const nft_map *map = &call->layer->attention.to_out;
+    const attention_layer *layer = &call->layer->attention;
+    const nft_map *map = &layer->to_out;
     int64_t first, count;
     nft_chunk(call->p->latent_count, item, &first, &count);
-    nft_map_rows(call->exec, map, count, values_of(call).attended + first * map->inputs, map->inputs,
+    nft_map_rows(call->exec, map, count, rows_of(call, &layer->attended, first), map->inputs,
                  call->x + first * map->outputs, map->outputs, NFT_MAP_ADD);
 }
 
@@ -323,19 +307,20 @@ static void attention_forward(layer_call *call, const float *tokens)
     const perceiver *p = call->p;
     const attention_layer *layer = &call->layer->attention;
     const nft_exec *exec = call->exec;
-    attention_values v = values_of(call);
-    if (exec->kept)
-        memcpy(exec->kept + layer->kept.x, call->x, (size_t)(p->latent_count * p->width) * sizeof *call->x);
-    nft_norm_rows(exec, &layer->norm, p->latent_count, call->x, v.normed);
-    nft_exec_linear(exec, &layer->to_q, p->latent_count, v.normed, v.q, NFT_MAP_SET);
-    call->context = layer->cross ? tokens : v.normed;
+    float *normed = nft_at(exec, &layer->normed), *q = nft_at(exec, &layer->q),
+          *kv = nft_at(exec, &layer->kv);
+    if (nft_keeps(exec))
+        memcpy(nft_at(exec, &layer->kept_x), call->x, (size_t)(p->latent_count * p->width) * sizeof *call->x);
+    nft_norm_rows(exec, &layer->norm, p->latent_count, call->x, normed);
+    nft_exec_linear(exec, &layer->to_q, p->latent_count, normed, q, NFT_MAP_SET);
+    call->context = layer->cross ? tokens : normed;
     nft_exec_for(exec, nft_chunk_count(layer->attention.keys), project_context, call);
-    nft_token_attention_forward(&layer->attention, exec, v.q, v.kv, v.kv + layer->attention.q_stride,
-                                v.attended);
+    nft_token_attention_forward(&layer->attention, exec, q, kv, kv + layer->attention.q_stride,
+                                nft_at(exec, &layer->attended));
     nft_exec_for(exec, nft_chunk_count(p->latent_count), add_attended, call);
 }
 
-static void feed_forward_rows(void *argument, int64_t item, float *thread_scratch)
+static void feed_forward_rows(void *argument, int64_t item, float *memory)
 {
     const layer_call *call = argument;
     const feed_forward *ff = &call->layer->ff;
@@ -343,7 +328,7 @@ static void feed_forward_rows(void *argument, int64_t item, float *thread_scratc
     const nft_kernels *vector = nft_vector();
     int64_t d = ff->norm.channels, wide = ff->expand.outputs, half = wide / 2, first, count;
     nft_chunk(call->p->latent_count, item, &first, &count);
-    float *normed = thread_scratch + call->p->rows, *hidden = thread_scratch + call->p->hidden;
+    float *normed = nft_in_item(memory, &call->p->rows), *hidden = nft_in_item(memory, &call->p->hidden);
     float *x = call->x + first * d;
     nft_norm_rows(exec, &ff->norm, count, x, normed);
     nft_map_rows(exec, &ff->expand, count, normed, d, hidden, wide, NFT_MAP_SET);
@@ -355,18 +340,17 @@ static void feed_forward_rows(void *argument, int64_t item, float *thread_scratc
     nft_map_rows(exec, &ff->contract, count, hidden, wide, x, d, NFT_MAP_ADD);
 }
 
-/* The same for training, with dropout; what stands between is kept. */
-static void feed_forward_rows_kept(void *argument, int64_t item, float *thread_scratch)
+/* The same for training, with dropout; the values in between are kept. */
+static void feed_forward_rows_kept(void *argument, int64_t item, float *memory)
 {
     const layer_call *call = argument;
     const feed_forward *ff = &call->layer->ff;
     const nft_exec *exec = call->exec;
     int64_t d = ff->norm.channels, wide = ff->expand.outputs, half = wide / 2, first, count;
     nft_chunk(call->p->latent_count, item, &first, &count);
-    float *kept_x = exec->kept + ff->kept.x + first * d, *normed = exec->kept + ff->kept.normed + first * d;
-    float *hidden = exec->kept + ff->kept.hidden + first * wide;
-    float *active = exec->kept + ff->kept.active + first * half;
-    float *x = call->x + first * d, *branch = thread_scratch + call->p->rows;
+    float *kept_x = rows_of(call, &ff->kept_x, first), *normed = rows_of(call, &ff->kept_normed, first);
+    float *hidden = rows_of(call, &ff->kept_hidden, first), *active = rows_of(call, &ff->kept_active, first);
+    float *x = call->x + first * d, *branch = nft_in_item(memory, &call->p->rows);
     memcpy(kept_x, x, (size_t)(count * d) * sizeof *x);
     nft_norm_rows(exec, &ff->norm, count, x, normed);
     nft_map_rows(exec, &ff->expand, count, normed, d, hidden, wide, NFT_MAP_SET);
@@ -382,12 +366,12 @@ static void feed_forward_rows_kept(void *argument, int64_t item, float *thread_s
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
 {
     const perceiver *p = module->state;
-    memcpy(out, exec->parameters + p->latents, (size_t)(p->latent_count * p->width) * sizeof *out);
+    memcpy(out, nft_param_at(exec, &p->latents), (size_t)(p->latent_count * p->width) * sizeof *out);
     for (int64_t i = 0; i < p->layer_count; i++) {
         layer_call call = {.p = p, .layer = &p->layers[i], .exec = exec, .x = out};
         attention_forward(&call, in);
         nft_exec_for(exec, nft_chunk_count(p->latent_count),
-                     exec->kept ? feed_forward_rows_kept : feed_forward_rows, &call);
+                     nft_keeps(exec) ? feed_forward_rows_kept : feed_forward_rows, &call);
     }
 }
 
@@ -404,41 +388,41 @@ static void gate_back(int64_t half, float *hidden, float *d, float *gelu)
     memcpy(a, gelu, (size_t)half * sizeof *a);
 }
 
-/* From x's gradient to that of the normed rows, in scratch. */
-static void feed_forward_rows_back(void *argument, int64_t item, float *thread_scratch)
+/* From x's gradient to that of the normed rows. */
+static void feed_forward_rows_back(void *argument, int64_t item, float *memory)
 {
     const layer_call *call = argument;
     const feed_forward *ff = &call->layer->ff;
     const nft_exec *exec = call->exec;
     int64_t d = ff->norm.channels, wide = ff->expand.outputs, half = wide / 2, first, count;
     nft_chunk(call->p->latent_count, item, &first, &count);
-    float *gradient = exec->sides + ff->gradient + first * d;
-    float *hidden = exec->kept + ff->kept.hidden + first * wide, *active = thread_scratch + call->p->hidden;
+    float *gradient = rows_of(call, &ff->gradient, first);
+    float *hidden = rows_of(call, &ff->kept_hidden, first), *active = nft_in_item(memory, &call->p->hidden);
     nft_drop(exec, ff->stream + (uint64_t)item, call->p->dropout, count * d, call->x + first * d, gradient);
     nft_map_rows_back(exec, &ff->contract, count, gradient, d, active, wide, NFT_MAP_SET);
     for (int64_t row = 0; row < count; row++)
         gate_back(half, hidden + row * wide, active + row * wide, active + row * wide + half);
-    nft_map_rows_back(exec, &ff->expand, count, hidden, wide, exec->scratch + call->p->normed + first * d, d,
-                      NFT_MAP_SET);
+    nft_map_rows_back(exec, &ff->expand, count, hidden, wide, rows_of(call, &call->p->normed_gradient, first),
+                      d, NFT_MAP_SET);
 }
 
-/* What came through a norm of kept x is added to x's gradient. */
-static void add_normed_gradient(const layer_call *call, const nft_norm *norm, int64_t kept_x)
+/* Adds the gradient through a norm of the kept x to x's gradient. */
+static void add_normed_gradient(const layer_call *call, const nft_norm *norm, const nft_buffer *kept_x)
 {
     const nft_exec *exec = call->exec;
     int64_t m = call->p->latent_count;
-    float *normed = exec->scratch + call->p->normed;
-    nft_norm_rows_back(exec, norm, m, exec->kept + kept_x, normed, normed);
+    float *normed = nft_at(exec, &call->p->normed_gradient);
+    nft_norm_rows_back(exec, norm, m, nft_at(exec, kept_x), normed, normed);
     nft_vector()->add(m * norm->channels, normed, call->x);
 }
 
-/* Adds what goes through the keys and values to the tokens' gradient. */
+/* Adds the gradient through the keys and values to the tokens' gradient. */
 static void context_back(const layer_call *call, const float *dkv, float *tokens_gradient)
 {
     const attention_layer *layer = &call->layer->attention;
     const nft_exec *exec = call->exec;
     int64_t keys = layer->attention.keys;
-    float *rows = exec->scratch + call->p->context_gradient;
+    float *rows = nft_at(exec, &call->p->context_gradient);
     nft_exec_linear_back(exec, &layer->to_kv, keys, dkv, rows, NFT_MAP_SET);
     nft_norm_rows_back(exec, &layer->norm_context, keys, call->context, rows, rows);
     nft_vector()->add(keys * layer->to_kv.inputs, rows, tokens_gradient);
@@ -451,19 +435,20 @@ static void attention_backward(const layer_call *call, float *tokens_gradient)
     const nft_token_attention *a = &layer->attention;
     const nft_exec *exec = call->exec;
     int64_t m = p->latent_count, inner = a->q_stride;
-    attention_values scratch = scratch_values(p, exec), kept = values_of(call);
-    memcpy(exec->sides + layer->gradient, call->x, (size_t)(m * p->width) * sizeof *call->x);
-    nft_exec_linear_back(exec, &layer->to_out, m, call->x, scratch.attended, NFT_MAP_SET);
-    memcpy(scratch.q, kept.q, (size_t)(m * inner) * sizeof *kept.q);
-    memcpy(scratch.kv, kept.kv, (size_t)(a->keys * a->kv_stride) * sizeof *kept.kv);
-    nft_token_attention_backward(a, exec, scratch.q, scratch.kv, scratch.kv + inner, scratch.attended, kept.q,
-                                 kept.kv, kept.kv + inner);
-    nft_exec_linear_back(exec, &layer->to_q, m, kept.q, scratch.normed, NFT_MAP_SET);
+    float *q = nft_at(exec, &layer->q_copy), *kv = nft_at(exec, &layer->kv_copy),
+          *attended = nft_at(exec, &layer->attended_copy), *dq = nft_at(exec, &layer->q),
+          *dkv = nft_at(exec, &layer->kv), *normed = nft_at(exec, &p->normed_gradient);
+    memcpy(nft_at(exec, &layer->gradient), call->x, (size_t)(m * p->width) * sizeof *call->x);
+    nft_exec_linear_back(exec, &layer->to_out, m, call->x, attended, NFT_MAP_SET);
+    memcpy(q, dq, (size_t)(m * inner) * sizeof *q);
+    memcpy(kv, dkv, (size_t)(a->keys * a->kv_stride) * sizeof *kv);
+    nft_token_attention_backward(a, exec, q, kv, kv + inner, attended, dq, dkv, dkv + inner);
+    nft_exec_linear_back(exec, &layer->to_q, m, dq, normed, NFT_MAP_SET);
     if (layer->cross)
-        context_back(call, kept.kv, tokens_gradient);
+        context_back(call, dkv, tokens_gradient);
     else
-        nft_exec_linear_back(exec, &layer->to_kv, m, kept.kv, scratch.normed, NFT_MAP_ADD);
-    add_normed_gradient(call, &layer->norm, layer->kept.x);
+        nft_exec_linear_back(exec, &layer->to_kv, m, dkv, normed, NFT_MAP_ADD);
+    add_normed_gradient(call, &layer->norm, &layer->kept_x);
 }
 
 static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
@@ -472,19 +457,20 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     (void)out;
     const perceiver *p = module->state;
     size_t bytes = (size_t)(p->latent_count * p->width) * sizeof(float);
-    float *gradient = exec->scratch + p->gradient;
+    float *gradient = nft_at(exec, &p->gradient);
     memcpy(gradient, grad_out, bytes);
     memset(grad_in, 0, (size_t)nft_value_floats(&module->in, NULL) * sizeof *grad_in);
     for (int64_t i = p->layer_count - 1; i >= 0; i--) {
         layer_call call = {.p = p, .layer = &p->layers[i], .exec = exec, .context = in, .x = gradient};
         nft_exec_for(exec, nft_chunk_count(p->latent_count), feed_forward_rows_back, &call);
-        add_normed_gradient(&call, &call.layer->ff.norm, call.layer->ff.kept.x);
+        add_normed_gradient(&call, &call.layer->ff.norm, &call.layer->ff.kept_x);
         attention_backward(&call, grad_in);
     }
-    memcpy(exec->sides + p->latents_gradient, gradient, bytes);
+    memcpy(nft_at(exec, &p->latents_gradient), gradient, bytes);
 }
 
 const nft_module_class nft_module_perceiver = {.type = "perceiver",
+                                               .any_space = NFT_ANY_SPACE_ALWAYS,
                                                .configure = configure,
                                                .forward = forward,
                                                .backward = backward,

@@ -4,10 +4,17 @@
 #include <inttypes.h>
 #include <string.h>
 
+static void become_vector(nft_module *module, int64_t channels)
+{
+    module->out.kind = NFT_VALUE_VECTOR;
+    module->out.tokens = 0;
+    module->out.channels = channels;
+}
+
 static nft_status mean_configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
     (void)options;
-    module->out = (nft_value){NFT_VALUE_VECTOR, 0, builder->value.channels};
+    become_vector(module, builder->value.channels);
     return nft_require_kind(builder, NFT_VALUE_TOKENS);
 }
 
@@ -49,7 +56,7 @@ static nft_status select_configure(nft_module *module, nft_builder *builder, nft
     if (status)
         return status;
     ((select_token *)module->state)->index = index;
-    module->out = (nft_value){NFT_VALUE_VECTOR, 0, builder->value.channels};
+    become_vector(module, builder->value.channels);
     return NFT_OK;
 }
 
@@ -76,8 +83,7 @@ static void select_backward(const nft_module *module, const nft_exec *exec, cons
 static nft_status flatten_configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
     (void)options;
-    module->out =
-        (nft_value){NFT_VALUE_VECTOR, 0, nft_size_multiply(builder->value.tokens, builder->value.channels)};
+    become_vector(module, nft_size_multiply(builder->value.tokens, builder->value.channels));
     return nft_require_kind(builder, NFT_VALUE_TOKENS);
 }
 
@@ -97,16 +103,21 @@ static void flatten_backward(const nft_module *module, const nft_exec *exec, con
     memcpy(grad_in, grad_out, (size_t)module->out.channels * sizeof *grad_in);
 }
 
-const nft_module_class nft_module_mean_tokens = {
-    .type = "mean_tokens", .configure = mean_configure, .forward = mean_forward, .backward = mean_backward};
+const nft_module_class nft_module_mean_tokens = {.type = "mean_tokens",
+                                                 .any_space = NFT_ANY_SPACE_ALWAYS,
+                                                 .configure = mean_configure,
+                                                 .forward = mean_forward,
+                                                 .backward = mean_backward};
 
 const nft_module_class nft_module_select_token = {.type = "select_token",
+                                                  .any_space = NFT_ANY_SPACE_ALWAYS,
                                                   .configure = select_configure,
                                                   .forward = select_forward,
                                                   .backward = select_backward};
 
 const nft_module_class nft_module_flatten_tokens = {.type = "flatten_tokens",
                                                     .in_place = true,
+                                                    .any_space = NFT_ANY_SPACE_ALWAYS,
                                                     .configure = flatten_configure,
                                                     .forward = flatten_forward,
                                                     .backward = flatten_backward};

@@ -12,17 +12,12 @@ typedef struct attention_call {
     float *out;
 } attention_call;
 
-/* Where an item's second matrix of scores begins. */
-static int64_t scores_floats(const nft_token_attention *attention)
+void nft_token_attention_reserve(nft_builder *builder, nft_token_attention *attention)
 {
-    int64_t size = 0;
-    nft_reserve(&size, nft_size_multiply(nft_chunk_rows(attention->queries), attention->keys));
-    return size;
-}
-
-int64_t nft_token_attention_scratch(const nft_token_attention *attention)
-{
-    return nft_size_multiply(2, scores_floats(attention));
+    int64_t rows = nft_chunk_rows(attention->queries);
+    nft_begin_items(builder);
+    attention->scores = nft_reserve(builder, NFT_ARENA_ITEM, rows, attention->keys);
+    attention->score_gradients = nft_reserve(builder, NFT_ARENA_ITEM, rows, attention->keys);
 }
 
 int64_t nft_token_attention_flops(const nft_token_attention *attention)
@@ -45,10 +40,11 @@ static void attention_weights(const nft_token_attention *a, int64_t count, const
     nft_vector()->softmax(count, a->keys, score_scale(a), scores, a->keys);
 }
 
-static void attend(void *argument, int64_t item, float *scores)
+static void attend(void *argument, int64_t item, float *memory)
 {
     const attention_call *call = argument;
     const nft_token_attention *a = call->attention;
+    float *scores = nft_in_item(memory, &a->scores);
     int64_t chunks = nft_chunk_count(a->queries), column = item / chunks * a->head_size;
     int64_t first, count;
     nft_chunk(a->queries, item % chunks, &first, &count);
@@ -74,13 +70,14 @@ typedef struct gradient_call {
 
 /* One head. With P the weights before dropout and P' after, dV = P'ᵀ dO, dP' = dO Vᵀ, and dQ, dK through the
  * softmax. Chunks of queries follow each other, so dK and dV are summed in their order. */
-static void attend_back(void *argument, int64_t head, float *scores)
+static void attend_back(void *argument, int64_t head, float *memory)
 {
     const gradient_call *call = argument;
     const nft_token_attention *a = call->attention;
     int64_t n = a->keys, size = a->head_size, column = head * size, chunks = nft_chunk_count(a->queries);
     const float *k = call->k + column, *v = call->v + column;
-    float *dk = call->dk + column, *dv = call->dv + column, *p = scores, *dp = scores + scores_floats(a);
+    float *dk = call->dk + column, *dv = call->dv + column;
+    float *p = nft_in_item(memory, &a->scores), *dp = nft_in_item(memory, &a->score_gradients);
     for (int64_t chunk = 0; chunk < chunks; chunk++) {
         int64_t first, count;
         nft_chunk(a->queries, chunk, &first, &count);

@@ -10,12 +10,13 @@ typedef struct nft_token_attention {
     int64_t queries, keys;    /* rows of q and out; rows of k and v */
     int64_t heads, head_size; /* scores are scaled by 1/√head_size */
     int64_t q_stride, kv_stride, out_stride;
-    double dropout;  /* on the attention weights, in training only */
-    uint64_t stream; /* of their dropout; that of item i is stream + i */
+    double dropout;                     /* on the attention weights, in training only */
+    uint64_t stream;                    /* of their dropout; that of item i is stream + i */
+    nft_buffer scores, score_gradients; /* ITEM: (chunk of queries, keys) */
 } nft_token_attention;
 
-/* Thread scratch: the scores of one item and, in backward, their gradients. */
-int64_t nft_token_attention_scratch(const nft_token_attention *attention);
+/* Reserves the ITEM buffers, as another kind of item than the caller's. */
+void nft_token_attention_reserve(nft_builder *builder, nft_token_attention *attention);
 int64_t nft_token_attention_flops(const nft_token_attention *attention);
 
 /* out (queries, heads * head_size) = softmax(q kᵀ / √head_size) v in every head. The items are heads times

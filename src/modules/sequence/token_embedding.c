@@ -6,7 +6,8 @@
 
 typedef struct token_embedding {
     int64_t max_tokens;
-    int64_t weight, gradient; /* (max_tokens, C): the parameter; sides: its gradient */
+    nft_param weight; /* (max_tokens, C) */
+    nft_buffer gradient;
 } token_embedding;
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -25,10 +26,7 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     state->max_tokens = most;
     status = nft_parameter_add(builder, &state->weight, true, nft_init_normal(1), 2,
                                NFT_SHAPE(most, builder->value.channels), "weight");
-    if (status)
-        return status;
-    nft_gradient_add(builder, &state->gradient);
-    return NFT_OK;
+    return status ? status : nft_gradient_add(builder, &state->weight, &state->gradient);
 }
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
@@ -37,7 +35,7 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     int64_t count = module->in.tokens * module->in.channels;
     if (out != in)
         memcpy(out, in, (size_t)count * sizeof *out);
-    nft_vector()->add(count, exec->parameters + state->weight, out);
+    nft_vector()->add(count, nft_param_at(exec, &state->weight), out);
 }
 
 /* Positions that no token has get 0. */
@@ -48,7 +46,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     (void)out;
     const token_embedding *state = module->state;
     int64_t count = module->in.tokens * module->in.channels, all = state->max_tokens * module->in.channels;
-    float *gradient = exec->sides + state->gradient;
+    float *gradient = nft_at(exec, &state->gradient);
     memcpy(gradient, grad_out, (size_t)count * sizeof *gradient);
     memset(gradient + count, 0, (size_t)(all - count) * sizeof *gradient);
     memcpy(grad_in, grad_out, (size_t)count * sizeof *grad_in);
@@ -56,6 +54,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
 
 const nft_module_class nft_module_token_embedding = {.type = "token_embedding",
                                                      .in_place = true,
+                                                     .any_space = NFT_ANY_SPACE_ALWAYS,
                                                      .configure = configure,
                                                      .forward = forward,
                                                      .backward = backward};

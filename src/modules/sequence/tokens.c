@@ -38,37 +38,42 @@ int64_t nft_chunk_rows(int64_t rows)
     return rows < NFT_CHUNK_ROWS ? rows : NFT_CHUNK_ROWS;
 }
 
+nft_buffer nft_call_place(const nft_buffer *kept)
+{
+    nft_buffer place = *kept;
+    place.arena = NFT_ARENA_CALL;
+    place.offset = kept->call_offset;
+    return place;
+}
+
 nft_status nft_norm_add(nft_builder *builder, nft_norm *norm, int64_t channels, const char *prefix,
                         const char *name)
 {
     norm->channels = channels;
     const int64_t *shape = NFT_SHAPE(channels);
-    nft_status status = nft_parameter_add(builder, &norm->weight, true, nft_init_constant(1), 1, shape,
-                                          "%s%sweight", prefix, name);
-    if (status)
+    nft_status status;
+    if ((status = nft_parameter_add(builder, &norm->weight, true, nft_init_constant(1), 1, shape,
+                                    "%s%sweight", prefix, name)) ||
+        (status = nft_gradient_add(builder, &norm->weight, &norm->weight_gradient)) ||
+        (status = nft_parameter_add(builder, &norm->bias, true, nft_init_constant(0), 1, shape, "%s%sbias",
+                                    prefix, name)))
         return status;
-    nft_gradient_add(builder, &norm->weight_gradient);
-    status = nft_parameter_add(builder, &norm->bias, true, nft_init_constant(0), 1, shape, "%s%sbias", prefix,
-                               name);
-    if (status)
-        return status;
-    nft_gradient_add(builder, &norm->bias_gradient);
-    return NFT_OK;
+    return nft_gradient_add(builder, &norm->bias, &norm->bias_gradient);
 }
 
 void nft_norm_rows(const nft_exec *exec, const nft_norm *norm, int64_t rows, const float *x, float *y)
 {
-    nft_vector()->layer_norm(rows, norm->channels, exec->parameters + norm->weight,
-                             exec->parameters + norm->bias, x, norm->channels, y, norm->channels);
+    nft_vector()->layer_norm(rows, norm->channels, nft_param_at(exec, &norm->weight),
+                             nft_param_at(exec, &norm->bias), x, norm->channels, y, norm->channels);
 }
 
 void nft_norm_rows_back(const nft_exec *exec, const nft_norm *norm, int64_t rows, const float *x,
                         const float *dy, float *dx)
 {
     int64_t n = norm->channels;
-    float *weight = exec->sides + norm->weight_gradient, *bias = exec->sides + norm->bias_gradient;
+    float *weight = nft_at(exec, &norm->weight_gradient), *bias = nft_at(exec, &norm->bias_gradient);
     memset(weight, 0, (size_t)n * sizeof *weight);
     memset(bias, 0, (size_t)n * sizeof *bias);
-    nft_vector_gradients()->layer_norm(rows, n, exec->parameters + norm->weight, x, n, dy, n, dx, n, weight,
+    nft_vector_gradients()->layer_norm(rows, n, nft_param_at(exec, &norm->weight), x, n, dy, n, dx, n, weight,
                                        bias);
 }

@@ -9,18 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Where dropout strikes; each place has random numbers of its own. */
+/* Places of dropout; each draws other random numbers. */
 enum { DROP_WEIGHTS, DROP_ATTENTION, DROP_HIDDEN, DROP_FEED_FORWARD };
-
-/* What is kept for backward: (T, C), unless said otherwise. */
-typedef struct kept_places {
-    int64_t normed1, normed2;
-    int64_t qkv;      /* (T, 3C), then its gradient */
-    int64_t attended; /* before out_proj */
-    int64_t middle;   /* x between attention and feed-forward, then the gradient of out_proj's output */
-    int64_t hidden;   /* (T, dim_feedforward) of linear1, then its gradient */
-    int64_t active;   /* (T, dim_feedforward), what arrives at linear2 */
-} kept_places;
 
 typedef struct encoder_layer {
     double dropout;  /* in training only */
@@ -30,10 +20,17 @@ typedef struct encoder_layer {
     nft_map out_proj;
     nft_map linear1, linear2; /* C → dim_feedforward → C */
     nft_token_attention attention;
-    int64_t qkv, attended;  /* scratch: (T, 3C), (T, C) */
-    int64_t normed, hidden; /* thread scratch: (chunk, C), (chunk, dim_feedforward) */
-    kept_places kept;
-    int64_t gradient; /* sides: of linear2's output */
+    nft_buffer qkv;                      /* KEPT: (T, 3C), then its gradient */
+    nft_buffer attended;                 /* KEPT: (T, C) before out_proj */
+    nft_buffer qkv_copy, rows;           /* CALL, in backward: (T, 3C) and (T, C) */
+    nft_buffer normed, hidden;           /* ITEM: (chunk, C), (chunk, dim_feedforward) */
+    nft_buffer kept_normed1;             /* FRAME: (T, C) */
+    nft_buffer kept_normed2;             /* FRAME: (T, C) */
+    nft_buffer kept_middle;              /* FRAME: (T, C), x between attention and feed-forward, then the
+                                            gradient of out_proj's output */
+    nft_buffer kept_hidden, kept_active; /* FRAME: (T, dim_feedforward), linear1's output, then its gradient;
+                                            linear2's input */
+    nft_buffer gradient;                 /* BACKWARD: (T, C), of linear2's output */
 } encoder_layer;
 
 static uint64_t drop_stream(const encoder_layer *state, int place)
@@ -76,10 +73,10 @@ static nft_status add_attention(encoder_layer *state, nft_builder *builder)
 {
     int64_t c = builder->value.channels;
     nft_init xavier = nft_init_uniform(sqrt(6 / (4 * (double)c))), zero = nft_init_constant(0);
-    nft_status status = nft_map_add_as(builder, &state->in_proj, 3 * c, c, xavier, "self_attn.in_proj_weight",
-                                       zero, "self_attn.in_proj_bias");
+    nft_status status = nft_map_add_as(builder, &state->in_proj, 3 * c, c, 0, xavier,
+                                       "self_attn.in_proj_weight", zero, "self_attn.in_proj_bias");
     return status ? status
-                  : nft_map_add_as(builder, &state->out_proj, c, c, nft_init_fan(c),
+                  : nft_map_add_as(builder, &state->out_proj, c, c, 0, nft_init_fan(c),
                                    "self_attn.out_proj.weight", zero, "self_attn.out_proj.bias");
 }
 
@@ -105,36 +102,33 @@ static int64_t count_flops(const encoder_layer *state)
     return nft_size_add(flops, nft_map_flops(&state->linear2, tokens));
 }
 
-static void plan(nft_module *module, encoder_layer *state)
+static void reserve_buffers(encoder_layer *state, nft_builder *builder)
 {
-    int64_t tokens = state->attention.queries, rows = nft_chunk_rows(tokens), c = module->in.channels;
-    state->qkv = nft_reserve(&module->scratch, nft_size_multiply(tokens, 3 * c));
-    state->attended = nft_reserve(&module->scratch, nft_size_multiply(tokens, c));
-    int64_t layer = 0, attention = 0;
-    state->normed = nft_reserve(&layer, nft_size_multiply(rows, c));
-    state->hidden = nft_reserve(&layer, nft_size_multiply(rows, state->linear1.outputs));
-    nft_reserve(&attention, nft_token_attention_scratch(&state->attention));
-    module->thread_scratch = layer > attention ? layer : attention;
-    module->flops = count_flops(state);
+    int64_t tokens = state->attention.queries, rows = nft_chunk_rows(tokens), c = builder->value.channels,
+            width = state->linear1.outputs;
+    state->qkv = nft_reserve(builder, NFT_ARENA_KEPT, tokens, 3 * c);
+    state->attended = nft_reserve(builder, NFT_ARENA_KEPT, tokens, c);
+    state->qkv_copy = nft_call_place(&state->qkv);
+    state->rows = nft_call_place(&state->attended);
+    state->normed = nft_reserve(builder, NFT_ARENA_ITEM, rows, c);
+    state->hidden = nft_reserve(builder, NFT_ARENA_ITEM, rows, width);
+    nft_token_attention_reserve(builder, &state->attention);
+    state->kept_normed1 = nft_reserve(builder, NFT_ARENA_FRAME, tokens, c);
+    state->kept_middle = nft_reserve(builder, NFT_ARENA_FRAME, tokens, c);
+    state->kept_normed2 = nft_reserve(builder, NFT_ARENA_FRAME, tokens, c);
+    state->kept_hidden = nft_reserve(builder, NFT_ARENA_FRAME, tokens, width);
+    state->kept_active = nft_reserve(builder, NFT_ARENA_FRAME, tokens, width);
+    state->gradient = nft_reserve(builder, NFT_ARENA_BACKWARD, tokens, c);
 }
 
-static void plan_backward(encoder_layer *state, nft_builder *builder)
+static nft_status declare_gradients(encoder_layer *state, nft_builder *builder)
 {
-    int64_t tokens = state->attention.queries, c = builder->value.channels, width = state->linear1.outputs;
-    int64_t rows = nft_size_multiply(tokens, c), hidden = nft_size_multiply(tokens, width);
-    kept_places *kept = &state->kept;
-    kept->normed1 = nft_reserve(builder->kept, rows);
-    kept->qkv = nft_reserve(builder->kept, nft_size_multiply(3, rows));
-    kept->attended = nft_reserve(builder->kept, rows);
-    kept->middle = nft_reserve(builder->kept, rows);
-    kept->normed2 = nft_reserve(builder->kept, rows);
-    kept->hidden = nft_reserve(builder->kept, hidden);
-    kept->active = nft_reserve(builder->kept, hidden);
-    state->gradient = nft_reserve(builder->sides, rows);
-    nft_gradient_of_map(builder, &state->in_proj, tokens, kept->normed1, c, kept->qkv, 3 * c);
-    nft_gradient_of_map(builder, &state->out_proj, tokens, kept->attended, c, kept->middle, c);
-    nft_gradient_of_map(builder, &state->linear1, tokens, kept->normed2, c, kept->hidden, width);
-    nft_gradient_of_map(builder, &state->linear2, tokens, kept->active, width, nft_side(state->gradient), c);
+    nft_status status;
+    if ((status = nft_gradient_of_map(builder, &state->in_proj, &state->kept_normed1, &state->qkv)) ||
+        (status = nft_gradient_of_map(builder, &state->out_proj, &state->attended, &state->kept_middle)) ||
+        (status = nft_gradient_of_map(builder, &state->linear1, &state->kept_normed2, &state->kept_hidden)))
+        return status;
+    return nft_gradient_of_map(builder, &state->linear2, &state->kept_active, &state->gradient);
 }
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -145,9 +139,9 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     encoder_layer *state = module->state;
     if ((status = read_options(state, builder, options)) || (status = add_parameters(state, builder)))
         return status;
-    plan(module, state);
-    plan_backward(state, builder);
-    return NFT_OK;
+    module->flops = count_flops(state);
+    reserve_buffers(state, builder);
+    return declare_gradients(state, builder);
 }
 
 typedef struct layer_call {
@@ -158,40 +152,36 @@ typedef struct layer_call {
     float *out;
 } layer_call;
 
-static float *qkv_of(const encoder_layer *state, const nft_exec *exec)
+/* Rows of a buffer from row `first` on. */
+static float *rows_of(const layer_call *call, const nft_buffer *buffer, int64_t first)
 {
-    return exec->kept ? exec->kept + state->kept.qkv : exec->scratch + state->qkv;
-}
-
-static float *attended_of(const encoder_layer *state, const nft_exec *exec)
-{
-    return exec->kept ? exec->kept + state->kept.attended : exec->scratch + state->attended;
+    return nft_at(call->exec, buffer) + first * buffer->stride;
 }
 
 /* qkv = in_proj(norm1(x)) */
-static void project_rows(void *argument, int64_t item, float *thread_scratch)
+static void project_rows(void *argument, int64_t item, float *memory)
 {
     const layer_call *call = argument;
     const encoder_layer *state = call->state;
     int64_t c = call->channels, first, count;
     nft_chunk(call->tokens, item, &first, &count);
-    float *normed = call->exec->kept ? call->exec->kept + state->kept.normed1 + first * c
-                                     : thread_scratch + state->normed;
-    float *qkv = qkv_of(state, call->exec) + first * 3 * c;
+    float *normed = nft_keeps(call->exec) ? rows_of(call, &state->kept_normed1, first)
+                                          : nft_in_item(memory, &state->normed);
+    float *qkv = rows_of(call, &state->qkv, first);
     nft_norm_rows(call->exec, &state->norm1, count, call->in + first * c, normed);
     nft_map_rows(call->exec, &state->in_proj, count, normed, c, qkv, 3 * c, NFT_MAP_SET);
 }
 
 /* x = x + out_proj(attended); x = x + linear2(gelu(linear1(norm2(x)))) */
-static void finish_rows(void *argument, int64_t item, float *thread_scratch)
+static void finish_rows(void *argument, int64_t item, float *memory)
 {
     const layer_call *call = argument;
     const encoder_layer *state = call->state;
     const nft_exec *exec = call->exec;
     int64_t c = call->channels, width = state->linear1.outputs, first, count;
     nft_chunk(call->tokens, item, &first, &count);
-    const float *attended = exec->scratch + state->attended + first * c;
-    float *normed = thread_scratch + state->normed, *hidden = thread_scratch + state->hidden,
+    const float *attended = rows_of(call, &state->attended, first);
+    float *normed = nft_in_item(memory, &state->normed), *hidden = nft_in_item(memory, &state->hidden),
           *out = call->out + first * c;
     if (call->out != call->in)
         memcpy(out, call->in + first * c, (size_t)(count * c) * sizeof *out);
@@ -201,20 +191,20 @@ static void finish_rows(void *argument, int64_t item, float *thread_scratch)
     nft_map_rows(exec, &state->linear2, count, hidden, width, out, c, NFT_MAP_ADD);
 }
 
-/* The same for training, with dropout; what stands between is kept. */
-static void finish_rows_kept(void *argument, int64_t item, float *thread_scratch)
+/* The same for training, with dropout; the values in between are kept. */
+static void finish_rows_kept(void *argument, int64_t item, float *memory)
 {
     const layer_call *call = argument;
     const encoder_layer *state = call->state;
     const nft_exec *exec = call->exec;
     int64_t c = call->channels, width = state->linear1.outputs, first, count;
     nft_chunk(call->tokens, item, &first, &count);
-    const kept_places *kept = &state->kept;
-    const float *attended = exec->kept + kept->attended + first * c;
-    float *middle = exec->kept + kept->middle + first * c, *normed = exec->kept + kept->normed2 + first * c;
-    float *hidden = exec->kept + kept->hidden + first * width;
-    float *active = exec->kept + kept->active + first * width;
-    float *branch = thread_scratch + state->normed, *out = call->out + first * c;
+    const float *attended = rows_of(call, &state->attended, first);
+    float *middle = rows_of(call, &state->kept_middle, first),
+          *normed = rows_of(call, &state->kept_normed2, first),
+          *hidden = rows_of(call, &state->kept_hidden, first),
+          *active = rows_of(call, &state->kept_active, first);
+    float *branch = nft_in_item(memory, &state->normed), *out = call->out + first * c;
     uint64_t chunk = (uint64_t)item;
     nft_map_rows(exec, &state->out_proj, count, attended, c, branch, c, NFT_MAP_SET);
     nft_add_dropped(exec, drop_stream(state, DROP_ATTENTION) + chunk, state->dropout, count * c,
@@ -232,23 +222,24 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
 {
     const encoder_layer *state = module->state;
     layer_call call = {state, exec, module->in.tokens, module->in.channels, in, out};
-    const float *qkv = qkv_of(state, exec);
+    const float *qkv = nft_at(exec, &state->qkv);
     int64_t chunks = nft_chunk_count(call.tokens), c = call.channels;
     nft_exec_for(exec, chunks, project_rows, &call);
-    nft_token_attention_forward(&state->attention, exec, qkv, qkv + c, qkv + 2 * c, attended_of(state, exec));
-    nft_exec_for(exec, chunks, exec->kept ? finish_rows_kept : finish_rows, &call);
+    nft_token_attention_forward(&state->attention, exec, qkv, qkv + c, qkv + 2 * c,
+                                nft_at(exec, &state->attended));
+    nft_exec_for(exec, chunks, nft_keeps(exec) ? finish_rows_kept : finish_rows, &call);
 }
 
 /* From the gradient of the output to that of norm2's rows, in out. */
-static void feed_forward_back(void *argument, int64_t item, float *thread_scratch)
+static void feed_forward_back(void *argument, int64_t item, float *memory)
 {
     const layer_call *call = argument;
     const encoder_layer *state = call->state;
     const nft_exec *exec = call->exec;
     int64_t c = call->channels, width = state->linear1.outputs, first, count;
     nft_chunk(call->tokens, item, &first, &count);
-    float *gradient = exec->sides + state->gradient + first * c;
-    float *hidden = exec->kept + state->kept.hidden + first * width, *active = thread_scratch + state->hidden;
+    float *gradient = rows_of(call, &state->gradient, first);
+    float *hidden = rows_of(call, &state->kept_hidden, first), *active = nft_in_item(memory, &state->hidden);
     uint64_t chunk = (uint64_t)item;
     nft_drop(exec, drop_stream(state, DROP_FEED_FORWARD) + chunk, state->dropout, count * c,
              call->in + first * c, gradient);
@@ -259,19 +250,19 @@ static void feed_forward_back(void *argument, int64_t item, float *thread_scratc
 }
 
 /* From the gradient of the middle, in out, to that of the attended rows. */
-static void out_proj_back(void *argument, int64_t item, float *thread_scratch)
+static void out_proj_back(void *argument, int64_t item, float *memory)
 {
-    (void)thread_scratch;
+    (void)memory;
     const layer_call *call = argument;
     const encoder_layer *state = call->state;
     const nft_exec *exec = call->exec;
     int64_t c = call->channels, first, count;
     nft_chunk(call->tokens, item, &first, &count);
-    float *gradient = exec->kept + state->kept.middle + first * c;
+    float *gradient = rows_of(call, &state->kept_middle, first);
     nft_drop(exec, drop_stream(state, DROP_ATTENTION) + (uint64_t)item, state->dropout, count * c,
              call->out + first * c, gradient);
-    nft_map_rows_back(exec, &state->out_proj, count, gradient, c, exec->scratch + state->attended + first * c,
-                      c, NFT_MAP_SET);
+    nft_map_rows_back(exec, &state->out_proj, count, gradient, c, rows_of(call, &state->rows, first), c,
+                      NFT_MAP_SET);
 }
 
 static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
@@ -281,10 +272,10 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     const encoder_layer *state = module->state;
     layer_call call = {state, exec, module->in.tokens, module->in.channels, grad_out, grad_in};
     int64_t tokens = call.tokens, c = call.channels, n = tokens * c, chunks = nft_chunk_count(tokens);
-    float *qkv = exec->scratch + state->qkv, *dqkv = exec->kept + state->kept.qkv;
-    float *rows = exec->scratch + state->attended;
+    float *qkv = nft_at(exec, &state->qkv_copy), *dqkv = nft_at(exec, &state->qkv),
+          *rows = nft_at(exec, &state->rows);
     nft_exec_for(exec, chunks, feed_forward_back, &call);
-    nft_norm_rows_back(exec, &state->norm2, tokens, exec->kept + state->kept.middle, grad_in, grad_in);
+    nft_norm_rows_back(exec, &state->norm2, tokens, nft_at(exec, &state->kept_middle), grad_in, grad_in);
     nft_vector()->add(n, grad_out, grad_in);
     nft_exec_for(exec, chunks, out_proj_back, &call);
     memcpy(qkv, dqkv, (size_t)(3 * n) * sizeof *qkv);
@@ -297,6 +288,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
 
 const nft_module_class nft_module_transformer_encoder_layer = {.type = "transformer_encoder_layer",
                                                                .in_place = true,
+                                                               .any_space = NFT_ANY_SPACE_ALWAYS,
                                                                .configure = configure,
                                                                .forward = forward,
                                                                .backward = backward};

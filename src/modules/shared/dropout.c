@@ -3,14 +3,10 @@
 
 #include "base/random.h"
 
-nft_status nft_dropout_configure(nft_module *module, const nft_builder *builder, nft_options *options)
+nft_status nft_dropout_read(nft_dropout *dropout, const nft_builder *builder, nft_options *options)
 {
-    nft_status status = nft_module_state(module, sizeof(nft_dropout));
-    if (status)
-        return status;
-    nft_dropout *dropout = module->state;
     dropout->stream = nft_random_stream(builder->path);
-    status = nft_options_number(options, "p", true, 0, 1, &dropout->p);
+    nft_status status = nft_options_number(options, "p", true, 0, 1, &dropout->p);
     if (!status && dropout->p >= 1)
         return nft_fail(NFT_ERROR_CONFIG, "%s: 'p' must be below 1, found %g", builder->where, dropout->p);
     return status;
@@ -18,7 +14,8 @@ nft_status nft_dropout_configure(nft_module *module, const nft_builder *builder,
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
-    return nft_dropout_configure(module, builder, options);
+    nft_status status = nft_module_state(module, sizeof(nft_dropout));
+    return status ? status : nft_dropout_read(module->state, builder, options);
 }
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
@@ -35,5 +32,9 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     forward(module, exec, grad_out, grad_in);
 }
 
-const nft_module_class nft_module_dropout = {
-    .type = "dropout", .in_place = true, .configure = configure, .forward = forward, .backward = backward};
+const nft_module_class nft_module_dropout = {.type = "dropout",
+                                             .in_place = true,
+                                             .any_space = NFT_ANY_SPACE_ALWAYS,
+                                             .configure = configure,
+                                             .forward = forward,
+                                             .backward = backward};

@@ -1,4 +1,4 @@
-/* What the dropout modules share. */
+/* Shared by the dropout modules. */
 #ifndef NFT_MODULES_DROPOUT_H
 #define NFT_MODULES_DROPOUT_H
 
@@ -9,7 +9,7 @@ typedef struct nft_dropout {
     uint64_t stream; /* of its random numbers */
 } nft_dropout;
 
-/* Reads the option `p` into the module's state, an nft_dropout. */
-nft_status nft_dropout_configure(nft_module *module, const nft_builder *builder, nft_options *options);
+/* Reads the option `p`. */
+nft_status nft_dropout_read(nft_dropout *dropout, const nft_builder *builder, nft_options *options);
 
 #endif

@@ -17,9 +17,9 @@ typedef struct elementwise_call {
     float *y;
 } elementwise_call;
 
-static void apply_chunk(void *argument, int64_t item, float *thread_scratch)
+static void apply_chunk(void *argument, int64_t item, float *memory)
 {
-    (void)thread_scratch;
+    (void)memory;
     const elementwise_call *call = argument;
     int64_t first = item * CHUNK_FLOATS;
     int64_t count = call->count - first < CHUNK_FLOATS ? call->count - first : CHUNK_FLOATS;
@@ -54,9 +54,9 @@ typedef struct derivative_call {
     float *dx;
 } derivative_call;
 
-static void derive_chunk(void *argument, int64_t item, float *thread_scratch)
+static void derive_chunk(void *argument, int64_t item, float *memory)
 {
-    (void)thread_scratch;
+    (void)memory;
     const derivative_call *call = argument;
     int64_t first = item * CHUNK_FLOATS;
     int64_t count = call->count - first < CHUNK_FLOATS ? call->count - first : CHUNK_FLOATS;
@@ -142,21 +142,25 @@ static void tanh_backward(const nft_module *module, const nft_exec *exec, const 
 
 const nft_module_class nft_module_relu = {.type = "relu",
                                           .in_place = true,
+                                          .any_space = NFT_ANY_SPACE_ALWAYS,
                                           .configure = configure,
                                           .forward = relu_forward,
                                           .backward = relu_backward};
 const nft_module_class nft_module_gelu = {.type = "gelu",
                                           .in_place = true,
+                                          .any_space = NFT_ANY_SPACE_ALWAYS,
                                           .configure = configure,
                                           .forward = gelu_forward,
                                           .backward = gelu_backward};
 const nft_module_class nft_module_sigmoid = {.type = "sigmoid",
                                              .in_place = true,
+                                             .any_space = NFT_ANY_SPACE_ALWAYS,
                                              .configure = configure,
                                              .forward = sigmoid_forward,
                                              .backward = sigmoid_backward};
 const nft_module_class nft_module_tanh = {.type = "tanh",
                                           .in_place = true,
+                                          .any_space = NFT_ANY_SPACE_ALWAYS,
                                           .configure = configure,
                                           .forward = tanh_forward,
                                           .backward = tanh_backward};

@@ -15,7 +15,7 @@ typedef struct shared_items {
 static void run_item(void *argument, int64_t item, int worker)
 {
     const shared_items *shared = argument;
-    shared->work(shared->argument, item, shared->exec->thread_scratch + worker * shared->exec->thread_stride);
+    shared->work(shared->argument, item, shared->exec->item + worker * shared->exec->item_stride);
 }
 
 void nft_exec_for(const nft_exec *exec, int64_t items, nft_exec_work *work, void *argument)
@@ -26,7 +26,20 @@ void nft_exec_for(const nft_exec *exec, int64_t items, nft_exec_work *work, void
         return;
     }
     for (int64_t item = 0; item < items; item++)
-        work(argument, item, exec->thread_scratch);
+        work(argument, item, exec->item);
+}
+
+int64_t nft_inner_floats(const nft_module *inner)
+{
+    return nft_size_add(inner->memory.call, inner->memory.training);
+}
+
+nft_exec nft_exec_inside(const nft_exec *exec, const nft_module *inner, const nft_buffer *memory)
+{
+    nft_exec inside = *exec;
+    inside.call = nft_at(exec, memory);
+    inside.training = inside.call + inner->memory.call;
+    return inside;
 }
 
 int64_t nft_chunk_count(int64_t rows)
@@ -44,7 +57,7 @@ void nft_chunk(int64_t rows, int64_t index, int64_t *first, int64_t *count)
 void nft_map_rows(const nft_exec *exec, const nft_map *map, int64_t rows, const float *x, int64_t x_stride,
                   float *y, int64_t y_stride, nft_map_mode mode)
 {
-    const float *bias = map->bias < 0 ? NULL : exec->parameters + map->bias;
+    const float *bias = map->bias.index < 0 ? NULL : nft_param_at(exec, &map->bias);
     nft_packed_linear(rows, map->inputs, map->outputs, exec->packed + map->packed, bias, x, x_stride, y,
                       y_stride, mode);
 }
@@ -65,9 +78,9 @@ typedef struct linear_rows {
     nft_map_mode mode;
 } linear_rows;
 
-static void linear_chunk(void *argument, int64_t item, float *thread_scratch)
+static void linear_chunk(void *argument, int64_t item, float *item_memory)
 {
-    (void)thread_scratch;
+    (void)item_memory;
     const linear_rows *l = argument;
     int64_t first, count, inputs = l->map->inputs, outputs = l->map->outputs;
     nft_chunk(l->rows, item, &first, &count);
@@ -82,9 +95,9 @@ void nft_exec_linear(const nft_exec *exec, const nft_map *map, int64_t rows, con
     nft_exec_for(exec, nft_chunk_count(rows), linear_chunk, &l);
 }
 
-static void linear_back_chunk(void *argument, int64_t item, float *thread_scratch)
+static void linear_back_chunk(void *argument, int64_t item, float *item_memory)
 {
-    (void)thread_scratch;
+    (void)item_memory;
     const linear_rows *l = argument;
     int64_t first, count, inputs = l->map->inputs, outputs = l->map->outputs;
     nft_chunk(l->rows, item, &first, &count);

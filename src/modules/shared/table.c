@@ -8,9 +8,13 @@
     X(gaussian_fourier)                                                                                      \
     X(io_sinusoidal)                                                                                         \
     X(learned_pos_embedding)                                                                                 \
+    X(place_embedding)                                                                                       \
     X(normalize)                                                                                             \
+    X(signed_log)                                                                                            \
     X(learned_scale)                                                                                         \
     X(pointwise)                                                                                             \
+    X(lift)                                                                                                  \
+    X(unlift)                                                                                                \
     X(simple_layer_norm)                                                                                     \
     X(param_layer_norm)                                                                                      \
     X(np_attention)                                                                                          \
@@ -22,7 +26,9 @@
     X(add_input)                                                                                             \
     X(np_pool)                                                                                               \
     X(hnp_pool)                                                                                              \
+    X(role_pool)                                                                                             \
     X(stat_featurizer)                                                                                       \
+    X(role_statistics)                                                                                       \
     X(flatten_weights)                                                                                       \
     X(unflatten_weights)                                                                                     \
     X(cross_attn_encoder)                                                                                    \

@@ -1,6 +1,6 @@
 /* Features seen along a neuron axis. Everything that the axis indexes is a sequence of vectors, each running
- * along the axis: a matrix [vector of the axis][neuron][channel]. A weight stands in the matrices of two
- * axes, of which one has an even number, a bias in one. */
+ * along the axis: a matrix [vector of the axis][neuron][channel]. A tensor of r axes stands in r matrices; a
+ * tensor that names one axis twice stands twice in its matrix. */
 #ifndef NFT_MODULES_AXIS_VECTORS_H
 #define NFT_MODULES_AXIS_VECTORS_H
 
@@ -15,12 +15,12 @@ int64_t nft_axis_stride(const nft_axis *axis, int64_t channels);
 /* Floats of the matrix of one group of channels. Saturates. */
 int64_t nft_axis_floats(const nft_axis *axis, int64_t channels);
 
-/* Fills the matrices (axis->tokens, stride) of `groups` groups of channels, which follow each other: channel
+/* Fills the matrices (axis->vectors, stride) of `groups` groups of channels, which follow each other: channel
  * c of group g of token i of the space is at x[i · x_stride + g · channels + c]. */
 void nft_axis_take(const nft_space *space, int64_t axis, int64_t channels, int groups, const float *x,
                    int64_t x_stride, float *matrices);
-/* Gives them to the tokens that they were taken from, to be called for the axes of even numbers first: what
- * the first of a token's axes gives is set, a second one adds to it. Of all axes the adjoint of taking. */
+/* Gives them to the tokens that they were taken from. Axes have their turn by colours: the first side of a
+ * tensor sets its tokens, the others add to them. Of all axes it is the adjoint of taking. */
 void nft_axis_give(const nft_space *space, int64_t axis, int64_t channels, int groups, const float *matrices,
                    float *x, int64_t x_stride);
 

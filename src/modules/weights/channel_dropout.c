@@ -1,17 +1,24 @@
-/* Dropout of whole effective channels of a weight matrix, all its rows and columns, and of single entries of
- * biases. */
+/* Dropout of whole effective channels of tensors with two axes or more, all their tokens, and of single
+ * entries of the others. */
 #include "modules/shared/dropout.h"
 #include "modules/weights/features.h"
 
 #include <string.h>
 
+typedef struct channel_dropout {
+    nft_dropout dropout;
+    nft_buffer factors; /* ITEM: one for each effective channel of a tensor */
+} channel_dropout;
+
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
     nft_status status = nft_require_kind(builder, NFT_VALUE_FEATURES);
-    if (status)
+    if (status || (status = nft_module_state(module, sizeof(channel_dropout))))
         return status;
-    module->thread_scratch = nft_widest_tensor(builder->space, builder->value.channels);
-    return nft_dropout_configure(module, builder, options);
+    channel_dropout *state = module->state;
+    state->factors =
+        nft_reserve(builder, NFT_ARENA_ITEM, 1, nft_widest_tensor(builder->space, builder->value.channels));
+    return nft_dropout_read(&state->dropout, builder, options);
 }
 
 typedef struct call {
@@ -22,27 +29,28 @@ typedef struct call {
 } call;
 
 /* y (tokens, width) = x times one factor, 0 or 1/(1 - p), for each effective channel. */
-static void drop_tensor(void *argument, int64_t item, float *thread_scratch)
+static void drop_tensor(void *argument, int64_t item, float *item_memory)
 {
     const call *c = argument;
-    const nft_dropout *state = c->module->state;
+    const channel_dropout *state = c->module->state;
     int64_t channels = c->module->in.channels;
     const nft_tensor *tensor = &c->module->space->tensors[item];
     int64_t width = nft_tensor_width(tensor, channels);
-    uint64_t stream = state->stream + 1 + (uint64_t)item;
+    uint64_t stream = state->dropout.stream + 1 + (uint64_t)item;
+    double p = state->dropout.p;
     const float *x = c->x + tensor->offset * channels;
-    float *y = c->y + tensor->offset * channels;
-    if (tensor->bias) {
-        nft_drop(c->exec, stream, state->p, tensor->tokens * width, x, y);
+    float *y = c->y + tensor->offset * channels, *factors = nft_in_item(item_memory, &state->factors);
+    if (tensor->rank < 2) {
+        nft_drop(c->exec, stream, p, tensor->tokens * width, x, y);
         return;
     }
     for (int64_t i = 0; i < width; i++)
-        thread_scratch[i] = 1;
-    nft_drop(c->exec, stream, state->p, width, thread_scratch, thread_scratch);
+        factors[i] = 1;
+    nft_drop(c->exec, stream, p, width, factors, factors);
     for (int64_t token = 0; token < tensor->tokens; token++) {
         if (x != y)
             memcpy(y + token * width, x + token * width, (size_t)width * sizeof *y);
-        nft_vector()->multiply(width, thread_scratch, y + token * width);
+        nft_vector()->multiply(width, factors, y + token * width);
     }
 }
 

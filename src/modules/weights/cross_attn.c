@@ -5,7 +5,8 @@
 #include "modules/sequence/tokens.h"
 
 typedef struct cross_attn {
-    int64_t embeddings, gradient; /* (queries, C): the parameter; sides: its gradient */
+    nft_param embeddings; /* (queries, C) */
+    nft_buffer gradient;
     nft_token_attention attention;
 } cross_attn;
 
@@ -24,14 +25,11 @@ static nft_status add_attention(nft_module *module, nft_builder *builder, int64_
                                              .q_stride = channels,
                                              .kv_stride = channels,
                                              .out_stride = channels};
-    nft_reserve(&module->thread_scratch, nft_token_attention_scratch(&state->attention));
+    nft_token_attention_reserve(builder, &state->attention);
     module->flops = nft_token_attention_flops(&state->attention);
     status = nft_parameter_add(builder, &state->embeddings, true, nft_init_normal(1), 2,
                                NFT_SHAPE(queries, channels), "embeddings");
-    if (status)
-        return status;
-    nft_gradient_add(builder, &state->gradient);
-    return NFT_OK;
+    return status ? status : nft_gradient_add(builder, &state->embeddings, &state->gradient);
 }
 
 static nft_status encoder_configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -42,7 +40,8 @@ static nft_status encoder_configure(nft_module *module, nft_builder *builder, nf
         (status = nft_require_product_rows(builder, NFT_VALUE_FEATURES)) ||
         (status = nft_options_integer(options, "num_latents", true, 1, NFT_MAX_WIDTH, &latents)))
         return status;
-    module->out = (nft_value){NFT_VALUE_TOKENS, latents, builder->value.channels};
+    module->out.kind = NFT_VALUE_TOKENS;
+    module->out.tokens = latents;
     return add_attention(module, builder, latents, builder->space->tokens);
 }
 
@@ -54,14 +53,15 @@ static nft_status decoder_configure(nft_module *module, nft_builder *builder, nf
         (status = nft_require_product_rows(builder, NFT_VALUE_FEATURES)) ||
         (status = nft_require_product_rows(builder, NFT_VALUE_TOKENS)))
         return status;
-    module->out = (nft_value){NFT_VALUE_FEATURES, 0, builder->value.channels};
+    module->out.kind = NFT_VALUE_FEATURES;
+    module->out.tokens = 0;
     return add_attention(module, builder, builder->space->tokens, builder->value.tokens);
 }
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
 {
     const cross_attn *state = module->state;
-    nft_token_attention_forward(&state->attention, exec, exec->parameters + state->embeddings, in, in, out);
+    nft_token_attention_forward(&state->attention, exec, nft_param_at(exec, &state->embeddings), in, in, out);
 }
 
 static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
@@ -69,12 +69,15 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
 {
     (void)out;
     const cross_attn *state = module->state;
-    nft_token_attention_backward(&state->attention, exec, exec->parameters + state->embeddings, in, in,
-                                 grad_out, exec->sides + state->gradient, grad_in, grad_in);
+    nft_token_attention_backward(&state->attention, exec, nft_param_at(exec, &state->embeddings), in, in,
+                                 grad_out, nft_at(exec, &state->gradient), grad_in, grad_in);
 }
 
-const nft_module_class nft_module_cross_attn_encoder = {
-    .type = "cross_attn_encoder", .configure = encoder_configure, .forward = forward, .backward = backward};
+const nft_module_class nft_module_cross_attn_encoder = {.type = "cross_attn_encoder",
+                                                        .any_space = NFT_ANY_SPACE_LIFTED,
+                                                        .configure = encoder_configure,
+                                                        .forward = forward,
+                                                        .backward = backward};
 
 const nft_module_class nft_module_cross_attn_decoder = {
     .type = "cross_attn_decoder", .configure = decoder_configure, .forward = forward, .backward = backward};

@@ -11,7 +11,8 @@ static nft_status flatten_configure(nft_module *module, nft_builder *builder, nf
     nft_status status = nft_require_kind(builder, NFT_VALUE_FEATURES);
     if (status || (status = nft_require_flat_space(builder)))
         return status;
-    module->out = (nft_value){NFT_VALUE_TOKENS, builder->space->tokens, builder->value.channels};
+    module->out.kind = NFT_VALUE_TOKENS;
+    module->out.tokens = builder->space->tokens;
     return NFT_OK;
 }
 
@@ -26,7 +27,8 @@ static nft_status unflatten_configure(nft_module *module, nft_builder *builder, 
                         "%s: takes %" PRId64
                         " tokens, one for each weight and bias of the space, but %" PRId64 " arrive",
                         builder->where, builder->space->tokens, builder->value.tokens);
-    module->out = (nft_value){NFT_VALUE_FEATURES, 0, builder->value.channels};
+    module->out.kind = NFT_VALUE_FEATURES;
+    module->out.tokens = 0;
     return NFT_OK;
 }
 
@@ -46,6 +48,7 @@ static void same_memory_back(const nft_module *module, const nft_exec *exec, con
 }
 
 const nft_module_class nft_module_flatten_weights = {.type = "flatten_weights",
+                                                     .any_space = NFT_ANY_SPACE_LIFTED,
                                                      .in_place = true,
                                                      .configure = flatten_configure,
                                                      .forward = same_memory,

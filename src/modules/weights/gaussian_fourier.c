@@ -7,7 +7,10 @@
 
 typedef struct state {
     int64_t mapping_size;
-    int64_t b; /* buffer (C, mapping_size) */
+    nft_param b; /* not trained: (C, mapping_size) */
+    nft_buffer turns, sine,
+        cosine;   /* ITEM: (ROWS, mapping_size); backward has one row of gradients in `turns` */
+    nft_buffer x; /* ITEM: (ROWS, C) */
 } state;
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -23,7 +26,10 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     state *own = module->state;
     own->mapping_size = mapping_size;
     module->out.channels = 2 * mapping_size;
-    nft_reserve(&module->thread_scratch, 3 * ROWS * mapping_size + ROWS * builder->value.channels);
+    own->turns = nft_reserve(builder, NFT_ARENA_ITEM, ROWS, mapping_size);
+    own->sine = nft_reserve(builder, NFT_ARENA_ITEM, ROWS, mapping_size);
+    own->cosine = nft_reserve(builder, NFT_ARENA_ITEM, ROWS, mapping_size);
+    own->x = nft_reserve(builder, NFT_ARENA_ITEM, ROWS, builder->value.channels);
     module->flops = nft_size_multiply(2 * builder->space->numbers,
                                       nft_size_multiply(builder->value.channels, mapping_size));
     return nft_parameter_add(builder, &own->b, false, nft_init_normal(scale), 2,
@@ -70,11 +76,12 @@ static void fourier(const work *w, int64_t count, const float *x, float *turns, 
 
 /* A block of at most ROWS vectors: vector i is position i % f of token i / f. The output channel k of a token
  * is at k·f + position. */
-static void vectors(const work *w, const nft_tensor *tensor, int64_t first, int64_t count, float *scratch)
+static void vectors(const work *w, const nft_tensor *tensor, int64_t first, int64_t count, float *memory)
 {
     const state *own = w->module->state;
     int64_t channels = w->module->in.channels, m = own->mapping_size, f = tensor->positions;
-    float *turns = scratch, *sine = turns + ROWS * m, *cosine = sine + ROWS * m, *x = cosine + ROWS * m;
+    float *turns = nft_in_item(memory, &own->turns), *sine = nft_in_item(memory, &own->sine),
+          *cosine = nft_in_item(memory, &own->cosine), *x = nft_in_item(memory, &own->x);
     const float *in = w->in + tensor->offset * channels;
     float *out = w->out + tensor->offset * 2 * m;
     for (int64_t i = 0; i < count; i++) {
@@ -92,25 +99,25 @@ static void vectors(const work *w, const nft_tensor *tensor, int64_t first, int6
     }
 }
 
-static void chunk(void *argument, int64_t item, float *thread_scratch)
+static void chunk(void *argument, int64_t item, float *memory)
 {
     const work *w = argument;
     nft_rows rows = nft_rows_at(w->module->space, item);
     const nft_tensor *tensor = &w->module->space->tensors[rows.tensor];
     int64_t end = (rows.first + rows.count) * tensor->positions;
     for (int64_t first = rows.first * tensor->positions; first < end; first += ROWS)
-        vectors(w, tensor, first, end - first < ROWS ? end - first : ROWS, thread_scratch);
+        vectors(w, tensor, first, end - first < ROWS ? end - first : ROWS, memory);
 }
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
 {
     const state *own = module->state;
-    work w = {.module = module, .b = exec->parameters + own->b, .in = in, .out = out};
+    work w = {.module = module, .b = nft_param_at(exec, &own->b), .in = in, .out = out};
     nft_exec_for(exec, nft_rows_count(module->space), chunk, &w);
 }
 
 /* With p = 2π xᵀB and out = [sin p, cos p]: dx = 2π B (cos p · d_sin - sin p · d_cos). */
-static void chunk_back(void *argument, int64_t item, float *thread_scratch)
+static void chunk_back(void *argument, int64_t item, float *memory)
 {
     const work *w = argument;
     const state *own = w->module->state;
@@ -118,15 +125,16 @@ static void chunk_back(void *argument, int64_t item, float *thread_scratch)
     nft_rows rows = nft_rows_at(w->module->space, item);
     const nft_tensor *tensor = &w->module->space->tensors[rows.tensor];
     int64_t f = tensor->positions, end = (rows.first + rows.count) * f;
+    float *gradient = nft_in_item(memory, &own->turns);
     for (int64_t i = rows.first * f; i < end; i++) {
         int64_t token = tensor->offset + i / f * f, position = i % f;
         const float *sine = w->out + token * 2 * m + position, *cosine = sine + m * f;
         const float *d_sine = w->grad_out + token * 2 * m + position, *d_cosine = d_sine + m * f;
         for (int64_t k = 0; k < m; k++)
-            thread_scratch[k] = cosine[k * f] * d_sine[k * f] - sine[k * f] * d_cosine[k * f];
+            gradient[k] = cosine[k * f] * d_sine[k * f] - sine[k * f] * d_cosine[k * f];
         for (int64_t c = 0; c < C; c++)
             w->grad_in[token * C + c * f + position] =
-                6.28318531f * nft_vector()->dot(m, w->b + c * m, thread_scratch);
+                6.28318531f * nft_vector()->dot(m, w->b + c * m, gradient);
     }
 }
 
@@ -135,7 +143,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
 {
     const state *own = module->state;
     work w = {.module = module,
-              .b = exec->parameters + own->b,
+              .b = nft_param_at(exec, &own->b),
               .in = in,
               .out = (float *)out,
               .grad_out = grad_out,
@@ -143,5 +151,8 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     nft_exec_for(exec, nft_rows_count(module->space), chunk_back, &w);
 }
 
-const nft_module_class nft_module_gaussian_fourier = {
-    .type = "gaussian_fourier", .configure = configure, .forward = forward, .backward = backward};
+const nft_module_class nft_module_gaussian_fourier = {.type = "gaussian_fourier",
+                                                      .any_space = NFT_ANY_SPACE_ALWAYS,
+                                                      .configure = configure,
+                                                      .forward = forward,
+                                                      .backward = backward};

@@ -1,30 +1,27 @@
-/* io_sinusoidal: appends encodings of the layer, the input neuron and the output neuron to every weight and
- * bias. */
-#include "modules/weights/features.h"
+/* io_sinusoidal: appends to every token the encoding of its tensor's place among the tensors (in a chain of
+ * its layer's among the layers), plus those of its indices along the ordered axes. */
+#include "modules/weights/grid_rows.h"
+#include "modules/weights/sinusoids.h"
 
-#include <math.h>
 #include <string.h>
 
-#define PI 3.14159265358979323846
-
 typedef struct state {
-    int64_t width;                    /* d = 2 num_bands + 1 */
-    float *layers, *inputs, *outputs; /* encodings (L, d), (n_0, d), (n_L, d); one allocation */
+    int64_t width; /* d = 2 num_bands + 1 */
+    float *table;  /* encodings: nft_grid_rows() of d */
 } state;
 
-/* Encodings of `count` positions spread over [-1, 1]: [sin π s_j t …, cos π s_j t …, t], s_j from 1 to
- * max_freq / 2. */
-static void encode(int64_t count, int64_t bands, double max_freq, float *rows)
+static void encode(const nft_builder *builder, const state *own, int64_t bands, double max_freq,
+                   bool enc_layers)
 {
-    for (int64_t i = 0; i < count; i++) {
-        double t = count > 1 ? -1 + 2 * (double)i / (double)(count - 1) : -1;
-        float *row = rows + i * (2 * bands + 1);
-        for (int64_t j = 0; j < bands; j++) {
-            double s = bands > 1 ? 1 + (max_freq / 2 - 1) * (double)j / (double)(bands - 1) : 1;
-            row[j] = (float)sin(PI * s * t);
-            row[bands + j] = (float)cos(PI * s * t);
-        }
-        row[2 * bands] = (float)t;
+    const nft_space *space = builder->space;
+    int64_t d = own->width, layers = builder->whole->layer_count;
+    for (int64_t t = 0; t < space->tensor_count && enc_layers; t++)
+        nft_sinusoids(layers ? t / 2 : t, layers ? layers : space->tensor_count, bands, max_freq,
+                      own->table + t * d);
+    for (int64_t a = 0; a < space->axis_count; a++) {
+        int64_t first = nft_grid_rows_of_axis(space, a);
+        for (int64_t i = 0; i < space->axes[a].size && first >= 0; i++)
+            nft_sinusoids(i, space->axes[a].size, bands, max_freq, own->table + (first + i) * d);
     }
 }
 
@@ -41,28 +38,21 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
         (status = nft_options_boolean(options, "enc_layers", false, &enc_layers)))
         return status;
     state *own = module->state;
-    const nft_space *space = builder->space;
-    int64_t L = space->layer_count, n_0 = space->layers[0].in, n_L = space->layers[L - 1].out;
-    own->width = 2 * bands + 1;
+    own->width = nft_sinusoids_width(bands);
     module->out.channels = builder->value.channels + own->width;
-    int64_t floats = nft_size_multiply(L + n_0 + n_L, own->width),
+    int64_t floats = nft_size_multiply(nft_grid_rows(builder->space), own->width),
             bytes = nft_size_multiply(floats, sizeof(float));
     if ((status = nft_check_limit(builder->where, bytes, builder->memory_limit)))
         return status;
-    if (!(own->layers = nft_allocate((size_t)bytes)))
+    if (!(own->table = nft_allocate((size_t)bytes)))
         return nft_fail_memory(builder->where, bytes);
-    own->inputs = own->layers + L * own->width;
-    own->outputs = own->inputs + n_0 * own->width;
-    if (enc_layers)
-        encode(L, bands, max_freq, own->layers);
-    encode(n_0, bands, max_freq, own->inputs);
-    encode(n_L, bands, max_freq, own->outputs);
+    encode(builder, own, bands, max_freq, enc_layers);
     return NFT_OK;
 }
 
 static void release(nft_module *module)
 {
-    nft_release(((state *)module->state)->layers);
+    nft_release(((state *)module->state)->table);
 }
 
 typedef struct work {
@@ -71,32 +61,44 @@ typedef struct work {
     float *out;
 } work;
 
-static void append(const work *w, const nft_tensor *tensor, int64_t token)
+/* One token of a tensor; `rows` are the encodings that are added up, `count` of them. */
+static void append(const work *w, const nft_tensor *tensor, int64_t token, int count,
+                   const float *const *rows)
 {
-    const nft_module *module = w->module;
-    const state *own = module->state;
-    int64_t C = module->in.channels, f = tensor->positions, d = own->width;
+    const state *own = w->module->state;
+    int64_t C = w->module->in.channels, f = tensor->positions, d = own->width;
     const float *x = w->in + (tensor->offset + token * f) * C;
     float *y = w->out + (tensor->offset + token * f) * (C + d);
-    const float *layer = own->layers + tensor->layer * d;
-    const float *input = tensor->column_axis == 0 ? own->inputs + token % tensor->columns * d : NULL;
-    const float *output =
-        tensor->layer == module->space->layer_count - 1 ? own->outputs + token / tensor->columns * d : NULL;
     memcpy(y, x, (size_t)(C * f) * sizeof *y);
     for (int64_t k = 0; k < d; k++) {
-        float value = layer[k] + (input ? input[k] : 0) + (output ? output[k] : 0);
+        float value = rows[0][k];
+        for (int i = 1; i < count; i++)
+            value += rows[i][k];
         for (int64_t position = 0; position < f; position++)
             y[(C + k) * f + position] = value;
     }
 }
 
-static void chunk(void *argument, int64_t item, float *thread_scratch)
+static void chunk(void *argument, int64_t item, float *memory)
 {
-    (void)thread_scratch;
+    (void)memory;
     const work *w = argument;
-    nft_rows rows = nft_rows_at(w->module->space, item);
-    for (int64_t i = 0; i < rows.count; i++)
-        append(w, &w->module->space->tensors[rows.tensor], rows.first + i);
+    const nft_space *space = w->module->space;
+    const state *own = w->module->state;
+    nft_rows rows = nft_rows_at(space, item);
+    const nft_tensor *tensor = &space->tensors[rows.tensor];
+    int64_t first[NFT_TENSOR_MAX_AXES] = {0};
+    for (int64_t d = 0; d < tensor->rank; d++)
+        first[d] = nft_grid_rows_of_axis(space, tensor->axes[d]);
+    for (int64_t i = 0; i < rows.count; i++) {
+        const float *encodings[1 + NFT_TENSOR_MAX_AXES] = {own->table + rows.tensor * own->width};
+        int count = 1;
+        for (int64_t d = tensor->rank - 1; d >= 0; d--)
+            if (first[d] >= 0)
+                encodings[count++] =
+                    own->table + (first[d] + nft_grid_index(tensor, rows.first + i, d)) * own->width;
+        append(w, tensor, rows.first + i, count, encodings);
+    }
 }
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)

@@ -1,127 +1,88 @@
-/* learned_pos_embedding: one learned C-vector for each layer's weights and biases, each input and each output
- * neuron (arXiv 2305.13546, section 3). The same at every filter position. */
-#include "modules/weights/features.h"
+/* learned_pos_embedding: one learned C-vector for each tensor and one for each index of each ordered axis,
+ * added to the tokens that have them. A chain has the tables of arXiv 2305.13546, section 3: one for the
+ * layers' weights, one for their biases, one for the inputs and one for the outputs. */
+#include "modules/weights/grid_rows.h"
 
+#include <stdio.h>
 #include <string.h>
 
+/* A table of parameters: rows first, first + step, … of the grid's. */
 typedef struct embedding {
-    int64_t values;   /* the parameter, rows of C */
-    int64_t gradient; /* sides */
-    int64_t rows;
+    nft_param values; /* (rows, C) */
+    nft_buffer gradient;
+    int64_t first, step, rows;
 } embedding;
 
 typedef struct state {
-    embedding weight, bias;  /* (L, C) */
-    embedding input, output; /* (n_0, C), (n_L, C) */
+    nft_buffer table; /* CALL: all rows of the grid; in backward their gradients */
+    nft_grid_scratch scratch;
+    int64_t count;
+    embedding tables[];
 } state;
 
-static nft_status add_table(nft_builder *builder, embedding *table, int64_t rows, const char *name)
+static nft_status add_table(nft_builder *builder, state *own, int64_t first, int64_t step, int64_t rows,
+                            const char *name)
 {
+    embedding *table = &own->tables[own->count++];
+    table->first = first;
+    table->step = step;
     table->rows = rows;
     nft_status status = nft_parameter_add(builder, &table->values, true, nft_init_normal(1), 2,
                                           NFT_SHAPE(rows, builder->value.channels), "%s.weight", name);
-    if (!status)
-        nft_gradient_add(builder, &table->gradient);
-    return status;
+    return status ? status : nft_gradient_add(builder, &table->values, &table->gradient);
+}
+
+/* The tensors of a chain are W_0, v_0, W_1, … */
+static nft_status add_tensor_tables(nft_builder *builder, state *own)
+{
+    int64_t layers = builder->whole->layer_count;
+    if (!layers)
+        return add_table(builder, own, 0, 1, builder->space->tensor_count, "tensor_emb");
+    nft_status status = add_table(builder, own, NFT_WEIGHT_OF(0), 2, layers, "weight_emb");
+    return status ? status : add_table(builder, own, NFT_BIAS_OF(0), 2, layers, "bias_emb");
+}
+
+static nft_status add_axis_table(nft_builder *builder, state *own, int64_t axis)
+{
+    const nft_space *space = builder->space;
+    char name[64];
+    if (builder->whole->layer_count)
+        snprintf(name, sizeof name, "%s", axis == 0 ? "inp_emb" : "out_emb");
+    else
+        snprintf(name, sizeof name, "axis_emb.%lld", (long long)axis);
+    return add_table(builder, own, nft_grid_rows_of_axis(space, axis), 1, space->axes[axis].size, name);
 }
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
     (void)options;
+    const nft_space *space = builder->space;
     nft_status status;
     if ((status = nft_require_kind(builder, NFT_VALUE_FEATURES)) ||
-        (status = nft_module_state(module, sizeof(state))))
+        (status =
+             nft_module_state(module, sizeof(state) + (size_t)(2 + space->axis_count) * sizeof(embedding))))
         return status;
     state *own = module->state;
-    const nft_space *space = builder->space;
-    int64_t L = space->layer_count;
-    if ((status = add_table(builder, &own->weight, L, "weight_emb")) ||
-        (status = add_table(builder, &own->bias, L, "bias_emb")) ||
-        (status = add_table(builder, &own->input, space->layers[0].in, "inp_emb")))
-        return status;
-    nft_reserve(&module->training_scratch, builder->value.channels);
-    return add_table(builder, &own->output, space->layers[L - 1].out, "out_emb");
-}
-
-typedef struct work {
-    const nft_module *module;
-    const float *parameters, *in;
-    float *out;
-} work;
-
-static void add_embedding(int64_t C, int64_t f, const float *values, float *y)
-{
-    if (f == 1) {
-        nft_vector()->add(C, values, y);
-        return;
-    }
-    for (int64_t c = 0; c < C; c++)
-        for (int64_t position = 0; position < f; position++)
-            y[c * f + position] += values[c];
-}
-
-static void embed(const work *w, const nft_tensor *tensor, int64_t token)
-{
-    const state *own = w->module->state;
-    int64_t C = w->module->in.channels, f = tensor->positions;
-    int64_t start = (tensor->offset + token * f) * C;
-    float *y = w->out + start;
-    nft_vector()->copy_scaled(C * f, 1, w->in + start, y);
-    add_embedding(C, f, w->parameters + (tensor->bias ? own->bias : own->weight).values + tensor->layer * C,
-                  y);
-    if (tensor->column_axis == 0)
-        add_embedding(C, f, w->parameters + own->input.values + token % tensor->columns * C, y);
-    if (tensor->layer == w->module->space->layer_count - 1)
-        add_embedding(C, f, w->parameters + own->output.values + token / tensor->columns * C, y);
-}
-
-static void chunk(void *argument, int64_t item, float *thread_scratch)
-{
-    (void)thread_scratch;
-    const work *w = argument;
-    nft_rows rows = nft_rows_at(w->module->space, item);
-    for (int64_t i = 0; i < rows.count; i++)
-        embed(w, &w->module->space->tensors[rows.tensor], rows.first + i);
+    own->table = nft_reserve(builder, NFT_ARENA_CALL, nft_grid_rows(space), builder->value.channels);
+    own->scratch = nft_grid_reserve(builder);
+    status = add_tensor_tables(builder, own);
+    for (int64_t a = 0; a < space->axis_count && !status; a++)
+        if (!space->axes[a].permutable)
+            status = add_axis_table(builder, own, a);
+    return status;
 }
 
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
 {
-    work w = {module, exec->parameters, in, out};
-    nft_exec_for(exec, nft_rows_count(module->space), chunk, &w);
-}
-
-static void add_gradient(int64_t C, int64_t f, const float *gradient, float *sum)
-{
-    if (f == 1) {
-        nft_vector()->add(C, gradient, sum);
-        return;
-    }
-    for (int64_t c = 0; c < C; c++)
-        for (int64_t position = 0; position < f; position++)
-            sum[c] += gradient[c * f + position];
-}
-
-/* The rows of a tensor are summed by themselves, which is what the last layer's neurons want, and so that the
- * rounding errors of many tokens do not add up. */
-static void tensor_backward(const nft_module *module, const nft_exec *exec, const nft_tensor *tensor,
-                            const float *grad_out)
-{
     const state *own = module->state;
-    int64_t C = module->in.channels, f = tensor->positions;
-    float *of_layer = exec->sides + (tensor->bias ? own->bias : own->weight).gradient + tensor->layer * C,
-          *sum = exec->scratch;
-    for (int64_t row = 0; row < tensor->rows; row++) {
-        memset(sum, 0, (size_t)C * sizeof *sum);
-        for (int64_t column = 0; column < tensor->columns; column++) {
-            const float *gradient = grad_out + (tensor->offset + (row * tensor->columns + column) * f) * C;
-            add_gradient(C, f, gradient, sum);
-            if (tensor->column_axis == 0)
-                add_gradient(C, f, gradient, exec->sides + own->input.gradient + column * C);
-        }
-        nft_vector()->add(C, sum, of_layer);
-        if (tensor->layer == module->space->layer_count - 1)
-            nft_vector()->add(C, sum, exec->sides + own->output.gradient + row * C);
+    int64_t C = module->in.channels;
+    float *rows = nft_at(exec, &own->table);
+    for (int64_t i = 0; i < own->count; i++) {
+        const embedding *table = &own->tables[i];
+        nft_vector()->copy_rows(table->rows, C, nft_param_at(exec, &table->values), C,
+                                rows + table->first * C, table->step * C);
     }
+    nft_grid_add(exec, module->space, C, rows, in, out);
 }
 
 /* grad_in = grad_out; an embedding's gradient is the sum over the tokens that it was added to. */
@@ -131,14 +92,15 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     (void)in;
     (void)out;
     const state *own = module->state;
-    const nft_space *space = module->space;
-    const embedding *tables[] = {&own->weight, &own->bias, &own->input, &own->output};
     int64_t C = module->in.channels;
-    memcpy(grad_in, grad_out, (size_t)(space->numbers * C) * sizeof *grad_in);
-    for (int i = 0; i < 4; i++)
-        memset(exec->sides + tables[i]->gradient, 0, (size_t)(tables[i]->rows * C) * sizeof *grad_in);
-    for (int64_t t = 0; t < space->tensor_count; t++)
-        tensor_backward(module, exec, &space->tensors[t], grad_out);
+    float *rows = nft_at(exec, &own->table);
+    memcpy(grad_in, grad_out, (size_t)(module->space->numbers * C) * sizeof *grad_in);
+    nft_grid_sum(exec, module->space, C, &own->scratch, grad_out, rows);
+    for (int64_t i = 0; i < own->count; i++) {
+        const embedding *table = &own->tables[i];
+        nft_vector()->copy_rows(table->rows, C, rows + table->first * C, table->step * C,
+                                nft_at(exec, &table->gradient), C);
+    }
 }
 
 const nft_module_class nft_module_learned_pos_embedding = {.type = "learned_pos_embedding",

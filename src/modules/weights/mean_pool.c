@@ -1,13 +1,17 @@
-#include "modules/weights/mean_pool.h"
-#include "modules/weights/means.h"
+/* Pools that keep means of each tensor: a vector with index c · K + k, K numbers for each channel c (Zhou et
+ * al., "Permutation Equivariant Neural Functionals", arXiv 2302.14040). np_pool is invariant to permutations
+ * of every axis: it keeps the mean of each tensor, for each position. hnp_pool is invariant to those of axes
+ * with a symmetry: it keeps a mean for each index of the others. */
+#include "modules/weights/views.h"
 
 #include <string.h>
 
-/* What one tensor gives: `groups` vectors of its effective channels. */
 typedef struct pooled {
-    enum { OVER_ALL, OVER_ROWS, OVER_COLUMNS, OVER_NONE } over;
-    int64_t groups;
-    int64_t first; /* where its numbers begin among a channel's K */
+    nft_dims kept;
+    nft_margins means;
+    nft_view_layout layout; /* of the mean, a single row */
+    nft_buffer entries;     /* CALL: that row, (C, F) */
+    int64_t first, numbers; /* its F numbers among a channel's K */
 } pooled;
 
 typedef struct mean_pool {
@@ -15,137 +19,111 @@ typedef struct mean_pool {
     pooled *tensors;
 } mean_pool;
 
-static void choose(const nft_space *space, int64_t t, bool distinguish_io, pooled *p)
-{
-    const nft_tensor *tensor = &space->tensors[t];
-    bool first = distinguish_io && tensor->layer == 0,
-         last = distinguish_io && tensor->layer == space->layer_count - 1;
-    if (tensor->bias)
-        p->over = last ? OVER_NONE : OVER_ALL;
-    else
-        p->over = first ? OVER_ROWS : last ? OVER_COLUMNS : OVER_ALL;
-    p->groups = p->over == OVER_ALL ? 1 : p->over == OVER_ROWS ? tensor->columns : tensor->rows;
-}
-
-nft_status nft_mean_pool_configure(nft_module *module, nft_builder *builder, bool distinguish_io)
+static void pool_tensor(pooled *p, nft_builder *builder, int64_t t, bool hidden)
 {
     const nft_space *space = builder->space;
+    const nft_tensor *tensor = &space->tensors[t];
+    int64_t channels = builder->value.channels;
+    p->kept = hidden ? nft_ordered_dims(space, tensor) : 0;
+    nft_view view = {.tensor = t, .channels = p->kept};
+    p->layout = nft_view_layout_of(space, &view, channels, false);
+    p->numbers = nft_size_multiply(tensor->positions, nft_dims_tokens(tensor, p->kept));
+    nft_margins_open(&p->means, tensor, nft_size_multiply(tensor->positions, channels));
+    if (p->kept != p->means.all)
+        nft_margins_need(&p->means, p->kept);
+    nft_margins_reserve(&p->means, builder, NFT_ARENA_CALL, NFT_ARENA_CALL);
+    p->entries = nft_reserve(builder, NFT_ARENA_CALL, channels, p->numbers);
+}
+
+static nft_status configure(nft_module *module, nft_builder *builder, bool hidden)
+{
+    const nft_space *space = builder->space;
+    int64_t capacity = 0;
     nft_status status = nft_require_kind(builder, NFT_VALUE_FEATURES);
     if (status || (status = nft_module_state(module, sizeof(mean_pool))))
         return status;
     mean_pool *pool = module->state;
-    pool->tensors = nft_allocate_array((size_t)space->tensor_count, sizeof *pool->tensors);
-    if (!pool->tensors)
-        return nft_fail_memory(module->class->type,
-                               nft_size_multiply(space->tensor_count, sizeof *pool->tensors));
+    if ((status = nft_grow(&pool->tensors, space->tensor_count, &capacity, sizeof *pool->tensors,
+                           builder->where, builder->memory_limit)))
+        return status;
     for (int64_t t = 0; t < space->tensor_count; t++) {
-        choose(space, t, distinguish_io, &pool->tensors[t]);
+        pool_tensor(&pool->tensors[t], builder, t, hidden);
         pool->tensors[t].first = pool->numbers;
-        pool->numbers = nft_size_add(pool->numbers,
-                                     nft_size_multiply(pool->tensors[t].groups, space->tensors[t].positions));
+        pool->numbers = nft_size_add(pool->numbers, pool->tensors[t].numbers);
     }
     module->out = (nft_value){.kind = NFT_VALUE_VECTOR,
                               .channels = nft_size_multiply(pool->numbers, module->in.channels)};
-    module->scratch = module->out.channels;
     return NFT_OK;
 }
 
-void nft_mean_pool_release(nft_module *module)
+static nft_status configure_np(nft_module *module, nft_builder *builder, nft_options *options)
+{
+    (void)options;
+    return configure(module, builder, false);
+}
+
+static nft_status configure_hnp(nft_module *module, nft_builder *builder, nft_options *options)
+{
+    (void)options;
+    return configure(module, builder, true);
+}
+
+static void release(nft_module *module)
 {
     mean_pool *pool = module->state;
     nft_release(pool->tensors);
 }
 
-/* means (groups, C * positions) */
-static void take_means(const pooled *p, const nft_tensor *tensor, int64_t width, const float *x, float *means)
+static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
 {
-    int64_t row = tensor->columns * width;
-    if (p->over == OVER_NONE)
-        memcpy(means, x, (size_t)(tensor->tokens * width) * sizeof *means);
-    else if (p->over == OVER_ROWS)
-        nft_mean_rows(tensor->rows, row, x, row, means);
-    else if (p->over == OVER_ALL)
-        nft_mean_rows(tensor->tokens, width, x, width, means);
-    else
-        for (int64_t i = 0; i < tensor->rows; i++)
-            nft_mean_rows(tensor->columns, width, x + i * row, width, means + i * width);
-}
-
-typedef struct pool_call {
-    const nft_module *module;
-    const float *in;
-    float *scratch, *out;
-} pool_call; /* in backward `in` is the gradient of the output, `out` that of the input */
-
-static void pool_tensor(void *argument, int64_t item, float *thread_scratch)
-{
-    (void)thread_scratch;
-    const pool_call *call = argument;
-    const mean_pool *pool = call->module->state;
-    const pooled *p = &pool->tensors[item];
-    const nft_tensor *tensor = &call->module->space->tensors[item];
-    int64_t channels = call->module->in.channels, positions = tensor->positions, width = channels * positions;
-    float *means = call->scratch + p->first * channels;
-    take_means(p, tensor, width, call->in + tensor->offset * channels, means);
-    for (int64_t c = 0; c < channels; c++) {
-        float *out = call->out + c * pool->numbers + p->first;
-        for (int64_t group = 0; group < p->groups; group++)
-            memcpy(out + group * positions, means + group * width + c * positions,
-                   (size_t)positions * sizeof *out);
+    const mean_pool *pool = module->state;
+    int64_t channels = module->in.channels;
+    for (int64_t t = 0; t < module->space->tensor_count; t++) {
+        const pooled *p = &pool->tensors[t];
+        const float *x = in + p->means.tensor->offset * channels;
+        float *entries = nft_at(exec, &p->entries);
+        nft_margins_reduce(&p->means, exec, NFT_MEANS, x);
+        nft_view_get(&p->layout, 0, 1, p->kept == p->means.all ? x : nft_margin_at(&p->means, exec, p->kept),
+                     entries, p->layout.entries);
+        for (int64_t c = 0; c < channels; c++)
+            memcpy(out + c * pool->numbers + p->first, entries + c * p->numbers,
+                   (size_t)p->numbers * sizeof *out);
     }
 }
 
-void nft_mean_pool_forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
-{
-    pool_call call = {.module = module, .in = in, .scratch = exec->scratch, .out = out};
-    nft_exec_for(exec, module->space->tensor_count, pool_tensor, &call);
-}
-
-/* x (tokens, C * positions): each mean gives its entries their share. */
-static void spread_means(const pooled *p, const nft_tensor *tensor, int64_t width, const float *means,
-                         float *x)
-{
-    const nft_kernels *vector = nft_vector();
-    int64_t rows = tensor->rows, columns = tensor->columns, row_floats = columns * width;
-    if (p->over == OVER_NONE) {
-        memcpy(x, means, (size_t)(tensor->tokens * width) * sizeof *x);
-        return;
-    }
-    int64_t entries = p->over == OVER_ALL ? tensor->tokens : p->over == OVER_ROWS ? rows : columns;
-    float share = (float)(1 / (double)entries);
-    for (int64_t row = 0; row < rows; row++) {
-        float *y = x + row * row_floats;
-        if (p->over == OVER_ROWS)
-            vector->copy_scaled(row_floats, share, means, y);
-        for (int64_t column = 0; column < columns && p->over != OVER_ROWS; column++)
-            vector->copy_scaled(width, share, p->over == OVER_COLUMNS ? means + row * width : means,
-                                y + column * width);
-    }
-}
-
-static void pool_tensor_back(void *argument, int64_t item, float *thread_scratch)
-{
-    (void)thread_scratch;
-    const pool_call *call = argument;
-    const mean_pool *pool = call->module->state;
-    const pooled *p = &pool->tensors[item];
-    const nft_tensor *tensor = &call->module->space->tensors[item];
-    int64_t channels = call->module->in.channels, positions = tensor->positions, width = channels * positions;
-    float *means = call->scratch + p->first * channels;
-    for (int64_t c = 0; c < channels; c++) {
-        const float *in = call->in + c * pool->numbers + p->first;
-        for (int64_t group = 0; group < p->groups; group++)
-            memcpy(means + group * width + c * positions, in + group * positions,
-                   (size_t)positions * sizeof *means);
-    }
-    spread_means(p, tensor, width, means, call->out + tensor->offset * channels);
-}
-
-void nft_mean_pool_backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
-                            const float *grad_out, float *grad_in)
+/* Each mean gives its entries their share. */
+static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                     const float *grad_out, float *grad_in)
 {
     (void)in;
     (void)out;
-    pool_call call = {.module = module, .in = grad_out, .scratch = exec->scratch, .out = grad_in};
-    nft_exec_for(exec, module->space->tensor_count, pool_tensor_back, &call);
+    const mean_pool *pool = module->state;
+    int64_t channels = module->in.channels;
+    for (int64_t t = 0; t < module->space->tensor_count; t++) {
+        const pooled *p = &pool->tensors[t];
+        float *x = grad_in + p->means.tensor->offset * channels, *entries = nft_at(exec, &p->entries);
+        for (int64_t c = 0; c < channels; c++)
+            memcpy(entries + c * p->numbers, grad_out + c * pool->numbers + p->first,
+                   (size_t)p->numbers * sizeof *entries);
+        if (p->kept == p->means.all) {
+            nft_view_put(&p->layout, 0, 1, entries, p->layout.entries, x);
+            continue;
+        }
+        nft_margins_clear_others(&p->means, exec);
+        nft_view_put(&p->layout, 0, 1, entries, p->layout.entries, nft_margin_at(&p->means, exec, p->kept));
+        nft_margins_share(&p->means, exec);
+        nft_margins_join(&p->means, exec);
+        nft_margins_fill(&p->means, exec, x);
+    }
 }
+
+const nft_module_class nft_module_np_pool = {.type = "np_pool",
+                                             .configure = configure_np,
+                                             .forward = forward,
+                                             .backward = backward,
+                                             .release = release};
+const nft_module_class nft_module_hnp_pool = {.type = "hnp_pool",
+                                              .configure = configure_hnp,
+                                              .forward = forward,
+                                              .backward = backward,
+                                              .release = release};

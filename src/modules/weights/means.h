@@ -1,56 +1,72 @@
-/* Means of features over the neuron axes: what the linear equivariant layers exchange between tensors, and
- * what the pools keep. Sums are taken in a fixed order, in blocks of floats that are joined in double. */
-#ifndef NFT_MODULES_MEANS_H
-#define NFT_MODULES_MEANS_H
+/* Margins of a tensor: its means, or its sums, over some of its dimensions. Means are what the linear
+ * equivariant layers exchange between tensors and what the pools keep; sums are their transposes. All sums
+ * are taken in a fixed order, in blocks of floats that are joined in double. */
+#ifndef NFT_MODULES_WEIGHTS_MEANS_H
+#define NFT_MODULES_WEIGHTS_MEANS_H
 
 #include "modules/shared/module.h"
 
-/* y (width) = mean of the rows of x (rows, width), `stride` floats apart; rows ≥ 1. */
-void nft_mean_rows(int64_t rows, int64_t width, const float *x, int64_t stride, float *y);
+/* A set of dimensions of a tensor: bit d stands for dimension d. */
+typedef uint32_t nft_dims;
+#define NFT_DIM(d) ((nft_dims)1 << (d))
+#define NFT_DIMS_SETS (1 << NFT_TENSOR_MAX_AXES)
 
-/* y (width) = the sum of the rows of x (rows, width), on the team. */
-void nft_sum_rows(const nft_exec *exec, int64_t rows, int64_t width, const float *x, float *y);
-/* y (rows, width) = the sum over the columns of x (rows, columns, width), on the team. */
-void nft_sum_columns(const nft_exec *exec, int64_t rows, int64_t columns, int64_t width, const float *x,
-                     float *y);
+nft_dims nft_all_dims(const nft_tensor *tensor);
+/* Those whose axis has no symmetry. */
+nft_dims nft_ordered_dims(const nft_space *space, const nft_tensor *tensor);
+/* Product of their sizes. */
+int64_t nft_dims_tokens(const nft_tensor *tensor, nft_dims dims);
 
-/* The means of W_i (rows, columns, width), width its effective channels, and of v_i (rows, channels). The
- * last five are offsets in the module's scratch. In backward the gradients with respect to the means are
- * summed in the same places. */
-typedef struct nft_layer_means {
-    int64_t rows, columns, width, channels;
-    int64_t over_rows;    /* R_i (columns, width): the mean over rows, one for each column */
-    int64_t over_columns; /* K_i (rows, width): the mean over columns, one for each row */
-    int64_t partial;      /* (blocks of rows, columns, width): sums that R_i is joined from */
-    int64_t whole;        /* M_i (width) */
-    int64_t bias;         /* m_i (channels) */
-} nft_layer_means;
+/* The margin over all dimensions but `kept`: (tokens of `kept`, width). */
+typedef struct nft_margin {
+    bool needed;                    /* asked for */
+    bool planned;                   /* asked for, or between the tensor and one that is */
+    nft_dims parent;                /* it is taken from this margin; all dimensions: from the tensor */
+    int64_t outer, averaged, inner; /* the parent's tokens are (outer, averaged, inner) */
+    nft_buffer values;
+} nft_margin;
 
-/* Floats of [M_0 … M_{L-1}, m_0 … m_{L-1}] for features of C channels. */
-int64_t nft_means_global(const nft_space *space, int64_t channels);
+typedef struct nft_margins {
+    const nft_tensor *tensor;
+    int64_t width;                /* numbers of a token */
+    nft_dims all;                 /* dimensions of the tensor */
+    nft_margin of[NFT_DIMS_SETS]; /* by what is kept */
+    bool paired;                  /* nft_margins_pair */
+    nft_dims by_row, by_column;
+    nft_buffer blocks; /* CALL: (blocks of rows, columns · width) */
+} nft_margins;
 
-/* Plans the means of all layers: M_i and m_i go to that vector, which begins at `global` in the scratch; the
- * others are reserved. */
-void nft_means_plan(nft_layer_means *layers, const nft_space *space, int64_t channels, int64_t global,
-                    int64_t *scratch);
+/* First all that is needed is asked for, then buffers are reserved: in `needed` for margins that were asked
+ * for, in `others` for those between. The tensor must outlive the margins. */
+void nft_margins_open(nft_margins *margins, const nft_tensor *tensor, int64_t width);
+void nft_margins_need(nft_margins *margins, nft_dims kept);
+void nft_margins_reserve(nft_margins *margins, nft_builder *builder, nft_arena needed, nft_arena others);
 
-/* All means of one layer, from W_i and v_i. */
-void nft_means_forward(const nft_layer_means *means, const nft_exec *exec, const float *weight,
-                       const float *bias);
+/* Means of a matrix over its rows and over its columns, if both are there, are taken in one pass: large
+ * tensors are read from memory once. */
+void nft_margins_pair(nft_margins *margins, nft_builder *builder);
 
-/* Sets the gradients of R_i and K_i of all layers to 0; those of M_i and m_i belong to the vector at
- * `global`. */
-void nft_means_clear(const nft_layer_means *layers, int64_t count, const nft_exec *exec);
-/* From the gradients of one layer's means: adds that of m_i to that of v_i, and leaves in the places of R_i
- * and K_i what nft_broadcast_add is to add to the gradient of W_i. */
-void nft_means_backward(const nft_layer_means *means, const nft_exec *exec, float *bias_gradient);
+float *nft_margin_at(const nft_margins *margins, const nft_exec *exec, nft_dims kept);
 
-/* The way back from means to a matrix of vectors (rows, columns, width): each vector gets over_rows[its
- * column] and over_columns[its row] added, either of which may be NULL. `y` holds its vectors first … first +
- * count - 1, row-major. */
-void nft_broadcast_add(int64_t columns, int64_t width, const float *over_rows, const float *over_columns,
-                       int64_t first, int64_t count, float *y);
-/* That of R_i's and K_i's places to the whole of y (rows, columns, width), on the team. */
-void nft_means_broadcast_add(const nft_layer_means *means, const nft_exec *exec, float *y);
+/* Sets all margins of the tensor x (tokens, width): its means, or its sums. */
+typedef enum nft_reduction { NFT_MEANS, NFT_SUMS } nft_reduction;
+void nft_margins_reduce(const nft_margins *margins, const nft_exec *exec, nft_reduction reduction,
+                        const float *x);
+
+/* The transpose, in three steps. First clear: all margins, or those alone that nobody asked for. Then, once
+ * values have been put into those that were asked for, join: each margin is broadcast into the one that it is
+ * taken from. Then spread: those that are taken from the tensor are broadcast into it. */
+void nft_margins_clear_all(const nft_margins *margins, const nft_exec *exec);
+void nft_margins_clear_others(const nft_margins *margins, const nft_exec *exec);
+void nft_margins_join(const nft_margins *margins, const nft_exec *exec);
+/* Adds to tokens first … first + count - 1 of the tensor, which y holds. */
+void nft_margins_spread_rows(const nft_margins *margins, const nft_exec *exec, int64_t first, int64_t count,
+                             float *y);
+/* Adds to the whole tensor y, on the team. */
+void nft_margins_spread(const nft_margins *margins, const nft_exec *exec, float *y);
+/* Sets the whole tensor y to what is spread, of at least one margin. */
+void nft_margins_fill(const nft_margins *margins, const nft_exec *exec, float *y);
+/* Before join: a mean over n entries gives each of them 1/n of its gradient. */
+void nft_margins_share(const nft_margins *margins, const nft_exec *exec);
 
 #endif

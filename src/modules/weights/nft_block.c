@@ -10,23 +10,20 @@
 
 typedef struct state {
     nft_attention attention;
-    nft_channel_norm *ln1, *ln2; /* for each tensor */
-    nft_map *widen, *narrow;     /* ff.0 and ff.2 */
-    int64_t *wide_offsets;       /* for each tensor: where its wide rows begin among those of all */
+    nft_channel_norms ln1, ln2;
+    nft_channel_norm *norms; /* of ln1, then of ln2, for each tensor */
+    nft_map *widen, *narrow; /* ff.0 and ff.2, for each tensor */
+    int64_t *wide_offsets;   /* for each tensor: where its wide rows begin among those of all */
     double dropout;
-    uint64_t
-        stream; /* of the dropout after attention; that of chunk i of the feed-forward is stream + 1 + i */
-    int64_t branch;          /* scratch: what attention adds to x, or a gradient; features */
-    int64_t middle_gradient; /* scratch of backward: features */
+    uint64_t stream; /* of the dropout after attention; chunk i of the feed-forward has stream + 1 + i */
+    nft_buffer rows, wide_rows;         /* ITEM: one chunk of rows, and of wide rows */
+    nft_buffer branch, middle_gradient; /* in training: what attention adds to x, or a gradient; features */
 
-    /* kept for backward */
-    int64_t kept_middle; /* features: x between attention and feed-forward */
-    int64_t kept_normed; /* features: ln2 of it */
-    int64_t kept_wide;   /* wide rows before gelu */
-
-    /* sides */
-    int64_t wide_gradient, active; /* of those, and what comes from gelu */
-    int64_t narrow_gradient;       /* features: of ff.2's output */
+    nft_buffer middle;                /* FRAME: x between attention and feed-forward, features */
+    nft_buffer normed;                /* FRAME: ln2 of it */
+    nft_buffer wide;                  /* FRAME: wide rows before gelu */
+    nft_buffer wide_gradient, active; /* BACKWARD: of those, and of what comes from gelu */
+    nft_buffer narrow_gradient;       /* BACKWARD: of ff.2's output, features */
 } state;
 
 static nft_status allocate_arrays(nft_module *module, int64_t tensors)
@@ -36,11 +33,10 @@ static nft_status allocate_arrays(nft_module *module, int64_t tensors)
         return status;
     state *own = module->state;
     int64_t bytes = tensors * (int64_t)(2 * sizeof(nft_channel_norm) + 2 * sizeof(nft_map) + sizeof(int64_t));
-    own->ln1 = nft_allocate((size_t)bytes);
-    if (!own->ln1)
+    own->norms = nft_allocate((size_t)bytes);
+    if (!own->norms)
         return nft_fail_memory(module->class->type, bytes);
-    own->ln2 = own->ln1 + tensors;
-    own->widen = (nft_map *)(own->ln2 + tensors);
+    own->widen = (nft_map *)(own->norms + 2 * tensors);
     own->narrow = own->widen + tensors;
     own->wide_offsets = (int64_t *)(own->narrow + tensors);
     return NFT_OK;
@@ -50,7 +46,7 @@ static void release(nft_module *module)
 {
     state *own = module->state;
     nft_attention_release(&own->attention);
-    nft_release(own->ln1);
+    nft_release(own->norms);
 }
 
 /* Rows a little longer than a power of two do not compete for the same places in the cache. */
@@ -59,44 +55,53 @@ static int64_t wide_stride(int64_t outputs)
     return nft_size_add(outputs, 16);
 }
 
-static void plan_scratch(nft_module *module, int64_t factor)
+static void plan_forward(state *own, nft_builder *builder, int64_t factor)
 {
-    const nft_space *space = module->space;
-    int64_t C = module->in.channels, rows = nft_longest_chunk(space), width = nft_widest_tensor(space, C),
-            size = 0;
-    nft_reserve(&size, nft_size_multiply(rows, width));
-    nft_reserve(&size, nft_size_multiply(rows, wide_stride(nft_size_multiply(factor, width))));
-    module->thread_scratch = size > module->thread_scratch ? size : module->thread_scratch;
-    state *own = module->state;
-    own->branch = nft_reserve(&module->training_scratch, nft_size_multiply(space->numbers, C));
-    own->middle_gradient = nft_reserve(&module->training_scratch, nft_size_multiply(space->numbers, C));
+    int64_t rows = nft_longest_chunk(builder->space),
+            width = nft_widest_tensor(builder->space, builder->value.channels),
+            wide = nft_size_multiply(factor, width);
+    nft_begin_items(builder);
+    own->rows = nft_reserve(builder, NFT_ARENA_ITEM, rows, width);
+    own->wide_rows = nft_reserve_strided(builder, NFT_ARENA_ITEM, rows, wide, wide_stride(wide));
 }
 
-static void plan_backward(state *own, nft_builder *builder)
+static nft_status declare_gradients(state *own, nft_builder *builder)
+{
+    int64_t C = builder->value.channels;
+    nft_status status = NFT_OK;
+    for (int64_t t = 0; t < builder->space->tensor_count && !status; t++) {
+        const nft_tensor *tensor = &builder->space->tensors[t];
+        const nft_map *widen = &own->widen[t];
+        int64_t start = own->wide_offsets[t], outputs = widen->outputs, stride = wide_stride(outputs);
+        nft_buffer normed = nft_features_of(&own->normed, tensor, C),
+                   wide = nft_buffer_part(&own->wide_gradient, start, tensor->tokens, outputs, stride),
+                   active = nft_buffer_part(&own->active, start, tensor->tokens, outputs, stride),
+                   narrow = nft_features_of(&own->narrow_gradient, tensor, C);
+        status = nft_gradient_of_map(builder, widen, &normed, &wide);
+        if (!status)
+            status = nft_gradient_of_map(builder, &own->narrow[t], &active, &narrow);
+    }
+    return status;
+}
+
+static nft_status plan_backward(state *own, nft_builder *builder)
 {
     const nft_space *space = builder->space;
-    int64_t C = builder->value.channels, features = nft_size_multiply(space->numbers, C), wide = 0;
+    int64_t C = builder->value.channels, wide = 0;
     for (int64_t t = 0; t < space->tensor_count; t++) {
         own->wide_offsets[t] = wide;
         wide = nft_size_add(wide,
                             nft_size_multiply(space->tensors[t].tokens, wide_stride(own->widen[t].outputs)));
     }
-    own->kept_middle = nft_reserve(builder->kept, features);
-    own->kept_normed = nft_reserve(builder->kept, features);
-    own->kept_wide = nft_reserve(builder->kept, wide);
-    own->wide_gradient = nft_reserve(builder->sides, wide);
-    own->active = nft_reserve(builder->sides, wide);
-    own->narrow_gradient = nft_reserve(builder->sides, features);
-    for (int64_t t = 0; t < space->tensor_count; t++) {
-        const nft_tensor *tensor = &space->tensors[t];
-        const nft_map *widen = &own->widen[t], *narrow = &own->narrow[t];
-        int64_t stride = wide_stride(widen->outputs), wide_start = own->wide_offsets[t];
-        nft_gradient_of_map(builder, widen, tensor->tokens, nft_row_at(own->kept_normed, tensor->offset, C),
-                            widen->inputs, nft_row_at(nft_side(own->wide_gradient), wide_start, 1), stride);
-        nft_gradient_of_map(builder, narrow, tensor->tokens, nft_row_at(nft_side(own->active), wide_start, 1),
-                            stride, nft_row_at(nft_side(own->narrow_gradient), tensor->offset, C),
-                            narrow->outputs);
-    }
+    own->branch = nft_attention_reserve_training(&own->attention, builder);
+    own->middle_gradient = nft_attention_reserve_training(&own->attention, builder);
+    own->middle = nft_reserve_features(builder, NFT_ARENA_FRAME, C);
+    own->normed = nft_reserve_features(builder, NFT_ARENA_FRAME, C);
+    own->wide = nft_reserve(builder, NFT_ARENA_FRAME, 1, wide);
+    own->wide_gradient = nft_reserve(builder, NFT_ARENA_BACKWARD, 1, wide);
+    own->active = nft_reserve(builder, NFT_ARENA_BACKWARD, 1, wide);
+    own->narrow_gradient = nft_reserve_features(builder, NFT_ARENA_BACKWARD, C);
+    return declare_gradients(own, builder);
 }
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
@@ -113,19 +118,19 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
         return status;
     state *own = module->state;
     int64_t C = builder->value.channels;
+    nft_channel_norm *second = own->norms + builder->space->tensor_count;
     own->dropout = values.dropout = dropout;
     own->stream = nft_random_stream(builder->path);
-    if ((status = nft_channel_norms_add(builder, own->ln1, "ln1.")) ||
-        (status = nft_channel_norms_add(builder, own->ln2, "ln2.")) ||
-        (status = nft_attention_configure(&own->attention, module, builder, &values, own->ln1, "attn.")) ||
+    if ((status = nft_channel_norms_add(builder, &own->ln1, own->norms, "ln1.")) ||
+        (status = nft_channel_norms_add(builder, &own->ln2, second, "ln2.")) ||
+        (status = nft_attention_configure(&own->attention, module, builder, &values, &own->ln1, "attn.")) ||
         (status = nft_pointwise_add(builder, own->widen, C, factor * C, "ff.0.")) ||
         (status = nft_pointwise_add(builder, own->narrow, factor * C, C, "ff.2.")))
         return status;
     module->flops = nft_size_add(module->flops, nft_pointwise_flops(builder->space, own->widen));
     module->flops = nft_size_add(module->flops, nft_pointwise_flops(builder->space, own->narrow));
-    plan_scratch(module, factor);
-    plan_backward(own, builder);
-    return NFT_OK;
+    plan_forward(own, builder, factor);
+    return plan_backward(own, builder);
 }
 
 /* x is features: in forward what the feed-forward reads and adds to, in backward the gradient of the block's
@@ -161,32 +166,28 @@ static chunk chunk_at(const nft_module *module, int64_t item)
 }
 
 /* out += ff(ln2(x)) for one chunk of rows while it is in the cache; x is out. */
-static void feed_forward(void *argument, int64_t item, float *thread_scratch)
+static void feed_forward(void *argument, int64_t item, float *item_memory)
 {
     const work *w = argument;
     const state *own = w->module->state;
     chunk c = chunk_at(w->module, item);
-    int64_t next = 0;
-    float *normed = thread_scratch + nft_reserve(&next, c.rows.count * c.widen->inputs),
-          *wide = thread_scratch + nft_reserve(&next, 0);
-    nft_channel_norm_rows(&own->ln2[c.rows.tensor], w->exec->parameters, c.rows.count, w->x + c.features,
-                          normed);
+    float *normed = nft_in_item(item_memory, &own->rows), *wide = nft_in_item(item_memory, &own->wide_rows);
+    nft_channel_norm_rows(&own->ln2.items[c.rows.tensor], w->exec, c.rows.count, w->x + c.features, normed);
     nft_map_rows(w->exec, c.widen, c.rows.count, normed, c.widen->inputs, wide, c.stride, NFT_MAP_GELU);
     nft_map_rows(w->exec, c.narrow, c.rows.count, wide, c.stride, w->out + c.features, c.narrow->outputs,
                  NFT_MAP_ADD);
 }
 
 /* The same for training: out = x + drop(ff(ln2(x))), and what stands between is kept. */
-static void feed_forward_kept(void *argument, int64_t item, float *thread_scratch)
+static void feed_forward_kept(void *argument, int64_t item, float *item_memory)
 {
     const work *w = argument;
     const state *own = w->module->state;
     chunk c = chunk_at(w->module, item);
-    int64_t count = c.rows.count, n = count * c.widen->inputs, outputs = c.widen->outputs, next = 0;
-    float *normed = w->exec->kept + own->kept_normed + c.features,
-          *wide = w->exec->kept + own->kept_wide + c.wide;
-    float *branch = thread_scratch + nft_reserve(&next, n), *active = thread_scratch + nft_reserve(&next, 0);
-    nft_channel_norm_rows(&own->ln2[c.rows.tensor], w->exec->parameters, count, w->x + c.features, normed);
+    int64_t count = c.rows.count, n = count * c.widen->inputs, outputs = c.widen->outputs;
+    float *normed = nft_at(w->exec, &own->normed) + c.features, *wide = nft_at(w->exec, &own->wide) + c.wide;
+    float *branch = nft_in_item(item_memory, &own->rows), *active = nft_in_item(item_memory, &own->wide_rows);
+    nft_channel_norm_rows(&own->ln2.items[c.rows.tensor], w->exec, count, w->x + c.features, normed);
     nft_map_rows(w->exec, c.widen, count, normed, c.widen->inputs, wide, c.stride, NFT_MAP_SET);
     for (int64_t row = 0; row < count; row++)
         nft_vector()->gelu(outputs, wide + row * c.stride, active + row * c.stride);
@@ -196,16 +197,17 @@ static void feed_forward_kept(void *argument, int64_t item, float *thread_scratc
 }
 
 /* From the gradient of drop(ff(ln2(x))) to that of ln2(x), in out. */
-static void feed_forward_back(void *argument, int64_t item, float *active_gradient)
+static void feed_forward_back(void *argument, int64_t item, float *item_memory)
 {
     const work *w = argument;
     const state *own = w->module->state;
     chunk c = chunk_at(w->module, item);
     int64_t count = c.rows.count, outputs = c.widen->outputs;
-    const float *wide = w->exec->kept + own->kept_wide + c.wide;
-    float *narrow = w->exec->sides + own->narrow_gradient + c.features,
-          *dwide = w->exec->sides + own->wide_gradient + c.wide,
-          *active = w->exec->sides + own->active + c.wide;
+    const float *wide = nft_at(w->exec, &own->wide) + c.wide;
+    float *narrow = nft_at(w->exec, &own->narrow_gradient) + c.features,
+          *dwide = nft_at(w->exec, &own->wide_gradient) + c.wide,
+          *active = nft_at(w->exec, &own->active) + c.wide,
+          *active_gradient = nft_in_item(item_memory, &own->wide_rows);
     nft_drop(w->exec, own->stream + 1 + (uint64_t)item, own->dropout, count * c.narrow->outputs,
              w->x + c.features, narrow);
     nft_map_rows_back(w->exec, c.narrow, count, narrow, c.narrow->outputs, active_gradient, c.stride,
@@ -221,7 +223,7 @@ static void forward_kept(const nft_module *module, const nft_exec *exec, const f
 {
     const state *own = module->state;
     int64_t n = module->space->numbers * module->in.channels;
-    float *branch = exec->scratch + own->branch, *middle = exec->kept + own->kept_middle;
+    float *branch = nft_at(exec, &own->branch), *middle = nft_at(exec, &own->middle);
     nft_attention_forward(&own->attention, exec, false, in, branch);
     nft_add_dropped(exec, own->stream, own->dropout, n, in, branch, middle);
     work w = {module, exec, middle, out};
@@ -231,7 +233,7 @@ static void forward_kept(const nft_module *module, const nft_exec *exec, const f
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
 {
     const state *own = module->state;
-    if (exec->kept) {
+    if (nft_keeps(exec)) {
         forward_kept(module, exec, in, out);
         return;
     }
@@ -245,11 +247,11 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
 {
     (void)out;
     const state *own = module->state;
-    int64_t C = module->in.channels, n = module->space->numbers * C;
-    float *branch = exec->scratch + own->branch, *dmiddle = exec->scratch + own->middle_gradient;
+    int64_t n = module->space->numbers * module->in.channels;
+    float *branch = nft_at(exec, &own->branch), *dmiddle = nft_at(exec, &own->middle_gradient);
     work w = {module, exec, grad_out, branch};
     nft_exec_for(exec, nft_rows_count(module->space), feed_forward_back, &w);
-    nft_channel_norms_back(own->ln2, exec, module->space, C, exec->kept + own->kept_middle, branch, dmiddle);
+    nft_channel_norms_back(&own->ln2, exec, nft_at(exec, &own->middle), branch, dmiddle);
     nft_vector()->add(n, grad_out, dmiddle);
     nft_drop(exec, own->stream, own->dropout, n, dmiddle, branch);
     nft_attention_backward(&own->attention, exec, in, branch, grad_in);
@@ -258,6 +260,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
 
 const nft_module_class nft_module_nft_block = {.type = "nft_block",
                                                .in_place = true,
+                                               .any_space = NFT_ANY_SPACE_LIFTED,
                                                .configure = configure,
                                                .forward = forward,
                                                .backward = backward,

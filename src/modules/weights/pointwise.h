@@ -4,7 +4,7 @@
 
 #include "modules/weights/features.h"
 
-/* Declares weight_maps.{i} and bias_maps.{i} under `prefix`; maps has room for every tensor of the space. */
+/* Declares the map of each owner under `prefix`; maps has room for every tensor of the space. */
 nft_status nft_pointwise_add(nft_builder *builder, nft_map *maps, int64_t in_channels, int64_t out_channels,
                              const char *prefix);
 /* 2·m·n·k of all of them for a sample. */

@@ -13,17 +13,15 @@ typedef struct residual {
     int activation; /* an nft_function */
     double dropout; /* in training only */
     uint64_t stream;
-    int64_t normed;          /* scratch: norm(x) */
-    int64_t inner;           /* scratch of the modules inside */
-    int64_t training_normed; /* scratch of backward: the gradients of norm(x) and of base's output */
-    int64_t training_mapped;
-    int64_t training_inner;
-    int64_t kept_normed, kept_mapped; /* kept: norm(x), and base's output */
+    nft_buffer normed;                           /* KEPT: norm(x) */
+    nft_buffer kept_mapped;                      /* FRAME: base's output */
+    nft_buffer normed_gradient, mapped_gradient; /* TRAINING */
+    nft_buffer inner;                            /* CALL: the memory of the modules inside */
 } residual;
 
-/* The module `key` inside, whose input is kept at `in_kept`; it must give what it takes. */
-static nft_status add_inner(nft_module **inner, nft_builder *builder, const json_t *config, const char *key,
-                            const char *prefix, int64_t in_kept)
+/* The module `key` inside, whose input stands at `arrives` in backward; it must give what it takes. */
+static nft_status add_inner(nft_module **inner, nft_builder *builder, const nft_json *config, const char *key,
+                            const char *prefix, const nft_buffer *arrives)
 {
     char where[192];
     nft_text path = {0};
@@ -36,7 +34,7 @@ static nft_status add_inner(nft_module **inner, nft_builder *builder, const json
     nft_builder child = *builder;
     child.where = where;
     child.path = path.data;
-    child.in_kept = in_kept;
+    child.arrives = *arrives;
     child.depth++;
     nft_status status = nft_module_create(inner, &child, config);
     nft_text_clear(&path);
@@ -58,40 +56,29 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static int64_t training_scratch(const nft_module *module)
+static int64_t inner_floats(const nft_module *module)
 {
-    return module ? larger(module->scratch, module->training_scratch) : 0;
+    return module ? nft_inner_floats(module) : 0;
 }
 
-static void plan_training(nft_module *module)
+/* The modules inside run one after the other. */
+static void plan_inner(nft_module *module, nft_builder *builder)
 {
     residual *s = module->state;
-    int64_t floats = nft_value_floats(&module->in, module->space);
-    s->training_normed = nft_reserve(&module->training_scratch, floats);
-    s->training_mapped = nft_reserve(&module->training_scratch, floats);
-    s->training_inner =
-        nft_reserve(&module->training_scratch, larger(training_scratch(s->base), training_scratch(s->norm)));
-}
-
-static void plan(nft_module *module)
-{
-    residual *s = module->state;
-    int64_t scratch = s->base->scratch;
-    module->thread_scratch = s->base->thread_scratch;
+    int64_t item = s->base->memory.item;
     module->flops = s->base->flops;
     if (s->norm) {
-        s->normed = nft_reserve(&module->scratch, nft_value_floats(&module->in, module->space));
-        scratch = larger(scratch, s->norm->scratch);
-        module->thread_scratch = larger(module->thread_scratch, s->norm->thread_scratch);
+        item = larger(item, s->norm->memory.item);
         module->flops = nft_size_add(module->flops, s->norm->flops);
     }
-    s->inner = nft_reserve(&module->scratch, scratch);
-    plan_training(module);
+    nft_begin_items(builder);
+    nft_reserve(builder, NFT_ARENA_ITEM, 1, item);
+    s->inner = nft_reserve(builder, NFT_ARENA_CALL, 1, larger(inner_floats(s->base), inner_floats(s->norm)));
 }
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
-    const json_t *base = NULL, *norm = NULL;
+    const nft_json *base = NULL, *norm = NULL;
     nft_status status = nft_require_kind(builder, NFT_VALUE_FEATURES);
     if (status || (status = nft_module_state(module, sizeof(residual))))
         return status;
@@ -104,13 +91,19 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
         return status;
     int64_t floats = nft_value_floats(&builder->value, builder->space);
     s->stream = nft_random_stream(builder->path);
-    s->kept_normed = norm ? nft_reserve(builder->kept, floats) : builder->in_kept;
-    s->kept_mapped = nft_reserve(builder->kept, floats);
+    nft_buffer base_arrives = builder->arrives;
+    if (norm) {
+        s->normed = nft_reserve(builder, NFT_ARENA_KEPT, 1, floats);
+        base_arrives = s->normed;
+    }
+    s->kept_mapped = nft_reserve(builder, NFT_ARENA_FRAME, 1, floats);
+    s->normed_gradient = nft_reserve(builder, NFT_ARENA_TRAINING, 1, floats);
+    s->mapped_gradient = nft_reserve(builder, NFT_ARENA_TRAINING, 1, floats);
     /* In the order of forward, in which statistics of the data are taken. */
-    if ((norm && (status = add_inner(&s->norm, builder, norm, "norm", "norm.", builder->in_kept))) ||
-        (status = add_inner(&s->base, builder, base, "base", "base_layer.", s->kept_normed)))
+    if ((norm && (status = add_inner(&s->norm, builder, norm, "norm", "norm.", &builder->arrives))) ||
+        (status = add_inner(&s->base, builder, base, "base", "base_layer.", &base_arrives)))
         return status;
-    plan(module);
+    plan_inner(module, builder);
     return NFT_OK;
 }
 
@@ -121,33 +114,27 @@ static void release(nft_module *module)
     nft_module_free(s->norm);
 }
 
-static nft_exec exec_inside(const nft_exec *exec, int64_t scratch)
-{
-    nft_exec inner = *exec;
-    inner.scratch = exec->scratch + scratch;
-    return inner;
-}
-
 static void forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
 {
     const residual *s = module->state;
     int64_t floats = nft_value_floats(&module->in, module->space);
-    nft_exec inner = exec_inside(exec, exec->kept ? s->training_inner : s->inner);
-    float *mapped = exec->kept ? exec->kept + s->kept_mapped : out;
+    float *mapped = nft_keeps(exec) ? nft_at(exec, &s->kept_mapped) : out;
     const float *x = in;
     if (s->norm) {
-        float *normed = exec->kept ? exec->kept + s->kept_normed : exec->scratch + s->normed;
-        s->norm->class->forward(s->norm, &inner, in, normed);
+        float *normed = nft_at(exec, &s->normed);
+        nft_exec inside = nft_exec_inside(exec, s->norm, &s->inner);
+        s->norm->class->forward(s->norm, &inside, in, normed);
         x = normed;
     }
-    s->base->class->forward(s->base, &inner, x, mapped);
+    nft_exec inside = nft_exec_inside(exec, s->base, &s->inner);
+    s->base->class->forward(s->base, &inside, x, mapped);
     bool drops = exec->dropout && s->dropout > 0;
     nft_exec_elementwise(exec, (nft_function)s->activation, floats, mapped, drops ? NULL : in, out);
     if (drops)
         nft_add_dropped(exec, s->stream, s->dropout, floats, in, out, out);
 }
 
-/* d(mapped) = f'(mapped) drop(d(out)); through base and norm; d(x) gets d(out) besides. */
+/* d(mapped) = f'(mapped) drop(d(out)); through base and norm; d(out) is added to d(x). */
 static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
                      const float *grad_out, float *grad_in)
 {
@@ -155,10 +142,9 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     const residual *s = module->state;
     nft_function function = (nft_function)s->activation;
     int64_t floats = nft_value_floats(&module->in, module->space);
-    nft_exec inner = exec_inside(exec, s->training_inner);
-    float *normed_gradient = exec->scratch + s->training_normed,
-          *mapped_gradient = exec->scratch + s->training_mapped;
-    const float *mapped = exec->kept + s->kept_mapped, *normed = s->norm ? exec->kept + s->kept_normed : in;
+    float *normed_gradient = nft_at(exec, &s->normed_gradient),
+          *mapped_gradient = nft_at(exec, &s->mapped_gradient);
+    const float *mapped = nft_at(exec, &s->kept_mapped), *normed = s->norm ? nft_at(exec, &s->normed) : in;
     const float *x = mapped;
     if (nft_function_keeps_output(function)) {
         nft_exec_elementwise(exec, function, floats, mapped, NULL, normed_gradient);
@@ -166,10 +152,13 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     }
     nft_drop(exec, s->stream, s->dropout, floats, grad_out, mapped_gradient);
     nft_exec_elementwise_back(exec, function, floats, x, mapped_gradient, mapped_gradient);
-    s->base->class->backward(s->base, &inner, normed, mapped, mapped_gradient,
+    nft_exec inside = nft_exec_inside(exec, s->base, &s->inner);
+    s->base->class->backward(s->base, &inside, normed, mapped, mapped_gradient,
                              s->norm ? normed_gradient : grad_in);
-    if (s->norm)
-        s->norm->class->backward(s->norm, &inner, in, normed, normed_gradient, grad_in);
+    if (s->norm) {
+        inside = nft_exec_inside(exec, s->norm, &s->inner);
+        s->norm->class->backward(s->norm, &inside, in, normed, normed_gradient, grad_in);
+    }
     nft_vector()->add(floats, grad_out, grad_in);
 }
 

@@ -5,19 +5,28 @@
 #include "modules/weights/features.h"
 
 typedef struct nft_channel_norm {
-    int64_t width;                         /* channels that are normed together */
-    int64_t gamma, beta;                   /* offsets of (width) */
-    int64_t gamma_gradient, beta_gradient; /* sides */
+    int64_t width; /* channels that are normed together */
+    int64_t owner; /* tensors of one owner share gamma and beta */
+    nft_param gamma, beta;
+    nft_buffer gamma_gradient, beta_gradient;
 } nft_channel_norm;
 
-/* Declares w_norms.{i} and v_norms.{i} under `prefix`; norms has room for every tensor of the space. */
-nft_status nft_channel_norms_add(nft_builder *builder, nft_channel_norm *norms, const char *prefix);
-/* y (rows, width) = the norm of x's rows; y may be x. */
-void nft_channel_norm_rows(const nft_channel_norm *norm, const float *parameters, int64_t rows,
-                           const float *x, float *y);
+/* The norms of all tensors of a space. */
+typedef struct nft_channel_norms {
+    const nft_space *space;
+    int64_t channels, owners;
+    nft_channel_norm *items; /* one for each tensor */
+} nft_channel_norms;
 
-/* grad_in = back through the norms of all tensors of features with C channels; in is what forward normed. */
-void nft_channel_norms_back(const nft_channel_norm *norms, const nft_exec *exec, const nft_space *space,
-                            int64_t channels, const float *in, const float *grad_out, float *grad_in);
+/* Declares the parameters of each owner under `prefix`; `items` has room for every tensor of the space. */
+nft_status nft_channel_norms_add(nft_builder *builder, nft_channel_norms *norms, nft_channel_norm *items,
+                                 const char *prefix);
+/* y (rows, width) = the norm of x's rows; y may be x. */
+void nft_channel_norm_rows(const nft_channel_norm *norm, const nft_exec *exec, int64_t rows, const float *x,
+                           float *y);
+
+/* grad_in = back through the norms of all tensors; in is what forward normed. */
+void nft_channel_norms_back(const nft_channel_norms *norms, const nft_exec *exec, const float *in,
+                            const float *grad_out, float *grad_in);
 
 #endif

@@ -1,0 +1,98 @@
+/* Files that hold no tensors for us, by their name and with the way out. */
+#include "io/formats/format.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+static const struct {
+    const char *mark;
+    int64_t length, offset;
+    const char *message;
+} kinds[] = {
+    {"GGUF", 4, 0,
+     "it is a GGUF file, whose tensors are quantised; take the safetensors file that it was made from"},
+    {"version https://git-lfs", 23, 0,
+     "it is a Git LFS pointer, not the file; fetch the file with `git lfs pull`"},
+    {"\xfd"
+     "7zXZ\0",
+     6, 0, "it is packed by xz; unpack it with `unxz`"},
+    {"\x28\xb5\x2f\xfd", 4, 0, "it is packed by zstd; unpack it with `zstd -d`"},
+    {"BZh", 3, 0, "it is packed by bzip2; unpack it with `bunzip2`"},
+    {"7z\xbc\xaf\x27\x1c", 6, 0, "it is a 7-Zip archive; unpack it and read the files in it"},
+    {"Rar!\x1a\x07", 6, 0, "it is a RAR archive; unpack it and read the files in it"},
+    {"ustar", 5, 257, "it is a tar archive; unpack it with `tar xf` and read the files in it"},
+    {"\x89PNG", 4, 0, "it looks like a PNG image; nft fit makes networks of images"},
+    {"\xff\xd8\xff", 3, 0, "it is a JPEG image"},
+    {"TFL3", 4, 4, "it is a TensorFlow Lite model, which is not read; export the model to ONNX"},
+    {"%PDF", 4, 0, "it is a PDF document"},
+};
+
+static bool is_page(const nft_start *start)
+{
+    static const char *const marks[] = {"<!doctype html", "<html", "<head"};
+    int64_t at = 0;
+    while (at < start->length && isspace(start->bytes[at]))
+        at++;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        size_t n = 0;
+        while (marks[i][n] && at + (int64_t)n < start->length &&
+               tolower(start->bytes[at + (int64_t)n]) == marks[i][n])
+            n++;
+        if (!marks[i][n])
+            return true;
+    }
+    return false;
+}
+
+static bool is_zero(const nft_start *start)
+{
+    for (int64_t i = 0; i < start->length; i++)
+        if (start->bytes[i])
+            return false;
+    return start->length > 8; /* which may be the beginning of an empty header */
+}
+
+/* A line of text, with a comma or tab in it. */
+static bool is_table(const nft_start *start)
+{
+    bool separated = false;
+    int64_t i = 0;
+    for (; i < start->length && start->bytes[i] != '\n' && start->bytes[i] != '\r'; i++) {
+        if (start->bytes[i] < 0x20 && start->bytes[i] != '\t')
+            return false;
+        separated |= start->bytes[i] == ',' || start->bytes[i] == '\t';
+    }
+    return separated && i > 8;
+}
+
+static bool is_pickle(const nft_start *start)
+{
+    return start->length > 2 && start->bytes[0] == 0x80 && start->bytes[1] >= 2 && start->bytes[1] <= 5;
+}
+
+nft_status nft_refuse_other_files(const nft_start *start)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (start->length >= kinds[i].offset + kinds[i].length &&
+            !memcmp(start->bytes + kinds[i].offset, kinds[i].mark, (size_t)kinds[i].length))
+            return nft_fail(NFT_ERROR_FORMAT, "not a file of tensors: %s", kinds[i].message);
+    if (!start->size)
+        return nft_fail(NFT_ERROR_FORMAT, "the file is empty");
+    if (is_page(start))
+        return nft_fail(
+            NFT_ERROR_FORMAT,
+            "not a file of tensors: it is a web page; the download needs a login or another address");
+    if (is_zero(start))
+        return nft_fail(NFT_ERROR_FORMAT,
+                        "not a file of tensors: it begins with zeros; the copy or download was interrupted");
+    if (is_pickle(start))
+        return nft_fail(NFT_ERROR_FORMAT,
+                        "not a file of tensors: it is a plain pickle, which is not read; save the "
+                        "tensors with torch.save, numpy.savez or safetensors");
+    if (is_table(start))
+        return nft_fail(
+            NFT_ERROR_FORMAT,
+            "not a file of tensors: it looks like a table of text; it may hold labels, not networks");
+    return NFT_OK;
+}
