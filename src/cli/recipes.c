@@ -1,6 +1,7 @@
 #include "recipes.h"
 
 #include "report.h"
+#include "settings.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -111,7 +112,9 @@ int load_recipe(cli_recipe *recipe, const char *path, const cli_options *given)
         return fail("%s: JSON, line %d, column %d: %s", path, error.line, error.column, error.text);
     if (!json_is_object(recipe->object))
         return fail("%s: a recipe is a JSON object", path);
-    int failed = read_paths(recipe);
+    int failed = settings_apply(recipe->object, given);
+    if (!failed)
+        failed = read_paths(recipe);
     if (!failed)
         failed = override_integer(recipe, "steps", "steps");
     if (!failed)

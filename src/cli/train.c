@@ -453,6 +453,8 @@ static const cli_option own_options[] = {
      0, NULL},
     {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
+    {"set", 0, OPTION_SETTING, "KEY=VALUE",
+     "any entry of the recipe, as optimizer.lr=1e-4; may be given again", 0, 0, NULL},
     {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, another lr or validate_every",
      0, 0, NULL},
     {"keep-checkpoint", 0, OPTION_FLAG, NULL,

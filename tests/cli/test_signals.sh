@@ -83,6 +83,20 @@ cp six.checkpoint extended.safetensors.checkpoint
 run 0 train recipe.json -o extended.safetensors --steps 9 --extend --quiet
 check "more steps alone are the steps of a training that had them from the beginning" cmp extended.safetensors whole.safetensors
 
+# --set changes any entry of a recipe.
+run 0 train recipe.json -o set.safetensors --set steps=9 --set optimizer.lr=1e-3 --set 'schedule={"type":"constant"}'
+check "--set is as the recipe's own entry" cmp set.safetensors whole.safetensors
+run 0 train recipe.json -o set.safetensors --steps 9 --set model.modules.1.out_features=2 --set 'model.modules.1={"type":"linear","out_features":1}'
+check "the last of a key counts, in lists too" cmp set.safetensors whole.safetensors
+for setting in steps =9 "optimizer.lr.x=1" "model.modules.9.p=1" "model.modules.9=1" "nothing.here=1"; do
+    run 1 train recipe.json -o set.safetensors --steps 9 --set "$setting"
+    says "--set '$setting': "
+done
+run 1 train recipe.json -o set.safetensors --set stepz=9
+says "stepz"
+run 1 train recipe.json -o set.safetensors --set train=absent.safetensors
+says "absent.safetensors"
+
 # A limit on the size of files is told.
 (
     ulimit -f 1
