@@ -97,6 +97,22 @@ says "stepz"
 run 1 train recipe.json -o set.safetensors --set train=absent.safetensors
 says "absent.safetensors"
 
+# Epochs are steps: 50 networks in batches of 16, three times, are ten steps.
+sed 's/"steps": 1000000/"epochs": 3/' recipe.json >epochs.json
+run 0 train epochs.json -o epochs.safetensors --log epochs.jsonl
+check "epochs are rounded up to whole steps" test "$(grep -c '"step"' epochs.jsonl)" -eq 10
+run 0 train epochs.json -o epochs.safetensors --set epochs=0.1
+run 0 train epochs.json -o epochs.safetensors --log epochs.jsonl --steps 4
+check "--steps stands in their place" test "$(grep -c '"step"' epochs.jsonl)" -eq 4
+run 1 train epochs.json -o epochs.safetensors --set steps=4
+says "epochs.json: has both 'epochs' and 'steps', expected one"
+for epochs in 0 -1 '"many"' null; do
+    run 1 train epochs.json -o epochs.safetensors --set epochs=$epochs
+    says "epochs.json: 'epochs' is not a number above 0"
+done
+run 1 train epochs.json -o epochs.safetensors --set epochs=1e300
+says "steps, expected at most 2147483647"
+
 # A limit on the size of files is told.
 (
     ulimit -f 1
