@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC2016,SC2089,SC2090
 # Tests of nftool when signals come, and of trainings beside each other: test_signals.sh PATH-OF-NFTOOL. Prints a line for each failed
 # check, then "N passed, N failed". INTERPOSED names the library of interposed.c, with which writing takes long.
 set -u
@@ -107,7 +108,7 @@ check "--steps stands in their place" test "$(grep -c '"step"' epochs.jsonl)" -e
 run 1 train epochs.json -o epochs.safetensors --set steps=4
 says "epochs.json: has both 'epochs' and 'steps', expected one"
 for epochs in 0 -1 '"many"' null; do
-    run 1 train epochs.json -o epochs.safetensors --set epochs=$epochs
+    run 1 train epochs.json -o epochs.safetensors --set "epochs=$epochs"
     says "epochs.json: 'epochs' is not a number above 0"
 done
 run 1 train epochs.json -o epochs.safetensors --set epochs=1e300
