@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC2016,SC2089,SC2090
+# shellcheck disable=SC2016,SC2089,SC2090,SC3045
 # Tests of nftool when signals come, and of trainings beside each other: test_signals.sh PATH-OF-NFTOOL. Prints a line for each failed
 # check, then "N passed, N failed". INTERPOSED names the library of interposed.c, with which writing takes long.
 set -u
