@@ -202,7 +202,7 @@ nft_status nft_entry_again(const nft_entry **again, const nft_file *file, const 
                     entry->name);
 }
 
-/* Runs that are close together are read with what lies between them. */
+/* Runs that are close together are read at once, with the numbers between them. */
 static nft_status read_slice(const nft_file *file, const nft_entry *entry, const nft_slice *slice,
                              int64_t first, int64_t count, float *out)
 {

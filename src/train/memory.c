@@ -70,7 +70,7 @@ static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, con
     return nft_size_add(bytes, nft_size_multiply(nft_size_multiply(group, outputs), sizeof(float)));
 }
 
-/* What a loss between images renders with, and a network with its gradient. */
+/* The renderer of a loss between images, and a network with its gradient. */
 static int64_t image_bytes(const nft_model *model, const nft_recipe *recipe)
 {
     int64_t height = 0, width = 0; /* a data set's are not known yet */

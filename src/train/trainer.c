@@ -119,7 +119,7 @@ static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
     return status;
 }
 
-/* What both nft_trainer_memory and nft_trainer_create begin with. */
+/* The beginning of nft_trainer_memory and nft_trainer_create. */
 static nft_status plan(nft_recipe *recipe, nft_trainer_options *filled, int64_t *bytes,
                        const nft_model *model, const nft_space *space, const char *recipe_json, size_t length,
                        const nft_trainer_options *options)

@@ -139,7 +139,7 @@ check "values of other tensors are kept" cmp expected found
 zeros='\000\000\000\000'
 safetensors norm.safetensors '{"conv.weight": {"dtype": "F32", "shape": [1, 1, 1, 1], "data_offsets": [0, 4]}, "conv.bias": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}, "norm.weight": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]}}' "$zeros$zeros$zeros"
 run 1 permute norm.safetensors -o x.safetensors
-says "beside biases of 1 axis"
+says "with biases of 1 axis"
 says "name the layers to read in --layers"
 "$nftool" info norm.safetensors >out 2>err
 check "info of weights that are none fails" test $? -eq 1
