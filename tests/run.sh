@@ -171,10 +171,10 @@ cross_compile() {
     mkdir -p "$headers"
     blas_flags=$(pkg-config --cflags openblas)
     # shellcheck disable=SC2086
-    printf '#include <cblas.h>\n#include <jansson.h>\n' | gcc $blas_flags -M -xc - | tr ' ' '\n' |
-        grep -E '/(cblas|openblas_config|jansson|jansson_config)\.h$' | xargs -I{} cp {} "$headers"
-    for source in src/*/*.c; do
-        case $source in src/cli/*) continue ;; esac
+    printf '#include <cblas.h>\n#include <jansson.h>\n#include <zlib.h>\n' | gcc $blas_flags -M -xc - | tr ' ' '\n' |
+        grep -E '/(cblas|openblas_config|jansson|jansson_config|zlib|zconf)\.h$' | xargs -I{} cp {} "$headers"
+    for source in src/*/*.c src/io/formats/*.c; do
+        case $source in src/cli/* | */hdf5_library.c) continue ;; esac
         aarch64-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Iinclude -Isrc \
             -isystem "$headers" -DNFT_KERNELS_SET=neon -c "$source" -o $checks/arm64/object.o
     done
