@@ -33,12 +33,13 @@ typedef struct nft_context_options {
     int32_t recompute; /**< 1, with keep_for_backward: keep only the values between modules, and compute
                           the inside of each again in nft_backward(). Takes less memory and more time, and
                           gives the same bits */
+    int32_t precision; /**< NFT_PRECISION_…; 0: ::NFT_PRECISION_FLOAT32 */
 } nft_context_options;
 
 /** Options with every default. */
 #define NFT_CONTEXT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_context_options), 0, 0, 0, 0, 0, 0, 0, 0                                                  \
+        sizeof(nft_context_options), 0, 0, 0, 0, 0, 0, 0, 0, 0                                                \
     }
 
 /** How many bytes a context with these options (NULL: the defaults) takes, before anything is allocated. */

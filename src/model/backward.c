@@ -13,14 +13,11 @@ nft_status nft_context_prepare_backward(nft_context *context)
     const nft_model *model = context->model;
     int64_t kept =
         nft_size_multiply(nft_size_multiply(context->plan.kept, context->options.max_batch), sizeof(float));
-    int64_t packed = nft_size_multiply(model->parameters.packed_back_total, sizeof(float));
     context->kept = nft_allocate((size_t)kept);
     int64_t sides = nft_size_multiply(context->plan.sides, sizeof(float));
-    context->packed_back = nft_allocate((size_t)packed);
     context->sides = nft_allocate((size_t)sides);
-    if (!context->kept || !context->packed_back || !context->sides)
-        return nft_fail_memory("what backward needs", nft_size_add(nft_size_add(kept, packed), sides));
-    nft_model_pack_transposes(model, context->packed_back);
+    if (!context->kept || !context->sides)
+        return nft_fail_memory("what backward needs", nft_size_add(kept, sides));
     if (!context->options.input_gradient)
         return NFT_OK;
     if (model->space)

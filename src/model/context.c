@@ -1,5 +1,7 @@
 #include "model/context.h"
 
+#include "math/kernel_set.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +25,9 @@ static nft_status fill_options(nft_context_options *filled, const nft_context_op
     if (filled->max_batch < 0)
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: max_batch is %" PRId64 ", expected 0 or more", function,
                         filled->max_batch);
+    if ((status = nft_check_precision(function, filled->precision)) ||
+        (status = nft_kernel_set_check(function)))
+        return status;
     if (filled->threads == 0)
         filled->threads = nft_machine_cores();
     if (filled->max_batch == 0)
@@ -86,7 +91,8 @@ nft_status nft_context_create(nft_context **out, const nft_model *model, const n
                                  plan->arena * plan->arena_count * (int64_t)sizeof(float));
         goto failed;
     }
-    if ((status = nft_context_reserve(context, context->options.max_batch)) ||
+    if ((status = nft_context_pack(context)) ||
+        (status = nft_context_reserve(context, context->options.max_batch)) ||
         (plan->kept && (status = nft_context_prepare_backward(context))))
         goto failed;
     *out = context;
@@ -94,6 +100,30 @@ nft_status nft_context_create(nft_context **out, const nft_model *model, const n
 failed:
     nft_context_free(context);
     return status;
+}
+
+static nft_status pack(nft_packed_weights **packed, const nft_context *context, bool transposed)
+{
+    nft_model *model = context->model;
+    return nft_packed_weights_take(packed, &model->packed, &model->parameters, model->values,
+                                   nft_format_of(context->options.precision), transposed);
+}
+
+nft_status nft_context_pack(nft_context *context)
+{
+    nft_packed_weights *packed = NULL, *packed_back = NULL;
+    nft_status status = pack(&packed, context, false);
+    if (!status && context->plan.kept)
+        status = pack(&packed_back, context, true);
+    if (status) {
+        nft_packed_weights_give(packed);
+        return status;
+    }
+    nft_packed_weights_give(context->packed);
+    nft_packed_weights_give(context->packed_back);
+    context->packed = packed;
+    context->packed_back = packed_back;
+    return NFT_OK;
 }
 
 static void forget_outputs(nft_context *context)
@@ -121,7 +151,8 @@ void nft_context_free(nft_context *context)
     nft_pool_free(context->pool);
     nft_release(context->kept);
     nft_release(context->sides);
-    nft_release(context->packed_back);
+    nft_packed_weights_give(context->packed);
+    nft_packed_weights_give(context->packed_back);
     nft_array_free(context->input_gradient);
     nft_weights_free(context->input_gradient_features);
     nft_release(context->arenas);

@@ -13,6 +13,7 @@ struct nft_context {
     nft_pool *pool;
     nft_plan plan;
     float *arenas; /* plan.arena_count of them */
+    nft_packed_weights *packed, *packed_back; /* of the model, which others share; back for backward */
     nft_progress_callback *progress;
     void *progress_user;
 
@@ -21,7 +22,6 @@ struct nft_context {
     float *sides;       /* plan.sides floats */
     bool spent;         /* backward has run over what the last forward kept */
     bool changed;       /* the model has, since the last forward */
-    float *packed_back; /* the packed transposes of the model's maps */
     nft_array *input_gradient;
     nft_weights *input_gradient_features;
     bool has_input_gradient;
@@ -78,7 +78,9 @@ void nft_context_restore_frames(nft_context *context, int64_t step, int64_t firs
 void nft_context_enter(const nft_context *context);
 void nft_context_leave(const nft_context *context);
 
-/* Allocates what backward needs and packs the transposes. */
+/* Takes the packed weights of the context's model, and gives back those of the model before. */
+nft_status nft_context_pack(nft_context *context);
+/* Allocates what backward needs. */
 nft_status nft_context_prepare_backward(nft_context *context);
 /* Sets the leading axis of every output. */
 void nft_context_set_count(nft_context *context, int64_t samples);

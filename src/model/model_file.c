@@ -79,8 +79,6 @@ static nft_status load(nft_model **out, nft_file *file, int64_t memory_limit)
         status = nft_model_allocate(model);
     if (!status)
         status = read_tensors(model, file);
-    if (!status)
-        nft_model_pack(model);
     if (status) {
         status = nft_fail_in(status, "%s", file->path);
         nft_model_free(model);

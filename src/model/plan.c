@@ -102,6 +102,15 @@ static int64_t output_floats(const nft_plan *plan, const nft_model *model)
     return floats;
 }
 
+static int64_t packed_bytes(const nft_model *model, const nft_context_options *options)
+{
+    nft_format format = nft_format_of(options->precision);
+    int64_t bytes = nft_packed_weights_bytes(&model->parameters, format, false);
+    if (options->keep_for_backward)
+        bytes = nft_size_add(bytes, nft_packed_weights_bytes(&model->parameters, format, true));
+    return bytes;
+}
+
 void nft_plan_make(nft_plan *plan, const nft_model *model, const nft_context_options *options, int threads)
 {
     plan->step_count = options->without_decoder ? model->module_count : nft_model_step_count(model);
@@ -119,6 +128,6 @@ void nft_plan_make(nft_plan *plan, const nft_model *model, const nft_context_opt
     int64_t floats = nft_size_add(nft_size_multiply(plan->arena, plan->arena_count),
                                   nft_size_multiply(sample, options->max_batch));
     if (options->keep_for_backward)
-        floats = nft_size_add(floats, nft_size_add(plan->sides, model->parameters.packed_back_total));
-    plan->bytes = nft_size_multiply(floats, sizeof(float));
+        floats = nft_size_add(floats, plan->sides);
+    plan->bytes = nft_size_add(nft_size_multiply(floats, sizeof(float)), packed_bytes(model, options));
 }

@@ -30,7 +30,7 @@ nft_exec nft_context_exec(const nft_context *context, int64_t sample, int worker
     float *arena = context->arenas + worker * plan->arena;
     float *kept = plan->kept ? context->kept + sample * plan->kept : NULL;
     return (nft_exec){.parameters = context->model->values,
-                      .packed = context->model->packed,
+                      .packed = context->packed,
                       .packed_back = context->packed_back,
                       .input = kept ? kept + plan->values[0] : arena + plan->place[NFT_PLACE_INPUT],
                       .dropout = context->dropout ? context->dropout + sample : NULL,

@@ -128,7 +128,6 @@ static nft_status add_named(nft_builder *builder, int64_t *offset, bool trained,
     }
     nft_parameter *parameter = &parameters->items[parameters->count++];
     *parameter = (nft_parameter){.name = full.data,
-                                 .packed = -1,
                                  .rank = rank,
                                  .count = 1,
                                  .offset = parameters->total,
@@ -159,14 +158,7 @@ static void pack_last(nft_builder *builder, nft_map *map)
 {
     nft_parameters *parameters = builder->parameters;
     map->index = parameters->count - 1;
-    map->packed = parameters->packed_total;
-    map->packed_back = parameters->packed_back_total;
-    nft_parameter *weight = &parameters->items[map->index];
-    weight->packed = map->packed;
-    weight->packed_back = map->packed_back;
-    parameters->packed_total = nft_size_add(map->packed, nft_packed_floats(map->outputs, map->inputs));
-    parameters->packed_back_total =
-        nft_size_add(map->packed_back, nft_packed_floats(map->inputs, map->outputs));
+    parameters->items[map->index].mapped = true;
 }
 
 /* The rows that a map is applied to: weights and biases, or tokens. */

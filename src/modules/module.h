@@ -13,9 +13,9 @@
 #include "base/threads.h"
 #include "io/json.h"
 #include "math/blas.h"
-#include "math/packed.h"
 #include "math/products.h"
 #include "math/vector.h"
+#include "modules/packed_weights.h"
 #include "nft/model.h"
 #include "space/space.h"
 
@@ -83,8 +83,7 @@ typedef struct nft_parameter {
     int64_t rank, shape[NFT_ARRAY_MAX_RANK];
     int64_t count;
     int64_t offset;      /* floats from the start of the model's parameters */
-    int64_t packed;      /* of a linear map's weight: floats from the start of the packed weights; else -1 */
-    int64_t packed_back; /* the same among the packed transposes */
+    bool mapped;         /* a linear map's weight, which is packed */
     bool trained;        /* else a buffer */
     nft_gradient gradient;
     nft_statistics statistics;
@@ -95,9 +94,7 @@ typedef struct nft_parameter {
 typedef struct nft_parameters {
     nft_parameter *items;
     int64_t count, capacity;
-    int64_t total;             /* saturates */
-    int64_t packed_total;      /* floats of the packed weights; saturates */
-    int64_t packed_back_total; /* floats of the packed transposes; saturates */
+    int64_t total; /* saturates */
 } nft_parameters;
 
 void nft_parameters_clear(nft_parameters *parameters);
@@ -131,8 +128,6 @@ nft_status nft_parameter_add(nft_builder *builder, int64_t *offset, bool trained
 typedef struct nft_map {
     int64_t inputs, outputs;
     int64_t weight, bias; /* offsets; bias -1 when there is none */
-    int64_t packed;       /* offset among the packed weights */
-    int64_t packed_back;  /* offset among the packed transposes */
     int64_t index;        /* of the weight in the table of parameters; the bias comes next */
 } nft_map;
 
@@ -231,14 +226,14 @@ void nft_add_dropped(const nft_exec *exec, uint64_t module, double p, int64_t n,
 /* What forward is given. */
 struct nft_exec {
     const float *parameters; /* the model's, at the offsets that configure was told */
-    const float *packed;     /* the packed weights of its linear maps */
+    const nft_packed_weights *packed; /* of its linear maps */
     const float *input;      /* the model's own input for this sample */
     float *scratch;          /* module->scratch floats */
     float *thread_scratch;   /* of worker 0; worker w's begins w * thread_stride further */
     int64_t thread_stride;
     float *kept;                    /* in training this sample's frame of the module; NULL otherwise */
     float *sides;                   /* in backward its sides */
-    const float *packed_back;       /* the packed transposes of its linear maps, for backward */
+    const nft_packed_weights *packed_back; /* the transposes, for backward */
     float *input_gradient;          /* in backward: what modules that read `input` add to its gradient */
     const nft_dropout_key *dropout; /* NULL: none */
     nft_pool *team;                 /* threads that share this sample; NULL: the calling thread alone */

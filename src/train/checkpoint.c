@@ -334,7 +334,6 @@ static void take_over(nft_trainer *trainer, const checkpoint *c)
     trainer->owes_validation = c->owes_validation;
     trainer->owed = c->owed;
     nft_model_pack(trainer->model);
-    nft_model_pack_transposes(trainer->model, trainer->context->packed_back);
 }
 
 nft_status nft_trainer_resume(nft_trainer *trainer, const char *path)

@@ -98,7 +98,7 @@ static void pack_item(void *argument, int64_t item, int worker)
 {
     (void)worker;
     const nft_trainer *trainer = argument;
-    nft_model_pack_parameter(trainer->model, item, trainer->model->packed, trainer->context->packed_back);
+    nft_model_pack_parameter(trainer->model, item);
 }
 
 /* Squares of gradients beyond these would stay in the moments as infinities. */

@@ -1,6 +1,7 @@
 /* Trainers: from a recipe and a model to trained models. */
 #include "train/trainer.h"
 
+#include "math/kernel_set.h"
 #include "model/decoder.h"
 #include "model/siren.h"
 
@@ -20,6 +21,8 @@ static nft_status fill_options(nft_trainer_options *filled, const nft_trainer_op
     if (options)
         memcpy(filled, options, options->size < sizeof *filled ? options->size : sizeof *filled);
     nft_status status = nft_check_threads("nft_trainer_create", filled->threads);
+    if (!status)
+        status = nft_check_precision("nft_trainer_create", filled->precision);
     return status ? status : nft_check_memory_limit("nft_trainer_create", filled->memory_limit);
 }
 
@@ -175,11 +178,9 @@ static nft_status plan_bytes(const nft_model *model, const nft_recipe *recipe,
     if (!status)
         status = nft_context_memory(&second, model, &validation);
     int64_t values = nft_size_multiply(model->parameters.total, 3 * sizeof(float));
-    int64_t packed = nft_size_multiply(model->parameters.packed_total, sizeof(float));
     const int64_t parts[] = {context,
                              second,
                              values,
-                             packed,
                              nft_moments_bytes(model),
                              nft_fit_bytes(model),
                              batch_bytes(model, recipe, group),

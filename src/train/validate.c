@@ -11,6 +11,7 @@ nft_context_options nft_validation_options(const nft_trainer_options *options)
     nft_context_options filled = NFT_CONTEXT_OPTIONS_INIT;
     filled.threads = options->threads;
     filled.keep_blas_threads = options->keep_blas_threads;
+    filled.precision = options->precision;
     filled.max_batch = NFT_PIECE_SAMPLES;
     return filled;
 }
