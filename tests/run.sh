@@ -124,7 +124,7 @@ unit_tests_of_arithmetic() {
 
 with_each_kernel_set() {
     usual=$($checks/gcc/nft --version || true)
-    for kernels in baseline avx2; do
+    for kernels in baseline avx2 avx512 avx512_bf16; do
         NFT_KERNELS=$kernels
         export NFT_KERNELS
         if [ "$($checks/gcc/nft --version || true)" != "$usual" ]; then
@@ -174,9 +174,14 @@ cross_compile() {
     printf '#include <cblas.h>\n#include <jansson.h>\n' | gcc $blas_flags -M -xc - | tr ' ' '\n' |
         grep -E '/(cblas|openblas_config|jansson|jansson_config)\.h$' | xargs -I{} cp {} "$headers"
     for source in src/*/*.c; do
-        case $source in src/cli/*) continue ;; esac
+        bf16=
+        case $source in
+        src/cli/*) continue ;;
+        src/math/tiles_neon_bf16.c) bf16=-march=armv8.2-a+bf16 ;;
+        esac
+        # shellcheck disable=SC2086
         aarch64-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Iinclude -Isrc \
-            -isystem "$headers" -DNFT_KERNELS_SET=neon -c "$source" -o $checks/arm64/object.o
+            -isystem "$headers" -DNFT_KERNELS_SET=neon -DNFT_HAS_NEON_BF16 $bf16 -c "$source" -o $checks/arm64/object.o
     done
 }
 

@@ -120,6 +120,7 @@ static const cli_option own_options[] = {
     {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, replaced if it exists", 0, 0, NULL},
     {"decode", 0, OPTION_FLAG, NULL, "of a model with a decoder: its images as vectors, not the latents", 0,
      0, NULL},
+    PRECISION_OPTION,
     LAYERS_OPTION,
     {0},
 };

@@ -17,36 +17,48 @@ static float factor(uint16_t x)
     return flush(nft_bf16_float(x));
 }
 
-/* ab + c, rounded once to nearest even. The product of two bf16 numbers is exact unless it leaves the range
- * of floats. */
-static float multiply_add(float a, float b, float c)
+/* sums[c] = a column[c · group] + sums[c], rounded once to nearest even. The product of two bf16 numbers is
+ * exact unless it leaves the range of floats. */
+static void multiply_add(int64_t columns, float a, const uint16_t *column, int64_t group, float *sums)
 {
-    float product = a * b, size = fabsf(product);
-    return flush(size >= FLT_MIN && size <= FLT_MAX ? product + c : fmaf(a, b, c));
+    float results[NFT_TILE_WIDTH];
+    int inexact = 0;
+    for (int64_t c = 0; c < columns; c++) {
+        float b = factor(column[c * group]), product = a * b, size = fabsf(product);
+        inexact |= !((size >= FLT_MIN) & (size <= FLT_MAX)) & (a != 0) & (b != 0);
+        results[c] = flush(product + sums[c]);
+    }
+    for (int64_t c = 0; c < columns && inexact; c++)
+        results[c] = flush(fmaf(a, factor(column[c * group]), sums[c]));
+    memcpy(sums, results, (size_t)columns * sizeof *sums);
 }
 
-/* Adds the products of one step of x and of one column; column[i] is `apart` further for each group. */
-typedef float dot_function(float sum, const uint16_t *x, const uint16_t *column, int64_t apart);
+/* Adds the products of one step of x and of each column to the column's sum. Group by group, the columns'
+ * numbers are `apart` further. */
+typedef void dot_function(int64_t columns, const uint16_t *x, const uint16_t *panel, int64_t apart,
+                          float *sums);
 
 /* VDPBF16PS (Intel SDM; AMD's Zen 4 agrees): the second product of a pair is added first. */
-static float dot_avx512_bf16(float sum, const uint16_t *x, const uint16_t *column, int64_t apart)
+static void dot_avx512_bf16(int64_t columns, const uint16_t *x, const uint16_t *panel, int64_t apart,
+                            float *sums)
 {
     (void)apart;
-    sum = multiply_add(factor(x[1]), factor(column[1]), flush(sum));
-    return multiply_add(factor(x[0]), factor(column[0]), sum);
+    multiply_add(columns, factor(x[1]), panel + 1, 2, sums);
+    multiply_add(columns, factor(x[0]), panel, 2, sums);
 }
 
 #define AMX_PAIRS 16
 
 /* TDPBF16PS (Intel SDM): the first and the second products of all pairs are summed by themselves. */
-static float dot_amx(float sum, const uint16_t *x, const uint16_t *column, int64_t apart)
+static void dot_amx(int64_t columns, const uint16_t *x, const uint16_t *panel, int64_t apart, float *sums)
 {
-    float first = 0, second = 0;
-    for (int64_t pair = 0; pair < AMX_PAIRS; pair++, x += 2, column += apart) {
-        first = multiply_add(factor(x[0]), factor(column[0]), first);
-        second = multiply_add(factor(x[1]), factor(column[1]), second);
+    float first[NFT_TILE_WIDTH] = {0}, second[NFT_TILE_WIDTH] = {0};
+    for (int64_t pair = 0; pair < AMX_PAIRS; pair++, x += 2, panel += apart) {
+        multiply_add(columns, factor(x[0]), panel, 2, first);
+        multiply_add(columns, factor(x[1]), panel + 1, 2, second);
     }
-    return flush(flush(sum) + flush(first + second));
+    for (int64_t c = 0; c < columns; c++)
+        sums[c] = flush(sums[c] + flush(first[c] + second[c]));
 }
 
 /* a + b rounded to odd: an inexact sum gets the neighbour whose last bit is 1. */
@@ -65,14 +77,16 @@ static float add_to_odd(float a, float b)
 
 /* BFMMLA (Arm ARM, FPCR.EBF = 0): two pairs, of which each product, each sum of two, and each sum of all is
  * rounded to odd; the products are exact or flushed. */
-static float dot_neon_bf16(float sum, const uint16_t *x, const uint16_t *column, int64_t apart)
+static void dot_neon_bf16(int64_t columns, const uint16_t *x, const uint16_t *panel, int64_t apart,
+                          float *sums)
 {
     (void)apart;
-    sum = flush(sum);
-    for (int pair = 0; pair < 4; pair += 2)
-        sum = add_to_odd(sum, add_to_odd(flush(factor(x[pair]) * factor(column[pair])),
-                                         flush(factor(x[pair + 1]) * factor(column[pair + 1]))));
-    return sum;
+    for (int64_t c = 0; c < columns; c++, panel += 4)
+        for (int i = 0; i < 4; i += 2) {
+            float first = flush(factor(x[i]) * factor(panel[i])),
+                  second = flush(factor(x[i + 1]) * factor(panel[i + 1]));
+            sums[c] = add_to_odd(sums[c], add_to_odd(first, second));
+        }
 }
 
 static void split(int64_t step, int64_t rows, int64_t inputs, int parts, const float *x, int64_t x_stride,
@@ -90,28 +104,21 @@ static void split(int64_t step, int64_t rows, int64_t inputs, int parts, const f
         }
 }
 
-static float dot_row(const nft_tile_map *m, int64_t row, int64_t column, int64_t group, int64_t step,
-                     dot_function *dot)
-{
-    int64_t line = NFT_TILE_WIDTH * group; /* numbers of one group and part */
-    float sum = 0;
-    for (int64_t first = 0; first < m->inputs; first += step)
-        for (int i = 0; i < m->parts; i++)
-            for (int j = 0; i + j < m->parts; j++)
-                sum = dot(sum, m->x + i * m->x_part + row * m->x_stride + first,
-                          m->panel + (first / group * m->parts + j) * line + column * group, m->parts * line);
-    return sum;
-}
-
 static void map(const nft_tile_map *m, int64_t group, int64_t step, dot_function *dot)
 {
-    for (int64_t r = 0; r < m->rows; r++)
+    int64_t line = NFT_TILE_WIDTH * group; /* numbers of one group and part */
+    for (int64_t r = 0; r < m->rows; r++) {
+        float sums[NFT_TILE_WIDTH] = {0}, *y = m->y + r * m->y_stride;
+        const uint16_t *x = m->x + r * m->x_stride, *panel = m->panel;
+        for (int64_t i = 0; i < m->inputs; i += step, panel += step / group * m->parts * line)
+            for (int a = 0; a < m->parts; a++)
+                for (int b = 0; a + b < m->parts; b++)
+                    dot(m->columns, x + a * m->x_part + i, panel + b * line, m->parts * line, sums);
         for (int64_t c = 0; c < m->columns; c++) {
-            float *y = m->y + r * m->y_stride + c, sum = dot_row(m, r, c, group, step, dot);
-            if (m->bias)
-                sum += m->bias[c];
-            *y = m->add ? sum + *y : sum;
+            float sum = m->bias ? sums[c] + m->bias[c] : sums[c];
+            y[c] = m->add ? sum + y[c] : sum;
         }
+    }
 }
 
 #define DEFINE(SET, GROUP, STEP, FLOAT32, BF16X3, BF16)                                                      \

@@ -46,7 +46,7 @@ void nft_map_rows(const nft_exec *exec, const nft_map *map, int64_t rows, const 
 {
     const float *bias = map->bias < 0 ? NULL : exec->parameters + map->bias;
     const nft_packed_weights *packed = exec->packed;
-    nft_packed_linear(packed->format, rows, map->inputs, map->outputs,
+    nft_packed_linear(packed->formats[map->exact], rows, map->inputs, map->outputs,
                       packed->values + packed->places[map->index], bias, x, x_stride, y, y_stride, mode);
 }
 
@@ -54,7 +54,7 @@ void nft_map_rows_back(const nft_exec *exec, const nft_map *map, int64_t rows, c
                        int64_t dy_stride, float *dx, int64_t dx_stride, nft_map_mode mode)
 {
     const nft_packed_weights *packed = exec->packed_back;
-    nft_packed_linear(packed->format, rows, map->outputs, map->inputs,
+    nft_packed_linear(packed->formats[map->exact], rows, map->outputs, map->inputs,
                       packed->values + packed->places[map->index], NULL, dy, dy_stride, dx, dx_stride, mode);
 }
 

@@ -161,6 +161,11 @@ static void pack_last(nft_builder *builder, nft_map *map)
     parameters->items[map->index].mapped = true;
 }
 
+void nft_map_exact(nft_builder *builder, nft_map *map)
+{
+    map->exact = builder->parameters->items[map->index].exact = true;
+}
+
 /* The rows that a map is applied to: weights and biases, or tokens. */
 nft_status nft_require_product_rows(const nft_builder *builder, int32_t kind)
 {

@@ -82,9 +82,10 @@ typedef struct nft_parameter {
     char *name; /* with the module's path: "2.attn.to_qkv.linear.weight" */
     int64_t rank, shape[NFT_ARRAY_MAX_RANK];
     int64_t count;
-    int64_t offset;      /* floats from the start of the model's parameters */
-    bool mapped;         /* a linear map's weight, which is packed */
-    bool trained;        /* else a buffer */
+    int64_t offset; /* floats from the start of the model's parameters */
+    bool mapped;    /* a linear map's weight, which is packed */
+    bool exact;     /* that map is nft_map_exact */
+    bool trained;   /* else a buffer */
     nft_gradient gradient;
     nft_statistics statistics;
     nft_init init;
@@ -129,6 +130,7 @@ typedef struct nft_map {
     int64_t inputs, outputs;
     int64_t weight, bias; /* offsets; bias -1 when there is none */
     int64_t index;        /* of the weight in the table of parameters; the bias comes next */
+    bool exact;           /* see nft_map_exact */
 } nft_map;
 
 nft_status nft_map_add(nft_builder *builder, nft_map *map, int64_t outputs, int64_t inputs, int ones,
@@ -137,6 +139,10 @@ nft_status nft_map_add(nft_builder *builder, nft_map *map, int64_t outputs, int6
 nft_status nft_map_add_as(nft_builder *builder, nft_map *map, int64_t outputs, int64_t inputs,
                           nft_init weight_init, const char *weight_name, nft_init bias_init,
                           const char *bias_name);
+
+/* The map is computed in single precision whatever the context's precision is: what follows it enlarges
+ * errors. */
+void nft_map_exact(nft_builder *builder, nft_map *map);
 
 /* Declares the gradient of the parameter that was added last: backward writes the sample's own, (count), to
  * the sides at *side. */
@@ -225,14 +231,14 @@ void nft_add_dropped(const nft_exec *exec, uint64_t module, double p, int64_t n,
 
 /* What forward is given. */
 struct nft_exec {
-    const float *parameters; /* the model's, at the offsets that configure was told */
+    const float *parameters;          /* the model's, at the offsets that configure was told */
     const nft_packed_weights *packed; /* of its linear maps */
-    const float *input;      /* the model's own input for this sample */
-    float *scratch;          /* module->scratch floats */
-    float *thread_scratch;   /* of worker 0; worker w's begins w * thread_stride further */
+    const float *input;               /* the model's own input for this sample */
+    float *scratch;                   /* module->scratch floats */
+    float *thread_scratch;            /* of worker 0; worker w's begins w * thread_stride further */
     int64_t thread_stride;
-    float *kept;                    /* in training this sample's frame of the module; NULL otherwise */
-    float *sides;                   /* in backward its sides */
+    float *kept;                           /* in training this sample's frame of the module; NULL otherwise */
+    float *sides;                          /* in backward its sides */
     const nft_packed_weights *packed_back; /* the transposes, for backward */
     float *input_gradient;          /* in backward: what modules that read `input` add to its gradient */
     const nft_dropout_key *dropout; /* NULL: none */

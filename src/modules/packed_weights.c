@@ -15,6 +15,7 @@ void nft_packed_cache_clear(nft_packed_cache *cache)
 static int64_t bytes_of(const nft_parameter *weight, nft_format format, bool transposed)
 {
     int64_t outputs = weight->shape[0], inputs = weight->shape[1];
+    format = weight->exact ? nft_format_of(NFT_PRECISION_FLOAT32) : format;
     if (!weight->mapped)
         return 0;
     return transposed ? nft_packed_bytes(format, inputs, outputs) : nft_packed_bytes(format, outputs, inputs);
@@ -33,10 +34,11 @@ static void pack(nft_packed_weights *packed, const nft_parameter *weight, const 
     int64_t place = packed->places[index], outputs = weight->shape[0], inputs = weight->shape[1];
     if (place < 0)
         return;
+    nft_format format = packed->formats[weight->exact];
     if (packed->transposed)
-        nft_pack_transpose(packed->format, outputs, inputs, values + weight->offset, packed->values + place);
+        nft_pack_transpose(format, outputs, inputs, values + weight->offset, packed->values + place);
     else
-        nft_pack(packed->format, outputs, inputs, values + weight->offset, packed->values + place);
+        nft_pack(format, outputs, inputs, values + weight->offset, packed->values + place);
 }
 
 static void release(nft_packed_weights *packed)
@@ -61,7 +63,8 @@ static nft_status make(nft_packed_weights **out, const nft_parameters *table, co
         release(packed);
         return nft_fail_memory("the packed weights", bytes);
     }
-    packed->format = format;
+    packed->formats[0] = format;
+    packed->formats[1] = nft_format_of(NFT_PRECISION_FLOAT32);
     packed->transposed = transposed;
     for (int64_t i = 0; i < table->count; i++) {
         packed->places[i] = table->items[i].mapped ? end : -1;
@@ -115,7 +118,7 @@ void nft_packed_weights_give(nft_packed_weights *packed)
     pthread_mutex_lock(&cache->mutex);
     bool last = --packed->users == 0;
     if (last)
-        cache->made[packed->format][packed->transposed] = NULL;
+        cache->made[packed->formats[0]][packed->transposed] = NULL;
     pthread_mutex_unlock(&cache->mutex);
     if (last)
         release(packed);

@@ -1,5 +1,5 @@
-/* The weights of a model's linear maps, packed in one format. The contexts of a model that use the same format
- * share them: the first packs them, the last frees them. */
+/* The weights of a model's linear maps, packed in one format. The contexts of a model that use the same
+ * format share them: the first packs them, the last frees them. */
 #ifndef NFT_MODULES_PACKED_WEIGHTS_H
 #define NFT_MODULES_PACKED_WEIGHTS_H
 
@@ -17,17 +17,18 @@ struct nft_parameters;
 
 typedef struct nft_packed_weights {
     nft_packed_cache *cache;
-    int users; /* the cache's mutex protects it */
-    nft_format format;
-    bool transposed; /* for backward */
-    int64_t *places; /* bytes from the start, for each parameter of the model's table; -1: not a map's weight */
+    int users;             /* the cache's mutex protects it */
+    nft_format formats[2]; /* of most maps; of the exact ones */
+    bool transposed;       /* for backward */
+    int64_t
+        *places; /* bytes from the start, for each parameter of the model's table; -1: not a map's weight */
     unsigned char *values;
 } nft_packed_weights;
 
 /* Part of a model: what is packed of it now. It keeps no reference of its own. */
 struct nft_packed_cache {
     pthread_mutex_t mutex;
-    nft_packed_weights *made[NFT_FORMAT_COUNT][2]; /* [format][transposed] */
+    nft_packed_weights *made[NFT_FORMAT_COUNT][2]; /* [format of most maps][transposed] */
 };
 
 void nft_packed_cache_init(nft_packed_cache *cache);

@@ -173,10 +173,12 @@ static nft_status plan_bytes(const nft_model *model, const nft_recipe *recipe,
     int64_t group = group_size(model, recipe, options);
     nft_context_options training = training_options(options, group),
                         validation = nft_validation_options(options);
-    int64_t context = 0, second = 0;
+    int64_t context = 0, second = 0, shared; /* by the contexts, which both count it */
     nft_status status = nft_context_memory(&context, model, &training);
     if (!status)
         status = nft_context_memory(&second, model, &validation);
+    shared = nft_packed_weights_bytes(&model->parameters, nft_format_of(options->precision), false);
+    second -= second < INT64_MAX ? shared : 0;
     int64_t values = nft_size_multiply(model->parameters.total, 3 * sizeof(float));
     const int64_t parts[] = {context,
                              second,

@@ -4,7 +4,7 @@
 #include "unit/golden_cases.h"
 
 #define GRADIENT_RELATIVE (10 * RELATIVE)
-#define GRADIENT_ABSOLUTE (10 * ABSOLUTE)
+#define GRADIENT_ABSOLUTE (support_precision() == NFT_PRECISION_BF16 ? 0.4 : 10 * ABSOLUTE)
 
 /* A case after backward from the output gradient that the file has. */
 typedef struct backward_run {
@@ -51,6 +51,7 @@ static backward_run open_backward(const golden_case *c, int32_t threads)
     options.max_batch = nft_weights_count(run.o.input);
     options.keep_for_backward = 1;
     options.input_gradient = 1;
+    options.precision = support_precision();
     assert_ok(nft_context_create(&run.context, run.o.model, &options));
     assert_ok(nft_gradients_create(&run.gradients, run.o.model));
     assert_ok(nft_file_open(&run.file, c->expected));
