@@ -16,14 +16,16 @@ workers=$(nproc)
 # The test programs that may notice a change of a file, the fastest first.
 tests_of() {
     case $1 in
-    src/train/*) echo test_train_parts && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
+    src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
+    src/train/* | src/math/schedule.c)
+        echo test_train_parts test_mixed_training && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
     src/math/kernels.c) echo test_rows test_math ;;
     src/inr/*) echo test_canonical test_inr ;;
     src/model/siren*) echo test_siren_tape test_golden_gradients test_golden test_gradients ;;
     src/math/packed.c) echo test_packed ;;
     src/math/products.c | src/math/panels.c) echo test_products test_packed ;;
-    src/modules/exec.c | src/modules/*dropout.c)
+    src/modules/shared/exec.c | src/modules/*dropout.c)
         echo test_dropout test_dropout_modules test_golden_gradients test_golden test_gradients ;;
     *) echo test_golden_gradients test_golden test_gradients ;;
     esac

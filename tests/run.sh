@@ -123,11 +123,11 @@ unit_tests_of_arithmetic() {
 }
 
 with_each_kernel_set() {
-    usual=$($checks/gcc/nft --version || true)
+    usual=$($checks/gcc/nftool --version || true)
     for kernels in baseline avx2 avx512 avx512_bf16; do
         NFT_KERNELS=$kernels
         export NFT_KERNELS
-        if [ "$($checks/gcc/nft --version || true)" != "$usual" ]; then
+        if [ "$($checks/gcc/nftool --version || true)" != "$usual" ]; then
             stage "$kernels kernels: unit tests" unit_tests_of_arithmetic gcc
         else
             skip "$kernels kernels: unit tests" "not on this machine, or what all other tests use"
@@ -160,8 +160,8 @@ with_each_blas() {
 with_blas() {
     LD_LIBRARY_PATH=$1
     export LD_LIBRARY_PATH
-    ldd $checks/blas/nft | grep "libblas.so.3 => $1/"
-    $checks/blas/nft --version
+    ldd $checks/blas/nftool | grep "libblas.so.3 => $1/"
+    $checks/blas/nftool --version
     unit_tests_of_arithmetic blas
 }
 
@@ -192,7 +192,7 @@ fuzz() {
 # Kernels and BLAS that Valgrind can read: it has no AVX-512.
 under_valgrind() {
     NFT_KERNELS=baseline OPENBLAS_CORETYPE=Haswell valgrind -q --error-exitcode=1 --leak-check=full \
-        --errors-for-leak-kinds=definite,indirect $checks/gcc/nft forward \
+        --errors-for-leak-kinds=definite,indirect $checks/gcc/nftool forward \
         tests/data/golden/model_nfn_hnp/model.safetensors tests/data/golden/model_nfn_hnp/input.safetensors \
         -o $checks/valgrind.safetensors --threads 2
 }

@@ -1,8 +1,8 @@
 #!/bin/sh
 # run.sh ZOO RESULTS [SEEDS [RECIPE …]]: trains every recipe of this folder, or those that are named, on the CNNs of ZOO
 # (train.safetensors and validation.safetensors) with seeds 0 … SEEDS - 1 (default 3), judges each model on ZOO/test.safetensors and
-# prints the table. What RESULTS holds already is not done again, and a training that was interrupted goes on. NFT names the program
-# (default: nft), THREADS its threads (default: all).
+# prints the table. What RESULTS holds already is not done again, and a training that was interrupted goes on. NFTOOL names the program
+# (default: nftool), THREADS its threads (default: all).
 set -eu
 
 if [ $# -lt 2 ]; then
@@ -12,7 +12,7 @@ fi
 zoo=$1
 results=$2
 seeds=${3:-3}
-nft=${NFT:-nft}
+nftool=${NFTOOL:-nftool}
 recipes=$(cd "$(dirname "$0")" && pwd)
 if [ $# -gt 3 ]; then
     shift 3
@@ -32,8 +32,8 @@ for part in train validation test; do
         exit 2
     fi
 done
-if ! "$nft" --version 2>/dev/null | grep -q libnft; then
-    echo "run.sh: '$nft' is not libnft's program (nftables has one of this name too); NFT names it" >&2
+if ! "$nftool" --version 2>/dev/null | grep -q libnft; then
+    echo "run.sh: '$nftool' is not libnft's program; NFTOOL names it" >&2
     exit 2
 fi
 mkdir -p "$results"
@@ -42,10 +42,10 @@ train() { # NAME SEED
     run=$results/$1-$2
     [ ! -e "$run.json" ] || return 0
     echo "$1, seed $2" >&2
-    [ -e "$run.safetensors" ] || "$nft" train "$recipes/$1.json" --train "$zoo/train.safetensors" \
+    [ -e "$run.safetensors" ] || "$nftool" train "$recipes/$1.json" --train "$zoo/train.safetensors" \
         --validation "$zoo/validation.safetensors" --seed "$2" \
         ${THREADS:+--threads "$THREADS"} --log "$run.jsonl" --plot "$run.svg" -o "$run.safetensors" >"$run.txt"
-    "$nft" evaluate "$run.safetensors" "$zoo/test.safetensors" ${THREADS:+--threads "$THREADS"} --json >"$run.json.new"
+    "$nftool" evaluate "$run.safetensors" "$zoo/test.safetensors" ${THREADS:+--threads "$THREADS"} --json >"$run.json.new"
     mv "$run.json.new" "$run.json"
 }
 

@@ -2,7 +2,7 @@
 
 Copies the data set SIRENS to OUT, with one tensor more: `target` (N, height, width, 1), -1 ... 1, the image that each
 network was fitted to, after dilation with 3 x 3 pixels: each becomes the maximum of itself and its neighbours. IMAGES is
-the IDX file, gzipped or not, that the networks were fitted to. The tensor `image` of SIRENS, which `nft fit --views`
+the IDX file, gzipped or not, that the networks were fitted to. The tensor `image` of SIRENS, which `nftool fit --views`
 writes, says which image each network is of; without it they are images I, I + 1 ... in their order.
 """
 

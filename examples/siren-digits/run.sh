@@ -5,7 +5,7 @@
 # run.sh --small RESULTS [ROW …]: the same on 300 digits of the tree, with few steps: it shows the way, not what is learned.
 #
 # What RESULTS holds already is not done again, and fits and trainings that were interrupted go on. Rows may be done by several
-# runs at the same time. NFT names the program (default: nft), PYTHON the interpreter for the rows of dilation (default: python3),
+# runs at the same time. NFTOOL names the program (default: nftool), PYTHON the interpreter for the rows of dilation (default: python3),
 # THREADS how many each fit and training takes (default: 1).
 set -eu
 
@@ -31,7 +31,7 @@ folder=$1
 results=$2
 shift 2
 here=$(cd "$(dirname "$0")" && pwd)
-nft=${NFT:-nft}
+nftool=${NFTOOL:-nftool}
 python=${PYTHON:-python3}
 threads=${THREADS:-1}
 kind=full
@@ -77,8 +77,8 @@ check_python() {
 for row in $rows; do
     check_row "$row"
 done
-command -v "$nft" >/dev/null || complain "there is no program '$nft'; NFT names it"
-"$nft" --version | grep -q libnft || complain "'$nft' is not libnft's program (nftables has one of this name too); NFT names it"
+command -v "$nftool" >/dev/null || complain "there is no program '$nftool'; NFTOOL names it"
+"$nftool" --version | grep -q libnft || complain "'$nftool' is not libnft's program; NFTOOL names it"
 command -v flock >/dev/null || complain "there is no program 'flock', on Debian in the package util-linux"
 if [ $kind = full ]; then
     ! wants mnist- dilation- || check_images "$folder/mnist"
@@ -87,7 +87,7 @@ fi
 ! wants dilation- || check_python
 mkdir -p "$results/locks"
 # Of a build that is not installed, Python finds the library beside the program.
-library=$(dirname "$(command -v "$nft")")/libnft.so.0
+library=$(dirname "$(command -v "$nftool")")/libnft.so.0
 [ ! -e "$library" ] || NFT_LIBRARY=${NFT_LIBRARY:-$library}
 export NFT_LIBRARY="${NFT_LIBRARY:-libnft.so.0}" PYTHONDONTWRITEBYTECODE=1
 
@@ -137,7 +137,7 @@ fit() { # DATA PART
     small-test) first=250 count=50 seed=2 ;;
     esac
     say "fit $1-$2"
-    "$nft" fit "$(idx "$1" "$2" images-idx3)" --labels "$(idx "$1" "$2" labels-idx1)" --first "$first" --count "$count" \
+    "$nftool" fit "$(idx "$1" "$2" images-idx3)" --labels "$(idx "$1" "$2" labels-idx1)" --first "$first" --count "$count" \
         --views $views --seed "$seed" --steps $fit_steps --threads "$threads" -o "$results/$1-$2.safetensors" \
         >"$results/$1-$2.txt"
 }
@@ -154,7 +154,7 @@ idx() { # DATA PART images-idx3|labels-idx1
 
 canonicalize() { # DATA PART
     once "$1-$2.safetensors" fit "$1" "$2"
-    "$nft" canonicalize "$results/$1-$2.safetensors" -o "$results/$1-$2-canonical.safetensors" --threads "$threads" >/dev/null
+    "$nftool" canonicalize "$results/$1-$2.safetensors" -o "$results/$1-$2-canonical.safetensors" --threads "$threads" >/dev/null
 }
 
 dilate() { # DATA PART
@@ -164,7 +164,7 @@ dilate() { # DATA PART
 }
 
 encode() { # DATA PART
-    "$nft" forward "$results/$1-inr2array.safetensors" "$results/$1-$2-canonical.safetensors" --threads "$threads" \
+    "$nftool" forward "$results/$1-inr2array.safetensors" "$results/$1-$2-canonical.safetensors" --threads "$threads" \
         -o "$results/$1-$2-latents.safetensors" >/dev/null
 }
 
@@ -182,7 +182,7 @@ train() { # NAME RECIPE TRAIN VALIDATION
     fi
     say "train $1"
     # shellcheck disable=SC2086
-    "$nft" train "$recipe" --train "$results/$3.safetensors" --validation "$results/$4.safetensors" $train_options \
+    "$nftool" train "$recipe" --train "$results/$3.safetensors" --validation "$results/$4.safetensors" $train_options \
         --threads "$threads" --log "$results/$1.jsonl" --plot "$results/$1.svg" -o "$results/$1.safetensors" >>"$results/$1.txt"
 }
 
@@ -192,14 +192,14 @@ evaluate() { # NAME MODEL DATA OPTION …
     data=$3
     shift 3
     say "evaluate $name"
-    "$nft" evaluate "$model" "$results/$data.safetensors" --json --threads "$threads" "$@" >"$results/$name.json.new"
+    "$nftool" evaluate "$model" "$results/$data.safetensors" --json --threads "$threads" "$@" >"$results/$name.json.new"
     mv "$results/$name.json.new" "$results/$name.json"
 }
 
 draw() { # NAME OPERAND …
     name=$1
     shift
-    "$nft" render "$@" --count $drawn --threads "$threads" -o "$results/$name.png" >/dev/null
+    "$nftool" render "$@" --count $drawn --threads "$threads" -o "$results/$name.png" >/dev/null
 }
 
 # --- the rows ---
@@ -227,14 +227,14 @@ recipe_of() { # ROW
 
 # Digits beside their reconstructions.
 draw_reconstructions() { # NAME DATA
-    "$nft" forward "$results/$1.safetensors" "$results/$2.safetensors" --decode --threads "$threads" \
+    "$nftool" forward "$results/$1.safetensors" "$results/$2.safetensors" --decode --threads "$threads" \
         -o "$results/$1-decoded.safetensors" >/dev/null
     draw "$1" "$results/$2.safetensors" "$results/$1-decoded.safetensors"
 }
 
 # SIRENs before and after the model, and the images that they should be.
 draw_edits() { # NAME DATA
-    "$nft" forward "$results/$1.safetensors" "$results/$2.safetensors" --threads "$threads" \
+    "$nftool" forward "$results/$1.safetensors" "$results/$2.safetensors" --threads "$threads" \
         -o "$results/$1-edited.safetensors" >/dev/null
     draw "$1" "$results/$2.safetensors" "$results/$1-edited.safetensors" "$results/$2.safetensors:target"
 }

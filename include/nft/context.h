@@ -15,7 +15,8 @@ extern "C" {
 #endif
 
 /** Workspace for one model, its threads and its last output. Belongs to one thread at a time; make one for
- * each thread. */
+ * each thread. A call while another one uses the context, from a second thread or from the context's own
+ * callback, is refused with ::NFT_ERROR_ARGUMENT. */
 typedef struct nft_context nft_context;
 
 /** How a context works. Zero in a field is its default. */
@@ -30,24 +31,40 @@ typedef struct nft_context_options {
     int32_t keep_for_backward; /**< 1: nft_forward() keeps what nft_backward() needs, for at most max_batch
                                   networks */
     int32_t input_gradient;    /**< 1: nft_backward() also computes the gradient of the input */
-    int32_t recompute; /**< 1, with keep_for_backward: keep only the values between modules, and compute
-                          the inside of each again in nft_backward(). Takes less memory and more time, and
-                          gives the same bits */
+    int32_t recompute;  /**< 1, with keep_for_backward: keep only the values between modules, and compute
+                           the inside of each again in nft_backward(). Takes less memory and more time, and
+                           gives the same bits */
+    int64_t max_spaces; /**< spaces whose plans a context for a model of any space keeps; 0: 64. The plan that
+                             was used least recently is dropped for a new one */
     int32_t precision; /**< NFT_PRECISION_…; 0: ::NFT_PRECISION_FLOAT32 */
 } nft_context_options;
 
 /** Options with every default. */
 #define NFT_CONTEXT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_context_options), 0, 0, 0, 0, 0, 0, 0, 0, 0                                                \
+        sizeof(nft_context_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                              \
     }
 
-/** How many bytes a context with these options (NULL: the defaults) takes, before anything is allocated. */
+/**
+ * How many bytes a context takes for calls of max_batch networks, before anything is allocated.
+ *
+ * A context for a model of any space has plans for several spaces. They share workspace and kept memory,
+ * which are as large as the space that needs most of each. Outputs that depend on the space are added up.
+ * @param[out] bytes 0 on failure
+ * @param model any
+ * @param space of the networks, for a model of any space; else NULL, or the model's own
+ * @param options NULL for the defaults
+ * @return ::NFT_ERROR_ARGUMENT if a model of any space gets no space, ::NFT_ERROR_MISMATCH if the space is
+ * not the model's, ::NFT_ERROR_CONFIG if a module cannot work on it, ::NFT_ERROR_MEMORY
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_context_memory(int64_t *bytes, const nft_model *model,
+                                                     const nft_space *space,
                                                      const nft_context_options *options);
 
 /**
- * Makes a context for a model; all memory that calls of up to max_batch networks need is allocated here.
+ * Makes a context for a model. All memory that calls of up to max_batch networks need is allocated here; for
+ * a model of any space, when a call first has a space, or more networks than before. Such a call may fail
+ * with ::NFT_ERROR_LIMIT, and the context then stays as it was.
  * @param[out] context free it with nft_context_free()
  * @param model of which the context keeps a reference
  * @param options NULL for the defaults
@@ -66,11 +83,12 @@ NFT_API void nft_context_set_progress(nft_context *context, nft_progress_callbac
  * The result for a network has the same bits alone, in any batch and with any number of threads. Non-finite
  * weights are passed through. During the call the process's OpenBLAS runs one thread; afterwards it has as
  * many as before. With `keep_blas_threads` it keeps its threads, and how many they are may change the bits.
- * A call that is refused before it computes leaves the last output as it was.
+ * A call that is refused before it computes leaves the last output as it was, unless memory_limit made it
+ * drop the plan of that output's space.
  * @return ::NFT_ERROR_ARGUMENT if the set holds no network, or more than `max_batch` with
- * `keep_for_backward`, ::NFT_ERROR_MISMATCH if its space or channels are
- * not the model's,
- *         ::NFT_ERROR_MEMORY or ::NFT_ERROR_LIMIT if a larger batch than before finds no room,
+ * `keep_for_backward`, or while another call uses the context; ::NFT_ERROR_MISMATCH if its space or channels
+ * are not the model's; ::NFT_ERROR_CONFIG if a module of a model of any space cannot work on the space;
+ * ::NFT_ERROR_MEMORY or ::NFT_ERROR_LIMIT if a larger batch than before, or another space, finds no room;
  * ::NFT_ERROR_CANCELLED
  */
 NFT_API NFT_MUST_CHECK nft_status nft_forward(nft_context *context, const nft_weights *weights);
@@ -82,16 +100,17 @@ NFT_API NFT_MUST_CHECK nft_status nft_forward_tokens(nft_context *context, const
                                                      int64_t first, int64_t count);
 
 /**
- * What the last forward gave: (N, tokens, channels) or (N, channels), images of a decoder as (N, height ·
+ * The output of the last forward: (N, tokens, channels) or (N, channels), images of a decoder as (N, height ·
  * width · channels). Borrowed until the next call on the context. NULL before the first forward,
  * after one that failed or was cancelled, and when the output is features.
  */
 NFT_API const nft_array *nft_context_output(const nft_context *context);
-/** The same when the output is features, borrowed as long. NULL otherwise. */
+/** The same when the output is features, of the space of the last forward, borrowed as long. NULL otherwise.
+ */
 NFT_API const nft_weights *nft_context_output_weights(const nft_context *context);
 /**
- * One output by name: "output"; "latents" of a model with a decoder, (N, M, D); for features "0.weight",
- * "0.bias", …, (N, C, …). Borrowed until the next call on the context; NULL if there is none of that name.
+ * One output by name: "output"; "latents" of a model with a decoder, (N, M, D). Borrowed until the next call
+ * on the context; NULL if there is none of that name, and for features.
  */
 NFT_API const nft_array *nft_context_get(const nft_context *context, const char *name);
 

@@ -13,37 +13,80 @@
 extern "C" {
 #endif
 
-/** An open file of stacked networks, or of tokens, whose labels a trainer reads. Threads may share it. */
+/** Open files of networks, or of tokens, whose labels a trainer reads. Threads may share it. */
 typedef struct nft_dataset nft_dataset;
 
 /**
- * Opens a data set: what nft_weights_load() would read with a leading axis N, or a file whose tensor `output`
- * is tokens (N, tokens, channels), as `nft forward` writes them. Reads the header alone; the file stays open,
- * and must not change.
+ * Opens a data set. It is a file that nft_weights_load() reads, with a leading axis N; or a file whose tensor
+ * `output` is tokens (N, tokens, channels), as `nftool forward` writes them; or an index of several spaces:
+ *
+ * @code
+ * {"format_version": 1, "parts": [{"file": "zoo-0.safetensors", "count": 120}, …]}
+ * @endcode
+ *
+ * The parts are files of networks, each of one space, with paths relative to the index and as many networks
+ * as the index says; all have the same number of channels. Samples are numbered from 0 through the parts.
+ * Reads headers only. At most 64 files stay open, however many parts there are. The files must not change.
  * @param[out] dataset free it with nft_dataset_free()
- * @param path a safetensors file
- * @param options NULL for the defaults
+ * @param path the file or the index
+ * @param options for the file, or for each part; NULL for the defaults
+ * @return ::NFT_ERROR_FILE, ::NFT_ERROR_FORMAT or ::NFT_ERROR_LIMIT with the name of the file and of the
+ * part;
+ * ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_open(nft_dataset **dataset, const char *path,
                                                    const nft_load_options *options);
-/** Frees a data set; NULL is fine. A trainer that uses it holds a reference of its own. */
+/** Frees a data set; NULL is fine. A trainer that uses it keeps its own reference. */
 NFT_API void nft_dataset_free(nft_dataset *dataset);
-/** Samples, N. */
+/** Samples, N; 0 of NULL. Thread-safe. */
 NFT_API int64_t nft_dataset_count(const nft_dataset *dataset);
-/** The space of its networks; NULL if it holds tokens. Borrowed. */
+/** The space of its networks; NULL if they have several, or if it holds tokens. Borrowed. Thread-safe. */
 NFT_API const nft_space *nft_dataset_space(const nft_dataset *dataset);
+
+/** A part of a data set: networks of one space, or tokens. */
+typedef struct nft_dataset_part {
+    size_t size;            /**< sizeof(nft_dataset_part), set by the caller */
+    const char *path;       /**< its file; borrowed from the data set */
+    const nft_space *space; /**< of its networks, NULL of tokens; borrowed from the data set */
+    int64_t first;          /**< number of its first sample */
+    int64_t count;          /**< samples */
+} nft_dataset_part;
+
+/** An nft_dataset_part to be filled. */
+#define NFT_DATASET_PART_INIT                                                                                \
+    {                                                                                                        \
+        sizeof(nft_dataset_part), NULL, NULL, 0, 0                                                           \
+    }
+
+/** Number of parts: 1 of a single file; 0 of NULL. Thread-safe. */
+NFT_API int64_t nft_dataset_part_count(const nft_dataset *dataset);
+/** Fills `part` (its `size` set by the caller) with part `index`. Thread-safe.
+ * @return ::NFT_ERROR_ARGUMENT if there is no such part */
+NFT_API NFT_MUST_CHECK nft_status nft_dataset_get_part(nft_dataset_part *part, const nft_dataset *dataset,
+                                                       int64_t index);
 /**
- * Reads samples into a weight set of the same space and channels.
+ * Reads samples into a weight set of their space and channels. Thread-safe for different sets.
  * @param[out] weights room for at least `count` networks; the first `count` are written
  * @param dataset of networks, not of tokens
  * @param indices `count` numbers of samples, 0 … N - 1, in any order
  * @param count how many
  * @return ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT, with the file's name, if it cannot be read (any
- * more); ::NFT_ERROR_ARGUMENT for an index that is none; ::NFT_ERROR_MISMATCH if the data set holds tokens or
- * `weights` has another space, other channels, too little room, or borrows its memory
+ * more); ::NFT_ERROR_ARGUMENT for an index that is none; ::NFT_ERROR_MISMATCH if the data set holds tokens, a
+ * sample has another space than `weights`, or `weights` has other channels, too little room, or borrows its
+ * memory
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset,
                                                    const int64_t *indices, int64_t count);
+/**
+ * Reads a whole tensor of the file that the data set has open, such as its labels.
+ * @param[out] tensor free it with nft_array_free()
+ * @param dataset of networks or of tokens
+ * @param name of a tensor of the file, such as `label`
+ * @return ::NFT_ERROR_ARGUMENT if there is no tensor of that name; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if
+ * it cannot be read (any more); ::NFT_ERROR_MEMORY
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset,
+                                                          const char *name);
 
 #ifdef __cplusplus
 }

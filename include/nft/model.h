@@ -31,11 +31,12 @@ typedef struct nft_module_info {
     size_t size;             /**< sizeof(nft_module_info), set by the caller */
     const char *type;        /**< "nft_block"; borrowed from the model */
     int32_t output;          /**< NFT_VALUE_… */
-    int64_t tokens;          /**< of the output, if it is tokens; else 0 */
-    int64_t channels;        /**< of the output */
+    int64_t tokens;          /**< of an output that is tokens, 0 if their number depends on the space */
+    int64_t channels;        /**< of the output, 0 if their number depends on the space */
     int64_t parameter_count; /**< trained numbers, those of modules inside it included */
     int64_t buffer_count;    /**< numbers that are not trained */
-    int64_t flops;           /**< floating-point operations of the matrix products for one sample */
+    int64_t flops;           /**< floating-point operations of the matrix products for one sample; 0 for a
+                                model of any space, as they depend on the space */
 } nft_module_info;
 
 /** An nft_module_info to be filled. */
@@ -47,7 +48,9 @@ typedef struct nft_module_info {
 /**
  * Makes a freshly initialised model from a JSON configuration.
  * @param[out] model free it with nft_model_free()
- * @param json `length` bytes of JSON, {"format_version": 1, "space": …, "in_channels": 1, "modules": […]}
+ * @param json `length` bytes of JSON, {"format_version": 1, "space": …, "in_channels": 1, "modules": […]}.
+ * The space is an object (see nft_space_parse()) or "any": the model then takes networks of every
+ * architecture, and its parameters belong to the roles of tensors
  * @param length bytes; the text need not end in 0
  * @param seed the same seed gives the same parameters on every machine
  */
@@ -57,7 +60,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char
 /**
  * Reads a model file: safetensors with its configuration in the metadata under `nft.config`. What else the
  * metadata holds is kept; `nft.loss` (the name of a loss: see nft/trainer.h) and `nft.omega` (of loss render)
- * are what `nft evaluate` takes for them.
+ * are what `nftool evaluate` takes for them.
  * @return ::NFT_ERROR_FILE if it cannot be read, ::NFT_ERROR_FORMAT if it is no model file or a tensor is
  * missing, unexpected or misshaped, ::NFT_ERROR_CONFIG for a wrong configuration, ::NFT_ERROR_LIMIT,
  * ::NFT_ERROR_MEMORY
@@ -78,7 +81,8 @@ NFT_API void nft_model_free(nft_model *model);
 NFT_API const char *nft_model_config(const nft_model *model);
 /** A text of the model file's metadata (`nft.loss` …), NULL if there is none. Borrowed from the model. */
 NFT_API const char *nft_model_metadata(const nft_model *model, const char *key);
-/** The space of the networks it reads, NULL for a model on tokens. Borrowed from the model. */
+/** The space of the networks it reads. NULL for a model on tokens and for a model of any space;
+ * nft_model_input() tells them apart. Borrowed from the model. */
 NFT_API const nft_space *nft_model_space(const nft_model *model);
 /** What goes in: ::NFT_VALUE_FEATURES with its channels, or ::NFT_VALUE_TOKENS with tokens and channels.
  * `type` is "input". */

@@ -174,7 +174,38 @@ template <class Self> class ArrayGetters
 template <class Self> class SpaceGetters
 {
   public:
-    /** Number of layers. */
+    /** Number of axes. */
+    std::int64_t axis_count() const noexcept
+    {
+        return nft_space_axis_count(handle());
+    }
+    /** Axis `index`. Its name is borrowed. */
+    nft_space_axis axis(std::int64_t index) const
+    {
+        nft_space_axis axis{};
+        axis.size = sizeof axis;
+        check(nft_space_get_axis(&axis, handle(), index));
+        return axis;
+    }
+    /** Number of tensors. */
+    std::int64_t tensor_count() const noexcept
+    {
+        return nft_space_tensor_count(handle());
+    }
+    /** Tensor `index`. Names and factors are borrowed. */
+    nft_space_tensor tensor(std::int64_t index) const
+    {
+        nft_space_tensor tensor{};
+        tensor.size = sizeof tensor;
+        check(nft_space_get_tensor(&tensor, handle(), index));
+        return tensor;
+    }
+    /** The JSON form that configurations and files use. */
+    std::string json() const
+    {
+        return text(nft_space_json(handle()));
+    }
+    /** Number of layers of a chain that was made from layers; 0 for any other space. */
     std::int64_t layer_count() const noexcept
     {
         return nft_space_layer_count(handle());
@@ -186,12 +217,12 @@ template <class Self> class SpaceGetters
         check(nft_space_layer(&layer, handle(), index));
         return layer;
     }
-    /** All weights and biases of one network. */
+    /** All numbers of one network. */
     std::int64_t parameter_count() const noexcept
     {
         return nft_space_parameter_count(handle());
     }
-    /** False for a model on tokens, which has no space. */
+    /** False for a model on tokens, or of any space. */
     explicit operator bool() const noexcept
     {
         return handle() != nullptr;
@@ -408,11 +439,19 @@ class FileWriter
 class Space : public detail::SpaceGetters<Space>
 {
   public:
-    /** A network of these layers, each feeding the next. */
+    /** A network of these tensors, whose shapes name the axes: see nft_space_create(). */
+    Space(const std::vector<nft_space_axis> &axes, const std::vector<nft_space_tensor> &tensors)
+    {
+        nft_space *handle = nullptr;
+        check(nft_space_create(&handle, axes.data(), static_cast<std::int64_t>(axes.size()), tensors.data(),
+                               static_cast<std::int64_t>(tensors.size())));
+        owner_.reset(handle);
+    }
+    /** A chain of these layers, each feeding the next. */
     explicit Space(const std::vector<nft_layer> &layers)
     {
         nft_space *handle = nullptr;
-        check(nft_space_create(&handle, layers.data(), static_cast<std::int64_t>(layers.size())));
+        check(nft_space_create_chain(&handle, layers.data(), static_cast<std::int64_t>(layers.size())));
         owner_.reset(handle);
     }
     /** An MLP of these widths, inputs first. */
@@ -465,7 +504,7 @@ class SpaceView : public detail::SpaceGetters<SpaceView>
     const nft_space *handle_;
 };
 
-/** Whether both describe the same layers. */
+/** Whether both are equal, names and roles aside. */
 inline bool operator==(SpaceView a, SpaceView b) noexcept
 {
     return nft_space_equal(a.get(), b.get()) != 0;
@@ -498,20 +537,25 @@ template <class Self> class WeightsGetters
     {
         return nft_weights_channels(handle());
     }
-    /** The name of a layer in its file. */
-    std::string layer_name(std::int64_t layer) const
+    /** The name of a tensor in its file. */
+    std::string tensor_name(std::int64_t tensor) const
     {
-        return text(nft_weights_layer_name(handle(), layer));
+        return text(nft_weights_tensor_name(handle(), tensor));
     }
-    /** (N, C, …), `part` is NFT_WEIGHTS_WEIGHT or NFT_WEIGHTS_BIAS; null if there is no such layer. */
-    const float *data(std::int64_t layer, std::int32_t part) const noexcept
+    /** The array (N, C, *shape) of a tensor; null if there is no such tensor. */
+    const float *data(std::int64_t tensor) const noexcept
     {
-        return nft_weights_data(handle(), layer, part);
+        return nft_weights_data(handle(), tensor);
     }
     /** How many floats data() points to. */
-    std::int64_t data_count(std::int64_t layer, std::int32_t part) const noexcept
+    std::int64_t data_count(std::int64_t tensor) const noexcept
     {
-        return nft_weights_data_count(handle(), layer, part);
+        return nft_weights_data_count(handle(), tensor);
+    }
+    /** A text of the metadata, empty if there is none. */
+    std::string metadata(const std::string &key) const
+    {
+        return text(nft_weights_metadata(handle(), key.c_str()));
     }
     /** How many tensors travel with the set. */
     std::int64_t extra_count() const noexcept
@@ -559,20 +603,17 @@ class Weights : public detail::WeightsGetters<Weights>
         check(nft_weights_create(&handle, space.get(), count, channels));
         owner_.reset(handle);
     }
-    /** Copies a weight and a bias array for each layer. A bias that is nullptr, or an empty list of biases,
-     * is zeros; no weight array may be missing. */
+    /** Copies an array for each tensor of the space; nullptr in place of a chain's bias is zeros. */
     static Weights copy(SpaceView space, std::int64_t count, std::int64_t channels,
-                        const std::vector<const float *> &layer_weights,
-                        const std::vector<const float *> &layer_biases)
+                        const std::vector<const float *> &tensors)
     {
-        return make(nft_weights_copy, space, count, channels, layer_weights, layer_biases);
+        return make(nft_weights_copy, space, count, channels, tensors);
     }
     /** Reads the caller's arrays in place: they must stay valid. */
     static Weights borrow(SpaceView space, std::int64_t count, std::int64_t channels,
-                          const std::vector<const float *> &layer_weights,
-                          const std::vector<const float *> &layer_biases)
+                          const std::vector<const float *> &tensors)
     {
-        return make(nft_weights_borrow, space, count, channels, layer_weights, layer_biases);
+        return make(nft_weights_borrow, space, count, channels, tensors);
     }
     /** Reads one network, a stack of them or features: see nft_weights_load(). */
     static Weights load(const std::string &path, const nft_load_options *options = nullptr)
@@ -593,21 +634,26 @@ class Weights : public detail::WeightsGetters<Weights>
     {
     }
     /** As data(), to be written; null for a set that borrows the caller's memory. */
-    float *edit(std::int64_t layer, std::int32_t part) noexcept
+    float *edit(std::int64_t tensor) noexcept
     {
-        return nft_weights_edit(get(), layer, part);
+        return nft_weights_edit(get(), tensor);
     }
-    /** Permutes hidden neurons: see nft_weights_permute(). */
+    /** Sets a text of the metadata. */
+    void set_metadata(const std::string &key, const std::string &text)
+    {
+        check(nft_weights_set_metadata(get(), key.c_str(), text.c_str()));
+    }
+    /** Permutes axes, with an entry for each axis of the space: see nft_weights_permute(). */
     void permute(const std::vector<const std::int64_t *> &permutations)
     {
-        const auto hidden = static_cast<std::size_t>(space().layer_count() - 1);
-        if (permutations.size() != hidden)
+        const auto axes = static_cast<std::size_t>(space().axis_count());
+        if (permutations.size() != axes)
             throw Error(NFT_ERROR_ARGUMENT, "nft::Weights::permute: expected an entry for each of " +
-                                                std::to_string(hidden) + " hidden layers, found " +
+                                                std::to_string(axes) + " axes, found " +
                                                 std::to_string(permutations.size()));
         check(nft_weights_permute(get(), permutations.data()));
     }
-    /** Permutes every hidden layer of every network by a random permutation of its own. */
+    /** Permutes every axis that has that symmetry at random: see nft_weights_permute_random(). */
     void permute_random(std::uint64_t seed)
     {
         check(nft_weights_permute_random(get(), seed));
@@ -668,17 +714,15 @@ class Weights : public detail::WeightsGetters<Weights>
   private:
     template <class Make>
     static Weights make(Make function, SpaceView space, std::int64_t count, std::int64_t channels,
-                        const std::vector<const float *> &weights, const std::vector<const float *> &biases)
+                        const std::vector<const float *> &arrays)
     {
-        const auto layers = static_cast<std::size_t>(space.layer_count());
-        if ((!weights.empty() && weights.size() != layers) || (!biases.empty() && biases.size() != layers))
+        const auto tensors = static_cast<std::size_t>(space.tensor_count());
+        if (arrays.size() != tensors)
             throw Error(NFT_ERROR_ARGUMENT, "nft::Weights: expected an array for each of " +
-                                                std::to_string(layers) + " layers, found " +
-                                                std::to_string(weights.size()) + " of weights and " +
-                                                std::to_string(biases.size()) + " of biases");
+                                                std::to_string(tensors) + " tensors, found " +
+                                                std::to_string(arrays.size()));
         nft_weights *handle = nullptr;
-        check(function(&handle, space.get(), count, channels, weights.empty() ? nullptr : weights.data(),
-                       biases.empty() ? nullptr : biases.data()));
+        check(function(&handle, space.get(), count, channels, arrays.data()));
         return Weights(handle);
     }
     detail::Owner<nft_weights, nft_weights_free> owner_;
@@ -838,7 +882,15 @@ class Context
                                const nft_context_options &options = NFT_CONTEXT_OPTIONS_INIT)
     {
         std::int64_t bytes = 0;
-        check(nft_context_memory(&bytes, model.get(), &options));
+        check(nft_context_memory(&bytes, model.get(), nullptr, &options));
+        return bytes;
+    }
+    /** The same of a model of any space, for networks of this space. */
+    static std::int64_t memory(const Model &model, SpaceView space,
+                               const nft_context_options &options = NFT_CONTEXT_OPTIONS_INIT)
+    {
+        std::int64_t bytes = 0;
+        check(nft_context_memory(&bytes, model.get(), space.get(), &options));
         return bytes;
     }
     /** Replaces one tensor of the model that this context runs: see nft_context_set_tensor(). */
@@ -1013,6 +1065,13 @@ class Dataset
         check(nft_dataset_read(weights.get(), get(), indices.data(),
                                static_cast<std::int64_t>(indices.size())));
     }
+    /** Reads a whole tensor of the file, such as its labels. */
+    Array read_tensor(const std::string &name) const
+    {
+        nft_array *handle = nullptr;
+        check(nft_dataset_read_tensor(&handle, get(), name.c_str()));
+        return Array(handle);
+    }
     /** The C handle. */
     nft_dataset *get() const noexcept
     {
@@ -1045,18 +1104,37 @@ class Trainer
                                const nft_trainer_options &options = NFT_TRAINER_OPTIONS_INIT)
     {
         std::int64_t bytes = 0;
-        check(nft_trainer_memory(&bytes, model.get(), recipe_json.data(), recipe_json.size(), &options));
+        check(nft_trainer_memory(&bytes, model.get(), nullptr, recipe_json.data(), recipe_json.size(),
+                                 &options));
+        return bytes;
+    }
+    /** The same of a model of any space, for networks of this space. */
+    static std::int64_t memory(const Model &model, SpaceView space, std::string_view recipe_json,
+                               const nft_trainer_options &options = NFT_TRAINER_OPTIONS_INIT)
+    {
+        std::int64_t bytes = 0;
+        check(nft_trainer_memory(&bytes, model.get(), space.get(), recipe_json.data(), recipe_json.size(),
+                                 &options));
         return bytes;
     }
     /** The sets must not change; the trainer keeps references. */
     void set_data(const Weights &train)
     {
-        check(nft_trainer_set_data(get(), train.get(), nullptr));
+        const nft_weights *sets[] = {train.get()};
+        check(nft_trainer_set_data(get(), sets, 1, nullptr, 0));
     }
     /** With a validation set. */
     void set_data(const Weights &train, const Weights &validation)
     {
-        check(nft_trainer_set_data(get(), train.get(), validation.get()));
+        const nft_weights *sets[] = {train.get()}, *others[] = {validation.get()};
+        check(nft_trainer_set_data(get(), sets, 1, others, 1));
+    }
+    /** Networks of several spaces, a set of each, for a model of any space. */
+    void set_data(const std::vector<const nft_weights *> &train,
+                  const std::vector<const nft_weights *> &validation = {})
+    {
+        check(nft_trainer_set_data(get(), train.data(), static_cast<std::int64_t>(train.size()),
+                                   validation.data(), static_cast<std::int64_t>(validation.size())));
     }
     /** As set_data(), with data sets that are read batch by batch. */
     void set_dataset(const Dataset &train)
@@ -1080,10 +1158,11 @@ class Trainer
         check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), validation.get(),
                                      validation_targets.get()));
     }
-    /** The validation set alone, beside a source for example: what there is to train on stays. */
+    /** The validation set alone, next to a source for example: the training set stays. */
     void set_validation(const Weights &validation)
     {
-        check(nft_trainer_set_data(get(), nullptr, validation.get()));
+        const nft_weights *sets[] = {validation.get()};
+        check(nft_trainer_set_data(get(), nullptr, 0, sets, 1));
     }
     /** As set_validation(), with a data set that is read batch by batch. */
     void set_validation(const Dataset &validation)

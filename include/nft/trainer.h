@@ -4,7 +4,7 @@
  *
  * @code
  * nft_trainer_create(&trainer, model, recipe, strlen(recipe), NULL);
- * nft_trainer_set_data(trainer, networks, validation);
+ * nft_trainer_set_data(trainer, (const nft_weights *const[]){networks}, 1, NULL, 0);
  * nft_trainer_fit_normalize(trainer);
  * nft_trainer_run(trainer, NULL, NULL);
  * nft_trainer_best(&trained, trainer);
@@ -32,8 +32,8 @@
  * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its
  *   configuration, and with any other loss the key is an error
  *
- * `model`, `train` and `validation`, which name files in a recipe of the nft program, are left to the caller;
- * any other key is an error that names it.
+ * `model`, `train` and `validation`, which name files in a recipe of the nftool program, are left to the
+ * caller; any other key is an error that names it.
  *
  * What a step gives depends on model, recipe and data alone, not on the number of threads, on `recompute` or
  * on where the data are read from: on one machine a training can be repeated to the bit. Only the number of
@@ -141,24 +141,30 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
  * How many bytes a trainer takes at most, before anything is allocated: its copies of the parameters, the
  * optimizer's state, both contexts (of training and of validation), the batches that are read from files or
  * filled by a callback, what a loss between images renders a network with, and what
- * nft_trainer_fit_normalize() takes meanwhile; the tables that describe a model, some tens of kilobytes,
- * aside.
+ * nft_trainer_fit_normalize() takes meanwhile. Tables that describe a model, some tens of kilobytes for each
+ * space, are not counted.
  *
  * It grows with the number of threads, those of `options` or the machine's cores. Not in it is what grows
  * with data that are not known yet: 8 bytes for each training sample with `shuffle`, 8 bytes and the output
  * of each validation sample, and with the loss "render" tables of an image's rows and columns and the target
  * images of a batch that is read from a file. nft_trainer_resume() takes 16 bytes a parameter while it reads.
+ *
+ * A model of any space needs memory for the spaces of its data, at most that of the space for which this
+ * number is the largest. The calls that set data check every space against `memory_limit`.
  * @param[out] bytes the answer; 0 on failure
  * @param model to be trained
+ * @param space of the networks; NULL: the model's own, or of a model of any space only the bytes that do not
+ * depend on it
  * @param recipe_json `length` bytes of JSON, see above
  * @param length bytes
  * @param options NULL for the defaults
  * @return ::NFT_ERROR_FORMAT if the recipe is no JSON, ::NFT_ERROR_CONFIG for what is wrong in it,
- * ::NFT_ERROR_MISMATCH for a model that it cannot train, ::NFT_ERROR_ARGUMENT for the options
+ * ::NFT_ERROR_MISMATCH for a model that it cannot train or a space that is not the model's,
+ * ::NFT_ERROR_ARGUMENT for the options
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_memory(int64_t *bytes, const nft_model *model,
-                                                     const char *recipe_json, size_t length,
-                                                     const nft_trainer_options *options);
+                                                     const nft_space *space, const char *recipe_json,
+                                                     size_t length, const nft_trainer_options *options);
 
 /**
  * Makes a trainer that begins with a copy of the model's parameters; the model stays as it is, and need not
@@ -177,24 +183,32 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_create(nft_trainer **trainer, cons
 NFT_API void nft_trainer_free(nft_trainer *trainer);
 
 /**
- * Sets the data of a model on weights. The sets are read in place, so they must not change; the trainer keeps
- * references, so the caller may free them.
+ * Sets the data of a model on weights: lists of sets, which are one set to the trainer. Samples are numbered
+ * through the list. The sets of a model of any space may have different spaces, and a batch mixes them. The
+ * sets are read in place, so they must not change; the trainer keeps references, so the caller may free them.
  *
  * Each set holds an extra `label`, or else `target`: (N) I64 classes for cross_entropy; F32 for mse and bce,
  * (N) where an output is one number, else the output's shape. For render it is `target`, images (N, height,
  * width, colours) of -1 … 1, all of one size; reconstruction needs neither. Everything is checked here:
- * space, channels, that weights and targets are finite, classes the outputs', targets of bce in 0 … 1. On
- * failure the data are those of before.
+ * space, channels, that weights and targets are finite, classes the outputs', targets of bce in 0 … 1, and
+ * `nft.omega` of the set's metadata, if it is there, against the ω that the loss renders with. On failure the
+ * data are those of before.
  *
  * The lowest validation loss so far, and the parameters that had it, are forgotten; steps taken are not.
  * @param trainer whose data it is
- * @param train NULL: the training set, or the callback of nft_trainer_set_source(), stays as it is
- * @param validation NULL for none
+ * @param train `train_count` sets; NULL or none: the training set, or the callback of
+ * nft_trainer_set_source(), stays as it is
+ * @param train_count how many
+ * @param validation `validation_count` sets; NULL or none: no validation
+ * @param validation_count how many
  * @return ::NFT_ERROR_MISMATCH if a set does not fit the model or the loss, ::NFT_ERROR_NOT_FINITE if a
- * number is not finite, each with a message that names it
+ * number is not finite, ::NFT_ERROR_LIMIT if a space needs more memory than the trainer may take, each with a
+ * message that names it
  */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *train,
-                                                       const nft_weights *validation);
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *const *train,
+                                                       int64_t train_count,
+                                                       const nft_weights *const *validation,
+                                                       int64_t validation_count);
 /** As nft_trainer_set_data(), for a model on tokens: F32 (N, tokens, channels) and their labels or targets,
  * all of which are read in place. */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,
@@ -203,25 +217,27 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_tokens(nft_trainer *trainer, c
                                                          const nft_array *validation_targets);
 /**
  * As nft_trainer_set_data() or nft_trainer_set_tokens(), with data sets that are read from their files batch
- * by batch. They are read once as a whole here, to be checked. The trainer keeps a reference of its own, so
- * the caller may free them; the files must not change.
+ * by batch. They are read once as a whole here, to be checked, and every batch is checked again when it is
+ * read. The trainer keeps a reference, so the caller may free them; the files must not change.
  * @param trainer whose data it is
  * @param train NULL: what there is to train on stays as it is
  * @param validation NULL for none
- * @return as nft_trainer_set_data(), and ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read,
- * ::NFT_ERROR_MISMATCH if its metadata say another ω (`nft.omega`) than the loss renders with
+ * @return as nft_trainer_set_data(), and ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train,
                                                           nft_dataset *validation);
-/** Asks a callback for every batch, in place of the training set, which is let go of; NULL: no more. The
- * validation set stays as it is. Not with the loss render, whose images have the size of a data set's:
- * ::NFT_ERROR_ARGUMENT; else ::NFT_ERROR_MEMORY if there is none. */
+/** Asks a callback for every batch, in place of the training set, whose memory is freed; NULL: no more. The
+ * validation set stays as it is.
+ * @return ::NFT_ERROR_ARGUMENT for the loss render, whose images have the size of a data set's, and for a
+ * model of any space, whose batches have several spaces; ::NFT_ERROR_MEMORY */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *callback,
                                                          void *user);
 
 /**
- * Sets the statistics of every `normalize` module from the whole training set, as it arrives there: what a
- * fresh model needs before its first step, and a model that was trained already must not have. With a
+ * Sets the statistics of every `normalize` module from the whole training set, as it arrives there. A fresh
+ * model needs this before its first step; a model that was trained already must not have it. In a model of any
+ * space the tensors of a role, of all spaces, have one mean and one deviation for each channel, in which every
+ * entry counts once; a role that no network has keeps the mean 0 and the deviation 1. With a
  * callback as the source: first nft_trainer_set_data() with networks like the callback's, then this, then
  * nft_trainer_set_source(). A model without such a module is left as it is. Every rank does all of it.
  * @return ::NFT_ERROR_ARGUMENT after the first step, or without a training set (a callback is none)
@@ -236,7 +252,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer
  * @param trainer takes the step
  * @return ::NFT_ERROR_NOT_FINITE, with a message that names the step and the sample or parameter;
  * ::NFT_ERROR_ARGUMENT without training data; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read
- * any more; ::NFT_ERROR_MISMATCH if a callback's label or target does not fit the model or the loss;
+ * any more; ::NFT_ERROR_MISMATCH if a label or target, of a callback or a file that changed, does not fit the
+ * model or the loss;
  * ::NFT_ERROR_CANCELLED if a callback stopped it, or another rank failed
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_step_info *info, nft_trainer *trainer);

@@ -2,9 +2,9 @@
  * @file weights.h
  * Weight sets: the weights of N networks of one space. Included by nft/nft.h.
  *
- * For network n of a set, channel c and layer i, PyTorch's layout holds without exception: a weight array is
- * (N, C, out, in), (N, C, out, in · positions) or (N, C, out, in, kernel_height, kernel_width), a bias array
- * (N, C, out), row-major. Raw weights have one channel, C = 1.
+ * For network n of a set and channel c the array of a tensor has PyTorch's layout without exception: it is
+ * (N, C, *shape), row-major, with the shape that the space gives the tensor. Raw weights have one channel, C
+ * = 1. In a chain of layers tensor 2i is layer i's weight and 2i + 1 its bias.
  */
 #ifndef NFT_WEIGHTS_H
 #define NFT_WEIGHTS_H
@@ -21,24 +21,21 @@ extern "C" {
  * readers. */
 typedef struct nft_weights nft_weights;
 
-/** Which tensor of a layer. */
-enum {
-    NFT_WEIGHTS_WEIGHT = 0, /**< W_i */
-    NFT_WEIGHTS_BIAS = 1    /**< v_i */
-};
-
 /** How to read a file. Zero in a field is its default. */
 typedef struct nft_load_options {
     size_t size;               /**< sizeof(nft_load_options) */
     int64_t memory_limit;      /**< bytes that the object may take; 0: the machine's memory */
-    const char *const *layers; /**< weights: names of the layers in order; NULL: natural order of the names */
+    const char *const *layers; /**< weights of a chain: names of the layers in order; NULL: natural order of
+                                  the names */
     int64_t layer_count;       /**< how many names */
+    const nft_space *space;    /**< weights: the space of the networks, whose tensors are found by name; NULL:
+                                  the file's `nft.space`, or else a chain */
 } nft_load_options;
 
 /** Options with every default. */
 #define NFT_LOAD_OPTIONS_INIT                                                                                \
     {                                                                                                        \
-        sizeof(nft_load_options), 0, NULL, 0                                                                 \
+        sizeof(nft_load_options), 0, NULL, 0, NULL                                                           \
     }
 
 /**
@@ -52,37 +49,37 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_create(nft_weights **weights, cons
                                                      int64_t count, int64_t channels);
 
 /**
- * Makes a set that copies the caller's arrays: one weight and one bias array for each layer.
+ * Makes a set that copies the caller's arrays, one for each tensor of the space.
  * @param[out] weights free it with nft_weights_free()
  * @param space of all the networks
  * @param count networks, N
  * @param channels values for each weight, C; 1 for raw weights
- * @param layer_weights an array (N, C, out, in, …) for each layer
- * @param layer_biases an array (N, C, out) for each layer; a NULL entry, or NULL, means zeros
+ * @param tensors an array (N, C, *shape) for each tensor of the space; NULL in place of the bias of a chain's
+ * layer means zeros
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_copy(nft_weights **weights, const nft_space *space,
                                                    int64_t count, int64_t channels,
-                                                   const float *const *layer_weights,
-                                                   const float *const *layer_biases);
+                                                   const float *const *tensors);
 
 /** As nft_weights_copy(), but reads the caller's arrays in place: they must stay valid and are never written.
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_borrow(nft_weights **weights, const nft_space *space,
                                                      int64_t count, int64_t channels,
-                                                     const float *const *layer_weights,
-                                                     const float *const *layer_biases);
+                                                     const float *const *tensors);
 
 /** Drops a set; NULL is fine. */
 NFT_API void nft_weights_free(nft_weights *weights);
 
 /**
- * Reads one network (a PyTorch state_dict), a stack of N, or features, from a safetensors file.
+ * Reads one network (a PyTorch state_dict), a stack of N, or features, from a file.
  *
- * Pairs `NAME.weight` and `NAME.bias`, zeros where a layer has none; the rank of the biases, or else of the
- * weights, says which of the three it is. Layers come in
- * natural order of their names and must chain (out == next in, or next in a multiple of it: `positions`).
- * Tensors with a leading N that belong to no layer are kept as extras (`label`); of types that are not read,
- * U64 and 8-bit floats, they are an error. Others are ignored, whatever their type is.
+ * The space is that of the options, or the one in the file's metadata under `nft.space`; its tensors are
+ * found by name, and their rank says which of the three the file holds. Without either the file holds a
+ * chain: pairs `NAME.weight` and `NAME.bias`, zeros where a layer has none, in natural order of the names,
+ * each layer feeding the next. The rank of the biases, or else of the weights, says what the file holds.
+ *
+ * Tensors with a leading N that belong to no network are kept as extras (`label`). The metadata is kept.
+ * Tensors that are not read are reported once, through the log callback.
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_load(nft_weights **weights, const char *path);
 /** As nft_weights_load(), with options (NULL: the defaults). */
@@ -91,8 +88,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_load_with(nft_weights **weights, c
 /** As nft_weights_load_with(), from `size` bytes in memory. */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_load_memory(nft_weights **weights, const void *bytes,
                                                           size_t size, const nft_load_options *options);
-/** Writes the set with its layer names, its rank and its extras: beside the target first, then renamed over
- * it. */
+/** Writes the set with its tensor names, its rank, its extras and its metadata, to which it adds `nft.space`.
+ * The target is whole at any moment: a temporary file is renamed over it. */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, const char *path);
 
 /** The space. Borrowed from the set. */
@@ -101,27 +98,28 @@ NFT_API const nft_space *nft_weights_space(const nft_weights *weights);
 NFT_API int64_t nft_weights_count(const nft_weights *weights);
 /** C, the channels. */
 NFT_API int64_t nft_weights_channels(const nft_weights *weights);
-/** The name of a layer in its file, "0", "1", … for a set made in memory; NULL if there is no such layer.
- * Borrowed. */
-NFT_API const char *nft_weights_layer_name(const nft_weights *weights, int64_t layer);
-/** The array (N, C, …) of one tensor; `part` is ::NFT_WEIGHTS_WEIGHT or ::NFT_WEIGHTS_BIAS. Borrowed; NULL if
- * there is none. */
-NFT_API const float *nft_weights_data(const nft_weights *weights, int64_t layer, int32_t part);
+/** The name of a tensor in its file; that of the space for a set made in memory; NULL if there is no such
+ * tensor. Borrowed. */
+NFT_API const char *nft_weights_tensor_name(const nft_weights *weights, int64_t tensor);
+/** The array (N, C, *shape) of a tensor. Borrowed; NULL if there is none. */
+NFT_API const float *nft_weights_data(const nft_weights *weights, int64_t tensor);
 /** The same, to be written; NULL for a set that borrows the caller's memory. */
-NFT_API float *nft_weights_edit(nft_weights *weights, int64_t layer, int32_t part);
+NFT_API float *nft_weights_edit(nft_weights *weights, int64_t tensor);
 /** How many floats nft_weights_data() points to. */
-NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t layer, int32_t part);
+NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t tensor);
 
 /**
- * Permutes hidden neurons, which does not change what the networks compute.
+ * Permutes axes, which does not change what the networks compute.
  * @param weights the set; one that borrows the caller's memory is refused
- * @param permutations an array (N, hidden neurons of the layer) for each hidden layer i = 1 … L-1: new neuron
- * k of network n is old neuron permutations[i-1][n · n_i + k]. A NULL entry leaves a layer as it is.
+ * @param permutations an array (N, neurons of the axis) for each axis of the space: new neuron k of network n
+ * is old neuron permutations[axis][n · neurons + k]. A NULL entry leaves an axis as it is, and an axis
+ * without symmetry has one.
+ * @return ::NFT_ERROR_ARGUMENT for an entry that is no permutation, or an axis without symmetry
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_permute(nft_weights *weights,
                                                       const int64_t *const *permutations);
-/** Permutes every hidden layer of every network by a random permutation of its own. The same seed gives the
- * same ones. */
+/** Permutes every axis with that symmetry, of every network by a random permutation for it alone. The same
+ * seed gives the same permutations. */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed);
 
 /** How many extra tensors (leading axis N) travel with the set. */
@@ -136,6 +134,15 @@ NFT_API const nft_array *nft_weights_extra(const nft_weights *weights, const cha
  * otherwise. */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_set_extra(nft_weights *weights, const char *name,
                                                         const nft_array *array);
+
+/** A text of the metadata that travels with the set from load to save (`nft.omega` …), NULL if there is none.
+ * Borrowed until that key is set again. */
+NFT_API const char *nft_weights_metadata(const nft_weights *weights, const char *key);
+/** Key `index` of the metadata, and its text in *text unless that is NULL; NULL beyond the last. Borrowed. */
+NFT_API const char *nft_weights_metadata_at(const char **text, const nft_weights *weights, int64_t index);
+/** Sets a text of the metadata, or removes it (text NULL). Key and text are UTF-8 and copied. */
+NFT_API NFT_MUST_CHECK nft_status nft_weights_set_metadata(nft_weights *weights, const char *key,
+                                                           const char *text);
 
 #ifdef __cplusplus
 }

@@ -215,3 +215,25 @@ bool nft_references_shared(nft_references *references)
 {
     return __atomic_load_n(&references->count, __ATOMIC_ACQUIRE) > 1;
 }
+
+nft_status nft_grow(void *array, int64_t count, int64_t *capacity, size_t size, const char *what,
+                    int64_t limit)
+{
+    if (count <= *capacity)
+        return NFT_OK;
+    int64_t larger = nft_size_multiply(*capacity, 2);
+    larger = larger < count ? count : larger;
+    nft_status status = nft_check_limit(what, nft_size_multiply(larger, (int64_t)size), limit);
+    if (status)
+        return status;
+    void *items = nft_allocate_array((size_t)larger, size), *before;
+    if (!items)
+        return nft_fail_memory(what, larger * (int64_t)size);
+    memcpy(&before, array, sizeof before); /* a pointer of any type */
+    if (*capacity)
+        memcpy(items, before, (size_t)*capacity * size);
+    nft_release(before);
+    memcpy(array, &items, sizeof items);
+    *capacity = larger;
+    return NFT_OK;
+}

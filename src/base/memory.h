@@ -34,6 +34,12 @@ nft_status nft_check_memory_limit(const char *function, int64_t limit);
  * machine's memory. */
 nft_status nft_check_limit(const char *what, int64_t bytes, int64_t limit);
 
+/* Makes room for `count` elements of `size` bytes in an array that grows, at least twice as many as before;
+ * new ones are zero. `array` points to the array's pointer. An error names `what`; on failure nothing
+ * changes. */
+nft_status nft_grow(void *array, int64_t count, int64_t *capacity, size_t size, const char *what,
+                    int64_t limit);
+
 /* Text that grows. After a failed append `failed` is set and further appends do nothing: check once at the
  * end. */
 typedef struct nft_text {

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "base/status.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -18,14 +19,6 @@ static _Thread_local char last_message[MESSAGE_CAPACITY];
 
 static nft_log_callback *log_callback;
 static void *log_user;
-
-/* A message is one line, whatever bytes a file put into a name. */
-static void keep_on_one_line(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
-}
 
 /* A text that was cut ends with a whole character of UTF-8. */
 static void end_at_character(char *text, size_t capacity)
@@ -46,7 +39,7 @@ nft_status nft_fail(nft_status status, const char *format, ...)
     vsnprintf(last_message, sizeof last_message, format, arguments);
     va_end(arguments);
     end_at_character(last_message, sizeof last_message);
-    keep_on_one_line(last_message);
+    nft_hide_controls(last_message);
     return status;
 }
 
@@ -65,7 +58,7 @@ nft_status nft_fail_in(nft_status status, const char *format, ...)
     memcpy(last_message, prefix, used);
     last_message[sizeof last_message - 1] = 0;
     end_at_character(last_message, sizeof last_message);
-    keep_on_one_line(last_message);
+    nft_hide_controls(last_message);
     return status;
 }
 
@@ -138,6 +131,6 @@ void nft_log(int32_t level, const char *format, ...)
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     end_at_character(line, sizeof line);
-    keep_on_one_line(line);
+    nft_hide_controls(line);
     log_callback(level, line, log_user);
 }

@@ -40,7 +40,7 @@ static int check_labels(const cli_answers *answers, const char *path)
 static int read_tensors(cli_answers *answers, const nft_file *file, const char *path)
 {
     if (!has_tensor(file, "output"))
-        return fail("%s: there is no tensor 'output', which 'nft forward' writes", path);
+        return fail("%s: there is no tensor 'output', which 'nftool forward' writes", path);
     if (nft_file_read(&answers->scores, file, "output"))
         return fail_library();
     int failed = check_scores(answers->scores, path);

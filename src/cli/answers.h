@@ -13,7 +13,7 @@ typedef struct cli_answers {
 /* Room for the text of an answer. */
 #define ANSWER_CAPACITY 64
 
-/* Reads a file as nft forward writes it from a classifier: `output`, scores (N, classes), and perhaps
+/* Reads a file as nftool forward writes it from a classifier: `output`, scores (N, classes), and perhaps
  * `label`. Prints its failure and returns the exit status; free_answers() is due in any case. */
 int load_answers(cli_answers *answers, const char *path);
 void free_answers(cli_answers *answers);

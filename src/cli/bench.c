@@ -1,4 +1,4 @@
-/* nft bench: how fast a model runs or trains here, as a fraction of the machine's own sgemm. */
+/* nftool bench: how fast a model runs or trains here, as a fraction of the machine's own sgemm. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "bench.h"
 #include "commands.h"
@@ -72,11 +72,8 @@ static int make_weights(cli_input *input, const nft_space *space, int64_t channe
 {
     if (nft_weights_create(&input->weights, space, input->count, channels))
         return fail_library();
-    for (int64_t i = 0; i < 2 * nft_space_layer_count(space); i++) {
-        int32_t part = i % 2 ? NFT_WEIGHTS_BIAS : NFT_WEIGHTS_WEIGHT;
-        bench_fill(nft_weights_edit(input->weights, i / 2, part),
-                   nft_weights_data_count(input->weights, i / 2, part), &seed);
-    }
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+        bench_fill(nft_weights_edit(input->weights, t), nft_weights_data_count(input->weights, t), &seed);
     return EXIT_SUCCESS;
 }
 
@@ -179,7 +176,7 @@ static int bench_forward(bench *b, const cli_options *given)
     int failed = bench_model(&model, b, given);
     if (!failed)
         failed = bench_input(&input, model, b, given->seed);
-    if (!failed && (nft_context_memory(&b->planned_bytes, model, &options) ||
+    if (!failed && (nft_context_memory(&b->planned_bytes, model, NULL, &options) ||
                     nft_context_create(&context, model, &options)))
         failed = fail_library();
     nft_model_free(model);
@@ -216,7 +213,7 @@ static int report(const cli_options *given, const bench *b)
            text_bytes(text[1], (double)b->peak_bytes), several ? ", of rank 0" : "");
     if (gflops > b->sgemm)
         note(given,
-             "sgemm is slower than libnft here: this BLAS (nft --version) may not know the processor; an "
+             "sgemm is slower than libnft here: this BLAS (nftool --version) may not know the processor; an "
              "OpenBLAS takes the kernels that OPENBLAS_CORETYPE names, SkylakeX or Haswell for example");
     return EXIT_SUCCESS;
 }

@@ -1,4 +1,4 @@
-/* What the parts of nft bench share. Each function prints its failure and returns the exit status. */
+/* What the parts of nftool bench share. Each function prints its failure and returns the exit status. */
 #ifndef NFT_CLI_BENCH_H
 #define NFT_CLI_BENCH_H
 

@@ -1,4 +1,4 @@
-/* nft bench --train: steps of a trainer whose batches a callback fills. */
+/* nftool bench --train: steps of a trainer whose batches a callback fills. */
 #include "bench.h"
 #include "report.h"
 
@@ -20,12 +20,10 @@ static int fill_batch(nft_batch *batch, void *user)
     if (batch->tokens)
         memcpy(batch->tokens, nft_array_f32(s->input.tokens),
                (size_t)nft_array_count(s->input.tokens) * sizeof *batch->tokens);
-    for (int64_t i = 0; batch->weights && i < 2 * nft_space_layer_count(nft_weights_space(batch->weights));
-         i++) {
-        int32_t part = i % 2 ? NFT_WEIGHTS_BIAS : NFT_WEIGHTS_WEIGHT;
-        memcpy(nft_weights_edit(batch->weights, i / 2, part), nft_weights_data(s->input.weights, i / 2, part),
-               (size_t)nft_weights_data_count(s->input.weights, i / 2, part) * sizeof(float));
-    }
+    const nft_space *space = nft_weights_space(batch->weights);
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+        memcpy(nft_weights_edit(batch->weights, t), nft_weights_data(s->input.weights, t),
+               (size_t)nft_weights_data_count(s->input.weights, t) * sizeof(float));
     memcpy(batch->targets, s->targets, (size_t)(batch->count * s->outputs) * sizeof *batch->targets);
     return 0;
 }
@@ -66,7 +64,7 @@ static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b,
                           "{\"loss\": \"mse\", \"optimizer\": {\"type\": \"adamw\", \"lr\": 1e-5}, "
                           "\"batch_size\": %" PRId64 ", \"steps\": 1, \"seed\": %" PRIu64 "}",
                           b->batch, given->seed & INT32_MAX);
-    if (nft_trainer_memory(&b->planned_bytes, model, recipe, (size_t)length, &options) ||
+    if (nft_trainer_memory(&b->planned_bytes, model, NULL, recipe, (size_t)length, &options) ||
         nft_trainer_create(trainer, model, recipe, (size_t)length, &options) ||
         nft_trainer_set_source(*trainer, fill_batch, s))
         return fail_library();

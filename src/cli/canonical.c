@@ -1,4 +1,4 @@
-/* nft canonicalize: one sign and phase for every neuron of SIRENs. */
+/* nftool canonicalize: one sign and phase for every neuron of SIRENs. */
 #include "commands.h"
 #include "omega.h"
 #include "outputs.h"
@@ -17,7 +17,7 @@ static int describe(const cli_options *given, const nft_weights *weights, const 
     if (given->json)
         return print_json(
             json_pack("{s:o, s:I}", "output", json_text(path), "networks", (json_int_t)networks));
-    printf("%s: %s in canonical form\n", path, text_plural(text, networks, "network"));
+    say("%s: %s in canonical form", path, text_plural(text, networks, "network"));
     return EXIT_SUCCESS;
 }
 
@@ -36,8 +36,7 @@ static int run(const cli_options *given)
     if (!failed && nft_inr_canonicalize(weights, omega))
         failed = fail("%s: %s", given->operands[0], library_message());
     if (!failed)
-        failed =
-            rewrite_weights(weights, given->operands[0], path, given, option_value(given, "omega")->number);
+        failed = rewrite_weights(weights, path, option_value(given, "omega")->number);
     if (!failed)
         failed = describe(given, weights, path);
     nft_weights_free(weights);
@@ -61,7 +60,7 @@ const cli_command canonicalize_command = {
         "is odd and periodic, so a neuron may change its sign, or its bias by half a period, if the next\n"
         "layer's weights change with it. Models learn much more from networks in one form. Afterwards\n"
         "every neuron's weights have a positive sum and W times its bias is in (-15/32 pi, 17/32 pi]. If W\n"
-        "is theirs, which files of nft fit say, the networks compute what they computed before. Names,\n"
+        "is theirs, which files of nftool fit say, the networks compute what they computed before. Names,\n"
         "labels and other tensors are kept.",
     .least_operands = 1,
     .most_operands = 1,

@@ -1,4 +1,4 @@
-/* nft evaluate: how well a model predicts the labels of a data set, or its images. */
+/* nftool evaluate: how well a model predicts the labels of a data set, or its images. */
 #include "commands.h"
 #include "image_scores.h"
 #include "metrics.h"
@@ -62,11 +62,11 @@ static int check_options(const cli_options *given, loss_kind kind)
         return EXIT_SUCCESS;
     if (option_text(given, "predictions"))
         return fail("--predictions is for losses mse, bce and cross_entropy; what a model of loss %s gives, "
-                    "'nft forward' writes",
+                    "'nftool forward' writes",
                     loss_names[kind]);
     if (option_text(given, "plot"))
         return fail("--plot is for losses mse, bce and cross_entropy; images of loss %s are drawn side by "
-                    "side by 'nft render'",
+                    "side by 'nftool render'",
                     loss_names[kind]);
     return EXIT_SUCCESS;
 }
@@ -344,8 +344,8 @@ static const cli_option own_options[] = {
     {"loss", 0, OPTION_CHOICE, "NAME", LOSSES " (default: the model's)", 0, 0, loss_names},
     {"omega", 0, OPTION_POSITIVE, "W", "of loss render: frequency of the sines (default: the model's, or 30)",
      0, 1000000, NULL},
-    {"predictions", 0, OPTION_OUTPUT, "FILE", "also write the model's output there, as 'nft forward' does", 0,
-     0, NULL},
+    {"predictions", 0, OPTION_OUTPUT, "FILE", "also write the model's output there, as 'nftool forward' does",
+     0, 0, NULL},
     {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,
      NULL},
     PRECISION_OPTION,
@@ -367,7 +367,7 @@ const cli_command evaluate_command = {
         "--loss reconstruction is for a model with a decoder, whose image is compared with the rendering of\n"
         "the SIREN that goes in; --loss render for one whose output is the weights of SIRENs, whose\n"
         "renderings are compared with 'target' (N, height, width, colours), -1 … 1. They print loss and\n"
-        "PSNR, the mean over the images of each image's PSNR (as 'nft fit' prints its mean).\n"
+        "PSNR, the mean over the images of each image's PSNR (as 'nftool fit' prints its mean).\n"
         "--plot draws a point for each network, predicted against actual; for cross_entropy the number of\n"
         "networks of each class that were taken for each class, coloured by their share of the class.",
     .least_operands = 2,

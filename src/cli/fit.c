@@ -1,4 +1,4 @@
-/* nft fit: a SIREN for each image. */
+/* nftool fit: a SIREN for each image. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "data_set.h"
@@ -253,11 +253,10 @@ static int begin_networks(const job *j, nft_weights *weights, int64_t first)
                    ? fail_library()
                    : EXIT_SUCCESS;
     int64_t count = nft_weights_count(weights), held = nft_weights_count(j->init);
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(j->space); t++) {
-        int32_t part = (int32_t)(t % 2);
-        int64_t each = nft_weights_data_count(j->init, t / 2, part) / held;
-        const float *from = nft_weights_data(j->init, t / 2, part);
-        float *to = nft_weights_edit(weights, t / 2, part);
+    for (int64_t t = 0; t < nft_space_tensor_count(j->space); t++) {
+        int64_t each = nft_weights_data_count(j->init, t) / held;
+        const float *from = nft_weights_data(j->init, t);
+        float *to = nft_weights_edit(weights, t);
         for (int64_t n = 0; n < count; n++)
             memcpy(to + n * each, from + (held == 1 ? 0 : first + n) * each, (size_t)each * sizeof *to);
     }
@@ -391,8 +390,8 @@ static int describe(const job *j)
              j->diverged, text_plural(text, j->networks, "network"));
     if (j->given->json)
         return print_json(json_pack("{s:o}", "mean_psnr", json_number(mean)));
-    printf("%s: %s of %" PRId64 " × %" PRId64 " pixels, mean PSNR %.2f dB\n", j->path,
-           text_plural(text, j->networks, "network"), j->images.height, j->images.width, mean);
+    say("%s: %s of %" PRId64 " × %" PRId64 " pixels, mean PSNR %.2f dB", j->path,
+        text_plural(text, j->networks, "network"), j->images.height, j->images.width, mean);
     return EXIT_SUCCESS;
 }
 
@@ -460,8 +459,8 @@ static const cli_option own_options[] = {
      NULL},
     {"views", 0, OPTION_INTEGER, "K", "networks for each image, from different starts (default: 1)", 1,
      1000000, NULL},
-    {"canonical", 0, OPTION_FLAG, NULL, "bring each network to one sign and phase, as nft canonicalize does",
-     0, 0, NULL},
+    {"canonical", 0, OPTION_FLAG, NULL,
+     "bring each network to one sign and phase, as nftool canonicalize does", 0, 0, NULL},
     {0},
 };
 

@@ -1,4 +1,4 @@
-/* nft forward: runs a model on every network of a file. */
+/* nftool forward: runs a model on every network of a file. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "image_source.h"
@@ -41,10 +41,10 @@ static int describe(const cli_options *given, const cli_results *results, const 
     if (given->json)
         return print_json(describe_json(results, path));
     if (results->count == 1)
-        printf("%s: output %s\n", path, text_shape(shape, first->shape, first->rank));
+        say("%s: output %s", path, text_shape(shape, first->shape, first->rank));
     else
-        printf("%s: features of %s, %s\n", path, text_plural(networks, first->shape[0], "network"),
-               text_plural(channels, first->shape[1], "channel"));
+        say("%s: features of %s, %s", path, text_plural(networks, first->shape[0], "network"),
+            text_plural(channels, first->shape[1], "channel"));
     return EXIT_SUCCESS;
 }
 

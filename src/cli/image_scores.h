@@ -9,7 +9,7 @@
 
 typedef struct image_scores {
     loss_kind kind;
-    const cli_options *given; /* of nft evaluate */
+    const cli_options *given; /* of nftool evaluate */
     const nft_model *model;
     const cli_input *input;
     const float *targets; /* (N, height, width, colours); NULL unless the loss is render */

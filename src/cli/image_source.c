@@ -64,7 +64,7 @@ static bool read_size(const char *text, int64_t *height, int64_t *width)
     return end != blank + 1 && !*end;
 }
 
-/* The size of a decoder's images, which nft forward notes. */
+/* The size of a decoder's images, which nftool forward notes. */
 static int take_noted_size(image_source *source, const char *tensor)
 {
     const char *text = nft_file_metadata(source->file, IMAGE_SIZE_KEY);
@@ -88,7 +88,7 @@ static int take_shape(image_source *source, const nft_tensor_info *info)
     const char *operand = source->operand, *name = source->tensor;
     if (info->rank != 4 && info->rank != 2)
         return fail("%s: tensor '%s' has %" PRId64 " axes, expected images, (N, height, width, colours) or "
-                    "as vectors (N, numbers), which 'nft forward --decode' writes",
+                    "as vectors (N, numbers), which 'nftool forward --decode' writes",
                     operand, name, info->rank);
     if (strcmp(info->type, "F32") && strcmp(info->type, "F16") && strcmp(info->type, "F64") &&
         strcmp(info->type, "BF16"))

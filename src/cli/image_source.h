@@ -1,5 +1,5 @@
-/* What nft render draws: SIRENs, which have no size of their own, or images. Each function prints its failure
- * and returns the exit status. */
+/* What nftool render draws: SIRENs, which have no size of their own, or images. Each function prints its
+ * failure and returns the exit status. */
 #ifndef NFT_CLI_IMAGE_SOURCE_H
 #define NFT_CLI_IMAGE_SOURCE_H
 
@@ -23,7 +23,7 @@ typedef struct image_source {
 } image_source;
 
 /* An operand: a weights file; a file whose tensor `output` holds images as vectors, (N, height · width ·
- * colours), as nft forward --decode writes them; FILE:NAME, a tensor of such vectors or of images (N,
+ * colours), as nftool forward --decode writes them; FILE:NAME, a tensor of such vectors or of images (N,
  * height, width, colours), -1 … 1; an IDX file of images, or a PNG file. */
 int open_image_source(image_source *source, char **operand, const cli_options *given);
 /* Gives all the same size: the given height and width (0: not given), or the images' own, or of vectors the

@@ -1,4 +1,4 @@
-/* nft info: what a file holds. */
+/* nftool info: what a file holds. */
 #include "info.h"
 
 #include "commands.h"
@@ -11,33 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *layer_json(const nft_layer *layer)
-{
-    bool conv = layer->type == NFT_LAYER_CONV2D;
-    json_t *object = json_object();
-    json_object_set_new(object, "type", json_string(conv ? "conv2d" : "linear"));
-    json_object_set_new(object, "in", json_integer(layer->in));
-    json_object_set_new(object, "out", json_integer(layer->out));
-    if (conv)
-        json_object_set_new(
-            object, "kernel",
-            json_pack("[I, I]", (json_int_t)layer->kernel_height, (json_int_t)layer->kernel_width));
-    else if (layer->positions > 1)
-        json_object_set_new(object, "positions", json_integer(layer->positions));
-    return object;
-}
-
 json_t *space_json(const nft_space *space)
 {
-    if (!space)
-        return json_null();
-    json_t *layers = json_array();
-    for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
-        nft_layer layer = {.size = sizeof layer};
-        if (!nft_space_layer(&layer, space, i))
-            json_array_append_new(layers, layer_json(&layer));
-    }
-    return json_pack("{s:o}", "layers", layers);
+    json_t *value = space ? json_loads(nft_space_json(space), 0, NULL) : json_null();
+    return value ? value : json_null();
+}
+
+const char *describe_space_size(char *text, const nft_space *space)
+{
+    int64_t layers = nft_space_layer_count(space);
+    return layers ? text_plural(text, layers, "layer")
+                  : text_plural(text, nft_space_tensor_count(space), "tensor");
 }
 
 json_t *tensor_json(const nft_tensor_info *info)
@@ -92,22 +76,85 @@ static void layer_cells(cli_table *table, const nft_layer *layer)
     table_cell(table, "%s", text_count(text, layer->out * (layer->in * filter + 1)));
 }
 
-int print_layers(const nft_space *space, const nft_weights *weights)
+static int print_layers(const nft_space *space, const nft_weights *weights)
 {
     static const char *const titles[] = {"layer", "type", "weight", "bias", "parameters"};
+    static const char suffix[] = ".weight";
     cli_table table = TABLE_INIT("llllr", 2);
     table_header(&table, titles);
     for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
         nft_layer layer = {.size = sizeof layer};
+        const char *name = nft_weights_tensor_name(weights, 2 * i);
         if (nft_space_layer(&layer, space, i))
             return table_fail(&table);
-        if (weights)
-            table_cell(&table, "%s", nft_weights_layer_name(weights, i));
+        if (name)
+            table_cell(&table, "%.*s", (int)(strlen(name) - strlen(suffix)), name);
         else
             table_cell(&table, "%" PRId64, i);
         layer_cells(&table, &layer);
     }
     return table_print(&table);
+}
+
+/* A dimension of a shape: "c", "3", "c·4". */
+static void append_factor(char *text, size_t capacity, const nft_space *space, const nft_factor *factor,
+                          bool first)
+{
+    nft_space_axis axis = {.size = sizeof axis};
+    size_t length = strlen(text);
+    const char *before = first ? "" : factor->joined ? "·" : ", ";
+    if (factor->axis >= 0 && !nft_space_get_axis(&axis, space, factor->axis))
+        snprintf(text + length, capacity - length, "%s%s", before, axis.name);
+    else
+        snprintf(text + length, capacity - length, "%s%" PRId64, before, factor->positions);
+}
+
+static int print_axes(const nft_space *space)
+{
+    static const char *const titles[] = {"axis", "size", "symmetry"};
+    cli_table table = TABLE_INIT("lrl", 2);
+    table_header(&table, titles);
+    for (int64_t a = 0; a < nft_space_axis_count(space); a++) {
+        nft_space_axis axis = {.size = sizeof axis};
+        if (nft_space_get_axis(&axis, space, a))
+            return table_fail(&table);
+        table_cell(&table, "%s", axis.name);
+        table_cell(&table, "%" PRId64, axis.neurons);
+        table_cell(&table, "%s", axis.symmetry == NFT_SYMMETRY_PERMUTATION ? "permutation" : "none");
+    }
+    return table_print(&table);
+}
+
+static int print_space_tensors(const nft_space *space)
+{
+    static const char *const titles[] = {"tensor", "axes", "shape", "numbers"};
+    cli_table table = TABLE_INIT("lllr", 2);
+    table_header(&table, titles);
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+        nft_space_tensor tensor = {.size = sizeof tensor};
+        char axes[TEXT_CAPACITY] = "", text[TEXT_CAPACITY];
+        int64_t numbers = 1;
+        if (nft_space_get_tensor(&tensor, space, t))
+            return table_fail(&table);
+        for (int64_t i = 0; i < tensor.factor_count; i++)
+            append_factor(axes, sizeof axes, space, &tensor.factors[i], i == 0);
+        for (int64_t d = 0; d < tensor.rank; d++)
+            numbers *= tensor.shape[d];
+        table_cell(&table, "%s", tensor.name);
+        table_cell(&table, "(%s)", axes);
+        table_cell(&table, "%s", text_shape(text, tensor.shape, tensor.rank));
+        table_cell(&table, "%s", text_count(text, numbers));
+    }
+    return table_print(&table);
+}
+
+int print_space(const nft_space *space, const nft_weights *weights)
+{
+    if (nft_space_layer_count(space))
+        return print_layers(space, weights);
+    int failed = print_axes(space);
+    putchar('\n');
+    return failed ? failed : print_space_tensors(space);
 }
 
 static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *info)
@@ -139,8 +186,8 @@ static int info_tensors(const nft_file *file, const char *reason, const cli_opti
                                     (json_int_t)numbers, "tensors", tensors_json(file, count, file_tensor)));
     printf("kind       tensors: %s with %s\n", text_plural(text[0], count, "tensor"),
            text_plural(text[1], numbers, "number"));
-    printf("           not a model: no nft.config in its metadata\n           not weights: %s\n",
-           without_path(reason, given->operands[0]));
+    say("           not a model: no nft.config in its metadata");
+    say("           not weights: %s", without_path(reason, given->operands[0]));
     return print_tensors(file, count, file_tensor);
 }
 
@@ -189,7 +236,7 @@ static int run(const cli_options *given)
     int failed = EXIT_SUCCESS;
     if (!configuration && holds_pixels(path))
         return fail(
-            "%s: is PNG, IDX or gzipped, expected networks or a model; 'nft fit' makes networks of images",
+            "%s: is PNG, IDX or gzipped, expected networks or a model; 'nftool fit' makes networks of images",
             path);
     if (!configuration && nft_file_open(&file, path))
         return fail_library();

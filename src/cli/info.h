@@ -1,4 +1,4 @@
-/* What nft info knows of a file, gathered once for people and for JSON. */
+/* What nftool info knows of a file, gathered once for people and for JSON. */
 #ifndef NFT_CLI_INFO_H
 #define NFT_CLI_INFO_H
 
@@ -6,13 +6,16 @@
 
 #include <nft/nft.h>
 
-/* The layers of a space, as configurations write them; null without a space. */
+/* A space as configurations write it; null without a space. */
 json_t *space_json(const nft_space *space);
 /* One tensor of a list: name, type, shape. */
 json_t *tensor_json(const nft_tensor_info *info);
 
-/* Prints a space's layers; `weights` (or NULL) knows their names. The exit status. */
-int print_layers(const nft_space *space, const nft_weights *weights);
+/* "3 layers" of a chain, else "62 tensors". */
+const char *describe_space_size(char *text, const nft_space *space);
+/* Prints a space: its layers, whose names `weights` (or NULL) knows, or its axes and tensors. The exit
+ * status. */
+int print_space(const nft_space *space, const nft_weights *weights);
 /* Prints a list of `count` tensors, which `get` describes. The exit status. */
 typedef nft_status tensor_getter(const void *object, int64_t index, nft_tensor_info *info);
 int print_tensors(const void *object, int64_t count, tensor_getter *get);

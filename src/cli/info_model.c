@@ -1,4 +1,4 @@
-/* nft info of models and configurations. */
+/* nftool info of models and configurations. */
 #include "info.h"
 #include "metrics.h"
 #include "text.h"
@@ -148,14 +148,14 @@ static int print_for_people(const nft_model *model, const char *kind, const nft_
     else
         printf("gives      %s\n", describe_value(text[0], output));
     if (loss)
-        printf("loss       %s\n", loss);
+        say("loss       %s", loss);
     if (wrong)
         printf("non-finite %s\n", text_plural(text[0], wrong, "value"));
     if (space) {
         printf("networks   of %s in %s\n\n",
                text_plural(text[0], nft_space_parameter_count(space), "parameter"),
-               text_plural(text[1], nft_space_layer_count(space), "layer"));
-        failed = print_layers(space, NULL);
+               describe_space_size(text[1], space));
+        failed = print_space(space, NULL);
     }
     if (!failed)
         failed = print_modules(model, output);

@@ -1,4 +1,4 @@
-/* nft info of weights and data sets. */
+/* nftool info of weights and data sets. */
 #include "info.h"
 #include "metrics.h"
 #include "omega.h"
@@ -14,37 +14,36 @@ static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *
     return nft_file_tensor(info, file, index);
 }
 
-static bool is_layers_tensor(const nft_weights *weights, const char *name)
+/* A tensor of the networks, or one that several of them are slices of. */
+static bool is_networks_tensor(const nft_weights *weights, const char *name)
 {
-    for (int64_t i = 0; i < nft_space_layer_count(nft_weights_space(weights)); i++) {
-        const char *layer = nft_weights_layer_name(weights, i);
-        size_t length = strlen(layer);
-        if (!strncmp(name, layer, length) &&
-            (!strcmp(name + length, ".weight") || !strcmp(name + length, ".bias")))
+    const nft_space *space = nft_weights_space(weights);
+    nft_space_tensor tensor = {.size = sizeof tensor};
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+        if (!strcmp(name, nft_weights_tensor_name(weights, t)) ||
+            (!nft_space_get_tensor(&tensor, space, t) && tensor.from && !strcmp(name, tensor.from)))
             return true;
-    }
     return false;
 }
 
 static int64_t count_non_finite(const nft_weights *weights)
 {
     int64_t found = 0;
-    for (int64_t i = 0; i < 2 * nft_space_layer_count(nft_weights_space(weights)); i++) {
-        int32_t part = i % 2 ? NFT_WEIGHTS_BIAS : NFT_WEIGHTS_WEIGHT;
-        const float *values = nft_weights_data(weights, i / 2, part);
-        for (int64_t j = 0; j < nft_weights_data_count(weights, i / 2, part); j++)
-            found += !all_finite(values + j, 1);
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++) {
+        const float *values = nft_weights_data(weights, t);
+        for (int64_t i = 0; i < nft_weights_data_count(weights, t); i++)
+            found += !all_finite(values + i, 1);
     }
     return found;
 }
 
-/* Tensors of the file that belong to no layer: the extras, or what was ignored. */
+/* Tensors of the file that belong to no network: the extras, or what was ignored. */
 static json_t *other_tensors_json(const nft_weights *weights, const nft_file *file, bool extras)
 {
     json_t *list = json_array();
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(&info, file, i) || is_layers_tensor(weights, info.name))
+        if (nft_file_tensor(&info, file, i) || is_networks_tensor(weights, info.name))
             continue;
         if ((nft_weights_extra(weights, info.name) != NULL) == extras)
             json_array_append_new(list, json_text(info.name));
@@ -96,7 +95,7 @@ static int print_others(const nft_weights *weights, const nft_file *file)
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, file, i))
             return table_fail(&table);
-        if (is_layers_tensor(weights, info.name))
+        if (is_networks_tensor(weights, info.name))
             continue;
         const nft_array *extra = nft_weights_extra(weights, info.name);
         if (!table.count)
@@ -104,7 +103,7 @@ static int print_others(const nft_weights *weights, const nft_file *file)
         table_cell(&table, "%s", info.name);
         table_cell(&table, "%s", info.type);
         table_cell(&table, "%s", text_shape(text, info.shape, info.rank));
-        snprintf(text, sizeof text, "ignored: belongs to no layer");
+        snprintf(text, sizeof text, "ignored: belongs to no network");
         if (extra)
             describe_range(text, extra);
         table_cell(&table, "%s", text);
@@ -124,7 +123,7 @@ static int print_for_people(const nft_weights *weights, const nft_file *file, co
     printf("kind       %s\n", kind);
     printf("networks   %s of %s in %s\n", text_count(text[0], nft_weights_count(weights)),
            text_plural(text[1], nft_space_parameter_count(space), "parameter"),
-           text_plural(text[2], nft_space_layer_count(space), "layer"));
+           describe_space_size(text[2], space));
     if (channels > 1)
         printf("channels   %s\n", text_count(text[0], channels));
     printf("non-finite %s", text_plural(text[0], values, "value"));
@@ -134,7 +133,7 @@ static int print_for_people(const nft_weights *weights, const nft_file *file, co
     if (noted_omega(file) > 0)
         printf("omega      %g\n", noted_omega(file));
     putchar('\n');
-    int failed = print_layers(space, weights);
+    int failed = print_space(space, weights);
     if (!failed)
         failed = print_others(weights, file);
     if (!failed && option_text(given, "tensors"))

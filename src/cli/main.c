@@ -1,4 +1,4 @@
-/* The nft program: finds the command and runs it. */
+/* The nftool program: finds the command and runs it. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "ranks.h"
@@ -21,14 +21,15 @@ static const cli_command *const commands[] = {
 
 static void print_usage(FILE *stream)
 {
-    fputs("usage: nft COMMAND FILES [options]\n\n"
+    fputs("usage: nftool COMMAND FILES [options]\n\n"
           "Runs and trains Neural Functional Transformers on the weights of trained networks.\n\n"
           "Commands:\n",
           stream);
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("\n'nft COMMAND --help' says what a command takes. 'nft --version' says what this build is.\n",
-          stream);
+    fputs(
+        "\n'nftool COMMAND --help' says what a command takes. 'nftool --version' says what this build is.\n",
+        stream);
 }
 
 static const cli_command *find_command(const char *name)
@@ -96,7 +97,7 @@ static int run(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (!strcmp(argv[1], "--version")) {
-        printf("nft %s%s\n%s\n", nft_version(), ranks_built_in ? " with MPI" : "", nft_build_info());
+        printf("nftool %s%s\n%s\n", nft_version(), ranks_built_in ? " with MPI" : "", nft_build_info());
         return EXIT_SUCCESS;
     }
     const cli_command *command = find_command(argv[1]);

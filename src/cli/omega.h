@@ -1,4 +1,4 @@
-/* ω, the frequency of SIRENs: nft fit notes it in the metadata of its file, and what is made of these
+/* ω, the frequency of SIRENs: nftool fit notes it in the metadata of its file, and what is made of these
  * networks keeps it. Each function prints its failure and returns the exit status. */
 #ifndef NFT_CLI_OMEGA_H
 #define NFT_CLI_OMEGA_H

@@ -174,23 +174,24 @@ static options_result check(cli_options *given)
 {
     const cli_command *command = given->command;
     if (given->operand_count < command->least_operands) {
-        usage_error(command->name, "too few files: usage is 'nft %s %s'", command->name, command->operands);
+        usage_error(command->name, "too few files: usage is 'nftool %s %s'", command->name,
+                    command->operands);
         return OPTIONS_WRONG;
     }
     for (int i = 0; i < given->operand_count; i++)
         if (!*given->operands[i]) {
-            usage_error(command->name, "the path of a file is empty: usage is 'nft %s %s'", command->name,
+            usage_error(command->name, "the path of a file is empty: usage is 'nftool %s %s'", command->name,
                         command->operands);
             return OPTIONS_WRONG;
         }
     if (given->operand_count > command->most_operands) {
-        usage_error(command->name, "'%s' is one file too many: usage is 'nft %s %s'",
+        usage_error(command->name, "'%s' is one file too many: usage is 'nftool %s %s'",
                     given->operands[command->most_operands], command->name, command->operands);
         return OPTIONS_WRONG;
     }
     if (command->required && !option_text(given, command->required)) {
-        usage_error(command->name, "--%s is missing: usage is 'nft %s %s'", command->required, command->name,
-                    command->operands);
+        usage_error(command->name, "--%s is missing: usage is 'nftool %s %s'", command->required,
+                    command->name, command->operands);
         return OPTIONS_WRONG;
     }
     return OPTIONS_RUN;
@@ -282,7 +283,7 @@ static void print_options(const cli_option *list)
 
 void options_print_help(const cli_command *command)
 {
-    printf("usage: nft %s %s [options]\n\n%s\n", command->name, command->operands, command->description);
+    printf("usage: nftool %s %s [options]\n\n%s\n", command->name, command->operands, command->description);
     if (command->options && command->options->name) {
         puts("\nOptions:");
         print_options(command->options);

@@ -53,7 +53,7 @@ typedef struct cli_options {
     bool quiet, json;
 } cli_options;
 
-/* One command of the program, `nft NAME OPERANDS`. `run` returns the exit status. */
+/* One command of the program, `nftool NAME OPERANDS`. `run` returns the exit status. */
 typedef struct cli_command {
     const char *name;
     const char *operands; /* with what must be given: "MODEL WEIGHTS -o OUT" */
@@ -88,7 +88,7 @@ extern const char *const precision_names[];
     }
 int32_t given_precision(const cli_options *given); /* an NFT_PRECISION_… */
 
-/* `nft COMMAND --help`. */
+/* `nftool COMMAND --help`. */
 void options_print_help(const cli_command *command);
 
 #endif

@@ -87,7 +87,7 @@ static int64_t tensor_offset(const cli_partial *partial, int64_t t)
 
 static int64_t tensor_count(const cli_partial *partial)
 {
-    return 2 * nft_space_layer_count(partial->space);
+    return nft_space_tensor_count(partial->space);
 }
 
 static int64_t checksum_tensor(const cli_partial *partial)
@@ -199,9 +199,10 @@ static int resume(cli_partial *partial, const char *settings, int64_t size)
     if (!blank && (!read || memcmp(head->magic, magic, sizeof magic - 1) != 0))
         failed = fail("%s: is not what an interrupted fit leaves; give another --output", partial->path);
     else if (!blank && head->magic[sizeof magic - 1] != magic[sizeof magic - 1])
-        failed = fail("%s: another version of nft began this fit, in a format that this one does not read; "
-                      "end it with that one, or remove the file to begin again",
-                      partial->path);
+        failed =
+            fail("%s: another version of nftool began this fit, in a format that this one does not read; "
+                 "end it with that one, or remove the file to begin again",
+                 partial->path);
     else if (!head->finished)
         failed = begin(partial, settings);
     else if (head->finished > (uint64_t)partial->networks || size > partial->bytes ||
@@ -272,7 +273,7 @@ static bool write_networks(const cli_partial *partial, const nft_weights *weight
     int64_t tensors = tensor_count(partial), count = nft_weights_count(weights);
     bool written = true;
     for (int64_t t = 0; t <= tensors && written; t++) {
-        const float *values = t < tensors ? nft_weights_data(weights, t / 2, (int32_t)(t % 2)) : losses;
+        const float *values = t < tensors ? nft_weights_data(weights, t) : losses;
         add_to_checksums(partial, t, partial->finished, count, values, checksums);
         written = write_tensor(partial, t, count, values);
     }

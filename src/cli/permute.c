@@ -1,4 +1,4 @@
-/* nft permute: other weights of the same functions. */
+/* nftool permute: other weights of the same functions. */
 #include "commands.h"
 #include "outputs.h"
 #include "report.h"
@@ -10,17 +10,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static int64_t count_permutable_axes(const nft_space *space)
+{
+    int64_t count = 0;
+    nft_space_axis axis = {.size = sizeof axis};
+    for (int64_t a = 0; a < nft_space_axis_count(space); a++)
+        count += !nft_space_get_axis(&axis, space, a) && axis.symmetry == NFT_SYMMETRY_PERMUTATION;
+    return count;
+}
+
 static int describe(const cli_options *given, const nft_weights *weights, const char *path)
 {
     int64_t networks = nft_weights_count(weights);
-    int64_t layers = nft_space_layer_count(nft_weights_space(weights)) - 1;
+    int64_t axes = count_permutable_axes(nft_weights_space(weights));
     char text[2][TEXT_CAPACITY];
     if (given->json)
         return print_json(json_pack("{s:o, s:I, s:I, s:I}", "output", json_text(path), "networks",
-                                    (json_int_t)networks, "hidden_layers", (json_int_t)layers, "seed",
+                                    (json_int_t)networks, "axes", (json_int_t)axes, "seed",
                                     (json_int_t)given->seed));
-    printf("%s: %s permuted, %s each\n", path, text_plural(text[0], networks, "network"),
-           text_plural(text[1], layers, "hidden layer"));
+    say("%s: %s permuted, %s each", path, text_plural(text[0], networks, "network"),
+        text_count(text[1], axes));
     return EXIT_SUCCESS;
 }
 
@@ -36,7 +45,7 @@ static int run(const cli_options *given)
     if (!failed && nft_weights_permute_random(weights, given->seed))
         failed = fail_library();
     if (!failed)
-        failed = rewrite_weights(weights, given->operands[0], path, given, 0);
+        failed = rewrite_weights(weights, path, 0);
     if (!failed)
         failed = describe(given, weights, path);
     nft_weights_free(weights);

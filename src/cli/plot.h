@@ -42,10 +42,16 @@ typedef struct plot_axis {
     bool whole; /* ticks are whole numbers */
 } plot_axis;
 
+/* Of an axis. Logs may hold any numbers; powers of these still have room in a double. */
+#define PLOT_LEAST 1e-100
+#define PLOT_MOST 1e100
+
 /* An axis around `n` values, with some room at both ends. `n` may be 0. */
 plot_axis plot_axis_around(const char *title, const double *values, int64_t n);
 /* Widens it to hold a value. */
 void plot_axis_include(plot_axis *axis, double value);
+/* Around two values, 0 < least < most. */
+void plot_axis_make_logarithmic(plot_axis *axis, double least, double most);
 
 /* A part of the page with axes: the frame inside which points are drawn. */
 typedef struct plot_area {

@@ -12,6 +12,7 @@
 #define ROOM 0.04      /* of an axis, beyond its values */
 #define LABEL_BYTES 32 /* of a tick */
 #define SAME 1e-9      /* values no further apart, compared with their size, are one value, rounded */
+#define OUTSIDE 100.0  /* axes: no point is drawn further away, where coordinates would overflow */
 
 plot_axis plot_axis_around(const char *title, const double *values, int64_t n)
 {
@@ -21,7 +22,7 @@ plot_axis plot_axis_around(const char *title, const double *values, int64_t n)
     if (!(axis.low <= axis.high))
         axis.low = axis.high = 0;
     double width = axis.high - axis.low, size = fmax(fabs(axis.low), fabs(axis.high));
-    double room = width > SAME * size ? ROOM * width : ROOM * fmax(1, size);
+    double room = width > SAME * size && width > PLOT_LEAST ? ROOM * width : ROOM * fmax(1, size);
     axis.low -= room;
     axis.high += room;
     return axis;
@@ -31,16 +32,28 @@ void plot_axis_include(plot_axis *axis, double value)
 {
     if (!isfinite(value))
         return;
+    value = fmax(fmin(value, PLOT_MOST), -PLOT_MOST);
     axis->low = fmin(axis->low, value);
     axis->high = fmax(axis->high, value);
 }
 
-/* 0 … 1 inside the axis. */
+/* 0 … 1 inside the axis; of NaN, NaN. */
 static double place(const plot_axis *axis, double value)
 {
+    double at = (value - axis->low) / (axis->high - axis->low);
     if (axis->logarithmic)
-        return value > 0 ? log(value / axis->low) / log(axis->high / axis->low) : -1;
-    return (value - axis->low) / (axis->high - axis->low);
+        at = value > 0 ? log(value / axis->low) / log(axis->high / axis->low) : -1;
+    return at < -OUTSIDE ? -OUTSIDE : at > OUTSIDE ? OUTSIDE : at;
+}
+
+void plot_axis_make_logarithmic(plot_axis *axis, double least, double most)
+{
+    least = fmax(least, PLOT_LEAST);
+    most = fmin(most, PLOT_MOST);
+    double room = pow(most / least, ROOM);
+    axis->low = least / room;
+    axis->high = most * room;
+    axis->logarithmic = true;
 }
 
 double plot_at_x(const plot_area *area, double x)

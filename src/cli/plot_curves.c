@@ -171,12 +171,8 @@ static plot_axis loss_axis(const curve *smooth, const curve *validation)
         }
     double ends[] = {least, most};
     plot_axis both = plot_axis_around("loss", ends, 2);
-    both.logarithmic = least > 0 && most > WIDE * least;
-    if (both.logarithmic) {
-        double room = pow(most / least, 0.04);
-        both.low = least / room;
-        both.high = most * room;
-    }
+    if (least > 0 && most > WIDE * PLOT_LEAST && most / WIDE > least)
+        plot_axis_make_logarithmic(&both, least, most);
     return both;
 }
 

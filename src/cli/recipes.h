@@ -1,4 +1,4 @@
-/* Recipe files: what `nft train` trains, on what and how. */
+/* Recipe files: what `nftool train` trains, on what and how. */
 #ifndef NFT_CLI_RECIPES_H
 #define NFT_CLI_RECIPES_H
 

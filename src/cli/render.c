@@ -1,4 +1,4 @@
-/* nft render: the images that SIRENs are, and other images beside them. */
+/* nftool render: the images that SIRENs are, and other images beside them. */
 #include "answers.h"
 #include "commands.h"
 #include "image_source.h"
@@ -236,14 +236,13 @@ static int print_as_json(const job *j)
 
 static int describe(const job *j)
 {
-    char networks[TEXT_CAPACITY];
+    char networks[TEXT_CAPACITY], sides[TEXT_CAPACITY] = "";
     if (j->given->json)
         return print_as_json(j);
     text_plural(networks, j->count, j->sources[0].weights ? "network" : "image");
-    printf("%s: %s at %" PRId64 " × %" PRId64, j->path, networks, j->image.height, j->image.width);
     if (j->source_count > 1)
-        printf(", %d side by side", j->source_count);
-    puts("");
+        snprintf(sides, sizeof sides, ", %d side by side", j->source_count);
+    say("%s: %s at %" PRId64 " × %" PRId64 "%s", j->path, networks, j->image.height, j->image.width, sides);
     return EXIT_SUCCESS;
 }
 
@@ -306,10 +305,12 @@ const cli_command render_command = {
         "Of several operands the images of each network are drawn side by side, in the operands' order,\n"
         "with a gap to the next network's: SIRENs and what a model made of them, for example. Instead of\n"
         "SIRENs an operand may hold images of the same size: an IDX file (also gzipped) or a PNG file; a\n"
-        "file with the tensor 'output', which 'nft forward --decode' writes, or FILE:NAME, a tensor of that\n"
+        "file with the tensor 'output', which 'nftool forward --decode' writes, or FILE:NAME, a tensor of "
+        "that\n"
         "file with images (N, height, width, colours), both -1 … 1. Without --count all must hold as "
         "many.\n\n"
-        "--answers takes what 'nft forward' wrote of a classifier: below each network stands the class with\n"
+        "--answers takes what 'nftool forward' wrote of a classifier: below each network stands the class "
+        "with\n"
         "the highest score, in red with the label behind it where the file's 'label' is another.",
     .least_operands = 1,
     .most_operands = INT32_MAX,

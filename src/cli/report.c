@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "report.h"
 
+#include "escape.h"
 #include "progress.h"
 
 #include <errno.h>
@@ -16,18 +17,19 @@
 #undef fail_library
 #undef fail_memory
 
+#define LINE_CAPACITY 2048
+
 /* One line, whatever bytes a file name holds. */
 static void format_line(char *line, size_t size, const char *format, va_list arguments)
 {
-    vsnprintf(line, size, format, arguments);
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
+    char raw[LINE_CAPACITY];
+    vsnprintf(raw, sizeof raw, format, arguments);
+    escape_text(line, size, raw);
 }
 
 static void print_line(const char *prefix, const char *format, va_list arguments)
 {
-    char line[2048];
+    char line[LINE_CAPACITY];
     format_line(line, sizeof line, format, arguments);
     progress_hide();
     fprintf(stderr, "%s: %s\n", prefix, line);
@@ -51,7 +53,7 @@ int fail(const char *format, ...)
     if (taken.line)
         format_line(taken.line, taken.size, format, arguments);
     else
-        print_line("nft", format, arguments);
+        print_line("nftool", format, arguments);
     va_end(arguments);
     return EXIT_FAILED;
 }
@@ -80,7 +82,7 @@ void usage_error(const char *command, const char *format, ...)
     va_start(arguments, format);
     format_line(line, sizeof line, format, arguments);
     va_end(arguments);
-    snprintf(prefix, sizeof prefix, "%s%s", command ? "nft " : "nft", command ? command : "");
+    snprintf(prefix, sizeof prefix, "%s%s", command ? "nftool " : "nftool", command ? command : "");
     fprintf(stderr, "%s: %s (see '%s --help')\n", prefix, line, prefix);
 }
 
@@ -90,8 +92,19 @@ void note(const cli_options *given, const char *format, ...)
         return;
     va_list arguments;
     va_start(arguments, format);
-    print_line("nft", format, arguments);
+    print_line("nftool", format, arguments);
     va_end(arguments);
+}
+
+void say(const char *format, ...)
+{
+    char line[LINE_CAPACITY];
+    va_list arguments;
+    va_start(arguments, format);
+    format_line(line, sizeof line, format, arguments);
+    va_end(arguments);
+    progress_hide();
+    puts(line);
 }
 
 int print_json(json_t *object)
@@ -99,7 +112,7 @@ int print_json(json_t *object)
     if (!object)
         return fail_memory();
     progress_hide();
-    int failed = json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    int failed = json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
     json_decref(object);
     putchar('\n');
     if (!failed)
@@ -134,7 +147,7 @@ json_t *json_shape(const int64_t *shape, int64_t rank)
     return list;
 }
 
-/* As of 'nft … | head', who has read enough: an earlier write may have met it, whose errno is lost. */
+/* As of 'nftool … | head', who has read enough: an earlier write may have met it, whose errno is lost. */
 static bool reader_is_gone(void)
 {
     struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};

@@ -35,6 +35,9 @@ void usage_error(const char *command, const char *format, ...) CLI_PRINTF(2, 3);
 /* A message that --quiet silences. */
 void note(const cli_options *given, const char *format, ...) CLI_PRINTF(2, 3);
 
+/* Prints a result as a line on standard output, what a terminal may obey in it written out (see escape.h). */
+void say(const char *format, ...) CLI_PRINTF(1, 2);
+
 /* Prints an object on one line and drops it. Returns the exit status: NULL is an object that could not be
  * made. */
 int print_json(json_t *object);

@@ -18,7 +18,7 @@ static int add_result(cli_results *results, const char *name, int64_t rank, cons
 {
     cli_result *result = &results->items[results->count];
     int64_t total = (int64_t)sizeof(float);
-    snprintf(result->name, sizeof result->name, "%s", name);
+    result->name = name;
     result->rank = rank;
     result->row = 1;
     for (int64_t i = 0; i < rank; i++) {
@@ -37,19 +37,14 @@ static int add_result(cli_results *results, const char *name, int64_t rank, cons
 
 static int plan_features(cli_results *results, const nft_space *space, int64_t count, int64_t channels)
 {
-    for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
-        nft_layer layer = {.size = sizeof layer};
-        char name[32];
-        if (nft_space_layer(&layer, space, i))
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+        nft_space_tensor tensor = {.size = sizeof tensor};
+        int64_t shape[NFT_ARRAY_MAX_RANK] = {count, channels};
+        if (nft_space_get_tensor(&tensor, space, t))
             return fail_library();
-        bool conv = layer.type == NFT_LAYER_CONV2D;
-        int64_t positions = conv || layer.positions < 1 ? 1 : layer.positions;
-        int64_t shape[] = {
-            count, channels, layer.out, layer.in * positions, layer.kernel_height, layer.kernel_width};
-        snprintf(name, sizeof name, "%" PRId64 ".weight", i);
-        int failed = add_result(results, name, conv ? 6 : 4, shape);
-        snprintf(name, sizeof name, "%" PRId64 ".bias", i);
-        if (failed || (failed = add_result(results, name, 3, shape)))
+        memcpy(shape + 2, tensor.shape, (size_t)tensor.rank * sizeof *shape);
+        int failed = add_result(results, tensor.name, 2 + tensor.rank, shape);
+        if (failed)
             return failed;
     }
     return EXIT_SUCCESS;
@@ -68,8 +63,7 @@ static int plan_results(cli_results *results, const nft_model *model, int64_t co
 {
     nft_module_info info = NFT_MODULE_INFO_INIT;
     const nft_space *space = nft_model_space(model);
-    int64_t layers = space ? nft_space_layer_count(space) : 0;
-    *results = (cli_results){.items = calloc((size_t)(2 * layers + 1), sizeof(cli_result))};
+    *results = (cli_results){.items = calloc((size_t)nft_space_tensor_count(space) + 1, sizeof(cli_result))};
     if (!results->items)
         return fail_memory();
     if (describe_output(model, decode, &info))
@@ -84,13 +78,15 @@ static int plan_results(cli_results *results, const nft_model *model, int64_t co
 
 static bool keep_piece(cli_results *results, const nft_context *context, int64_t first, int64_t count)
 {
+    const nft_array *output = nft_context_output(context);
+    const nft_weights *features = nft_context_output_weights(context);
     for (int64_t i = 0; i < results->count; i++) {
         cli_result *result = &results->items[i];
-        const nft_array *array = nft_context_get(context, result->name);
         int64_t numbers = count * result->row;
-        if (!array || !nft_array_f32(array) || nft_array_count(array) != numbers)
+        const float *values = features ? nft_weights_data(features, i) : nft_array_f32(output);
+        if (!values || numbers != (features ? nft_weights_data_count(features, i) : nft_array_count(output)))
             return false;
-        memcpy(result->data + first * result->row, nft_array_f32(array), (size_t)numbers * sizeof(float));
+        memcpy(result->data + first * result->row, values, (size_t)numbers * sizeof(float));
     }
     return true;
 }

@@ -5,13 +5,13 @@
 #include "sources.h"
 
 typedef struct cli_result {
-    char name[32];
+    const char *name;                        /* borrowed from the model, or static */
     int64_t rank, shape[NFT_ARRAY_MAX_RANK]; /* shape[0] is N */
     int64_t row;                             /* numbers for one network */
     float *data;
 } cli_result;
 
-/* One tensor, `output`, or for features two for each layer. */
+/* One tensor, `output`, or for features those of the space. */
 typedef struct cli_results {
     int64_t count;
     cli_result *items;

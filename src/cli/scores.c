@@ -3,6 +3,7 @@
 #include "metrics.h"
 #include "report.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +26,24 @@ bool loss_has_images(loss_kind kind)
 static const cli_scores unknown = {LOSS_OTHER,  (double)NAN, (double)NAN, (double)NAN,
                                    (double)NAN, (double)NAN, (double)NAN};
 
+/* Labels are read apart from what they are checked with, so they may have changed between. */
+static int check_classes(const cli_predictions *p)
+{
+    for (int64_t i = 0; i < p->rows; i++)
+        if (p->classes[i] < 0 || p->classes[i] >= p->width)
+            return fail("label %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64 " by the model's outputs",
+                        i, p->classes[i], p->width - 1);
+    return EXIT_SUCCESS;
+}
+
 int scores_compute(cli_scores *scores, loss_kind kind, const cli_predictions *p)
 {
     int64_t count = p->rows * p->width;
     *scores = unknown;
     scores->kind = kind;
     if (kind == LOSS_CROSS_ENTROPY) {
+        if (check_classes(p))
+            return EXIT_FAILED;
         scores->loss = metrics_cross_entropy(p->values, p->classes, p->rows, p->width);
         scores->accuracy = metrics_accuracy(p->values, p->classes, p->rows, p->width);
         return EXIT_SUCCESS;

@@ -1,4 +1,4 @@
-/* What this machine's single-precision matrix product reaches: the yardstick of nft bench. */
+/* What this machine's single-precision matrix product reaches: the yardstick of nftool bench. */
 #ifndef NFT_CLI_SGEMM_H
 #define NFT_CLI_SGEMM_H
 

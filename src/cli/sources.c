@@ -284,16 +284,12 @@ int open_dataset(nft_dataset **dataset, const char *path, const cli_options *giv
                                                  : refuse_layers(given, path, "a data set of tokens");
 }
 
-int read_targets(nft_array **targets, const char *path)
+int read_targets(nft_array **targets, const nft_dataset *dataset)
 {
-    nft_file *file = NULL;
-    *targets = NULL;
-    if (nft_file_open(&file, path))
-        return fail_library();
-    int failed = nft_file_read(targets, file, has_tensor(file, "label") ? "label" : "target") ? fail_library()
-                                                                                              : EXIT_SUCCESS;
-    nft_file_free(file);
-    return failed;
+    nft_status status = nft_dataset_read_tensor(targets, dataset, "label");
+    if (status == NFT_ERROR_ARGUMENT)
+        status = nft_dataset_read_tensor(targets, dataset, "target");
+    return status ? fail_library() : EXIT_SUCCESS;
 }
 
 static bool add_extra(cli_input *input, const char *name, const nft_array *array, nft_array *owned)
@@ -359,7 +355,7 @@ static int load_tokens_input(cli_input *input, const char *path, const cli_optio
     if (nft_file_open(&file, path))
         return fail_library();
     if (!has_tensor(file, "output"))
-        failed = fail("%s: no tensor 'output': the model takes tokens (N, tokens, channels), as 'nft "
+        failed = fail("%s: no tensor 'output': the model takes tokens (N, tokens, channels), as 'nftool "
                       "forward' writes them",
                       path);
     else if (nft_file_read(&input->tokens, file, "output"))
@@ -369,6 +365,9 @@ static int load_tokens_input(cli_input *input, const char *path, const cli_optio
                       nft_array_rank(input->tokens));
     else if (!nft_array_f32(input->tokens))
         failed = fail("%s: tensor 'output' holds integers, expected floats", path);
+    else if (nft_array_size(input->tokens, 0) && !nft_array_count(input->tokens))
+        failed = fail("%s: tensor 'output' is %" PRId64 " samples of no numbers, expected at least one", path,
+                      nft_array_size(input->tokens, 0));
     if (!failed) {
         input->count = nft_array_size(input->tokens, 0);
         failed = read_extras(input, file);
@@ -409,11 +408,10 @@ const nft_array *input_extra(const cli_input *input, const char *name)
 
 static bool is_finite_network(const nft_weights *weights, int64_t network)
 {
-    int64_t layers = nft_space_layer_count(nft_weights_space(weights)), count = nft_weights_count(weights);
-    for (int64_t i = 0; i < 2 * layers; i++) {
-        int32_t part = i % 2 ? NFT_WEIGHTS_BIAS : NFT_WEIGHTS_WEIGHT;
-        int64_t row = nft_weights_data_count(weights, i / 2, part) / count;
-        if (!all_finite(nft_weights_data(weights, i / 2, part) + network * row, row))
+    int64_t count = nft_weights_count(weights);
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++) {
+        int64_t row = nft_weights_data_count(weights, t) / count;
+        if (!all_finite(nft_weights_data(weights, t) + network * row, row))
             return false;
     }
     return true;

@@ -1,5 +1,7 @@
 #include "text.h"
 
+#include "escape.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -94,11 +96,12 @@ void table_cell(cli_table *table, const char *format, ...)
         table->cells = cells;
         table->capacity = capacity;
     }
-    char text[512];
+    char raw[512], text[1024];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(raw, sizeof raw, format, arguments);
     va_end(arguments);
+    escape_text(text, sizeof text, raw);
     size_t size = strlen(text) + 1;
     char *copy = malloc(size);
     if (copy)

@@ -1,4 +1,4 @@
-/* nft train: trains a model as a recipe says. */
+/* nftool train: trains a model as a recipe says. */
 #define _POSIX_C_SOURCE 200809L
 #include "agreement.h"
 #include "commands.h"
@@ -112,7 +112,7 @@ static int set_data(training *t)
         failed = fail_training(t);
     if (failed || !t->validation || loss_has_images(t->kind))
         return failed;
-    return read_targets(&t->targets, recipe->validation_path);
+    return read_targets(&t->targets, t->validation);
 }
 
 static int name_checkpoint(training *t)
@@ -408,10 +408,10 @@ static int save(const training *t)
         return EXIT_SUCCESS;
     text_plural(steps, nft_trainer_steps_done(t->trainer), "step");
     if (t->recipe.validation_path)
-        printf("%s: the model with the lowest validation loss of %s, %.6g\n", path, steps,
-               nft_trainer_best_loss(t->trainer));
+        say("%s: the model with the lowest validation loss of %s, %.6g", path, steps,
+            nft_trainer_best_loss(t->trainer));
     else
-        printf("%s: the model after %s, loss of the last batch %.6g\n", path, steps, t->last.loss);
+        say("%s: the model after %s, loss of the last batch %.6g", path, steps, t->last.loss);
     return EXIT_SUCCESS;
 }
 
@@ -502,7 +502,8 @@ const cli_command train_command = {
         "prints a line for each step and each validation.\n\n"
         "A checkpoint is written every minute, and when the program is told to stop (Ctrl-C). The same\n"
         "command then goes on, to the same result bit by bit; at the end the checkpoint is removed.\n\n"
-        "Built with NFT_MPI, 'mpirun -n N nft train …' shares each batch and validation among N processes.",
+        "Built with NFT_MPI, 'mpirun -n N nftool train …' shares each batch and validation among N "
+        "processes.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

@@ -121,9 +121,9 @@ nft_status nft_inr_canonicalize(nft_weights *weights, double omega)
         hidden_layer layer = {layers[i].in,
                               layers[i].out,
                               layers[i + 1].out,
-                              nft_weights_edit(weights, i, NFT_WEIGHTS_WEIGHT),
-                              nft_weights_edit(weights, i, NFT_WEIGHTS_BIAS),
-                              nft_weights_edit(weights, i + 1, NFT_WEIGHTS_WEIGHT),
+                              nft_weights_edit(weights, 2 * i),
+                              nft_weights_edit(weights, 2 * i + 1),
+                              nft_weights_edit(weights, 2 * i + 2),
                               i == 0};
         for (int64_t n = 0; n < weights->count; n++) {
             canonicalize_layer(&layer, PI / omega);

@@ -3,7 +3,8 @@
 #include "base/threads.h"
 #include "inr/siren_set.h"
 #include "math/kernel_set.h"
-#include "model/siren_tape.h"
+#include "math/schedule.h"
+#include "siren/siren_tape.h"
 #include "nft/inr.h"
 #include "space/array.h"
 
@@ -12,7 +13,6 @@
 #include <string.h>
 
 #define DEFAULT_STEPS 250
-#define PI 3.14159265358979323846
 /* So many steps pass between two words to the callback while no network is finished. */
 #define STEPS_BETWEEN 16
 
@@ -101,15 +101,10 @@ static void follow(const call *c, const fitter *f, const float *image)
     }
 }
 
-static double schedule_factor(const nft_inr_fit_options *options, int64_t step)
-{
-    if (options->schedule == NFT_INR_SCHEDULE_CONSTANT)
-        return 1;
-    return 0.5 * (1 + cos(PI * (double)step / (double)options->steps));
-}
-
 static void update(const nft_inr_fit_options *options, int64_t step, int64_t numbers, fitter *f)
 {
+    const nft_schedule schedule = {.cosine = options->schedule == NFT_INR_SCHEDULE_COSINE,
+                                   .total = options->steps};
     double correction1 = 1 - pow(options->beta1, (double)(step + 1));
     double correction2 = 1 - pow(options->beta2, (double)(step + 1));
     nft_adam adam = {.beta1 = (float)options->beta1,
@@ -117,7 +112,8 @@ static void update(const nft_inr_fit_options *options, int64_t step, int64_t num
                      .rest1 = (float)(1 - options->beta1),
                      .rest2 = (float)(1 - options->beta2),
                      .epsilon = (float)options->epsilon,
-                     .step = (float)(options->learning_rate * schedule_factor(options, step) / correction1),
+                     .step =
+                         (float)(options->learning_rate * nft_schedule_factor(&schedule, step) / correction1),
                      .root = (float)sqrt(correction2)};
     nft_siren_tape_gradient(f->tape, f->gradient);
     nft_siren_vector()->adam(&adam, numbers, f->gradient, f->mean, f->square, f->weights);

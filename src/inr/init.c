@@ -1,7 +1,7 @@
 /* Fresh SIRENs. */
 #include "base/random.h"
 #include "inr/siren_set.h"
-#include "model/siren.h"
+#include "siren/siren.h"
 #include "nft/inr.h"
 
 #include <inttypes.h>
@@ -14,9 +14,10 @@ static void init_network(nft_weights *weights, int64_t network, uint64_t seed, u
     nft_random random = {seed, nft_random_stream("siren") + number};
     for (int64_t t = 0; t < space->tensor_count; t++) {
         const nft_tensor *tensor = &space->tensors[t];
-        double bound = tensor->bias ? 1 / sqrt((double)space->layers[tensor->layer].in)
-                                    : nft_siren_bound(space, tensor->layer, omega);
-        float *values = nft_weights_edit(weights, tensor->layer, tensor->bias) + network * tensor->tokens;
+        int64_t layer = t / 2; /* of a chain: weight, then bias */
+        double bound = t == NFT_BIAS_OF(layer) ? 1 / sqrt((double)space->layers[layer].in)
+                                               : nft_siren_bound(space, layer, omega);
+        float *values = nft_weights_edit(weights, t) + network * tensor->tokens;
         for (int64_t i = 0; i < tensor->tokens; i++) {
             float uniform = nft_random_uniform(&random, (uint64_t)(tensor->offset + i));
             values[i] = (float)(bound * (2 * (double)uniform - 1));

@@ -3,7 +3,7 @@
 #include "inr/siren_set.h"
 #include "math/blas.h"
 #include "math/kernel_set.h"
-#include "model/siren.h"
+#include "siren/siren.h"
 #include "nft/inr.h"
 #include "space/array.h"
 

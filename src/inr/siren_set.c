@@ -1,7 +1,7 @@
 #include "inr/siren_set.h"
 
 #include "base/threads.h"
-#include "model/siren.h"
+#include "siren/siren.h"
 
 #include <inttypes.h>
 #include <string.h>

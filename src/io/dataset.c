@@ -1,34 +1,132 @@
 #include "io/dataset.h"
 
+#include "io/index.h"
 #include "io/load_options.h"
 #include "space/weights.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* A file of tokens has no layers, and a tensor that nft forward would have written. */
+/* A file of tokens has no layers, and a tensor as nftool forward writes it. */
 static const nft_entry *find_tokens(const nft_file *file)
 {
     const nft_entry *entry = nft_file_find(file, "output");
     return entry && entry->rank == 3 && nft_type_is_float(entry->type) ? entry : NULL;
 }
 
-static nft_status find_samples(nft_dataset *dataset, const nft_load_options *options)
+/* A sample has numbers, or a count of samples would stand for no data at all. */
+static nft_status check_sample(const nft_part *part)
 {
-    nft_status status =
-        nft_network_find(&dataset->network, dataset->file, options->layers, options->layer_count);
-    const nft_entry *tokens = status ? find_tokens(dataset->file) : NULL;
-    if (tokens) {
-        dataset->tokens = tokens;
-        dataset->count = tokens->shape[0];
-        dataset->channels = tokens->shape[2];
+    const nft_entry *tokens = part->tokens;
+    if (!tokens && part->network.channels >= 1)
         return NFT_OK;
+    if (!tokens)
+        return nft_fail(NFT_ERROR_FORMAT, "its networks have 0 channels, expected at least 1");
+    if (tokens->shape[1] >= 1 && tokens->shape[2] >= 1)
+        return NFT_OK;
+    char shape[160];
+    nft_shape_describe(tokens->shape, tokens->rank, shape, sizeof shape);
+    return nft_fail(NFT_ERROR_FORMAT, "tensor 'output' is %s, expected samples of at least one number",
+                    shape);
+}
+
+static nft_status find_samples(nft_part *part, const nft_load_options *options)
+{
+    nft_status status = nft_network_find(&part->network, part->file, options);
+    const nft_entry *tokens = status ? find_tokens(part->file) : NULL;
+    if (tokens) {
+        nft_network_clear(&part->network);
+        part->tokens = tokens;
+        part->count = tokens->shape[0];
+        return check_sample(part);
     }
+    part->count = part->network.count;
+    return status ? status : check_sample(part);
+}
+
+static int64_t channels_of(const nft_part *part)
+{
+    return part->tokens ? part->tokens->shape[2] : part->network.channels;
+}
+
+/* Models of any space tell tensors apart by name and role, which the text has. */
+static void share_space(nft_dataset *dataset, int64_t index)
+{
+    nft_space **space = &dataset->parts[index].network.space;
+    for (int64_t i = 0; i < index; i++) {
+        nft_space *other = dataset->parts[i].network.space;
+        if (other->hash == (*space)->hash && !strcmp(nft_space_json(other), nft_space_json(*space))) {
+            nft_space_retain(other);
+            nft_space_free(*space);
+            *space = other;
+            return;
+        }
+    }
+}
+
+static nft_status add_part(nft_dataset *dataset, int64_t index, const char *path,
+                           const nft_load_options *options)
+{
+    nft_part *part = &dataset->parts[index];
+    nft_status status = nft_file_open(&part->file, path);
     if (status)
         return status;
-    dataset->count = dataset->network.count;
-    dataset->channels = dataset->network.channels;
-    return nft_space_create(&dataset->space, dataset->network.shapes, dataset->network.layer_count);
+    status = find_samples(part, options);
+    if (status)
+        return nft_fail_in(status, "%s", path);
+    nft_open_files_add(dataset->files, part->file, index);
+    part->first = dataset->count;
+    dataset->count = nft_size_add(dataset->count, part->count);
+    dataset->channels = index ? dataset->channels : channels_of(part);
+    return NFT_OK;
+}
+
+static nft_status check_part(const nft_dataset *dataset, int64_t index, int64_t count)
+{
+    const nft_part *part = &dataset->parts[index];
+    if (part->tokens)
+        return nft_fail(NFT_ERROR_FORMAT, "%s: holds tokens, expected networks: an index has no other parts",
+                        part->file->path);
+    if (part->count != count)
+        return nft_fail(NFT_ERROR_FORMAT, "%s: has %" PRId64 " networks, the index says %" PRId64,
+                        part->file->path, part->count, count);
+    if (channels_of(part) != dataset->channels)
+        return nft_fail(NFT_ERROR_FORMAT, "%s: has %" PRId64 " channels, the parts before it have %" PRId64,
+                        part->file->path, channels_of(part), dataset->channels);
+    return dataset->count < INT64_MAX
+               ? NFT_OK
+               : nft_fail(NFT_ERROR_LIMIT, "%s: the parts have too many samples", part->file->path);
+}
+
+static nft_status allocate_parts(nft_dataset *dataset, int64_t count)
+{
+    dataset->parts = nft_allocate_array((size_t)count, sizeof *dataset->parts);
+    if (!dataset->parts)
+        return nft_fail_memory("a data set", nft_size_multiply(count, sizeof *dataset->parts));
+    dataset->part_count = count;
+    return NFT_OK;
+}
+
+/* One file, or the parts of an index. */
+static nft_status open_parts(nft_dataset *dataset, const nft_load_options *options)
+{
+    nft_index index = {0};
+    nft_status status = nft_index_read(&index, dataset->path);
+    if (!status)
+        status = allocate_parts(dataset, index.count ? index.count : 1);
+    if (!status && !index.count)
+        status = add_part(dataset, 0, dataset->path, options);
+    for (int64_t i = 0; i < index.count && !status; i++) {
+        status = add_part(dataset, i, index.parts[i].path, options);
+        if (!status)
+            status = check_part(dataset, i, index.parts[i].count);
+        if (!status)
+            share_space(dataset, i);
+        else
+            nft_fail_in(status, "%s: parts[%" PRId64 "]", dataset->path, i);
+    }
+    nft_index_clear(&index);
+    return status;
 }
 
 nft_status nft_dataset_open(nft_dataset **out, const char *path, const nft_load_options *given)
@@ -46,9 +144,11 @@ nft_status nft_dataset_open(nft_dataset **out, const char *path, const nft_load_
     if (!dataset)
         return nft_fail_memory("a data set", sizeof *dataset);
     nft_references_init(&dataset->references);
-    status = nft_file_open(&dataset->file, path);
-    if (!status && (status = find_samples(dataset, &options)))
-        nft_fail_in(status, "%s", path);
+    dataset->path = nft_copy_text(path);
+    status = dataset->path ? nft_open_files_create(&dataset->files)
+                           : nft_fail_memory("a path", (int64_t)strlen(path));
+    if (!status)
+        status = open_parts(dataset, &options);
     if (status) {
         nft_dataset_free(dataset);
         return status;
@@ -67,9 +167,13 @@ void nft_dataset_free(nft_dataset *dataset)
 {
     if (!dataset || !nft_references_drop(&dataset->references))
         return;
-    nft_network_clear(&dataset->network);
-    nft_space_free(dataset->space);
-    nft_file_free(dataset->file);
+    nft_open_files_free(dataset->files);
+    for (int64_t i = 0; i < dataset->part_count; i++) {
+        nft_network_clear(&dataset->parts[i].network);
+        nft_file_free(dataset->parts[i].file);
+    }
+    nft_release(dataset->parts);
+    nft_release(dataset->path);
     nft_release(dataset);
 }
 
@@ -80,49 +184,118 @@ int64_t nft_dataset_count(const nft_dataset *dataset)
 
 const nft_space *nft_dataset_space(const nft_dataset *dataset)
 {
-    return dataset ? dataset->space : NULL;
+    if (!dataset)
+        return NULL;
+    const nft_space *space = dataset->parts[0].network.space;
+    for (int64_t i = 1; i < dataset->part_count; i++)
+        if (dataset->parts[i].network.space != space)
+            return NULL;
+    return space;
 }
 
-nft_status nft_dataset_read_rows(const nft_dataset *dataset, const nft_entry *entry, const int64_t *indices,
+int64_t nft_dataset_part_count(const nft_dataset *dataset)
+{
+    return dataset ? dataset->part_count : 0;
+}
+
+nft_status nft_dataset_get_part(nft_dataset_part *out, const nft_dataset *dataset, int64_t index)
+{
+    static const char function[] = "nft_dataset_get_part";
+    if (!out || !dataset)
+        return nft_fail_null(function, out ? "dataset" : "part");
+    if (out->size < sizeof *out)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: part->size is %zu, expected %zu", function, out->size,
+                        sizeof *out);
+    if (index < 0 || index >= dataset->part_count)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: index is %" PRId64 ", expected 0 … %" PRId64, function,
+                        index, dataset->part_count - 1);
+    const nft_part *part = &dataset->parts[index];
+    out->path = part->file->path;
+    out->space = part->network.space;
+    out->first = part->first;
+    out->count = part->count;
+    return NFT_OK;
+}
+
+int64_t nft_dataset_find_part(const nft_dataset *dataset, int64_t number)
+{
+    int64_t low = 0, high = dataset->part_count - 1;
+    while (low < high) {
+        int64_t middle = low + (high - low + 1) / 2;
+        if (dataset->parts[middle].first <= number)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+nft_status nft_dataset_read_networks(const nft_dataset *dataset, int64_t part, int64_t first, int64_t count,
+                                     float *const *arrays)
+{
+    const nft_part *own = &dataset->parts[part];
+    nft_file *file = NULL;
+    nft_status status = nft_open_files_take(&file, dataset->files, own->file, part);
+    if (status)
+        return status;
+    for (int64_t t = 0; t < own->network.space->tensor_count && !status; t++)
+        status = nft_network_read(&own->network, file, t, first, count, arrays[t]);
+    nft_open_files_give(dataset->files, file);
+    return status ? nft_fail_in(status, "%s", own->file->path) : NFT_OK;
+}
+
+nft_status nft_dataset_read_rows(const nft_dataset *dataset, int64_t part, const nft_entry *entry,
                                  int64_t first, int64_t count, float *floats, int64_t *integers)
 {
-    int64_t row = count ? entry->count / dataset->count : 0, at = 0; /* an empty set has no rows */
-    nft_status status = NFT_OK;
-    while (at < count && !status) {
-        int64_t begin = indices ? indices[at] : first, run = indices ? 1 : count;
-        while (indices && at + run < count && indices[at + run] == begin + run)
-            run++;
-        if (floats)
-            status = nft_file_read_f32(dataset->file, entry, begin * row, run * row, floats + at * row);
-        else if (integers)
-            status = nft_file_read_i64(dataset->file, entry, begin * row, run * row, integers + at * row);
-        at += run;
-    }
-    return status ? nft_fail_in(status, "%s", dataset->file->path) : NFT_OK;
+    const nft_part *own = &dataset->parts[part];
+    int64_t row = own->count ? entry->count / own->count : 0;
+    nft_file *file = NULL;
+    const nft_entry *again = NULL;
+    nft_status status = nft_open_files_take(&file, dataset->files, own->file, part);
+    if (status)
+        return status;
+    status = nft_entry_again(&again, file, entry);
+    if (!status && floats)
+        status = nft_file_read_f32(file, again, first * row, count * row, floats);
+    else if (!status && integers)
+        status = nft_file_read_i64(file, again, first * row, count * row, integers);
+    nft_open_files_give(dataset->files, file);
+    return status ? nft_fail_in(status, "%s", own->file->path) : NFT_OK;
 }
 
-nft_status nft_dataset_read_weights(const nft_dataset *dataset, const int64_t *indices, int64_t first,
-                                    int64_t count, nft_weights *weights)
+/* `count` samples that follow each other, all of one part, to the networks of `weights` from `to` on. */
+static nft_status read_run(nft_weights *weights, int64_t to, const nft_dataset *dataset, int64_t number,
+                           int64_t count, float **arrays)
+{
+    int64_t index = nft_dataset_find_part(dataset, number);
+    const nft_part *part = &dataset->parts[index];
+    nft_status status = nft_space_check_equal(part->network.space, weights->space);
+    if (status)
+        return nft_fail_in(status, "sample %" PRId64, number);
+    for (int64_t t = 0; t < weights->space->tensor_count; t++) {
+        const nft_tensor *tensor = &weights->space->tensors[t];
+        arrays[t] =
+            nft_weights_edit(weights, t) + to * weights->channels * tensor->tokens * tensor->own_positions;
+    }
+    return nft_dataset_read_networks(dataset, index, number - part->first, count, arrays);
+}
+
+static nft_status read_all(nft_weights *weights, const nft_dataset *dataset, const int64_t *indices,
+                           int64_t count)
 {
     nft_status status = NFT_OK;
-    for (int64_t i = 0; i < dataset->network.layer_count && !status; i++) {
-        const nft_network_layer *layer = &dataset->network.layers[i];
-        float *bias = nft_weights_edit(weights, i, NFT_WEIGHTS_BIAS);
-        status = nft_dataset_read_rows(dataset, layer->weight, indices, first, count,
-                                       nft_weights_edit(weights, i, NFT_WEIGHTS_WEIGHT), NULL);
-        if (!status && layer->bias)
-            status = nft_dataset_read_rows(dataset, layer->bias, indices, first, count, bias, NULL);
-        else if (!status)
-            memset(bias, 0,
-                   (size_t)(count * dataset->channels * dataset->network.shapes[i].out) * sizeof *bias);
+    float **arrays = nft_allocate_array((size_t)weights->space->tensor_count, sizeof *arrays);
+    if (!arrays)
+        return nft_fail_memory("a table of tensors", weights->space->tensor_count * (int64_t)sizeof *arrays);
+    for (int64_t at = 0, run; at < count && !status; at += run) {
+        const nft_part *part = &dataset->parts[nft_dataset_find_part(dataset, indices[at])];
+        for (run = 1; at + run < count && indices[at + run] == indices[at] + run; run++)
+            if (indices[at + run] >= part->first + part->count)
+                break;
+        status = read_run(weights, at, dataset, indices[at], run, arrays);
     }
+    nft_release(arrays);
     return status;
-}
-
-nft_status nft_dataset_read_tokens(const nft_dataset *dataset, const int64_t *indices, int64_t first,
-                                   int64_t count, float *tokens)
-{
-    return nft_dataset_read_rows(dataset, dataset->tokens, indices, first, count, tokens, NULL);
 }
 
 nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset, const int64_t *indices,
@@ -131,12 +304,8 @@ nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset, co
     static const char function[] = "nft_dataset_read";
     if (!dataset || !weights || (!indices && count > 0))
         return nft_fail_null(function, !dataset ? "dataset" : !weights ? "weights" : "indices");
-    if (!dataset->space)
-        return nft_fail(NFT_ERROR_MISMATCH, "%s: %s holds tokens, not networks", function,
-                        dataset->file->path);
-    nft_status status = nft_space_check_equal(dataset->space, weights->space);
-    if (status)
-        return nft_fail_in(status, "%s", function);
+    if (dataset->parts[0].tokens)
+        return nft_fail(NFT_ERROR_MISMATCH, "%s: %s holds tokens, not networks", function, dataset->path);
     if (weights->borrowed || weights->channels != dataset->channels || count < 0 || count > weights->count)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "%s: weights has room for %" PRId64 " networks of %" PRId64
@@ -147,6 +316,68 @@ nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset, co
         if (indices[i] < 0 || indices[i] >= dataset->count)
             return nft_fail(NFT_ERROR_ARGUMENT, "%s: index %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64,
                             function, i, indices[i], dataset->count - 1);
-    status = nft_dataset_read_weights(dataset, indices, 0, count, weights);
+    nft_status status = read_all(weights, dataset, indices, count);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
+}
+
+/* The tensor of that name in part `index`, which fits that of the first part. */
+static nft_status find_rows(const nft_entry **entry, const nft_dataset *dataset, int64_t index,
+                            const char *name)
+{
+    const nft_part *part = &dataset->parts[index];
+    *entry = nft_file_find(part->file, name);
+    if (!*entry || (*entry)->rank < 1 || (*entry)->shape[0] != part->count)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "%s: has no tensor '%s' with a row for each of its %" PRId64 " samples",
+                        part->file->path, name, part->count);
+    const nft_entry *first = nft_file_find(dataset->parts[0].file, name);
+    if ((*entry)->rank == first->rank &&
+        nft_type_is_float((*entry)->type) == nft_type_is_float(first->type) &&
+        !memcmp((*entry)->shape + 1, first->shape + 1, (size_t)(first->rank - 1) * sizeof *first->shape))
+        return NFT_OK;
+    char found[160], expected[160];
+    nft_shape_describe((*entry)->shape, (*entry)->rank, found, sizeof found);
+    nft_shape_describe(first->shape, first->rank, expected, sizeof expected);
+    return nft_fail(NFT_ERROR_MISMATCH, "%s: tensor '%s' is %s %s, that of the first part %s %s",
+                    part->file->path, name, nft_type_name((*entry)->type), found, nft_type_name(first->type),
+                    expected);
+}
+
+static nft_status read_parts(nft_array **tensor, const nft_dataset *dataset, const char *name)
+{
+    const nft_entry *entry = NULL;
+    nft_status status = find_rows(&entry, dataset, 0, name);
+    if (status)
+        return status;
+    int64_t shape[NFT_ARRAY_MAX_RANK],
+        row = dataset->parts[0].count ? entry->count / dataset->parts[0].count : 0;
+    bool floats = nft_type_is_float(entry->type);
+    memcpy(shape, entry->shape, sizeof shape);
+    shape[0] = dataset->count;
+    status = nft_array_create(tensor, floats ? NFT_ARRAY_F32 : NFT_ARRAY_I64, shape, entry->rank, NULL);
+    for (int64_t i = 0; i < dataset->part_count && !status; i++) {
+        const nft_part *part = &dataset->parts[i];
+        if ((status = find_rows(&entry, dataset, i, name)))
+            break;
+        float *to_floats = floats ? (float *)(*tensor)->storage + part->first * row : NULL;
+        int64_t *to_integers = floats ? NULL : (int64_t *)(*tensor)->storage + part->first * row;
+        status = nft_dataset_read_rows(dataset, i, entry, 0, part->count, to_floats, to_integers);
+    }
+    return status;
+}
+
+nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset, const char *name)
+{
+    static const char function[] = "nft_dataset_read_tensor";
+    if (!tensor)
+        return nft_fail_null(function, "tensor");
+    *tensor = NULL;
+    if (!dataset || !name)
+        return nft_fail_null(function, dataset ? "name" : "dataset");
+    nft_status status = read_parts(tensor, dataset, name);
+    if (!status)
+        return NFT_OK;
+    nft_array_free(*tensor);
+    *tensor = NULL;
+    return nft_fail_in(status, "%s", function);
 }

@@ -1,29 +1,45 @@
-/* Which layers of a network a safetensors file holds, in which order, and for how many networks and channels.
- */
+/* Which tensors of a file are the networks, of which space, and how many networks and channels. */
 #ifndef NFT_IO_NETWORK_H
 #define NFT_IO_NETWORK_H
 
+#include "io/file_tensors.h"
 #include "io/safetensors.h"
-#include "nft/space.h"
-
-typedef struct nft_network_layer {
-    char *name;
-    const nft_entry *weight;
-    const nft_entry *bias; /* NULL: zeros */
-} nft_network_layer;
+#include "nft/weights.h"
 
 typedef struct nft_network {
-    nft_network_layer *layers; /* in order */
-    nft_layer *shapes;         /* one for each of them, chained */
-    int64_t layer_count;
-    int64_t rank; /* of the biases: 1 one network, 2 a stack, 3 features */
+    nft_space *space;
+    const nft_entry **entries; /* the file's, for each tensor of the space; NULL: zeros */
+    nft_slice *slices;         /* the part of its entry that each tensor is */
+    char **names;              /* of each tensor */
+    int64_t rank;              /* 1 one network, 2 a stack, 3 features */
     int64_t count, channels;
-    bool *of_a_layer; /* for each entry of the file, chosen layers or not */
+    bool *used; /* for each entry of the file: it is a network's, whether it was chosen or not */
 } nft_network;
 
-/* `order` names the layers; NULL: all of the file's in natural order. Clear it also after a failure. */
-nft_status nft_network_find(nft_network *network, const nft_file *file, const char *const *order,
-                            int64_t order_count);
+/* The space is that of the options, or the metadata's, or else a chain. Clear it also after a failure. */
+nft_status nft_network_find(nft_network *network, const nft_file *file, const nft_load_options *options);
 void nft_network_clear(nft_network *network);
+
+/* Reads networks first … first + count - 1 of a tensor, (count, C, *shape). `file` is the file, or the same
+ * one opened again. */
+nft_status nft_network_read(const nft_network *network, const nft_file *file, int64_t tensor, int64_t first,
+                            int64_t count, float *out);
+
+/* The tensor of a file that was opened again. NFT_ERROR_FORMAT if it is not the same. */
+nft_status nft_entry_again(const nft_entry **again, const nft_file *file, const nft_entry *entry);
+
+/* Tensors and names for a space of any kind; fills slices as well. */
+nft_status nft_network_allocate(nft_network *network, const nft_space *space, const nft_file *file);
+
+/* Finds a chain by the names of its layers, NAME.weight and NAME.bias. `order` names the layers; NULL: all of
+ * the file's in natural order. `space` is the chain if it is known, NULL if the shapes must tell it. */
+nft_status nft_network_find_chain(nft_network *network, const nft_file *file, const nft_space *space,
+                                  const char *const *order, int64_t order_count);
+/* Marks every NAME.weight of the file, and its NAME.bias, as a network's. */
+nft_status nft_network_mark_layers(nft_network *network, const nft_file *file);
+/* Finds every tensor by network->names. */
+nft_status nft_network_match(nft_network *network, const nft_file *file);
+
+nft_status nft_check_float_entry(const nft_entry *entry); /* an error that names it unless it holds floats */
 
 #endif

@@ -1,6 +1,6 @@
 /* Opening: the header is parsed and checked once, so that reading a tensor needs no further checks. */
 #define _POSIX_C_SOURCE 200809L
-#include "io/json.h"
+#include "config/json.h"
 #include "io/safetensors.h"
 #include "io/system.h"
 #include "space/array.h"
@@ -214,7 +214,7 @@ static const char *other_format(const uint8_t bytes[LENGTH_BYTES])
     if (!memcmp(bytes, "PK\3\4", 4))
         return "it looks like a zip archive; save with safetensors.torch.save_file, not torch.save";
     if (!memcmp(bytes, "\x89PNG", 4))
-        return "it looks like a PNG image; nft fit makes networks of images";
+        return "it looks like a PNG image; nftool fit makes networks of images";
     if (!memcmp(bytes, "\x93NUMPY", 6))
         return "it looks like a NumPy array; save with safetensors.numpy.save_file";
     return NULL;

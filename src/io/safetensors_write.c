@@ -3,7 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
 #include "io/convert.h"
-#include "io/json.h"
+#include "config/json.h"
 #include "io/system.h"
 #include "space/array.h"
 

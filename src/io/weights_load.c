@@ -1,10 +1,9 @@
-/* Weight sets from safetensors files: one network, a stack, or features, and what travels with them. */
+/* Weight sets from files: one network, a stack, or features, with their extras and metadata. */
 #include "io/load_options.h"
 #include "io/network.h"
 #include "space/array.h"
 #include "space/weights.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #define SHAPE_CAPACITY 192
@@ -12,8 +11,7 @@
 /* An extra travels with the networks, one row each; one network without a leading axis has none. */
 static bool is_extra(const nft_network *network, const nft_entry *entry, int64_t index)
 {
-    return network->rank > 1 && !network->of_a_layer[index] && entry->rank > 0 &&
-           entry->shape[0] == network->count;
+    return network->rank > 1 && !network->used[index] && entry->rank > 0 && entry->shape[0] == network->count;
 }
 
 static int64_t extra_bytes(const nft_entry *entry)
@@ -21,11 +19,10 @@ static int64_t extra_bytes(const nft_entry *entry)
     return nft_size_multiply(entry->count, nft_type_is_float(entry->type) ? sizeof(float) : sizeof(int64_t));
 }
 
-static nft_status check_memory(const nft_file *file, const nft_network *network, const nft_space *space,
-                               int64_t limit)
+static nft_status check_memory(const nft_file *file, const nft_network *network, int64_t limit)
 {
     int64_t floats = nft_size_multiply(nft_size_multiply(network->count, network->channels),
-                                       nft_space_parameter_count(space));
+                                       nft_space_parameter_count(network->space));
     int64_t bytes = nft_size_multiply(floats, sizeof(float));
     for (int64_t i = 0; i < file->entry_count; i++)
         if (is_extra(network, &file->entries[i], i))
@@ -33,32 +30,11 @@ static nft_status check_memory(const nft_file *file, const nft_network *network,
     return nft_check_limit("a weight set", bytes, limit);
 }
 
-static nft_status allocate(nft_weights **weights, const nft_network *network, const nft_space *space,
-                           int64_t limit)
-{
-    const char **names = nft_allocate_array((size_t)network->layer_count, sizeof *names);
-    if (!names)
-        return nft_fail_memory("a table of names", network->layer_count * (int64_t)sizeof *names);
-    for (int64_t i = 0; i < network->layer_count; i++)
-        names[i] = network->layers[i].name;
-    nft_status status = nft_weights_allocate(weights, space, network->count, network->channels, names, limit);
-    nft_release(names);
-    if (!status)
-        (*weights)->rank = network->rank;
-    return status;
-}
-
-static nft_status read_layers(nft_weights *weights, const nft_file *file, const nft_network *network)
+static nft_status read_tensors(nft_weights *weights, const nft_file *file, const nft_network *network)
 {
     nft_status status = NFT_OK;
-    for (int64_t i = 0; i < network->layer_count && !status; i++) {
-        const nft_network_layer *layer = &network->layers[i];
-        status = nft_file_read_f32(file, layer->weight, 0, layer->weight->count,
-                                   nft_weights_edit(weights, i, NFT_WEIGHTS_WEIGHT));
-        if (!status && layer->bias)
-            status = nft_file_read_f32(file, layer->bias, 0, layer->bias->count,
-                                       nft_weights_edit(weights, i, NFT_WEIGHTS_BIAS));
-    }
+    for (int64_t t = 0; t < network->space->tensor_count && !status; t++)
+        status = nft_network_read(network, file, t, 0, network->count, nft_weights_edit(weights, t));
     return status;
 }
 
@@ -86,45 +62,57 @@ static nft_status read_extras(nft_weights *weights, const nft_file *file, const 
     return status;
 }
 
-static bool is_chosen(const nft_network *network, const nft_entry *entry)
+static nft_status keep_metadata(nft_weights *weights, const nft_file *file)
 {
-    for (int64_t i = 0; i < network->layer_count; i++)
-        if (network->layers[i].weight == entry || network->layers[i].bias == entry)
-            return true;
-    return false;
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < file->metadata_count && !status; i++)
+        status = nft_metadata_set(&weights->metadata, file->metadata[i].key, file->metadata[i].value);
+    return status;
 }
 
-static void tell_ignored(const nft_file *file, const nft_network *network, bool by_hand)
+/* Marks the entries that are read; layers that were not named are in `used` as well. */
+static nft_status find_chosen(bool **chosen, const nft_file *file, const nft_network *network)
 {
-    for (int64_t i = 0; i < file->entry_count; i++) {
+    *chosen = nft_allocate_array((size_t)file->entry_count, sizeof **chosen);
+    if (!*chosen)
+        return nft_fail_memory("a table of tensors", file->entry_count);
+    for (int64_t t = 0; t < network->space->tensor_count; t++)
+        if (network->entries[t])
+            (*chosen)[network->entries[t] - file->entries] = true;
+    return NFT_OK;
+}
+
+static nft_status tell_ignored(const nft_file *file, const nft_network *network)
+{
+    bool *chosen = NULL;
+    nft_status status = find_chosen(&chosen, file, network);
+    for (int64_t i = 0; i < file->entry_count && !status; i++) {
         const nft_entry *entry = &file->entries[i];
-        bool used =
-            network->of_a_layer[i] ? !by_hand || is_chosen(network, entry) : is_extra(network, entry, i);
-        if (used)
+        if (chosen[i] || is_extra(network, entry, i))
             continue;
         char shape[SHAPE_CAPACITY];
         nft_shape_describe(entry->shape, entry->rank, shape, sizeof shape);
         nft_log(NFT_LOG_INFO, "%s: tensor '%s' %s of %s belongs to no layer and is not read", file->path,
                 entry->name, shape, nft_type_name(entry->type));
     }
+    nft_release(chosen);
+    return status;
 }
 
 static nft_status read_weights(nft_weights **weights, const nft_file *file, const nft_network *network,
                                int64_t limit)
 {
-    nft_space *space = NULL;
-    nft_status status = nft_space_create(&space, network->shapes, network->layer_count);
+    nft_status status = check_memory(file, network, limit);
     if (!status)
-        status = check_memory(file, network, space, limit);
+        status = nft_weights_allocate(weights, network->space, network->count, network->channels,
+                                      (const char *const *)network->names, limit);
+    if (status)
+        return status;
+    (*weights)->rank = network->rank;
+    status = read_tensors(*weights, file, network);
     if (!status)
-        status = allocate(weights, network, space, limit);
-    nft_space_free(space);
-    if (status)
-        return nft_fail_in(status, "%s", file->path);
-    status = read_layers(*weights, file, network);
-    if (status)
-        return nft_fail_in(status, "%s", file->path);
-    return read_extras(*weights, file, network);
+        status = read_extras(*weights, file, network);
+    return status ? status : keep_metadata(*weights, file);
 }
 
 /* Takes the file over. */
@@ -132,13 +120,13 @@ static nft_status load(nft_weights **out, nft_file *file, const nft_load_options
 {
     nft_network network = {0};
     nft_weights *weights = NULL;
-    nft_status status = nft_network_find(&network, file, options->layers, options->layer_count);
-    if (status)
-        nft_fail_in(status, "%s", file->path);
-    else
+    nft_status status = nft_network_find(&network, file, options);
+    if (!status)
         status = read_weights(&weights, file, &network, options->memory_limit);
     if (!status)
-        tell_ignored(file, &network, options->layers != NULL);
+        status = tell_ignored(file, &network);
+    if (status)
+        nft_fail_in(status, "%s", file->path);
     nft_network_clear(&network);
     nft_file_free(file);
     if (status) {

@@ -1,100 +1,201 @@
 /* Weight sets to safetensors files. */
+#include "io/file_tensors.h"
 #include "io/safetensors.h"
 #include "space/array.h"
 #include "space/weights.h"
 
 #include <string.h>
 
-/* A weight (N, C, out, in, kernel_height, kernel_width). */
-#define MAX_AXES 6
+/* The contents of the file. */
+typedef struct save_plan {
+    nft_stored_tensors tensors;
+    nft_output *outputs; /* the file's tensors, then the extras */
+    int64_t (*shapes)[NFT_ARRAY_MAX_RANK];
+    int64_t output_count;
+    int64_t leading;       /* dimensions before a tensor's own: N, C */
+    float *joined;         /* room for the largest tensor that has parts, one network and channel */
+    nft_metadata metadata; /* the set's with its space */
+    const char **texts;
+} save_plan;
 
-/* What goes into the header. */
-typedef struct header_table {
-    nft_output *outputs; /* the tensors of the space, then the extras */
-    int64_t (*shapes)[MAX_AXES];
-    char **names;
-    int64_t tensor_count, count;
-} header_table;
-
-static nft_status allocate_table(header_table *table, const nft_weights *weights)
+static bool is_whole(const nft_weights *weights, const save_plan *plan, const nft_stored_tensor *item)
 {
-    table->tensor_count = weights->space->tensor_count;
-    table->count = table->tensor_count + weights->extra_count;
-    table->outputs = nft_allocate_array((size_t)table->count, sizeof *table->outputs);
-    table->shapes = nft_allocate_array((size_t)table->tensor_count, sizeof *table->shapes);
-    table->names = nft_allocate_array((size_t)table->tensor_count, sizeof *table->names);
-    if (table->outputs && table->shapes && table->names)
+    return !weights->space->tensors[plan->tensors.order[item->first]].from;
+}
+
+static int64_t own_numbers(const nft_stored_tensor *item)
+{
+    return nft_shape_count(item->shape, item->rank);
+}
+
+static nft_status allocate_plan(save_plan *plan, const nft_weights *weights)
+{
+    int64_t tensors = plan->tensors.count, most = 0;
+    plan->output_count = tensors + weights->extra_count;
+    plan->outputs = nft_allocate_array((size_t)plan->output_count, sizeof *plan->outputs);
+    plan->shapes = nft_allocate_array((size_t)tensors, sizeof *plan->shapes);
+    for (int64_t i = 0; i < tensors; i++) {
+        const nft_stored_tensor *item = &plan->tensors.items[i];
+        if (!is_whole(weights, plan, item) && own_numbers(item) > most)
+            most = own_numbers(item);
+    }
+    plan->joined = nft_allocate_array((size_t)most, sizeof *plan->joined);
+    if (plan->outputs && plan->shapes && plan->joined)
         return NFT_OK;
-    return nft_fail_memory("a table of tensors", table->count * (int64_t)sizeof *table->outputs);
+    return nft_fail_memory("a table of tensors",
+                           nft_size_add(plan->output_count * (int64_t)sizeof *plan->outputs,
+                                        nft_size_multiply(most, sizeof *plan->joined)));
 }
 
-static void clear_table(header_table *table)
+static void clear_plan(save_plan *plan)
 {
-    for (int64_t t = 0; table->names && t < table->tensor_count; t++)
-        nft_release(table->names[t]);
-    nft_release(table->names);
-    nft_release(table->shapes);
-    nft_release(table->outputs);
+    nft_release(plan->texts);
+    nft_metadata_clear(&plan->metadata);
+    nft_release(plan->joined);
+    nft_release(plan->shapes);
+    nft_release(plan->outputs);
+    nft_stored_tensors_clear(&plan->tensors);
 }
 
-/* `rank` is that of the biases: 1 (out), 2 (N, out), 3 (N, C, out). */
-static int64_t describe_shape(const nft_weights *weights, const nft_tensor *tensor, int64_t rank,
-                              int64_t *shape)
+static void describe_tensor(save_plan *plan, const nft_weights *weights, int64_t i)
 {
-    const nft_layer *layer = &weights->space->layers[tensor->layer];
-    int64_t axes = 0;
-    if (rank > 1)
-        shape[axes++] = weights->count;
-    if (rank > 2)
-        shape[axes++] = weights->channels;
-    shape[axes++] = layer->out;
-    if (tensor->bias)
-        return axes;
-    shape[axes++] = layer->type == NFT_LAYER_LINEAR ? layer->in * layer->positions : layer->in;
-    if (layer->type == NFT_LAYER_CONV2D) {
-        shape[axes++] = layer->kernel_height;
-        shape[axes++] = layer->kernel_width;
-    }
-    return axes;
+    const nft_stored_tensor *item = &plan->tensors.items[i];
+    int64_t *shape = plan->shapes[i], leading = plan->leading;
+    if (leading > 0)
+        shape[0] = weights->count;
+    if (leading > 1)
+        shape[1] = weights->channels;
+    memcpy(shape + leading, item->shape, (size_t)item->rank * sizeof *shape);
+    const char *name =
+        is_whole(weights, plan, item) ? weights->names[plan->tensors.order[item->first]] : item->name;
+    plan->outputs[i] =
+        (nft_output){.name = name, .type = NFT_TYPE_F32, .rank = leading + item->rank, .shape = shape};
 }
 
-static nft_status fill_table(header_table *table, const nft_weights *weights)
+static void describe_extra(save_plan *plan, const nft_weights *weights, int64_t i)
 {
-    /* Extras need a leading axis beside which they travel. */
-    int64_t rank = weights->rank == 1 && weights->extra_count ? 2 : weights->rank;
-    for (int64_t t = 0; t < table->tensor_count; t++) {
-        const nft_tensor *tensor = &weights->space->tensors[t];
-        nft_text name = {0};
-        nft_text_append(&name, "%s.%s", weights->layer_names[tensor->layer],
-                        tensor->bias ? "bias" : "weight");
-        if (name.failed)
-            return nft_fail_memory("a tensor's name", (int64_t)strlen(weights->layer_names[tensor->layer]));
-        table->names[t] = name.data;
-        table->outputs[t] = (nft_output){.name = name.data,
-                                         .type = NFT_TYPE_F32,
-                                         .rank = describe_shape(weights, tensor, rank, table->shapes[t]),
-                                         .shape = table->shapes[t]};
-    }
-    for (int64_t i = 0; i < weights->extra_count; i++) {
-        const nft_array *array = weights->extras[i].array;
-        table->outputs[table->tensor_count + i] =
-            (nft_output){.name = weights->extras[i].name,
-                         .type = array->type == NFT_ARRAY_I64 ? NFT_TYPE_I64 : NFT_TYPE_F32,
-                         .rank = array->rank,
-                         .shape = array->shape};
-    }
-    return NFT_OK;
+    const nft_array *array = weights->extras[i].array;
+    plan->outputs[plan->tensors.count + i] =
+        (nft_output){.name = weights->extras[i].name,
+                     .type = array->type == NFT_ARRAY_I64 ? NFT_TYPE_I64 : NFT_TYPE_F32,
+                     .rank = array->rank,
+                     .shape = array->shape};
 }
 
-static nft_status write_table(const header_table *table, const nft_weights *weights, const char *path)
+/* A chain's layers are found by the natural order of their names. */
+static bool has_natural_names(const nft_weights *weights)
+{
+    for (int64_t t = NFT_WEIGHT_OF(1); t < weights->space->tensor_count; t += 2)
+        if (nft_compare_names(weights->names[t - 2], weights->names[t]) >= 0)
+            return false;
+    return true;
+}
+
+/* The set's space, whose tensors have the names of the file. */
+static nft_status rename_tensors(nft_space **renamed, const nft_weights *weights)
+{
+    const nft_space *space = weights->space;
+    nft_status status = NFT_OK;
+    nft_space_axis *axes = nft_allocate_array((size_t)space->axis_count, sizeof *axes);
+    nft_space_tensor *tensors = nft_allocate_array((size_t)space->tensor_count, sizeof *tensors);
+    if (!axes || !tensors)
+        status = nft_fail_memory("a space", space->tensor_count * (int64_t)sizeof *tensors);
+    for (int64_t a = 0; a < space->axis_count && !status; a++) {
+        axes[a].size = sizeof *axes;
+        status = nft_space_get_axis(&axes[a], space, a);
+    }
+    for (int64_t t = 0; t < space->tensor_count && !status; t++) {
+        tensors[t].size = sizeof *tensors;
+        status = nft_space_get_tensor(&tensors[t], space, t);
+        tensors[t].name = weights->names[t];
+    }
+    if (!status)
+        status = nft_space_create(renamed, axes, space->axis_count, tensors, space->tensor_count);
+    nft_release(axes);
+    nft_release(tensors);
+    return status;
+}
+
+/* Layers in another order than that of their names are told by tensors and axes. */
+static nft_status set_space(save_plan *plan, const nft_weights *weights)
+{
+    nft_space *renamed = NULL;
+    nft_status status = NFT_OK;
+    if (weights->space->layer_count && !has_natural_names(weights))
+        status = rename_tensors(&renamed, weights);
+    if (!status)
+        status = nft_metadata_set(&plan->metadata, NFT_SPACE_KEY,
+                                  nft_space_json(renamed ? renamed : weights->space));
+    nft_space_free(renamed);
+    return status;
+}
+
+static nft_status list_metadata(save_plan *plan, const nft_weights *weights)
+{
+    nft_status status = nft_metadata_add_all(&plan->metadata, &weights->metadata);
+    if (!status)
+        status = set_space(plan, weights);
+    if (status)
+        return status;
+    plan->texts = nft_metadata_list(&plan->metadata);
+    return plan->texts ? NFT_OK
+                       : nft_fail_memory("the metadata", plan->metadata.count * 2 * (int64_t)sizeof(char *));
+}
+
+static nft_status make_plan(save_plan *plan, const nft_weights *weights)
+{
+    nft_status status = nft_stored_tensors_find(&plan->tensors, weights->space);
+    /* Extras need a leading axis. */
+    plan->leading = weights->rank == 1 && weights->extra_count ? 1 : weights->rank - 1;
+    if (!status)
+        status = allocate_plan(plan, weights);
+    if (status)
+        return status;
+    for (int64_t i = 0; i < plan->tensors.count; i++)
+        describe_tensor(plan, weights, i);
+    for (int64_t i = 0; i < weights->extra_count; i++)
+        describe_extra(plan, weights, i);
+    return list_metadata(plan, weights);
+}
+
+/* The parts of one network and channel, each in its place. */
+static void join_parts(const save_plan *plan, const nft_weights *weights, const nft_stored_tensor *item,
+                       int64_t index)
+{
+    for (int64_t i = 0; i < item->parts; i++) {
+        int64_t t = plan->tensors.order[item->first + i];
+        const nft_slice *slice = &plan->tensors.slices[t];
+        const float *values = weights->data[t] + index * slice->runs * slice->run;
+        for (int64_t run = 0; run < slice->runs; run++)
+            memcpy(plan->joined + slice->start + run * slice->stride, values + run * slice->run,
+                   (size_t)slice->run * sizeof *values);
+    }
+}
+
+static nft_status append_tensor(nft_file_writer *writer, const save_plan *plan, const nft_weights *weights,
+                                int64_t i)
+{
+    const nft_stored_tensor *item = &plan->tensors.items[i];
+    int64_t arrays = weights->count * weights->channels, bytes = own_numbers(item) * (int64_t)sizeof(float);
+    nft_status status = NFT_OK;
+    if (is_whole(weights, plan, item))
+        return nft_file_append(writer, weights->data[plan->tensors.order[item->first]], arrays * bytes);
+    for (int64_t k = 0; k < arrays && !status; k++) {
+        join_parts(plan, weights, item, k);
+        status = nft_file_append(writer, plan->joined, bytes);
+    }
+    return status;
+}
+
+static nft_status write_file(const save_plan *plan, const nft_weights *weights, const char *path)
 {
     nft_file_writer *writer = NULL;
-    nft_status status = nft_file_create(&writer, path, table->outputs, table->count, NULL);
-    for (int64_t t = 0; t < table->count && !status; t++) {
-        const nft_output *output = &table->outputs[t];
-        const void *data = t < table->tensor_count ? (const void *)weights->data[t]
-                                                   : weights->extras[t - table->tensor_count].array->data;
-        status = nft_file_append(writer, data,
+    nft_status status = nft_file_create(&writer, path, plan->outputs, plan->output_count, plan->texts);
+    for (int64_t i = 0; i < plan->tensors.count && !status; i++)
+        status = append_tensor(writer, plan, weights, i);
+    for (int64_t i = 0; i < weights->extra_count && !status; i++) {
+        const nft_output *output = &plan->outputs[plan->tensors.count + i];
+        status = nft_file_append(writer, weights->extras[i].array->data,
                                  nft_shape_count(output->shape, output->rank) * nft_type_size(output->type));
     }
     if (!status)
@@ -107,12 +208,10 @@ nft_status nft_weights_save(const nft_weights *weights, const char *path)
 {
     if (!weights || !path)
         return nft_fail_null("nft_weights_save", weights ? "path" : "weights");
-    header_table table = {0};
-    nft_status status = allocate_table(&table, weights);
+    save_plan plan = {0};
+    nft_status status = make_plan(&plan, weights);
     if (!status)
-        status = fill_table(&table, weights);
-    if (!status)
-        status = write_table(&table, weights, path);
-    clear_table(&table);
+        status = write_file(&plan, weights, path);
+    clear_plan(&plan);
     return status;
 }

@@ -1,4 +1,4 @@
-/* What is inside gradients. */
+/* The inside of gradients. */
 #ifndef NFT_MODEL_BACKWARD_H
 #define NFT_MODEL_BACKWARD_H
 

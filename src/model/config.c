@@ -1,8 +1,10 @@
 /* From the text of a configuration to configured modules. */
+#include "config/json.h"
 #include "io/space_json.h"
 #include "math/blas.h"
-#include "model/decoder.h"
 #include "model/model.h"
+#include "model/prototypes.h"
+#include "modules/sequence/decoder.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,6 +30,19 @@ static nft_status read_token_input(nft_model *model, const json_t *value)
     return nft_options_finish(&options);
 }
 
+/* An object, or "any". */
+static nft_status read_space(nft_model *model, const json_t *value)
+{
+    const char *word = json_string_value(value);
+    if (!word)
+        return nft_space_from_json(&model->space, value);
+    model->any_space = !strcmp(word, "any");
+    return model->any_space
+               ? NFT_OK
+               : nft_fail(NFT_ERROR_CONFIG,
+                          "configuration: 'space' is \"%.64s\", expected an object or \"any\"", word);
+}
+
 static nft_status read_input(nft_model *model, nft_options *options)
 {
     const json_t *input = NULL, *space = NULL;
@@ -41,62 +56,171 @@ static nft_status read_input(nft_model *model, nft_options *options)
         (status =
              nft_options_integer(options, "in_channels", false, 1, MAX_CHANNELS, &model->input.channels)))
         return status;
-    return nft_space_from_json(&model->space, space);
+    return read_space(model, space);
 }
 
-/* What a module of the sequence is told; its frame begins with its input. */
-static nft_builder builder_of(nft_model *model, int64_t index, nft_value value, const char *where,
-                              const char *path)
+/* A sequence while its modules are configured. */
+typedef struct assembly {
+    const nft_model *model;
+    nft_parameters *parameters;
+    nft_sequence *sequence;
+    bool binding; /* the parameters exist */
+    int64_t bound;
+} assembly;
+
+/* The builder of module number step_count of the sequence; its frame begins with the value that arrives. */
+static nft_builder begin_step(assembly *a, const char *where, const char *path)
 {
-    nft_step *step = &model->steps[index];
-    step->first_parameter = model->parameters.count;
-    nft_reserve(&step->frame_out, nft_value_floats(&value, model->space));
-    return (nft_builder){.space = model->space,
-                         .input = model->input,
-                         .value = value,
-                         .parameters = &model->parameters,
-                         .kept = &step->frame_out,
-                         .sides = &step->sides,
-                         .where = where,
-                         .path = path,
-                         .memory_limit = model->memory_limit};
+    nft_sequence *sequence = a->sequence;
+    int64_t index = sequence->step_count;
+    nft_step *step = &sequence->steps[index];
+    int64_t floats = nft_sequence_floats(sequence, index);
+    step->first_parameter = a->binding ? a->bound : a->parameters->count;
+    nft_take(&step->frame_out, floats);
+    return (nft_builder){
+        .space = nft_sequence_space(sequence, index),
+        .whole = sequence->space,
+        .any_space = a->model->any_space,
+        .input = sequence->input,
+        .value = *nft_sequence_value(sequence, index),
+        .arrives = {.arena = NFT_ARENA_FRAME, .rows = 1, .width = floats, .stride = floats},
+        .parameters = a->parameters,
+        .binding = a->binding,
+        .bound = &a->bound,
+        .gradients = &sequence->gradients,
+        .statistics = &sequence->statistics,
+        .frame = &step->frame_out,
+        .backward = &step->backward,
+        .where = where,
+        .path = path,
+        .memory_limit = a->model->memory_limit,
+    };
 }
 
-static void end_step(nft_model *model, nft_step *step)
+/* Every space declares the parameters that the prototype declared. */
+static nft_status end_step(assembly *a, nft_builder *builder)
 {
-    step->end_parameter = model->parameters.count;
+    nft_sequence *sequence = a->sequence;
+    int64_t index = sequence->step_count++;
+    nft_step *step = &sequence->steps[index];
+    step->end_parameter = a->binding ? a->bound : a->parameters->count;
+    if (a->binding && step->end_parameter != a->model->sequence->steps[index].end_parameter)
+        return nft_fail(NFT_ERROR_CONFIG,
+                        "%s (%s): the number of its parameters depends on the space, but this model is of "
+                        "any space",
+                        builder->where, step->module->class->type);
+    nft_status status = nft_gradients_finish(builder, step->first_parameter, step->end_parameter);
     step->frame = step->frame_out;
-    nft_reserve(&step->frame, nft_value_floats(&step->module->out, model->space));
+    nft_take(&step->frame, nft_sequence_floats(sequence, index + 1));
+    sequence->flops = nft_size_add(sequence->flops, step->module->flops);
+    return status;
 }
 
-static nft_status configure_modules(nft_model *model, const json_t *list, nft_value *value)
+static nft_status add_module(assembly *a, const json_t *config)
 {
-    size_t count = json_array_size(list);
-    for (size_t i = 0; i < count; i++) {
-        char where[64], path[32];
-        snprintf(where, sizeof where, "modules[%zu]", i);
-        snprintf(path, sizeof path, "%zu.", i);
-        nft_step *step = &model->steps[i];
-        nft_builder builder = builder_of(model, (int64_t)i, *value, where, path);
-        nft_status status = nft_module_create(&step->module, &builder, json_array_get(list, i));
-        if (status)
-            return status;
-        end_step(model, step);
-        model->module_count++;
-        *value = step->module->out;
+    char where[64], path[32];
+    int64_t index = a->sequence->step_count;
+    snprintf(where, sizeof where, "modules[%" PRId64 "]", index);
+    snprintf(path, sizeof path, "%" PRId64 ".", index);
+    nft_builder builder = begin_step(a, where, path);
+    nft_status status = nft_module_create(&a->sequence->steps[index].module, &builder, config);
+    return status ? status : end_step(a, &builder);
+}
+
+static nft_status add_decoder(assembly *a, const json_t *config)
+{
+    nft_builder builder = begin_step(a, "decoder", "");
+    nft_step *step = &a->sequence->steps[a->sequence->step_count];
+    nft_status status = nft_module_create_as(&step->module, &nft_decoder, &builder, config);
+    return status ? status : end_step(a, &builder);
+}
+
+/* `parameters` is the model's, in which a sequence that is bound only finds its parameters. */
+static nft_status assemble(nft_sequence **out, const nft_model *model, nft_parameters *parameters,
+                           const nft_space *space, const json_t *modules, const json_t *decoder)
+{
+    assembly a = {.model = model, .parameters = parameters, .binding = model->sequence != NULL};
+    int64_t count = (int64_t)json_array_size(modules);
+    nft_status status = nft_sequence_allocate(&a.sequence, space, &model->input, count + (decoder != NULL));
+    for (int64_t i = 0; i < count && !status; i++)
+        status = add_module(&a, json_array_get(modules, (size_t)i));
+    if (!status && decoder)
+        status = add_decoder(&a, decoder);
+    if (status) {
+        nft_sequence_free(a.sequence);
+        return status;
+    }
+    *out = a.sequence;
+    return NFT_OK;
+}
+
+nft_status nft_model_bind(nft_sequence **out, const nft_model *model, const nft_space *space)
+{
+    *out = NULL;
+    if (!model->any_space) {
+        *out = nft_sequence_retain(model->sequence);
+        return NFT_OK;
+    }
+    json_t *config = NULL;
+    nft_status status = nft_json_parse(&config, model->config, strlen(model->config));
+    if (status)
+        return status;
+    nft_parameters *parameters = (nft_parameters *)&model->parameters; /* found again, never changed */
+    status = assemble(out, model, parameters, space, json_object_get(config, "modules"), NULL);
+    json_decref(config);
+    return status;
+}
+
+/* The values that leave the steps. Numbers that differ between two spaces depend on the space: 0. */
+static nft_status keep_outputs(nft_model *model, const nft_sequence *other)
+{
+    int64_t count = model->sequence->step_count;
+    model->outputs = nft_allocate_array((size_t)count, sizeof *model->outputs);
+    if (!model->outputs)
+        return nft_fail_memory("the modules", count * (int64_t)sizeof *model->outputs);
+    for (int64_t i = 0; i < count; i++) {
+        nft_value *value = &model->outputs[i];
+        *value = *nft_sequence_value(model->sequence, i + 1);
+        const nft_value *second = nft_sequence_value(other, i + 1);
+        value->tokens = value->tokens == second->tokens ? value->tokens : 0;
+        value->channels = value->channels == second->channels ? value->channels : 0;
     }
     return NFT_OK;
 }
 
-static nft_status configure_decoder(nft_model *model, const json_t *config, nft_value value)
+/* The model's own sequence; in a model of any space a second one shows that the parameters do not depend on
+ * the space. */
+static nft_status configure_modules(nft_model *model, const json_t *modules, const json_t *decoder)
 {
-    nft_step *step = &model->steps[model->module_count];
-    nft_builder builder = builder_of(model, model->module_count, value, "decoder", "");
-    nft_status status = nft_module_create_as(&step->module, &nft_decoder, &builder, config);
-    model->has_decoder = !status;
+    nft_space *spaces[2] = {NULL, NULL};
+    nft_sequence *second = NULL;
+    nft_status status = NFT_OK;
+    for (int i = 0; i < 2 && model->any_space && !status; i++)
+        status = nft_space_prototype(&spaces[i], i);
     if (!status)
-        end_step(model, step);
+        status = assemble(&model->sequence, model, &model->parameters,
+                          model->any_space ? spaces[0] : model->space, modules, decoder);
+    if (!status && model->any_space)
+        status = assemble(&second, model, &model->parameters, spaces[1], modules, NULL);
+    if (!status)
+        status = keep_outputs(model, second ? second : model->sequence);
+    nft_sequence_free(second);
+    nft_space_free(spaces[0]);
+    nft_space_free(spaces[1]);
     return status;
+}
+
+static nft_status check_modules(const nft_model *model, const json_t *modules, const json_t *decoder)
+{
+    if (!json_is_array(modules))
+        return nft_fail(NFT_ERROR_CONFIG, "configuration: 'modules' is not a list, expected 1 … %d modules",
+                        MAX_MODULES);
+    if (json_array_size(modules) < 1 || json_array_size(modules) > MAX_MODULES)
+        return nft_fail(NFT_ERROR_CONFIG, "configuration: %zu 'modules', expected 1 … %d",
+                        json_array_size(modules), MAX_MODULES);
+    if (decoder && model->any_space)
+        return nft_fail(NFT_ERROR_CONFIG, "decoder: needs the model's space, but this model is of any space");
+    return NFT_OK;
 }
 
 static nft_status configure(nft_model *model, const json_t *config)
@@ -110,20 +234,11 @@ static nft_status configure(nft_model *model, const json_t *config)
         (status = read_input(model, &options)) ||
         (status = nft_options_value(&options, "modules", true, &modules)) ||
         (status = nft_options_value(&options, "decoder", false, &decoder)) ||
-        (status = nft_options_finish(&options)))
+        (status = nft_options_finish(&options)) || (status = check_modules(model, modules, decoder)))
         return status;
-    if (!json_is_array(modules))
-        return nft_fail(NFT_ERROR_CONFIG, "configuration: 'modules' is not a list, expected 1 … %d modules",
-                        MAX_MODULES);
-    if (json_array_size(modules) < 1 || json_array_size(modules) > MAX_MODULES)
-        return nft_fail(NFT_ERROR_CONFIG, "configuration: %zu 'modules', expected 1 … %d",
-                        json_array_size(modules), MAX_MODULES);
-    model->steps = nft_allocate_array(json_array_size(modules) + 1, sizeof *model->steps);
-    if (!model->steps)
-        return nft_fail_memory("the modules", (int64_t)(json_array_size(modules) * sizeof *model->steps));
-    nft_value value = model->input;
-    status = configure_modules(model, modules, &value);
-    return status || !decoder ? status : configure_decoder(model, decoder, value);
+    model->module_count = (int64_t)json_array_size(modules);
+    model->has_decoder = decoder != NULL;
+    return configure_modules(model, modules, decoder);
 }
 
 static nft_status keep_config(nft_model *model, const json_t *config)

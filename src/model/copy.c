@@ -5,47 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-/* The header of a file that is not there: metadata alone, with room for the texts that a trainer adds. */
-#define ADDED_TEXTS 2
-
-static nft_status copy_metadata(nft_model *copy, const nft_model *model)
-{
-    int64_t count = model->file ? model->file->metadata_count : 0;
-    nft_file *file = nft_allocate(sizeof *file);
-    if (!file)
-        return nft_fail_memory("the metadata", sizeof *file);
-    copy->file = file;
-    file->descriptor = -1;
-    file->metadata = nft_allocate_array((size_t)count + ADDED_TEXTS, sizeof *file->metadata);
-    if (!file->metadata)
-        return nft_fail_memory("the metadata", (count + ADDED_TEXTS) * (int64_t)sizeof *file->metadata);
-    for (int64_t i = 0; i < count; i++) {
-        const struct nft_text_pair *from = &model->file->metadata[i];
-        struct nft_text_pair *to = &file->metadata[file->metadata_count++];
-        to->key = nft_copy_text(from->key);
-        to->value = nft_copy_text(from->value);
-        if (!to->key || !to->value)
-            return nft_fail_memory("the metadata", (int64_t)strlen(from->value));
-    }
-    return NFT_OK;
-}
-
-nft_status nft_model_set_metadata(nft_model *model, const char *key, const char *value)
-{
-    nft_file *file = model->file;
-    struct nft_text_pair *pair = NULL;
-    for (int64_t i = 0; i < file->metadata_count && !pair; i++)
-        if (!strcmp(file->metadata[i].key, key))
-            pair = &file->metadata[i];
-    if (!pair)
-        pair = &file->metadata[file->metadata_count++];
-    nft_release(pair->value);
-    pair->value = nft_copy_text(value);
-    if (!pair->key)
-        pair->key = nft_copy_text(key);
-    return pair->key && pair->value ? NFT_OK : nft_fail_memory("the metadata", (int64_t)strlen(value));
-}
-
 nft_status nft_model_copy(nft_model **out, const nft_model *model, const float *values, int64_t memory_limit)
 {
     *out = NULL;
@@ -54,7 +13,7 @@ nft_status nft_model_copy(nft_model **out, const nft_model *model, const float *
     if (!status)
         status = nft_model_allocate(copy);
     if (!status)
-        status = copy_metadata(copy, model);
+        status = nft_metadata_add_all(&copy->metadata, &model->metadata);
     if (status) {
         nft_model_free(copy);
         return status;
@@ -64,26 +23,25 @@ nft_status nft_model_copy(nft_model **out, const nft_model *model, const float *
     return NFT_OK;
 }
 
-static nft_status check_tensor(const nft_context *context, int64_t index, const float *values, int64_t count)
+static nft_status check_tensor(const nft_model *model, int64_t index, const float *values, int64_t count)
 {
-    static const char function[] = "nft_context_set_tensor";
-    if (!context || !values)
-        return nft_fail_null(function, context ? "values" : "context");
-    const nft_parameters *table = &context->model->parameters;
+    const nft_parameters *table = &model->parameters;
     if (index < 0 || index >= table->count)
-        return nft_fail_index(function, index, table->count);
+        return nft_fail_index("nft_context_set_tensor", index, table->count);
     const nft_parameter *parameter = &table->items[index];
     if (count != parameter->count)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: %" PRId64 " values for '%s', expected %" PRId64, function,
-                        count, parameter->name, parameter->count);
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_context_set_tensor: %" PRId64 " values for '%s', expected %" PRId64, count,
+                        parameter->name, parameter->count);
     for (int64_t i = 0; i < count; i++)
         if (!isfinite(values[i]))
-            return nft_fail(NFT_ERROR_NOT_FINITE, "%s: value %" PRId64 " for '%s' is not finite", function, i,
+            return nft_fail(NFT_ERROR_NOT_FINITE,
+                            "nft_context_set_tensor: value %" PRId64 " for '%s' is not finite", i,
                             parameter->name);
     return NFT_OK;
 }
 
-/* What nobody else has may change. Nobody can come to have it meanwhile but through this context. */
+/* A model that nobody else has may change. Nobody can come to have it meanwhile but through this context. */
 static nft_status take_own_model(nft_context *context)
 {
     nft_model *copy = NULL;
@@ -100,9 +58,9 @@ static nft_status take_own_model(nft_context *context)
     return status;
 }
 
-nft_status nft_context_set_tensor(nft_context *context, int64_t index, const float *values, int64_t count)
+static nft_status set_tensor(nft_context *context, int64_t index, const float *values, int64_t count)
 {
-    nft_status status = check_tensor(context, index, values, count);
+    nft_status status = check_tensor(context->model, index, values, count);
     if (!status)
         status = take_own_model(context);
     if (status)
@@ -114,6 +72,18 @@ nft_status nft_context_set_tensor(nft_context *context, int64_t index, const flo
     return NFT_OK;
 }
 
+nft_status nft_context_set_tensor(nft_context *context, int64_t index, const float *values, int64_t count)
+{
+    if (!context || !values)
+        return nft_fail_null("nft_context_set_tensor", context ? "values" : "context");
+    nft_status status = nft_context_acquire(context, "nft_context_set_tensor");
+    if (status)
+        return status;
+    status = set_tensor(context, index, values, count);
+    nft_context_release(context);
+    return status;
+}
+
 nft_status nft_context_snapshot(nft_model **out, const nft_context *context)
 {
     if (!out)
@@ -121,6 +91,11 @@ nft_status nft_context_snapshot(nft_model **out, const nft_context *context)
     *out = NULL;
     if (!context)
         return nft_fail_null("nft_context_snapshot", "context");
+    nft_context *shared = (nft_context *)context; /* a call could replace the model meanwhile */
+    nft_status status = nft_context_acquire(shared, "nft_context_snapshot");
+    if (status)
+        return status;
     *out = nft_model_retain(context->model);
+    nft_context_release(shared);
     return NFT_OK;
 }

@@ -1,5 +1,6 @@
-/* nft_forward: samples beside each other on the threads, or one after the other on all threads when there are
+/* nft_forward: samples at the same time on the threads, or one after the other on all threads when there are
  * few. */
+#include "io/safetensors.h"
 #include "model/context.h"
 
 #include <inttypes.h>
@@ -8,18 +9,19 @@
 /* One call, as its workers see it. */
 typedef struct call {
     nft_context *context;
-    const nft_forward_input *input;
+    const nft_forward_sample *samples; /* NULL: networks first, first + 1, … of `range` */
+    nft_forward_sample range;
     int64_t count;
     int64_t steps;    /* how many are run */
     int64_t done;     /* atomic: samples finished */
-    int64_t reported; /* what the callback heard last */
+    int64_t reported; /* that the callback was told of last */
     int cancelled;    /* atomic */
 } call;
 
 static void read_input(const call *c, int64_t sample, float *input)
 {
-    const nft_forward_input *from = c->input;
-    int64_t index = from->indices ? from->indices[sample] : from->first + sample;
+    const nft_forward_sample *from = c->samples ? &c->samples[sample] : &c->range;
+    int64_t index = c->samples ? from->index : from->index + sample;
     if (from->weights) {
         nft_weights_gather(from->weights, index, input);
         return;
@@ -29,43 +31,43 @@ static void read_input(const call *c, int64_t sample, float *input)
     memcpy(input, tokens + index * floats, (size_t)floats * sizeof *tokens);
 }
 
-static void write_value(const nft_array *array, int64_t sample, int64_t floats, const float *value)
+static void write_array(const nft_array *array, int64_t sample, int64_t floats, const float *value)
 {
     memcpy((float *)array->storage + sample * floats, value, (size_t)floats * sizeof *value);
 }
 
-static void write_output(const call *c, int64_t step, int64_t sample, const float *value)
+static void write_output(const call *c, const nft_sequence *sequence, int64_t step, int64_t sample,
+                         const float *value)
 {
     const nft_context *context = c->context;
-    int64_t floats = nft_value_floats(&context->model->steps[step].module->out, context->model->space);
-    if (step == context->plan.step_count - 1 && context->features)
-        nft_weights_scatter(context->features, sample, value);
-    else if (step == context->plan.step_count - 1)
-        write_value(context->output, sample, floats, value);
-    else if (step == context->model->module_count - 1 && context->latents)
-        write_value(context->latents, sample, floats, value);
+    const nft_outputs *given = context->given;
+    int64_t floats = nft_sequence_floats(sequence, step + 1);
+    if (step == context->step_count - 1 && given->features)
+        nft_weights_scatter(given->features, sample, value);
+    else if (step == context->step_count - 1)
+        write_array(given->output, sample, floats, value);
+    else if (step == context->model->module_count - 1 && given->latents)
+        write_array(given->latents, sample, floats, value);
 }
 
 /* All steps for one sample; `team` shares the work of each step. */
 static void run_sample(const call *c, int64_t sample, int worker, nft_pool *team)
 {
     const nft_context *context = c->context;
-    const nft_plan *plan = &context->plan;
-    const nft_model *model = context->model;
-    float *arena = context->arenas + worker * plan->arena;
+    const nft_space_plan *own = nft_context_plan_of(context, sample);
+    const nft_plan *plan = &own->plan;
+    float *arena = nft_context_arena(context, worker);
     nft_exec exec = nft_context_exec(context, sample, worker, team);
     read_input(c, sample, (float *)exec.input);
     const float *value = exec.input;
     for (int64_t i = 0; i < c->steps; i++) {
-        const nft_module *module = model->steps[i].module;
-        float *out = arena + plan->place[plan->places[i]];
-        if (plan->kept) {
-            exec.kept = nft_context_frame(context, i, sample, worker);
-            out = nft_context_value(context, i + 1, sample);
-        }
+        const nft_module *module = own->sequence->steps[i].module;
+        float *out =
+            plan->kept ? nft_context_value(context, i + 1, sample) : arena + plan->place[plan->places[i]];
+        nft_context_enter_step(context, i, sample, worker, &exec);
         module->class->forward(module, &exec, value, out);
-        if (c->steps == plan->step_count)
-            write_output(c, i, sample, out);
+        if (c->steps == context->step_count)
+            write_output(c, own->sequence, i, sample, out);
         value = out;
     }
 }
@@ -95,39 +97,58 @@ static void forward_sample(void *argument, int64_t sample, int worker, nft_pool 
     report(c, worker);
 }
 
-nft_status nft_context_run(nft_context *context, const nft_forward_input *input)
+static nft_status check_batch(const call *c)
 {
-    call c = {.context = context,
-              .input = input,
-              .count = input->count,
-              .steps = input->steps ? input->steps : context->plan.step_count};
-    if (context->plan.kept && c.count > context->options.max_batch)
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "a forward of %" PRId64
-                        " samples, but a context that keeps for backward takes at most max_batch, %" PRId64,
-                        c.count, context->options.max_batch);
-    nft_status status = nft_context_reserve(context, c.count);
+    const nft_context_options *options = &c->context->options;
+    if (!options->keep_for_backward || c->count <= options->max_batch)
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_ARGUMENT,
+                    "a forward of %" PRId64
+                    " samples, but a context that keeps for backward takes at most max_batch, %" PRId64,
+                    c->count, options->max_batch);
+}
+
+static nft_status plan(const call *c)
+{
+    const nft_weights *weights = c->range.weights;
+    nft_status status = check_batch(c);
+    if (status)
+        return status;
+    return c->samples ? nft_context_plan_samples(c->context, c->samples, c->count)
+                      : nft_context_plan_for(c->context, weights ? weights->space : NULL, c->count);
+}
+
+static nft_status run(call *c)
+{
+    nft_context *context = c->context;
+    nft_status status = plan(c);
     if (status)
         return status;
     context->has_output = context->has_input_gradient = context->spent = context->changed = false;
-    context->samples = c.count;
-    nft_context_set_count(context, c.count);
     nft_context_enter(context);
-    nft_context_for_samples(context, c.count, forward_sample, &c);
-    if (!c.cancelled && c.reported < c.count) /* the last samples were other threads' */
-        tell(&c, c.count);
+    nft_context_for_samples(context, 0, c->count, forward_sample, c);
+    if (!c->cancelled && c->reported < c->count) /* the last samples were other threads' */
+        tell(c, c->count);
     nft_context_leave(context);
-    if (c.cancelled)
+    if (c->cancelled)
         return nft_fail(NFT_ERROR_CANCELLED,
                         "the progress callback stopped the forward after %" PRId64 " of %" PRId64 " samples",
-                        c.done, c.count);
-    context->has_output = c.steps == context->plan.step_count;
+                        c->done, c->count);
+    context->has_output = c->steps == context->step_count;
     return NFT_OK;
+}
+
+nft_status nft_context_run(nft_context *context, const nft_forward_sample *samples, int64_t count,
+                           int64_t steps)
+{
+    call c = {
+        .context = context, .samples = samples, .count = count, .steps = steps ? steps : context->step_count};
+    return run(&c);
 }
 
 nft_status nft_model_check_weights(const nft_model *model, const nft_weights *weights)
 {
-    nft_status status = nft_space_check_equal(model->space, weights->space);
+    nft_status status = model->any_space ? NFT_OK : nft_space_check_equal(model->space, weights->space);
     if (!status && weights->channels != model->input.channels)
         status =
             nft_fail(NFT_ERROR_MISMATCH, "the weights have %" PRId64 " channels, the model takes %" PRId64,
@@ -147,38 +168,64 @@ nft_status nft_model_check_tokens(const nft_model *model, const nft_array *token
                     model->input.channels);
 }
 
-static nft_status check_range(const char *function, int64_t first, int64_t count, int64_t available)
+static nft_status check_range(int64_t first, int64_t count, int64_t available)
 {
     if (count < 1)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: count is %" PRId64 ", expected at least 1 network", function,
-                        count);
+        return nft_fail(NFT_ERROR_ARGUMENT, "count is %" PRId64 ", expected at least 1 network", count);
     if (first < 0 || first > available)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: first is %" PRId64 ", expected 0 … %" PRId64, function,
-                        first, available > 0 ? available - 1 : 0);
+        return nft_fail(NFT_ERROR_ARGUMENT, "first is %" PRId64 ", expected 0 … %" PRId64, first,
+                        available > 0 ? available - 1 : 0);
     if (count > available - first)
         return nft_fail(NFT_ERROR_ARGUMENT,
-                        "%s: first %" PRId64 " and count %" PRId64 " reach past the %" PRId64
-                        " that there are",
-                        function, first, count, available);
+                        "first %" PRId64 " and count %" PRId64 " reach past the %" PRId64 " that there are",
+                        first, count, available);
     return NFT_OK;
+}
+
+static nft_status forward_weights(nft_context *context, const nft_weights *weights, int64_t first,
+                                  int64_t count)
+{
+    const nft_model *model = context->model;
+    nft_status status;
+    if (model->input.kind == NFT_VALUE_TOKENS)
+        return nft_fail(NFT_ERROR_MISMATCH, "the model takes tokens, not weights; call nft_forward_tokens");
+    if ((status = nft_model_check_weights(model, weights)) ||
+        (status = check_range(first, count, weights->count)))
+        return status;
+    call c = {.context = context,
+              .range = {.weights = weights, .index = first},
+              .count = count,
+              .steps = context->step_count};
+    return run(&c);
+}
+
+static nft_status forward_tokens(nft_context *context, const nft_array *tokens, int64_t first, int64_t count)
+{
+    const nft_model *model = context->model;
+    nft_status status;
+    if (model->input.kind != NFT_VALUE_TOKENS)
+        return nft_fail(NFT_ERROR_MISMATCH, "the model takes weights, not tokens; call nft_forward");
+    if ((status = nft_model_check_tokens(model, tokens)) ||
+        (status = check_range(first, count, tokens->shape[0])))
+        return status;
+    call c = {.context = context,
+              .range = {.tokens = tokens, .index = first},
+              .count = count,
+              .steps = context->step_count};
+    return run(&c);
 }
 
 nft_status nft_forward_range(nft_context *context, const nft_weights *weights, int64_t first, int64_t count)
 {
+    static const char function[] = "nft_forward";
     if (!context || !weights)
-        return nft_fail_null("nft_forward", context ? "weights" : "context");
-    const nft_model *model = context->model;
-    nft_status status;
-    if (!model->space)
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "nft_forward: the model takes tokens, not weights; call nft_forward_tokens");
-    if ((status = nft_model_check_weights(model, weights)))
-        return nft_fail_in(status, "nft_forward");
-    if ((status = check_range("nft_forward", first, count, weights->count)))
+        return nft_fail_null(function, context ? "weights" : "context");
+    nft_status status = nft_context_acquire(context, function);
+    if (status)
         return status;
-    status =
-        nft_context_run(context, &(nft_forward_input){.weights = weights, .first = first, .count = count});
-    return status ? nft_fail_in(status, "nft_forward") : NFT_OK;
+    status = forward_weights(context, weights, first, count);
+    nft_context_release(context);
+    return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }
 
 nft_status nft_forward(nft_context *context, const nft_weights *weights)
@@ -188,18 +235,13 @@ nft_status nft_forward(nft_context *context, const nft_weights *weights)
 
 nft_status nft_forward_tokens(nft_context *context, const nft_array *tokens, int64_t first, int64_t count)
 {
+    static const char function[] = "nft_forward_tokens";
     if (!context || !tokens)
-        return nft_fail_null("nft_forward_tokens", context ? "tokens" : "context");
-    const nft_model *model = context->model;
-    if (model->space)
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "nft_forward_tokens: the model takes weights, not tokens; call nft_forward");
-    nft_status status = nft_model_check_tokens(model, tokens);
-    if (status)
-        return nft_fail_in(status, "nft_forward_tokens");
-    status = check_range("nft_forward_tokens", first, count, tokens->shape[0]);
+        return nft_fail_null(function, context ? "tokens" : "context");
+    nft_status status = nft_context_acquire(context, function);
     if (status)
         return status;
-    status = nft_context_run(context, &(nft_forward_input){.tokens = tokens, .first = first, .count = count});
-    return status ? nft_fail_in(status, "nft_forward_tokens") : NFT_OK;
+    status = forward_tokens(context, tokens, first, count);
+    nft_context_release(context);
+    return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }

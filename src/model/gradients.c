@@ -9,11 +9,9 @@
 /* Cuts one parameter; counts only if `tiles` is NULL. */
 static int64_t cut(const nft_parameter *parameter, int64_t index, nft_gradient_tile *tiles)
 {
-    const nft_gradient *gradient = &parameter->gradient;
-    bool map = gradient->kind == NFT_GRADIENT_PRODUCT || gradient->kind == NFT_GRADIENT_ROWS;
-    int64_t all = gradient->kind == NFT_GRADIENT_NONE ? 0 : map ? gradient->outputs : parameter->count;
-    int64_t size = gradient->kind == NFT_GRADIENT_PRODUCT ? TILE_OUTPUTS : TILE_NUMBERS,
-            count = (all + size - 1) / size;
+    bool map = parameter->mapped;
+    int64_t all = !parameter->trained ? 0 : map ? parameter->shape[0] : parameter->count;
+    int64_t size = map ? TILE_OUTPUTS : TILE_NUMBERS, count = (all + size - 1) / size;
     for (int64_t i = 0; tiles && i < count; i++) {
         int64_t first = i * size;
         tiles[i] = (nft_gradient_tile){index, first, all - first < size ? all - first : size};
@@ -35,7 +33,8 @@ static nft_status make_tiles(nft_gradients *gradients)
     count = 0;
     for (int64_t step = 0; step < steps; step++) {
         gradients->first_tiles[step] = count;
-        for (int64_t i = model->steps[step].first_parameter; i < model->steps[step].end_parameter; i++)
+        const nft_step *own = &model->sequence->steps[step];
+        for (int64_t i = own->first_parameter; i < own->end_parameter; i++)
             count += cut(&items[i], i, gradients->tiles + count);
     }
     gradients->first_tiles[steps] = count;

@@ -1,7 +1,7 @@
 #include "model/model.h"
 
 #include "base/random.h"
-#include "model/decoder.h"
+#include "modules/sequence/decoder.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -55,7 +55,7 @@ void nft_model_initialize(nft_model *model, uint64_t seed)
         initialize_tensor(parameter, model->values + parameter->offset, seed);
     }
     if (model->has_decoder)
-        nft_decoder_initialize(model->steps[model->module_count].module, model->values);
+        nft_decoder_initialize(model->sequence->steps[model->module_count].module, model->values);
 }
 
 nft_model *nft_model_retain(const nft_model *model)
@@ -89,13 +89,12 @@ void nft_model_free(nft_model *model)
 {
     if (!model || !nft_references_drop(&model->references))
         return;
-    for (int64_t i = 0; model->steps && i < nft_model_step_count(model); i++)
-        nft_module_free(model->steps[i].module);
-    nft_release(model->steps);
+    nft_sequence_free(model->sequence);
+    nft_release(model->outputs);
     nft_parameters_clear(&model->parameters);
     nft_release(model->values);
     nft_space_free(model->space);
-    nft_file_free(model->file);
+    nft_metadata_clear(&model->metadata);
     nft_release(model->config);
     nft_packed_cache_clear(&model->packed);
     nft_release(model);
@@ -106,6 +105,17 @@ int64_t nft_model_step_count(const nft_model *model)
     return model->module_count + model->has_decoder;
 }
 
+const nft_value *nft_model_last_value(const nft_model *model)
+{
+    return &model->outputs[nft_model_step_count(model) - 1];
+}
+
+bool nft_model_value_is_fixed(const nft_model *model, const nft_value *value)
+{
+    return !model->any_space || (value->kind != NFT_VALUE_FEATURES && value->channels &&
+                                 (value->kind != NFT_VALUE_TOKENS || value->tokens));
+}
+
 const char *nft_model_config(const nft_model *model)
 {
     return model ? model->config : NULL;
@@ -113,7 +123,12 @@ const char *nft_model_config(const nft_model *model)
 
 const char *nft_model_metadata(const nft_model *model, const char *key)
 {
-    return model && key && model->file ? nft_file_metadata(model->file, key) : NULL;
+    return model && key ? nft_metadata_get(&model->metadata, key) : NULL;
+}
+
+nft_status nft_model_set_metadata(nft_model *model, const char *key, const char *text)
+{
+    return nft_metadata_set(&model->metadata, key, text);
 }
 
 const nft_space *nft_model_space(const nft_model *model)
@@ -150,13 +165,16 @@ static void fill_value(nft_module_info *info, const char *type, const nft_value 
                               .channels = value->channels};
 }
 
-static void add_counts(const nft_model *model, const nft_step *step, nft_module_info *info)
+/* The products of a model of any space depend on the space. */
+static void add_counts(const nft_model *model, int64_t index, nft_module_info *info)
 {
+    const nft_step *step = &model->sequence->steps[index];
     for (int64_t i = step->first_parameter; i < step->end_parameter; i++) {
         const nft_parameter *parameter = &model->parameters.items[i];
         *(parameter->trained ? &info->parameter_count : &info->buffer_count) += parameter->count;
     }
-    info->flops = nft_size_add(info->flops, step->module->flops);
+    if (!model->any_space)
+        info->flops = nft_size_add(info->flops, step->module->flops);
 }
 
 nft_status nft_model_input(nft_module_info *info, const nft_model *model)
@@ -173,9 +191,9 @@ nft_status nft_model_output(nft_module_info *info, const nft_model *model)
     if (status)
         return status;
     int64_t steps = nft_model_step_count(model);
-    fill_value(info, "output", &model->steps[steps - 1].module->out);
+    fill_value(info, "output", nft_model_last_value(model));
     for (int64_t i = 0; i < steps; i++)
-        add_counts(model, &model->steps[i], info);
+        add_counts(model, i, info);
     return NFT_OK;
 }
 
@@ -186,9 +204,8 @@ nft_status nft_model_module(nft_module_info *info, const nft_model *model, int64
         return status;
     if (index < 0 || index >= model->module_count)
         return nft_fail_index("nft_model_module", index, model->module_count);
-    const nft_step *step = &model->steps[index];
-    fill_value(info, step->module->class->type, &step->module->out);
-    add_counts(model, step, info);
+    fill_value(info, model->sequence->steps[index].module->class->type, &model->outputs[index]);
+    add_counts(model, index, info);
     return NFT_OK;
 }
 

@@ -1,28 +1,21 @@
-/* What is inside a model. */
+/* The inside of a model. */
 #ifndef NFT_MODEL_MODEL_H
 #define NFT_MODEL_MODEL_H
 
-#include "io/safetensors.h"
-#include "modules/module.h"
+#include "model/sequence.h"
 #include "nft/model.h"
-
-/* A module of the sequence and the rows of the parameter table that are its own. */
-typedef struct nft_step {
-    nft_module *module;
-    int64_t first_parameter, end_parameter;
-    int64_t frame;     /* floats of what is kept for backward: what arrives, its inside, what leaves */
-    int64_t frame_out; /* where in it what leaves begins */
-    int64_t sides;     /* floats of what backward leaves besides */
-} nft_step;
+#include "space/metadata.h"
 
 struct nft_model {
     nft_references references;
-    int64_t memory_limit; /* of the caller, for all that is allocated until the model is there */
-    char *config;         /* compact JSON */
-    nft_file *file;       /* header of the file that it came from, for its metadata; NULL for a fresh model */
-    nft_space *space;     /* NULL for a model on tokens */
+    int64_t memory_limit;  /* of the caller, for all that is allocated until the model is there */
+    char *config;          /* compact JSON */
+    nft_metadata metadata; /* of the file that it came from, without the configuration */
+    bool any_space;        /* networks of every architecture: parameters belong to the roles of tensors */
+    nft_space *space;      /* NULL for a model on tokens or of any space */
     nft_value input;
-    nft_step *steps; /* the modules, then the decoder if there is one */
+    nft_sequence *sequence; /* of a model of any space that for a small prototype */
+    nft_value *outputs;     /* of each step; tokens or width 0 where they depend on the space */
     int64_t module_count;
     bool has_decoder;
     nft_parameters parameters; /* the table of sizes */
@@ -32,19 +25,27 @@ struct nft_model {
 
 /* Number of steps, the decoder included. */
 int64_t nft_model_step_count(const nft_model *model);
+/* The output of the last step. */
+const nft_value *nft_model_last_value(const nft_model *model);
+/* Whether a value has the same shape for every space that the model takes. */
+bool nft_model_value_is_fixed(const nft_model *model, const nft_value *value);
 
 /* A model without values: the configuration read, every module configured, every size known. */
 nft_status nft_model_configure(nft_model **model, const char *json, size_t length, int64_t memory_limit);
+/* The modules for a space: those of the model, or of a model of any space new ones. Free it with
+ * nft_sequence_free(). Threads may call it at the same time. */
+nft_status nft_model_bind(nft_sequence **sequence, const nft_model *model, const nft_space *space);
 /* Allocates the values, after checking them against the limit. */
 nft_status nft_model_allocate(nft_model *model);
-/* Packs again what its contexts have packed, after values have changed: all, or one parameter of the table. */
+/* Packs again what its contexts have packed, after values have changed: all, or one parameter of the table.
+ */
 void nft_model_pack(nft_model *model);
 void nft_model_pack_parameter(nft_model *model, int64_t index);
 /* A model of the same configuration and metadata with other values, those of the model's table of sizes. */
 nft_status nft_model_copy(nft_model **copy, const nft_model *model, const float *values,
                           int64_t memory_limit);
-/* Adds or replaces a text of a copy's metadata: the loss, or ω, that a trainer knows. */
-nft_status nft_model_set_metadata(nft_model *copy, const char *key, const char *value);
+/* Sets a text of the metadata of a model that nobody else has yet: the loss, or ω, that a trainer knows. */
+nft_status nft_model_set_metadata(nft_model *model, const char *key, const char *text);
 nft_model *nft_model_retain(const nft_model *model); /* one more reference */
 /* Draws fresh values: each depends on the seed and its tensor's name alone. */
 void nft_model_initialize(nft_model *model, uint64_t seed);

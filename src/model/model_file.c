@@ -1,6 +1,7 @@
 /* Model files: safetensors with the configuration in the metadata (specification of the container:
  * https://huggingface.co/docs/safetensors). */
 #include "io/load_options.h"
+#include "io/safetensors.h"
 #include "model/model.h"
 
 #include <inttypes.h>
@@ -63,6 +64,15 @@ static nft_status read_tensors(nft_model *model, const nft_file *file)
     return NFT_OK;
 }
 
+static nft_status keep_metadata(nft_model *model, const nft_file *file)
+{
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < file->metadata_count && !status; i++)
+        if (strcmp(file->metadata[i].key, NFT_CONFIG_KEY))
+            status = nft_metadata_set(&model->metadata, file->metadata[i].key, file->metadata[i].value);
+    return status;
+}
+
 /* Takes over the file. Shapes are compared before the values are allocated. */
 static nft_status load(nft_model **out, nft_file *file, int64_t memory_limit)
 {
@@ -79,16 +89,15 @@ static nft_status load(nft_model **out, nft_file *file, int64_t memory_limit)
         status = nft_model_allocate(model);
     if (!status)
         status = read_tensors(model, file);
+    if (!status)
+        status = keep_metadata(model, file);
     if (status) {
         status = nft_fail_in(status, "%s", file->path);
         nft_model_free(model);
-        nft_file_free(file);
-        return status;
-    }
-    nft_file_close(file);
-    model->file = file;
-    *out = model;
-    return NFT_OK;
+    } else
+        *out = model;
+    nft_file_free(file);
+    return status;
 }
 
 nft_status nft_model_load_with(nft_model **model, const char *path, const nft_load_options *options)
@@ -127,25 +136,16 @@ nft_status nft_model_load_memory(nft_model **model, const void *bytes, size_t si
     return status ? status : load(model, file, filled.memory_limit);
 }
 
-/* The configuration, then whatever else the file had that the model came from. */
-static nft_status gather_metadata(const nft_model *model, const char ***out)
+/* The configuration, then all other texts, for a writer. */
+static nft_status gather_metadata(const nft_model *model, nft_metadata *all, const char ***list)
 {
-    int64_t others = model->file ? model->file->metadata_count : 0, most = 2 * others + 3;
-    const char **texts = nft_allocate_array((size_t)most, sizeof *texts);
-    if (!texts)
-        return nft_fail_memory("the metadata", most * (int64_t)sizeof *texts);
-    int64_t n = 0;
-    texts[n++] = NFT_CONFIG_KEY;
-    texts[n++] = model->config;
-    for (int64_t i = 0; i < others; i++) {
-        if (!strcmp(model->file->metadata[i].key, NFT_CONFIG_KEY))
-            continue;
-        texts[n++] = model->file->metadata[i].key;
-        texts[n++] = model->file->metadata[i].value;
-    }
-    texts[n] = NULL;
-    *out = texts;
-    return NFT_OK;
+    nft_status status = nft_metadata_set(all, NFT_CONFIG_KEY, model->config);
+    if (!status)
+        status = nft_metadata_add_all(all, &model->metadata);
+    if (status)
+        return status;
+    *list = nft_metadata_list(all);
+    return *list ? NFT_OK : nft_fail_memory("the metadata", all->count * (int64_t)sizeof **list);
 }
 
 static nft_status write_tensors(const nft_model *model, nft_file_writer *writer)
@@ -165,10 +165,11 @@ nft_status nft_model_save(const nft_model *model, const char *path)
     if (!model || !path)
         return nft_fail_null("nft_model_save", model ? "path" : "model");
     int64_t count = model->parameters.count;
-    const char **metadata = NULL;
+    nft_metadata metadata = {0};
+    const char **texts = NULL;
     nft_file_writer *writer = NULL;
     nft_output *outputs = nft_allocate_array((size_t)count, sizeof *outputs);
-    nft_status status = outputs ? gather_metadata(model, &metadata)
+    nft_status status = outputs ? gather_metadata(model, &metadata, &texts)
                                 : nft_fail_memory("the file's header", count * (int64_t)sizeof *outputs);
     if (status)
         goto done;
@@ -179,14 +180,15 @@ nft_status nft_model_save(const nft_model *model, const char *path)
                                   .rank = parameter->rank,
                                   .shape = parameter->shape};
     }
-    if ((status = nft_file_create(&writer, path, outputs, count, metadata)))
+    if ((status = nft_file_create(&writer, path, outputs, count, texts)))
         goto done;
     if ((status = write_tensors(model, writer)))
         nft_file_cancel(writer);
     else
         status = nft_file_commit(writer);
 done:
-    nft_release(metadata);
+    nft_release(texts);
+    nft_metadata_clear(&metadata);
     nft_release(outputs);
     return status;
 }

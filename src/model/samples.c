@@ -6,103 +6,183 @@
 typedef struct samples {
     nft_sample_work *work;
     void *argument;
+    const nft_slot *order; /* order[i].order is the item that is run as number i; NULL: i */
+    int64_t first;         /* of those that run at the same time */
 } samples;
 
-static void run_item(void *argument, int64_t item, int worker)
+static int64_t item_at(const samples *s, int64_t number)
 {
-    const samples *s = argument;
-    s->work(s->argument, item, worker, NULL);
+    return s->order ? s->order[number].order : number;
 }
 
-void nft_context_for_samples(nft_context *context, int64_t count, nft_sample_work *work, void *argument)
+static void run_item(void *argument, int64_t number, int worker)
 {
-    samples s = {work, argument};
+    const samples *s = argument;
+    s->work(s->argument, item_at(s, s->first + number), worker, NULL);
+}
+
+/* Numbers first … count - 1: as many as keep all threads busy at the same time, the rest on all of them. */
+static void run_parallel(nft_context *context, samples *s, int64_t first, int64_t count)
+{
     int threads = nft_pool_threads(context->pool);
-    int64_t beside = threads > 1 ? count / threads * threads : 0;
-    nft_pool_run(context->pool, beside, run_item, &s);
-    for (int64_t sample = beside; sample < count; sample++)
-        work(argument, sample, 0, threads > 1 ? context->pool : NULL);
+    int64_t parallel = threads > 1 ? (count - first) / threads * threads : 0;
+    s->first = first;
+    nft_pool_run(context->pool, parallel, run_item, s);
+    for (int64_t number = first + parallel; number < count; number++)
+        s->work(s->argument, item_at(s, number), 0, threads > 1 ? context->pool : NULL);
+}
+
+static double work_of(const nft_context *context, int64_t sample)
+{
+    return (double)context->slots[sample].plan->sequence->flops;
+}
+
+/* Items by their work, the largest first (Shell's sort); equal ones in their order. Returns their work. */
+static double order_items(nft_context *context, int64_t first, int64_t count)
+{
+    nft_slot *order = context->slots;
+    double total = 0;
+    int64_t gap = 1;
+    for (int64_t i = 0; i < count; i++) {
+        order[i].order = i;
+        total += work_of(context, first + i);
+    }
+    while (gap < count / 3)
+        gap = 3 * gap + 1;
+    for (; gap; gap /= 3)
+        for (int64_t i = gap; i < count; i++) {
+            int64_t item = order[i].order, at = i;
+            double work = work_of(context, first + item);
+            for (; at >= gap; at -= gap) {
+                int64_t other = order[at - gap].order;
+                double other_work = work_of(context, first + other);
+                if (other_work > work || (other_work == work && other < item))
+                    break;
+                order[at].order = other;
+            }
+            order[at].order = item;
+        }
+    return total;
+}
+
+/* A sample with more than a thread's part of the work that is left would let the other threads wait: it is
+ * run on all of them. */
+static void run_mixture(nft_context *context, samples *s, int64_t first, int64_t count)
+{
+    int threads = nft_pool_threads(context->pool);
+    double left = order_items(context, first, count);
+    int64_t large = 0;
+    s->order = context->slots;
+    for (; threads > 1 && large < count; large++) {
+        double work = work_of(context, first + s->order[large].order);
+        if (work * threads <= left)
+            break;
+        s->work(s->argument, s->order[large].order, 0, context->pool);
+        left -= work;
+    }
+    run_parallel(context, s, large, count);
+}
+
+void nft_context_for_samples(nft_context *context, int64_t first, int64_t count, nft_sample_work *work,
+                             void *argument)
+{
+    samples s = {.work = work, .argument = argument};
+    if (context->plan)
+        run_parallel(context, &s, 0, count);
+    else
+        run_mixture(context, &s, first, count);
+}
+
+static float *kept_of(const nft_context *context, int64_t sample)
+{
+    return context->kept + (context->plan ? sample * context->plan->plan.kept : context->slots[sample].kept);
 }
 
 nft_exec nft_context_exec(const nft_context *context, int64_t sample, int worker, nft_pool *team)
 {
-    const nft_plan *plan = &context->plan;
-    float *arena = context->arenas + worker * plan->arena;
-    float *kept = plan->kept ? context->kept + sample * plan->kept : NULL;
+    const nft_plan *plan = &nft_context_plan_of(context, sample)->plan;
+    float *arena = nft_context_arena(context, worker);
+    float *kept = plan->kept ? kept_of(context, sample) : NULL;
     return (nft_exec){.parameters = context->model->values,
                       .packed = context->packed,
                       .packed_back = context->packed_back,
                       .input = kept ? kept + plan->values[0] : arena + plan->place[NFT_PLACE_INPUT],
-                      .dropout = context->dropout ? context->dropout + sample : NULL,
                       .input_gradient = kept ? kept + plan->input_gradient : NULL,
-                      .scratch = arena + plan->scratch,
-                      .thread_scratch = arena + plan->thread_scratch,
-                      .thread_stride = plan->arena,
-                      .team = team};
+                      .dropout = context->dropout ? context->dropout + sample : NULL,
+                      .team = team,
+                      .call = arena + plan->call,
+                      .item = arena + plan->item,
+                      .item_stride = context->frame + context->arena};
 }
 
 float *nft_context_value(const nft_context *context, int64_t index, int64_t sample)
 {
-    return context->kept + sample * context->plan.kept + context->plan.values[index];
+    return kept_of(context, sample) + nft_context_plan_of(context, sample)->plan.values[index];
+}
+
+float *nft_context_gradient(const nft_context *context, int64_t index, int64_t sample)
+{
+    return kept_of(context, sample) + nft_context_plan_of(context, sample)->plan.gradients[index % 2];
+}
+
+void nft_context_enter_step(const nft_context *context, int64_t step, int64_t sample, int64_t slot,
+                            nft_exec *exec)
+{
+    const nft_space_plan *own = nft_context_plan_of(context, sample);
+    const nft_step *entered = &own->sequence->steps[step];
+    exec->training = exec->call + entered->module->memory.call;
+    if (!own->plan.kept)
+        return;
+    exec->frame = context->options.recompute ? nft_context_arena(context, (int)slot) - context->frame
+                                             : nft_context_value(context, step, sample);
+    exec->backward =
+        context->backward + (context->plan ? slot * entered->backward : context->slots[sample].backward);
 }
 
 int64_t nft_context_frame_count(const nft_context *context)
 {
-    return context->options.recompute ? context->plan.arena_count : context->options.max_batch;
+    return context->options.recompute ? context->options.threads : context->options.max_batch;
 }
 
-int64_t nft_context_side_count(const nft_context *context, int64_t step)
+/* Places the backward blocks of samples from `first` on that fit; returns how many. */
+static int64_t place_blocks(nft_context *context, int64_t step, int64_t first, int64_t most)
 {
-    int64_t size = context->model->steps[step].sides, frames = nft_context_frame_count(context),
-            threads = nft_pool_threads(context->pool), count = size ? context->plan.sides / size : frames;
-    count = count < frames ? count : frames;
-    return count > threads ? count - count % threads : count;
+    int64_t floats = 0, count = 0;
+    for (; count < most; count++) {
+        nft_slot *slot = &context->slots[first + count];
+        int64_t size = slot->plan->sequence->steps[step].backward;
+        if (floats + size > context->backward_floats)
+            break;
+        slot->backward = floats;
+        floats += size;
+    }
+    return count;
 }
 
-float *nft_context_sides(const nft_context *context, int64_t step, int64_t slot)
+int64_t nft_context_begin_round(nft_context *context, int64_t step, int64_t first)
 {
-    return context->sides + slot * context->model->steps[step].sides;
-}
-
-float *nft_context_frame(const nft_context *context, int64_t step, int64_t sample, int64_t slot)
-{
-    const nft_plan *plan = &context->plan;
-    return context->options.recompute ? context->arenas + slot * plan->arena + plan->frame
-                                      : nft_context_value(context, step, sample);
+    int64_t left = context->samples - first, frames = nft_context_frame_count(context),
+            most = left < frames ? left : frames, count, threads = nft_pool_threads(context->pool);
+    if (context->plan) {
+        int64_t size = context->plan->sequence->steps[step].backward;
+        count = size ? context->backward_floats / size : most;
+        count = count < most ? count : most;
+    } else {
+        count = place_blocks(context, step, first, most);
+    }
+    /* The last round takes all that are left. */
+    return count < left && count > threads ? count - count % threads : count;
 }
 
 void nft_context_restore(const nft_context *context, int64_t step, int64_t sample, const nft_exec *exec)
 {
-    const nft_step *own = &context->model->steps[step];
+    const nft_sequence *sequence = nft_context_plan_of(context, sample)->sequence;
+    const nft_step *own = &sequence->steps[step];
     if (!context->options.recompute)
         return;
-    int64_t floats = nft_value_floats(&own->module->in, context->model->space);
-    memcpy(exec->kept, nft_context_value(context, step, sample), (size_t)floats * sizeof *exec->kept);
-    own->module->class->forward(own->module, exec, exec->kept, exec->kept + own->frame_out);
-}
-
-typedef struct frames {
-    const nft_context *context;
-    int64_t step, first;
-} frames;
-
-static void restore_frame(void *argument, int64_t item, int worker, nft_pool *team)
-{
-    const frames *f = argument;
-    int64_t sample = f->first + item;
-    nft_exec exec = nft_context_exec(f->context, sample, worker, team);
-    exec.kept = nft_context_frame(f->context, f->step, sample, item);
-    nft_context_restore(f->context, f->step, sample, &exec);
-}
-
-void nft_context_restore_frames(nft_context *context, int64_t step, int64_t first, int64_t count)
-{
-    frames f = {context, step, first};
-    if (!context->options.recompute)
-        return;
-    nft_context_enter(context);
-    nft_context_for_samples(context, count, restore_frame, &f);
-    nft_context_leave(context);
+    memcpy(exec->frame, nft_context_value(context, step, sample),
+           (size_t)nft_sequence_floats(sequence, step) * sizeof *exec->frame);
+    own->module->class->forward(own->module, exec, exec->frame, exec->frame + own->frame_out);
 }
 
 void nft_context_enter(const nft_context *context)

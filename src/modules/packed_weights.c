@@ -1,6 +1,8 @@
 #include "modules/packed_weights.h"
 
-#include "modules/module.h"
+#include "base/memory.h"
+#include "modules/shared/parameters.h"
+#include "nft/base.h"
 
 void nft_packed_cache_init(nft_packed_cache *cache)
 {

@@ -1,7 +1,7 @@
-# What `cpack` makes: the Debian packages libnft0, libnft-dev and nft. Configure with CMAKE_INSTALL_PREFIX=/usr.
+# What `cpack` makes: the Debian packages libnft0, libnft-dev and nftool. Configure with CMAKE_INSTALL_PREFIX=/usr.
 set(NFT_DEBIAN_runtime libnft0)
 set(NFT_DEBIAN_development libnft-dev)
-set(NFT_DEBIAN_program nft)
+set(NFT_DEBIAN_program nftool)
 set(NFT_DEBIAN_COMPONENTS runtime development)
 if(NFT_BUILD_PROGRAM)
     list(APPEND NFT_DEBIAN_COMPONENTS program)

@@ -27,7 +27,7 @@ if(NFT_BUILD_PROGRAM)
         set_target_properties(nft_program PROPERTIES INSTALL_RPATH "$ORIGIN/${NFT_LIBRARY_FROM_PROGRAM}")
     endif()
     install(TARGETS nft_program DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
-    install(FILES ${CMAKE_CURRENT_LIST_DIR}/nft.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT program)
+    install(FILES ${CMAKE_CURRENT_LIST_DIR}/nftool.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT program)
 endif()
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/nftConfig.cmake.in nftConfig.cmake INSTALL_DESTINATION ${NFT_CMAKE_DIR})

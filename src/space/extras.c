@@ -36,14 +36,27 @@ static bool ends_with(const char *text, const char *suffix)
     return length >= end && !strcmp(text + length - end, suffix);
 }
 
+/* A chain's file has its layers by these names, any other file its tensors. */
+static bool names_a_tensor(const nft_weights *weights, const char *name)
+{
+    if (weights->space->layer_count && (ends_with(name, ".weight") || ends_with(name, ".bias")))
+        return true;
+    for (int64_t t = 0; t < weights->space->tensor_count; t++) {
+        const char *from = weights->space->tensors[t].from;
+        if (!strcmp(name, weights->names[t]) || (from && !strcmp(name, from)))
+            return true;
+    }
+    return false;
+}
+
 static nft_status check_extra(const nft_weights *weights, const char *name, const nft_array *array)
 {
     if (!nft_is_utf8(name))
         return nft_fail(NFT_ERROR_ARGUMENT, "nft_weights_set_extra: the name '%s' is not UTF-8", name);
-    if (ends_with(name, ".weight") || ends_with(name, ".bias") || !strcmp(name, "__metadata__"))
+    if (names_a_tensor(weights, name) || !strcmp(name, "__metadata__"))
         return nft_fail(
             NFT_ERROR_ARGUMENT,
-            "nft_weights_set_extra: a file gives the name '%s' another meaning, that of a layer's "
+            "nft_weights_set_extra: a file gives the name '%s' another meaning, that of a network's "
             "tensors or of metadata; choose another name",
             name);
     if (array->rank > 0 && array->shape[0] == weights->count)

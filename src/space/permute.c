@@ -1,21 +1,22 @@
-/* Neuron permutations: hidden layer i's neurons are W_{i-1}'s rows, v_{i-1} and W_i's columns. */
+/* Neuron permutations: the neurons of an axis move in every tensor that names it. */
 #include "base/random.h"
 #include "space/weights.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-static nft_status check_permutation(const int64_t *permutation, int64_t size, int64_t layer, int64_t network,
+static nft_status check_permutation(const int64_t *permutation, const nft_axis *axis, int64_t network,
                                     bool *seen)
 {
-    memset(seen, 0, (size_t)size * sizeof *seen);
-    for (int64_t k = 0; k < size; k++) {
+    memset(seen, 0, (size_t)axis->size * sizeof *seen);
+    for (int64_t k = 0; k < axis->size; k++) {
         int64_t old = permutation[k];
-        if (old < 0 || old >= size || seen[old])
+        if (old < 0 || old >= axis->size || seen[old])
             return nft_fail(NFT_ERROR_ARGUMENT,
-                            "nft_weights_permute: permutations[%" PRId64 "] of network %" PRId64
-                            " is no permutation of %" PRId64 " neurons: neuron %" PRId64 " comes %s",
-                            layer, network, size, old, old < 0 || old >= size ? "from outside" : "twice");
+                            "nft_weights_permute: the permutation of axis '%s' of network %" PRId64
+                            " is none of %" PRId64 " neurons: neuron %" PRId64 " comes %s",
+                            axis->name, network, axis->size, old,
+                            old < 0 || old >= axis->size ? "from outside" : "twice");
         seen[old] = true;
     }
     return NFT_OK;
@@ -25,37 +26,46 @@ static nft_status check_permutations(const nft_weights *weights, const int64_t *
                                      bool *seen)
 {
     nft_status status = NFT_OK;
-    for (int64_t i = 1; i < weights->space->layer_count; i++) {
-        int64_t size = weights->space->layers[i].in;
-        for (int64_t n = 0; n < weights->count && permutations[i - 1] && !status; n++)
-            status = check_permutation(permutations[i - 1] + n * size, size, i - 1, n, seen);
+    for (int64_t a = 0; a < weights->space->axis_count; a++) {
+        const nft_axis *axis = &weights->space->axes[a];
+        if (permutations[a] && !axis->permutable)
+            return nft_fail(NFT_ERROR_ARGUMENT,
+                            "nft_weights_permute: axis '%s' has no symmetry, but a permutation", axis->name);
+        for (int64_t n = 0; n < weights->count && permutations[a] && !status; n++)
+            status = check_permutation(permutations[a] + n * axis->size, axis, n, seen);
     }
     return status;
 }
 
-/* One channel of one network's tensor: new (row, column) is old (rows[row], columns[column]); NULL leaves an
- * axis. */
-static void permute_tensor(const nft_tensor *tensor, const int64_t *rows, const int64_t *columns,
-                           float *values, float *old)
+/* new[…, k, …] = old[…, permutation[k], …] along dimension d of features (tokens, positions). */
+static void permute_dimension(const nft_tensor *tensor, int64_t d, const int64_t *permutation,
+                              const float *old, float *features)
 {
-    int64_t width = tensor->positions, line = tensor->columns * width;
-    memcpy(old, values, (size_t)(tensor->rows * line) * sizeof *old);
-    for (int64_t row = 0; row < tensor->rows; row++) {
-        const float *from = old + (rows ? rows[row] : row) * line;
-        float *to = values + row * line;
-        for (int64_t column = 0; column < tensor->columns; column++)
-            memcpy(to + column * width, from + (columns ? columns[column] : column) * width,
-                   (size_t)width * sizeof *to);
-    }
+    int64_t outer = 1, inner = tensor->positions, size = tensor->sizes[d];
+    for (int64_t k = 0; k < d; k++)
+        outer *= tensor->sizes[k];
+    for (int64_t k = d + 1; k < tensor->rank; k++)
+        inner *= tensor->sizes[k];
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t k = 0; k < size; k++)
+            memcpy(features + (o * size + k) * inner, old + (o * size + permutation[k]) * inner,
+                   (size_t)inner * sizeof *features);
 }
 
-/* The permutation of one network's axis, NULL if it stays as it is. */
-static const int64_t *axis_permutation(const nft_space *space, const int64_t *const *permutations,
-                                       int64_t axis, int64_t network)
+/* One channel of one network's tensor, through features and back; `scratch` has room for it twice. */
+static void permute_tensor(const nft_tensor *tensor, const int64_t *const *permutations, float *values,
+                           float *scratch)
 {
-    if (axis < 0 || !space->axes[axis].hidden || !permutations[axis - 1])
-        return NULL;
-    return permutations[axis - 1] + network * space->axes[axis].size;
+    int64_t numbers = tensor->tokens * tensor->positions;
+    float *features = scratch, *old = scratch + numbers;
+    nft_tensor_gather(tensor, 1, values, features);
+    for (int64_t d = 0; d < tensor->rank; d++) {
+        if (!permutations[d])
+            continue;
+        memcpy(old, features, (size_t)numbers * sizeof *old);
+        permute_dimension(tensor, d, permutations[d], old, features);
+    }
+    nft_tensor_scatter(tensor, 1, features, values);
 }
 
 static void permute(nft_weights *weights, const int64_t *const *permutations, float *scratch)
@@ -63,39 +73,44 @@ static void permute(nft_weights *weights, const int64_t *const *permutations, fl
     const nft_space *space = weights->space;
     for (int64_t t = 0; t < space->tensor_count; t++) {
         const nft_tensor *tensor = &space->tensors[t];
-        float *values = nft_weights_edit(weights, tensor->layer, tensor->bias);
         int64_t numbers = tensor->tokens * tensor->positions;
         for (int64_t n = 0; n < weights->count; n++) {
-            const int64_t *rows = axis_permutation(space, permutations, tensor->row_axis, n);
-            const int64_t *columns = axis_permutation(space, permutations, tensor->column_axis, n);
-            for (int64_t c = 0; c < weights->channels && (rows || columns); c++)
-                permute_tensor(tensor, rows, columns, values + (n * weights->channels + c) * numbers,
-                               scratch);
+            const int64_t *own[NFT_TENSOR_MAX_AXES] = {NULL};
+            bool moves = false;
+            for (int64_t d = 0; d < tensor->rank; d++) {
+                const int64_t *all = permutations[tensor->axes[d]];
+                own[d] = all ? all + n * tensor->sizes[d] : NULL;
+                moves = moves || all;
+            }
+            for (int64_t c = 0; c < weights->channels && moves; c++)
+                permute_tensor(tensor, own,
+                               nft_weights_edit(weights, t) + (n * weights->channels + c) * numbers, scratch);
         }
     }
 }
 
 nft_status nft_weights_permute(nft_weights *weights, const int64_t *const *permutations)
 {
-    if (!weights || (!permutations && weights->space->layer_count > 1))
+    if (!weights || (!permutations && weights->space->axis_count))
         return nft_fail_null("nft_weights_permute", weights ? "permutations" : "weights");
     if (weights->borrowed)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_weights_permute: the set borrows its arrays and cannot write them; make it "
                         "with nft_weights_copy()");
     int64_t widest = 0, largest = 0;
+    for (int64_t a = 0; a < weights->space->axis_count; a++)
+        widest = weights->space->axes[a].size > widest ? weights->space->axes[a].size : widest;
     for (int64_t t = 0; t < weights->space->tensor_count; t++) {
         const nft_tensor *tensor = &weights->space->tensors[t];
         int64_t numbers = tensor->tokens * tensor->positions;
-        widest = tensor->rows > widest ? tensor->rows : widest;
         largest = numbers > largest ? numbers : largest;
     }
-    int64_t bytes = nft_size_add(widest, nft_size_multiply(largest, sizeof(float)));
+    int64_t bytes = nft_size_add(widest, nft_size_multiply(2 * largest, sizeof(float)));
     nft_status status = nft_check_limit("a permutation", bytes, 0);
     if (status)
         return status;
     bool *seen = nft_allocate_array((size_t)widest, sizeof *seen);
-    float *scratch = nft_allocate_array((size_t)largest, sizeof *scratch);
+    float *scratch = nft_allocate_array((size_t)(2 * largest), sizeof *scratch);
     status = seen && scratch ? check_permutations(weights, permutations, seen)
                              : nft_fail_memory("a permutation", bytes);
     if (!status)
@@ -118,19 +133,19 @@ static void draw(const nft_random *random, uint64_t first, int64_t size, int64_t
     }
 }
 
-/* Permutations of hidden neurons, (N, n_i) for each hidden layer behind each other in `numbers`. */
+/* Permutations of every axis that has them, (N, neurons) of one behind those of the other in `numbers`. */
 static void draw_all(const nft_weights *weights, uint64_t seed, const int64_t **permutations,
                      int64_t *numbers)
 {
     nft_random random = {.seed = seed, .stream = nft_random_stream("permute")};
     uint64_t drawn = 0;
-    for (int64_t i = 1; i < weights->space->layer_count; i++) {
-        int64_t size = weights->space->layers[i].in;
-        permutations[i - 1] = numbers;
-        for (int64_t n = 0; n < weights->count; n++) {
-            draw(&random, drawn, size, numbers);
-            numbers += size;
-            drawn += (uint64_t)size;
+    for (int64_t a = 0; a < weights->space->axis_count; a++) {
+        const nft_axis *axis = &weights->space->axes[a];
+        permutations[a] = axis->permutable ? numbers : NULL;
+        for (int64_t n = 0; n < weights->count && axis->permutable; n++) {
+            draw(&random, drawn, axis->size, numbers);
+            numbers += axis->size;
+            drawn += (uint64_t)axis->size;
         }
     }
 }
@@ -139,15 +154,16 @@ nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed)
 {
     if (!weights)
         return nft_fail_null("nft_weights_permute_random", "weights");
-    int64_t hidden = 0, layers = weights->space->layer_count;
-    for (int64_t i = 1; i < layers; i++)
-        hidden = nft_size_add(hidden, weights->space->layers[i].in);
-    int64_t bytes = nft_size_multiply(nft_size_multiply(hidden, weights->count), sizeof(int64_t));
+    int64_t neurons = 0, axes = weights->space->axis_count;
+    for (int64_t a = 0; a < axes; a++)
+        if (weights->space->axes[a].permutable)
+            neurons = nft_size_add(neurons, weights->space->axes[a].size);
+    int64_t bytes = nft_size_multiply(nft_size_multiply(neurons, weights->count), sizeof(int64_t));
     nft_status status = nft_check_limit("random permutations", bytes, 0);
     if (status)
         return status;
     int64_t *numbers = nft_allocate((size_t)bytes);
-    const int64_t **permutations = nft_allocate_array((size_t)layers, sizeof *permutations);
+    const int64_t **permutations = nft_allocate_array((size_t)axes, sizeof *permutations);
     if (numbers && permutations) {
         draw_all(weights, seed, permutations, numbers);
         status = nft_weights_permute(weights, permutations);

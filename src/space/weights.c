@@ -2,7 +2,6 @@
 #include "space/array.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Edge of the squares in which a matrix is transposed, so that both sides stay in cache. */
@@ -14,14 +13,13 @@ static int64_t tensor_numbers(const nft_weights *weights, int64_t t)
     return tensor->tokens * tensor->positions;
 }
 
-static nft_status name_layers(nft_weights *weights, const char *const *names)
+static nft_status name_tensors(nft_weights *weights, const char *const *names)
 {
-    for (int64_t i = 0; i < weights->space->layer_count; i++) {
-        char number[24];
-        snprintf(number, sizeof number, "%" PRId64, i);
-        weights->layer_names[i] = nft_copy_text(names ? names[i] : number);
-        if (!weights->layer_names[i])
-            return nft_fail_memory("a layer's name", sizeof number);
+    for (int64_t t = 0; t < weights->space->tensor_count; t++) {
+        const char *name = names ? names[t] : weights->space->tensors[t].name;
+        weights->names[t] = nft_copy_text(name);
+        if (!weights->names[t])
+            return nft_fail_memory("a tensor's name", (int64_t)strlen(name));
     }
     return NFT_OK;
 }
@@ -46,10 +44,10 @@ static nft_status new_set(nft_weights **out, const nft_space *space, int64_t cou
     weights->channels = channels;
     weights->rank = channels == 1 ? 2 : 3;
     weights->data = nft_allocate_array((size_t)space->tensor_count, sizeof *weights->data);
-    weights->layer_names = nft_allocate_array((size_t)space->layer_count, sizeof *weights->layer_names);
+    weights->names = nft_allocate_array((size_t)space->tensor_count, sizeof *weights->names);
     nft_status status =
-        weights->data && weights->layer_names
-            ? name_layers(weights, names)
+        weights->data && weights->names
+            ? name_tensors(weights, names)
             : nft_fail_memory("a weight set", space->tensor_count * (int64_t)sizeof *weights->data);
     if (status) {
         nft_weights_free(weights);
@@ -97,53 +95,51 @@ nft_status nft_weights_create(nft_weights **weights, const nft_space *space, int
     return nft_weights_allocate(weights, space, count, channels, NULL, 0);
 }
 
-static nft_status check_arrays(const char *function, const nft_space *space, int64_t count,
-                               const float *const *layer_weights)
+/* The bias of a chain's layer, whose absence means zeros. */
+static bool may_be_missing(const nft_space *space, int64_t t)
 {
-    if (!space || !layer_weights)
-        return nft_fail_null(function, space ? "layer_weights" : "space");
-    for (int64_t i = 0; i < space->layer_count && count != 0; i++)
-        if (!layer_weights[i])
-            return nft_fail(NFT_ERROR_ARGUMENT, "%s: layer_weights[%" PRId64 "] is NULL", function, i);
+    return space->layer_count && t % 2 == 1;
+}
+
+static nft_status check_arrays(const char *function, const nft_space *space, int64_t count,
+                               const float *const *tensors)
+{
+    if (!space || !tensors)
+        return nft_fail_null(function, space ? "tensors" : "space");
+    for (int64_t t = 0; t < space->tensor_count && count != 0; t++)
+        if (!tensors[t] && !may_be_missing(space, t))
+            return nft_fail(NFT_ERROR_ARGUMENT, "%s: tensors[%" PRId64 "], '%s', is NULL", function, t,
+                            space->tensors[t].name);
     return NFT_OK;
 }
 
-static const float nothing; /* where a set of no networks has no memory */
-
-static void copy_tensor(nft_weights *weights, int64_t layer, int32_t part, const float *values)
-{
-    int64_t count = nft_weights_data_count(weights, layer, part);
-    if (count)
-        memcpy(nft_weights_edit(weights, layer, part), values, (size_t)count * sizeof *values);
-}
-
 nft_status nft_weights_copy(nft_weights **weights, const nft_space *space, int64_t count, int64_t channels,
-                            const float *const *layer_weights, const float *const *layer_biases)
+                            const float *const *tensors)
 {
     if (!weights)
         return nft_fail_null("nft_weights_copy", "weights");
     *weights = NULL;
-    nft_status status = check_arrays("nft_weights_copy", space, count, layer_weights);
+    nft_status status = check_arrays("nft_weights_copy", space, count, tensors);
     if (!status)
         status = nft_weights_allocate(weights, space, count, channels, NULL, 0);
     if (status)
         return status;
-    for (int64_t i = 0; i < space->layer_count; i++) {
-        copy_tensor(*weights, i, NFT_WEIGHTS_WEIGHT, layer_weights[i]);
-        if (layer_biases && layer_biases[i])
-            copy_tensor(*weights, i, NFT_WEIGHTS_BIAS, layer_biases[i]);
+    for (int64_t t = 0; t < space->tensor_count; t++) {
+        int64_t numbers = nft_weights_data_count(*weights, t);
+        if (numbers && tensors[t])
+            memcpy(nft_weights_edit(*weights, t), tensors[t], (size_t)numbers * sizeof(float));
     }
     return NFT_OK;
 }
 
-/* Zeros that stand for every bias that the caller has not got. */
-static nft_status allocate_zeros(nft_weights *weights, const float *const *layer_biases)
+/* Zeros that stand for every tensor that the caller has not got, and where a set of no networks has no
+ * memory. */
+static nft_status allocate_zeros(nft_weights *weights, const float *const *tensors)
 {
-    const nft_space *space = weights->space;
     int64_t most = 0;
-    for (int64_t i = 0; i < space->layer_count; i++)
-        if ((!layer_biases || !layer_biases[i]) && space->layers[i].out > most)
-            most = space->layers[i].out;
+    for (int64_t t = 0; t < weights->space->tensor_count; t++)
+        if (!tensors[t] && tensor_numbers(weights, t) > most)
+            most = tensor_numbers(weights, t);
     if (!most)
         return NFT_OK;
     int64_t bytes = weights->count * weights->channels * most * (int64_t)sizeof(float);
@@ -154,28 +150,26 @@ static nft_status allocate_zeros(nft_weights *weights, const float *const *layer
 }
 
 nft_status nft_weights_borrow(nft_weights **out, const nft_space *space, int64_t count, int64_t channels,
-                              const float *const *layer_weights, const float *const *layer_biases)
+                              const float *const *tensors)
 {
     if (!out)
         return nft_fail_null("nft_weights_borrow", "weights");
     *out = NULL;
     nft_weights *weights = NULL;
-    nft_status status = check_arrays("nft_weights_borrow", space, count, layer_weights);
+    nft_status status = check_arrays("nft_weights_borrow", space, count, tensors);
     if (!status)
         status = new_set(&weights, space, count, channels, NULL);
     if (!status && total_bytes(space, count, channels) == INT64_MAX)
         status = nft_fail(NFT_ERROR_LIMIT, "nft_weights_borrow: the size overflows 64 bits");
     if (!status)
-        status = allocate_zeros(weights, layer_biases);
+        status = allocate_zeros(weights, tensors);
     if (status) {
         nft_weights_free(weights);
         return status;
     }
     weights->borrowed = true;
-    for (int64_t i = 0; i < space->layer_count; i++) {
-        weights->data[NFT_WEIGHT_OF(i)] = layer_weights[i] ? layer_weights[i] : &nothing;
-        weights->data[NFT_BIAS_OF(i)] = layer_biases && layer_biases[i] ? layer_biases[i] : weights->storage;
-    }
+    for (int64_t t = 0; t < space->tensor_count; t++)
+        weights->data[t] = tensors[t] ? tensors[t] : weights->storage;
     *out = weights;
     return NFT_OK;
 }
@@ -191,14 +185,15 @@ void nft_weights_free(nft_weights *weights)
 {
     if (!weights || !nft_references_drop(&weights->references))
         return;
-    for (int64_t i = 0; weights->layer_names && i < weights->space->layer_count; i++)
-        nft_release(weights->layer_names[i]);
+    for (int64_t t = 0; weights->names && t < weights->space->tensor_count; t++)
+        nft_release(weights->names[t]);
     for (int64_t i = 0; i < weights->extra_count; i++) {
         nft_release(weights->extras[i].name);
         nft_array_free(weights->extras[i].array);
     }
     nft_release(weights->extras);
-    nft_release(weights->layer_names);
+    nft_release(weights->names);
+    nft_metadata_clear(&weights->metadata);
     nft_release(weights->data);
     nft_release(weights->storage);
     nft_space_free(weights->space);
@@ -220,40 +215,51 @@ int64_t nft_weights_channels(const nft_weights *weights)
     return weights ? weights->channels : 0;
 }
 
-static bool has_layer(const nft_weights *weights, int64_t layer)
+static bool has_tensor(const nft_weights *weights, int64_t tensor)
 {
-    return weights && layer >= 0 && layer < weights->space->layer_count;
+    return weights && tensor >= 0 && tensor < weights->space->tensor_count;
 }
 
-const char *nft_weights_layer_name(const nft_weights *weights, int64_t layer)
+const char *nft_weights_tensor_name(const nft_weights *weights, int64_t tensor)
 {
-    return has_layer(weights, layer) ? weights->layer_names[layer] : NULL;
+    return has_tensor(weights, tensor) ? weights->names[tensor] : NULL;
 }
 
-/* Index of a tensor of the space, -1 if there is none. */
-static int64_t tensor_index(const nft_weights *weights, int64_t layer, int32_t part)
+const float *nft_weights_data(const nft_weights *weights, int64_t tensor)
 {
-    if (!has_layer(weights, layer) || (part != NFT_WEIGHTS_WEIGHT && part != NFT_WEIGHTS_BIAS))
-        return -1;
-    return part == NFT_WEIGHTS_WEIGHT ? NFT_WEIGHT_OF(layer) : NFT_BIAS_OF(layer);
+    return has_tensor(weights, tensor) ? weights->data[tensor] : NULL;
 }
 
-const float *nft_weights_data(const nft_weights *weights, int64_t layer, int32_t part)
+float *nft_weights_edit(nft_weights *weights, int64_t tensor)
 {
-    int64_t t = tensor_index(weights, layer, part);
-    return t < 0 ? NULL : weights->data[t];
+    return has_tensor(weights, tensor) && !weights->borrowed ? (float *)weights->data[tensor] : NULL;
 }
 
-float *nft_weights_edit(nft_weights *weights, int64_t layer, int32_t part)
+int64_t nft_weights_data_count(const nft_weights *weights, int64_t tensor)
 {
-    int64_t t = tensor_index(weights, layer, part);
-    return t < 0 || weights->borrowed ? NULL : (float *)weights->data[t];
+    return has_tensor(weights, tensor) ? weights->count * weights->channels * tensor_numbers(weights, tensor)
+                                       : 0;
 }
 
-int64_t nft_weights_data_count(const nft_weights *weights, int64_t layer, int32_t part)
+const char *nft_weights_metadata(const nft_weights *weights, const char *key)
 {
-    int64_t t = tensor_index(weights, layer, part);
-    return t < 0 ? 0 : weights->count * weights->channels * tensor_numbers(weights, t);
+    return weights && key ? nft_metadata_get(&weights->metadata, key) : NULL;
+}
+
+const char *nft_weights_metadata_at(const char **text, const nft_weights *weights, int64_t index)
+{
+    bool exists = weights && index >= 0 && index < weights->metadata.count;
+    if (exists && text)
+        *text = weights->metadata.entries[index].text;
+    return exists ? weights->metadata.entries[index].key : NULL;
+}
+
+nft_status nft_weights_set_metadata(nft_weights *weights, const char *key, const char *text)
+{
+    if (!weights || !key)
+        return nft_fail_null("nft_weights_set_metadata", weights ? "key" : "weights");
+    nft_status status = nft_metadata_set(&weights->metadata, key, text);
+    return status ? nft_fail_in(status, "nft_weights_set_metadata") : NFT_OK;
 }
 
 /* out (columns, rows) = in (rows, columns)ᵀ, whose elements are pieces of `width` floats. */
@@ -270,34 +276,90 @@ static void transpose(const float *in, int64_t rows, int64_t columns, int64_t wi
         }
 }
 
-/* (C, tokens, positions) → (tokens, C, positions) */
+/* Where in the file's array of one channel the first number of a token stands. */
+static int64_t token_start(const nft_tensor *tensor, int64_t token)
+{
+    int64_t start = 0;
+    for (int64_t i = tensor->factor_count - 1; i >= 0; i--)
+        if (tensor->declared[i].axis >= 0) {
+            start += token % tensor->factor_sizes[i] * tensor->factor_strides[i];
+            token /= tensor->factor_sizes[i];
+        }
+    return start;
+}
+
+/* The same for a position, from the token's start. */
+static int64_t position_start(const nft_tensor *tensor, int64_t position)
+{
+    int64_t start = 0;
+    for (int64_t i = tensor->factor_count - 1; i >= 0; i--)
+        if (tensor->declared[i].axis < 0) {
+            start += position % tensor->factor_sizes[i] * tensor->factor_strides[i];
+            position /= tensor->factor_sizes[i];
+        }
+    return start;
+}
+
+/* (C, tokens, positions) → (tokens, C, positions) where the file has that order; else number by number. */
+void nft_tensor_gather(const nft_tensor *tensor, int64_t channels, const float *array, float *features)
+{
+    int64_t numbers = tensor->tokens * tensor->positions, width = channels * tensor->positions;
+    if (tensor->plain && channels == 1) {
+        memcpy(features, array, (size_t)numbers * sizeof *features);
+        return;
+    }
+    if (tensor->plain) {
+        transpose(array, channels, tensor->tokens, tensor->positions, features);
+        return;
+    }
+    for (int64_t position = 0; position < tensor->positions; position++) {
+        const float *from = array + position_start(tensor, position);
+        for (int64_t token = 0; token < tensor->tokens; token++) {
+            int64_t start = token_start(tensor, token);
+            for (int64_t c = 0; c < channels; c++)
+                features[token * width + c * tensor->positions + position] = from[c * numbers + start];
+        }
+    }
+}
+
+void nft_tensor_scatter(const nft_tensor *tensor, int64_t channels, const float *features, float *array)
+{
+    int64_t numbers = tensor->tokens * tensor->positions, width = channels * tensor->positions;
+    if (tensor->plain && channels == 1) {
+        memcpy(array, features, (size_t)numbers * sizeof *array);
+        return;
+    }
+    if (tensor->plain) {
+        transpose(features, tensor->tokens, channels, tensor->positions, array);
+        return;
+    }
+    for (int64_t position = 0; position < tensor->positions; position++) {
+        float *to = array + position_start(tensor, position);
+        for (int64_t token = 0; token < tensor->tokens; token++) {
+            int64_t start = token_start(tensor, token);
+            for (int64_t c = 0; c < channels; c++)
+                to[c * numbers + start] = features[token * width + c * tensor->positions + position];
+        }
+    }
+}
+
 void nft_weights_gather(const nft_weights *weights, int64_t network, float *features)
 {
     int64_t channels = weights->channels;
     for (int64_t t = 0; t < weights->space->tensor_count; t++) {
         const nft_tensor *tensor = &weights->space->tensors[t];
-        int64_t numbers = channels * tensor_numbers(weights, t);
-        const float *values = weights->data[t] + network * numbers;
-        float *out = features + channels * tensor->offset;
-        if (channels == 1)
-            memcpy(out, values, (size_t)numbers * sizeof *out);
-        else
-            transpose(values, channels, tensor->tokens, tensor->positions, out);
+        nft_tensor_gather(tensor, channels,
+                          weights->data[t] + network * channels * tensor_numbers(weights, t),
+                          features + channels * tensor->offset);
     }
 }
 
-/* (tokens, C, positions) → (C, tokens, positions) */
 void nft_weights_scatter(nft_weights *weights, int64_t network, const float *features)
 {
     int64_t channels = weights->channels;
     for (int64_t t = 0; t < weights->space->tensor_count; t++) {
         const nft_tensor *tensor = &weights->space->tensors[t];
-        int64_t numbers = channels * tensor_numbers(weights, t);
-        float *values = nft_weights_edit(weights, tensor->layer, tensor->bias) + network * numbers;
-        const float *in = features + channels * tensor->offset;
-        if (channels == 1)
-            memcpy(values, in, (size_t)numbers * sizeof *in);
-        else
-            transpose(in, tensor->tokens, channels, tensor->positions, values);
+        nft_tensor_scatter(tensor, channels, features + channels * tensor->offset,
+                           nft_weights_edit(weights, t) + network * channels * tensor_numbers(weights, t));
     }
 }

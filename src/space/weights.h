@@ -3,6 +3,7 @@
 #define NFT_SPACE_WEIGHTS_H
 
 #include "nft/weights.h"
+#include "space/metadata.h"
 #include "space/space.h"
 
 typedef struct nft_extra {
@@ -14,22 +15,28 @@ struct nft_weights {
     nft_references references;
     nft_space *space;
     int64_t count, channels;
-    int64_t rank;       /* of the biases in its file: 1 one network, 2 a stack, 3 features */
+    int64_t rank;       /* of its file: 1 one network, 2 a stack, 3 features */
     bool borrowed;      /* `data` is the caller's */
-    const float **data; /* for each tensor of the space an array (N, C, …) in PyTorch's layout */
+    const float **data; /* for each tensor of the space an array (N, C, *shape) in PyTorch's layout */
     float *storage;     /* owns all of data, unless borrowed */
-    char **layer_names; /* one for each layer */
+    char **names;       /* one for each tensor */
     nft_extra *extras;
     int64_t extra_count;
+    nft_metadata metadata;
 };
 
-/* One network's features in the library's layout, [tensor][row][column][channel * positions + position], to
- * `features`: space->numbers * channels floats. */
+/* One network's features in the library's layout, [tensor][token][channel · positions + position], to
+ * `features`: space->numbers · channels floats. */
 void nft_weights_gather(const nft_weights *weights, int64_t network, float *features);
 /* The way back, into an owned set. */
 void nft_weights_scatter(nft_weights *weights, int64_t network, const float *features);
 
-/* A set of `count` networks whose arrays the caller fills through `data`; `names` NULL means "0", "1", …. */
+/* The same for one tensor and one network: an array (C, *shape) in the file's order. */
+void nft_tensor_gather(const nft_tensor *tensor, int64_t channels, const float *array, float *features);
+void nft_tensor_scatter(const nft_tensor *tensor, int64_t channels, const float *features, float *array);
+
+/* A set of `count` networks whose arrays the caller fills through `data`; `names` (one for each tensor) NULL
+ * means those of the space. */
 nft_status nft_weights_allocate(nft_weights **weights, const nft_space *space, int64_t count,
                                 int64_t channels, const char *const *names, int64_t memory_limit);
 

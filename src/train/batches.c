@@ -1,157 +1,113 @@
-/* The samples of a step: those of a set in memory as they are, those of a callback or a file in memory of the
- * trainer's own. */
+/* The samples of a step: of a set, or of a callback, which fills memory of the trainer. */
 #include "train/trainer.h"
 
 #include <inttypes.h>
 
-/* Of the targets alone. */
-static int64_t target_bytes(const nft_loss *loss, int64_t numbers, int64_t count)
-{
-    return nft_size_multiply(count, loss->target == NFT_TARGET_CLASS
-                                        ? (int64_t)sizeof(int64_t)
-                                        : nft_size_multiply(numbers, sizeof(float)));
-}
-
-int64_t nft_batch_bytes(const nft_model *model, const nft_loss *loss, int64_t outputs, int64_t count)
-{
-    int64_t inputs = nft_size_multiply(
-        nft_size_multiply(count, nft_value_floats(&model->input, model->space)), sizeof(float));
-    int64_t numbers = loss->target == NFT_TARGET_NUMBERS ? outputs : 0;
-    return nft_size_add(inputs, target_bytes(loss, numbers, count));
-}
-
-static nft_status create(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count)
+static nft_status create_source(nft_source *source, const nft_trainer *trainer)
 {
     const nft_model *model = trainer->model;
-    nft_batch *batch = &memory->batch;
-    int64_t numbers = nft_trainer_target_numbers(trainer),
-            targets = target_bytes(trainer->recipe.loss, numbers, count);
+    nft_batch *batch = &source->batch;
+    int64_t count = trainer->recipe.batch_size, numbers = nft_trainer_target_numbers(trainer);
     int64_t shape[] = {count, model->input.tokens, model->input.channels};
     nft_status status;
-    *memory = (nft_batch_memory){.batch = {.size = sizeof *batch, .count = count}};
+    *batch = (nft_batch){.size = sizeof *batch, .count = count};
     if (model->space)
         status = nft_weights_allocate(&batch->weights, model->space, count, model->input.channels, NULL, 0);
     else
-        status = nft_array_create(&memory->tokens, NFT_ARRAY_F32, shape, 3, NULL);
+        status = nft_array_create(&source->tokens, NFT_ARRAY_F32, shape, 3, NULL);
     if (status)
         return status;
-    batch->tokens = memory->tokens ? memory->tokens->storage : NULL;
-    memory->target_numbers = numbers;
-    if (!targets)
-        return NFT_OK;
+    batch->tokens = source->tokens ? source->tokens->storage : NULL;
     if (trainer->recipe.loss->target == NFT_TARGET_CLASS)
-        batch->labels = nft_allocate((size_t)targets);
-    else
-        batch->targets = nft_allocate((size_t)targets);
-    return batch->labels || batch->targets ? NFT_OK : nft_fail_memory("a batch's targets", targets);
-}
-
-nft_status nft_batch_reserve(nft_batch_memory *memory, const nft_trainer *trainer, int64_t count)
-{
-    nft_batch_memory larger = {0};
-    if (memory->batch.count && memory->target_numbers >= nft_trainer_target_numbers(trainer))
+        batch->labels = nft_allocate_array((size_t)count, sizeof *batch->labels);
+    else if (numbers)
+        batch->targets =
+            nft_allocate_array((size_t)count, (size_t)nft_size_multiply(numbers, sizeof *batch->targets));
+    if (batch->labels || batch->targets || trainer->recipe.loss->target == NFT_TARGET_INPUT)
         return NFT_OK;
-    nft_status status = create(&larger, trainer, count);
-    if (status) {
-        nft_batch_clear(&larger);
-        return status;
-    }
-    nft_batch_clear(memory);
-    *memory = larger;
-    return NFT_OK;
+    return nft_fail_memory("a batch's targets",
+                           nft_size_multiply(nft_size_multiply(count, numbers), sizeof *batch->targets));
 }
 
-void nft_batch_clear(nft_batch_memory *memory)
+nft_status nft_source_reserve(nft_source *source, const nft_trainer *trainer)
 {
-    nft_weights_free(memory->batch.weights);
-    nft_array_free(memory->tokens);
-    nft_release(memory->batch.targets);
-    nft_release(memory->batch.labels);
-    *memory = (nft_batch_memory){0};
-}
-
-static nft_samples samples_of(const nft_batch_memory *memory, int64_t count, int64_t number)
-{
-    return (nft_samples){.weights = memory->batch.weights,
-                         .tokens = memory->tokens,
-                         .count = count,
-                         .number = number,
-                         .targets = memory->batch.targets,
-                         .classes = memory->batch.labels};
-}
-
-/* Reads samples of a file to the beginning of the memory. */
-static nft_status read_samples(const nft_samples *set, const int64_t *indices, int64_t first, int64_t count,
-                               const nft_batch_memory *memory)
-{
-    const nft_dataset *dataset = set->dataset;
-    const nft_batch *batch = &memory->batch;
-    nft_status status = batch->weights
-                            ? nft_dataset_read_weights(dataset, indices, first, count, batch->weights)
-                            : nft_dataset_read_tokens(dataset, indices, first, count, batch->tokens);
-    return status || !set->target_entry ? status
-                                        : nft_dataset_read_rows(dataset, set->target_entry, indices, first,
-                                                                count, batch->targets, batch->labels);
-}
-
-nft_status nft_samples_fetch(nft_trainer *trainer, const nft_samples *set, int64_t first, int64_t count,
-                             nft_samples *piece, int64_t *at)
-{
-    if (!set->dataset) {
-        *piece = *set;
-        *at = first;
+    if (source->batch.count)
         return NFT_OK;
-    }
-    *piece = samples_of(&trainer->pieces, count, first);
-    piece->layers = set->dataset->network.layers;
-    *at = 0;
-    return read_samples(set, NULL, first, count, &trainer->pieces);
+    nft_status status = create_source(source, trainer);
+    if (status)
+        nft_source_free_batch(source);
+    return status;
 }
 
-/* The callback may change the struct that it is given, but not what the trainer owns. */
-static nft_status ask_source(nft_trainer *trainer, nft_samples *samples)
+void nft_source_free_batch(nft_source *source)
 {
-    nft_batch batch = trainer->batch.batch;
+    nft_weights_free(source->batch.weights);
+    nft_array_free(source->tokens);
+    nft_release(source->batch.targets);
+    nft_release(source->batch.labels);
+    source->batch = (nft_batch){0};
+    source->tokens = NULL;
+}
+
+void nft_source_clear(nft_source *source)
+{
+    nft_source_free_batch(source);
+    *source = (nft_source){0};
+}
+
+/* Every rank has the whole batch. The callback may change its copy of the struct, but not the memory, which
+ * the trainer owns. */
+static nft_status ask_source(nft_trainer *trainer)
+{
+    const nft_source *source = &trainer->source;
+    int64_t numbers = nft_trainer_target_numbers(trainer);
+    nft_batch batch = source->batch;
     batch.step = trainer->step;
     trainer->waits = true;
-    int stopped = trainer->source(&batch, trainer->source_user);
+    int stopped = source->callback(&batch, source->user);
     trainer->waits = false;
     if (stopped)
-        return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": the batch callback stopped it",
-                        trainer->step);
-    *samples = samples_of(&trainer->batch, batch.count, 0);
-    samples->count = trainer->recipe.batch_size;
-    for (int64_t i = 0; i < samples->count; i++)
-        trainer->indices[i] = trainer->numbers[i] = i;
-    nft_status status = nft_samples_check(trainer, samples, "the callback's batch");
-    return status ? nft_fail_in(status, "step %" PRId64, trainer->step) : NFT_OK;
+        return nft_fail(NFT_ERROR_CANCELLED, "the batch callback stopped it");
+    batch = source->batch;
+    for (int64_t i = 0; i < batch.count; i++)
+        trainer->samples[i] =
+            (nft_sample){.input = {.weights = batch.weights, .tokens = source->tokens, .index = i},
+                         .target = batch.targets ? batch.targets + i * numbers : NULL,
+                         .label = batch.labels ? batch.labels[i] : 0,
+                         .number = i,
+                         .kept = nft_kept_floats(trainer->model->sequence, trainer->options.recompute)};
+    nft_status status = nft_samples_check(trainer, trainer->samples, batch.count);
+    return status ? nft_fail_in(status, "the callback's batch") : NFT_OK;
 }
 
-/* This rank's part alone. */
-static nft_status read_batch(nft_trainer *trainer, nft_samples *samples)
+const char *nft_trainer_data_call(const nft_trainer *trainer)
 {
-    int64_t first, count;
-    nft_trainer_part(trainer, trainer->recipe.batch_size, &first, &count);
-    for (int64_t i = 0; i < count; i++)
-        trainer->indices[first + i] = i;
-    *samples = samples_of(&trainer->batch, count, 0);
-    return read_samples(&trainer->train, trainer->numbers + first, 0, count, &trainer->batch);
+    return nft_trainer_takes_tokens(trainer) ? "tokens" : "data";
 }
 
-nft_status nft_trainer_next_batch(nft_trainer *trainer, nft_samples *samples)
+/* The memory is there, unless data were refused that should have had it. */
+static nft_status next_batch(nft_trainer *trainer, int64_t first, int64_t count)
 {
-    int64_t batch = trainer->recipe.batch_size;
-    if (trainer->source)
-        return ask_source(trainer, samples);
-    if (!trainer->train.count)
+    nft_status status = NFT_OK;
+    if (trainer->source.callback) {
+        status = nft_source_reserve(&trainer->source, trainer);
+        return status ? status : ask_source(trainer);
+    }
+    nft_sampler_batch(&trainer->sampler, trainer->step, trainer->recipe.batch_size, trainer->numbers);
+    if (trainer->train.dataset)
+        status = nft_reading_reserve(&trainer->batch, trainer, &trainer->train, trainer->recipe.batch_size);
+    if (!status)
+        status = nft_set_fetch(trainer, &trainer->train, trainer->numbers + first, 0, count, &trainer->batch,
+                               trainer->samples + first);
+    return status ? nft_fail_in(status, "training set") : NFT_OK;
+}
+
+nft_status nft_trainer_next_batch(nft_trainer *trainer, int64_t first, int64_t count)
+{
+    if (!trainer->source.callback && !trainer->train.count)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "there is no training data; call nft_trainer_set_%s or nft_trainer_set_source first",
-                        trainer->model->space ? "data" : "tokens");
-    nft_sampler_batch(&trainer->sampler, trainer->step, batch, trainer->numbers);
-    if (trainer->train.dataset)
-        return read_batch(trainer, samples);
-    *samples = trainer->train;
-    for (int64_t i = 0; i < batch; i++)
-        trainer->indices[i] = trainer->numbers[i];
-    return NFT_OK;
+                        nft_trainer_data_call(trainer));
+    nft_status status = next_batch(trainer, first, count);
+    return status ? nft_fail_in(status, "step %" PRId64, trainer->step) : NFT_OK;
 }

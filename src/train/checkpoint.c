@@ -5,7 +5,7 @@
  * alone. */
 #include "train/trainer.h"
 
-#include "io/json.h"
+#include "config/json.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -33,12 +33,12 @@ static json_t *describe_recipe(const nft_recipe *recipe)
 }
 
 /* How many samples, and their fingerprint. */
-static json_t *describe_samples(const nft_samples *samples)
+static json_t *describe_set(const nft_set *set)
 {
     char inputs[HASH_DIGITS], targets[HASH_DIGITS];
-    snprintf(inputs, sizeof inputs, "%016" PRIx64, samples->fingerprint.inputs);
-    snprintf(targets, sizeof targets, "%016" PRIx64, samples->fingerprint.targets);
-    return json_pack("{s:I, s:s, s:s}", "samples", (json_int_t)samples->count, "inputs", inputs, "targets",
+    snprintf(inputs, sizeof inputs, "%016" PRIx64, set->fingerprint.inputs);
+    snprintf(targets, sizeof targets, "%016" PRIx64, set->fingerprint.targets);
+    return json_pack("{s:I, s:s, s:s}", "samples", (json_int_t)set->count, "inputs", inputs, "targets",
                      targets);
 }
 
@@ -48,8 +48,7 @@ static json_t *describe_training(const nft_trainer *trainer)
     static const char *const precisions[] = {"float32", "bf16x3", "bf16"};
     return json_pack("{s:o, s:s, s:s, s:o, s:o}", "recipe", describe_recipe(&trainer->recipe), "precision",
                      precisions[trainer->options.precision], "model", trainer->model->config, "training set",
-                     describe_samples(&trainer->train), "validation set",
-                     describe_samples(&trainer->validation));
+                     describe_set(&trainer->train), "validation set", describe_set(&trainer->validation));
 }
 
 /* Of all that a checkpoint adds to what it says of the training. */
@@ -337,7 +336,7 @@ static void take_over(nft_trainer *trainer, const checkpoint *c)
     trainer->step = c->step;
     trainer->owes_validation = c->owes_validation;
     trainer->owed = c->owed;
-    nft_model_pack(trainer->model);
+    nft_context_parameters_changed(trainer->context);
 }
 
 nft_status nft_trainer_resume(nft_trainer *trainer, const char *path)
@@ -347,7 +346,7 @@ nft_status nft_trainer_resume(nft_trainer *trainer, const char *path)
         return status;
     if (!path)
         return nft_fail_null("nft_trainer_resume", "path");
-    if (!trainer->train.count && !trainer->source)
+    if (!trainer->train.count && !trainer->source.callback)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_trainer_resume: there is no training set yet; set the data first");
     nft_file *file = NULL;

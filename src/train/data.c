@@ -1,81 +1,62 @@
-/* What a trainer is trained and validated on: sets of the caller's, files, or a callback. */
-#include "model/decoder.h"
+/* The data of a trainer: sets of the caller, files, or a callback. */
+#include "config/json.h"
+#include "modules/sequence/decoder.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* A set that is the trainer's holds references to all that it reads. */
-static void clear_set(nft_samples *set)
+bool nft_trainer_takes_tokens(const nft_trainer *trainer)
 {
-    nft_weights_free((nft_weights *)set->weights);
-    nft_array_free((nft_array *)set->tokens);
-    nft_array_free((nft_array *)set->target_array);
-    nft_dataset_free(set->dataset);
-    *set = (nft_samples){0};
-}
-
-static void replace_set(nft_samples *set, const nft_samples *other)
-{
-    if (other->weights)
-        nft_weights_retain(other->weights);
-    if (other->tokens)
-        nft_array_retain(other->tokens);
-    if (other->target_array)
-        nft_array_retain(other->target_array);
-    if (other->dataset)
-        nft_dataset_retain(other->dataset);
-    clear_set(set);
-    *set = *other;
+    return trainer->model->input.kind == NFT_VALUE_TOKENS;
 }
 
 void nft_trainer_clear_data(nft_trainer *trainer)
 {
-    clear_set(&trainer->train);
-    clear_set(&trainer->validation);
-    nft_batch_clear(&trainer->batch);
-    nft_batch_clear(&trainer->pieces);
-    trainer->source = NULL;
+    nft_set_clear(&trainer->train, true);
+    nft_set_clear(&trainer->validation, true);
+    nft_source_clear(&trainer->source);
+    nft_reading_clear(&trainer->batch);
+    nft_reading_clear(&trainer->pieces);
 }
 
 /* A look at every number, piece by piece. */
-static nft_status look_through(nft_trainer *trainer, nft_samples *set, const char *what)
+static nft_status look_through(nft_trainer *trainer, nft_set *set)
 {
-    int64_t size = set->dataset ? NFT_PIECE_SAMPLES : set->count;
-    nft_status status = NFT_OK;
-    set->fingerprint = (nft_fingerprint){0};
+    nft_sample samples[NFT_PIECE_SAMPLES];
     const int64_t size_of_images[] = {set->height, set->width};
-    set->fingerprint.targets = nft_hash_bytes(size_of_images, sizeof size_of_images, 0);
-    for (int64_t first = 0; first < set->count && !status; first += size) {
-        nft_samples piece;
-        int64_t at = 0, count = set->count - first < size ? set->count - first : size;
-        status = nft_samples_fetch(trainer, set, first, count, &piece, &at);
+    nft_status status = NFT_OK;
+    set->fingerprint = (nft_fingerprint){.targets = nft_hash_bytes(size_of_images, sizeof size_of_images, 0)};
+    for (int64_t first = 0; first < set->count && !status; first += NFT_PIECE_SAMPLES) {
+        int64_t left = set->count - first, count = left < NFT_PIECE_SAMPLES ? left : NFT_PIECE_SAMPLES;
+        status = nft_set_fetch(trainer, set, NULL, first, count, &trainer->pieces, samples);
+        if (!status && !set->dataset)
+            status = nft_samples_check(trainer, samples, count);
         if (!status)
-            status = nft_samples_check(trainer, &piece, set->dataset ? set->dataset->file->path : what);
-        if (status && set->dataset)
-            nft_fail_in(status, "%s", what);
-        if (!status)
-            nft_samples_hash(trainer, &piece, &set->fingerprint);
+            nft_samples_hash(trainer, samples, count, &set->fingerprint);
     }
     return status;
 }
 
-/* Memory for what is read from files. That it is there once more than it is needed is no harm. */
-static nft_status prepare_reading(nft_trainer *trainer, const nft_samples sets[2])
+/* Memory for samples of files. More of it than is needed does no harm. A batch is in memory once. */
+static nft_status prepare_reading(nft_trainer *trainer, const nft_set sets[2])
 {
     nft_status status = NFT_OK;
-    if (sets[0].dataset)
-        status = nft_batch_reserve(&trainer->batch, trainer, trainer->recipe.batch_size);
-    if (!status && (sets[0].dataset || sets[1].dataset))
-        status = nft_batch_reserve(&trainer->pieces, trainer, NFT_PIECE_SAMPLES);
+    if (sets[0].dataset) {
+        nft_source_free_batch(&trainer->source);
+        status = nft_reading_reserve(&trainer->batch, trainer, &sets[0], trainer->recipe.batch_size);
+    }
+    for (int s = 0; s < 2 && !status; s++)
+        if (sets[s].dataset)
+            status = nft_reading_reserve(&trainer->pieces, trainer, &sets[s], NFT_PIECE_SAMPLES);
     return status;
 }
 
-/* The sets' images have one size, which is that of what is rendered. */
-static nft_status size_images(nft_trainer *trainer, const nft_samples sets[2])
+/* The sets' images have one size, which is that of the rendering. */
+static nft_status size_images(nft_trainer *trainer, const nft_set sets[2])
 {
-    const nft_samples *train = sets[0].count ? &sets[0] : &trainer->train, *validation = &sets[1];
-    const nft_samples *sized = train->count ? train : validation;
+    const nft_set *train = sets[0].count ? &sets[0] : &trainer->train, *validation = &sets[1];
+    const nft_set *sized = train->count ? train : validation;
     if (trainer->recipe.loss->target != NFT_TARGET_IMAGE || !sized->count)
         return NFT_OK;
     if (validation->count && (sized->height != validation->height || sized->width != validation->width))
@@ -87,42 +68,80 @@ static nft_status size_images(nft_trainer *trainer, const nft_samples sets[2])
                                  sized->height, sized->width);
 }
 
-/* Takes the sets over after a look at every number: inputs are finite, targets in range. A training set
- * without samples leaves the one that is there. */
-static nft_status take_sets(nft_trainer *trainer, const char *function, nft_samples sets[2])
+static nft_status look_through_both(nft_trainer *trainer, nft_set sets[2])
+{
+    nft_status status = NFT_OK;
+    for (int s = 0; s < 2 && !status; s++)
+        if ((status = look_through(trainer, &sets[s])))
+            nft_fail_in(status, "%s set", s ? "validation" : "training");
+    return status;
+}
+
+/* All that may fail. Changes only trainer->images and the memory for samples. */
+static nft_status check_sets(nft_trainer *trainer, nft_set sets[2], nft_sampler *sampler,
+                             int64_t *group_floats)
 {
     const nft_recipe *recipe = &trainer->recipe;
-    nft_sampler sampler = {0};
-    nft_image_loss *images = trainer->images;
-    nft_status status = size_images(trainer, sets);
+    nft_status status = nft_trainer_plan_sets(trainer, sets, group_floats);
+    if (!status)
+        status = size_images(trainer, sets);
     if (!status)
         status = prepare_reading(trainer, sets);
     if (!status)
-        status = look_through(trainer, &sets[0], "training set");
-    if (!status)
-        status = look_through(trainer, &sets[1], "validation set");
+        status = look_through_both(trainer, sets);
     if (!status && sets[0].count)
-        status = nft_sampler_create(&sampler, sets[0].count, recipe->shuffle, recipe->seed);
+        status = nft_sampler_create(sampler, sets[0].count, recipe->shuffle, recipe->seed);
     if (!status && sets[1].count)
         status = nft_trainer_prepare_validation(trainer, sets[1].count);
+    return status;
+}
+
+static void replace_set(nft_set *set, const nft_set *other)
+{
+    nft_set_retain(other);
+    nft_set_clear(set, true);
+    *set = *other;
+}
+
+/* Takes the sets over after a look at every number: inputs are finite, targets in range. A training set
+ * without samples leaves the one that is there. On failure the caller clears the sets. */
+static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
+{
+    nft_sampler sampler = {0};
+    nft_image_loss *images = trainer->images;
+    int64_t group_floats = 0;
+    nft_status status = check_sets(trainer, sets, &sampler, &group_floats);
     if (status) {
         if (trainer->images != images)
             nft_image_loss_free(trainer->images);
         trainer->images = images;
         nft_sampler_clear(&sampler);
-        return nft_fail_in(status, "%s", function);
+        return status;
     }
     if (trainer->images != images)
         nft_image_loss_free(images);
     if (sets[0].count) {
         nft_sampler_clear(&trainer->sampler);
         trainer->sampler = sampler;
-        trainer->source = NULL;
+        nft_source_clear(&trainer->source);
         replace_set(&trainer->train, &sets[0]);
     }
     replace_set(&trainer->validation, &sets[1]);
+    trainer->group_floats = group_floats;
     trainer->has_best = trainer->has_validated = false;
     return NFT_OK;
+}
+
+/* After the sets were read, or not. */
+static nft_status finish_sets(nft_trainer *trainer, const char *function, nft_set sets[2], nft_status status)
+{
+    if (!status)
+        status = take_sets(trainer, sets);
+    if (!status)
+        return NFT_OK;
+    nft_set_clear(&sets[0], false);
+    nft_set_clear(&sets[1], false);
+    return nft_fail_in(status, "%s", function);
 }
 
 static nft_status fail_no_targets(const nft_trainer *trainer, int64_t samples)
@@ -142,41 +161,108 @@ static const char *target_name(const nft_trainer *trainer, bool has_label)
     return has_label && trainer->recipe.loss->target != NFT_TARGET_IMAGE ? "label" : "target";
 }
 
-static nft_status read_weights(nft_samples *samples, const nft_trainer *trainer, const nft_weights *weights)
+/* The frequency with which the loss renders the networks; 0 of a loss that renders nothing. */
+static double rendered_omega(const nft_trainer *trainer)
 {
+    const nft_model *model = trainer->model;
+    int64_t height = 0, width = 0;
+    float omega = 0;
+    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
+        return trainer->recipe.omega;
+    if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
+        nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
+                          &omega);
+    return omega;
+}
+
+/* "30", or a number for each layer, "30,30,30". */
+static nft_status compare_omega(const json_t *said, double omega)
+{
+    for (size_t i = 0; i < json_array_size(said); i++) {
+        double number = json_number_value(json_array_get(said, i)); /* 0 of any other value */
+        if ((float)number != (float)omega)
+            return nft_fail(NFT_ERROR_MISMATCH,
+                            "its networks have omega %g by its metadata, the loss renders with %g", number,
+                            omega);
+    }
+    return NFT_OK;
+}
+
+/* Data may say the frequency of their networks, as those of `nft fit` do. */
+static nft_status check_omega(const nft_trainer *trainer, const char *text)
+{
+    double omega = rendered_omega(trainer);
+    json_t *said = NULL;
+    nft_text list = {0};
+    if (!text || omega == 0)
+        return NFT_OK;
+    nft_text_append(&list, "[%s]", text);
+    if (list.failed)
+        return nft_fail_memory("the metadata", (int64_t)strlen(text));
+    nft_status status = nft_json_parse(&said, list.data, list.length);
+    nft_text_clear(&list);
+    if (status)
+        return nft_fail_in(status, "'nft.omega' of its metadata");
+    status = json_array_size(said) ? compare_omega(said, omega)
+                                   : nft_fail(NFT_ERROR_FORMAT, "'nft.omega' of its metadata is empty");
+    json_decref(said);
+    return status;
+}
+
+static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_trainer *trainer,
+                               const nft_weights *weights)
+{
+    if (!weights)
+        return nft_fail(NFT_ERROR_ARGUMENT, "it is NULL");
     nft_status status = nft_model_check_weights(trainer->model, weights);
+    if (!status)
+        status = check_omega(trainer, nft_weights_metadata(weights, "nft.omega"));
     if (status)
         return status;
     if (!weights->count)
         return nft_fail(NFT_ERROR_MISMATCH, "it has no networks");
     const char *name = target_name(trainer, nft_weights_extra(weights, "label") != NULL);
     const nft_array *targets = nft_weights_extra(weights, name);
-    *samples = (nft_samples){.weights = weights, .count = weights->count};
+    *part = (nft_set_part){
+        .weights = weights, .space = weights->space, .first = set->count, .count = weights->count};
+    set->count = nft_size_add(set->count, weights->count);
     if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
         return NFT_OK;
-    samples->target_array = targets;
-    return targets ? nft_samples_set_targets(trainer, samples, targets, name)
+    part->target_array = targets;
+    return targets ? nft_check_targets(trainer, targets, name, weights->count, set)
                    : fail_no_targets(trainer, weights->count);
 }
 
-nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *train, const nft_weights *validation)
+static nft_status read_list(nft_set *set, const nft_trainer *trainer, const nft_weights *const *list,
+                            int64_t count, const char *what)
+{
+    nft_status status = list && count > 0 ? nft_set_allocate(set, count) : NFT_OK;
+    for (int64_t i = 0; i < set->part_count && !status; i++) {
+        status = read_weights(&set->parts[i], set, trainer, list[i]);
+        if (status && count > 1)
+            nft_fail_in(status, "set %" PRId64, i);
+    }
+    return status ? nft_fail_in(status, "%s set", what) : NFT_OK;
+}
+
+nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *const *train, int64_t train_count,
+                                const nft_weights *const *validation, int64_t validation_count)
 {
     static const char function[] = "nft_trainer_set_data";
     nft_status status = nft_trainer_check_call(trainer, function);
     if (status)
         return status;
-    if (!trainer->model->space)
+    if (nft_trainer_takes_tokens(trainer))
         return nft_fail(NFT_ERROR_MISMATCH,
                         "%s: the model takes tokens, not weights; call nft_trainer_set_tokens", function);
-    nft_samples sets[2] = {{0}, {0}};
-    if (train && (status = read_weights(&sets[0], trainer, train)))
-        return nft_fail_in(status, "%s: training set", function);
-    if (validation && (status = read_weights(&sets[1], trainer, validation)))
-        return nft_fail_in(status, "%s: validation set", function);
-    return take_sets(trainer, function, sets);
+    nft_set sets[2] = {{0}, {0}};
+    status = read_list(&sets[0], trainer, train, train_count, "training");
+    if (!status)
+        status = read_list(&sets[1], trainer, validation, validation_count, "validation");
+    return finish_sets(trainer, function, sets, status);
 }
 
-static nft_status read_tokens(nft_samples *samples, const nft_trainer *trainer, const nft_array *tokens,
+static nft_status read_tokens(nft_set *set, const nft_trainer *trainer, const nft_array *tokens,
                               const nft_array *targets)
 {
     if (!targets)
@@ -186,8 +272,11 @@ static nft_status read_tokens(nft_samples *samples, const nft_trainer *trainer, 
         return status;
     if (!tokens->shape[0])
         return nft_fail(NFT_ERROR_MISMATCH, "it has no samples");
-    *samples = (nft_samples){.tokens = tokens, .count = tokens->shape[0], .target_array = targets};
-    return nft_samples_set_targets(trainer, samples, targets, "label");
+    if ((status = nft_set_allocate(set, 1)))
+        return status;
+    set->parts[0] = (nft_set_part){.tokens = tokens, .count = tokens->shape[0], .target_array = targets};
+    set->count = tokens->shape[0];
+    return nft_check_targets(trainer, targets, "label", set->count, set);
 }
 
 nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,
@@ -198,80 +287,42 @@ nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,
     nft_status status = nft_trainer_check_call(trainer, function);
     if (status)
         return status;
-    if (trainer->model->space)
+    if (!nft_trainer_takes_tokens(trainer))
         return nft_fail(NFT_ERROR_MISMATCH,
                         "%s: the model takes weights, not tokens; call nft_trainer_set_data", function);
-    nft_samples sets[2] = {{0}, {0}};
+    nft_set sets[2] = {{0}, {0}};
     if (train && (status = read_tokens(&sets[0], trainer, train, train_targets)))
-        return nft_fail_in(status, "%s: training set", function);
-    if (validation && (status = read_tokens(&sets[1], trainer, validation, validation_targets)))
-        return nft_fail_in(status, "%s: validation set", function);
-    return take_sets(trainer, function, sets);
+        nft_fail_in(status, "training set");
+    if (!status && validation && (status = read_tokens(&sets[1], trainer, validation, validation_targets)))
+        nft_fail_in(status, "validation set");
+    return finish_sets(trainer, function, sets, status);
 }
 
-/* Whether the model takes what a file holds. */
-static nft_status check_inputs(const nft_trainer *trainer, const nft_dataset *dataset)
+/* Whether the model takes the samples of a file. */
+static nft_status check_inputs(const nft_trainer *trainer, const nft_part *part, int64_t channels)
 {
     const nft_model *model = trainer->model;
-    if (!dataset->space) {
+    if (part->tokens) {
         nft_array like = {.type = NFT_ARRAY_F32, .rank = 3};
-        memcpy(like.shape, dataset->tokens->shape, 3 * sizeof *like.shape);
-        return model->space ? nft_fail(NFT_ERROR_MISMATCH, "it holds tokens, the model takes weights")
-                            : nft_model_check_tokens(model, &like);
+        memcpy(like.shape, part->tokens->shape, 3 * sizeof *like.shape);
+        return nft_trainer_takes_tokens(trainer)
+                   ? nft_model_check_tokens(model, &like)
+                   : nft_fail(NFT_ERROR_MISMATCH, "it holds tokens, the model takes weights");
     }
-    if (!model->space)
+    if (nft_trainer_takes_tokens(trainer))
         return nft_fail(NFT_ERROR_MISMATCH,
                         "it holds networks, the model takes tokens: the tensor 'output' of rank 3");
-    nft_weights like = {.space = dataset->space, .channels = dataset->channels};
+    nft_weights like = {.space = part->network.space, .channels = channels};
     return nft_model_check_weights(model, &like);
 }
 
-/* What the loss renders the networks with; 0 of a loss that renders nothing. */
-static double rendered_omega(const nft_trainer *trainer)
+static nft_status read_target_entry(nft_set_part *out, nft_set *set, const nft_trainer *trainer,
+                                    const nft_part *part)
 {
-    const nft_model *model = trainer->model;
-    int64_t height = 0, width = 0;
-    float omega = 0;
-    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
-        return trainer->recipe.omega;
-    if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
-        nft_decoder_image(model->steps[nft_model_step_count(model) - 1].module, &height, &width, &omega);
-    return omega;
-}
-
-/* A file may say the frequency of its networks, as those of `nft fit` do. */
-static nft_status check_omega(const nft_trainer *trainer, const nft_dataset *dataset)
-{
-    const char *text = nft_file_metadata(dataset->file, "nft.omega");
-    double omega = rendered_omega(trainer);
-    json_t *said = NULL;
-    if (!text || omega == 0)
-        return NFT_OK;
-    nft_status status = nft_json_parse(&said, text, strlen(text));
-    double number = json_number_value(said); /* 0 of what is none */
-    json_decref(said);
-    if (status || (float)number == (float)omega)
-        return status ? nft_fail_in(status, "'nft.omega' of its metadata") : NFT_OK;
-    return nft_fail(NFT_ERROR_MISMATCH,
-                    "its networks have omega %g by its metadata, the loss renders with %g", number, omega);
-}
-
-static nft_status read_dataset(nft_samples *samples, const nft_trainer *trainer, nft_dataset *dataset)
-{
-    nft_status status = check_inputs(trainer, dataset);
-    if (!status)
-        status = check_omega(trainer, dataset);
-    if (status)
-        return status;
-    if (!dataset->count)
-        return nft_fail(NFT_ERROR_MISMATCH, "it has no samples");
-    *samples = (nft_samples){.dataset = dataset, .count = dataset->count};
-    if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
-        return NFT_OK;
-    const char *name = target_name(trainer, nft_file_find(dataset->file, "label") != NULL);
-    const nft_entry *entry = nft_file_find(dataset->file, name);
+    const char *name = target_name(trainer, nft_file_find(part->file, "label") != NULL);
+    const nft_entry *entry = nft_file_find(part->file, name);
     if (!entry)
-        return fail_no_targets(trainer, dataset->count);
+        return fail_no_targets(trainer, part->count);
     if (!nft_type_is_float(entry->type) && !nft_type_is_integer(entry->type))
         return nft_fail(NFT_ERROR_MISMATCH, "'%s' is %s, which is not read", name,
                         nft_type_name(entry->type));
@@ -279,8 +330,36 @@ static nft_status read_dataset(nft_samples *samples, const nft_trainer *trainer,
                       .rank = entry->rank,
                       .count = entry->count};
     memcpy(like.shape, entry->shape, sizeof like.shape);
-    samples->target_entry = entry;
-    return nft_samples_set_targets(trainer, samples, &like, name);
+    out->target_entry = entry;
+    return nft_check_targets(trainer, &like, name, part->count, set);
+}
+
+static nft_status read_part(nft_set_part *out, nft_set *set, const nft_trainer *trainer, const nft_part *part)
+{
+    nft_status status = check_inputs(trainer, part, set->dataset->channels);
+    if (!status)
+        status = check_omega(trainer, nft_file_metadata(part->file, "nft.omega"));
+    if (status)
+        return status;
+    if (!part->count)
+        return nft_fail(NFT_ERROR_MISMATCH, "it has no samples");
+    *out = (nft_set_part){.space = part->network.space, .first = part->first, .count = part->count};
+    return trainer->recipe.loss->target == NFT_TARGET_INPUT ? NFT_OK
+                                                            : read_target_entry(out, set, trainer, part);
+}
+
+static nft_status read_dataset(nft_set *set, const nft_trainer *trainer, nft_dataset *dataset,
+                               const char *what)
+{
+    nft_status status = dataset ? nft_set_allocate(set, dataset->part_count) : NFT_OK;
+    set->dataset = dataset;
+    set->count = dataset ? dataset->count : 0;
+    for (int64_t i = 0; i < set->part_count && !status; i++) {
+        status = read_part(&set->parts[i], set, trainer, &dataset->parts[i]);
+        if (status)
+            nft_fail_in(status, "%s", dataset->parts[i].file->path);
+    }
+    return status ? nft_fail_in(status, "%s set", what) : NFT_OK;
 }
 
 nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train, nft_dataset *validation)
@@ -289,33 +368,38 @@ nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train, nft
     nft_status status = nft_trainer_check_call(trainer, function);
     if (status)
         return status;
-    nft_samples sets[2] = {{0}, {0}};
-    nft_dataset *datasets[2] = {train, validation};
-    for (int i = 0; i < 2; i++) {
-        status = datasets[i] ? read_dataset(&sets[i], trainer, datasets[i]) : NFT_OK;
-        if (status)
-            return nft_fail_in(status, "%s: %s set: %s", function, i ? "validation" : "training",
-                               datasets[i]->file->path);
-    }
-    return take_sets(trainer, function, sets);
+    nft_set sets[2] = {{0}, {0}};
+    status = read_dataset(&sets[0], trainer, train, "training");
+    if (!status)
+        status = read_dataset(&sets[1], trainer, validation, "validation");
+    return finish_sets(trainer, function, sets, status);
 }
 
 nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *callback, void *user)
 {
-    nft_status status = nft_trainer_check_call(trainer, "nft_trainer_set_source");
+    static const char function[] = "nft_trainer_set_source";
+    nft_status status = nft_trainer_check_call(trainer, function);
     if (status)
         return status;
     if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
         return nft_fail(NFT_ERROR_ARGUMENT,
-                        "nft_trainer_set_source: loss render takes the size of its images from a data set; "
-                        "call nft_trainer_set_data or nft_trainer_set_dataset");
-    if (callback && (status = nft_batch_reserve(&trainer->batch, trainer, trainer->recipe.batch_size)))
-        return nft_fail_in(status, "nft_trainer_set_source");
-    trainer->source = callback;
-    trainer->source_user = user;
+                        "%s: loss render takes the size of its images from a data set; "
+                        "call nft_trainer_set_data or nft_trainer_set_dataset",
+                        function);
+    if (trainer->model->any_space)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "%s: a batch of a callback has one space, the model's, and this model is of any "
+                        "space; call nft_trainer_set_data or nft_trainer_set_dataset",
+                        function);
+    if (callback)
+        nft_reading_clear(&trainer->batch);
+    if (callback && (status = nft_source_reserve(&trainer->source, trainer)))
+        return nft_fail_in(status, "%s", function);
+    trainer->source.callback = callback;
+    trainer->source.user = user;
     if (!callback)
         return NFT_OK;
     nft_sampler_clear(&trainer->sampler);
-    clear_set(&trainer->train);
+    nft_set_clear(&trainer->train, true);
     return NFT_OK;
 }

@@ -1,4 +1,4 @@
-/* By which a checkpoint knows its data again, and its own numbers. */
+/* Hashes by which a checkpoint recognises its data, and its own numbers. */
 #include "train/trainer.h"
 
 #include <string.h>
@@ -21,39 +21,53 @@ uint64_t nft_hash_bytes(const void *bytes, size_t count, uint64_t hash)
     return hash;
 }
 
-static uint64_t hash_row(const float *rows, int64_t index, int64_t numbers, uint64_t hash)
+static uint64_t hash_floats(const float *values, int64_t count, uint64_t hash)
 {
-    return nft_hash_bytes(rows + index * numbers, (size_t)numbers * sizeof *rows, hash);
+    return nft_hash_bytes(values, (size_t)count * sizeof *values, hash);
 }
 
-static uint64_t hash_input(const nft_samples *samples, int64_t index, uint64_t hash)
+/* A model of any space tells tensors apart by what the text says, too. */
+static uint64_t hash_space(const nft_space *space, uint64_t hash)
 {
-    const nft_weights *weights = samples->weights;
-    const nft_array *tokens = samples->tokens;
-    if (tokens)
-        return hash_row(tokens->data, index, tokens->shape[1] * tokens->shape[2], hash);
+    const char *text = nft_space_json(space);
+    return nft_hash_bytes(text, strlen(text), hash);
+}
+
+static uint64_t hash_input(const nft_forward_sample *input, uint64_t hash)
+{
+    const nft_weights *weights = input->weights;
+    if (input->tokens) {
+        int64_t numbers = input->tokens->shape[1] * input->tokens->shape[2];
+        return hash_floats(nft_array_f32(input->tokens) + input->index * numbers, numbers, hash);
+    }
     for (int64_t t = 0; t < weights->space->tensor_count; t++) {
         const nft_tensor *tensor = &weights->space->tensors[t];
-        hash =
-            hash_row(weights->data[t], index, weights->channels * tensor->tokens * tensor->positions, hash);
+        int64_t numbers = weights->channels * tensor->tokens * tensor->own_positions;
+        hash = hash_floats(weights->data[t] + input->index * numbers, numbers, hash);
     }
     return hash;
 }
 
-static uint64_t hash_targets(const nft_trainer *trainer, const nft_samples *samples, int64_t index,
-                             uint64_t hash)
+static uint64_t hash_target(const nft_trainer *trainer, const nft_sample *sample, uint64_t hash)
 {
-    int64_t numbers = nft_trainer_target_numbers(trainer);
-    return numbers ? hash_row(samples->targets, index, numbers, hash) : hash;
+    if (trainer->recipe.loss->target == NFT_TARGET_CLASS)
+        return nft_hash_bytes(&sample->label, sizeof sample->label, hash);
+    return sample->target ? hash_floats(sample->target, nft_trainer_target_numbers(trainer), hash) : hash;
 }
 
-void nft_samples_hash(const nft_trainer *trainer, const nft_samples *samples, nft_fingerprint *fingerprint)
+void nft_samples_hash(const nft_trainer *trainer, const nft_sample *samples, int64_t count,
+                      nft_fingerprint *fingerprint)
 {
-    for (int64_t i = 0; i < samples->count; i++) {
-        fingerprint->inputs = hash_input(samples, i, fingerprint->inputs);
-        fingerprint->targets =
-            samples->classes
-                ? nft_hash_bytes(samples->classes + i, sizeof *samples->classes, fingerprint->targets)
-                : hash_targets(trainer, samples, i, fingerprint->targets);
+    const nft_space *last = NULL;
+    uint64_t text = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const nft_space *space = samples[i].input.weights ? samples[i].input.weights->space : NULL;
+        if (trainer->model->any_space && space != last)
+            text = hash_space(space, 0);
+        last = space;
+        if (trainer->model->any_space)
+            fingerprint->inputs = nft_hash_bytes(&text, sizeof text, fingerprint->inputs);
+        fingerprint->inputs = hash_input(&samples[i].input, fingerprint->inputs);
+        fingerprint->targets = hash_target(trainer, &samples[i], fingerprint->targets);
     }
 }

@@ -6,7 +6,7 @@
 
 #define LEAST_DEVIATION 1e-5 /* below it 1 is stored */
 
-/* Count, mean and sum of squared deviations of what was seen so far; parts are joined by the update of Chan,
+/* Count, mean and sum of squared deviations of the numbers so far; parts are joined by the update of Chan,
  * Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983. */
 typedef struct moments {
     double count, mean, squares;
@@ -20,183 +20,246 @@ static void join(moments *all, double count, double mean, double squares)
     all->count = total;
 }
 
-/* The modules of parameters first … end - 1 read the same value, which step `step` was given. */
+/* The statistics of one parameter, a buffer of deviations. */
+typedef struct fitted {
+    int64_t mean;  /* index of the buffer of means; -1: it is none */
+    int64_t count; /* moments: numbers of a tensor, or channels */
+    moments *moments;
+} fitted;
+
+/* A module's buffers: parameters first … end - 1 of step `step`. */
 typedef struct fitting {
     nft_trainer *trainer;
-    int64_t first, end, step;
-    moments **moments;             /* for each parameter that declares statistics; else NULL */
-    int64_t first_sample, samples; /* of the group that is kept: those that have a frame */
+    int64_t step, first, end;
+    fitted *items; /* one for each parameter */
 } fitting;
 
-static int64_t moment_count(const nft_statistics *s)
-{
-    return s->per_weight ? s->channels * s->tokens * s->positions : s->channels;
-}
-
-/* x (tokens, channels * positions) of one sample, each number by itself. */
+/* x (tokens, channels · positions) of one sample, each number for itself. */
 static void add_weights(const nft_statistics *s, const float *x, moments *all)
 {
-    for (int64_t token = 0; token < s->tokens; token++)
+    int64_t positions = s->entries.width / s->channels, tokens = s->entries.rows;
+    for (int64_t token = 0; token < tokens; token++)
         for (int64_t c = 0; c < s->channels; c++)
-            for (int64_t p = 0; p < s->positions; p++)
-                join(&all[(c * s->tokens + token) * s->positions + p], 1,
-                     (double)x[(token * s->channels + c) * s->positions + p], 0);
+            for (int64_t p = 0; p < positions; p++)
+                join(&all[(c * tokens + token) * positions + p], 1,
+                     (double)x[token * s->entries.stride + c * positions + p], 0);
 }
 
 static void add_channel(const nft_statistics *s, const float *x, moments *all)
 {
-    int64_t stride = s->channels * s->positions;
-    double count = (double)(s->tokens * s->positions), sum = 0, squares = 0;
-    for (int64_t token = 0; token < s->tokens; token++)
-        for (int64_t p = 0; p < s->positions; p++)
+    int64_t stride = s->entries.stride, positions = s->entries.width / s->channels, tokens = s->entries.rows;
+    double count = (double)(tokens * positions), sum = 0, squares = 0;
+    for (int64_t token = 0; token < tokens; token++)
+        for (int64_t p = 0; p < positions; p++)
             sum += (double)x[token * stride + p];
     double mean = sum / count;
-    for (int64_t token = 0; token < s->tokens; token++)
-        for (int64_t p = 0; p < s->positions; p++)
+    for (int64_t token = 0; token < tokens; token++)
+        for (int64_t p = 0; p < positions; p++)
             squares += ((double)x[token * stride + p] - mean) * ((double)x[token * stride + p] - mean);
     join(all, count, mean, squares);
 }
 
-/* One parameter, over the samples of a group in their order. */
-static void add_group(void *argument, int64_t item, int worker)
+static void add_entries(void *user, int64_t item, const nft_statistics *s, const float *entries)
 {
-    (void)worker;
-    const fitting *f = argument;
-    moments *all = f->moments[item];
-    const nft_context *context = f->trainer->context;
-    const nft_statistics *s = &f->trainer->model->parameters.items[f->first + item].statistics;
-    for (int64_t sample = 0; all && sample < f->samples; sample++) {
-        const float *frame = nft_context_frame(context, f->step, f->first_sample + sample, sample);
-        const float *x = frame + s->value + s->first;
-        if (s->per_weight)
-            add_weights(s, x, all);
-        for (int64_t c = 0; !s->per_weight && c < s->channels; c++)
-            add_channel(s, x + c * s->positions, all + c);
-    }
+    const fitting *f = user;
+    moments *all = f->items[item].moments;
+    int64_t positions = s->entries.width / s->channels;
+    if (s->per_weight)
+        add_weights(s, entries, all);
+    for (int64_t c = 0; !s->per_weight && c < s->channels; c++)
+        add_channel(s, entries + c * positions, all + c);
 }
 
-/* The samples of a group whose forward has run. */
-static void add_samples(fitting *f, int64_t count)
+/* In groups, so that the values that forward keeps fit. */
+static nft_status add_samples(const fitting *f, const nft_sample *samples, int64_t count)
 {
     nft_context *context = f->trainer->context;
-    int64_t frames = nft_context_frame_count(context);
-    for (f->first_sample = 0; f->first_sample < count; f->first_sample += f->samples) {
-        f->samples = count - f->first_sample < frames ? count - f->first_sample : frames;
-        nft_context_restore_frames(context, f->step, f->first_sample, f->samples);
-        nft_pool_run(context->pool, f->end - f->first, add_group, f);
-    }
-}
-
-static nft_status read_data(fitting *f)
-{
-    nft_trainer *trainer = f->trainer;
-    int64_t samples = trainer->train.count, group = trainer->group;
     nft_status status = NFT_OK;
-    for (int64_t first = 0; first < samples && !status; first += group) {
-        nft_samples piece;
-        nft_forward_input input = {.count = samples - first < group ? samples - first : group,
-                                   .steps = f->step + 1};
-        status = nft_samples_fetch(trainer, &trainer->train, first, input.count, &piece, &input.first);
-        input.weights = piece.weights;
-        input.tokens = piece.tokens;
+    for (int64_t first = 0, group; first < count && !status; first += group) {
+        group = nft_trainer_next_group(f->trainer, samples + first, count - first);
+        status = nft_samples_run(context, samples + first, group, f->step + 1);
         if (!status)
-            status = nft_context_run(trainer->context, &input);
-        if (!status)
-            add_samples(f, input.count);
+            nft_context_visit_statistics(context, f->step, f->first, f->end - f->first, add_entries,
+                                         (void *)f);
     }
     return status;
 }
 
-static void write_buffers(const fitting *f, const nft_parameter *parameter, const moments *all)
+static nft_status read_data(const fitting *f)
 {
-    const nft_statistics *s = &parameter->statistics;
-    float *values = f->trainer->model->values, *mean = values + s->mean,
-          *deviation = values + parameter->offset;
-    int64_t copies = s->per_weight ? 1 : s->tokens * s->positions;
+    nft_trainer *trainer = f->trainer;
+    nft_sample samples[NFT_PIECE_SAMPLES];
+    nft_status status = NFT_OK;
+    for (int64_t first = 0; first < trainer->train.count && !status; first += NFT_PIECE_SAMPLES) {
+        int64_t left = trainer->train.count - first,
+                count = left < NFT_PIECE_SAMPLES ? left : NFT_PIECE_SAMPLES;
+        status = nft_set_fetch(trainer, &trainer->train, NULL, first, count, &trainer->pieces, samples);
+        if (!status)
+            status = add_samples(f, samples, count);
+    }
+    return status;
+}
+
+/* A role that no network has keeps its buffers. */
+static void write_buffers(const fitting *f, int64_t index)
+{
+    const fitted *item = &f->items[index - f->first];
+    const nft_parameter *items = f->trainer->model->parameters.items, *parameter = &items[index];
+    float *values = f->trainer->model->values, *deviation = values + parameter->offset;
+    if (item->mean < 0)
+        return;
+    float *mean = values + items[item->mean].offset;
+    int64_t copies = parameter->count / item->count;
     for (int64_t i = 0; i < parameter->count; i++) {
-        const moments *own = &all[i / copies];
-        double root = sqrt(own->squares / own->count);
+        const moments *own = &item->moments[i / copies];
+        double root = own->count > 0 ? sqrt(own->squares / own->count) : 1;
         mean[i] = (float)own->mean;
         deviation[i] = root < LEAST_DEVIATION ? 1 : (float)root;
     }
 }
 
-static nft_status check_moments(const nft_parameter *parameter, const moments *all)
+static nft_status check_moments(const fitting *f, int64_t index)
 {
-    for (int64_t i = 0; i < moment_count(&parameter->statistics); i++)
-        if (!isfinite(all[i].mean) || !isfinite(all[i].squares))
-            return nft_fail(NFT_ERROR_NOT_FINITE, "the data for '%s' are not finite", parameter->name);
+    const fitted *item = &f->items[index - f->first];
+    for (int64_t i = 0; i < item->count; i++)
+        if (!isfinite(item->moments[i].mean) || !isfinite(item->moments[i].squares))
+            return nft_fail(NFT_ERROR_NOT_FINITE, "the data for '%s' are not finite",
+                            f->trainer->model->parameters.items[index].name);
     return NFT_OK;
 }
 
+static int64_t moment_count(const nft_parameters *table, const nft_statistics *s)
+{
+    return s->per_weight ? table->items[s->deviation].count : s->channels;
+}
+
+/* Buffers of a model of any space have a number for each channel, whatever its networks. */
 int64_t nft_fit_bytes(const nft_model *model)
 {
+    const nft_statistics_table *table = &model->sequence->statistics;
     int64_t numbers = 0;
-    for (int64_t i = 0; i < model->parameters.count; i++)
-        if (model->parameters.items[i].statistics.declared)
-            numbers = nft_size_add(numbers, moment_count(&model->parameters.items[i].statistics));
-    return nft_size_multiply(numbers, sizeof(moments));
+    for (int64_t i = 0; i < table->count; i++)
+        numbers = nft_size_add(numbers, moment_count(&model->parameters, &table->items[i]));
+    numbers = model->any_space ? nft_size_multiply(numbers, NFT_ROLE_COUNT) : numbers;
+    return nft_size_add(nft_size_multiply(numbers, sizeof(moments)),
+                        nft_size_multiply(model->parameters.count, sizeof(fitted)));
 }
 
-static nft_status make_moments(fitting *f)
+/* The declarations of the module-th module with statistics in step `step`: of the sequence's table items
+ * *begin … *end - 1. A module declares its tensors in the order of the space. False: there is none. */
+static bool find_module(const nft_sequence *sequence, const nft_step *step, int64_t module, int64_t *begin,
+                        int64_t *end)
 {
-    for (int64_t i = f->first; i < f->end; i++) {
-        const nft_statistics *s = &f->trainer->model->parameters.items[i].statistics;
-        if (!s->declared)
+    const nft_statistics_table *table = &sequence->statistics;
+    int64_t found = -1, last = INT64_MAX;
+    *begin = -1;
+    for (int64_t i = 0; i < table->count && found <= module; i++) {
+        const nft_statistics *s = &table->items[i];
+        if (s->deviation < step->first_parameter || s->deviation >= step->end_parameter)
             continue;
-        f->moments[i - f->first] = nft_allocate_array((size_t)moment_count(s), sizeof(moments));
-        if (!f->moments[i - f->first])
-            return nft_fail_memory("statistics of the training data",
-                                   moment_count(s) * (int64_t)sizeof(moments));
+        found += s->tensor <= last;
+        last = s->tensor;
+        if (found != module)
+            continue;
+        *begin = *begin < 0 ? i : *begin;
+        *end = i + 1;
+    }
+    return *begin >= 0;
+}
+
+/* Allocates moments for the declarations of one space. */
+static nft_status add_declarations(fitting *f, const nft_sequence *sequence, int64_t begin, int64_t end)
+{
+    const nft_parameters *table = &f->trainer->model->parameters;
+    for (int64_t i = begin; i < end; i++) {
+        const nft_statistics *s = &sequence->statistics.items[i];
+        fitted *item = &f->items[s->deviation - f->first];
+        if (item->moments)
+            continue;
+        *item = (fitted){.mean = s->mean, .count = moment_count(table, s)};
+        item->moments = nft_allocate_array((size_t)item->count, sizeof(moments));
+        if (!item->moments)
+            return nft_fail_memory("statistics of the training data", item->count * (int64_t)sizeof(moments));
     }
     return NFT_OK;
+}
+
+/* Allocates the moments of one module, for every space of the training set. *found: there is such a module.
+ */
+static nft_status prepare_module(fitting *f, int64_t module, bool *found)
+{
+    const nft_set *set = &f->trainer->train;
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < set->part_count && !status; i++) {
+        nft_sequence *sequence = NULL;
+        int64_t begin = 0, end = 0;
+        if (i && set->parts[i].space == set->parts[i - 1].space)
+            continue;
+        status = nft_model_bind(&sequence, f->trainer->model, set->parts[i].space);
+        if (!status && find_module(sequence, &sequence->steps[f->step], module, &begin, &end)) {
+            *found = true;
+            status = add_declarations(f, sequence, begin, end);
+        }
+        nft_sequence_free(sequence);
+    }
+    return status;
+}
+
+/* The parameters of other modules in the step are left out. */
+static void narrow(fitting *f)
+{
+    int64_t first = f->end, end = f->first;
+    for (int64_t i = f->first; i < f->end; i++)
+        if (f->items[i - f->first].moments) {
+            first = i < first ? i : first;
+            end = i + 1;
+        }
+    f->items += first - f->first;
+    f->first = first;
+    f->end = end;
 }
 
 /* One pass over the training set. */
 static nft_status fit_module(fitting *f)
 {
-    int64_t count = f->end - f->first;
-    const nft_parameter *items = f->trainer->model->parameters.items + f->first;
-    f->moments = nft_allocate_array((size_t)count, sizeof *f->moments);
-    nft_status status =
-        f->moments ? make_moments(f)
-                   : nft_fail_memory("statistics of the training data", count * (int64_t)sizeof *f->moments);
-    if (!status)
-        status = read_data(f);
-    for (int64_t i = 0; i < count && !status; i++)
-        if (f->moments[i])
-            status = check_moments(&items[i], f->moments[i]);
-    for (int64_t i = 0; i < count && !status; i++)
-        if (f->moments[i])
-            write_buffers(f, &items[i], f->moments[i]);
-    for (int64_t i = 0; f->moments && i < count; i++)
-        nft_release(f->moments[i]);
-    nft_release(f->moments);
+    narrow(f);
+    nft_status status = read_data(f);
+    for (int64_t i = f->first; i < f->end && !status; i++)
+        status = check_moments(f, i);
+    for (int64_t i = f->first; i < f->end && !status; i++)
+        write_buffers(f, i);
     return status;
 }
 
-/* The end of the parameters from `first` on whose modules read the value that the first of them reads: all of
- * one module's. Buffers without a declaration of their own belong to the deviations that follow them. */
-static int64_t end_of_module(const nft_parameters *table, int64_t first, int64_t end)
+static void clear_items(fitted *items, int64_t count)
 {
-    const nft_parameter *begin = NULL;
-    for (int64_t i = first; i < end; i++) {
-        const nft_parameter *parameter = &table->items[i];
-        if (!parameter->statistics.declared)
-            continue;
-        if (begin && parameter->statistics.value != begin->statistics.value)
-            return i;
-        begin = parameter;
-    }
-    return end;
+    for (int64_t i = 0; items && i < count; i++)
+        nft_release(items[i].moments);
+    nft_release(items);
 }
 
-static bool has_statistics(const nft_parameters *table, int64_t first, int64_t end)
+/* One module inside a step may read the output of another, so each has its own pass. */
+static nft_status fit_step(nft_trainer *trainer, int64_t index)
 {
-    for (int64_t i = first; i < end; i++)
-        if (table->items[i].statistics.declared)
-            return true;
-    return false;
+    const nft_step *step = &trainer->model->sequence->steps[index];
+    int64_t count = step->end_parameter - step->first_parameter;
+    nft_status status = NFT_OK;
+    bool found = true;
+    for (int64_t module = 0; found && !status; module++) {
+        fitting f = {
+            .trainer = trainer, .step = index, .first = step->first_parameter, .end = step->end_parameter};
+        fitted *items = f.items = nft_allocate_array((size_t)count, sizeof *items);
+        if (!items)
+            return nft_fail_memory("statistics of the training data", count * (int64_t)sizeof *items);
+        for (int64_t i = 0; i < count; i++)
+            items[i].mean = -1;
+        found = false;
+        status = prepare_module(&f, module, &found);
+        if (!status && found)
+            status = fit_module(&f);
+        clear_items(items, count);
+    }
+    return status;
 }
 
 nft_status nft_trainer_fit_normalize(nft_trainer *trainer)
@@ -211,17 +274,8 @@ nft_status nft_trainer_fit_normalize(nft_trainer *trainer)
                         trainer->step);
     if (!trainer->train.count)
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no training set; call nft_trainer_set_%s first",
-                        function, trainer->model->space ? "data" : "tokens");
-    const nft_model *model = trainer->model;
-    for (int64_t step = 0; step < nft_model_step_count(model) && !status; step++) {
-        int64_t end = model->steps[step].end_parameter;
-        for (int64_t first = model->steps[step].first_parameter; first < end && !status;) {
-            fitting f = {.trainer = trainer, .first = first, .step = step};
-            f.end = end_of_module(&model->parameters, first, end);
-            if (has_statistics(&model->parameters, first, f.end))
-                status = fit_module(&f);
-            first = f.end;
-        }
-    }
+                        function, nft_trainer_data_call(trainer));
+    for (int64_t step = 0; step < nft_model_step_count(trainer->model) && !status; step++)
+        status = fit_step(trainer, step);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }

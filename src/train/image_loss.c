@@ -1,6 +1,6 @@
 #include "train/image_loss.h"
 
-#include "model/siren.h"
+#include "siren/siren.h"
 
 static int64_t pixel_bytes(const nft_space *space)
 {

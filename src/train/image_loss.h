@@ -3,7 +3,7 @@
 #ifndef NFT_TRAIN_IMAGE_LOSS_H
 #define NFT_TRAIN_IMAGE_LOSS_H
 
-#include "model/siren_tape.h"
+#include "siren/siren_tape.h"
 
 /* For images of one size, on one thread at a time. */
 typedef struct nft_image_loss {

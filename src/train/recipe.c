@@ -1,7 +1,7 @@
 #include "train/recipe.h"
 
-#include "io/json.h"
-#include "model/siren.h"
+#include "config/json.h"
+#include "siren/siren.h"
 
 #include <float.h>
 #include <inttypes.h>

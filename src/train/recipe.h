@@ -2,9 +2,9 @@
 #ifndef NFT_TRAIN_RECIPE_H
 #define NFT_TRAIN_RECIPE_H
 
+#include "math/schedule.h"
 #include "train/losses.h"
 #include "train/optimizer.h"
-#include "train/schedule.h"
 
 typedef struct nft_recipe {
     const nft_loss *loss;

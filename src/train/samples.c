@@ -13,76 +13,66 @@ static int64_t first_not_finite(int64_t count, const float *values)
     return -1;
 }
 
-static const char *layer_name(const nft_samples *samples, int64_t layer)
+static nft_status check_network(const nft_sample *sample)
 {
-    return samples->layers ? samples->layers[layer].name : samples->weights->layer_names[layer];
-}
-
-static nft_status check_weights(const nft_samples *samples)
-{
-    const nft_weights *weights = samples->weights;
+    const nft_weights *weights = sample->input.weights;
     for (int64_t t = 0; t < weights->space->tensor_count; t++) {
         const nft_tensor *tensor = &weights->space->tensors[t];
-        int64_t numbers = weights->channels * tensor->tokens * tensor->positions,
-                at = first_not_finite(samples->count * numbers, weights->data[t]);
-        if (at >= 0)
-            return nft_fail(NFT_ERROR_NOT_FINITE,
-                            "network %" PRId64 ": '%s.%s' has a number that is not finite",
-                            samples->number + at / numbers, layer_name(samples, tensor->layer),
-                            tensor->bias ? "bias" : "weight");
+        int64_t numbers = weights->channels * tensor->tokens * tensor->own_positions;
+        if (first_not_finite(numbers, weights->data[t] + sample->input.index * numbers) >= 0)
+            return nft_fail(NFT_ERROR_NOT_FINITE, "network %" PRId64 ": '%s' has a number that is not finite",
+                            sample->number, weights->names[t]);
     }
     return NFT_OK;
 }
 
-static nft_status check_tokens(const nft_samples *samples)
+static nft_status check_tokens(const nft_sample *sample)
 {
-    const nft_array *tokens = samples->tokens;
-    int64_t numbers = tokens->shape[1] * tokens->shape[2],
-            at = first_not_finite(samples->count * numbers, tokens->data);
-    if (at < 0)
+    const nft_array *tokens = sample->input.tokens;
+    int64_t numbers = tokens->shape[1] * tokens->shape[2];
+    const float *values = nft_array_f32(tokens);
+    if (first_not_finite(numbers, values + sample->input.index * numbers) < 0)
         return NFT_OK;
     return nft_fail(NFT_ERROR_NOT_FINITE, "sample %" PRId64 " has a number that is not finite",
-                    samples->number + at / numbers);
+                    sample->number);
 }
 
-static nft_status check_classes(const nft_samples *samples, int64_t classes)
+static nft_status check_class(const nft_sample *sample, int64_t classes)
 {
-    for (int64_t i = 0; i < samples->count; i++)
-        if (samples->classes[i] < 0 || samples->classes[i] >= classes)
-            return nft_fail(NFT_ERROR_MISMATCH,
-                            "label %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64
-                            ": the model has %" PRId64 " outputs",
-                            samples->number + i, samples->classes[i], classes - 1, classes);
-    return NFT_OK;
+    if (sample->label >= 0 && sample->label < classes)
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_MISMATCH,
+                    "label %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64 ": the model has %" PRId64
+                    " outputs",
+                    sample->number, sample->label, classes - 1, classes);
 }
 
-static nft_status check_targets(const nft_samples *samples, int64_t numbers, const nft_loss *loss)
+static nft_status check_target(const nft_sample *sample, int64_t numbers, const nft_loss *loss)
 {
-    for (int64_t i = 0; i < samples->count * numbers; i++) {
-        float target = samples->targets[i];
+    for (int64_t i = 0; i < numbers; i++) {
+        float target = sample->target[i];
         if (!isfinite(target))
-            return nft_fail(NFT_ERROR_NOT_FINITE, "target %" PRId64 " is not finite",
-                            samples->number + i / numbers);
+            return nft_fail(NFT_ERROR_NOT_FINITE, "target %" PRId64 " is not finite", sample->number);
         if (target < loss->least || target > loss->most)
             return nft_fail(NFT_ERROR_MISMATCH, "target %" PRId64 " is %g, loss %s takes %g … %g",
-                            samples->number + i / numbers, (double)target, loss->name, (double)loss->least,
+                            sample->number, (double)target, loss->name, (double)loss->least,
                             (double)loss->most);
     }
     return NFT_OK;
 }
 
-nft_status nft_samples_check(const nft_trainer *trainer, const nft_samples *samples, const char *what)
+nft_status nft_samples_check(const nft_trainer *trainer, const nft_sample *samples, int64_t count)
 {
+    int64_t numbers = nft_trainer_target_numbers(trainer);
+    bool classes = trainer->recipe.loss->target == NFT_TARGET_CLASS;
     nft_status status = NFT_OK;
-    if (samples->weights)
-        status = check_weights(samples);
-    else if (samples->tokens)
-        status = check_tokens(samples);
-    if (!status && samples->classes)
-        status = check_classes(samples, trainer->outputs);
-    else if (!status && samples->targets)
-        status = check_targets(samples, nft_trainer_target_numbers(trainer), trainer->recipe.loss);
-    return status ? nft_fail_in(status, "%s", what) : NFT_OK;
+    for (int64_t i = 0; i < count && !status; i++) {
+        status = samples[i].input.weights ? check_network(&samples[i]) : check_tokens(&samples[i]);
+        if (!status)
+            status = classes ? check_class(&samples[i], trainer->outputs)
+                             : check_target(&samples[i], numbers, trainer->recipe.loss);
+    }
+    return status;
 }
 
 /* (N) or (N, 1) classes; (N, numbers of an output) or the output's own shape. Images are images in any shape.
@@ -112,22 +102,26 @@ static nft_status fail_shape(const nft_trainer *trainer, const nft_array *target
 }
 
 /* (N, height, width, colours) */
-static nft_status set_images(const nft_trainer *trainer, nft_samples *samples, const nft_array *targets,
-                             const char *name)
+static nft_status check_images(const nft_trainer *trainer, const nft_array *targets, const char *name,
+                               int64_t samples, nft_set *set)
 {
     const nft_space *space = trainer->model->space;
     int64_t colours = space->layers[space->layer_count - 1].out;
-    if (targets->rank != 4 || targets->shape[0] != samples->count || targets->shape[1] < 1 ||
+    if (targets->rank != 4 || targets->shape[0] != samples || targets->shape[1] < 1 ||
         targets->shape[2] < 1 || targets->shape[3] != colours) {
         char found[160];
         nft_shape_describe(targets->shape, targets->rank, found, sizeof found);
         return nft_fail(NFT_ERROR_MISMATCH,
                         "'%s' is %s, loss render takes images, (%" PRId64 ", height, width, %" PRId64 ")",
-                        name, found, samples->count, colours);
+                        name, found, samples, colours);
     }
-    samples->height = targets->shape[1];
-    samples->width = targets->shape[2];
-    samples->targets = nft_array_f32(targets);
+    if (set->height && (set->height != targets->shape[1] || set->width != targets->shape[2]))
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "the images of '%s' are %" PRId64 " × %" PRId64 ", those before it %" PRId64
+                        " × %" PRId64,
+                        name, targets->shape[1], targets->shape[2], set->height, set->width);
+    set->height = targets->shape[1];
+    set->width = targets->shape[2];
     return NFT_OK;
 }
 
@@ -145,8 +139,8 @@ int64_t nft_trainer_target_numbers(const nft_trainer *trainer)
     return 0;
 }
 
-nft_status nft_samples_set_targets(const nft_trainer *trainer, nft_samples *samples, const nft_array *targets,
-                                   const char *name)
+nft_status nft_check_targets(const nft_trainer *trainer, const nft_array *targets, const char *name,
+                             int64_t samples, nft_set *set)
 {
     const nft_loss *loss = trainer->recipe.loss;
     bool classes = loss->target == NFT_TARGET_CLASS;
@@ -156,40 +150,43 @@ nft_status nft_samples_set_targets(const nft_trainer *trainer, nft_samples *samp
                         classes ? "integers, the classes (mse and bce take floats)"
                                 : "floats (cross_entropy takes integers)");
     if (loss->target == NFT_TARGET_IMAGE)
-        return set_images(trainer, samples, targets, name);
-    if (!has_shape(trainer, targets, samples->count))
-        return fail_shape(trainer, targets, name, samples->count);
-    samples->classes = nft_array_i64(targets);
-    samples->targets = nft_array_f32(targets);
-    return NFT_OK;
+        return check_images(trainer, targets, name, samples, set);
+    return has_shape(trainer, targets, samples) ? NFT_OK : fail_shape(trainer, targets, name, samples);
 }
 
-double nft_samples_loss(const nft_trainer *trainer, const nft_samples *samples, int64_t index,
-                        const float *output, double scale, float *gradient)
+nft_status nft_samples_run(nft_context *context, const nft_sample *samples, int64_t count, int64_t steps)
+{
+    nft_forward_sample inputs[NFT_PIECE_SAMPLES];
+    for (int64_t i = 0; i < count; i++)
+        inputs[i] = samples[i].input;
+    return nft_context_run(context, inputs, count, steps);
+}
+
+double nft_sample_loss(const nft_trainer *trainer, const nft_sample *sample, const float *output,
+                       double scale, float *gradient)
 {
     const nft_loss *loss = trainer->recipe.loss;
     nft_image_loss *images = trainer->images;
     switch (loss->target) {
     case NFT_TARGET_IMAGE:
-        return nft_image_loss_of_network(images, output, samples->targets + index * images->numbers, scale,
-                                         gradient);
+        return nft_image_loss_of_network(images, output, sample->target, scale, gradient);
     case NFT_TARGET_INPUT:
-        nft_weights_gather(samples->weights, index, trainer->network);
+        nft_weights_gather(sample->input.weights, sample->input.index, trainer->network);
         return nft_image_loss_of_image(images, output, trainer->network, scale, gradient);
     case NFT_TARGET_CLASS:
-        return loss->sample(trainer->outputs, output, samples->classes + index, scale, gradient);
+        return loss->sample(trainer->outputs, output, &sample->label, scale, gradient);
     case NFT_TARGET_NUMBERS:
         break;
     }
-    return loss->sample(trainer->outputs, output, samples->targets + index * trainer->outputs, scale,
-                        gradient);
+    return loss->sample(trainer->outputs, output, sample->target, scale, gradient);
 }
 
 const float *nft_trainer_output(const nft_trainer *trainer, const nft_context *context, int64_t index)
 {
-    if (!context->features)
-        return (const float *)context->output->data + index * trainer->outputs;
-    nft_weights_gather(context->features, index, trainer->network);
+    const nft_weights *features = nft_context_output_weights(context);
+    if (!features)
+        return nft_array_f32(nft_context_output(context)) + index * trainer->outputs;
+    nft_weights_gather(features, index, trainer->network);
     return trainer->network;
 }
 
@@ -224,7 +221,7 @@ static const char *advise(const nft_trainer *trainer, const float *output)
     return advice ? advice : nft_divergence_advice(trainer);
 }
 
-nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t index, const float *output)
+nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t number, const float *output)
 {
     const char *name = "";
     double most = largest_parameter(trainer, &name);
@@ -232,5 +229,5 @@ nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t in
                     "the loss of sample %" PRId64
                     " of the %s is not finite, the largest parameter is %.3g in "
                     "'%s'; %s",
-                    index, set, most, name, advise(trainer, output));
+                    number, set, most, name, advise(trainer, output));
 }

@@ -6,20 +6,19 @@
 #include <math.h>
 
 /* The losses of a group whose forward has run, and the gradients of its outputs. */
-static nft_status group_loss(nft_trainer *trainer, const nft_samples *samples, int64_t first, int64_t count,
-                             double *loss)
+static nft_status group_loss(nft_trainer *trainer, const nft_sample *samples, int64_t count, double *loss)
 {
-    const int64_t *indices = trainer->indices + first;
     nft_weights *features = trainer->features_gradient;
     double scale = 1 / (double)trainer->recipe.batch_size;
     for (int64_t i = 0; i < count; i++) {
         const float *output = nft_trainer_output(trainer, trainer->context, i);
         float *gradient = features ? trainer->network_gradient
                                    : (float *)trainer->output_gradient->storage + i * trainer->outputs;
-        double own = nft_samples_loss(trainer, samples, indices[i], output, scale, gradient);
+        double own = nft_sample_loss(trainer, &samples[i], output, scale, gradient);
         if (!isfinite(own))
-            return nft_fail_in(nft_fail_loss(trainer, trainer->source ? "callback's batch" : "training set",
-                                             trainer->numbers[first + i], output),
+            return nft_fail_in(nft_fail_loss(trainer,
+                                             trainer->source.callback ? "callback's batch" : "training set",
+                                             samples[i].number, output),
                                "step %" PRId64, trainer->step);
         if (features)
             nft_weights_scatter(features, i, gradient);
@@ -40,34 +39,29 @@ static nft_status group_backward(nft_trainer *trainer, int64_t count)
     return nft_backward(trainer->context, gradient, trainer->gradients);
 }
 
-static nft_status run_group(nft_trainer *trainer, const nft_samples *samples, int64_t first, int64_t count,
-                            double *loss)
+/* `first`: number of the first sample in the batch. */
+static nft_status run_group(nft_trainer *trainer, int64_t first, int64_t count, double *loss)
 {
-    nft_context *context = trainer->context;
-    const int64_t *indices = trainer->indices + first;
+    const nft_sample *samples = trainer->samples + first;
     for (int64_t i = 0; i < count; i++)
         trainer->dropout[i] = (nft_dropout_key){
             .seed = trainer->recipe.seed, .step = (uint64_t)trainer->step, .sample = (uint64_t)(first + i)};
-    nft_forward_input input = {
-        .weights = samples->weights, .tokens = samples->tokens, .indices = indices, .count = count};
-    nft_status status = nft_context_run(context, &input);
+    nft_status status = nft_samples_run(trainer->context, samples, count, 0);
     if (!status)
-        status = group_loss(trainer, samples, first, count, loss);
+        status = group_loss(trainer, samples, count, loss);
     return status ? status : group_backward(trainer, count);
 }
 
-static nft_status batch_gradients(nft_trainer *trainer, const nft_samples *samples, double *loss)
+static nft_status batch_gradients(nft_trainer *trainer, int64_t first, int64_t count, double *loss)
 {
-    int64_t first, count;
     nft_status status = NFT_OK;
-    nft_trainer_part(trainer, trainer->recipe.batch_size, &first, &count);
     nft_gradients_clear(trainer->gradients);
-    trainer->context->dropout = trainer->dropout;
-    for (int64_t end = first + count; first < end && !status; first += trainer->group) {
-        int64_t left = end - first;
-        status = run_group(trainer, samples, first, left < trainer->group ? left : trainer->group, loss);
+    nft_context_set_dropout(trainer->context, trainer->dropout);
+    for (int64_t end = first + count, group; first < end && !status; first += group) {
+        group = nft_trainer_next_group(trainer, trainer->samples + first, end - first);
+        status = run_group(trainer, first, group, loss);
     }
-    trainer->context->dropout = NULL;
+    nft_context_set_dropout(trainer->context, NULL);
     return status;
 }
 
@@ -94,44 +88,38 @@ static nft_status fail_gradients(const nft_trainer *trainer)
                     trainer->step, largest ? largest : "", (double)most);
 }
 
-static void pack_item(void *argument, int64_t item, int worker)
-{
-    (void)worker;
-    const nft_trainer *trainer = argument;
-    nft_model_pack_parameter(trainer->model, item);
-}
-
 /* Squares of gradients beyond these would stay in the moments as infinities. */
 static nft_status update(nft_trainer *trainer, const nft_step_info *info)
 {
     const nft_recipe *recipe = &trainer->recipe;
-    nft_pool *pool = trainer->context->pool;
     double scale = recipe->grad_clip > 0 ? fmin(1, recipe->grad_clip / (info->grad_norm + 1e-6)) : 1;
     if (!(scale * info->grad_norm <= sqrt((double)FLT_MAX)))
         return fail_gradients(trainer);
     nft_optimizer_update(&recipe->optimizer, &trainer->moments, trainer->step + 1, info->lr, scale,
-                         trainer->gradients->values, trainer->model->values, pool);
-    nft_pool_run(pool, trainer->model->parameters.count, pack_item, trainer);
+                         trainer->gradients->values, trainer->model->values,
+                         nft_context_pool(trainer->context));
+    nft_context_parameters_changed(trainer->context);
     return NFT_OK;
 }
 
 static nft_status run_step(nft_trainer *trainer, nft_step_info *info)
 {
-    nft_samples samples;
+    int64_t first, count;
     nft_status status;
     double sums[2] = {0}; /* the loss */
     *info = (nft_step_info)NFT_STEP_INFO_INIT;
     info->step = trainer->step;
     info->lr = trainer->recipe.optimizer.lr * nft_schedule_factor(&trainer->recipe.schedule, trainer->step);
-    status = nft_trainer_next_batch(trainer, &samples);
+    nft_trainer_part(trainer, trainer->recipe.batch_size, &first, &count);
+    status = nft_trainer_next_batch(trainer, first, count);
     if (!status)
-        status = batch_gradients(trainer, &samples, &sums[0]);
+        status = batch_gradients(trainer, first, count, &sums[0]);
     if ((status = nft_trainer_reduce(trainer, status, sums, 2, trainer->gradients->values,
                                      trainer->model->parameters.total)))
         return status;
     info->loss = sums[0];
     info->grad_norm =
-        nft_gradient_norm(&trainer->moments, trainer->gradients->values, trainer->context->pool);
+        nft_gradient_norm(&trainer->moments, trainer->gradients->values, nft_context_pool(trainer->context));
     status = isfinite(info->grad_norm) ? update(trainer, info) : fail_gradients(trainer);
     if (status)
         return status;

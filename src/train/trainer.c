@@ -1,14 +1,13 @@
 /* Trainers: from a recipe and a model to trained models. */
 #include "train/trainer.h"
 
+#include "config/json.h"
 #include "math/kernel_set.h"
-#include "model/decoder.h"
-#include "model/siren.h"
+#include "modules/sequence/decoder.h"
+#include "siren/siren.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-#define MAX_GROUP 16
 
 /* The options of an older caller are shorter; what is missing is zero, the default. */
 static nft_status fill_options(nft_trainer_options *filled, const nft_trainer_options *options)
@@ -48,35 +47,13 @@ static nft_status check_ranks(const nft_trainer_options *options, const nft_reci
     return NFT_OK;
 }
 
-/* How many samples' forward is kept: as many rounds of one for each thread as fit. Their number changes no
- * bit. */
-static int64_t group_size(const nft_model *model, const nft_recipe *recipe,
-                          const nft_trainer_options *options)
-{
-    int64_t bytes = nft_size_multiply(nft_kept_floats(model, options->recompute), sizeof(float)),
-            fit = (options->recompute ? NFT_RECOMPUTE_GROUP_BYTES : NFT_GROUP_BYTES) / bytes,
-            threads = options->threads ? options->threads : nft_machine_cores();
-    int64_t group = fit < 2 ? 2 : fit < MAX_GROUP ? fit : MAX_GROUP;
-    if (group > threads)
-        group -= group % threads;
-    return group < recipe->batch_size ? group : recipe->batch_size;
-}
-
-static nft_context_options training_options(const nft_trainer_options *options, int64_t group)
-{
-    nft_context_options filled = nft_validation_options(options);
-    filled.max_batch = group;
-    filled.keep_for_backward = 1;
-    filled.recompute = options->recompute;
-    return filled;
-}
-
 /* The model's output is the weights of a SIREN. */
 static nft_status check_rendered(const nft_model *model, const nft_value *output)
 {
-    if (output->kind != NFT_VALUE_FEATURES || output->channels != 1)
-        return nft_fail(NFT_ERROR_MISMATCH, "nft_trainer_create: loss render takes a model whose output is "
-                                            "features of one channel, the weights of a network");
+    if (output->kind != NFT_VALUE_FEATURES || output->channels != 1 || output->lifted || !model->space)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "nft_trainer_create: loss render takes a model of one space whose "
+                        "output is features of one channel, the weights of a network");
     nft_status status = nft_siren_check_space(model->space);
     return status ? nft_fail_in(status, "nft_trainer_create: loss render") : NFT_OK;
 }
@@ -97,7 +74,7 @@ static nft_status check_reconstructed(const nft_model *model)
 
 static nft_status check_output(const nft_model *model, const nft_loss *loss)
 {
-    const nft_value *output = &model->steps[nft_model_step_count(model) - 1].module->out;
+    const nft_value *output = nft_model_last_value(model);
     if (loss->target == NFT_TARGET_IMAGE)
         return check_rendered(model, output);
     if (loss->target == NFT_TARGET_INPUT)
@@ -106,6 +83,11 @@ static nft_status check_output(const nft_model *model, const nft_loss *loss)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "nft_trainer_create: loss %s takes a vector or tokens, but the model's output is "
                         "features; end it with a pooling or flattening module",
+                        loss->name);
+    if (!nft_model_value_is_fixed(model, output))
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "nft_trainer_create: the size of the model's output depends on the space of the "
+                        "network; end it with a pooling module, so that loss %s can compare it",
                         loss->name);
     if (loss->target == NFT_TARGET_CLASS && output->kind != NFT_VALUE_VECTOR)
         return nft_fail(NFT_ERROR_MISMATCH,
@@ -124,31 +106,6 @@ static nft_status check_model(const nft_model *model, const nft_recipe *recipe)
                     "nft_trainer_create: the model has no trained parameter; there is nothing to train");
 }
 
-/* The samples of a batch that do not come from the caller's memory, and of a piece of a file; what says which
- * samples they are; the outputs' gradients. */
-static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, int64_t group)
-{
-    int64_t outputs =
-        nft_value_floats(&model->steps[nft_model_step_count(model) - 1].module->out, model->space);
-    int64_t bytes = nft_size_add(nft_batch_bytes(model, recipe->loss, outputs, recipe->batch_size),
-                                 nft_batch_bytes(model, recipe->loss, outputs, NFT_PIECE_SAMPLES));
-    bytes = nft_size_add(bytes, nft_size_multiply(recipe->batch_size, 2 * sizeof(int64_t)));
-    return nft_size_add(bytes, nft_size_multiply(nft_size_multiply(group, outputs), sizeof(float)));
-}
-
-/* What a loss between images renders with, and a network with its gradient. */
-static int64_t image_bytes(const nft_model *model, const nft_recipe *recipe)
-{
-    int64_t height = 0, width = 0; /* a data set's are not known yet */
-    float omega = 0;
-    if (recipe->loss->sample)
-        return 0;
-    if (recipe->loss->target == NFT_TARGET_INPUT)
-        nft_decoder_image(model->steps[nft_model_step_count(model) - 1].module, &height, &width, &omega);
-    return nft_size_add(nft_size_multiply(model->space->numbers, 2 * sizeof(float)),
-                        nft_image_loss_bytes(model->space, height, width));
-}
-
 /* What evaluates the model later must know of the loss. */
 static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
 {
@@ -165,37 +122,9 @@ static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
     return status;
 }
 
-/* Model, best values, gradients, moments, both contexts, batches, and what nft_trainer_fit_normalize takes.
- */
-static nft_status plan_bytes(const nft_model *model, const nft_recipe *recipe,
-                             const nft_trainer_options *options, int64_t *bytes)
-{
-    int64_t group = group_size(model, recipe, options);
-    nft_context_options training = training_options(options, group),
-                        validation = nft_validation_options(options);
-    int64_t context = 0, second = 0, shared; /* by the contexts, which both count it */
-    nft_status status = nft_context_memory(&context, model, &training);
-    if (!status)
-        status = nft_context_memory(&second, model, &validation);
-    shared = nft_packed_weights_bytes(&model->parameters, nft_format_of(options->precision), false);
-    second -= second < INT64_MAX ? shared : 0;
-    int64_t values = nft_size_multiply(model->parameters.total, 3 * sizeof(float));
-    const int64_t parts[] = {context,
-                             second,
-                             values,
-                             nft_moments_bytes(model),
-                             nft_fit_bytes(model),
-                             batch_bytes(model, recipe, group),
-                             image_bytes(model, recipe)};
-    *bytes = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts && !status; i++)
-        *bytes = nft_size_add(*bytes, parts[i]);
-    return status;
-}
-
-/* What both nft_trainer_memory and nft_trainer_create begin with. */
+/* The beginning of nft_trainer_memory and nft_trainer_create. */
 static nft_status plan(nft_recipe *recipe, nft_trainer_options *filled, int64_t *bytes,
-                       const nft_model *model, const char *recipe_json, size_t length,
+                       const nft_model *model, const nft_space *space, const char *recipe_json, size_t length,
                        const nft_trainer_options *options)
 {
     nft_status status;
@@ -203,18 +132,18 @@ static nft_status plan(nft_recipe *recipe, nft_trainer_options *filled, int64_t 
         (status = nft_recipe_parse(recipe, recipe_json, length)) || (status = check_ranks(filled, recipe)) ||
         (status = check_model(model, recipe)))
         return status;
-    return plan_bytes(model, recipe, filled, bytes);
+    return nft_trainer_plan_bytes(model, recipe, filled, space, bytes);
 }
 
-nft_status nft_trainer_memory(int64_t *bytes, const nft_model *model, const char *recipe_json, size_t length,
-                              const nft_trainer_options *options)
+nft_status nft_trainer_memory(int64_t *bytes, const nft_model *model, const nft_space *space,
+                              const char *recipe_json, size_t length, const nft_trainer_options *options)
 {
     if (!model || !recipe_json || !bytes)
         return nft_fail_null("nft_trainer_memory", !model ? "model" : !recipe_json ? "recipe_json" : "bytes");
     nft_recipe recipe;
     nft_trainer_options filled;
     *bytes = 0;
-    return plan(&recipe, &filled, bytes, model, recipe_json, length, options);
+    return plan(&recipe, &filled, bytes, model, space, recipe_json, length, options);
 }
 
 /* Of outputs that are features. */
@@ -240,25 +169,46 @@ static nft_status make_image_loss(nft_trainer *trainer)
         return NFT_OK;
     int64_t height = 0, width = 0;
     float omega = 0;
-    nft_decoder_image(model->steps[nft_model_step_count(model) - 1].module, &height, &width, &omega);
+    nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
+                      &omega);
     return nft_image_loss_create(&trainer->images, model->space, omega, height, width);
 }
 
-/* A group's output has the shape of the context's. */
+/* The gradients of a group's outputs. */
+static nft_status make_output_gradient(nft_trainer *trainer)
+{
+    const nft_value *output = nft_model_last_value(trainer->model);
+    bool tokens = output->kind == NFT_VALUE_TOKENS;
+    int64_t shape[] = {trainer->group, tokens ? output->tokens : output->channels, output->channels};
+    if (output->kind == NFT_VALUE_FEATURES)
+        return make_features_gradient(trainer);
+    trainer->outputs = nft_value_floats(output, NULL);
+    return nft_array_create(&trainer->output_gradient, NFT_ARRAY_F32, shape, tokens ? 3 : 2, NULL);
+}
+
 static nft_status make_group(nft_trainer *trainer)
 {
-    const nft_array *output = trainer->context->output;
     int64_t batch = trainer->recipe.batch_size;
     trainer->dropout = nft_allocate_array((size_t)trainer->group, sizeof *trainer->dropout);
-    trainer->indices = nft_allocate_array((size_t)batch, sizeof *trainer->indices);
     trainer->numbers = nft_allocate_array((size_t)batch, sizeof *trainer->numbers);
-    if (!trainer->dropout || !trainer->indices || !trainer->numbers)
-        return nft_fail_memory("a batch", nft_size_multiply(batch, sizeof *trainer->indices));
+    trainer->samples = nft_allocate_array((size_t)batch, sizeof *trainer->samples);
+    if (!trainer->dropout || !trainer->numbers || !trainer->samples)
+        return nft_fail_memory("a batch", nft_size_multiply(batch, sizeof *trainer->samples));
     nft_status status = make_image_loss(trainer);
-    if (status || !output)
-        return status ? status : make_features_gradient(trainer);
-    trainer->outputs = output->count / output->shape[0];
-    return nft_array_create(&trainer->output_gradient, NFT_ARRAY_F32, output->shape, output->rank, NULL);
+    return status ? status : make_output_gradient(trainer);
+}
+
+/* The spaces of a model of any space come with the data. */
+static void size_group(nft_trainer *trainer)
+{
+    const nft_model *model = trainer->model;
+    int64_t batch = trainer->recipe.batch_size, kept = 0;
+    trainer->group = batch < NFT_GROUP_MOST ? batch : NFT_GROUP_MOST;
+    if (model->any_space)
+        return;
+    kept = nft_kept_floats(model->sequence, trainer->options.recompute);
+    trainer->group = nft_trainer_group_size(&trainer->recipe, &trainer->options, kept);
+    trainer->group_floats = nft_size_multiply(trainer->group, kept);
 }
 
 nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const char *recipe_json,
@@ -274,13 +224,14 @@ nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const c
         return nft_fail_memory("a trainer", sizeof *trainer);
     int64_t bytes = 0;
     nft_status status;
-    if ((status = plan(&trainer->recipe, &trainer->options, &bytes, model, recipe_json, length, options)) ||
+    if ((status =
+             plan(&trainer->recipe, &trainer->options, &bytes, model, NULL, recipe_json, length, options)) ||
         (status = nft_check_limit("the trainer", bytes, trainer->options.memory_limit)) ||
         (status = nft_model_copy(&trainer->model, model, model->values, 0)) ||
         (status = describe_loss(trainer->model, &trainer->recipe)))
         goto failed;
-    trainer->group = group_size(model, &trainer->recipe, &trainer->options);
-    nft_context_options training = training_options(&trainer->options, trainer->group);
+    size_group(trainer);
+    nft_context_options training = nft_training_options(&trainer->options, trainer->group);
     if ((status = nft_context_create(&trainer->context, trainer->model, &training)) ||
         (status = nft_gradients_create(&trainer->gradients, trainer->model)) ||
         (status = nft_moments_create(&trainer->moments, trainer->model)) || (status = make_group(trainer)))
@@ -308,8 +259,8 @@ void nft_trainer_free(nft_trainer *trainer)
     nft_array_free(trainer->validation_output);
     nft_release(trainer->validation_losses);
     nft_release(trainer->dropout);
-    nft_release(trainer->indices);
     nft_release(trainer->numbers);
+    nft_release(trainer->samples);
     nft_release(trainer->best);
     nft_context_free(trainer->validation_context);
     nft_context_free(trainer->context);

@@ -6,16 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-nft_context_options nft_validation_options(const nft_trainer_options *options)
-{
-    nft_context_options filled = NFT_CONTEXT_OPTIONS_INIT;
-    filled.threads = options->threads;
-    filled.keep_blas_threads = options->keep_blas_threads;
-    filled.precision = options->precision;
-    filled.max_batch = NFT_PIECE_SAMPLES;
-    return filled;
-}
-
 /* What a validation leaves: a loss of each sample, and its output; but images, and networks that render them,
  * are too large to be kept. */
 static nft_status make_output(nft_trainer *trainer, int64_t count)
@@ -54,28 +44,32 @@ nft_status nft_trainer_prepare_validation(nft_trainer *trainer, int64_t count)
     return status ? status : make_output(trainer, count);
 }
 
+/* The loss and output of a sample whose forward has run. */
+static nft_status take_sample(nft_trainer *trainer, const nft_sample *sample, const float *output)
+{
+    if (trainer->validation_output)
+        memcpy((float *)trainer->validation_output->storage + sample->number * trainer->outputs, output,
+               (size_t)trainer->outputs * sizeof *output);
+    double own = nft_sample_loss(trainer, sample, output, 0, NULL);
+    trainer->validation_losses[sample->number] = own;
+    if (isfinite(own))
+        return NFT_OK;
+    return nft_fail_in(nft_fail_loss(trainer, "validation set", sample->number, output),
+                       "after %" PRId64 " steps", trainer->step);
+}
+
 /* The losses and outputs of samples first … first + count - 1. */
 static nft_status run_piece(nft_trainer *trainer, int64_t first, int64_t count)
 {
-    nft_samples piece;
-    int64_t at = 0;
+    nft_sample samples[NFT_PIECE_SAMPLES];
     nft_context *context = trainer->validation_context;
-    nft_status status = nft_samples_fetch(trainer, &trainer->validation, first, count, &piece, &at);
+    nft_status status =
+        nft_set_fetch(trainer, &trainer->validation, NULL, first, count, &trainer->pieces, samples);
     if (status)
-        return status;
-    nft_forward_input input = {.weights = piece.weights, .tokens = piece.tokens, .first = at, .count = count};
-    status = nft_context_run(context, &input);
-    for (int64_t i = 0; i < count && !status; i++) {
-        const float *output = nft_trainer_output(trainer, context, i);
-        if (trainer->validation_output)
-            memcpy((float *)trainer->validation_output->storage + (first + i) * trainer->outputs, output,
-                   (size_t)trainer->outputs * sizeof *output);
-        double own = nft_samples_loss(trainer, &piece, at + i, output, 0, NULL);
-        if (!isfinite(own))
-            status = nft_fail_in(nft_fail_loss(trainer, "validation set", first + i, output),
-                                 "after %" PRId64 " steps", trainer->step);
-        trainer->validation_losses[first + i] = own;
-    }
+        return nft_fail_in(status, "validation set");
+    status = nft_samples_run(context, samples, count, 0);
+    for (int64_t i = 0; i < count && !status; i++)
+        status = take_sample(trainer, &samples[i], nft_trainer_output(trainer, context, i));
     return status;
 }
 
@@ -127,7 +121,7 @@ nft_status nft_trainer_validate(double *loss, nft_trainer *trainer)
         return nft_fail_null(function, "loss");
     if (!trainer->validation.count)
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_%s first",
-                        function, trainer->model->space ? "data" : "tokens");
+                        function, nft_trainer_data_call(trainer));
     status = nft_trainer_run_validation(trainer, loss);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }

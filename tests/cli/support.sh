@@ -1,10 +1,10 @@
 # shellcheck shell=sh disable=SC2034,SC2059
-# What the tests of the nft program share: . support.sh PATH-OF-NFT. Moves to an empty folder; the functions count what passed and
+# What the tests of the nftool program share: . support.sh PATH-OF-NFTOOL. Moves to an empty folder; the functions count what passed and
 # failed, and finish says so.
-nft=${1:?usage: $0 PATH-OF-NFT}
-case $nft in
+nftool=${1:?usage: $0 PATH-OF-NFTOOL}
+case $nftool in
 /*) ;;
-*) nft=$PWD/$nft ;;
+*) nftool=$PWD/$nftool ;;
 esac
 root=$(cd "$(dirname "$0")/../.." && pwd)
 golden=$root/tests/data/golden
@@ -33,19 +33,19 @@ check() {
     if "$@" >/dev/null 2>&1; then pass; else complain "$what"; fi
 }
 
-# run STATUS ARGUMENT …: nft ends with the status; a failure says one line, a success none on standard error.
+# run STATUS ARGUMENT …: nftool ends with the status, within LIMIT seconds if that is set; a failure says one line, a success none on standard error.
 run() {
     expected=$1
     shift
-    "$nft" "$@" >out 2>err
+    ${LIMIT:+timeout "$LIMIT"} "$nftool" "$@" >out 2>err
     status=$?
     lines=$(wc -l <err)
     if [ "$status" -ne "$expected" ]; then
-        complain "nft $*: exit status $status, expected $expected: $(head -n 1 err)"
+        complain "nftool $*: exit status $status, expected $expected: $(head -n 1 err)"
     elif [ "$expected" -eq 0 ] && [ -s err ]; then
-        complain "nft $*: a message, or its progress, on success: $(head -n 1 err)"
-    elif [ "$expected" -ne 0 ] && { [ "$lines" -ne 1 ] || ! grep -q '^nft[a-z ]*: ' err; }; then
-        complain "nft $*: $lines lines on standard error, expected one: $(head -n 1 err)"
+        complain "nftool $*: a message, or its progress, on success: $(head -n 1 err)"
+    elif [ "$expected" -ne 0 ] && { [ "$lines" -ne 1 ] || ! grep -q '^nftool[a-z ]*: ' err; }; then
+        complain "nftool $*: $lines lines on standard error, expected one: $(head -n 1 err)"
     else
         pass
     fi

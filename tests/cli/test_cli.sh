@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck disable=SC2015,SC2016
-# Tests of the nft program: test_cli.sh PATH-OF-NFT. Prints a line for each failed check, then "N passed, N failed".
+# Tests of the nftool program: test_cli.sh PATH-OF-NFTOOL. Prints a line for each failed check, then "N passed, N failed".
 set -u
 
 # shellcheck source=tests/cli/support.sh
@@ -32,13 +32,13 @@ mkdir folder
 run 0 --help
 prints "forward"
 run 0 --version
-prints "nft 0."
-"$nft" >out 2>usage
+prints "nftool 0."
+"$nftool" >out 2>usage
 check "no command is wrong usage" test $? -eq 2
 check "no command prints the usage" grep -q '^usage' usage
 for command in info forward evaluate permute bench; do
     run 0 $command --help
-    prints "usage: nft $command"
+    prints "usage: nftool $command"
     prints "--threads"
     run 0 $command --no-such -h
     run 2 $command
@@ -139,9 +139,9 @@ check "values of other tensors are kept" cmp expected found
 zeros='\000\000\000\000'
 safetensors norm.safetensors '{"conv.weight": {"dtype": "F32", "shape": [1, 1, 1, 1], "data_offsets": [0, 4]}, "conv.bias": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}, "norm.weight": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]}}' "$zeros$zeros$zeros"
 run 1 permute norm.safetensors -o x.safetensors
-says "beside biases of 1 axis"
+says "with biases of 1 axis"
 says "name the layers to read in --layers"
-"$nft" info norm.safetensors >out 2>err
+"$nftool" info norm.safetensors >out 2>err
 check "info of weights that are none fails" test $? -eq 1
 prints "norm.weight"
 says "name the layers to read in --layers"
@@ -161,7 +161,7 @@ run 1 info pipe
 says "pipe: "
 run 2 permute floats.safetensors -o x.safetensors --seed 9223372036854775808
 says "9223372036854775807"
-"$nft" info floats.safetensors --threads "1
+"$nftool" info floats.safetensors --threads "1
 2" >out 2>err
 check "a message is one line whatever an argument holds" test "$(wc -l <err)" -eq 1
 run 0 info plain.safetensors
@@ -197,7 +197,7 @@ run 0 forward probability.json floats.safetensors -o a.safetensors --batch-size 
 check "the batch size does not change the result" cmp p.safetensors a.safetensors
 
 run 0 forward probability.json nan.safetensors -o n.safetensors --quiet
-"$nft" forward probability.json nan.safetensors -o n.safetensors >out 2>err
+"$nftool" forward probability.json nan.safetensors -o n.safetensors >out 2>err
 says "the output of 1 of 2 has values that are not finite"
 
 # evaluate
@@ -314,19 +314,19 @@ run 2 bench tokens.json --recompute
 says "add --train"
 
 # Standard output that takes nothing.
-"$nft" info floats.safetensors >&- 2>err
+"$nftool" info floats.safetensors >&- 2>err
 check "a closed standard output is an error" test $? -eq 1
 if [ -w /dev/full ]; then
-    "$nft" info floats.safetensors --json >/dev/full 2>err
+    "$nftool" info floats.safetensors --json >/dev/full 2>err
     check "JSON that cannot be written is a failure" test $? -eq 1
     says "cannot write to standard output"
-    "$nft" info floats.safetensors >/dev/full 2>err
+    "$nftool" info floats.safetensors >/dev/full 2>err
     check "a full standard output is an error" test $? -eq 1
     check "and says so" grep -q 'standard output' err
 fi
 {
     sleep 0.3
-    "$nft" info floats.safetensors 2>err
+    "$nftool" info floats.safetensors 2>err
     echo $? >piped
 } | true
 check "a broken pipe is an error" test "$(cat piped)" -eq 1
@@ -375,7 +375,7 @@ if [ -f "$predictor" ] && [ -f "$sample" ]; then
     prints "conv2d"
     {
         sleep 0.3
-        "$nft" info "$predictor" --tensors 2>err
+        "$nftool" info "$predictor" --tensors 2>err
         echo $? >piped
     } | true
     check "a pipe that breaks early is an error" test "$(cat piped)" -eq 1

@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck disable=SC2015,SC2016
-# Tests of nft fit and nft render: test_inr.sh PATH-OF-NFT. Prints a line for each failed check, then "N passed, N failed".
+# Tests of nftool fit and nftool render: test_inr.sh PATH-OF-NFTOOL. Prints a line for each failed check, then "N passed, N failed".
 set -u
 
 # shellcheck source=tests/cli/support.sh
@@ -37,12 +37,12 @@ for name in expected:
 # A network that is not a number is told of, and is not in the mean.
 cp "$fit/init.safetensors" nan.safetensors
 printf '\000\000\300\177' | dd of=nan.safetensors bs=4 seek=$(($(wc -c <nan.safetensors) / 4 - 1)) conv=notrunc 2>/dev/null
-"$nft" fit "$fit/images-idx3-ubyte" -o fitted.safetensors --init nan.safetensors --steps 30 >out 2>err
+"$nftool" fit "$fit/images-idx3-ubyte" -o fitted.safetensors --init nan.safetensors --steps 30 >out 2>err
 says "warning: 1 of 3 networks diverged to weights that are not finite"
 check "the mean is that of the others" grep -q 'mean PSNR [0-9.]* dB' out
 
 printf '\000\000\010\003\000\000\000\001\000\000\000\002\000\000\000\002\001\000\001\001' >unit
-"$nft" fit unit -o fitted.safetensors --steps 1 >out 2>err
+"$nftool" fit unit -o fitted.safetensors --steps 1 >out 2>err
 says "warning: no colour is more than 1 of 255"
 
 # Fresh networks: seeds, threads and batches; labels and views.
@@ -171,7 +171,7 @@ attempts=0
 while [ ! -f cut.safetensors.partial ] && [ $attempts -lt 5 ]; do # a busy machine may look too late
     attempts=$((attempts + 1))
     rm -f cut.safetensors
-    "$nft" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
+    "$nftool" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
     fitting=$!
     finished=0
     while [ "${finished:-0}" -lt 4 ] && kill -0 $fitting 2>/dev/null; do
@@ -187,7 +187,7 @@ if [ -f cut.safetensors.partial ]; then
     cp cut.safetensors.partial old.safetensors.partial
     run 1 fit "$images" -o cut.safetensors --steps 20001
     says "was begun with other images or options"
-    "$nft" fit "$images" -o cut.safetensors "$@" >out 2>err
+    "$nftool" fit "$images" -o cut.safetensors "$@" >out 2>err
     says "$finished of 6 networks are finished already"
     # Network 0 with another number and the checksum of that: a fit that did it again would not come to it.
     if command -v python3 >/dev/null 2>&1; then
@@ -201,7 +201,7 @@ for i, size in enumerate(sizes):
     crc = zlib.crc32(data[begin:begin + 4 * size], crc)
 struct.pack_into("<I", data, at + 6 * 4 * sum(sizes), crc)
 open("marked.safetensors.partial", "wb").write(data)'
-        "$nft" fit "$images" -o marked.safetensors "$@" >out 2>err
+        "$nftool" fit "$images" -o marked.safetensors "$@" >out 2>err
         says "$finished of 6 networks are finished already"
         python "what is finished is not fitted again" "
 marked, whole = read('marked.safetensors'), read('whole.safetensors')
@@ -210,17 +210,17 @@ assert marked['1.weight'] == whole['1.weight']"
     fi
     # The numbers of network 3, of which each has 64 in the first layer.
     printf 'odd!' | dd of=hurt.safetensors.partial bs=4 seek=$((4096 / 4 + 3 * 64 + 5)) conv=notrunc 2>/dev/null
-    "$nft" fit "$images" -o hurt.safetensors "$@" >out 2>err
+    "$nftool" fit "$images" -o hurt.safetensors "$@" >out 2>err
     says "hurt.safetensors.partial: is damaged from network 3 on"
     says "3 of 6 networks are finished already"
     check "what is damaged is fitted again" cmp whole.safetensors hurt.safetensors
     head -c "$(($(wc -c <old.safetensors.partial) - 10))" old.safetensors.partial >short.safetensors.partial
-    "$nft" fit "$images" -o short.safetensors "$@" >out 2>err
+    "$nftool" fit "$images" -o short.safetensors "$@" >out 2>err
     check "what was cut off is fitted again" cmp whole.safetensors short.safetensors
     printf '\001' | dd of=old.safetensors.partial bs=1 seek=7 conv=notrunc 2>/dev/null
     cp old.safetensors.partial before
     run 1 fit "$images" -o old.safetensors "$@"
-    says "old.safetensors.partial: another version of nft began this fit"
+    says "old.safetensors.partial: another version of nftool began this fit"
     check "the file of another version stays" cmp before old.safetensors.partial
     rm old.safetensors.partial
 else
@@ -233,13 +233,13 @@ check "nothing is left beside it" test ! -e cut.safetensors.partial
 (
     trap '' XFSZ
     ulimit -f 0
-    exec "$nft" fit "$images" -o begun.safetensors "$@" --quiet 2>&1
+    exec "$nftool" fit "$images" -o begun.safetensors "$@" --quiet 2>&1
 ) | cat >err
 says "begun.safetensors.partial: cannot write"
 check "a fit that could not begin leaves nothing" test ! -e begun.safetensors.partial
 
 # A power failure may leave the size alone.
-"$nft" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
+"$nftool" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
 fitting=$!
 while [ ! -s zero.safetensors.partial ] && kill -0 $fitting 2>/dev/null; do
     cp cut.safetensors.partial zero.safetensors.partial 2>/dev/null
@@ -253,7 +253,7 @@ run 0 fit "$images" -o zero.safetensors "$@"
 check "a file without a header begins again" cmp whole.safetensors zero.safetensors
 
 # What is the default may be said.
-"$nft" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
+"$nftool" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
 fitting=$!
 finished=0
 while [ "${finished:-0}" -lt 1 ] && kill -0 $fitting 2>/dev/null; do
@@ -261,7 +261,7 @@ while [ "${finished:-0}" -lt 1 ] && kill -0 $fitting 2>/dev/null; do
 done
 kill -KILL $fitting 2>/dev/null
 wait $fitting 2>/dev/null
-"$nft" fit "$images" -o cut.safetensors "$@" --lr 0.001 --omega 30 >out 2>err
+"$nftool" fit "$images" -o cut.safetensors "$@" --lr 0.001 --omega 30 >out 2>err
 says "networks are finished already"
 check "it goes on" cmp whole.safetensors cut.safetensors
 
@@ -305,7 +305,7 @@ run 1 fit "$images" -o x.safetensors --labels a.safetensors --init v.safetensors
 says "holds 6 networks"
 run 1 fit "$images" -o x.safetensors --init "$rgb/init.safetensors"
 run 1 fit "$images" -o x.safetensors --init "$examples/fashion-cnns.safetensors"
-says "nft: --init $examples/fashion-cnns.safetensors: expected SIRENs, networks of linear layers alone, but layer 0 is"
+says "nftool: --init $examples/fashion-cnns.safetensors: expected SIRENs, networks of linear layers alone, but layer 0 is"
 run 1 fit labels -o x.safetensors
 says "in 1 dimension, expected"
 run 1 fit "$images" "$images" -o x.safetensors
@@ -361,7 +361,7 @@ run 1 render "$examples/fashion-cnns.safetensors" -o x.png
 run 1 render a.safetensors -o absent/x.png
 python "a pixel is round(255 (x/2 + 1/2)), clamped" "
 import subprocess
-subprocess.run(['$nft', 'render', 'a.safetensors', '-o', 'f.safetensors', '--height', '6', '--width', '5'], check=True)
+subprocess.run(['$nftool', 'render', 'a.safetensors', '-o', 'f.safetensors', '--height', '6', '--width', '5'], check=True)
 values, sheet = read('f.safetensors')['rendered'][1], pixels('sheet.png', 12, 10)
 for n in range(4):
     for y in range(6):

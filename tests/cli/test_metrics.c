@@ -1,4 +1,4 @@
-/* The metrics of nft evaluate where they are not obvious. */
+/* The metrics of nftool evaluate where they are not obvious. */
 #include "unit/support.h"
 
 #include "metrics.h"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests of nft train and nft bench --train on two ranks of MPI: test_mpi.sh [FOLDER]. Builds the program with -DNFT_MPI=ON in FOLDER (default: a temporary
+# Tests of nftool train and nftool bench --train on two ranks of MPI: test_mpi.sh [FOLDER]. Builds the program with -DNFT_MPI=ON in FOLDER (default: a temporary
 # one), so it needs MPI: libopenmpi-dev and openmpi-bin. Prints a line for each failed check, then "N passed, N failed".
 set -u
 
@@ -18,15 +18,15 @@ cmake -S "$tree" -B "$build" -DCMAKE_BUILD_TYPE=Release -DNFT_WERROR=ON -DNFT_MP
 }
 rm -f "$build.log"
 
-set -- "$build/nft"
+set -- "$build/nftool"
 # shellcheck source=tests/cli/support.sh
 . "$(dirname "$0")/support.sh"
 trap 'rm -rf "$work" "${temporary:-}"' EXIT
 trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 
-# ranks ARGUMENT …: nft on two ranks of one thread each; what mpirun itself has to say goes to err as well.
+# ranks ARGUMENT …: nftool on two ranks of one thread each; what mpirun itself has to say goes to err as well.
 ranks() {
-    mpirun -n 2 --allow-run-as-root --oversubscribe "$nft" "$@" --threads 1 >out 2>err
+    mpirun -n 2 --allow-run-as-root --oversubscribe "$nftool" "$@" --threads 1 >out 2>err
 }
 
 # Numbers of a log's key, one a line.
@@ -53,7 +53,7 @@ cat >recipe.json <<END
  "grad_clip": 1, "batch_size": 8, "steps": 40, "validate_every": 10}
 END
 
-"$nft" train recipe.json -o one.safetensors --log one.jsonl --threads 1 >out 2>err
+"$nftool" train recipe.json -o one.safetensors --log one.jsonl --threads 1 >out 2>err
 check "one process trains" test $? -eq 0
 ranks train recipe.json -o two.safetensors --log two.jsonl --plot two.svg
 check "two ranks train" test $? -eq 0
@@ -62,15 +62,15 @@ check "each step is logged once" test "$(wc -l <two.jsonl)" -eq 44
 check "the losses of each step agree" close_numbers loss 1e-4 two.jsonl one.jsonl
 check "and the norms of the gradients" close_numbers grad_norm 1e-3 two.jsonl one.jsonl
 check "and the validations" close_numbers validation_loss 1e-4 two.jsonl one.jsonl
-"$nft" evaluate one.safetensors data.safetensors --json >one.scores
-"$nft" evaluate two.safetensors data.safetensors --json >two.scores
+"$nftool" evaluate one.safetensors data.safetensors --json >one.scores
+"$nftool" evaluate two.safetensors data.safetensors --json >two.scores
 check "the models' predictions agree" close_numbers mae 1e-4 two.scores one.scores
 ranks train recipe.json -o again.safetensors
 check "two ranks again are the same bits" cmp two.safetensors again.safetensors
 check "no checkpoint is left" test ! -e two.safetensors.checkpoint
 
 # Killed and started again; with steps enough that the signal finds it at work, however long mpirun takes to hand it on.
-mpirun -n 2 --allow-run-as-root --oversubscribe "$nft" train recipe.json -o long.safetensors --steps 4000 --checkpoint-every 0 --threads 1 \
+mpirun -n 2 --allow-run-as-root --oversubscribe "$nftool" train recipe.json -o long.safetensors --steps 4000 --checkpoint-every 0 --threads 1 \
     >out 2>err &
 program=$!
 tries=0
@@ -89,26 +89,26 @@ check "to the bits of a training that was not interrupted" cmp long.safetensors 
 # Failures end all ranks, with one line of the program's.
 ranks train recipe.json -o x.safetensors --train absent.safetensors
 check "a file that is missing ends both" test $? -ne 0
-check "and is said once" test "$(grep -c '^nft: .*absent.safetensors' err)" -eq 1
+check "and is said once" test "$(grep -c '^nftool: .*absent.safetensors' err)" -eq 1
 ranks train recipe.json -o x.safetensors --lr 1e38
 check "a run that diverges ends both" test $? -ne 0
 sed 's/"grad_clip"/"schedule": {"type": "constant", "warmup_steps": 1}, "grad_clip"/' recipe.json >warm.json # step 0 changes nothing
 ranks train warm.json -o x.safetensors --lr 1e38 --validate-every 1
 check "the best model is kept, and that is said" grep -q 'x.safetensors.best is the model with the lowest validation loss so far' err
-check "and can be read" "$nft" evaluate x.safetensors.best data.safetensors
+check "and can be read" "$nftool" evaluate x.safetensors.best data.safetensors
 rm -f x.safetensors.checkpoint
-check "and is said once, too" test "$(grep -c '^nft: .*not finite' err)" -eq 1
+check "and is said once, too" test "$(grep -c '^nftool: .*not finite' err)" -eq 1
 ranks train recipe.json -o x.safetensors --batch-size 7
-check "a batch that is no multiple of the ranks" grep -q '^nft: .*a batch of 7 cannot be shared equally by 2 ranks' err
+check "a batch that is no multiple of the ranks" grep -q '^nftool: .*a batch of 7 cannot be shared equally by 2 ranks' err
 # Each with its own: rank 0 alone sees a checkpoint, and then another rate.
 apart() { # OUTPUT OPTION … of rank 1
     output=$1
     shift
-    mpirun --allow-run-as-root --oversubscribe -n 1 "$nft" train recipe.json -o here/x.safetensors --threads 1 \
-        : -n 1 "$nft" train recipe.json -o "$output" --threads 1 "$@" >out 2>err
+    mpirun --allow-run-as-root --oversubscribe -n 1 "$nftool" train recipe.json -o here/x.safetensors --threads 1 \
+        : -n 1 "$nftool" train recipe.json -o "$output" --threads 1 "$@" >out 2>err
 }
 mkdir here there
-"$nft" train recipe.json -o here/x.safetensors --steps 4000 --checkpoint-every 0 --threads 1 >out 2>err &
+"$nftool" train recipe.json -o here/x.safetensors --steps 4000 --checkpoint-every 0 --threads 1 >out 2>err &
 program=$!
 tries=0
 while [ ! -e here/x.safetensors.checkpoint ] && [ $tries -lt 500 ]; do
@@ -119,11 +119,11 @@ kill -TERM $program
 wait $program
 sed 's/"steps": 40/"steps": 4000/' recipe.json >recipe.new && mv recipe.new recipe.json
 apart there/x.safetensors
-check "ranks that go on from other steps" grep -q '^nft: here/x.safetensors.checkpoint: ranks have done between 0 and [0-9]* steps' err
+check "ranks that go on from other steps" grep -q '^nftool: here/x.safetensors.checkpoint: ranks have done between 0 and [0-9]* steps' err
 check "are told of once" test "$(grep -c 'ranks have done' err)" -eq 1
 rm here/x.safetensors.checkpoint
 apart there/x.safetensors --lr 1e-4
-check "ranks of other recipes" grep -q '^nft: recipe.json: ranks do not train the same' err
+check "ranks of other recipes" grep -q '^nftool: recipe.json: ranks do not train the same' err
 check "no model is left by failures" test ! -e x.safetensors
 
 # How fast they are together.
@@ -133,8 +133,8 @@ check "rank 0 alone reports" test "$(grep -c '^speed' out)" -eq 1
 check "and says what it is of" grep -q '^ranks  *2 share each batch' out
 ranks bench recipe.json --train --batch-size 7
 check "a batch of odd size ends both" test $? -ne 0
-check "and that is said once" test "$(grep -c '^nft: .*a batch of 7 cannot be shared equally by 2 ranks' err)" -eq 1
-mpirun --allow-run-as-root --oversubscribe -n 1 "$nft" bench recipe.json --train --threads 1 --batch-size 8 \
-    : -n 1 "$nft" bench recipe.json --train --threads 1 --batch-size 4 >out 2>err
-check "ranks that measure different things are told of once" test "$(grep -c '^nft: recipe.json: ranks do not measure the same' err)" -eq 1
+check "and that is said once" test "$(grep -c '^nftool: .*a batch of 7 cannot be shared equally by 2 ranks' err)" -eq 1
+mpirun --allow-run-as-root --oversubscribe -n 1 "$nftool" bench recipe.json --train --threads 1 --batch-size 8 \
+    : -n 1 "$nftool" bench recipe.json --train --threads 1 --batch-size 4 >out 2>err
+check "ranks that measure different things are told of once" test "$(grep -c '^nftool: recipe.json: ranks do not measure the same' err)" -eq 1
 finish

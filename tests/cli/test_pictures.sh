@@ -1,7 +1,7 @@
 #!/bin/sh
 # shellcheck disable=SC2016
-# Tests of the losses between images, in nft train and nft evaluate, and of nft render with several operands: test_pictures.sh
-# PATH-OF-NFT. Prints a line for each failed check, then "N passed, N failed".
+# Tests of the losses between images, in nftool train and nftool evaluate, and of nftool render with several operands: test_pictures.sh
+# PATH-OF-NFTOOL. Prints a line for each failed check, then "N passed, N failed".
 set -u
 
 # shellcheck source=tests/cli/support.sh
@@ -24,7 +24,7 @@ run 0 train reconstruction/recipe.json -o trained.safetensors --json
 prints '"loss":0.038279'
 for loss in render reconstruction; do
     run 0 train $loss/recipe.json -o $loss/trained.safetensors --json
-    python "nft train follows the golden training of loss $loss" "
+    python "nftool train follows the golden training of loss $loss" "
 steps, golden = [json.loads(line) for line in open('out')], json.load(open('$golden/train_$loss/train.json'))
 for step, loss, norm in zip(steps, golden['expected_losses'], golden['expected_grad_norms']):
     assert abs(step['loss'] - loss) <= 1e-4 * loss and abs(step['grad_norm'] - norm) <= 1e-4 * norm
@@ -271,7 +271,7 @@ for y in range(34):
         if n == 7 or row >= 7 or column >= 6:
             assert sheet[y * 26 + x] == level"
 run 0 render decoded.safetensors -o told.png
-check "nft forward notes the size" cmp vectors.png told.png
+check "nftool forward notes the size" cmp vectors.png told.png
 sed 's/"height": 28, "width": 28/"height": 14, "width": 56/' "$examples/../siren-digits/inr2array.json" >wide.json
 run 0 forward wide.json "$examples/mnist-sirens.safetensors" --decode -o wide.safetensors
 run 0 render "$examples/mnist-sirens.safetensors" wide.safetensors -o wide.png --count 2
@@ -368,7 +368,7 @@ run 0 fit "$digits" -o labelled.safetensors --labels "$examples/digits-labels-id
 run 1 render "$digits" labelled.safetensors -o x.png --count 2 --answers answers.safetensors
 says "answers.safetensors: label 1 is 2, in labelled.safetensors 1: these are answers to other networks"
 run 1 info "$digits"
-says "$digits: is PNG, IDX or gzipped, expected networks or a model; 'nft fit' makes networks of images"
+says "$digits: is PNG, IDX or gzipped, expected networks or a model; 'nftool fit' makes networks of images"
 run 1 info digits.png
 safetensors vector.safetensors '{"output":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}}' "$one$one"
 run 1 render "$digits" -o x.png --count 2 --answers vector.safetensors

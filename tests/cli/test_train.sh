@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck disable=SC2016
-# Tests of nft train and of the pictures of nft evaluate: test_train.sh PATH-OF-NFT. Prints a line for each failed check, then
+# Tests of nftool train and of the pictures of nftool evaluate: test_train.sh PATH-OF-NFTOOL. Prints a line for each failed check, then
 # "N passed, N failed".
 set -u
 
@@ -81,16 +81,16 @@ for line in open("whole.jsonl"):
     assert json.loads(line)["step"] >= 0'
 fi
 if command -v script >/dev/null 2>&1; then
-    script -qec "stty cols 200; '$nft' train recipes/cnns.json -o again.safetensors --threads 1" terminal >/dev/null 2>&1 </dev/null
+    script -qec "stty cols 200; '$nftool' train recipes/cnns.json -o again.safetensors --threads 1" terminal >/dev/null 2>&1 </dev/null
     check "a terminal sees how far it has come" grep -q 'train: [0-9]* of 300 steps, loss [0-9.]*.* samples a second, [0-9]* s left' terminal
     for columns in 40 80; do
-        script -qec "stty cols $columns; '$nft' train recipes/cnns.json -o again.safetensors --threads 1" terminal >/dev/null 2>&1 </dev/null
+        script -qec "stty cols $columns; '$nftool' train recipes/cnns.json -o again.safetensors --threads 1" terminal >/dev/null 2>&1 </dev/null
         check "no line is longer than $columns columns" sh -c 'tr "\r" "\n" <terminal | grep "^train: " | awk -v most='$columns' "length(\$0) >= most { exit bad = 1 } END { exit bad || NR == 0 }"'
     done
     check "80 columns have room for all" grep -Eq 'tau [0-9.]*, [0-9.]*(/s| samples a second), [0-9]* s left' terminal
-    script -qec "'$nft' train recipes/cnns.json -o again.safetensors --threads 1 --json" terminal >/dev/null 2>&1 </dev/null
+    script -qec "'$nftool' train recipes/cnns.json -o again.safetensors --threads 1 --json" terminal >/dev/null 2>&1 </dev/null
     check "and each object is on a line of its own" sh -c 'tr "\r" "\n" <terminal | grep "{" | grep -vq "^{" && exit 1; grep -q "{" terminal'
-    script -qec "'$nft' train recipes/cnns.json -o again.safetensors --threads 1 --quiet" terminal >/dev/null 2>&1 </dev/null
+    script -qec "'$nftool' train recipes/cnns.json -o again.safetensors --threads 1 --quiet" terminal >/dev/null 2>&1 </dev/null
     check "unless it is to be quiet" sh -c '! grep -q "s left" terminal'
 fi
 
@@ -122,7 +122,7 @@ done
 kills=0
 : >killed.jsonl
 for steps in 1 20 45 70 100 130 160; do
-    "$nft" train recipes/cnns.json -o killed.safetensors --log killed.jsonl --checkpoint-every 0 --threads 1 >out 2>err &
+    "$nftool" train recipes/cnns.json -o killed.safetensors --log killed.jsonl --checkpoint-every 0 --threads 1 >out 2>err &
     program=$!
     tries=0
     while [ "$(grep -c '"loss"' killed.jsonl)" -lt $steps ] && [ $tries -lt 2000 ]; do
@@ -134,7 +134,7 @@ for steps in 1 20 45 70 100 130 160; do
 done
 check "killed several times" test $kills -ge 3
 check "a killed program leaves whole lines" sh -c '[ "$(tail -c 1 killed.jsonl | od -An -c | tr -d " ")" = "\\n" ]'
-"$nft" train recipes/cnns.json -o killed.safetensors --log killed.jsonl --threads 1 >out 2>err
+"$nftool" train recipes/cnns.json -o killed.safetensors --log killed.jsonl --threads 1 >out 2>err
 check "it goes on to the end" test $? -eq 0
 check "and says from where" grep -q 'goes on after [0-9]* step' err
 check "a training that was killed ends with the same bits" cmp whole.safetensors killed.safetensors
@@ -142,7 +142,7 @@ check "and the same log" same_logs whole.jsonl killed.jsonl
 check "its checkpoint is gone" test ! -e killed.safetensors.checkpoint
 
 # Asked to stop, it finishes the step and keeps everything.
-"$nft" train recipes/cnns.json -o stopped.safetensors --log stopped.jsonl --checkpoint here.checkpoint --steps 100000 >out 2>err &
+"$nftool" train recipes/cnns.json -o stopped.safetensors --log stopped.jsonl --checkpoint here.checkpoint --steps 100000 >out 2>err &
 program=$!
 wait_for_steps stopped.jsonl
 kill -TERM $program
@@ -158,7 +158,7 @@ check "the log ends with the checkpoint" grep -q "\"step\":$((done_steps - 1)),"
 rm -f ignoring.jsonl
 (
     trap '' TERM
-    exec "$nft" train recipes/cnns.json -o ignoring.safetensors --log ignoring.jsonl --quiet
+    exec "$nftool" train recipes/cnns.json -o ignoring.safetensors --log ignoring.jsonl --quiet
 ) >out 2>err &
 program=$!
 wait_for_steps ignoring.jsonl
@@ -312,18 +312,18 @@ if [ -w /dev/full ]; then
     says "/dev/full"
     says "the same command goes on from x.safetensors.checkpoint, after 1 of 3 steps"
     rm x.safetensors.checkpoint
-    "$nft" train recipes/cnns.json -o x.safetensors --json >/dev/full 2>err
+    "$nftool" train recipes/cnns.json -o x.safetensors --json >/dev/full 2>err
     check "a training that cannot print says so" test $? -eq 1
     says "cannot write to standard output"
     rm -f x.safetensors x.safetensors.checkpoint
 fi
 
 # Processes of mpirun that know nothing of each other would write the same files.
-if ! "$nft" --version | grep -q 'with MPI'; then
-    OMPI_COMM_WORLD_SIZE=2 "$nft" train recipes/good.json -o x.safetensors >out 2>err
+if ! "$nftool" --version | grep -q 'with MPI'; then
+    OMPI_COMM_WORLD_SIZE=2 "$nftool" train recipes/good.json -o x.safetensors >out 2>err
     check "a program without MPI refuses mpirun" test $? -eq 1
     says "built without MPI"
-    OMPI_COMM_WORLD_SIZE=2 "$nft" bench recipes/good.json --train >out 2>err
+    OMPI_COMM_WORLD_SIZE=2 "$nftool" bench recipes/good.json --train >out 2>err
     check "also to bench a training" test $? -eq 1
     says "built without MPI"
 fi
@@ -368,7 +368,7 @@ says "cannot write to folder 'absent'"
 # only when there is a folder in the place of the plot.
 mkfifo pipe
 set -- --validation recipes/floats.safetensors --steps 3000 --validate-every 1500 --lr 1e-4 # which is not done by then
-"$nft" train recipes/good.json "$@" -o lost.safetensors --log pipe --plot lost.svg >out 2>err &
+"$nftool" train recipes/good.json "$@" -o lost.safetensors --log pipe --plot lost.svg >out 2>err &
 program=$!
 exec 3<pipe
 read -r first <&3
@@ -382,7 +382,7 @@ check "in one line, too" test "$(wc -l <err)" -eq 1
 says "lost.svg"
 says "the same command goes on from lost.safetensors.checkpoint, after 1500 of 3000 steps"
 rmdir lost.svg
-"$nft" train recipes/good.json "$@" -o lost.safetensors --plot lost.svg >out 2>err
+"$nftool" train recipes/good.json "$@" -o lost.safetensors --plot lost.svg >out 2>err
 check "the same command goes on" grep -q 'goes on after 1,500 steps' err
 run 0 train recipes/good.json "$@" -o never.safetensors --quiet
 check "and no step is lost" cmp lost.safetensors never.safetensors

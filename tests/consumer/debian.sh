@@ -10,7 +10,7 @@ work=$(mktemp -d)
 installed=no
 # shellcheck disable=SC2317
 clean_up() {
-    [ $installed = no ] || dpkg --purge nft libnft-dev libnft0 >/dev/null
+    [ $installed = no ] || dpkg --purge nftool libnft-dev libnft0 >/dev/null
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -39,7 +39,7 @@ depends() {
 works() {
     prefix=$1
     shift
-    "$prefix/bin/nft" --version
+    "$prefix/bin/nftool" --version
     # shellcheck disable=SC2046
     "${CC:-cc}" -std=c99 -Wall -Werror "$root/tests/consumer/c/consumer.c" -o consumer "$@" \
         $(pkg-config --cflags --libs nft)
@@ -57,8 +57,8 @@ works() {
 version=$(dpkg-deb -f libnft0_*.deb Version)
 depends libnft0 libc6 libjansson4 blas
 depends libnft-dev "libnft0 (= $version)" libjansson-dev
-depends nft "libnft0 (= $version)" libc6
-for package in libnft0 libnft-dev nft; do
+depends nftool "libnft0 (= $version)" libc6
+for package in libnft0 libnft-dev nftool; do
     dpkg-deb -f "$package"_*.deb Description | grep -q "^weights of trained networks as data - "
     dpkg-deb -x "$package"_*.deb unpacked
     test -s "unpacked/usr/share/doc/$package/copyright" || fail "$package has no licence"
@@ -75,7 +75,7 @@ library=$(dirname "$(find "$work/unpacked" -name libnft.so)")
 if [ "$(id -u)" -ne 0 ]; then
     echo "not installed, because this is not root"
     exit 77
-elif dpkg-query -W -f='${Status}\n' libnft0 libnft-dev nft 2>/dev/null | grep -q ' installed$'; then
+elif dpkg-query -W -f='${Status}\n' libnft0 libnft-dev nftool 2>/dev/null | grep -q ' installed$'; then
     echo "not installed, because there is a libnft already"
     exit 77
 else
@@ -86,9 +86,9 @@ else
     }
     works /usr
     ldd consumer | grep -q "libnft.so.0 => /" || fail "the library is not where programs look"
-    dpkg --purge nft libnft-dev libnft0 >log 2>&1
+    dpkg --purge nftool libnft-dev libnft0 >log 2>&1
     installed=no
-    if [ -e /usr/bin/nft ] || [ -e /usr/include/nft ] || ldconfig -p | grep -q libnft.so; then
+    if [ -e /usr/bin/nftool ] || [ -e /usr/include/nft ] || ldconfig -p | grep -q libnft.so; then
         fail "something is left after the packages were removed"
     fi
 fi

@@ -24,7 +24,7 @@ quietly cmake --install "$build" --prefix "$prefix"
 library=$(dirname "$(find "$prefix" -name libnft.so)")
 for file in "$library/libnft.so.0" "$library/libnft.a" "$prefix/include/nft/nft.h" "$prefix/include/nft/nft.hpp" \
     "$library/pkgconfig/nft.pc" "$library/cmake/nft/nftConfig.cmake" "$library/cmake/nft/nftConfigVersion.cmake" \
-    "$prefix/bin/nft" "$prefix/share/man/man1/nft.1" "$prefix/share/doc/nft/LICENSE"; do
+    "$prefix/bin/nftool" "$prefix/share/man/man1/nftool.1" "$prefix/share/doc/nft/LICENSE"; do
     test -e "$file" || {
         echo "not installed: $file"
         exit 1
@@ -44,7 +44,7 @@ test "$(cmake -P versions.cmake 2>&1)" = "0.0: TRUE; 0.1: TRUE; 1.0: FALSE; " ||
     exit 1
 }
 readelf -d "$library/libnft.so" | grep -q 'SONAME.*\[libnft\.so\.0\]'
-quietly "$prefix/bin/nft" --version
+quietly "$prefix/bin/nftool" --version
 
 # Relative, because pkg-config splits at blanks what is not.
 ln -s "$prefix" installed

@@ -1,10 +1,10 @@
 #!/bin/sh
-# siren_digits.sh PATH-OF-NFT: examples/siren-digits on the sample in the tree. Every row gets its numbers and its pictures; what
+# siren_digits.sh PATH-OF-NFTOOL: examples/siren-digits on the sample in the tree. Every row gets its numbers and its pictures; what
 # is interrupted goes on, what is done is not done again, two runs share what both need, what is wrong is said in one line. Status
 # 77: all but the rows of dilation, which need Python with numpy.
 set -eu
 
-nft=$(cd "$(dirname "${1:?usage: siren_digits.sh PATH-OF-NFT}")" && pwd)/$(basename "$1")
+nftool=$(cd "$(dirname "${1:?usage: siren_digits.sh PATH-OF-NFTOOL}")" && pwd)/$(basename "$1")
 root=$(cd "$(dirname "$0")/../.." && pwd)
 example=$root/examples/siren-digits
 work=$(mktemp -d)
@@ -14,7 +14,7 @@ trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 cd "$work"
 # shellcheck source=tests/consumer/find_python.sh
 . "$root/tests/consumer/find_python.sh"
-export NFT="$nft" NFT_LIBRARY="${nft%/*}/libnft.so.0" PYTHONDONTWRITEBYTECODE=1 THREADS=1
+export NFTOOL="$nftool" NFT_LIBRARY="${nftool%/*}/libnft.so.0" PYTHONDONTWRITEBYTECODE=1 THREADS=1
 
 fail() {
     echo "FAILED: $*"
@@ -74,14 +74,14 @@ in_table mnist-mlp 2
 # A training that is killed. The program is another, which says its number; the steps in the log say when.
 cat >killable <<'KILLABLE'
 #!/bin/sh
-if [ "$1" != train ]; then exec "$NFT_PROGRAM" "$@"; fi
+if [ "$1" != train ]; then exec "$NFTOOL_PROGRAM" "$@"; fi
 echo $$ >training
-exec "$NFT_PROGRAM" "$@" --checkpoint-every 0
+exec "$NFTOOL_PROGRAM" "$@" --checkpoint-every 0
 KILLABLE
 chmod +x killable
 mkdir results
 : >results/mnist-nft.jsonl
-NFT=$work/killable NFT_PROGRAM=$nft "$example/run.sh" --small results mnist-nft >out 2>err &
+NFTOOL=$work/killable NFTOOL_PROGRAM=$nftool "$example/run.sh" --small results mnist-nft >out 2>err &
 begun=$!
 tries=0
 while [ "$(grep -c '"loss"' results/mnist-nft.jsonl)" -lt 3 ] && [ $tries -lt 6000 ]; do
@@ -126,7 +126,7 @@ refuses 2 "usage" "$run" --small
 refuses 2 "usage" "$run" --large x
 refuses 1 "'mnist-cnn' is no row" "$run" --small x mnist-cnn
 refuses 1 "'fashion-nft' is no row" "$run" --small x fashion-nft
-refuses 1 "NFT names it" env NFT=absent "$run" --small x
+refuses 1 "NFTOOL names it" env NFTOOL=absent "$run" --small x
 refuses 1 "PYTHON names it" env PYTHON=false "$run" --small x dilation-nft
 refuses 1 "absent/mnist/train-images-idx3-ubyte.gz: no such file" "$run" absent x mnist-nft
 mkdir -p images/mnist

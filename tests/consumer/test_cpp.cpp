@@ -71,30 +71,44 @@ static void spaces_and_weights()
            nft::Space::mlp({2, 1}));
 
     nft::Weights weights(space, 2);
-    weights.edit(0, NFT_WEIGHTS_WEIGHT)[0] = 5;
+    weights.edit(0)[0] = 5;
     weights.set_extra("label", nft::Array({2}, std::vector<std::int64_t>{1, 2}));
     EXPECT(weights.extra_count() == 1 && weights.extra_name(0) == "label" &&
            weights.extra("label").i64()[1] == 2);
     const std::vector<std::int64_t> order{2, 1, 0, 0, 1, 2};
-    weights.permute({order.data()});
-    EXPECT(weights.data(0, NFT_WEIGHTS_WEIGHT)[4] == 5 && weights.data_count(0, NFT_WEIGHTS_WEIGHT) == 12);
+    weights.permute({nullptr, order.data(), nullptr});
+    EXPECT(weights.data(0)[4] == 5 && weights.data_count(0) == 12);
     EXPECT(status_of([&] { weights.permute({}); }) == NFT_ERROR_ARGUMENT);
-    nft::Weights(nft::Space::mlp({2, 1}), 1).permute({}); // no hidden layer
+    nft::Weights(nft::Space::mlp({2, 1}), 1).permute({nullptr, nullptr}); // no hidden layer
     weights.permute_random(3);
     weights.remove_extra("label");
-    EXPECT(!weights.extra("label") && weights.channels() == 1 && weights.layer_name(1) == "1");
+    EXPECT(!weights.extra("label") && weights.channels() == 1 && weights.tensor_name(2) == "1.weight");
 
     const std::vector<float> first(6, 1), second(3, 2), bias(3, 3);
-    nft::Weights borrowed =
-        nft::Weights::borrow(space, 1, 1, {first.data(), second.data()}, {bias.data(), nullptr});
-    const nft::Weights copied =
-        nft::Weights::copy(space, 1, 1, {first.data(), second.data()}, {bias.data(), nullptr});
-    EXPECT(borrowed.data(0, NFT_WEIGHTS_WEIGHT) == first.data() && !borrowed.edit(0, NFT_WEIGHTS_WEIGHT));
-    EXPECT(copied.data(0, NFT_WEIGHTS_WEIGHT) != first.data() && copied.data(0, NFT_WEIGHTS_BIAS)[2] == 3);
-    EXPECT(nft::Weights::copy(space, 1, 1, {first.data(), second.data()}, {}).data(1, NFT_WEIGHTS_BIAS)[0] ==
-           0);
-    EXPECT(status_of([&] { nft::Weights::copy(space, 1, 1, {first.data()}, {nullptr}); }) ==
-           NFT_ERROR_ARGUMENT);
+    const std::vector<const float *> arrays{first.data(), bias.data(), second.data(), nullptr};
+    nft::Weights borrowed = nft::Weights::borrow(space, 1, 1, arrays);
+    const nft::Weights copied = nft::Weights::copy(space, 1, 1, arrays);
+    EXPECT(borrowed.data(0) == first.data() && !borrowed.edit(0));
+    EXPECT(copied.data(0) != first.data() && copied.data(1)[2] == 3 && copied.data(3)[0] == 0);
+    EXPECT(status_of([&] { nft::Weights::copy(space, 1, 1, {first.data()}); }) == NFT_ERROR_ARGUMENT);
+    weights.set_metadata("nft.omega", "30");
+    EXPECT(weights.metadata("nft.omega") == "30" && weights.metadata("nft.none").empty());
+}
+
+/* A residual block: both convolutions write to one axis. */
+static void spaces_of_tensors()
+{
+    const std::vector<nft_factor> wide{NFT_AXIS(1), NFT_AXIS(0), NFT_POSITIONS(3)};
+    const std::vector<nft_factor> narrow{NFT_AXIS(0), NFT_AXIS(1), NFT_POSITIONS(3)};
+    const nft::Space space({NFT_SPACE_AXIS("c", 4, NFT_SYMMETRY_PERMUTATION),
+                            NFT_SPACE_AXIS("m", 2, NFT_SYMMETRY_PERMUTATION)},
+                           {NFT_SPACE_TENSOR("conv1.weight", wide.data(), 3),
+                            NFT_SPACE_TENSOR("conv2.weight", narrow.data(), 3)});
+    EXPECT(space.axis_count() == 2 && std::string(space.axis(1).name) == "m" && space.layer_count() == 0);
+    EXPECT(space.tensor_count() == 2 && space.tensor(0).rank == 3 && space.tensor(0).shape[1] == 4);
+    EXPECT(space.tensor(0).role == NFT_ROLE_CONV && space.parameter_count() == 48);
+    EXPECT(nft::Space::parse(space.json()) == space);
+    EXPECT(status_of([&] { space.axis(2); }) == NFT_ERROR_ARGUMENT);
 }
 
 static void sirens()
@@ -119,7 +133,7 @@ static void sirens()
     }
     EXPECT(caught);
     weights.canonicalize_sirens();
-    EXPECT(weights.data(0, NFT_WEIGHTS_WEIGHT)[0] + weights.data(0, NFT_WEIGHTS_WEIGHT)[1] > 0);
+    EXPECT(weights.data(0)[0] + weights.data(0)[1] > 0);
     EXPECT(losses.size() == 2 && losses[0] < 1e-3f && losses[1] < 1e-3f);
     EXPECT(status_of([&] { nft::render_sirens(weights, 0, 3, 3, 4); }) == NFT_ERROR_ARGUMENT);
     EXPECT(status_of([] {
@@ -279,6 +293,7 @@ int main()
     EXPECT(nft::version() == "0.1.0" && !nft::build_info().empty());
     arrays_and_files();
     spaces_and_weights();
+    spaces_of_tensors();
     sirens();
     models_and_contexts();
     features_and_tokens();

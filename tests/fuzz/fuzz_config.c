@@ -45,9 +45,8 @@ static nft_weights *random_weights(const nft_model *model, int64_t channels)
     nft_weights *weights = NULL;
     if (nft_weights_create(&weights, nft_model_space(model), 2, channels))
         return NULL;
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_model_space(model)); t++)
-        fill(nft_weights_edit(weights, t / 2, (int32_t)(t % 2)),
-             nft_weights_data_count(weights, t / 2, (int32_t)(t % 2)));
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++)
+        fill(nft_weights_edit(weights, t), nft_weights_data_count(weights, t));
     return weights;
 }
 

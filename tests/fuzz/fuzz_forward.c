@@ -71,8 +71,8 @@ static nft_weights *make_weights(const subject *s, int64_t kind, uint64_t seed)
     succeed(s, nft_weights_create(&weights, nft_model_space(s->model), NETWORKS, s->config.input.channels));
     fill_weights(weights, seed);
     for (int64_t t = 0; t < 2 * s->config.layers; t++) {
-        float *values = nft_weights_edit(weights, t / 2, (int32_t)(t % 2));
-        for (int64_t i = 0; i < nft_weights_data_count(weights, t / 2, (int32_t)(t % 2)); i++)
+        float *values = nft_weights_edit(weights, t);
+        for (int64_t i = 0; i < nft_weights_data_count(weights, t); i++)
             values[i] = scales[kind] * values[i] + constants[kind];
     }
     return weights;
@@ -143,10 +143,10 @@ static output read_output(const nft_context *context)
         o.counts[0] = nft_array_count(nft_context_output(context));
         return o;
     }
-    o.parts = 2 * nft_space_layer_count(nft_weights_space(features));
+    o.parts = nft_space_tensor_count(nft_weights_space(features));
     for (int64_t t = 0; t < o.parts; t++) {
-        o.data[t] = nft_weights_data(features, t / 2, (int32_t)(t % 2));
-        o.counts[t] = nft_weights_data_count(features, t / 2, (int32_t)(t % 2));
+        o.data[t] = nft_weights_data(features, t);
+        o.counts[t] = nft_weights_data_count(features, t);
     }
     return o;
 }
@@ -216,8 +216,7 @@ static void check_input_gradient(const subject *s, const nft_context *context)
     if (tokens)
         check_finite(s, what, nft_array_count(tokens), nft_array_f32(tokens));
     for (int64_t t = 0; weights && t < 2 * s->config.layers; t++)
-        check_finite(s, what, nft_weights_data_count(weights, t / 2, (int32_t)(t % 2)),
-                     nft_weights_data(weights, t / 2, (int32_t)(t % 2)));
+        check_finite(s, what, nft_weights_data_count(weights, t), nft_weights_data(weights, t));
 }
 
 /* What is kept may be rounded otherwise than what is not: only the forwards of one kind have the same bits.
@@ -247,12 +246,12 @@ static void check_backward(const subject *s, bool recompute)
 
 static nft_weights *copy_weights(const subject *s, const nft_weights *weights)
 {
-    const float *data[2][MOST_LAYERS];
+    const float *data[2 * MOST_LAYERS];
     nft_weights *copy = NULL;
     for (int64_t t = 0; t < 2 * s->config.layers; t++)
-        data[t % 2][t / 2] = nft_weights_data(weights, t / 2, (int32_t)(t % 2));
+        data[t] = nft_weights_data(weights, t);
     succeed(s, nft_weights_copy(&copy, nft_weights_space(weights), NETWORKS, nft_weights_channels(weights),
-                                data[NFT_WEIGHTS_WEIGHT], data[NFT_WEIGHTS_BIAS]));
+                                data));
     return copy;
 }
 
@@ -293,8 +292,8 @@ static double noise(const subject *s, nft_context *context, const output *exact)
     for (uint64_t k = 0; k < NOISES; k++) {
         nft_weights *noisy = copy_weights(s, s->weights);
         for (int64_t t = 0; t < 2 * s->config.layers; t++)
-            add_noise(nft_weights_edit(noisy, t / 2, (int32_t)(t % 2)),
-                      nft_weights_data_count(noisy, t / 2, (int32_t)(t % 2)), &(nft_random){k, (uint64_t)t});
+            add_noise(nft_weights_edit(noisy, t), nft_weights_data_count(noisy, t),
+                      &(nft_random){k, (uint64_t)t});
         add_noise(s->model->values, s->model->parameters.total, &(nft_random){k, MOST_PARTS});
         nft_model_pack(s->model);
         output changed = forward(s, context, noisy, 0, NETWORKS);
@@ -329,7 +328,7 @@ static void check_symmetry(const subject *s, nft_context *context, nft_context *
         features = copy_weights(s, nft_context_output_weights(exact));
         succeed(s, nft_weights_permute_random(features, seed));
         for (int64_t t = 0; t < expected.parts; t++)
-            expected.data[t] = nft_weights_data(features, t / 2, (int32_t)(t % 2));
+            expected.data[t] = nft_weights_data(features, t);
     }
     check_difference(s, context, &answer, largest_difference(&expected, &found));
     nft_weights_free(features);

@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     int64_t memory = 0;
     options.threads = 1;
     options.memory_limit = MOST_BYTES;
-    nft_status known = nft_trainer_memory(&memory, model, (const char *)bytes, size, &options);
+    nft_status known = nft_trainer_memory(&memory, model, NULL, (const char *)bytes, size, &options);
     nft_status made = nft_trainer_create(&trainer, model, (const char *)bytes, size, &options);
     if ((made == NFT_OK) != (trainer != NULL) || (made != known && made != NFT_ERROR_LIMIT))
         abort();

@@ -20,10 +20,11 @@ fi
 files_of() {
     case $1 in
     checkpoint) echo src/train/checkpoint.c ;;
-    config) echo src/model/config.c src/io/json.c src/io/space_json.c ;;
-    file) echo src/io/safetensors_read.c src/io/tensor_read.c src/io/convert.c src/io/names.c src/io/network.c src/io/weights_load.c ;;
-    forward) echo src/modules/*.c src/model/forward.c src/model/backward.c src/model/decoder.c ;;
+    config) echo src/model/config.c src/config/json.c src/io/space_json.c ;;
+    file) echo src/io/safetensors_read.c src/io/tensor_read.c src/io/convert.c src/io/names.c src/io/network.c src/io/network_chain.c src/io/file_tensors.c src/io/weights_load.c ;;
+    forward) echo src/modules/*/*.c src/model/forward.c src/model/backward.c src/modules/sequence/decoder.c ;;
     idx) echo src/cli/idx.c ;;
+    index) echo src/io/index.c src/io/dataset.c ;;
     log) echo src/cli/training_log.c ;;
     partial) echo src/cli/partial.c ;;
     model) echo src/model/model_file.c ;;

@@ -170,6 +170,25 @@ static inline bool add_learned_pos_embedding(random_model *m, random_bytes *byte
     return are_features(m) && begin(m, "learned_pos_embedding");
 }
 
+static inline bool add_place_embedding(random_model *m, random_bytes *bytes)
+{
+    if (!are_features(m))
+        return false;
+    begin(m, "place_embedding");
+    add_number(m, "num_bands", choose(bytes, 1, 3));
+    return true;
+}
+
+static inline bool add_signed_log(random_model *m, random_bytes *bytes)
+{
+    static const char *const roles[] = {"[\"linear\", \"bias\"]", "[\"conv\"]", "[]"};
+    if (!are_features(m))
+        return false;
+    begin(m, "signed_log");
+    add_value(m, "roles", roles[choose(bytes, 0, 2)]);
+    return true;
+}
+
 /* Per weight too: the statistics of a model that is not trained are the same for all entries. */
 static inline bool add_normalize(random_model *m, random_bytes *bytes)
 {
@@ -311,10 +330,11 @@ static inline bool become(random_model *m, int32_t kind, int64_t tokens, int64_t
 
 static inline bool add_pool(random_model *m, random_bytes *bytes)
 {
-    static const char *const pools[] = {"np_pool", "hnp_pool", "stat_featurizer"};
+    static const char *const pools[] = {"np_pool", "hnp_pool", "stat_featurizer", "role_pool",
+                                        "role_statistics"};
     if (!are_features(m) || m->depth)
         return false;
-    begin(m, pools[choose(bytes, 0, 2)]);
+    begin(m, pools[choose(bytes, 0, 4)]);
     return become(m, NFT_VALUE_VECTOR, 0, m->channels, KEPT);
 }
 
@@ -450,6 +470,7 @@ static inline void add_any_module(random_model *m, random_bytes *bytes)
         add_unflatten_weights, add_mean_tokens,
         add_token_embedding,   add_select_token,
         add_flatten_tokens,    add_cross_attn_decoder,
+        add_place_embedding,   add_signed_log,
         add_function,
     };
     const int64_t count = sizeof modules / sizeof *modules;

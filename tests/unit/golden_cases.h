@@ -42,11 +42,15 @@ static void free_case(golden_case *c)
     free(c->expected);
 }
 
-static void add_case(const char *root, const char *name)
+/* `suffix` is "" or "-SPACE" of a model of any space, which has a case for each. */
+static void add_files(const char *root, const char *name, const char *suffix)
 {
-    char *folder = joined(root, name);
-    golden_case c = {strdup(name), joined(folder, "model.safetensors"), joined(folder, "input.safetensors"),
-                     joined(folder, "expected.safetensors")};
+    char input[300], expected[300], full[300], *folder = joined(root, name);
+    snprintf(input, sizeof input, "input%s.safetensors", suffix);
+    snprintf(expected, sizeof expected, "expected%s.safetensors", suffix);
+    snprintf(full, sizeof full, "%s%s", name, suffix);
+    golden_case c = {strdup(full), joined(folder, "model.safetensors"), joined(folder, input),
+                     joined(folder, expected)};
     free(folder);
     if (!is_file(c.model) || !is_file(c.input) || !is_file(c.expected)) {
         free_case(&c);
@@ -56,6 +60,26 @@ static void add_case(const char *root, const char *name)
     if (!cases)
         abort();
     cases[case_count++] = c;
+}
+
+static void add_case(const char *root, const char *name)
+{
+    static const char prefix[] = "input-", end[] = ".safetensors";
+    char *path = joined(root, name);
+    DIR *folder = opendir(path);
+    add_files(root, name, "");
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        size_t length = strlen(entry->d_name);
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) || length < strlen(prefix) + strlen(end))
+            continue;
+        char suffix[256];
+        snprintf(suffix, sizeof suffix, "%.*s", (int)(length - strlen("input") - strlen(end)),
+                 entry->d_name + strlen("input"));
+        add_files(root, name, suffix);
+    }
+    if (folder)
+        closedir(folder);
+    free(path);
 }
 
 static int by_name(const void *a, const void *b)
@@ -83,8 +107,10 @@ typedef struct opened {
 static opened open_case(const golden_case *c)
 {
     opened o = {NULL, NULL};
+    nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     assert_ok(nft_model_load(&o.model, c->model));
-    assert_ok(nft_weights_load(&o.input, c->input));
+    options.space = nft_model_space(o.model); /* NULL of any space: the file has its own */
+    assert_ok(nft_weights_load_with(&o.input, c->input, &options));
     return o;
 }
 

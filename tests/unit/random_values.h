@@ -8,13 +8,13 @@
 
 #include <string.h>
 
-/* Standard normal numbers in every weight and bias. */
+/* Standard normal numbers in every tensor. */
 static inline void fill_weights(nft_weights *weights, uint64_t seed)
 {
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(weights)); t++) {
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++) {
         nft_random random = {seed, (uint64_t)t};
-        float *values = nft_weights_edit(weights, t / 2, (int32_t)(t % 2));
-        for (int64_t i = 0; i < nft_weights_data_count(weights, t / 2, (int32_t)(t % 2)); i++)
+        float *values = nft_weights_edit(weights, t);
+        for (int64_t i = 0; i < nft_weights_data_count(weights, t); i++)
             values[i] = nft_random_normal(&random, (uint64_t)i);
     }
 }

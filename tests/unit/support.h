@@ -104,7 +104,7 @@ static inline nft_context *support_context(const nft_model *model, int32_t threa
     return context;
 }
 
-/* Standard normal numbers in every weight and bias. */
+/* Standard normal numbers in every tensor. */
 static inline nft_weights *support_weights(const nft_space *space, int64_t count, int64_t channels,
                                            uint64_t seed)
 {
@@ -158,7 +158,61 @@ static inline void support_same_tensors(const nft_model *a, const nft_model *b)
     }
 }
 
-/* Everything that the last forward gave, tensor after tensor; free it. Features are asked for by name. */
+/* One of the arrays that the last forward gave. */
+typedef struct support_array {
+    const char *name;
+    int64_t rank, shape[NFT_ARRAY_MAX_RANK];
+    int64_t count;
+    const float *values;
+} support_array;
+
+/* How many there are: one, or of features one for each tensor of the space. */
+static inline int64_t support_output_count(const nft_context *context)
+{
+    const nft_weights *features = nft_context_output_weights(context);
+    return features ? nft_space_tensor_count(nft_weights_space(features)) : 1;
+}
+
+static inline support_array support_view(const char *name, const nft_array *array)
+{
+    support_array view = {.name = name,
+                          .rank = nft_array_rank(array),
+                          .count = nft_array_count(array),
+                          .values = nft_array_f32(array)};
+    for (int64_t axis = 0; axis < view.rank; axis++)
+        view.shape[axis] = nft_array_size(array, axis);
+    return view;
+}
+
+static inline support_array support_features_at(const nft_weights *features, int64_t t)
+{
+    nft_space_tensor tensor = {.size = sizeof tensor};
+    assert_ok(nft_space_get_tensor(&tensor, nft_weights_space(features), t));
+    support_array view = {.name = tensor.name,
+                          .rank = 2 + tensor.rank,
+                          .shape = {nft_weights_count(features), nft_weights_channels(features)},
+                          .count = nft_weights_data_count(features, t),
+                          .values = nft_weights_data(features, t)};
+    memcpy(view.shape + 2, tensor.shape, (size_t)tensor.rank * sizeof *view.shape);
+    return view;
+}
+
+static inline support_array support_output_at(const nft_context *context, int64_t index)
+{
+    const nft_weights *features = nft_context_output_weights(context);
+    if (features)
+        return support_features_at(features, index);
+    assert_non_null(nft_context_output(context));
+    return support_view("output", nft_context_output(context));
+}
+
+/* The values of a tensor of features that the last forward gave. */
+static inline const float *support_feature(const nft_context *context, int64_t tensor)
+{
+    return nft_weights_data(nft_context_output_weights(context), tensor);
+}
+
+/* Everything that the last forward gave, tensor after tensor; free it. */
 typedef struct support_result {
     int64_t count; /* floats */
     float *values;
@@ -184,17 +238,9 @@ static inline void support_append(support_result *result, const nft_array *array
 static inline support_result support_output(const nft_context *context)
 {
     support_result result = {0, NULL};
-    const nft_weights *features = nft_context_output_weights(context);
-    if (!features) {
-        assert_non_null(nft_context_output(context));
-        support_append(&result, nft_context_output(context));
-        return result;
-    }
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(features)); t++) {
-        char name[32];
-        snprintf(name, sizeof name, "%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
-        assert_non_null(nft_context_get(context, name));
-        support_append(&result, nft_context_get(context, name));
+    for (int64_t i = 0; i < support_output_count(context); i++) {
+        support_array array = support_output_at(context, i);
+        support_append_floats(&result, array.values, array.count);
     }
     return result;
 }

@@ -5,48 +5,185 @@
 
 #include "unit/support.h"
 
-typedef struct test_space {
-    const char *name, *layers;
-    int layer_count;
-    bool flat; /* one position in every layer */
-} test_space;
-
-/* Every axis has two neurons at least, so that every one of them can be permuted. */
-static const test_space spaces[] = {
-    {"one layer", "{'type': 'linear', 'in': 4, 'out': 3}", 1, true},
-    {"MLP of 2", "{'type': 'linear', 'in': 3, 'out': 5}, {'type': 'linear', 'in': 5, 'out': 2}", 2, true},
-    {"MLP of 3",
-     "{'type': 'linear', 'in': 2, 'out': 4}, {'type': 'linear', 'in': 4, 'out': 5}, "
-     "{'type': 'linear', 'in': 5, 'out': 3}",
-     3, true},
-    {"MLP of 5",
-     "{'type': 'linear', 'in': 3, 'out': 4}, {'type': 'linear', 'in': 4, 'out': 2}, "
-     "{'type': 'linear', 'in': 2, 'out': 5}, {'type': 'linear', 'in': 5, 'out': 4}, "
-     "{'type': 'linear', 'in': 4, 'out': 2}",
-     5, true},
-    {"CNN of 2",
-     "{'type': 'conv2d', 'in': 2, 'out': 4, 'kernel': [3, 2]}, {'type': 'linear', 'in': 4, 'out': 3}", 2,
-     false},
-    {"CNN of 3",
-     "{'type': 'conv2d', 'in': 2, 'out': 3, 'kernel': [2, 2]}, "
-     "{'type': 'conv2d', 'in': 3, 'out': 4, 'kernel': [1, 3]}, "
-     "{'type': 'linear', 'in': 4, 'out': 3, 'positions': 4}",
-     3, false},
-    {"CNN of 5",
-     "{'type': 'conv2d', 'in': 2, 'out': 3, 'kernel': [2, 1]}, "
-     "{'type': 'conv2d', 'in': 3, 'out': 4, 'kernel': [2, 2]}, "
-     "{'type': 'linear', 'in': 4, 'out': 5, 'positions': 3}, {'type': 'linear', 'in': 5, 'out': 2}, "
-     "{'type': 'linear', 'in': 2, 'out': 3}",
-     5, false},
-};
-
 #define ON_ONE_LAYER 1 /* spaces that a case runs on */
 #define ON_DEEP_MLP 2
 #define ON_CNN 4
 #define ON_SIREN 8 /* only the MLP whose inputs are two coordinates */
+#define ON_TENSORS 16
+#define ON_FLAT_TENSORS 32 /* with f = 1 in every tensor */
 #define ON_DEEP (ON_DEEP_MLP | ON_CNN)
 #define ON_MLP (ON_ONE_LAYER | ON_DEEP_MLP)
-#define ON_ALL (ON_MLP | ON_CNN)
+#define ON_CHAINS (ON_MLP | ON_CNN)
+#define ON_FLAT (ON_MLP | ON_FLAT_TENSORS)
+#define ON_SPACES (ON_TENSORS | ON_FLAT_TENSORS)
+#define ON_ALL (ON_CHAINS | ON_SPACES)
+
+typedef struct test_space {
+    const char *name, *json; /* the JSON for support_json() */
+    int on;                  /* which cases run on it: ON_… */
+} test_space;
+
+/* Every axis has two neurons at least, so that every one of them can be permuted. */
+static const test_space spaces[] = {
+    {"one layer",
+     "{'layers': ["
+     "{'type': 'linear', 'in': 4, 'out': 3}"
+     "]}",
+     ON_ONE_LAYER},
+    {"MLP of 2",
+     "{'layers': ["
+     "{'type': 'linear', 'in': 3, 'out': 5}, {'type': 'linear', 'in': 5, 'out': 2}"
+     "]}",
+     ON_DEEP_MLP},
+    {"MLP of 3",
+     "{'layers': ["
+     "{'type': 'linear', 'in': 2, 'out': 4}, {'type': 'linear', 'in': 4, 'out': 5}, {'type': 'linear', 'in': "
+     "5, 'out': 3}"
+     "]}",
+     ON_DEEP_MLP | ON_SIREN},
+    {"MLP of 5",
+     "{'layers': ["
+     "{'type': 'linear', 'in': 3, 'out': 4}, {'type': 'linear', 'in': 4, 'out': 2}, {'type': 'linear', 'in': "
+     "2, 'out': 5}, {'type': 'linear', 'in': 5, 'out': 4}, {'type': 'linear', 'in': 4, 'out': 2}"
+     "]}",
+     ON_DEEP_MLP},
+    {"CNN of 3",
+     "{'layers': ["
+     "{'type': 'conv2d', 'in': 2, 'out': 3, 'kernel': [2, 2]}, {'type': 'conv2d', 'in': 3, 'out': 4, "
+     "'kernel': [1, 3]}, {'type': 'linear', 'in': 4, 'out': 3, 'positions': 4}"
+     "]}",
+     ON_CNN},
+    {"CNN of 5",
+     "{'layers': ["
+     "{'type': 'conv2d', 'in': 2, 'out': 3, 'kernel': [2, 1]}, {'type': 'conv2d', 'in': 3, 'out': 4, "
+     "'kernel': [2, 2]}, {'type': 'linear', 'in': 4, 'out': 5, 'positions': 3}, {'type': 'linear', 'in': 5, "
+     "'out': 2}, {'type': 'linear', 'in': 2, 'out': 3}"
+     "]}",
+     ON_CNN},
+    {"residual CNN with batch norms",
+     "{'axes': [{'name': 'image', 'size': 2, 'symmetry': 'none'}, {'name': 'c', 'size': 3}, {'name': 'm1', "
+     "'size': 4}, {'name': 'm2', 'size': 2}, {'name': 'd', 'size': 5}, {'name': 'classes', 'size': 3, "
+     "'symmetry': 'none'}], 'tensors': ["
+     "{'name': 'conv1.weight', 'shape': ['c', 'image', 3, 3]}, "
+     "{'name': 'bn1.weight', 'shape': ['c']}, "
+     "{'name': 'bn1.bias', 'shape': ['c']}, "
+     "{'name': 'bn1.running_mean', 'shape': ['c']}, "
+     "{'name': 'bn1.running_var', 'shape': ['c']}, "
+     "{'name': 'layer1.0.conv1.weight', 'shape': ['m1', 'c', 3, 2]}, "
+     "{'name': 'layer1.0.conv2.weight', 'shape': ['c', 'm1', 3, 2]}, "
+     "{'name': 'layer1.0.bn2.weight', 'shape': ['c']}, "
+     "{'name': 'layer1.0.bn2.bias', 'shape': ['c']}, "
+     "{'name': 'layer1.0.bn2.running_mean', 'shape': ['c']}, "
+     "{'name': 'layer1.0.bn2.running_var', 'shape': ['c']}, "
+     "{'name': 'layer2.0.conv1.weight', 'shape': ['m2', 'c', 2, 2]}, "
+     "{'name': 'layer2.0.conv2.weight', 'shape': ['d', 'm2', 2, 2]}, "
+     "{'name': 'layer2.0.downsample.0.weight', 'shape': ['d', 'c', 1, 1]}, "
+     "{'name': 'fc.weight', 'shape': ['classes', 'd']}, "
+     "{'name': 'fc.bias', 'shape': ['classes']}"
+     "]}",
+     ON_TENSORS},
+    {"depthwise CNN, flattened",
+     "{'axes': [{'name': 'image', 'size': 2, 'symmetry': 'none'}, {'name': 'a', 'size': 4}, {'name': 'b', "
+     "'size': 3}, {'name': 'classes', 'size': 2, 'symmetry': 'none'}], 'tensors': ["
+     "{'name': 'stem.weight', 'shape': ['a', 'image', 3, 3]}, "
+     "{'name': 'stem.bias', 'shape': ['a']}, "
+     "{'name': 'depthwise.weight', 'shape': ['a', 1, 3, 3]}, "
+     "{'name': 'depthwise.bias', 'shape': ['a']}, "
+     "{'name': 'pointwise.weight', 'shape': ['b', 'a', 1, 1]}, "
+     "{'name': 'pointwise.bias', 'shape': ['b']}, "
+     "{'name': 'fc.weight', 'shape': ['classes', ['b', 4]]}, "
+     "{'name': 'fc.bias', 'shape': ['classes']}"
+     "]}",
+     ON_TENSORS},
+    {"transformer block",
+     "{'axes': [{'name': 'words', 'size': 4, 'symmetry': 'none'}, {'name': 'd', 'size': 4}, {'name': 'head', "
+     "'size': 2}, {'name': 'qk', 'size': 3}, {'name': 'v', 'size': 3}, {'name': 'hidden', 'size': 5}, "
+     "{'name': 'classes', 'size': 2, 'symmetry': 'none'}], 'tensors': ["
+     "{'name': 'embedding.weight', 'shape': ['words', 'd']}, "
+     "{'name': 'norm1.weight', 'shape': ['d']}, "
+     "{'name': 'norm1.bias', 'shape': ['d']}, "
+     "{'name': 'q.weight', 'shape': [['head', 'qk'], 'd']}, "
+     "{'name': 'q.bias', 'shape': [['head', 'qk']]}, "
+     "{'name': 'k.weight', 'shape': [['head', 'qk'], 'd']}, "
+     "{'name': 'k.bias', 'shape': [['head', 'qk']]}, "
+     "{'name': 'v.weight', 'shape': [['head', 'v'], 'd']}, "
+     "{'name': 'v.bias', 'shape': [['head', 'v']]}, "
+     "{'name': 'out.weight', 'shape': ['d', ['head', 'v']]}, "
+     "{'name': 'out.bias', 'shape': ['d']}, "
+     "{'name': 'up.weight', 'shape': ['hidden', 'd']}, "
+     "{'name': 'up.bias', 'shape': ['hidden']}, "
+     "{'name': 'down.weight', 'shape': ['d', 'hidden']}, "
+     "{'name': 'down.bias', 'shape': ['d']}, "
+     "{'name': 'scale', 'shape': []}, "
+     "{'name': 'fc.weight', 'shape': ['classes', 'd']}, "
+     "{'name': 'fc.bias', 'shape': ['classes']}"
+     "]}",
+     ON_FLAT_TENSORS},
+    {"grouped-query attention, packed",
+     "{'axes': [{'name': 'tokens', 'size': 3, 'symmetry': 'none'}, {'name': 'd', 'size': 4}, {'name': "
+     "'group', 'size': 2}, {'name': 'query', 'size': 2}, {'name': 'qk', 'size': 3}, {'name': 'v', 'size': "
+     "2}], 'tensors': ["
+     "{'name': 'embed.weight', 'shape': ['tokens', 'd']}, "
+     "{'name': 'q', 'shape': [['group', 'query', 'qk'], 'd'], 'from': 'qkv.weight', 'slice': [0, 0, 12]}, "
+     "{'name': 'k', 'shape': [['group', 'qk'], 'd'], 'from': 'qkv.weight', 'slice': [0, 12, 6]}, "
+     "{'name': 'v', 'shape': [['group', 'v'], 'd'], 'from': 'qkv.weight', 'slice': [0, 18, 4]}, "
+     "{'name': 'out.weight', 'shape': ['d', ['group', 'query', 'v']]}"
+     "]}",
+     ON_FLAT_TENSORS},
+    {"bidirectional LSTM",
+     "{'axes': [{'name': 'input', 'size': 2, 'symmetry': 'none'}, {'name': 'f', 'size': 3}, {'name': 'b', "
+     "'size': 4}, {'name': 'output', 'size': 2, 'symmetry': 'none'}], 'tensors': ["
+     "{'name': 'weight_ih_l0', 'shape': [[4, 'f'], 'input']}, "
+     "{'name': 'weight_hh_l0', 'shape': [[4, 'f'], 'f']}, "
+     "{'name': 'bias_ih_l0', 'shape': [[4, 'f']]}, "
+     "{'name': 'weight_ih_l0_reverse', 'shape': [[4, 'b'], 'input']}, "
+     "{'name': 'weight_hh_l0_reverse', 'shape': [[4, 'b'], 'b']}, "
+     "{'name': 'bias_ih_l0_reverse', 'shape': [[4, 'b']]}, "
+     "{'name': 'fc.f', 'shape': ['output', 'f'], 'from': 'fc.weight', 'slice': [1, 0, 3]}, "
+     "{'name': 'fc.b', 'shape': ['output', 'b'], 'from': 'fc.weight', 'slice': [1, 3, 4]}, "
+     "{'name': 'fc.bias', 'shape': ['output']}"
+     "]}",
+     ON_TENSORS},
+    {"DenseNet",
+     "{'axes': [{'name': 'image', 'size': 2, 'symmetry': 'none'}, {'name': 'stem', 'size': 3}, {'name': "
+     "'g1', 'size': 2}, {'name': 'g2', 'size': 4}, {'name': 'classes', 'size': 3, 'symmetry': 'none'}], "
+     "'tensors': ["
+     "{'name': 'conv0.weight', 'shape': ['stem', 'image', 3, 3]}, "
+     "{'name': 'conv1.weight', 'shape': ['g1', 'stem', 3, 3]}, "
+     "{'name': 'conv2.stem', 'shape': ['g2', 'stem', 2, 2], 'from': 'conv2.weight', 'slice': [1, 0, 3]}, "
+     "{'name': 'conv2.g1', 'shape': ['g2', 'g1', 2, 2], 'from': 'conv2.weight', 'slice': [1, 3, 2]}, "
+     "{'name': 'fc.stem', 'shape': ['classes', 'stem'], 'from': 'fc.weight', 'slice': [1, 0, 3]}, "
+     "{'name': 'fc.g1', 'shape': ['classes', 'g1'], 'from': 'fc.weight', 'slice': [1, 3, 2]}, "
+     "{'name': 'fc.g2', 'shape': ['classes', 'g2'], 'from': 'fc.weight', 'slice': [1, 5, 4]}, "
+     "{'name': 'fc.bias', 'shape': ['classes']}"
+     "]}",
+     ON_TENSORS},
+    {"grouped convolutions",
+     "{'axes': [{'name': 'input', 'size': 2, 'symmetry': 'none'}, {'name': 'g', 'size': 2}, {'name': 'i', "
+     "'size': 3}, {'name': 'o', 'size': 4}, {'name': 'classes', 'size': 2, 'symmetry': 'none'}], 'tensors': ["
+     "{'name': 'conv1.weight', 'shape': [['g', 'i'], 'input', 3]}, "
+     "{'name': 'conv1.bias', 'shape': [['g', 'i']]}, "
+     "{'name': 'conv2.weight', 'shape': [['g', 'o'], 'i', 2]}, "
+     "{'name': 'conv2.bias', 'shape': [['g', 'o']]}, "
+     "{'name': 'fc.weight', 'shape': ['classes', ['g', 'o']]}, "
+     "{'name': 'fc.bias', 'shape': ['classes']}"
+     "]}",
+     ON_TENSORS},
+    {"U-Net",
+     "{'axes': [{'name': 'image', 'size': 2, 'symmetry': 'none'}, {'name': 'a', 'size': 3}, {'name': 'b', "
+     "'size': 4}, {'name': 'u', 'size': 2}, {'name': 'out', 'size': 2, 'symmetry': 'none'}], 'tensors': ["
+     "{'name': 'down1.weight', 'shape': ['a', 'image', 3, 3]}, "
+     "{'name': 'down1.bias', 'shape': ['a']}, "
+     "{'name': 'down2.weight', 'shape': ['b', 'a', 3, 3]}, "
+     "{'name': 'down2.bias', 'shape': ['b']}, "
+     "{'name': 'up.weight', 'shape': ['b', 'u', 2, 2]}, "
+     "{'name': 'up.bias', 'shape': ['u']}, "
+     "{'name': 'head.u', 'shape': ['out', 'u', 1, 1], 'from': 'head.weight', 'slice': [1, 0, 2]}, "
+     "{'name': 'head.a', 'shape': ['out', 'a', 1, 1], 'from': 'head.weight', 'slice': [1, 2, 3]}, "
+     "{'name': 'head.bias', 'shape': ['out']}"
+     "]}",
+     ON_TENSORS},
+};
 
 typedef struct test_case {
     const char *name;
@@ -83,7 +220,7 @@ static const test_case neuron_cases[] = {
      .channels = {2, 5},
      .modules = "{'type': 'simple_layer_norm'}"},
     {.name = "np_attention",
-     .on = ON_MLP,
+     .on = ON_FLAT,
      .channels = {2, 6},
      .modules = "{'type': 'np_attention', 'num_heads': 2}"},
     {.name = "np_attention, unshared",
@@ -102,7 +239,7 @@ static const test_case neuron_cases[] = {
                 "'ablate_diagonalterm': true}"},
     /* Two channels that are nearly the same make a norm of them magnify rounding. */
     {.name = "nft_block",
-     .on = ON_MLP,
+     .on = ON_FLAT,
      .channels = {4, 6},
      .modules = "{'type': 'nft_block', 'num_heads': 2, 'ff_factor': 3}"},
     {.name = "nft_block, unshared", .on = ON_ALL, .channels = {4, 6}, .modules = UNSHARED_BLOCK},
@@ -137,29 +274,43 @@ static const test_case neuron_cases[] = {
                 "{'type': 'dropout', 'p': 0.5}, {'type': 'channel_dropout', 'p': 0.5}"},
     {.name = "np_pool", .on = ON_ALL, .channels = {1, 3}, .modules = "{'type': 'np_pool'}"},
     {.name = "stat_featurizer", .on = ON_ALL, .channels = {1, 3}, .modules = "{'type': 'stat_featurizer'}"},
+    {.name = "signed_log",
+     .on = ON_ALL,
+     .channels = {1, 3},
+     .modules = "{'type': 'signed_log', 'roles': ['linear', 'conv', 'gain', 'running_var']}"},
+    {.name = "lift, unlift",
+     .on = ON_ALL,
+     .channels = {1, 3},
+     .modules = "{'type': 'lift', 'out_channels': 4}, {'type': 'pointwise', 'out_channels': 3}, "
+                "{'type': 'unlift', 'out_channels': 2}"},
+    {.name = "role_pool", .on = ON_ALL, .channels = {1, 3}, .modules = "{'type': 'role_pool'}"},
+    {.name = "role_statistics",
+     .on = ON_CHAINS,
+     .channels = {1, 3},
+     .modules = "{'type': 'role_statistics'}"},
     {.name = "flatten_weights, mean_tokens",
-     .on = ON_MLP,
+     .on = ON_FLAT,
      .channels = {1, 3},
      .modules = "{'type': 'flatten_weights'}, {'type': 'mean_tokens'}"},
     {.name = "flatten_weights, linear, unflatten_weights",
-     .on = ON_MLP,
+     .on = ON_FLAT,
      .channels = {1, 3},
      .modules = "{'type': 'flatten_weights'}, {'type': 'linear', 'out_features': 5}, "
                 "{'type': 'layer_norm'}, {'type': 'unflatten_weights'}"},
     {.name = "flatten_weights, transformer_encoder_layer, unflatten_weights",
-     .on = ON_MLP,
+     .on = ON_FLAT,
      .channels = {4, 6},
      .modules = "{'type': 'flatten_weights'}, " TRANSFORMER ", {'type': 'unflatten_weights'}"},
     {.name = "transformer_encoder_layer, mean_tokens",
-     .on = ON_MLP,
+     .on = ON_FLAT,
      .channels = {4, 6},
      .modules = "{'type': 'flatten_weights'}, " TRANSFORMER ", {'type': 'mean_tokens'}"},
     {.name = "perceiver",
-     .on = ON_MLP,
+     .on = ON_FLAT,
      .channels = {3, 5},
      .modules = "{'type': 'flatten_weights'}, " PERCEIVER},
     {.name = "cross_attn_encoder",
-     .on = ON_MLP,
+     .on = ON_FLAT,
      .channels = {1, 3},
      .modules = "{'type': 'cross_attn_encoder', 'num_latents': 4}"},
 };
@@ -178,6 +329,10 @@ static const test_case hidden_cases[] = {
      .on = ON_ALL,
      .channels = {1, 3},
      .modules = "{'type': 'learned_pos_embedding'}"},
+    {.name = "place_embedding",
+     .on = ON_ALL,
+     .channels = {1, 3},
+     .modules = "{'type': 'place_embedding', 'num_bands': 2}"},
     {.name = "np_linear, io_embed",
      .on = ON_ALL,
      .channels = {1, 4},
@@ -278,6 +433,10 @@ static const test_case distinguishing_cases[] = {
      .on = ON_ALL,
      .channels = {2, 4},
      .modules = "{'type': 'learned_pos_embedding'}, " UNSHARED_BLOCK},
+    {.name = "place_embedding",
+     .on = ON_ALL,
+     .channels = {1, 3},
+     .modules = "{'type': 'place_embedding', 'num_bands': 2}"},
     {.name = "np_linear, io_embed",
      .on = ON_ALL,
      .channels = {1, 4},
@@ -308,19 +467,17 @@ static const test_case entry_cases[] = {
 
 static inline bool runs_on(const test_case *c, const test_space *space)
 {
-    if (c->on & ON_SIREN)
-        return !strcmp(space->name, "MLP of 3");
-    return c->on & (space->layer_count == 1 ? ON_ONE_LAYER : space->flat ? ON_DEEP_MLP : ON_CNN);
+    return c->on & ON_SIREN ? (space->on & ON_SIREN) != 0 : (c->on & space->on) != 0;
 }
 
 static inline nft_model *make_model(const test_case *c, const test_space *space, int64_t channels,
                                     uint64_t seed)
 {
-    char text[4096];
-    snprintf(
-        text, sizeof text,
-        "{'format_version': 1, 'space': {'layers': [%s]}, 'in_channels': %" PRId64 ", 'modules': [%s]%s%s}",
-        space->layers, channels, c->modules, c->decoder ? ", 'decoder': " : "", c->decoder ? c->decoder : "");
+    char text[8192];
+    snprintf(text, sizeof text,
+             "{'format_version': 1, 'space': %s, 'in_channels': %" PRId64 ", 'modules': [%s]%s%s}",
+             space->json, channels, c->modules, c->decoder ? ", 'decoder': " : "",
+             c->decoder ? c->decoder : "");
     return support_model(text, seed);
 }
 

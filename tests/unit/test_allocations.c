@@ -152,18 +152,15 @@ static nft_status create_weights(void)
 }
 
 static nft_status take_weights(nft_status (*take)(nft_weights **, const nft_space *, int64_t, int64_t,
-                                                  const float *const *, const float *const *))
+                                                  const float *const *))
 {
-    const float *matrices[16], *biases[16];
+    const float *tensors[32];
     const nft_space *space = nft_model_space(f.model);
-    assert_in_range(nft_space_layer_count(space), 1, COUNT(matrices));
-    for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
-        matrices[i] = nft_weights_data(f.networks, i, NFT_WEIGHTS_WEIGHT);
-        biases[i] = i ? nft_weights_data(f.networks, i, NFT_WEIGHTS_BIAS) : NULL;
-    }
+    assert_in_range(nft_space_tensor_count(space), 1, COUNT(tensors));
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+        tensors[t] = t == 1 ? NULL : nft_weights_data(f.networks, t);
     nft_weights *weights = f.networks;
-    nft_status status =
-        INTERPOSE(take(&weights, space, MORE, nft_weights_channels(f.networks), matrices, biases));
+    nft_status status = INTERPOSE(take(&weights, space, MORE, nft_weights_channels(f.networks), tensors));
     return keep_weights(status, weights);
 }
 
@@ -190,9 +187,9 @@ static nft_status permute_weights(void)
     nft_weights *weights = NULL;
     assert_ok(nft_weights_load(&weights, f.networks_path));
     nft_status status = INTERPOSE(nft_weights_permute_random(weights, 1));
-    for (int64_t i = 0; status && i < nft_space_layer_count(nft_weights_space(weights)); i++)
-        support_identical("a weight after a failed permutation", nft_weights_data_count(weights, i, 0),
-                          nft_weights_data(weights, i, 0), nft_weights_data(f.networks, i, 0));
+    for (int64_t t = 0; status && t < nft_space_tensor_count(nft_weights_space(weights)); t++)
+        support_identical("a tensor after a failed permutation", nft_weights_data_count(weights, t),
+                          nft_weights_data(weights, t), nft_weights_data(f.networks, t));
     nft_weights_free(weights);
     return status;
 }
@@ -223,7 +220,7 @@ static nft_status set_extra(void)
 static nft_status context_memory(void)
 {
     int64_t bytes = 0;
-    return INTERPOSE(nft_context_memory(&bytes, f.model, NULL));
+    return INTERPOSE(nft_context_memory(&bytes, f.model, NULL, NULL));
 }
 
 static nft_status create_context(void)
@@ -272,7 +269,7 @@ static nft_status create_space(void)
 {
     const nft_layer layers[] = {NFT_LAYER_INIT_CONV2D(1, 3, 3, 3), NFT_LAYER_INIT_FLATTENED(3, 2, 4)};
     nft_space *space = (void *)f.model;
-    nft_status status = INTERPOSE(nft_space_create(&space, layers, 2));
+    nft_status status = INTERPOSE(nft_space_create_chain(&space, layers, 2));
     CHECK_HANDLE(status, space);
     nft_space_free(space);
     return status;

@@ -178,14 +178,14 @@ static void spaces(void **state)
     const int64_t widths[] = {2, 3, 0};
     small.size = 8;
     wrong.type = 7;
-    assert_refused(nft_space_create(NULL, &layer, 1));
-    assert_refused(nft_space_create(&space, NULL, 1));
+    assert_refused(nft_space_create_chain(NULL, &layer, 1));
+    assert_refused(nft_space_create_chain(&space, NULL, 1));
     assert_null(space);
-    assert_refused(nft_space_create(&space, &small, 1));
-    assert_refused(nft_space_create(&space, (nft_layer[]){layer, small}, 2));
-    assert_status(nft_space_create(&space, &layer, 0), NFT_ERROR_CONFIG);
-    assert_status(nft_space_create(&space, &layer, -1), NFT_ERROR_CONFIG);
-    assert_status(nft_space_create(&space, &wrong, 1), NFT_ERROR_CONFIG);
+    assert_refused(nft_space_create_chain(&space, &small, 1));
+    assert_refused(nft_space_create_chain(&space, (nft_layer[]){layer, small}, 2));
+    assert_status(nft_space_create_chain(&space, &layer, 0), NFT_ERROR_CONFIG);
+    assert_status(nft_space_create_chain(&space, &layer, -1), NFT_ERROR_CONFIG);
+    assert_status(nft_space_create_chain(&space, &wrong, 1), NFT_ERROR_CONFIG);
     assert_refused(nft_space_create_mlp(NULL, widths, 2));
     assert_refused(nft_space_create_mlp(&space, NULL, 2));
     assert_status(nft_space_create_mlp(&space, widths, 1), NFT_ERROR_CONFIG);
@@ -211,7 +211,8 @@ static void weights_made(void **state)
     fixture *f = *state;
     nft_weights *weights = WRONG(nft_weights);
     const float numbers[12] = {0};
-    const float *const arrays_of[] = {numbers, numbers}, *const half[] = {numbers, NULL};
+    const float *const arrays_of[] = {numbers, numbers, numbers, NULL}, *const half[] = {numbers, numbers,
+                                                                                         NULL, numbers};
     nft_load_options options = {.size = 1};
     assert_refused(nft_weights_create(NULL, f->other_space, 1, 1));
     assert_refused(nft_weights_create(&weights, NULL, 1, 1));
@@ -219,16 +220,16 @@ static void weights_made(void **state)
     assert_refused(nft_weights_create(&weights, f->other_space, -1, 1));
     assert_refused(nft_weights_create(&weights, f->other_space, 1, 0));
     assert_status(nft_weights_create(&weights, f->other_space, INT64_MAX / 8, 1), NFT_ERROR_LIMIT);
-    assert_refused(nft_weights_copy(NULL, f->other_space, 1, 1, arrays_of, NULL));
-    assert_refused(nft_weights_copy(&weights, NULL, 1, 1, arrays_of, NULL));
-    assert_refused(nft_weights_copy(&weights, f->other_space, 1, 1, NULL, NULL));
-    assert_refused(nft_weights_copy(&weights, f->other_space, 1, 1, half, NULL));
-    assert_refused(nft_weights_borrow(NULL, f->other_space, 1, 1, arrays_of, NULL));
+    assert_refused(nft_weights_copy(NULL, f->other_space, 1, 1, arrays_of));
+    assert_refused(nft_weights_copy(&weights, NULL, 1, 1, arrays_of));
+    assert_refused(nft_weights_copy(&weights, f->other_space, 1, 1, NULL));
+    assert_refused(nft_weights_copy(&weights, f->other_space, 1, 1, half));
+    assert_refused(nft_weights_borrow(NULL, f->other_space, 1, 1, arrays_of));
     weights = WRONG(nft_weights);
-    assert_refused(nft_weights_borrow(&weights, NULL, 1, 1, arrays_of, NULL));
+    assert_refused(nft_weights_borrow(&weights, NULL, 1, 1, arrays_of));
     assert_null(weights);
-    assert_refused(nft_weights_borrow(&weights, f->other_space, 1, 1, NULL, NULL));
-    assert_refused(nft_weights_borrow(&weights, f->other_space, 1, 1, half, NULL));
+    assert_refused(nft_weights_borrow(&weights, f->other_space, 1, 1, NULL));
+    assert_refused(nft_weights_borrow(&weights, f->other_space, 1, 1, half));
     assert_refused(nft_weights_load(NULL, "x"));
     assert_refused(nft_weights_load(&weights, NULL));
     assert_said("nft_weights_load: argument 'path'");
@@ -251,19 +252,18 @@ static void weights_used(void **state)
     const int64_t shape[] = {2};
     assert_null(nft_weights_space(NULL));
     assert_int_equal(nft_weights_count(NULL) + nft_weights_channels(NULL) + nft_weights_extra_count(NULL), 0);
-    assert_null(nft_weights_layer_name(NULL, 0));
-    assert_null(nft_weights_layer_name(f->weights, -1));
-    assert_null(nft_weights_layer_name(f->weights, 2));
-    assert_null(nft_weights_data(NULL, 0, NFT_WEIGHTS_WEIGHT));
-    assert_null(nft_weights_edit(NULL, 0, NFT_WEIGHTS_WEIGHT));
-    assert_int_equal(nft_weights_data_count(NULL, 0, NFT_WEIGHTS_WEIGHT), 0);
-    for (int64_t layer = -1; layer < 3; layer++)
-        for (int32_t part = -1; part < 3; part++) {
-            int there = layer >= 0 && layer < 2 && part >= 0 && part < 2;
-            assert_int_equal(nft_weights_data(f->weights, layer, part) != NULL, there);
-            assert_int_equal(nft_weights_edit(f->weights, layer, part) != NULL, there);
-            assert_int_equal(nft_weights_data_count(f->weights, layer, part) != 0, there);
-        }
+    assert_null(nft_weights_tensor_name(NULL, 0));
+    assert_null(nft_weights_tensor_name(f->weights, -1));
+    assert_null(nft_weights_tensor_name(f->weights, 4));
+    assert_null(nft_weights_data(NULL, 0));
+    assert_null(nft_weights_edit(NULL, 0));
+    assert_int_equal(nft_weights_data_count(NULL, 0), 0);
+    for (int64_t t = -1; t < 6; t++) {
+        int there = t >= 0 && t < 4;
+        assert_int_equal(nft_weights_data(f->weights, t) != NULL, there);
+        assert_int_equal(nft_weights_edit(f->weights, t) != NULL, there);
+        assert_int_equal(nft_weights_data_count(f->weights, t) != 0, there);
+    }
     assert_refused(nft_weights_save(NULL, "x"));
     assert_refused(nft_weights_save(f->weights, NULL));
     assert_status(nft_weights_save(f->weights, ""), NFT_ERROR_FILE);
@@ -374,9 +374,9 @@ static void contexts(void **state)
     nft_context *context = WRONG(nft_context);
     nft_context_options options = {.size = 1};
     int64_t bytes = 1;
-    assert_refused(nft_context_memory(&bytes, NULL, NULL));
-    assert_refused(nft_context_memory(NULL, f->model, NULL));
-    assert_refused(nft_context_memory(&bytes, f->model, &options));
+    assert_refused(nft_context_memory(&bytes, NULL, NULL, NULL));
+    assert_refused(nft_context_memory(NULL, f->model, NULL, NULL));
+    assert_refused(nft_context_memory(&bytes, f->model, NULL, &options));
     assert_refused(nft_context_create(NULL, f->model, NULL));
     assert_refused(nft_context_create(&context, NULL, NULL));
     assert_null(context);

@@ -53,8 +53,7 @@ static void append_gradients(support_result *all, const nft_context *context, co
     const nft_weights *input = nft_context_input_gradient_weights(context);
     support_append_floats(all, gradients->values, gradients->model->parameters.total);
     for (int64_t t = 0; t < gradients->model->space->tensor_count; t++)
-        support_append_floats(all, nft_weights_data(input, t / 2, (int32_t)(t % 2)),
-                              nft_weights_data_count(input, t / 2, (int32_t)(t % 2)));
+        support_append_floats(all, nft_weights_data(input, t), nft_weights_data_count(input, t));
 }
 
 /* Output, then the gradients of parameters and input. */
@@ -66,7 +65,7 @@ static support_result run(const nft_model *model, const nft_weights *weights, in
     nft_context *context = open_context(model, threads, recompute);
     nft_gradients *gradients = NULL;
     assert_ok(nft_gradients_create(&gradients, model));
-    context->dropout = keys;
+    nft_context_set_dropout(context, keys);
     support_result all = support_forward(context, weights);
     assert_ok(backward(context, gradients));
     append_gradients(&all, context, gradients);
@@ -117,11 +116,10 @@ static void same_bits(void **state)
 static void same_bits_in_chunks(void **state)
 {
     (void)state;
-    static const test_space wide = {.name = "a wide MLP",
-                                    .layers = "{'type': 'linear', 'in': 3, 'out': 14}, {'type': 'linear', "
-                                              "'in': 14, 'out': 30}, {'type': 'linear', 'in': 30, 'out': 2}",
-                                    .layer_count = 3,
-                                    .flat = true};
+    static const test_space wide = {"a wide MLP",
+                                    "{'layers': [{'type': 'linear', 'in': 3, 'out': 14}, {'type': 'linear', "
+                                    "'in': 14, 'out': 30}, {'type': 'linear', 'in': 30, 'out': 2}]}",
+                                    ON_DEEP_MLP};
     for (size_t i = 0; i < COUNT(dropout_cases); i++)
         same_bits_in(&dropout_cases[i], &wide);
 }
@@ -157,7 +155,7 @@ static int64_t promised(const nft_model *model, const nft_weights *weights, int3
     options.max_batch = NETWORKS;
     options.keep_for_backward = options.input_gradient = 1;
     options.recompute = recompute;
-    assert_ok(nft_context_memory(&bytes, model, &options));
+    assert_ok(nft_context_memory(&bytes, model, NULL, &options));
     nft_gradients *gradients = NULL;
     assert_ok(nft_gradients_create(&gradients, model));
     counted_bytes = 0;
@@ -199,7 +197,7 @@ static void memory_limit(void **state)
     nft_context *context = NULL;
     int64_t bytes = 0;
     options.keep_for_backward = options.recompute = 1;
-    assert_ok(nft_context_memory(&bytes, model, &options));
+    assert_ok(nft_context_memory(&bytes, model, NULL, &options));
     options.memory_limit = bytes - 1;
     assert_int_equal(nft_context_create(&context, model, &options), NFT_ERROR_LIMIT);
     assert_null(context);
@@ -257,7 +255,7 @@ static support_result train(const nft_model *model, const nft_weights *set, int3
     options.threads = threads;
     options.recompute = recompute;
     assert_ok(nft_trainer_create(&trainer, model, json, strlen(json), &options));
-    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(set_data(trainer, set, set));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     support_result values = trainer_values(trainer);
@@ -297,7 +295,7 @@ static void memory_of_trainers(void **state)
         nft_trainer *trainer = NULL;
         options.threads = 2;
         options.recompute = recompute;
-        assert_ok(nft_trainer_memory(&bytes[recompute], model, json, strlen(json), &options));
+        assert_ok(nft_trainer_memory(&bytes[recompute], model, NULL, json, strlen(json), &options));
         counted_bytes = 0;
         assert_ok(nft_trainer_create(&trainer, model, json, strlen(json), &options));
         if (counted_bytes > bytes[recompute] || counted_bytes < bytes[recompute] / 2)

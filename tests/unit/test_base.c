@@ -174,6 +174,12 @@ static void messages_are_one_line(void **state)
     (void)state;
     assert_int_equal(nft_fail(NFT_ERROR_FORMAT, "tensor '%s'", "a\nb\tc\x7f"), NFT_ERROR_FORMAT);
     assert_string_equal(nft_error_message(), "tensor 'a?b?c?'");
+    assert_int_equal(nft_fail(NFT_ERROR_FORMAT, "%s",
+                              "\xc2\x9b"
+                              "1m \xe2\x80\xae \xe2\x80\xa8 \xe2\x81\xa6 \x9b \xc3\xa9\xff"),
+                     NFT_ERROR_FORMAT);
+    assert_string_equal(nft_error_message(), "??1m ??? ??? ??? ? \xc3\xa9\xff");
+    assert_int_equal(nft_fail(NFT_ERROR_FORMAT, "tensor '%s'", "a\nb\tc\x7f"), NFT_ERROR_FORMAT);
     assert_int_equal(nft_fail_in(NFT_ERROR_FILE, "file\n%d", 7), NFT_ERROR_FILE);
     assert_string_equal(nft_error_message(), "file?7: tensor 'a?b?c?'");
 
@@ -245,8 +251,8 @@ static void log_lines(void **state)
     char line[64] = "";
     nft_log(NFT_LOG_INFO, "nobody hears this");
     nft_set_log(remember_line, line);
-    nft_log(NFT_LOG_WARNING, "%d\nthings", 3);
-    assert_string_equal(line, "3?things");
+    nft_log(NFT_LOG_WARNING, "%d\nthings\xe2\x80\xae", 3);
+    assert_string_equal(line, "3?things???");
     nft_log(NFT_LOG_WARNING, "%3000d", 3);
     nft_set_log(NULL, NULL);
     nft_log(NFT_LOG_WARNING, "nobody again");

@@ -38,24 +38,19 @@ static double largest_difference(int64_t count, const float *a, const float *b)
 static double set_difference(const nft_weights *a, const nft_weights *b)
 {
     double largest = 0;
-    for (int64_t i = 0; i < nft_space_layer_count(nft_weights_space(a)); i++)
-        for (int32_t part = 0; part < 2; part++)
-            largest =
-                fmax(largest, largest_difference(nft_weights_data_count(a, i, part),
-                                                 nft_weights_data(a, i, part), nft_weights_data(b, i, part)));
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(a)); t++)
+        largest = fmax(largest, largest_difference(nft_weights_data_count(a, t), nft_weights_data(a, t),
+                                                   nft_weights_data(b, t)));
     return largest;
 }
 
 static nft_weights *copy_of(const nft_weights *weights)
 {
-    const float *matrices[8], *biases[8];
+    const float *tensors[16];
     nft_weights *copy = NULL;
-    for (int64_t i = 0; i < nft_space_layer_count(nft_weights_space(weights)); i++) {
-        matrices[i] = nft_weights_data(weights, i, NFT_WEIGHTS_WEIGHT);
-        biases[i] = nft_weights_data(weights, i, NFT_WEIGHTS_BIAS);
-    }
-    assert_ok(
-        nft_weights_copy(&copy, nft_weights_space(weights), nft_weights_count(weights), 1, matrices, biases));
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++)
+        tensors[t] = nft_weights_data(weights, t);
+    assert_ok(nft_weights_copy(&copy, nft_weights_space(weights), nft_weights_count(weights), 1, tensors));
     return copy;
 }
 
@@ -63,10 +58,9 @@ static void check_twice_is_once(const nft_weights *once, double omega)
 {
     nft_weights *twice = copy_of(once);
     assert_ok(nft_inr_canonicalize(twice, omega));
-    for (int64_t i = 0; i < nft_space_layer_count(nft_weights_space(once)); i++)
-        for (int32_t part = 0; part < 2; part++)
-            support_identical("twice", nft_weights_data_count(once, i, part),
-                              nft_weights_data(twice, i, part), nft_weights_data(once, i, part));
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(once)); t++)
+        support_identical("twice", nft_weights_data_count(once, t), nft_weights_data(twice, t),
+                          nft_weights_data(once, t));
     nft_weights_free(twice);
 }
 
@@ -77,9 +71,9 @@ static void check_form(const nft_weights *weights, double omega)
         nft_layer layer = {.size = sizeof layer};
         assert_ok(nft_space_layer(&layer, nft_weights_space(weights), i));
         for (int64_t row = 0; row < nft_weights_count(weights) * layer.out; row++) {
-            double sum = 0, phase = omega * (double)nft_weights_data(weights, i, NFT_WEIGHTS_BIAS)[row];
+            double sum = 0, phase = omega * (double)nft_weights_data(weights, 2 * i + 1)[row];
             for (int64_t k = 0; k < layer.in; k++)
-                sum += (double)nft_weights_data(weights, i, NFT_WEIGHTS_WEIGHT)[row * layer.in + k];
+                sum += (double)nft_weights_data(weights, 2 * i)[row * layer.in + k];
             assert_true(sum > 0);
             assert_true(phase > -15.0 / 32 * PI - 1e-5 && phase <= 17.0 / 32 * PI + 1e-5);
         }
@@ -108,7 +102,7 @@ static void real_ones_keep_their_function(void **state)
     check_function(weights, 0, 1e-5);
     assert_true(set_difference(weights, before) > 0.1);
     assert_non_null(nft_weights_extra(weights, "label"));
-    assert_string_equal(nft_weights_layer_name(weights, 1), "net.1.linear");
+    assert_string_equal(nft_weights_tensor_name(weights, 2), "net.1.linear.weight");
     nft_weights_free(weights);
     nft_weights_free(before);
 }
@@ -154,15 +148,15 @@ static void disguise(nft_weights *weights, double omega, uint64_t periods)
         assert_ok(nft_space_layer(&layer, nft_weights_space(weights), i));
         assert_ok(nft_space_layer(&after, nft_weights_space(weights), i + 1));
         for (int64_t row = 0; row < nft_weights_count(weights) * layer.out; row++, index += 2) {
-            float *bias = nft_weights_edit(weights, i, NFT_WEIGHTS_BIAS) + row;
-            float *column = nft_weights_edit(weights, i + 1, NFT_WEIGHTS_WEIGHT) +
-                            row / layer.out * layer.out * after.out + row % layer.out;
+            float *bias = nft_weights_edit(weights, 2 * i + 1) + row;
+            float *column = nft_weights_edit(weights, 2 * i + 2) + row / layer.out * layer.out * after.out +
+                            row % layer.out;
             int64_t k = (int64_t)nft_random_below(&random, index, 2 * periods + 1) - (int64_t)periods;
             *bias = (float)((double)*bias + (double)k * PI / omega);
             if (k % 2)
                 negate(column, after.out, layer.out);
             if (nft_random_below(&random, index + 1, 2)) {
-                negate(nft_weights_edit(weights, i, NFT_WEIGHTS_WEIGHT) + row * layer.in, layer.in, 1);
+                negate(nft_weights_edit(weights, 2 * i) + row * layer.in, layer.in, 1);
                 negate(bias, 1, 1);
                 negate(column, after.out, layer.out);
             }
@@ -209,9 +203,9 @@ static void special_neurons(void **state)
     nft_weights *weights = fresh((int64_t[]){2, 16, 16, 1}, 4, 30, OMEGA);
     for (int64_t i = 0; i < 2; i++)
         for (int64_t n = 0; n < 30 * 16; n++)
-            nft_weights_edit(weights, i, NFT_WEIGHTS_BIAS)[n] = n % 2 ? 0 : (float)(PI / 2 / OMEGA);
+            nft_weights_edit(weights, 2 * i + 1)[n] = n % 2 ? 0 : (float)(PI / 2 / OMEGA);
     for (int64_t n = 0; n < 30 * 16; n++) {
-        float *row = nft_weights_edit(weights, 0, NFT_WEIGHTS_WEIGHT) + 2 * n;
+        float *row = nft_weights_edit(weights, 0) + 2 * n;
         row[0] = n % 4 == 1 ? 0 : row[0];
         row[1] = n % 4 == 2 ? -row[0] : row[1];
     }
@@ -222,9 +216,8 @@ static void special_neurons(void **state)
 static void check_neuron(const float (*given)[4], const float (*expected)[4])
 {
     nft_weights *weights = fresh((int64_t[]){2, 1, 1}, 3, 1, OMEGA);
-    float *weight = nft_weights_edit(weights, 0, NFT_WEIGHTS_WEIGHT),
-          *bias = nft_weights_edit(weights, 0, NFT_WEIGHTS_BIAS),
-          *next = nft_weights_edit(weights, 1, NFT_WEIGHTS_WEIGHT);
+    float *weight = nft_weights_edit(weights, 0), *bias = nft_weights_edit(weights, 1),
+          *next = nft_weights_edit(weights, 2);
     weight[0] = (*given)[0];
     weight[1] = (*given)[1];
     *bias = (*given)[2];
@@ -283,11 +276,10 @@ static void neurons_without_a_sign(void **state)
     const double half_period = PI / OMEGA;
     for (int part = -17; part <= 17; part++) {
         nft_weights *weights = fresh((int64_t[]){2, 2, 1, 1}, 4, 1, OMEGA);
-        memcpy(nft_weights_edit(weights, 0, NFT_WEIGHTS_WEIGHT), (const float[]){1, 2, 2, 1},
-               4 * sizeof(float));
-        memcpy(nft_weights_edit(weights, 0, NFT_WEIGHTS_BIAS), (const float[]){0, 0}, 2 * sizeof(float));
-        memcpy(nft_weights_edit(weights, 1, NFT_WEIGHTS_WEIGHT), (const float[]){1, -1}, 2 * sizeof(float));
-        *nft_weights_edit(weights, 1, NFT_WEIGHTS_BIAS) = (float)((part + 0.25) / 32 * half_period);
+        memcpy(nft_weights_edit(weights, 0), (const float[]){1, 2, 2, 1}, 4 * sizeof(float));
+        memcpy(nft_weights_edit(weights, 1), (const float[]){0, 0}, 2 * sizeof(float));
+        memcpy(nft_weights_edit(weights, 2), (const float[]){1, -1}, 2 * sizeof(float));
+        *nft_weights_edit(weights, 3) = (float)((part + 0.25) / 32 * half_period);
         check_copies(weights, OMEGA, 3, 1e-6);
     }
 }
@@ -304,11 +296,10 @@ static void borders(void **state)
             for (int step = 0; step < 8; step++)
                 bias = nextafterf(bias, -INFINITY);
             for (int step = 0; step < 16; step++, bias = nextafterf(bias, INFINITY)) {
-                nft_weights_edit(weights, 0, NFT_WEIGHTS_BIAS)[0] = bias;
+                nft_weights_edit(weights, 1)[0] = bias;
                 assert_ok(nft_inr_canonicalize(weights, omegas[i]));
                 check_twice_is_once(weights, omegas[i]);
-                double phase =
-                    omegas[i] * (double)nft_weights_data(weights, 0, NFT_WEIGHTS_BIAS)[0] / PI * 32;
+                double phase = omegas[i] * (double)nft_weights_data(weights, 1)[0] / PI * 32;
                 assert_true(phase > -15 - 1e-5 && phase < 17 + 1e-5);
             }
         }
@@ -326,8 +317,8 @@ static void wrong_arguments(void **state)
     (void)state;
     nft_weights *weights = fresh((int64_t[]){2, 4, 1}, 3, 2, 0), *borrowed = NULL, *other = NULL;
     nft_space *space = NULL;
-    const float *tensors[] = {nft_weights_data(weights, 0, 0), nft_weights_data(weights, 1, 0)};
-    assert_ok(nft_weights_borrow(&borrowed, nft_weights_space(weights), 2, 1, tensors, NULL));
+    const float *tensors[] = {nft_weights_data(weights, 0), NULL, nft_weights_data(weights, 2), NULL};
+    assert_ok(nft_weights_borrow(&borrowed, nft_weights_space(weights), 2, 1, tensors));
     assert_ok(nft_space_create_mlp(&space, (int64_t[]){3, 4, 1}, 3));
     assert_ok(nft_weights_create(&other, space, 1, 1));
     refused(NFT_ERROR_ARGUMENT, "nft_inr_canonicalize", nft_inr_canonicalize(NULL, 0));

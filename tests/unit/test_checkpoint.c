@@ -29,7 +29,7 @@ static void close_setting(setting *s)
 static nft_trainer *trainer_of(const setting *s, const char *recipe, int32_t threads, bool validates)
 {
     nft_trainer *trainer = make_trainer(s->model, recipe, threads);
-    assert_ok(nft_trainer_set_data(trainer, s->train, validates ? s->validation : NULL));
+    assert_ok(set_data(trainer, s->train, validates ? s->validation : NULL));
     return trainer;
 }
 
@@ -232,7 +232,7 @@ static void of_another_training(void **state)
     foreign = make_trainer(wider, RECIPE, 1);
     assert_int_equal(nft_trainer_resume(foreign, path), NFT_ERROR_ARGUMENT);
     expect_message("set the data first");
-    assert_ok(nft_trainer_set_data(foreign, s.train, s.validation));
+    assert_ok(set_data(foreign, s.train, s.validation));
     assert_int_equal(nft_trainer_resume(foreign, path), NFT_ERROR_MISMATCH);
     expect_message("another model");
     nft_trainer_free(foreign);
@@ -248,8 +248,8 @@ static void expect_same_data(const nft_model *model, const nft_weights *a, const
 {
     const char *path = temporary_path("of a");
     nft_trainer *first = make_trainer(model, RECIPE, 1), *second = make_trainer(model, RECIPE, 1);
-    assert_ok(nft_trainer_set_data(first, validates ? b : a, validates ? a : NULL));
-    assert_ok(nft_trainer_set_data(second, b, validates ? b : NULL));
+    assert_ok(set_data(first, validates ? b : a, validates ? a : NULL));
+    assert_ok(set_data(second, b, validates ? b : NULL));
     assert_ok(nft_trainer_save(first, path));
     nft_status status = nft_trainer_resume(second, path);
     assert_int_equal(status, difference ? NFT_ERROR_MISMATCH : NFT_OK);
@@ -265,9 +265,8 @@ static void of_other_data(void **state)
     (void)state;
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *a = make_set(model, SAMPLES, 2), *b = make_set(model, SAMPLES, 2);
-    int64_t count = nft_weights_data_count(b, 0, NFT_WEIGHTS_WEIGHT);
-    float *weights = nft_weights_edit(b, 0, NFT_WEIGHTS_WEIGHT),
-          *bias = nft_weights_edit(b, 1, NFT_WEIGHTS_BIAS);
+    int64_t count = nft_weights_data_count(b, 0);
+    float *weights = nft_weights_edit(b, 0), *bias = nft_weights_edit(b, 3);
     float *label = (float *)nft_array_f32(nft_weights_extra(b, "label"));
     for (int validates = 0; validates < 2; validates++) {
         const char *inputs =
@@ -275,7 +274,7 @@ static void of_other_data(void **state)
         expect_same_data(model, a, b, validates, NULL);
         bias[0] = nextafterf(bias[0], 9);
         expect_same_data(model, a, b, validates, inputs);
-        bias[0] = nft_weights_data(a, 1, NFT_WEIGHTS_BIAS)[0];
+        bias[0] = nft_weights_data(a, 3)[0];
         for (int i = 0; i < 2; i++)
             weights[count - 1 - 2 * i] *= -1;
         expect_same_data(model, a, b, validates, inputs);
@@ -304,7 +303,7 @@ static void of_the_same_data(void **state)
     nft_trainer *memory = make_trainer(model, RECIPE, 1), *file = make_trainer(model, RECIPE, 1);
     assert_ok(nft_weights_save(set, temporary_path("data")));
     assert_ok(nft_dataset_open(&data, temporary_path("data"), NULL));
-    assert_ok(nft_trainer_set_data(memory, set, set));
+    assert_ok(set_data(memory, set, set));
     assert_ok(nft_trainer_set_dataset(file, data, data));
     assert_ok(nft_trainer_save(memory, temporary_path("of memory")));
     assert_ok(nft_trainer_resume(file, temporary_path("of memory")));
@@ -409,9 +408,9 @@ static void diverged_at_the_end(void **state)
     for (int i = 0; i < 2; i++) { /* also when there are no more steps to take */
         assert_int_equal(nft_trainer_run(trainer, NULL, NULL), NFT_ERROR_NOT_FINITE);
         expect_message("step 0: the update: '");
-        assert_ok(nft_trainer_set_data(trainer, s.train, NULL));
+        assert_ok(set_data(trainer, s.train, NULL));
     }
-    assert_ok(nft_trainer_set_data(trainer, s.train, s.validation));
+    assert_ok(set_data(trainer, s.train, s.validation));
     assert_int_equal(nft_trainer_save(trainer, path), NFT_ERROR_NOT_FINITE);
     free(support_read(path, &size_after));
     assert_int_equal(size, size_after);

@@ -60,7 +60,7 @@ static const config_case container_cases[] = {
 static const config_case space_cases[] = {
     {"{'format_version': 1, 'space': [], 'modules': []}", NFT_ERROR_CONFIG, {"space", "object", "array"}},
     {"{'format_version': 1, 'space': null, 'modules': []}", NFT_ERROR_CONFIG, {"space", "null"}},
-    {"{'format_version': 1, 'space': {}, 'modules': []}", NFT_ERROR_CONFIG, {"space", "layers", "missing"}},
+    {"{'format_version': 1, 'space': {}, 'modules': []}", NFT_ERROR_CONFIG, {"space", "layers", "lacks"}},
     {LAYERS(""), NFT_ERROR_CONFIG, {"space", "layers", "at least one"}},
     {"{'format_version': 1, 'space': {'layers': [" MLP_LAYERS "], 'name': 'x'}, 'modules': []}",
      NFT_ERROR_CONFIG,

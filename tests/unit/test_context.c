@@ -20,31 +20,23 @@ static void outputs(void **state)
     nft_weights *sirens = support_weights(nft_model_space(images), 2, 1, 0);
     nft_context *context = support_context(features, 1, 3);
     assert_null(nft_context_output_weights(context));
-    assert_null(nft_context_get(context, "0.weight"));
     assert_ok(nft_forward(context, cnns));
     assert_null(nft_context_output(context));
     assert_null(nft_context_get(context, "output"));
     assert_null(nft_context_get(context, "latents"));
-    assert_null(nft_context_get(context, "2.weight"));
-    assert_null(nft_context_get(context, "00.weight"));
-    assert_null(nft_context_get(context, "0.weight "));
-    assert_null(nft_context_get(context, "-1.weight"));
-    assert_null(nft_context_get(context, "weight"));
-    assert_null(nft_context_get(context, "99999999999999999999.bias"));
-    check_shape(nft_context_get(context, "0.weight"), 6, (const int64_t[]){2, 1, 3, 2, 3, 1});
-    check_shape(nft_context_get(context, "0.bias"), 3, (const int64_t[]){2, 1, 3});
-    check_shape(nft_context_get(context, "1.weight"), 4, (const int64_t[]){2, 1, 4, 6});
-    check_shape(nft_context_get(context, "1.bias"), 3, (const int64_t[]){2, 1, 4});
+    assert_null(nft_context_get(context, "0.weight"));
     const nft_weights *edited = nft_context_output_weights(context);
     assert_int_equal(nft_weights_count(edited), 2);
-    assert_ptr_equal(nft_array_f32(nft_context_get(context, "1.bias")),
-                     nft_weights_data(edited, 1, NFT_WEIGHTS_BIAS));
+    assert_int_equal(nft_weights_channels(edited), 1);
+    assert_int_equal(nft_weights_data_count(edited, 0), 2 * 3 * 2 * 3);
+    assert_int_equal(nft_weights_data_count(edited, 1), 2 * 3);
+    assert_int_equal(nft_weights_data_count(edited, 2), 2 * 4 * 6);
+    assert_int_equal(nft_weights_data_count(edited, 3), 2 * 4);
     nft_context_free(context);
 
     context = support_context(images, 1, 3);
     assert_ok(nft_forward(context, sirens));
     assert_null(nft_context_output_weights(context));
-    assert_null(nft_context_get(context, "0.weight"));
     check_shape(nft_context_output(context), 2, (const int64_t[]){2, 15});
     assert_ptr_equal(nft_context_get(context, "output"), nft_context_output(context));
     check_shape(nft_context_get(context, "latents"), 3, (const int64_t[]){2, 4, 6});
@@ -175,6 +167,117 @@ static void progress(void **state)
     nft_model_free(model);
 }
 
+/* Uses the context that it is called from. */
+typedef struct intruder {
+    nft_context *context;
+    const nft_weights *weights;
+    int64_t calls, refused;
+} intruder;
+
+static int intrude(int64_t done, int64_t total, void *user)
+{
+    (void)done;
+    (void)total;
+    intruder *i = user;
+    float value = 0;
+    nft_model *model = NULL;
+    i->calls++;
+    i->refused += nft_forward(i->context, i->weights) == NFT_ERROR_ARGUMENT &&
+                  strstr(nft_error_message(), "in use") &&
+                  nft_context_set_tensor(i->context, 0, &value, 1) == NFT_ERROR_ARGUMENT &&
+                  strstr(nft_error_message(), "in use") &&
+                  nft_context_snapshot(&model, i->context) == NFT_ERROR_ARGUMENT && !model;
+    return 0;
+}
+
+static void a_callback_cannot_use_its_context(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(CLASSIFIER, 0);
+    nft_weights *weights = support_weights(nft_model_space(model), 5, 1, 0);
+    for (int32_t threads = 1; threads <= 2; threads++) {
+        nft_context *context = support_context(model, threads, 5);
+        support_result expected = support_forward(context, weights);
+        intruder i = {.context = context, .weights = weights};
+        nft_context_set_progress(context, intrude, &i);
+        support_result found = support_forward(context, weights);
+        assert_true(i.calls > 0 && i.refused == i.calls);
+        assert_int_equal(found.count, expected.count);
+        support_identical("the call around it", found.count, found.values, expected.values);
+        nft_context_set_progress(context, NULL, NULL);
+        assert_ok(nft_forward(context, weights));
+        free(found.values);
+        free(expected.values);
+        nft_context_free(context);
+    }
+    nft_weights_free(weights);
+    nft_model_free(model);
+}
+
+/* Keeps a forward running until the other thread was refused. */
+typedef struct meeting {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool running, refused;
+    nft_context *context;
+    const nft_weights *weights;
+    nft_status status;
+} meeting;
+
+static int wait_for_the_other(int64_t done, int64_t total, void *user)
+{
+    (void)done;
+    (void)total;
+    meeting *m = user;
+    pthread_mutex_lock(&m->mutex);
+    m->running = true;
+    pthread_cond_broadcast(&m->changed);
+    while (!m->refused)
+        pthread_cond_wait(&m->changed, &m->mutex);
+    pthread_mutex_unlock(&m->mutex);
+    return 0;
+}
+
+static void *run_slowly(void *argument)
+{
+    meeting *m = argument;
+    m->status = nft_forward(m->context, m->weights);
+    return NULL;
+}
+
+static void a_second_thread_is_refused(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(CLASSIFIER, 0);
+    nft_weights *weights = support_weights(nft_model_space(model), 3, 1, 0);
+    nft_context *context = support_context(model, 2, 3);
+    meeting m = {.context = context, .weights = weights};
+    pthread_t thread;
+    pthread_mutex_init(&m.mutex, NULL);
+    pthread_cond_init(&m.changed, NULL);
+    nft_context_set_progress(context, wait_for_the_other, &m);
+    assert_int_equal(pthread_create(&thread, NULL, run_slowly, &m), 0);
+    pthread_mutex_lock(&m.mutex);
+    while (!m.running)
+        pthread_cond_wait(&m.changed, &m.mutex);
+    pthread_mutex_unlock(&m.mutex);
+    nft_status refused = nft_forward(context, weights);
+    pthread_mutex_lock(&m.mutex);
+    m.refused = true;
+    pthread_cond_broadcast(&m.changed);
+    pthread_mutex_unlock(&m.mutex);
+    pthread_join(thread, NULL);
+    assert_int_equal(refused, NFT_ERROR_ARGUMENT);
+    assert_int_equal(m.status, NFT_OK);
+    nft_context_set_progress(context, NULL, NULL);
+    assert_ok(nft_forward(context, weights));
+    pthread_cond_destroy(&m.changed);
+    pthread_mutex_destroy(&m.mutex);
+    nft_context_free(context);
+    nft_weights_free(weights);
+    nft_model_free(model);
+}
+
 #define RUNNERS 4
 
 typedef struct runner {
@@ -231,8 +334,13 @@ static void threads_share_a_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(outputs),  cmocka_unit_test(outputs_are_inputs),    cmocka_unit_test(tokens),
-        cmocka_unit_test(progress), cmocka_unit_test(threads_share_a_model),
+        cmocka_unit_test(outputs),
+        cmocka_unit_test(outputs_are_inputs),
+        cmocka_unit_test(tokens),
+        cmocka_unit_test(progress),
+        cmocka_unit_test(threads_share_a_model),
+        cmocka_unit_test(a_callback_cannot_use_its_context),
+        cmocka_unit_test(a_second_thread_is_refused),
     };
     return cmocka_run_group_tests_name("context", tests, NULL, NULL);
 }

@@ -53,7 +53,7 @@ static void the_same_training(void **state)
     nft_trainer *in_memory = make_trainer(model, RECIPE, 2), *from_file = make_trainer(model, RECIPE, 3);
     assert_null(nft_trainer_validation_output(from_file));
     assert_true(isnan(nft_trainer_best_loss(from_file)));
-    assert_ok(nft_trainer_set_data(in_memory, train, validation));
+    assert_ok(set_data(in_memory, train, validation));
     assert_ok(nft_trainer_set_dataset(from_file, train_file, validation_file));
     nft_dataset_free(train_file);
     nft_dataset_free(validation_file);
@@ -125,12 +125,11 @@ static void any_samples(void **state)
     nft_dataset *dataset = opened(saved(set, "set"));
     assert_ok(nft_weights_create(&read, nft_model_space(model), COUNT(indices), 1));
     assert_ok(nft_dataset_read(read, dataset, indices, COUNT(indices)));
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_model_space(model)); t++) {
-        int64_t row = nft_weights_data_count(set, t / 2, (int32_t)(t % 2)) / SAMPLES;
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++) {
+        int64_t row = nft_weights_data_count(set, t) / SAMPLES;
         for (size_t i = 0; i < COUNT(indices); i++)
-            support_identical("a network", row,
-                              nft_weights_data(read, t / 2, (int32_t)(t % 2)) + (int64_t)i * row,
-                              nft_weights_data(set, t / 2, (int32_t)(t % 2)) + indices[i] * row);
+            support_identical("a network", row, nft_weights_data(read, t) + (int64_t)i * row,
+                              nft_weights_data(set, t) + indices[i] * row);
     }
     assert_int_equal(nft_dataset_read(read, dataset, indices, COUNT(indices) + 1), NFT_ERROR_MISMATCH);
     assert_int_equal(nft_dataset_read(read, dataset, (const int64_t[]){SAMPLES}, 1), NFT_ERROR_ARGUMENT);
@@ -159,13 +158,13 @@ static void do_not_fit(void **state)
     int64_t count = 40;
     assert_ok(nft_trainer_set_dataset(trainer, good, NULL));
 
-    nft_weights_edit(set, 1, NFT_WEIGHTS_BIAS)[4 * 37] = INFINITY;
+    nft_weights_edit(set, 3)[4 * 37] = INFINITY;
     bad = opened(saved(set, "infinite"));
     assert_int_equal(nft_trainer_set_dataset(trainer, bad, NULL), NFT_ERROR_NOT_FINITE);
     expect_message("training set: ");
     expect_message("infinite: network 37: '1.bias' has a number that is not finite");
     nft_dataset_free(bad);
-    nft_weights_edit(set, 1, NFT_WEIGHTS_BIAS)[4 * 37] = 0;
+    nft_weights_edit(set, 3)[4 * 37] = 0;
 
     float targets[40] = {0};
     targets[35] = 1.5F;
@@ -233,16 +232,14 @@ static void without_bias(void **state)
     assert_ok(nft_weights_load(&whole, path));
     assert_ok(nft_weights_create(&two, nft_dataset_space(dataset), 2, 1));
     for (int i = 0; i < 2; i++)
-        nft_weights_edit(two, 1, NFT_WEIGHTS_BIAS)[i] = 5;
+        nft_weights_edit(two, 3)[i] = 5;
     assert_ok(nft_dataset_read(two, dataset, samples, 2));
-    for (int64_t layer = 0; layer < 2; layer++)
-        for (int32_t part = NFT_WEIGHTS_WEIGHT; part <= NFT_WEIGHTS_BIAS; part++)
-            for (int i = 0; i < 2; i++) {
-                int64_t each = nft_weights_data_count(two, layer, part) / 2;
-                assert_memory_equal(nft_weights_data(two, layer, part) + i * each,
-                                    nft_weights_data(whole, layer, part) + samples[i] * each,
-                                    (size_t)each * sizeof(float));
-            }
+    for (int64_t t = 0; t < 4; t++)
+        for (int i = 0; i < 2; i++) {
+            int64_t each = nft_weights_data_count(two, t) / 2;
+            assert_memory_equal(nft_weights_data(two, t) + i * each,
+                                nft_weights_data(whole, t) + samples[i] * each, (size_t)each * sizeof(float));
+        }
     for (int i = 0; i < 3; i++)
         nft_array_free(arrays[i]);
     nft_weights_free(two);

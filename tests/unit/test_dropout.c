@@ -1,7 +1,7 @@
 /* Dropout: which elements are dropped is Philox's word for each, the same with every set of kernels. */
 #include "base/random.h"
 #include "math/gradients.h"
-#include "modules/module.h"
+#include "modules/shared/module.h"
 #include "unit/kernel_sets.h"
 
 #include <math.h>

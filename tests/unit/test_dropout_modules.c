@@ -8,10 +8,10 @@
 #define CHANNELS 3
 #define P 0.3
 
-static const test_space space = {
-    .name = "CNN",
-    .layers =
-        "{'type': 'conv2d', 'in': 2, 'out': 5, 'kernel': [2, 3]}, {'type': 'linear', 'in': 5, 'out': 4}"};
+static const test_space space = {"CNN",
+                                 "{'layers': [{'type': 'conv2d', 'in': 2, 'out': 5, 'kernel': [2, 3]}, "
+                                 "{'type': 'linear', 'in': 5, 'out': 4}]}",
+                                 ON_CNN};
 
 typedef struct trained {
     nft_model *model;
@@ -45,8 +45,7 @@ static void finish(trained *t)
 
 /* One tensor of a network, as a set has it: (channels, tokens, positions). */
 typedef struct tensor_case {
-    int64_t layer;
-    int32_t part;
+    int64_t tensor;
     int64_t tokens, positions;
     bool together; /* all tokens of a channel share their fate */
 } tensor_case;
@@ -70,10 +69,10 @@ static void check_tensor(const trained *t, const tensor_case *c)
     const nft_weights *output = nft_context_output_weights(t->context);
     bool dropped[2][CHANNELS * 60];
     int64_t floats = CHANNELS * c->tokens * c->positions, all = 0, count = 0, same = 0;
-    assert_int_equal(nft_weights_data_count(t->input, c->layer, c->part), NETWORKS * floats);
+    assert_int_equal(nft_weights_data_count(t->input, c->tensor), NETWORKS * floats);
     for (int64_t n = 0; n < NETWORKS; n++) {
-        const float *before = nft_weights_data(t->input, c->layer, c->part) + n * floats,
-                    *after = nft_weights_data(output, c->layer, c->part) + n * floats;
+        const float *before = nft_weights_data(t->input, c->tensor) + n * floats,
+                    *after = nft_weights_data(output, c->tensor) + n * floats;
         bool *own = dropped[n % 2];
         for (int64_t i = 0; i < floats; i++) {
             int64_t first = first_of(c, i);
@@ -94,7 +93,7 @@ static void dropout(void **state)
     (void)state;
     static const test_case c = {.modules = "{'type': 'dropout', 'p': 0.3}"};
     static const tensor_case tensors[] = {
-        {0, 0, 10, 6, false}, {0, 1, 5, 1, false}, {1, 0, 20, 1, false}, {1, 1, 4, 1, false}};
+        {0, 10, 6, false}, {1, 5, 1, false}, {2, 20, 1, false}, {3, 4, 1, false}};
     trained t = run_training(&c);
     for (size_t i = 0; i < COUNT(tensors); i++)
         check_tensor(&t, &tensors[i]);
@@ -106,7 +105,7 @@ static void channel_dropout(void **state)
     (void)state;
     static const test_case c = {.modules = "{'type': 'channel_dropout', 'p': 0.3}"};
     static const tensor_case tensors[] = {
-        {0, 0, 10, 6, true}, {0, 1, 5, 1, false}, {1, 0, 20, 1, true}, {1, 1, 4, 1, false}};
+        {0, 10, 6, true}, {1, 5, 1, false}, {2, 20, 1, true}, {3, 4, 1, false}};
     trained t = run_training(&c);
     for (size_t i = 0; i < COUNT(tensors); i++)
         check_tensor(&t, &tensors[i]);
@@ -122,8 +121,7 @@ static void tensors_differ(void **state)
     const nft_weights *output = nft_context_output_weights(t.context);
     int64_t same = 0;
     for (int64_t i = 0; i < NETWORKS * CHANNELS; i++)
-        same +=
-            (nft_weights_data(output, 0, 0)[i * 60] == 0) == (nft_weights_data(output, 1, 0)[i * 20] == 0);
+        same += (nft_weights_data(output, 0)[i * 60] == 0) == (nft_weights_data(output, 2)[i * 20] == 0);
     assert_true(same < NETWORKS * CHANNELS * 3 / 4);
     finish(&t);
 }

@@ -523,7 +523,7 @@ static int open_fixture(void **state)
     f.large = support_weights(space, 50, 1, 4);
     nft_space_free(space);
     f.trainer = make_trainer(f.model, RECIPE, 1);
-    assert_ok(nft_trainer_set_data(f.trainer, f.set, NULL));
+    assert_ok(set_data(f.trainer, f.set, NULL));
     assert_ok(nft_trainer_step(NULL, f.trainer));
     return temporary_open(state);
 }

@@ -15,10 +15,10 @@ static const config_case fit_cases[] = {
      {"modules[1] (transformer_encoder_layer)", "num_heads", "4", "3"}},
     {ONE_CHANNEL("{'type': 'simple_layer_norm'}"),
      NFT_ERROR_CONFIG,
-     {"modules[0] (simple_layer_norm)", "layer 0", "1", "2"}},
+     {"modules[0] (simple_layer_norm)", "0.weight", "1", "2"}},
     {ONE_CHANNEL("{'type': 'nft_block', 'num_heads': 1}"),
      NFT_ERROR_CONFIG,
-     {"modules[0] (nft_block)", "layer 0", "1", "2"}},
+     {"modules[0] (nft_block)", "0.weight", "1", "2"}},
     {MLP("{'type': 'pointwise', 'out_channels': 6}, {'type': 'add_input'}"),
      NFT_ERROR_CONFIG,
      {"modules[1] (add_input)", "6", "4"}},
@@ -44,21 +44,21 @@ static const config_case fit_cases[] = {
      {"modules[0] (param_layer_norm)", "1 layer", "2"}},
     {CNN("{'type': 'param_layer_norm'}"),
      NFT_ERROR_CONFIG,
-     {"modules[0] (param_layer_norm)", "layer 0", "6", "1"}},
+     {"modules[0] (param_layer_norm)", "0.weight", "6", "1"}},
     {CNN("{'type': 'np_attention', 'num_heads': 2}"),
      NFT_ERROR_CONFIG,
-     {"share_projections", "modules[0] (np_attention)", "layer 0", "6"}},
+     {"share_projections", "modules[0] (np_attention)", "0.weight", "6"}},
     {CNN("{'type': 'nft_block', 'num_heads': 2}"),
      NFT_ERROR_CONFIG,
-     {"share_projections", "modules[0] (nft_block)", "layer 0", "6"}},
+     {"share_projections", "modules[0] (nft_block)", "0.weight", "6"}},
     {WITH_LAYERS(MLP_LAYERS ", {'type': 'linear', 'in': 3, 'out': 2, 'positions': 7}",
                  "{'type': 'np_attention', 'num_heads': 2}"),
      NFT_ERROR_CONFIG,
      {"share_projections", "layer 2", "7"}},
-    {CNN("{'type': 'flatten_weights'}"), NFT_ERROR_CONFIG, {"modules[0] (flatten_weights)", "layer 0", "6"}},
+    {CNN("{'type': 'flatten_weights'}"), NFT_ERROR_CONFIG, {"modules[0] (flatten_weights)", "0.weight", "6"}},
     {CNN("{'type': 'cross_attn_encoder', 'num_latents': 3}"),
      NFT_ERROR_CONFIG,
-     {"modules[0] (cross_attn_encoder)", "layer 0", "6"}},
+     {"modules[0] (cross_attn_encoder)", "0.weight", "6"}},
     /* features, tokens, vectors */
     {MLP(POOLED "{'type': 'pointwise', 'out_channels': 2}"),
      NFT_ERROR_CONFIG,
@@ -203,7 +203,7 @@ static const config_case absurd_cases[] = {
     {WITH_LAYERS("{'type': 'linear', 'in': 2147483520, 'out': 1}, {'type': 'linear', 'in': 1, 'out': 1}",
                  "{'type': 'pointwise', 'out_channels': 8}, {'type': 'np_attention', 'num_heads': 1}"),
      NFT_ERROR_LIMIT,
-     {"modules[1] (np_attention)", "8 channels of 2147483520 neurons in a head"}},
+     {"modules[1] (np_attention)", "2147483520 neurons with 8 channels in a head"}},
     {WITH_LAYERS("{'type': 'conv2d', 'in': 2, 'out': 2, 'kernel': [2147483647, 1000]}",
                  "{'type': 'pointwise', 'out_channels': 1}"),
      NFT_ERROR_LIMIT,
@@ -301,7 +301,7 @@ static void absurd_contexts(void **state)
         nft_model *model = support_model(texts[i], 0);
         int64_t bytes = 0;
         nft_context *context = (nft_context *)&bytes;
-        assert_ok(nft_context_memory(&bytes, model, NULL));
+        assert_ok(nft_context_memory(&bytes, model, NULL, NULL));
         assert_true(bytes > INT64_C(100000000000));
         assert_int_equal(nft_context_create(&context, model, NULL), NFT_ERROR_LIMIT);
         assert_null(context);

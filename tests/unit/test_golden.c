@@ -13,36 +13,32 @@ static bool is_result(const char *name)
     return strncmp(name, "grad", 4) != 0;
 }
 
-static void compare_tensor(const nft_context *context, const nft_file *file, const char *name)
+static void compare_array(const support_array *found, const nft_file *file)
 {
     nft_array *expected = NULL;
-    assert_ok(nft_file_read(&expected, file, name));
-    const nft_array *found = nft_context_get(context, name);
-    if (!found)
-        fail_msg("the context has no '%s'", name);
-    assert_int_equal(nft_array_rank(found), nft_array_rank(expected));
-    for (int64_t axis = 0; axis < nft_array_rank(expected); axis++)
-        assert_int_equal(nft_array_size(found, axis), nft_array_size(expected, axis));
-    support_close(name, nft_array_count(expected), nft_array_f32(found), nft_array_f32(expected), RELATIVE,
-                  ABSOLUTE);
+    assert_ok(nft_file_read(&expected, file, found->name));
+    assert_int_equal(found->rank, nft_array_rank(expected));
+    for (int64_t axis = 0; axis < found->rank; axis++)
+        assert_int_equal(found->shape[axis], nft_array_size(expected, axis));
+    support_close(found->name, found->count, found->values, nft_array_f32(expected), RELATIVE, ABSOLUTE);
     nft_array_free(expected);
 }
 
 static void compare_file(const nft_context *context, const char *path)
 {
     nft_file *file = NULL;
-    int64_t compared = 0;
+    int64_t results = 0;
     assert_ok(nft_file_open(&file, path));
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_file_tensor(&info, file, i));
-        if (!is_result(info.name))
-            continue;
-        compare_tensor(context, file, info.name);
-        compared++;
+        results += is_result(info.name);
     }
-    const nft_weights *features = nft_context_output_weights(context);
-    assert_int_equal(compared, features ? 2 * nft_space_layer_count(nft_weights_space(features)) : 1);
+    assert_int_equal(results, support_output_count(context));
+    for (int64_t i = 0; i < results; i++) {
+        support_array found = support_output_at(context, i);
+        compare_array(&found, file);
+    }
     nft_file_free(file);
 }
 
@@ -104,10 +100,10 @@ static nft_weights *repeat(const nft_weights *set, int64_t count)
     const nft_space *space = nft_weights_space(set);
     nft_weights *repeated = NULL;
     assert_ok(nft_weights_create(&repeated, space, count, nft_weights_channels(set)));
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++) {
-        int64_t floats = nft_weights_data_count(set, t / 2, (int32_t)(t % 2)) / nft_weights_count(set);
-        const float *from = nft_weights_data(set, t / 2, (int32_t)(t % 2));
-        float *to = nft_weights_edit(repeated, t / 2, (int32_t)(t % 2));
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+        int64_t floats = nft_weights_data_count(set, t) / nft_weights_count(set);
+        const float *from = nft_weights_data(set, t);
+        float *to = nft_weights_edit(repeated, t);
         for (int64_t n = 0; n < count; n++)
             memcpy(to + n * floats, from + n % nft_weights_count(set) * floats, (size_t)floats * sizeof *to);
     }
@@ -115,31 +111,19 @@ static nft_weights *repeat(const nft_weights *set, int64_t count)
 }
 
 /* Arrays of `found`, network n, are those of `expected`, network (first + n) % expected_count. */
-static void same_networks(const nft_context *found, const nft_context *expected, int64_t first,
-                          const char *name)
+static void same_networks(const support_array *found, const support_array *expected, int64_t first)
 {
-    const nft_array *a = nft_context_get(found, name), *b = nft_context_get(expected, name);
-    if (!a || !b)
-        fail_msg("the context has no '%s'", name);
-    int64_t count = nft_array_size(a, 0), expected_count = nft_array_size(b, 0);
-    int64_t floats = nft_array_count(b) / expected_count;
-    assert_int_equal(nft_array_count(a), floats * count);
-    for (int64_t n = 0; n < count; n++)
-        support_identical(name, floats, nft_array_f32(a) + n * floats,
-                          nft_array_f32(b) + (first + n) % expected_count * floats);
+    int64_t floats = expected->count / expected->shape[0], networks = expected->shape[0];
+    for (int64_t n = 0; n < found->shape[0]; n++)
+        support_identical(found->name, floats, found->values + n * floats,
+                          expected->values + (first + n) % networks * floats);
 }
 
 static void same_bits(const nft_context *found, const nft_context *expected, int64_t first)
 {
-    const nft_weights *features = nft_context_output_weights(found);
-    if (!features) {
-        same_networks(found, expected, first, "output");
-        return;
-    }
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(features)); t++) {
-        char name[32];
-        snprintf(name, sizeof name, "%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
-        same_networks(found, expected, first, name);
+    for (int64_t i = 0; i < support_output_count(found); i++) {
+        support_array a = support_output_at(found, i), b = support_output_at(expected, i);
+        same_networks(&a, &b, first);
     }
 }
 
@@ -184,7 +168,9 @@ static void latents(void **state)
         assert_ptr_equal(nft_context_get(without, "latents"), nft_context_output(without));
         assert_int_equal(nft_array_rank(nft_context_output(without)), 3);
         assert_int_equal(nft_array_rank(nft_context_output(with)), 2);
-        same_networks(without, with, 0, "latents");
+        support_array a = support_output_at(without, 0),
+                      b = support_view("latents", nft_context_get(with, "latents"));
+        same_networks(&a, &b, 0);
         nft_context_free(with);
         nft_context_free(without);
     } else {
@@ -199,18 +185,17 @@ static void latents(void **state)
 static void put_everywhere(nft_weights *set, int64_t network, float value)
 {
     const nft_space *space = nft_weights_space(set);
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++) {
-        int64_t floats = nft_weights_data_count(set, t / 2, (int32_t)(t % 2)) / nft_weights_count(set);
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+        int64_t floats = nft_weights_data_count(set, t) / nft_weights_count(set);
         for (int64_t i = 0; i < floats; i++)
-            nft_weights_edit(set, t / 2, (int32_t)(t % 2))[network * floats + i] = value;
+            nft_weights_edit(set, t)[network * floats + i] = value;
     }
 }
 
-static bool has_nan(const nft_array *array, int64_t network)
+static bool has_nan(const float *values, int64_t count)
 {
-    int64_t floats = nft_array_count(array) / nft_array_size(array, 0);
-    for (int64_t i = 0; i < floats; i++)
-        if (isnan(nft_array_f32(array)[network * floats + i]))
+    for (int64_t i = 0; i < count; i++)
+        if (isnan(values[i]))
             return true;
     return false;
 }
@@ -225,17 +210,13 @@ static void not_finite(void **state)
     put_everywhere(repeated, 0, NAN);
     put_everywhere(repeated, 2, -INFINITY);
     assert_ok(nft_forward(context, repeated));
-    const nft_weights *features = nft_context_output_weights(context);
-    for (int64_t t = 0; t < (features ? 2 * nft_space_layer_count(nft_weights_space(features)) : 1); t++) {
-        char name[32] = "output";
-        if (features)
-            snprintf(name, sizeof name, "%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
-        const nft_array *found = nft_context_get(context, name), *clean = nft_context_get(expected, name);
-        int64_t floats = nft_array_count(clean) / nft_array_size(clean, 0);
-        assert_true(has_nan(found, 0));
+    for (int64_t i = 0; i < support_output_count(context); i++) {
+        support_array found = support_output_at(context, i), clean = support_output_at(expected, i);
+        int64_t floats = clean.count / clean.shape[0];
+        assert_true(has_nan(found.values, floats));
         for (int64_t n = 1; n < 4; n += 2)
-            support_identical(name, floats, nft_array_f32(found) + n * floats,
-                              nft_array_f32(clean) + n % nft_array_size(clean, 0) * floats);
+            support_identical(found.name, floats, found.values + n * floats,
+                              clean.values + n % clean.shape[0] * floats);
     }
     nft_context_free(context);
     nft_context_free(expected);

@@ -21,14 +21,14 @@ static void read_features(backward_run *run, const nft_weights *like)
     const nft_space *space = nft_weights_space(like);
     assert_ok(nft_weights_create(&run->output_gradient_weights, space, nft_weights_count(like),
                                  nft_weights_channels(like)));
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++) {
-        char name[48];
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+        char name[300];
         nft_array *array = NULL;
-        snprintf(name, sizeof name, "grad_output.%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
+        snprintf(name, sizeof name, "grad_output.%s", support_features_at(like, t).name);
         assert_ok(nft_file_read(&array, run->file, name));
-        int64_t count = nft_weights_data_count(run->output_gradient_weights, t / 2, (int32_t)(t % 2));
+        int64_t count = nft_weights_data_count(run->output_gradient_weights, t);
         assert_int_equal(nft_array_count(array), count);
-        memcpy(nft_weights_edit(run->output_gradient_weights, t / 2, (int32_t)(t % 2)), nft_array_f32(array),
+        memcpy(nft_weights_edit(run->output_gradient_weights, t), nft_array_f32(array),
                (size_t)count * sizeof(float));
         nft_array_free(array);
     }
@@ -100,11 +100,10 @@ static void agrees(void **state)
     }
     const nft_weights *input = nft_context_input_gradient_weights(run.context);
     assert_non_null(input);
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(input)); t++) {
-        char name[48];
-        snprintf(name, sizeof name, "grad_input.%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
-        compare_gradient(&run, name, nft_weights_data_count(input, t / 2, (int32_t)(t % 2)),
-                         nft_weights_data(input, t / 2, (int32_t)(t % 2)));
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(input)); t++) {
+        char name[300];
+        snprintf(name, sizeof name, "grad_input.%s", support_features_at(input, t).name);
+        compare_gradient(&run, name, nft_weights_data_count(input, t), nft_weights_data(input, t));
         compared++;
     }
     for (int64_t i = 0; i < nft_file_tensor_count(run.file); i++) {
@@ -126,10 +125,9 @@ static void same_gradients(const backward_run *a, const backward_run *b)
     }
     const nft_weights *x = nft_context_input_gradient_weights(a->context),
                       *y = nft_context_input_gradient_weights(b->context);
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(x)); t++)
-        support_identical("the input's", nft_weights_data_count(x, t / 2, (int32_t)(t % 2)),
-                          nft_weights_data(x, t / 2, (int32_t)(t % 2)),
-                          nft_weights_data(y, t / 2, (int32_t)(t % 2)));
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(x)); t++)
+        support_identical("the input's", nft_weights_data_count(x, t), nft_weights_data(x, t),
+                          nft_weights_data(y, t));
 }
 
 /* Threads that share samples, and that share one sample, leave every bit as it is. */

@@ -9,8 +9,8 @@
 #define NETWORKS 2
 #define TOLERANCE 1e-2
 #define CREDIBLE 1e-3 /* change of a slope that leaves nothing to improve */
-#define STEPS 8       /* of h, each a half of the one before */
-#define LARGEST_STEP 0.08
+#define STEPS 10      /* of h, each a half of the one before */
+#define LARGEST_STEP 0.32
 #define LARGEST_KINKED 0.007
 #define TRIES 40      /* tried until one is not nearly orthogonal to the gradient */
 #define ROUNDING 1e-7 /* of the sum of the magnitudes: the error of a loss */
@@ -75,9 +75,9 @@ static void run_backward(subject *s)
     nft_weights *gradient = NULL;
     const nft_space *space = nft_weights_space(features);
     assert_ok(nft_weights_create(&gradient, space, NETWORKS, nft_weights_channels(features)));
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++) {
-        int64_t count = nft_weights_data_count(gradient, t / 2, (int32_t)(t % 2));
-        float *values = nft_weights_edit(gradient, t / 2, (int32_t)(t % 2));
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+        int64_t count = nft_weights_data_count(gradient, t);
+        float *values = nft_weights_edit(gradient, t);
         for (int64_t i = 0; i < count; i++)
             values[i] = (float)*next++;
     }
@@ -196,9 +196,11 @@ static int check(subject *s, variable *v)
 /* What is read without having been written spoils every gradient. */
 static void poison(nft_context *context)
 {
-    for (int64_t i = 0; i < context->plan.kept * NETWORKS; i++)
+    for (int64_t i = 0; i < context->kept_floats; i++)
         context->kept[i] = NAN;
-    for (int64_t i = 0; i < context->plan.arena * context->plan.arena_count; i++)
+    for (int64_t i = 0; i < context->backward_floats; i++)
+        context->backward[i] = NAN;
+    for (int64_t i = 0; i < (context->frame + context->arena) * nft_pool_threads(context->pool); i++)
         context->arenas[i] = NAN;
 }
 
@@ -207,7 +209,7 @@ static subject open_subject(const test_case *c, const test_space *space, int64_t
     subject s = {.name = c->name,
                  .space = space->name,
                  .model = make_model(c, space, channels, 3),
-                 .kinked = c->decoder || strstr(c->modules, "relu") || strstr(c->modules, "stat_featurizer")};
+                 .kinked = c->decoder || strstr(c->modules, "relu") || strstr(c->modules, "stat")};
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     options.threads = 1;
     options.max_batch = NETWORKS;
@@ -252,12 +254,10 @@ static int check_case(const test_case *c, const test_space *space)
             wrong += check(&s, &v);
     }
     for (int64_t t = 0; t < s.model->space->tensor_count; t++) {
-        int64_t layer = t / 2;
-        int32_t part = (int32_t)(t % 2);
-        variable v = {.name = part ? "an input's bias" : "an input's weight",
-                      .count = nft_weights_data_count(s.input, layer, part),
-                      .values = nft_weights_edit(s.input, layer, part),
-                      .gradient = nft_weights_data(input_gradient, layer, part)};
+        variable v = {.name = s.model->space->tensors[t].name,
+                      .count = nft_weights_data_count(s.input, t),
+                      .values = nft_weights_edit(s.input, t),
+                      .gradient = nft_weights_data(input_gradient, t)};
         wrong += check(&s, &v);
     }
     close_subject(&s);
@@ -273,7 +273,7 @@ static const test_case more_cases[] = {
      .modules = "{'type': 'stat_featurizer'}, {'type': 'layer_norm'}, {'type': 'linear', 'out_features': 3}, "
                 "{'type': 'tanh'}"},
     {.name = "dropout in attention",
-     .on = ON_MLP | ON_CNN,
+     .on = ON_ALL,
      .channels = {4, 4},
      .modules = "{'type': 'np_attention', 'num_heads': 2, 'dropout': 0.3, 'share_projections': false}"},
     {.name = "dropout in a block",
@@ -324,16 +324,28 @@ static const test_case more_cases[] = {
 /* Long enough that rows are cut into chunks, in tensors, along axes, and of latents; means into blocks. */
 static const test_space long_axes = {
     "MLP of 2 with 130 neurons",
-    "{'type': 'linear', 'in': 2, 'out': 130}, {'type': 'linear', 'in': 130, 'out': 2}", 2, true};
+    "{'layers': ["
+    "{'type': 'linear', 'in': 2, 'out': 130}, {'type': 'linear', 'in': 130, 'out': 2}"
+    "]}",
+    ON_DEEP_MLP};
 /* More weights of attention than are computed at a time, and fewer than its vectors have floats: kept. */
-static const test_space large_layer = {"one layer of 130 by 130", "{'type': 'linear', 'in': 130, 'out': 130}",
-                                       1, true};
+static const test_space large_layer = {"one layer of 130 by 130",
+                                       "{'layers': ["
+                                       "{'type': 'linear', 'in': 130, 'out': 130}"
+                                       "]}",
+                                       ON_ONE_LAYER};
 /* With 16 channels in a head the vectors of an axis are padded. */
 static const test_space padded_axes = {
     "MLP of 2 with 16 neurons",
-    "{'type': 'linear', 'in': 2, 'out': 16}, {'type': 'linear', 'in': 16, 'out': 2}", 2, true};
-static const test_space long_layer = {"one layer of 140 weights", "{'type': 'linear', 'in': 14, 'out': 10}",
-                                      1, true};
+    "{'layers': ["
+    "{'type': 'linear', 'in': 2, 'out': 16}, {'type': 'linear', 'in': 16, 'out': 2}"
+    "]}",
+    ON_DEEP_MLP};
+static const test_space long_layer = {"one layer of 140 weights",
+                                      "{'layers': ["
+                                      "{'type': 'linear', 'in': 14, 'out': 10}"
+                                      "]}",
+                                      ON_ONE_LAYER};
 
 typedef struct long_case {
     test_case c;

@@ -64,7 +64,7 @@ static one_image make_image(void)
                                 {.size = sizeof(nft_layer), .type = NFT_LAYER_LINEAR, .in = 6, .out = 3}};
     one_image one = {0};
     nft_weights *set = NULL;
-    assert_ok(nft_space_create(&one.space, layers, 3));
+    assert_ok(nft_space_create_chain(&one.space, layers, 3));
     assert_ok(nft_weights_create(&set, one.space, 1, 1));
     assert_ok(nft_inr_init(set, 7, 0, 0));
     assert_ok(nft_image_loss_create(&one.loss, one.space, 30, HEIGHT, WIDTH));
@@ -169,7 +169,7 @@ static void from_files(const char *model_text, const char *recipe)
     set_targets(validation, HEIGHT, WIDTH);
     nft_dataset *train_file = opened(train, "train"), *validation_file = opened(validation, "validation");
     nft_trainer *a = make_trainer(model, recipe, 1), *b = make_trainer(model, recipe, 3);
-    assert_ok(nft_trainer_set_data(a, train, validation));
+    assert_ok(set_data(a, train, validation));
     assert_ok(nft_trainer_set_dataset(b, train_file, validation_file));
     assert_ok(nft_trainer_run(a, NULL, NULL));
     assert_ok(nft_trainer_run(b, NULL, NULL));
@@ -224,6 +224,19 @@ static nft_dataset *noted(const char *name, const char *omega)
     return dataset;
 }
 
+/* The metadata of a set in memory: one number, or one for each layer. */
+static void frequency_in_memory(nft_trainer *trainer, nft_weights *set, const char *own, const char *message)
+{
+    char each[64];
+    snprintf(each, sizeof each, "%s, %s,%s", own, own, own);
+    assert_ok(nft_weights_set_metadata(set, "nft.omega", each));
+    assert_ok(set_data(trainer, set, set));
+    snprintf(each, sizeof each, "%s,5", own);
+    assert_ok(nft_weights_set_metadata(set, "nft.omega", each));
+    assert_int_equal(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH);
+    assert_non_null(strstr(nft_error_message(), message));
+}
+
 /* Networks are rendered with their own frequency, or not at all. */
 static void frequency(const char *model_text, const char *recipe, const char *own, const char *message)
 {
@@ -243,6 +256,10 @@ static void frequency(const char *model_text, const char *recipe, const char *ow
     assert_int_equal(nft_trainer_set_dataset(trainer, NULL, dataset), NFT_ERROR_FORMAT);
     assert_non_null(strstr(nft_error_message(), "'nft.omega' of its metadata"));
     nft_dataset_free(dataset);
+    dataset = noted("train", "");
+    assert_int_equal(nft_trainer_set_dataset(trainer, NULL, dataset), NFT_ERROR_FORMAT);
+    nft_dataset_free(dataset);
+    frequency_in_memory(trainer, train, own, message);
     nft_trainer_free(trainer);
     nft_weights_free(train);
     nft_model_free(model);
@@ -288,9 +305,9 @@ static void checkpoints(void **state)
                 *resumed = make_trainer(model, LOSS("render", ""), 2);
     const char *path = temporary_path("checkpoint");
     set_targets(set, HEIGHT, WIDTH);
-    assert_ok(nft_trainer_set_data(straight, set, NULL));
-    assert_ok(nft_trainer_set_data(stopped, set, NULL));
-    assert_ok(nft_trainer_set_data(resumed, set, NULL));
+    assert_ok(set_data(straight, set, NULL));
+    assert_ok(set_data(stopped, set, NULL));
+    assert_ok(set_data(resumed, set, NULL));
     assert_ok(nft_trainer_run(straight, NULL, NULL));
     assert_ok(nft_trainer_step(NULL, stopped));
     assert_ok(nft_trainer_save(stopped, path));
@@ -303,7 +320,7 @@ static void checkpoints(void **state)
     nft_trainer_free(straight);
     nft_trainer_free(resumed);
     set_targets(set, WIDTH, HEIGHT);
-    assert_ok(nft_trainer_set_data(stopped, set, NULL));
+    assert_ok(set_data(stopped, set, NULL));
     assert_int_equal(nft_trainer_resume(stopped, path), NFT_ERROR_MISMATCH);
     nft_trainer_free(stopped);
     nft_weights_free(set);
@@ -349,21 +366,21 @@ static void data_that_do_not_fit(void **state)
     nft_model *model = support_model(EDITOR("1"), 0);
     nft_trainer *trainer = make_trainer(model, LOSS("render", ""), 1);
     nft_weights *set = make_networks(model, 6, 1), *other = make_networks(model, 3, 2);
-    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "no tensor 'target'");
+    expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "no tensor 'target'");
     expect(nft_trainer_set_source(trainer, leave, NULL), NFT_ERROR_ARGUMENT, "call nft_trainer_set_data");
     set_images(set, 3, (int64_t[]){6, 4, 5});
-    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'target' is (6, 4, 5)");
+    expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'target' is (6, 4, 5)");
     set_images(set, 4, (int64_t[]){6, 4, 5, 3});
-    expect(nft_trainer_set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "(6, height, width, 1)");
+    expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "(6, height, width, 1)");
     set_targets(set, 4, 5);
     set_targets(other, 4, 6);
-    expect(nft_trainer_set_data(trainer, set, other), NFT_ERROR_MISMATCH, "validation set are 4 × 6");
+    expect(set_data(trainer, set, other), NFT_ERROR_MISMATCH, "validation set are 4 × 6");
     expect(nft_trainer_step(NULL, trainer), NFT_ERROR_ARGUMENT, "there is no training data");
-    assert_ok(nft_trainer_set_data(trainer, set, NULL));
+    assert_ok(set_data(trainer, set, NULL));
     assert_ok(nft_trainer_step(NULL, trainer));
-    expect(nft_trainer_set_data(trainer, NULL, other), NFT_ERROR_MISMATCH, "validation set are 4 × 6");
+    expect(set_data(trainer, NULL, other), NFT_ERROR_MISMATCH, "validation set are 4 × 6");
     assert_ok(nft_trainer_step(NULL, trainer)); /* with the images that it had */
-    assert_ok(nft_trainer_set_data(trainer, other, other));
+    assert_ok(set_data(trainer, other, other));
     assert_ok(nft_trainer_step(NULL, trainer));
     nft_trainer_free(trainer);
     nft_weights_free(set);
@@ -383,7 +400,7 @@ static nft_status train_with_refusals(void)
     nft_status status =
         INTERPOSE(nft_trainer_create(&trainer, refused_model, refused_recipe, strlen(refused_recipe), NULL));
     if (!status)
-        status = INTERPOSE(nft_trainer_set_data(trainer, refused_set, refused_set));
+        status = INTERPOSE(set_data(trainer, refused_set, refused_set));
     if (!status)
         assert_ok(nft_trainer_run(trainer, NULL, NULL));
     nft_trainer_free(trainer);

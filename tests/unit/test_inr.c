@@ -101,11 +101,9 @@ static void check_golden(const char *name)
     golden_fit g = open_golden(name);
     compare_rendering(&g, "rendered_init", 1e-4, 5e-5);
     assert_ok(nft_inr_fit(g.networks, NULL, g.images, &g.options));
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(g.networks)); t++) {
-        int32_t part = (int32_t)(t % 2);
-        support_close(name, nft_weights_data_count(g.networks, t / 2, part),
-                      nft_weights_data(g.networks, t / 2, part), nft_weights_data(g.expected, t / 2, part),
-                      1e-3, 5e-4);
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(g.networks)); t++) {
+        support_close(name, nft_weights_data_count(g.networks, t), nft_weights_data(g.networks, t),
+                      nft_weights_data(g.expected, t), 1e-3, 5e-4);
     }
     compare_rendering(&g, "rendered", 1e-3, 5e-4);
     close_golden(&g);
@@ -127,10 +125,10 @@ static nft_weights *fresh(const nft_space *space, int64_t count, uint64_t seed, 
 }
 
 /* Uniform in ± bound: nothing outside, nearly all of it used, and the variance bound²/3. */
-static void check_uniform(const nft_weights *weights, int64_t layer, int32_t part, double bound)
+static void check_uniform(const nft_weights *weights, int64_t tensor, double bound)
 {
-    int64_t count = nft_weights_data_count(weights, layer, part);
-    const float *values = nft_weights_data(weights, layer, part);
+    int64_t count = nft_weights_data_count(weights, tensor);
+    const float *values = nft_weights_data(weights, tensor);
     double sum = 0, squares = 0;
     for (int64_t i = 0; i < count; i++) {
         sum += (double)values[i];
@@ -152,13 +150,11 @@ static void fresh_networks(void **state)
     const double bounds[] = {0.5,          1 / sqrt(2),         sqrt(6.0 / 32) / 30,
                              1 / sqrt(32), sqrt(6.0 / 24) / 30, 1 / sqrt(24)};
     for (int64_t t = 0; t < 6; t++) {
-        int32_t part = (int32_t)(t % 2);
-        int64_t each = nft_weights_data_count(weights, t / 2, part) / 200;
-        const float *values = nft_weights_data(weights, t / 2, part);
-        check_uniform(weights, t / 2, part, bounds[t]);
-        support_identical("a later piece", 50 * each, nft_weights_data(later, t / 2, part),
-                          values + 150 * each);
-        assert_memory_not_equal(values, nft_weights_data(other, t / 2, part), (size_t)each * sizeof *values);
+        int64_t each = nft_weights_data_count(weights, t) / 200;
+        const float *values = nft_weights_data(weights, t);
+        check_uniform(weights, t, bounds[t]);
+        support_identical("a later piece", 50 * each, nft_weights_data(later, t), values + 150 * each);
+        assert_memory_not_equal(values, nft_weights_data(other, t), (size_t)each * sizeof *values);
         assert_memory_not_equal(values, values + each, (size_t)each * sizeof *values);
     }
     nft_weights_free(weights);
@@ -205,12 +201,10 @@ static void alone_and_together(void **state)
     support_identical("losses", 7, losses, other_losses);
     support_identical("loss", 1, &loss, losses + 4);
     for (int64_t t = 0; t < 6; t++) {
-        int32_t part = (int32_t)(t % 2);
-        int64_t count = nft_weights_data_count(together, t / 2, part);
-        support_identical("threads", count, nft_weights_data(threads, t / 2, part),
-                          nft_weights_data(together, t / 2, part));
-        support_identical("alone", count / 7, nft_weights_data(alone, t / 2, part),
-                          nft_weights_data(together, t / 2, part) + 4 * (count / 7));
+        int64_t count = nft_weights_data_count(together, t);
+        support_identical("threads", count, nft_weights_data(threads, t), nft_weights_data(together, t));
+        support_identical("alone", count / 7, nft_weights_data(alone, t),
+                          nft_weights_data(together, t) + 4 * (count / 7));
     }
     nft_weights_free(together);
     nft_weights_free(threads);
@@ -241,11 +235,10 @@ static void cosine(void **state)
                 *first = fitted(space, images, 1, NFT_INR_SCHEDULE_COSINE),
                 *half = fitted(space, images, 2, NFT_INR_SCHEDULE_COSINE);
     for (int64_t t = 0; t < 6; t++) {
-        int32_t part = (int32_t)(t % 2);
-        const float *a = nft_weights_data(one, t / 2, part), *b = nft_weights_data(two, t / 2, part),
-                    *c = nft_weights_data(half, t / 2, part);
-        int64_t count = nft_weights_data_count(one, t / 2, part);
-        support_identical("one step", count, nft_weights_data(first, t / 2, part), a);
+        const float *a = nft_weights_data(one, t), *b = nft_weights_data(two, t),
+                    *c = nft_weights_data(half, t);
+        int64_t count = nft_weights_data_count(one, t);
+        support_identical("one step", count, nft_weights_data(first, t), a);
         for (int64_t i = 0; i < count; i++)
             assert_true(fabs((double)c[i] - ((double)a[i] + (double)b[i]) / 2) < 1e-6);
     }
@@ -309,9 +302,8 @@ static void cancelled(void **state)
     assert_non_null(strstr(nft_error_message(), "after 2 of 5"));
     for (int n = 0; n < 5; n++) {
         assert_int_equal(isnan(losses[n]), n >= 2);
-        const float *before = nft_weights_data(begun, 0, NFT_WEIGHTS_WEIGHT) + 16 * n;
-        assert_int_equal(!memcmp(before, nft_weights_data(weights, 0, NFT_WEIGHTS_WEIGHT) + 16 * n, 64),
-                         n >= 2);
+        const float *before = nft_weights_data(begun, 0) + 16 * n;
+        assert_int_equal(!memcmp(before, nft_weights_data(weights, 0) + 16 * n, 64), n >= 2);
     }
     nft_weights_free(weights);
     nft_weights_free(begun);
@@ -333,7 +325,7 @@ static void wrong_networks(void **state)
     nft_space *spaces[] = {SUPPORT_MLP(3, 8, 1), NULL};
     const char *const words[] = {"3 inputs", "conv2d"};
     nft_array *images = smooth_images(1, 4, 4, 1), *rendered = NULL;
-    assert_ok(nft_space_create(&spaces[1], &conv, 1));
+    assert_ok(nft_space_create_chain(&spaces[1], &conv, 1));
     for (size_t i = 0; i < COUNT(spaces); i++) {
         nft_weights *weights = NULL;
         assert_ok(nft_weights_create(&weights, spaces[i], 1, 1));
@@ -354,8 +346,8 @@ static void wrong_arguments(void **state)
     nft_weights *weights = fresh(space, 2, 0, 0), *borrowed = NULL, *features = NULL;
     nft_array *images = smooth_images(2, 4, 4, 1), *three = smooth_images(3, 4, 4, 1),
               *colours = smooth_images(2, 4, 4, 3), *empty = NULL, *labels = NULL, *rendered = NULL;
-    const float *tensors[] = {nft_weights_data(weights, 0, 0), nft_weights_data(weights, 1, 0)};
-    assert_ok(nft_weights_borrow(&borrowed, space, 2, 1, tensors, NULL));
+    const float *tensors[] = {nft_weights_data(weights, 0), NULL, nft_weights_data(weights, 2), NULL};
+    assert_ok(nft_weights_borrow(&borrowed, space, 2, 1, tensors));
     assert_ok(nft_weights_create(&features, space, 2, 3));
     assert_ok(nft_array_create(&empty, NFT_ARRAY_F32, (int64_t[]){2, 0, 4, 1}, 4, NULL));
     assert_ok(nft_array_create(&labels, NFT_ARRAY_I64, (int64_t[]){2, 4, 4, 1}, 4, NULL));
@@ -482,7 +474,7 @@ static void diverging(void **state)
     options.steps = 5;
     assert_ok(nft_inr_fit(weights, &loss, images, &options));
     assert_true(isfinite(loss));
-    nft_weights_edit(weights, 0, NFT_WEIGHTS_BIAS)[3] = NAN;
+    nft_weights_edit(weights, 1)[3] = NAN;
     assert_ok(nft_inr_fit(weights, &loss, images, &options));
     assert_true(isnan(loss));
     nft_weights_free(weights);

@@ -1,7 +1,7 @@
 /* JSON text and the options that are read from it. */
 #define _XOPEN_SOURCE 700
 #include "io/convert.h"
-#include "io/json.h"
+#include "config/json.h"
 #include "io/safetensors.h"
 #include "space/array.h"
 

@@ -37,7 +37,7 @@ static void promised_memory(void **state)
             int64_t promised = 0;
             options.threads = threads;
             options.max_batch = 200;
-            assert_ok(nft_context_memory(&promised, model, &options));
+            assert_ok(nft_context_memory(&promised, model, NULL, &options));
             counted_bytes = 0;
             assert_ok(nft_context_create(&context, model, &options));
             /* besides: tables of a few kilobytes */
@@ -69,7 +69,7 @@ static void memory_limit(void **state)
     int64_t promised = 0;
     options.threads = 1;
     options.max_batch = 2;
-    assert_ok(nft_context_memory(&promised, model, &options));
+    assert_ok(nft_context_memory(&promised, model, NULL, &options));
     options.memory_limit = promised - 1;
     assert_int_equal(nft_context_create(&context, model, &options), NFT_ERROR_LIMIT);
     assert_null(context);
@@ -137,7 +137,7 @@ static void orders_of_freeing(void **state)
         nft_space *space = NULL;
         nft_weights *weights = NULL;
         const nft_layer layers[] = {NFT_LAYER_INIT_CONV2D(2, 3, 3, 1), NFT_LAYER_INIT_FLATTENED(3, 4, 2)};
-        assert_ok(nft_space_create(&space, layers, 2));
+        assert_ok(nft_space_create_chain(&space, layers, 2));
         assert_ok(nft_weights_create(&weights, space, 2, 1));
         nft_context *context = support_context(model, 2, 2);
         assert_ok(nft_forward(context, weights));

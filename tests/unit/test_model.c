@@ -268,12 +268,12 @@ static void other_float_types(void **state)
     free(bytes);
     nft_weights *weights = NULL;
     assert_ok(nft_weights_create(&weights, nft_model_space(model), 1, 1));
-    nft_weights_edit(weights, 0, NFT_WEIGHTS_WEIGHT)[0] = 1;
-    nft_weights_edit(weights, 0, NFT_WEIGHTS_BIAS)[0] = 1;
+    nft_weights_edit(weights, 0)[0] = 1;
+    nft_weights_edit(weights, 1)[0] = 1;
     nft_context *context = support_context(model, 1, 1);
     assert_ok(nft_forward(context, weights));
-    const float *weight = nft_array_f32(nft_context_get(context, "0.weight"));
-    const float *bias = nft_array_f32(nft_context_get(context, "0.bias"));
+    const float *weight = support_feature(context, 0);
+    const float *bias = support_feature(context, 1);
     assert_true(weight[0] == 0.25F && weight[1] == -0.25F && bias[0] == 11 && bias[1] == 8);
     nft_context_free(context);
     nft_weights_free(weights);

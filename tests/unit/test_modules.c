@@ -2,7 +2,7 @@
  * feature maps. */
 #include "unit/support.h"
 
-#include "model/patches.h"
+#include "siren/patches.h"
 
 #define PI 3.14159265358979323846
 #define ONE_LAYER(channels, modules)                                                                         \
@@ -22,9 +22,9 @@ static run run_model(const char *text, int64_t channels, float scale)
     run r = {.model = support_model(text, 3)};
     const nft_space *space = nft_model_space(r.model);
     r.input = support_weights(space, 2, channels, 4);
-    for (int64_t t = 0; t < 2 * nft_space_layer_count(space); t++)
-        for (int64_t i = 0; i < nft_weights_data_count(r.input, t / 2, (int32_t)(t % 2)); i++)
-            nft_weights_edit(r.input, t / 2, (int32_t)(t % 2))[i] *= scale;
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+        for (int64_t i = 0; i < nft_weights_data_count(r.input, t); i++)
+            nft_weights_edit(r.input, t)[i] *= scale;
     r.context = support_context(r.model, 1, 2);
     r.output = support_forward(r.context, r.input);
     return r;
@@ -46,8 +46,8 @@ static void many_turns(void **state)
     run r = run_model(ONE_LAYER(3, "{'type': 'gaussian_fourier', 'mapping_size': 40}"), C, 10);
     nft_tensor_info b = NFT_TENSOR_INFO_INIT;
     assert_ok(nft_model_tensor(&b, r.model, 0));
-    const float *x = nft_weights_data(r.input, 0, NFT_WEIGHTS_WEIGHT);
-    const float *y = nft_array_f32(nft_context_get(r.context, "0.weight"));
+    const float *x = nft_weights_data(r.input, 0);
+    const float *y = support_feature(r.context, 0);
     double most = 0;
     for (int n = 0; n < 2; n++)
         for (int entry = 0; entry < ENTRIES; entry++)
@@ -72,11 +72,11 @@ static void single_neurons(void **state)
         "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 1, 'out': 1}]}, 'modules': "
         "[{'type': 'io_sinusoidal', 'num_bands': 1, 'max_freq': 7}]}",
         1, 1);
-    const float *w = nft_array_f32(nft_context_get(r.context, "0.weight"));
-    const float *v = nft_array_f32(nft_context_get(r.context, "0.bias"));
+    const float *w = support_feature(r.context, 0);
+    const float *v = support_feature(r.context, 1);
     /* [sin(-π), cos(-π), -1] for layer, input and output of the weight; for layer and output of the bias */
     for (int n = 0; n < 2; n++) {
-        assert_true(w[4 * n] == nft_weights_data(r.input, 0, NFT_WEIGHTS_WEIGHT)[n]);
+        assert_true(w[4 * n] == nft_weights_data(r.input, 0)[n]);
         assert_true(fabsf(w[4 * n + 1]) < 1e-6F && w[4 * n + 2] == -3 && w[4 * n + 3] == -3);
         assert_true(fabsf(v[4 * n + 1]) < 1e-6F && v[4 * n + 2] == -2 && v[4 * n + 3] == -2);
     }
@@ -85,7 +85,7 @@ static void single_neurons(void **state)
         "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 1, 'out': 1}]}, 'modules': "
         "[{'type': 'io_sinusoidal', 'num_bands': 1, 'enc_layers': false}]}",
         1, 1);
-    v = nft_array_f32(nft_context_get(r.context, "0.bias"));
+    v = support_feature(r.context, 1);
     assert_true(v[2] == -1 && v[3] == -1);
     close_run(&r);
 }
@@ -100,8 +100,8 @@ static void statistics_of_few(void **state)
                                      0);
     nft_weights *weights = NULL;
     const float numbers[4] = {3, -1, 5, 0}, bias = 7;
-    const float *const w = numbers, *const v = &bias;
-    assert_ok(nft_weights_borrow(&weights, nft_model_space(model), 1, 1, &w, &v));
+    const float *const tensors[] = {numbers, &bias};
+    assert_ok(nft_weights_borrow(&weights, nft_model_space(model), 1, 1, tensors));
     nft_context *context = support_context(model, 1, 1);
     assert_ok(nft_forward(context, weights));
     const float expected[14] = {1.75F, 22.75F / 3, -1, -0.25F, 1.5F, 3.5F, 5, 7, 0, 7, 7, 7, 7, 7};
@@ -163,8 +163,8 @@ static void dropout_is_idle(void **state)
     run r =
         run_model(ONE_LAYER(2, "{'type': 'dropout', 'p': 0.9}, {'type': 'channel_dropout', 'p': 0.9}"), 2, 1);
     const float *values = r.output.values;
-    support_identical("weight", 48, values, nft_weights_data(r.input, 0, NFT_WEIGHTS_WEIGHT));
-    support_identical("bias", 16, values + 48, nft_weights_data(r.input, 0, NFT_WEIGHTS_BIAS));
+    support_identical("weight", 48, values, nft_weights_data(r.input, 0));
+    support_identical("bias", 16, values + 48, nft_weights_data(r.input, 1));
     close_run(&r);
 }
 
@@ -173,8 +173,8 @@ static void order_of_tokens(void **state)
 {
     (void)state;
     run r = run_model(ONE_LAYER(2, "{'type': 'flatten_weights'}, {'type': 'flatten_tokens'}"), 2, 1);
-    const float *w = nft_weights_data(r.input, 0, NFT_WEIGHTS_WEIGHT);
-    const float *v = nft_weights_data(r.input, 0, NFT_WEIGHTS_BIAS);
+    const float *w = nft_weights_data(r.input, 0);
+    const float *v = nft_weights_data(r.input, 1);
     for (int n = 0; n < 2; n++)
         for (int token = 0; token < 16; token++)
             for (int c = 0; c < 2; c++) {

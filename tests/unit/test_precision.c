@@ -122,7 +122,7 @@ static void training_does_not_depend_on_threads(void **state)
     support_result values[3];
     for (int32_t threads = 1; threads <= 3; threads++) {
         nft_trainer *trainer = make_trainer(model, RECIPE, threads);
-        assert_ok(nft_trainer_set_data(trainer, set, NULL));
+        assert_ok(set_data(trainer, set, NULL));
         assert_ok(nft_trainer_run(trainer, NULL, NULL));
         values[threads - 1] = trainer_values(trainer);
         nft_trainer_free(trainer);

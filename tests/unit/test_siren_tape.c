@@ -2,8 +2,8 @@
  * pixel. */
 #include "unit/support.h"
 
-#include "model/siren.h"
-#include "model/siren_tape.h"
+#include "siren/siren.h"
+#include "siren/siren_tape.h"
 
 #include <math.h>
 

@@ -56,16 +56,13 @@ static bool as_expected(const subject *s, const nft_context *context, int64_t fi
 {
     const nft_weights *features = nft_context_output_weights(context);
     const nft_array *whole = nft_context_output(context);
-    int64_t tensors = features ? 2 * nft_space_layer_count(nft_weights_space(features)) : 1;
     const float *expected = s->expected.values;
-    for (int64_t t = 0; t < tensors; t++) {
-        char name[32];
-        snprintf(name, sizeof name, "%" PRId64 ".%s", t / 2, t % 2 ? "bias" : "weight");
-        const nft_array *array = features ? nft_context_get(context, name) : whole;
-        if (!array || nft_array_size(array, 0) != count)
-            return false;
-        int64_t each = nft_array_count(array) / count;
-        if (memcmp(nft_array_f32(array), expected + first * each, (size_t)(count * each) * sizeof *expected))
+    if (features ? nft_weights_count(features) != count : !whole || nft_array_size(whole, 0) != count)
+        return false;
+    for (int64_t t = 0; t < support_output_count(context); t++) {
+        const float *values = features ? nft_weights_data(features, t) : nft_array_f32(whole);
+        int64_t each = (features ? nft_weights_data_count(features, t) : nft_array_count(whole)) / count;
+        if (memcmp(values, expected + first * each, (size_t)(count * each) * sizeof *expected))
             return false;
         expected += NETWORKS * each;
     }

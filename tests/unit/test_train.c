@@ -79,7 +79,7 @@ static void golden_case(void **state)
     support_result first = {0, NULL};
     for (int32_t threads = 1; threads <= 3; threads++) {
         nft_trainer *trainer = make_trainer(model, recipe, threads);
-        assert_ok(nft_trainer_set_data(trainer, data, NULL));
+        assert_ok(set_data(trainer, data, NULL));
         for (int64_t step = 0; step < nft_trainer_steps(trainer); step++) {
             nft_step_info info = NFT_STEP_INFO_INIT;
             assert_ok(nft_trainer_step(&info, trainer));
@@ -119,7 +119,7 @@ static support_result train(const nft_model *model, const nft_weights *set, cons
                             int32_t threads)
 {
     nft_trainer *trainer = make_trainer(model, recipe, threads);
-    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(set_data(trainer, set, set));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     support_result values = trainer_values(trainer);
@@ -162,7 +162,7 @@ static void stopped_run(void **state)
     nft_trainer *trainer = make_trainer(model, RECIPE, 1);
     int calls = 0;
     double loss = 0, again = 0;
-    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(set_data(trainer, set, set));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_int_equal(nft_trainer_run(trainer, count_steps, &calls), NFT_ERROR_CANCELLED);
     assert_int_equal(nft_trainer_steps_done(trainer), 3);
@@ -191,7 +191,7 @@ static void best_is_kept(void **state)
     nft_trainer *trainer = make_trainer(model, RECIPE, 2);
     double lowest = INFINITY, loss = 0, own = 0;
     support_result kept = {0, NULL};
-    assert_ok(nft_trainer_set_data(trainer, set, validation));
+    assert_ok(set_data(trainer, set, validation));
     assert_ok(nft_trainer_fit_normalize(trainer));
     for (int step = 0; step < 12; step++) {
         assert_ok(nft_trainer_step(NULL, trainer));
@@ -232,12 +232,10 @@ static int fill_batch(nft_batch *batch, void *user)
     const nft_weights *set = user;
     for (int64_t i = 0; i < batch->count; i++) {
         int64_t from = (batch->step * batch->count + i) % nft_weights_count(set);
-        for (int64_t t = 0; t < 2 * nft_space_layer_count(nft_weights_space(set)); t++) {
-            int64_t layer = t / 2, one;
-            int32_t part = (int32_t)(t % 2);
-            one = nft_weights_data_count(set, layer, part) / nft_weights_count(set);
-            memcpy(nft_weights_edit(batch->weights, layer, part) + i * one,
-                   nft_weights_data(set, layer, part) + from * one, (size_t)one * sizeof(float));
+        for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(set)); t++) {
+            int64_t one = nft_weights_data_count(set, t) / nft_weights_count(set);
+            memcpy(nft_weights_edit(batch->weights, t) + i * one, nft_weights_data(set, t) + from * one,
+                   (size_t)one * sizeof(float));
         }
         batch->targets[i] = nft_array_f32(nft_weights_extra(set, "label"))[from];
     }
@@ -252,7 +250,7 @@ static void callback_source(void **state)
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *set = make_set(model, SAMPLES, 2);
     nft_trainer *trainer = make_trainer(model, recipe, 2), *other = make_trainer(model, recipe, 2);
-    assert_ok(nft_trainer_set_data(trainer, set, NULL));
+    assert_ok(set_data(trainer, set, NULL));
     assert_ok(nft_trainer_set_source(other, fill_batch, set));
     assert_int_equal(nft_trainer_fit_normalize(other), NFT_ERROR_ARGUMENT);
     for (int step = 0; step < 4; step++) {
@@ -336,9 +334,9 @@ static void sets_may_be_freed(void **state)
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *kept = make_set(model, SAMPLES, 2), *freed = make_set(model, SAMPLES, 2);
     nft_trainer *a = make_trainer(model, RECIPE, 1), *b = make_trainer(model, RECIPE, 1);
-    assert_ok(nft_trainer_set_data(a, kept, kept));
-    assert_ok(nft_trainer_set_data(b, freed, freed));
-    assert_ok(nft_trainer_set_data(b, NULL, freed));
+    assert_ok(set_data(a, kept, kept));
+    assert_ok(set_data(b, freed, freed));
+    assert_ok(set_data(b, NULL, freed));
     assert_ok(nft_weights_set_extra(freed, "label", NULL));
     nft_weights_free(freed);
     assert_ok(nft_trainer_run(a, NULL, NULL));
@@ -373,10 +371,9 @@ static void check_normalize(const nft_model *trained, const nft_weights *set, bo
         char name[2][48];
         snprintf(name[0], sizeof name[0], "0.mean_%s_%" PRId64, t % 2 ? "bias" : "weights", t / 2);
         snprintf(name[1], sizeof name[1], "0.std_%s_%" PRId64, t % 2 ? "bias" : "weights", t / 2);
-        int64_t count = 0, all = nft_weights_data_count(set, t / 2, (int32_t)(t % 2));
+        int64_t count = 0, all = nft_weights_data_count(set, t);
         const float *mean = tensor_of(trained, name[0], &count),
-                    *deviation = tensor_of(trained, name[1], &count),
-                    *values = nft_weights_data(set, t / 2, (int32_t)(t % 2));
+                    *deviation = tensor_of(trained, name[1], &count), *values = nft_weights_data(set, t);
         for (int64_t i = 0; i < count; i++)
             check_statistics(values, all, per_weight ? i : 0, per_weight ? count : 1, mean[i], deviation[i]);
     }
@@ -393,13 +390,13 @@ static void normalize(void **state)
     for (int per_weight = 0; per_weight < 2; per_weight++) {
         nft_model *model = support_model(models[per_weight], 1), *fitted = NULL;
         nft_weights *set = make_set(model, 37, 2);
-        float *constant = nft_weights_edit(set, 2, NFT_WEIGHTS_BIAS);
+        float *constant = nft_weights_edit(set, 5);
         for (int64_t i = 0; i < 37; i++)
             constant[i] = 0.25f;
         nft_trainer *trainer =
             make_trainer(model, "{'loss': 'mse', " ADAMW ", 'batch_size': 20, 'steps': 1}", 2);
         assert_int_equal(nft_trainer_fit_normalize(trainer), NFT_ERROR_ARGUMENT);
-        assert_ok(nft_trainer_set_data(trainer, set, NULL));
+        assert_ok(set_data(trainer, set, NULL));
         assert_ok(nft_trainer_fit_normalize(trainer));
         assert_ok(nft_trainer_snapshot(&fitted, trainer));
         check_normalize(fitted, set, per_weight);
@@ -427,7 +424,7 @@ static void normalize_twice(void **state)
     nft_model *fitted = NULL;
     nft_weights *set = make_set(model, 21, 2);
     nft_trainer *trainer = make_trainer(model, "{'loss': 'mse', " ADAMW ", 'batch_size': 4, 'steps': 1}", 1);
-    assert_ok(nft_trainer_set_data(trainer, set, NULL));
+    assert_ok(set_data(trainer, set, NULL));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_ok(nft_trainer_snapshot(&fitted, trainer));
     static const char *const prefixes[] = {"1.", "2.norm.", "3.base_layer."};

@@ -42,14 +42,14 @@ static nft_status create_trainer(void)
 static nft_status ask_memory(void)
 {
     int64_t bytes = 0;
-    return INTERPOSE(nft_trainer_memory(&bytes, model, RECIPE_TEXT, sizeof RECIPE_TEXT - 1, NULL));
+    return INTERPOSE(nft_trainer_memory(&bytes, model, NULL, RECIPE_TEXT, sizeof RECIPE_TEXT - 1, NULL));
 }
 
 /* A trainer after whatever failed: with its data it ends where every other does. */
 static nft_status finish(nft_status status, nft_trainer *trainer)
 {
     if (status)
-        assert_ok(nft_trainer_set_data(trainer, set, set));
+        assert_ok(set_data(trainer, set, set));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     support_result values = trainer_values(trainer);
@@ -59,10 +59,10 @@ static nft_status finish(nft_status status, nft_trainer *trainer)
     return status;
 }
 
-static nft_status set_data(void)
+static nft_status set_networks(void)
 {
     nft_trainer *trainer = made();
-    return finish(INTERPOSE(nft_trainer_set_data(trainer, set, set)), trainer);
+    return finish(INTERPOSE(set_data(trainer, set, set)), trainer);
 }
 
 static nft_status open_dataset(void)
@@ -104,7 +104,7 @@ static nft_status set_source(void)
 static nft_status fit_normalize(void)
 {
     nft_trainer *trainer = made();
-    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(set_data(trainer, set, set));
     nft_status status = INTERPOSE(nft_trainer_fit_normalize(trainer));
     return finish(status, trainer);
 }
@@ -113,7 +113,7 @@ static nft_status fit_normalize(void)
 static nft_status run(void)
 {
     nft_trainer *trainer = made();
-    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(set_data(trainer, set, set));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_ok(nft_trainer_step(NULL, trainer));
     nft_status status = INTERPOSE(nft_trainer_run(trainer, NULL, NULL));
@@ -129,7 +129,7 @@ static nft_status run(void)
 static nft_status save_checkpoint(void)
 {
     nft_trainer *trainer = made();
-    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(set_data(trainer, set, set));
     const char *path = temporary_path("saved");
     temporary_write(path, "old", 3);
     nft_status status = INTERPOSE(nft_trainer_save(trainer, path));
@@ -144,7 +144,7 @@ static nft_status save_checkpoint(void)
 static nft_status resume(void)
 {
     nft_trainer *trainer = made();
-    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(set_data(trainer, set, set));
     nft_status status = INTERPOSE(nft_trainer_resume(trainer, checkpoint_path));
     assert_int_equal(nft_trainer_steps_done(trainer), status ? 0 : 4);
     nft_trainer_free(trainer);
@@ -203,7 +203,7 @@ static nft_status set_tensor(void)
 static const operation operations[] = {
     {"create a trainer", create_trainer, 20},
     {"ask for a trainer's memory", ask_memory, 5},
-    {"set data", set_data, 3},
+    {"set data", set_networks, 3},
     {"open a data set", open_dataset, 5},
     {"set a data set", set_dataset, 5},
     {"set a source", set_source, 3},
@@ -233,7 +233,7 @@ static int open_all(void **state)
     snprintf(checkpoint_path, sizeof checkpoint_path, "%s", temporary_path("checkpoint"));
     assert_ok(nft_weights_save(set, data_path));
     nft_trainer *trainer = made();
-    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(set_data(trainer, set, set));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     assert_ok(nft_trainer_save(trainer, checkpoint_path));

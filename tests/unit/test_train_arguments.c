@@ -88,7 +88,7 @@ static void gradients(void **state)
     assert_ok(nft_backward(context, ones, made));
     expect(nft_backward(context, ones, made), NFT_ERROR_ARGUMENT, "used up");
     expect(nft_backward_weights(context, set, made), NFT_ERROR_ARGUMENT,
-           "nft_backward_weights: a backward has");
+           "nft_backward_weights: what the last forward kept has been used up");
     assert_null(nft_context_input_gradient(context));
     assert_null(nft_context_input_gradient(NULL));
     assert_null(nft_context_input_gradient_weights(context));
@@ -207,9 +207,9 @@ static void trainers_of_nothing(void **state)
     expect_null(nft_trainer_create(&trainer, NULL, recipe, strlen(recipe), NULL), "model");
     assert_null(trainer);
     expect_null(nft_trainer_create(&trainer, model, NULL, 0, NULL), "recipe_json");
-    expect_null(nft_trainer_memory(&bytes, NULL, recipe, strlen(recipe), NULL), "model");
-    expect_null(nft_trainer_memory(&bytes, model, NULL, 0, NULL), "recipe_json");
-    expect_null(nft_trainer_memory(NULL, model, recipe, strlen(recipe), NULL), "bytes");
+    expect_null(nft_trainer_memory(&bytes, NULL, NULL, recipe, strlen(recipe), NULL), "model");
+    expect_null(nft_trainer_memory(&bytes, model, NULL, NULL, 0, NULL), "recipe_json");
+    expect_null(nft_trainer_memory(NULL, model, NULL, recipe, strlen(recipe), NULL), "bytes");
     options.threads = -1;
     expect(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options), NFT_ERROR_ARGUMENT,
            "nft_trainer_create: threads is -1");
@@ -220,7 +220,7 @@ static void trainers_of_nothing(void **state)
     options.memory_limit = 0;
     options.size = 1;
     expect(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options), NFT_ERROR_ARGUMENT, "size");
-    expect_null(nft_trainer_set_data(NULL, NULL, NULL), "trainer");
+    expect_null(set_data(NULL, NULL, NULL), "trainer");
     expect_null(nft_trainer_set_tokens(NULL, NULL, NULL, NULL, NULL), "trainer");
     expect_null(nft_trainer_set_dataset(NULL, NULL, NULL), "trainer");
     expect_null(nft_trainer_set_source(NULL, NULL, NULL), "trainer");
@@ -252,7 +252,7 @@ static void trainers(void **state)
     nft_trainer *trainer = make_trainer(model, RECIPE, 1);
     nft_step_info info = NFT_STEP_INFO_INIT;
     double loss = 0;
-    assert_ok(nft_trainer_set_data(trainer, set, set));
+    assert_ok(set_data(trainer, set, set));
     expect_null(nft_trainer_validate(NULL, trainer), "loss");
     expect_null(nft_trainer_save(trainer, NULL), "path");
     expect_null(nft_trainer_resume(trainer, NULL), "path");
@@ -317,7 +317,7 @@ static void expect_changes_refused(void)
     expect(nft_trainer_step(NULL, asked), NFT_ERROR_ARGUMENT, why);
     expect(nft_trainer_run(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
     expect(nft_trainer_validate(&loss, asked), NFT_ERROR_ARGUMENT, why);
-    expect(nft_trainer_set_data(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
+    expect(set_data(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
     expect(nft_trainer_set_tokens(asked, NULL, NULL, NULL, NULL), NFT_ERROR_ARGUMENT, why);
     expect(nft_trainer_set_dataset(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
     expect(nft_trainer_set_source(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);

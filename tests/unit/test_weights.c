@@ -23,40 +23,39 @@ static void sets_are_made(void **state)
     (void)state;
     nft_weights *weights = numbered(2, 1), *copy = NULL, *borrowed = NULL;
     assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 3);
-    assert_string_equal(nft_weights_layer_name(weights, 2), "2");
-    assert_null(nft_weights_layer_name(weights, 3));
-    assert_null(nft_weights_layer_name(weights, -1));
-    assert_null(nft_weights_data(weights, 0, 2));
-    assert_null(nft_weights_edit(weights, 3, 0));
-    assert_int_equal(nft_weights_data_count(weights, 1, NFT_WEIGHTS_WEIGHT), 2 * 5 * 12);
-    assert_int_equal(nft_weights_data_count(weights, 1, NFT_WEIGHTS_BIAS), 2 * 5);
+    assert_string_equal(nft_weights_tensor_name(weights, 4), "2.weight");
+    assert_string_equal(nft_weights_tensor_name(weights, 5), "2.bias");
+    assert_null(nft_weights_tensor_name(weights, 6));
+    assert_null(nft_weights_tensor_name(weights, -1));
+    assert_null(nft_weights_data(weights, -1));
+    assert_null(nft_weights_edit(weights, 6));
+    assert_int_equal(nft_weights_data_count(weights, 2), 2 * 5 * 12);
+    assert_int_equal(nft_weights_data_count(weights, 3), 2 * 5);
 
-    const float *arrays[3], *biases[3];
-    for (int64_t i = 0; i < 3; i++) {
-        arrays[i] = nft_weights_data(weights, i, NFT_WEIGHTS_WEIGHT);
-        biases[i] = nft_weights_data(weights, i, NFT_WEIGHTS_BIAS);
-    }
-    assert_ok(nft_weights_copy(&copy, weights->space, 2, 1, arrays, biases));
+    const float *arrays[6];
+    for (int64_t t = 0; t < 6; t++)
+        arrays[t] = nft_weights_data(weights, t);
+    assert_ok(nft_weights_copy(&copy, weights->space, 2, 1, arrays));
     assert_same_data(weights, copy);
-    assert_ok(nft_weights_borrow(&borrowed, weights->space, 2, 1, arrays, biases));
+    assert_ok(nft_weights_borrow(&borrowed, weights->space, 2, 1, arrays));
     assert_same_data(weights, borrowed);
-    assert_ptr_equal(nft_weights_data(borrowed, 1, 0), arrays[1]);
-    assert_null(nft_weights_edit(borrowed, 1, 0));
+    assert_ptr_equal(nft_weights_data(borrowed, 2), arrays[2]);
+    assert_null(nft_weights_edit(borrowed, 2));
     nft_weights_free(copy);
     nft_weights_free(borrowed);
 
-    biases[1] = NULL;
-    assert_ok(nft_weights_copy(&copy, weights->space, 2, 1, arrays, NULL));
-    assert_ok(nft_weights_borrow(&borrowed, weights->space, 2, 1, arrays, biases));
+    arrays[3] = NULL;
+    assert_ok(nft_weights_copy(&copy, weights->space, 2, 1, arrays));
+    assert_ok(nft_weights_borrow(&borrowed, weights->space, 2, 1, arrays));
     for (int k = 0; k < 10; k++)
-        assert_true(nft_weights_data(copy, 1, 1)[k] == 0 && nft_weights_data(borrowed, 1, 1)[k] == 0);
-    assert_ptr_equal(nft_weights_data(borrowed, 2, 1), biases[2]);
+        assert_true(nft_weights_data(copy, 3)[k] == 0 && nft_weights_data(borrowed, 3)[k] == 0);
+    assert_ptr_equal(nft_weights_data(borrowed, 5), arrays[5]);
     nft_weights_free(borrowed);
     nft_weights_free(copy);
     nft_weights_free(weights);
     nft_weights_free(NULL);
     assert_null(nft_weights_space(NULL));
-    assert_null(nft_weights_data(NULL, 0, 0));
+    assert_null(nft_weights_data(NULL, 0));
     assert_int_equal(nft_weights_count(NULL) + nft_weights_channels(NULL) + nft_weights_extra_count(NULL), 0);
 }
 
@@ -65,7 +64,7 @@ static void wrong_sets_are_refused(void **state)
     (void)state;
     nft_space *space = cnn();
     nft_weights *weights = (nft_weights *)space;
-    const float value = 0, *const arrays[] = {&value, NULL, &value};
+    const float value = 0, *const arrays[] = {&value, &value, NULL, &value, &value, &value};
     assert_int_equal(nft_weights_create(&weights, space, -1, 1), NFT_ERROR_ARGUMENT);
     assert_null(weights);
     assert_int_equal(nft_weights_create(&weights, space, 1, 0), NFT_ERROR_ARGUMENT);
@@ -73,15 +72,15 @@ static void wrong_sets_are_refused(void **state)
     assert_int_equal(nft_weights_create(NULL, space, 1, 1), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_weights_create(&weights, space, INT64_MAX, INT64_MAX), NFT_ERROR_LIMIT);
     assert_int_equal(nft_weights_create(&weights, space, INT64_MAX / 1000, 1), NFT_ERROR_LIMIT);
-    assert_int_equal(nft_weights_copy(&weights, space, 1, 1, arrays, NULL), NFT_ERROR_ARGUMENT);
-    assert_message("nft_weights_copy: layer_weights[1] is NULL");
-    assert_int_equal(nft_weights_copy(&weights, space, 1, 1, NULL, NULL), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_weights_borrow(&weights, space, 1, 1, arrays, NULL), NFT_ERROR_ARGUMENT);
-    const float *const whole[] = {&value, &value, &value};
-    assert_int_equal(nft_weights_borrow(&weights, space, INT64_MAX / 2, 1, whole, whole), NFT_ERROR_LIMIT);
+    assert_int_equal(nft_weights_copy(&weights, space, 1, 1, arrays), NFT_ERROR_ARGUMENT);
+    assert_message("nft_weights_copy: tensors[2], '1.weight', is NULL");
+    assert_int_equal(nft_weights_copy(&weights, space, 1, 1, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_weights_borrow(&weights, space, 1, 1, arrays), NFT_ERROR_ARGUMENT);
+    const float *const whole[] = {&value, &value, &value, &value, &value, &value};
+    assert_int_equal(nft_weights_borrow(&weights, space, INT64_MAX / 2, 1, whole), NFT_ERROR_LIMIT);
     assert_null(weights);
     assert_ok(nft_weights_create(&weights, space, 0, 3));
-    assert_int_equal(nft_weights_data_count(weights, 0, 0), 0);
+    assert_int_equal(nft_weights_data_count(weights, 0), 0);
     assert_ok(nft_weights_permute_random(weights, 1));
     nft_weights_free(weights);
     nft_space_free(space);
@@ -153,13 +152,26 @@ static void extras_travel_along(void **state)
     nft_array_free(wrong);
     nft_weights_free(weights);
 }
-/* Old neuron of the given axis; the identity for inputs and outputs. */
-static int64_t old_of(const int64_t *const *permutations, const nft_space *space, int64_t axis,
+/* Old neuron of the given axis; the identity where nothing moves. */
+static int64_t old_of(const int64_t *const *permutations, const nft_axis *axis, int64_t index,
                       int64_t network, int64_t neuron)
 {
-    if (axis < 0 || !space->axes[axis].hidden || !permutations[axis - 1])
-        return neuron;
-    return permutations[axis - 1][network * space->axes[axis].size + neuron];
+    return permutations[index] ? permutations[index][network * axis->size + neuron] : neuron;
+}
+
+/* From which number of a network's tensor number k comes. */
+static int64_t source_of(const nft_space *space, const nft_tensor *tensor, const int64_t *const *permutations,
+                         int64_t n, int64_t k)
+{
+    int64_t from = 0;
+    for (int64_t i = 0; i < tensor->factor_count; i++) {
+        int64_t index = k / tensor->factor_strides[i] % tensor->factor_sizes[i],
+                axis = tensor->declared[i].axis;
+        if (axis >= 0)
+            index = old_of(permutations, &space->axes[axis], axis, n, index);
+        from += index * tensor->factor_strides[i];
+    }
+    return from;
 }
 
 static void assert_permuted(const nft_weights *new, const nft_weights *old,
@@ -171,13 +183,8 @@ static void assert_permuted(const nft_weights *new, const nft_weights *old,
         int64_t numbers = tensor->tokens * tensor->positions;
         for (int64_t nc = 0; nc < old->count * old->channels; nc++)
             for (int64_t k = 0; k < numbers; k++) {
-                int64_t n = nc / old->channels, position = k % tensor->positions;
-                int64_t row = k / tensor->positions / tensor->columns,
-                        column = k / tensor->positions % tensor->columns;
-                int64_t from = old_of(permutations, space, tensor->row_axis, n, row) * tensor->columns +
-                               old_of(permutations, space, tensor->column_axis, n, column);
-                assert_true(new->data[t][nc * numbers + k] ==
-                            old->data[t][nc * numbers + from * tensor->positions + position]);
+                int64_t from = source_of(space, tensor, permutations, nc / old->channels, k);
+                assert_true(new->data[t][nc * numbers + k] == old->data[t][nc * numbers + from]);
             }
     }
 }
@@ -186,8 +193,8 @@ static void hidden_neurons_are_permuted(void **state)
 {
     (void)state;
     const int64_t first[] = {2, 0, 1, 1, 2, 0}, second[] = {4, 3, 2, 1, 0, 0, 2, 1, 4, 3};
-    const int64_t *const both[] = {first, second}, *const last[] = {NULL, second},
-                         *const none[] = {NULL, NULL};
+    const int64_t *const both[] = {NULL, first, second, NULL}, *const last[] = {NULL, NULL, second, NULL},
+                         *const none[] = {NULL, NULL, NULL, NULL};
     for (int64_t channels = 1; channels < 4; channels += 2) {
         nft_weights *old = numbered(2, channels), *new = numbered(2, channels);
         assert_ok(nft_weights_permute(new, none));
@@ -208,22 +215,25 @@ static void wrong_permutations_change_nothing(void **state)
     (void)state;
     const int64_t good[] = {2, 0, 1, 1, 2, 0};
     int64_t bad[] = {4, 3, 2, 1, 0, 0, 2, 1, 4, 4};
-    const int64_t *const both[] = {good, bad};
+    const int64_t *const both[] = {NULL, good, bad, NULL}, *const inputs[] = {good, NULL, NULL, NULL};
     nft_weights *old = numbered(2, 1), *new = numbered(2, 1), *borrowed = NULL;
     const int64_t wrong[] = {4, 5, -1, INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < COUNT(wrong); i++) {
         bad[9] = wrong[i];
         assert_int_equal(nft_weights_permute(new, both), NFT_ERROR_ARGUMENT);
-        assert_message("permutations[1] of network 1 is no permutation of 5 neurons");
+        assert_message("the permutation of axis 'n2' of network 1 is none of 5 neurons");
         assert_same_data(old, new);
     }
+    assert_int_equal(nft_weights_permute(new, inputs), NFT_ERROR_ARGUMENT);
+    assert_message("axis 'n0' has no symmetry");
+    assert_same_data(old, new);
     assert_int_equal(nft_weights_permute(new, NULL), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_weights_permute(NULL, both), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_weights_permute_random(NULL, 0), NFT_ERROR_ARGUMENT);
-    const float *arrays[3];
-    for (int64_t i = 0; i < 3; i++)
-        arrays[i] = nft_weights_data(old, i, 0);
-    assert_ok(nft_weights_borrow(&borrowed, old->space, 2, 1, arrays, NULL));
+    const float *arrays[6];
+    for (int64_t t = 0; t < 6; t++)
+        arrays[t] = nft_weights_data(old, t);
+    assert_ok(nft_weights_borrow(&borrowed, old->space, 2, 1, arrays));
     assert_int_equal(nft_weights_permute(borrowed, both), NFT_ERROR_ARGUMENT);
     assert_message("nft_weights_copy()");
     assert_int_equal(nft_weights_permute_random(borrowed, 3), NFT_ERROR_ARGUMENT);
@@ -262,13 +272,13 @@ static void random_permutations_keep_the_function(void **state)
     for (int s = 0; s < 3; s++) {
         assert_ok(nft_weights_create(&sets[s], space, 5, 1));
         for (int t = 0; t < 6; t++)
-            for (int64_t k = 0; k < nft_weights_data_count(sets[s], t / 2, t % 2); k++)
-                nft_weights_edit(sets[s], t / 2, t % 2)[k] = (float)sin((double)(k * 7 + t));
+            for (int64_t k = 0; k < nft_weights_data_count(sets[s], t); k++)
+                nft_weights_edit(sets[s], t)[k] = (float)sin((double)(k * 7 + t));
     }
     assert_ok(nft_weights_permute_random(sets[1], 42));
     assert_ok(nft_weights_permute_random(sets[2], 42));
     assert_same_data(sets[1], sets[2]);
-    int64_t bytes = nft_weights_data_count(sets[0], 0, 1) / 5 * (int64_t)sizeof(float);
+    int64_t bytes = nft_weights_data_count(sets[0], 1) / 5 * (int64_t)sizeof(float);
     for (int64_t n = 0; n < 5; n++) {
         assert_true(fabs(run_mlp(sets[0], n) - run_mlp(sets[1], n)) < 1e-12);
         assert_memory_not_equal(sets[0]->data[1] + 9 * n, sets[1]->data[1] + 9 * n, (size_t)bytes);

@@ -81,18 +81,18 @@ static void one_network_is_read(void **state)
     assert_ok(load_pieces(&weights, one_network, COUNT(one_network), NULL));
     assert_int_equal(nft_weights_count(weights), 1);
     assert_int_equal(nft_weights_channels(weights), 1);
-    assert_string_equal(nft_weights_layer_name(weights, 0), "net.9");
-    assert_string_equal(nft_weights_layer_name(weights, 1), "net.10");
+    assert_string_equal(nft_weights_tensor_name(weights, 0), "net.9.weight");
+    assert_string_equal(nft_weights_tensor_name(weights, 3), "net.10.bias");
     nft_layer layer = {.size = sizeof layer};
     assert_ok(nft_space_layer(&layer, nft_weights_space(weights), 0));
     assert_true(layer.type == NFT_LAYER_CONV2D && layer.in == 1 && layer.out == 3 &&
                 layer.kernel_height == 2);
     assert_ok(nft_space_layer(&layer, nft_weights_space(weights), 1));
     assert_true(layer.type == NFT_LAYER_LINEAR && layer.in == 3 && layer.out == 2 && layer.positions == 4);
-    assert_true(nft_weights_data(weights, 0, NFT_WEIGHTS_BIAS)[1] == 27);
-    assert_true(nft_weights_data(weights, 0, NFT_WEIGHTS_WEIGHT)[0] == 29);
-    assert_true(nft_weights_data(weights, 1, NFT_WEIGHTS_WEIGHT)[23] == 25);
-    assert_true(nft_weights_data(weights, 2, NFT_WEIGHTS_BIAS)[0] == 0);
+    assert_true(nft_weights_data(weights, 1)[1] == 27);
+    assert_true(nft_weights_data(weights, 0)[0] == 29);
+    assert_true(nft_weights_data(weights, 2)[23] == 25);
+    assert_true(nft_weights_data(weights, 5)[0] == 0);
     assert_int_equal(nft_weights_extra_count(weights), 0);
     nft_weights_free(weights);
 }
@@ -156,7 +156,7 @@ static void features_are_read(void **state)
     assert_ok(load_pieces(&weights, features, 4, NULL));
     assert_int_equal(nft_weights_count(weights), 2);
     assert_int_equal(nft_weights_channels(weights), 3);
-    assert_true(nft_weights_data(weights, 1, NFT_WEIGHTS_BIAS)[29] == 48 + 24 + 120 + 29);
+    assert_true(nft_weights_data(weights, 3)[29] == 48 + 24 + 120 + 29);
     nft_weights_free(weights);
 }
 
@@ -207,7 +207,7 @@ static const struct {
       {"fc.weight", "F32", 2, {1, 3}},
       {"fc.bias", "F32", 1, {1}}},
      4,
-     "tensor 'bn.weight' has shape (3): beside biases of 1 axis a linear layer's weight has 2 and a conv2d's "
+     "tensor 'bn.weight' has shape (3): with biases of 1 axis a linear layer's weight has 2 and a conv2d's "
      "4"},
     {{{"a.weight", "F32", 3, {3, 1, 1}}, {"a.bias", "F32", 1, {3}}},
      2,
@@ -233,7 +233,7 @@ static const struct {
     {{{"a.weight", "F32", 4, {1, 2, 3, 1}}, {"a.bias", "F32", 3, {1, 4, 3}}}, 2, "says 2 channels"},
     {{{"a.weight", "F32", 4, {0, 0, 3, 1}}, {"a.bias", "F32", 3, {0, 0, 3}}},
      2,
-     "memory: a weight set of 0 channels"},
+     "memory: tensor 'a.weight' has 0 channels, expected 1"},
     {{{"a.weight", "I64", 2, {3, 1}}, {"a.bias", "F32", 1, {3}}},
      2,
      "tensor 'a.weight' is I64, expected F32"},
@@ -270,8 +270,8 @@ static void layers_are_ordered_by_hand(void **state)
     assert_ok(load_pieces(&weights, shuffled, COUNT(shuffled), &options));
     nft_set_log(NULL, NULL);
     assert_int_equal(log_lines, 2);
-    assert_string_equal(nft_weights_layer_name(weights, 1), "end");
-    assert_true(nft_weights_data(weights, 1, NFT_WEIGHTS_BIAS)[0] == 21);
+    assert_string_equal(nft_weights_tensor_name(weights, 2), "end.weight");
+    assert_true(nft_weights_data(weights, 3)[0] == 21);
     nft_weights_free(weights);
 
     names[1] = "ent";
@@ -350,8 +350,8 @@ static void check_round_trip(nft_weights *weights)
     assert_ok(nft_weights_load(&back, path));
     assert_same_data(weights, back);
     assert_int_equal(back->rank, weights->rank);
-    for (int64_t i = 0; i < weights->space->layer_count; i++)
-        assert_string_equal(nft_weights_layer_name(back, i), nft_weights_layer_name(weights, i));
+    for (int64_t t = 0; t < weights->space->tensor_count; t++)
+        assert_string_equal(nft_weights_tensor_name(back, t), nft_weights_tensor_name(weights, t));
     assert_int_equal(nft_weights_extra_count(back), nft_weights_extra_count(weights));
     for (int64_t i = 0; i < nft_weights_extra_count(weights); i++) {
         const char *name = nft_weights_extra_name(weights, i);
@@ -434,15 +434,15 @@ static nft_status load_and_save(void)
 
 static nft_status copy_and_borrow(void)
 {
-    const float values[60] = {0}, *const arrays[] = {values, values, values};
+    const float values[60] = {0}, *const arrays[] = {values, NULL, values, NULL};
     const nft_layer layers[] = {NFT_LAYER_INIT_LINEAR(1, 2), NFT_LAYER_INIT_LINEAR(2, 3)};
     nft_space *space = NULL;
     nft_weights *copy = NULL, *borrowed = NULL;
-    nft_status status = nft_space_create(&space, layers, 2);
+    nft_status status = nft_space_create_chain(&space, layers, 2);
     if (!status)
-        status = nft_weights_copy(&copy, space, 1, 1, arrays, NULL);
+        status = nft_weights_copy(&copy, space, 1, 1, arrays);
     if (!status)
-        status = nft_weights_borrow(&borrowed, space, 1, 1, arrays, NULL);
+        status = nft_weights_borrow(&borrowed, space, 1, 1, arrays);
     nft_weights_free(copy);
     nft_weights_free(borrowed);
     nft_space_free(space);

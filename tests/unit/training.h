@@ -46,6 +46,13 @@ static inline nft_weights *make_set(const nft_model *model, int64_t count, uint6
     return set;
 }
 
+/* One set each; NULL: none. */
+static inline nft_status set_data(nft_trainer *trainer, const nft_weights *train,
+                                  const nft_weights *validation)
+{
+    return nft_trainer_set_data(trainer, &train, train != NULL, &validation, validation != NULL);
+}
+
 /* All parameters and buffers, one after the other; free them. */
 static inline support_result model_values(const nft_model *model)
 {

@@ -1,0 +1,17 @@
+/* JSON text, parsed and written with jansson. */
+#ifndef NFT_IO_JSON_H
+#define NFT_IO_JSON_H
+
+#include "config/options.h"
+
+#include <jansson.h>
+
+/* Parses exactly one JSON value of `length` bytes; duplicate keys, NaN and trailing bytes are errors.
+ * Messages give line and column. Free with json_decref. */
+nft_status nft_json_parse(json_t **value, const char *text, size_t length);
+
+/* Appends a value, written with jansson's flags, to text of our own: jansson's dump would come from its
+ * allocator. False if it cannot be written, or there is no memory: then text->failed. */
+bool nft_json_append(nft_text *text, const json_t *value, size_t flags);
+
+#endif

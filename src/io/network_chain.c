@@ -1,0 +1,405 @@
+/* Networks of a file that are chains of layers: pairs of tensors NAME.weight and NAME.bias. */
+#include "base/nearest.h"
+#include "io/network.h"
+#include "space/metadata.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHAPE_CAPACITY 192
+#define LISTED_LAYERS 12
+
+static const char weight_suffix[] = ".weight", bias_suffix[] = ".bias";
+
+typedef struct chain_layer {
+    char *name;
+    const nft_entry *weight;
+    const nft_entry *bias; /* NULL: zeros */
+} chain_layer;
+
+typedef struct layer_chain {
+    chain_layer *layers; /* in order */
+    nft_layer *shapes;   /* one for each of them */
+    int64_t layer_count;
+    int64_t rank; /* of the biases */
+} layer_chain;
+
+static bool is_weight(const nft_entry *entry)
+{
+    size_t length = strlen(entry->name), suffix = strlen(weight_suffix);
+    return length >= suffix && !strcmp(entry->name + length - suffix, weight_suffix);
+}
+
+static int compare_layers(const void *a, const void *b)
+{
+    return nft_compare_names(((const chain_layer *)a)->name, ((const chain_layer *)b)->name);
+}
+
+/* The bias of the same name as a weight, NULL if there is none, and the name of both; free it. */
+static nft_status find_bias(const nft_entry **bias, char **layer, const nft_file *file,
+                            const nft_entry *weight)
+{
+    char *name = *layer = nft_copy_text(weight->name);
+    if (!name)
+        return nft_fail_memory("a layer's name", (int64_t)strlen(weight->name));
+    char *suffix = name + strlen(name) - strlen(weight_suffix);
+    memcpy(suffix, bias_suffix, sizeof bias_suffix);
+    *bias = nft_file_find(file, name);
+    *suffix = 0;
+    return NFT_OK;
+}
+
+nft_status nft_network_mark_layers(nft_network *network, const nft_file *file)
+{
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < file->entry_count && !status; i++) {
+        const nft_entry *bias = NULL;
+        char *name = NULL;
+        if (!is_weight(&file->entries[i]))
+            continue;
+        network->used[i] = true;
+        status = find_bias(&bias, &name, file, &file->entries[i]);
+        if (bias)
+            network->used[bias - file->entries] = true;
+        nft_release(name);
+    }
+    return status;
+}
+
+static nft_status add_layer(layer_chain *chain, const nft_file *file, const nft_entry *weight)
+{
+    chain_layer *layer = &chain->layers[chain->layer_count];
+    layer->weight = weight;
+    nft_status status = find_bias(&layer->bias, &layer->name, file, weight);
+    chain->layer_count += !status;
+    return status;
+}
+
+static nft_status collect(layer_chain *chain, const nft_file *file)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < file->entry_count; i++)
+        count += is_weight(&file->entries[i]);
+    if (!count)
+        return nft_fail(NFT_ERROR_FORMAT,
+                        "holds no layer: none of its %" PRId64 " tensors is named NAME.weight",
+                        file->entry_count);
+    chain->layers = nft_allocate_array((size_t)count, sizeof *chain->layers);
+    if (!chain->layers)
+        return nft_fail_memory("a table of layers", nft_size_multiply(count, sizeof *chain->layers));
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < file->entry_count && !status; i++)
+        if (is_weight(&file->entries[i]))
+            status = add_layer(chain, file, &file->entries[i]);
+    if (!status)
+        qsort(chain->layers, (size_t)count, sizeof *chain->layers, compare_layers);
+    return status;
+}
+
+static nft_status fail_unknown(const layer_chain *chain, const char *name)
+{
+    int count = chain->layer_count < INT_MAX ? (int)chain->layer_count : INT_MAX;
+    const char **names = nft_allocate_array((size_t)count, sizeof *names);
+    if (!names)
+        return nft_fail_memory("a table of names", count * (int64_t)sizeof *names);
+    for (int i = 0; i < count; i++)
+        names[i] = chain->layers[i].name;
+    int nearest = nft_nearest(name, names, count);
+    nft_status status = nft_fail(NFT_ERROR_ARGUMENT, "there is no layer '%s' (tensor '%s%s')%s%s%s", name,
+                                 name, weight_suffix, nearest < 0 ? "" : "; did you mean '",
+                                 nearest < 0 ? "" : names[nearest], nearest < 0 ? "" : "'?");
+    nft_release(names);
+    return status;
+}
+
+/* Finds the layers that were named; `chosen` receives them, `taken` marks them. */
+static nft_status choose(const layer_chain *chain, const char *const *order, int64_t count,
+                         chain_layer *chosen, bool *taken)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (!order[i])
+            return nft_fail(NFT_ERROR_ARGUMENT, "the name of layer %" PRId64 " is NULL", i);
+        chain_layer wanted = {.name = (char *)order[i]};
+        const chain_layer *found =
+            bsearch(&wanted, chain->layers, (size_t)chain->layer_count, sizeof wanted, compare_layers);
+        if (!found)
+            return fail_unknown(chain, order[i]);
+        if (taken[found - chain->layers])
+            return nft_fail(NFT_ERROR_ARGUMENT, "layer '%s' is named twice", order[i]);
+        taken[found - chain->layers] = true;
+        chosen[i] = *found;
+    }
+    return NFT_OK;
+}
+
+/* Keeps the named layers, in the order of the names. */
+static nft_status reorder(layer_chain *chain, const char *const *order, int64_t count)
+{
+    if (count < 1 || count > chain->layer_count)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%" PRId64 " layers are named, expected 1 … %" PRId64, count,
+                        chain->layer_count);
+    chain_layer *chosen = nft_allocate_array((size_t)count, sizeof *chosen);
+    bool *taken = nft_allocate_array((size_t)chain->layer_count, sizeof *taken);
+    nft_status status = chosen && taken
+                            ? choose(chain, order, count, chosen, taken)
+                            : nft_fail_memory("a table of layers", count * (int64_t)sizeof *chosen);
+    if (!status) {
+        for (int64_t i = 0; i < chain->layer_count; i++)
+            if (!taken[i])
+                nft_release(chain->layers[i].name);
+        memcpy(chain->layers, chosen, (size_t)count * sizeof *chosen);
+        chain->layer_count = count;
+    }
+    nft_release(chosen);
+    nft_release(taken);
+    return status;
+}
+
+/* The first rank of biases, 1 … 3, with which every weight has r + 1 or r + 3 axes; 0 if there is none. */
+static int64_t rank_of_weights(const layer_chain *chain)
+{
+    for (int64_t rank = 1; rank <= 3; rank++) {
+        bool fits = true;
+        for (int64_t i = 0; i < chain->layer_count; i++) {
+            int64_t axes = chain->layers[i].weight->rank - rank;
+            fits = fits && (axes == 1 || axes == 3);
+        }
+        if (fits)
+            return rank;
+    }
+    return 0;
+}
+
+static nft_status find_rank(layer_chain *chain)
+{
+    const nft_entry *first = NULL;
+    char shape[SHAPE_CAPACITY], other[SHAPE_CAPACITY];
+    for (int64_t i = 0; i < chain->layer_count; i++) {
+        const nft_entry *bias = chain->layers[i].bias;
+        if (!bias)
+            continue;
+        nft_shape_describe(bias->shape, bias->rank, shape, sizeof shape);
+        if (bias->rank < 1 || bias->rank > 3)
+            return nft_fail(NFT_ERROR_FORMAT,
+                            "tensor '%s' has shape %s, expected (out), (N, out) or (N, C, out) for a bias",
+                            bias->name, shape);
+        first = first ? first : bias;
+        if (first->rank == bias->rank)
+            continue;
+        nft_shape_describe(first->shape, first->rank, other, sizeof other);
+        return nft_fail(NFT_ERROR_FORMAT,
+                        "tensor '%s' has shape %s, but '%s' %s; all biases have the same number of axes",
+                        bias->name, shape, first->name, other);
+    }
+    chain->rank = first ? first->rank : rank_of_weights(chain);
+    if (chain->rank)
+        return NFT_OK;
+    const nft_entry *weight = chain->layers[0].weight;
+    nft_shape_describe(weight->shape, weight->rank, shape, sizeof shape);
+    return nft_fail(NFT_ERROR_FORMAT,
+                    "there is no bias, and the weights' numbers of axes are those of no network, stack or "
+                    "features ('%s' is %s)",
+                    weight->name, shape);
+}
+
+static nft_status check_leading(const layer_chain *chain, const nft_entry *entry)
+{
+    const nft_entry *first = chain->layers[0].weight;
+    for (int64_t axis = 0; axis < chain->rank - 1; axis++) {
+        if (entry->shape[axis] == first->shape[axis])
+            continue;
+        char shape[SHAPE_CAPACITY], expected[SHAPE_CAPACITY];
+        nft_shape_describe(entry->shape, entry->rank, shape, sizeof shape);
+        nft_shape_describe(first->shape, first->rank, expected, sizeof expected);
+        return nft_fail(NFT_ERROR_FORMAT, "tensor '%s' has shape %s, but '%s' %s says %" PRId64 " %s",
+                        entry->name, shape, first->name, expected, first->shape[axis],
+                        axis ? "channels" : "networks");
+    }
+    return NFT_OK;
+}
+
+static nft_status check_weight(const layer_chain *chain, const nft_entry *weight)
+{
+    int64_t axes = weight->rank - chain->rank;
+    if (axes == 1 || axes == 3) {
+        nft_status status = nft_check_float_entry(weight);
+        return status ? status : check_leading(chain, weight);
+    }
+    char shape[SHAPE_CAPACITY];
+    nft_shape_describe(weight->shape, weight->rank, shape, sizeof shape);
+    return nft_fail(
+        NFT_ERROR_FORMAT,
+        "tensor '%s' has shape %s: with biases of %" PRId64 " %s a linear layer's weight has %" PRId64
+        " and a conv2d's %" PRId64
+        "; if it belongs to a norm, this is no chain of layers: describe it by a space of tensors "
+        "and axes, '" NFT_SPACE_KEY "' in the metadata, or name the layers to read in "
+        "nft_load_options.layers",
+        weight->name, shape, chain->rank, chain->rank == 1 ? "axis" : "axes", chain->rank + 1,
+        chain->rank + 3);
+}
+
+static nft_status check_bias(const layer_chain *chain, const nft_entry *bias, const nft_entry *weight)
+{
+    nft_status status = nft_check_float_entry(bias);
+    if (!status)
+        status = check_leading(chain, bias);
+    int64_t outputs = weight->shape[chain->rank - 1];
+    if (status || bias->shape[chain->rank - 1] == outputs)
+        return status;
+    char shape[SHAPE_CAPACITY], expected[SHAPE_CAPACITY];
+    nft_shape_describe(bias->shape, bias->rank, shape, sizeof shape);
+    nft_shape_describe(weight->shape, weight->rank, expected, sizeof expected);
+    return nft_fail(NFT_ERROR_FORMAT, "tensor '%s' has shape %s, but '%s' %s has %" PRId64 " outputs",
+                    bias->name, shape, weight->name, expected, outputs);
+}
+
+/* Layers with their shapes, the leading axes left out: "conv1 (16, 1, 3, 3), fc (10, 400)". */
+static void list_layers(const layer_chain *chain, nft_text *text)
+{
+    int64_t leading = chain->rank - 1;
+    for (int64_t i = 0; i < chain->layer_count && i < LISTED_LAYERS; i++) {
+        const nft_entry *weight = chain->layers[i].weight;
+        char shape[SHAPE_CAPACITY];
+        nft_shape_describe(weight->shape + leading, weight->rank - leading, shape, sizeof shape);
+        nft_text_append(text, "%s%s %s", i ? ", " : "", chain->layers[i].name, shape);
+    }
+    nft_text_append(text, chain->layer_count > LISTED_LAYERS ? ", …" : "");
+}
+
+static nft_status fail_chain(const layer_chain *chain, int64_t i, bool by_hand)
+{
+    nft_text list = {0};
+    list_layers(chain, &list);
+    nft_status status = nft_fail(
+        NFT_ERROR_FORMAT,
+        "layer '%s' takes %" PRId64 " inputs, but '%s' before it gives %" PRId64
+        " outputs; %s the layers are %s%s",
+        chain->layers[i].name, chain->shapes[i].in, chain->layers[i - 1].name, chain->shapes[i - 1].out,
+        by_hand ? "in the order given" : "in natural order", list.failed ? "too many to list" : list.data,
+        by_hand ? "" : "; if that is not their order, give it in nft_load_options.layers");
+    nft_text_clear(&list);
+    return status;
+}
+
+static nft_layer shape_of(const nft_entry *weight, int64_t rank)
+{
+    const int64_t *shape = weight->shape + rank - 1;
+    if (weight->rank == rank + 3)
+        return (nft_layer)NFT_LAYER_INIT_CONV2D(shape[1], shape[0], shape[2], shape[3]);
+    return (nft_layer)NFT_LAYER_INIT_LINEAR(shape[1], shape[0]);
+}
+
+/* Only a feature map has positions: else the layer before is not the one that feeds it. */
+static nft_status fail_positions(const layer_chain *chain, int64_t i)
+{
+    const nft_layer *layer = &chain->shapes[i];
+    return nft_fail(NFT_ERROR_FORMAT,
+                    "layer '%s' takes %" PRId64 " inputs, but '%s' before it gives %" PRId64
+                    " outputs and is no conv2d, whose map could be flattened: this is no chain of layers; "
+                    "describe it by a space of tensors and axes, '" NFT_SPACE_KEY "' in the metadata",
+                    chain->layers[i].name, layer->in, chain->layers[i - 1].name, layer[-1].out);
+}
+
+/* Each layer feeds the next; a linear layer may read several positions of each channel. */
+static nft_status link_layers(layer_chain *chain, bool by_hand)
+{
+    for (int64_t i = 0; i < chain->layer_count; i++) {
+        nft_layer *layer = &chain->shapes[i];
+        *layer = shape_of(chain->layers[i].weight, chain->rank);
+        int64_t given = i > 0 ? layer[-1].out : layer->in;
+        if (layer->in == given)
+            continue;
+        if (layer->type != NFT_LAYER_LINEAR || given < 1 || layer->in < 1 || layer->in % given)
+            return fail_chain(chain, i, by_hand);
+        if (layer[-1].type != NFT_LAYER_CONV2D)
+            return fail_positions(chain, i);
+        layer->positions = layer->in / given;
+        layer->in = given;
+    }
+    return NFT_OK;
+}
+
+static nft_status check_layers(layer_chain *chain)
+{
+    nft_status status = find_rank(chain);
+    for (int64_t i = 0; i < chain->layer_count && !status; i++) {
+        const chain_layer *layer = &chain->layers[i];
+        status = check_weight(chain, layer->weight);
+        if (!status && layer->bias)
+            status = check_bias(chain, layer->bias, layer->weight);
+    }
+    return status;
+}
+
+/* The space that the shapes tell. */
+static nft_status make_space(nft_space **space, layer_chain *chain, bool by_hand)
+{
+    nft_status status = check_layers(chain);
+    if (status)
+        return status;
+    chain->shapes = nft_allocate_array((size_t)chain->layer_count, sizeof *chain->shapes);
+    if (!chain->shapes)
+        return nft_fail_memory("a table of layers", chain->layer_count * (int64_t)sizeof *chain->shapes);
+    status = link_layers(chain, by_hand);
+    return status ? status : nft_space_create_chain(space, chain->shapes, chain->layer_count);
+}
+
+static nft_status fail_layer_count(const layer_chain *chain, const nft_space *space)
+{
+    return nft_fail(NFT_ERROR_FORMAT,
+                    "there are %" PRId64 " layers NAME.weight, but the space has %" PRId64
+                    "; name its layers in order in nft_load_options.layers",
+                    chain->layer_count, space->layer_count);
+}
+
+static nft_status name_tensors(nft_network *network, const layer_chain *chain)
+{
+    for (int64_t i = 0; i < chain->layer_count; i++)
+        for (int bias = 0; bias < 2; bias++) {
+            nft_text name = {0};
+            nft_text_append(&name, "%s%s", chain->layers[i].name, bias ? bias_suffix : weight_suffix);
+            if (name.failed)
+                return nft_fail_memory("a tensor's name", (int64_t)strlen(chain->layers[i].name));
+            network->names[2 * i + bias] = name.data;
+        }
+    return NFT_OK;
+}
+
+static void clear_chain(layer_chain *chain)
+{
+    for (int64_t i = 0; i < chain->layer_count; i++)
+        nft_release(chain->layers[i].name);
+    nft_release(chain->layers);
+    nft_release(chain->shapes);
+}
+
+nft_status nft_network_find_chain(nft_network *network, const nft_file *file, const nft_space *space,
+                                  const char *const *order, int64_t order_count)
+{
+    layer_chain chain = {0};
+    nft_space *made = NULL;
+    nft_status status = NFT_OK;
+    network->used = nft_allocate_array((size_t)file->entry_count, sizeof *network->used);
+    if (!network->used)
+        return nft_fail_memory("a table of tensors", file->entry_count);
+    status = nft_network_mark_layers(network, file);
+    if (!status)
+        status = collect(&chain, file);
+    if (!status && order)
+        status = reorder(&chain, order, order_count);
+    if (!status && !space)
+        status = make_space(&made, &chain, order != NULL);
+    else if (!status && chain.layer_count != space->layer_count)
+        status = fail_layer_count(&chain, space);
+    if (!status)
+        status = nft_network_allocate(network, space ? space : made, file);
+    if (!status)
+        status = name_tensors(network, &chain);
+    if (!status)
+        status = nft_network_match(network, file);
+    nft_space_free(made);
+    clear_chain(&chain);
+    return status;
+}

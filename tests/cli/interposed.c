@@ -1,0 +1,68 @@
+/* A library for LD_PRELOAD: what may happen to a program at a system call happens to it at the chosen one.
+ * REPLACED=PATH, REPLACEMENT=OTHER, REPLACED_AT=N: behind the Nth open of PATH, OTHER is renamed to it.
+ * INTERRUPTED=fsync: each second call of it fails with EINTR. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+static void replace(const char *path)
+{
+    static int opened;
+    const char *replaced = getenv("REPLACED"), *replacement = getenv("REPLACEMENT"),
+               *at = getenv("REPLACED_AT");
+    if (replaced && replacement && at && !strcmp(path, replaced) && ++opened == atoi(at))
+        (void)rename(replacement, replaced);
+}
+
+static bool interrupts(const char *call)
+{
+    static int calls;
+    const char *interrupted = getenv("INTERRUPTED");
+    if (!interrupted || strcmp(interrupted, call) != 0 || ++calls % 2 == 0)
+        return false;
+    errno = EINTR;
+    return true;
+}
+
+static int open_next(const char *name, const char *path, int flags, mode_t mode)
+{
+    int (*next)(const char *, int, ...) = NULL;
+    *(void **)&next = dlsym(RTLD_NEXT, name);
+    int descriptor = next(path, flags, mode);
+    replace(path);
+    return descriptor;
+}
+
+EXPORT int open(const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = flags & O_CREAT ? (mode_t)va_arg(arguments, int) : 0;
+    va_end(arguments);
+    return open_next("open", path, flags, mode);
+}
+
+EXPORT int open64(const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = flags & O_CREAT ? (mode_t)va_arg(arguments, int) : 0;
+    va_end(arguments);
+    return open_next("open64", path, flags, mode);
+}
+
+EXPORT int fsync(int descriptor)
+{
+    int (*next)(int) = NULL;
+    *(void **)&next = dlsym(RTLD_NEXT, "fsync");
+    return interrupts("fsync") ? -1 : next(descriptor);
+}
