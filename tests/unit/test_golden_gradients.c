@@ -4,7 +4,7 @@
 #include "unit/golden_cases.h"
 
 #define GRADIENT_RELATIVE (10 * RELATIVE)
-#define GRADIENT_ABSOLUTE (support_precision() == NFT_PRECISION_BF16 ? 0.4 : 10 * ABSOLUTE)
+#define GRADIENT_ABSOLUTE (10 * ABSOLUTE)
 
 /* A case after backward from the output gradient that the file has. */
 typedef struct backward_run {
