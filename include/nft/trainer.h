@@ -235,10 +235,10 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_source(nft_trainer *trainer, n
 
 /**
  * Sets the statistics of every `normalize` module from the whole training set, as it arrives there. A fresh
- * model needs this before its first step; a model that was trained already must not have it. In a model of any
- * space the tensors of a role, of all spaces, have one mean and one deviation for each channel, in which every
- * entry counts once; a role that no network has keeps the mean 0 and the deviation 1. With a
- * callback as the source: first nft_trainer_set_data() with networks like the callback's, then this, then
+ * model needs this before its first step; a model that was trained already must not have it. In a model of
+ * any space the tensors of a role, of all spaces, have one mean and one deviation for each channel, in which
+ * every entry counts once; a role that no network has keeps the mean 0 and the deviation 1. With a callback
+ * as the source: first nft_trainer_set_data() with networks like the callback's, then this, then
  * nft_trainer_set_source(). A model without such a module is left as it is. Every rank does all of it.
  * @return ::NFT_ERROR_ARGUMENT after the first step, or without a training set (a callback is none)
  */
