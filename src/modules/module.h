@@ -140,7 +140,7 @@ nft_status nft_map_add_as(nft_builder *builder, nft_map *map, int64_t outputs, i
                           nft_init weight_init, const char *weight_name, nft_init bias_init,
                           const char *bias_name);
 
-/* The map is computed in single precision whatever the context's precision is: what follows it enlarges
+/* The map is computed in single precision whatever the context's precision is: the modules after it enlarge
  * errors. */
 void nft_map_exact(nft_builder *builder, nft_map *map);
 
