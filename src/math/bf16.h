@@ -1,9 +1,9 @@
 /* Floats as sums of bf16 numbers, which are floats with the lower 16 bits gone. Two parts hold 16 bits of a
  * significand, three hold all 24.
  *
- * Each part is the bf16 number nearest to what the parts before it leave, halves to even. Numbers below
- * 2^-126 are zero with their sign. NaN stays NaN. What rounds to an infinity is one, and its lower parts are
- * 0, so that it does not turn into NaN. */
+ * Each part is the bf16 number nearest to the rest that the parts before it leave, halves to even. Numbers
+ * below 2^-126 are zero with their sign. NaN stays NaN. A number that rounds to an infinity is one, and its
+ * lower parts are 0, so that it does not turn into NaN. */
 #ifndef NFT_MATH_BF16_H
 #define NFT_MATH_BF16_H
 
@@ -40,7 +40,7 @@ static inline uint16_t nft_bf16_round(float x)
     return (uint16_t)(rounded >> 16);
 }
 
-/* What a part leaves of x. */
+/* The rest of x without this part. */
 static inline float nft_bf16_rest(float x, uint16_t part)
 {
     float rest = x - nft_bf16_float(part);

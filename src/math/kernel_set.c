@@ -127,7 +127,7 @@ const nft_kernel_set *nft_kernel_set_at(int index)
 /* --- the choice --- */
 
 static _Atomic(const nft_kernel_set *) chosen; /* NULL until the choice is made */
-static char refused[64];                       /* what NFT_KERNELS named, if it is none that can be used */
+static char refused[64];                       /* the name in NFT_KERNELS that cannot be used */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void choose(void)

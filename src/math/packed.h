@@ -14,7 +14,7 @@ typedef enum nft_map_mode {
     NFT_MAP_GELU  /* y = gelu(it) */
 } nft_map_mode;
 
-/* How a weight is packed: as floats, or as so many bf16 parts of each number (bf16.h). */
+/* How a weight is packed: as floats, or as one to three bf16 parts of each number (bf16.h). */
 typedef enum nft_format {
     NFT_FORMAT_FLOAT,
     NFT_FORMAT_BF16,   /* one product */

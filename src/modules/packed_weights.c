@@ -77,7 +77,7 @@ static nft_status make(nft_packed_weights **out, const nft_parameters *table, co
     return NFT_OK;
 }
 
-/* What is there already, with one more user. */
+/* The packed weights of the cache, with one more user; `fresh` if it has none. */
 static nft_packed_weights *find(nft_packed_cache *cache, nft_format format, bool transposed,
                                 nft_packed_weights *fresh)
 {

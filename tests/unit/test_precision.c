@@ -1,5 +1,5 @@
-/* The precision of contexts and trainers: what it may be, what it changes, and that packed weights are shared
- * and follow their model. NFT_TEST_PRECISION names the one that is compared with float32. */
+/* The precision of contexts and trainers: its values, its effect, and that packed weights are shared and
+ * follow their model. NFT_TEST_PRECISION names the one that is compared with float32. */
 #include "unit/training.h"
 
 #include "model/context.h"
@@ -83,7 +83,8 @@ static void contexts_of_one_precision_share_packed_weights(void **state)
     nft_model_free(model);
 }
 
-/* A context whose tensors are set computes what a model of those tensors does, and leaves the others alone.
+/* A context whose tensors are set gives the results of a model of those tensors, and leaves the others
+ * alone.
  */
 static void set_tensors_are_packed_again(void **state)
 {

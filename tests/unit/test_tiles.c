@@ -72,7 +72,7 @@ static void special_numbers_split_without_turning_into_others(void **state)
 
 /* --- kernels --- */
 
-/* What a tile kernel is given, and what it gives. */
+/* The arguments and the result of a tile kernel. */
 typedef struct product {
     float x[MOST_ROWS * STRIDE];
     uint16_t split[NFT_MAX_PARTS * (MOST_ROWS + 32) * STRIDE];
@@ -145,7 +145,7 @@ static double panel_at(const nft_tiles *tiles, const product *p, const shape *s,
         p->panel[((group * s->parts + part) * NFT_TILE_WIDTH + column) * tiles->group + e]);
 }
 
-/* Against the sum of the parts' products in double: what is left is the rounding of sums. Round-to-odd may
+/* Against the sum of the parts' products in double. The rounding of sums remains. Round-to-odd may
  * err by a whole unit. */
 static void check_sums(const char *name, const nft_tiles *tiles, product *p, const shape *s)
 {
@@ -277,7 +277,7 @@ static void tiles_have_the_bits_of_their_portable_versions(void **state)
         skip();
 }
 
-/* A row has the same bits alone, whatever rows are beside it. */
+/* A row has the same bits alone and among other rows. */
 static void rows_do_not_depend_on_each_other(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
-/* The tile kernel of AMX on any machine with AVX512_BF16: the tile instructions are replaced by C that does
- * what Intel's manual says of them. So its layout, order and edges are tested where there are no tiles.
- * Status 77: skipped. */
+/* The tile kernel of AMX on any machine with AVX512_BF16. C code that follows Intel's manual replaces the
+ * tile instructions, so the kernel's layout, order and edges are tested where there are no tiles. Status 77:
+ * skipped. */
 #define _GNU_SOURCE
 #include "math/bf16.h"
 #include "math/tiles.h"
