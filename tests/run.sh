@@ -181,7 +181,7 @@ cross_compile() {
         esac
         # shellcheck disable=SC2086
         aarch64-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Iinclude -Isrc \
-            -isystem "$headers" -DNFT_KERNELS_SET=neon -DNFT_HAS_NEON_BF16 $bf16 -c "$source" -o $checks/arm64/object.o
+            -isystem "$headers" -DNFT_KERNELS_SET=neon -DNFT_HAS_NEON_BF16 $bf16 -c "$source" -o $checks/arm64/object.o || exit 1
     done
 }
 

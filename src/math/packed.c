@@ -11,10 +11,10 @@
 #define MAX_WIDTH 32
 #define FULL_ROWS 56 /* that are mapped to a partial panel at a time */
 
-nft_format nft_format_of(int32_t precision)
+nft_pack_format nft_format_of(int32_t precision)
 {
     const nft_tiles *tiles = nft_vector_tiles();
-    return tiles ? (nft_format)tiles->parts[precision] : NFT_FORMAT_FLOAT;
+    return tiles ? (nft_pack_format)tiles->parts[precision] : NFT_FORMAT_FLOAT;
 }
 
 static int64_t round_up(int64_t n, int64_t multiple)
@@ -22,7 +22,7 @@ static int64_t round_up(int64_t n, int64_t multiple)
     return nft_size_multiply(nft_size_add(n, multiple - 1) / multiple, multiple);
 }
 
-int64_t nft_packed_bytes(nft_format format, int64_t outputs, int64_t inputs)
+int64_t nft_packed_bytes(nft_pack_format format, int64_t outputs, int64_t inputs)
 {
     int64_t bytes;
     if (format == NFT_FORMAT_FLOAT)
@@ -98,7 +98,7 @@ static void pack_tiles(const matrix *m, int parts, uint16_t *packed)
             pack_group(m, parts, tiles->group, output, input, packed);
 }
 
-void nft_pack(nft_format format, int64_t outputs, int64_t inputs, const float *weight, void *packed)
+void nft_pack(nft_pack_format format, int64_t outputs, int64_t inputs, const float *weight, void *packed)
 {
     if (format == NFT_FORMAT_FLOAT)
         pack_floats(outputs, inputs, weight, packed);
@@ -106,7 +106,8 @@ void nft_pack(nft_format format, int64_t outputs, int64_t inputs, const float *w
         pack_tiles(&(matrix){outputs, inputs, weight, inputs, 1}, (int)format, packed);
 }
 
-void nft_pack_transpose(nft_format format, int64_t outputs, int64_t inputs, const float *weight, void *packed)
+void nft_pack_transpose(nft_pack_format format, int64_t outputs, int64_t inputs, const float *weight,
+                        void *packed)
 {
     if (format == NFT_FORMAT_FLOAT)
         pack_transposed_floats(outputs, inputs, weight, packed);
@@ -245,9 +246,9 @@ static void activate(int64_t rows, int64_t outputs, float *y, int64_t y_stride, 
         (mode == NFT_MAP_GELU ? vector->gelu : vector->relu)(outputs, y + r * y_stride, y + r * y_stride);
 }
 
-void nft_packed_linear(nft_format format, int64_t rows, int64_t inputs, int64_t outputs, const void *packed,
-                       const float *bias, const float *x, int64_t x_stride, float *y, int64_t y_stride,
-                       nft_map_mode mode)
+void nft_packed_linear(nft_pack_format format, int64_t rows, int64_t inputs, int64_t outputs,
+                       const void *packed, const float *bias, const float *x, int64_t x_stride, float *y,
+                       int64_t y_stride, nft_map_mode mode)
 {
     linear_call call = {rows, inputs, outputs, x, x_stride, bias, mode == NFT_MAP_ADD, y, y_stride};
     if (format == NFT_FORMAT_FLOAT)

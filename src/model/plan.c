@@ -99,7 +99,7 @@ static int64_t output_floats(const nft_model *model, const nft_sequence *sequenc
 
 int64_t nft_plan_packed_bytes(const nft_model *model, const nft_context_options *options)
 {
-    nft_format format = nft_format_of(options->precision);
+    nft_pack_format format = nft_format_of(options->precision);
     int64_t bytes = nft_packed_weights_bytes(&model->parameters, format, false);
     if (options->keep_for_backward)
         bytes = nft_size_add(bytes, nft_packed_weights_bytes(&model->parameters, format, true));

@@ -50,13 +50,13 @@ static double mapped(const numbers *n, int64_t r, int64_t o, bool back)
 /* Of a product of two numbers in [-1, 1]: the formats' own errors, and the roundings of sums. */
 static const double term_error[] = {2e-7, 0x1.02p-7, 0x1.8p-15, 3e-7};
 
-static void assert_near(nft_format format, double got, double expected, int64_t terms)
+static void assert_near(nft_pack_format format, double got, double expected, int64_t terms)
 {
     if (!(fabs(got - expected) <= term_error[format] * (double)(terms + 2)))
         fail_msg("format %d: %g, expected %g", (int)format, got, expected);
 }
 
-static void *make_packed(nft_format format, int64_t outputs, int64_t inputs)
+static void *make_packed(nft_pack_format format, int64_t outputs, int64_t inputs)
 {
     size_t bytes = (size_t)nft_packed_bytes(format, outputs, inputs);
     void *packed = aligned_alloc(64, bytes ? bytes : 64);
@@ -65,7 +65,7 @@ static void *make_packed(nft_format format, int64_t outputs, int64_t inputs)
     return packed;
 }
 
-static void check_map(nft_format format, const numbers *n, nft_map_mode mode)
+static void check_map(nft_pack_format format, const numbers *n, nft_map_mode mode)
 {
     int64_t stride = n->outputs + GAP, count = n->rows * stride;
     float *packed = make_packed(format, n->outputs, n->inputs), *y = make(count);
@@ -90,7 +90,7 @@ static void check_map(nft_format format, const numbers *n, nft_map_mode mode)
     free(y);
 }
 
-static void check_map_back(nft_format format, const numbers *n)
+static void check_map_back(nft_pack_format format, const numbers *n)
 {
     int64_t stride = n->inputs + GAP;
     float *packed = make_packed(format, n->inputs, n->outputs), *x = make(n->rows * stride);
@@ -105,13 +105,13 @@ static void check_map_back(nft_format format, const numbers *n)
 }
 
 /* Those that the set in use chooses for some precision, and floats. */
-static nft_format formats[4] = {NFT_FORMAT_FLOAT};
+static nft_pack_format formats[4] = {NFT_FORMAT_FLOAT};
 static int format_count = 1;
 
 static void find_formats(void)
 {
     for (int32_t precision = NFT_PRECISION_FLOAT32; precision <= NFT_PRECISION_BF16; precision++) {
-        nft_format format = nft_format_of(precision);
+        nft_pack_format format = nft_format_of(precision);
         if (format != NFT_FORMAT_FLOAT)
             formats[format_count++] = format;
     }

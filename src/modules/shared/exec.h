@@ -6,7 +6,7 @@
 #include "math/blas.h"
 #include "math/products.h"
 #include "math/vector.h"
-#include "modules/packed_weights.h"
+#include "modules/shared/packed_weights.h"
 #include "modules/shared/memory.h"
 #include "modules/shared/parameters.h"
 

@@ -17,9 +17,9 @@ struct nft_parameters;
 
 typedef struct nft_packed_weights {
     nft_packed_cache *cache;
-    int users;             /* the cache's mutex protects it */
-    nft_format formats[2]; /* of most maps; of the exact ones */
-    bool transposed;       /* for backward */
+    int users;                  /* the cache's mutex protects it */
+    nft_pack_format formats[2]; /* of most maps; of the exact ones */
+    bool transposed;            /* for backward */
     int64_t
         *places; /* bytes from the start, for each parameter of the model's table; -1: not a map's weight */
     unsigned char *values;
@@ -35,13 +35,13 @@ void nft_packed_cache_init(nft_packed_cache *cache);
 void nft_packed_cache_clear(nft_packed_cache *cache); /* nothing is packed any more */
 
 /* Bytes of the packed weights; saturates. */
-int64_t nft_packed_weights_bytes(const struct nft_parameters *table, nft_format format, bool transposed);
+int64_t nft_packed_weights_bytes(const struct nft_parameters *table, nft_pack_format format, bool transposed);
 
 /* The packed weights of a model with these values. They may be used until they are given back; the cache, the
  * table and the values have to stay as long. */
 nft_status nft_packed_weights_take(nft_packed_weights **packed, nft_packed_cache *cache,
-                                   const struct nft_parameters *table, const float *values, nft_format format,
-                                   bool transposed);
+                                   const struct nft_parameters *table, const float *values,
+                                   nft_pack_format format, bool transposed);
 void nft_packed_weights_give(nft_packed_weights *packed); /* NULL is fine */
 
 /* Packs one parameter again in everything that is packed of the model, after its values have changed. No

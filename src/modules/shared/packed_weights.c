@@ -1,4 +1,4 @@
-#include "modules/packed_weights.h"
+#include "modules/shared/packed_weights.h"
 
 #include "base/memory.h"
 #include "modules/shared/parameters.h"
@@ -14,7 +14,7 @@ void nft_packed_cache_clear(nft_packed_cache *cache)
     pthread_mutex_destroy(&cache->mutex);
 }
 
-static int64_t bytes_of(const nft_parameter *weight, nft_format format, bool transposed)
+static int64_t bytes_of(const nft_parameter *weight, nft_pack_format format, bool transposed)
 {
     int64_t outputs = weight->shape[0], inputs = weight->shape[1];
     format = weight->exact ? nft_format_of(NFT_PRECISION_FLOAT32) : format;
@@ -23,7 +23,7 @@ static int64_t bytes_of(const nft_parameter *weight, nft_format format, bool tra
     return transposed ? nft_packed_bytes(format, inputs, outputs) : nft_packed_bytes(format, outputs, inputs);
 }
 
-int64_t nft_packed_weights_bytes(const nft_parameters *table, nft_format format, bool transposed)
+int64_t nft_packed_weights_bytes(const nft_parameters *table, nft_pack_format format, bool transposed)
 {
     int64_t bytes = 0;
     for (int64_t i = 0; i < table->count; i++)
@@ -36,7 +36,7 @@ static void pack(nft_packed_weights *packed, const nft_parameter *weight, const 
     int64_t place = packed->places[index], outputs = weight->shape[0], inputs = weight->shape[1];
     if (place < 0)
         return;
-    nft_format format = packed->formats[weight->exact];
+    nft_pack_format format = packed->formats[weight->exact];
     if (packed->transposed)
         nft_pack_transpose(format, outputs, inputs, values + weight->offset, packed->values + place);
     else
@@ -53,7 +53,7 @@ static void release(nft_packed_weights *packed)
 }
 
 static nft_status make(nft_packed_weights **out, const nft_parameters *table, const float *values,
-                       nft_format format, bool transposed)
+                       nft_pack_format format, bool transposed)
 {
     int64_t bytes = nft_packed_weights_bytes(table, format, transposed), end = 0;
     nft_packed_weights *packed = nft_allocate(sizeof *packed);
@@ -78,7 +78,7 @@ static nft_status make(nft_packed_weights **out, const nft_parameters *table, co
 }
 
 /* The packed weights of the cache, with one more user; `fresh` if it has none. */
-static nft_packed_weights *find(nft_packed_cache *cache, nft_format format, bool transposed,
+static nft_packed_weights *find(nft_packed_cache *cache, nft_pack_format format, bool transposed,
                                 nft_packed_weights *fresh)
 {
     pthread_mutex_lock(&cache->mutex);
@@ -96,7 +96,7 @@ static nft_packed_weights *find(nft_packed_cache *cache, nft_format format, bool
 
 /* Packs without holding the mutex: of two contexts that are made at once, the slower one drops its own. */
 nft_status nft_packed_weights_take(nft_packed_weights **out, nft_packed_cache *cache,
-                                   const nft_parameters *table, const float *values, nft_format format,
+                                   const nft_parameters *table, const float *values, nft_pack_format format,
                                    bool transposed)
 {
     nft_packed_weights *fresh = NULL;
