@@ -124,7 +124,7 @@ unit_tests_of_arithmetic() {
 
 with_each_kernel_set() {
     usual=$($checks/gcc/nftool --version || true)
-    for kernels in baseline avx2; do
+    for kernels in baseline avx2 avx512 avx512_bf16; do
         NFT_KERNELS=$kernels
         export NFT_KERNELS
         if [ "$($checks/gcc/nftool --version || true)" != "$usual" ]; then
@@ -171,12 +171,17 @@ cross_compile() {
     mkdir -p "$headers"
     blas_flags=$(pkg-config --cflags openblas)
     # shellcheck disable=SC2086
-    printf '#include <cblas.h>\n#include <jansson.h>\n' | gcc $blas_flags -M -xc - | tr ' ' '\n' |
-        grep -E '/(cblas|openblas_config|jansson|jansson_config)\.h$' | xargs -I{} cp {} "$headers"
-    for source in src/*/*.c; do
-        case $source in src/cli/*) continue ;; esac
+    printf '#include <cblas.h>\n#include <jansson.h>\n#include <zlib.h>\n' | gcc $blas_flags -M -xc - | tr ' ' '\n' |
+        grep -E '/(cblas|openblas_config|jansson|jansson_config|zlib|zconf)\.h$' | xargs -I{} cp {} "$headers"
+    find src -name '*.c' | while read -r source; do
+        bf16=
+        case $source in
+        src/cli/* | */hdf5_library.c) continue ;;
+        src/math/tiles_neon_bf16.c) bf16=-march=armv8.2-a+bf16 ;;
+        esac
+        # shellcheck disable=SC2086
         aarch64-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Iinclude -Isrc \
-            -isystem "$headers" -DNFT_KERNELS_SET=neon -c "$source" -o $checks/arm64/object.o
+            -isystem "$headers" -DNFT_KERNELS_SET=neon -DNFT_HAS_NEON_BF16 $bf16 -c "$source" -o $checks/arm64/object.o || exit 1
     done
 }
 
@@ -186,7 +191,7 @@ fuzz() {
 
 # Kernels and BLAS that Valgrind can read: it has no AVX-512.
 under_valgrind() {
-    NFT_KERNELS=baseline OPENBLAS_CORETYPE=Haswell valgrind -q --error-exitcode=1 --leak-check=full \
+    NFT_KERNELS=baseline OPENBLAS_CORETYPE=Haswell OPENBLAS_NUM_THREADS=1 valgrind -q --error-exitcode=1 --leak-check=full \
         --errors-for-leak-kinds=definite,indirect $checks/gcc/nftool forward \
         tests/data/golden/model_nfn_hnp/model.safetensors tests/data/golden/model_nfn_hnp/input.safetensors \
         -o $checks/valgrind.safetensors --threads 2

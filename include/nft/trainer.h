@@ -87,12 +87,17 @@ typedef struct nft_trainer_options {
                       caller to tell the others */
     nft_reduce_callback *reduce; /**< needed by more than one rank, else not called */
     void *reduce_user;           /**< handed to it */
+    int32_t extend;    /**< 1: nft_trainer_resume() takes a checkpoint of other `steps`, another `lr`, another
+                          `validate_every` or a schedule of other `total_steps`; from there on those of the
+                          trainer hold */
+    int32_t precision; /**< NFT_PRECISION_… of forward and backward; 0: ::NFT_PRECISION_FLOAT32. Weights,
+                          gradients and the optimizer's state are in single precision with each */
 } nft_trainer_options;
 
 /** Options with every default. */
 #define NFT_TRAINER_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_trainer_options), 0, 0, 0, 0, 0, 0, NULL, NULL                                            \
+        sizeof(nft_trainer_options), 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0                                      \
     }
 
 /** What a step did. */
@@ -151,8 +156,8 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
  * number is the largest. The calls that set data check every space against `memory_limit`.
  * @param[out] bytes the answer; 0 on failure
  * @param model to be trained
- * @param space of the networks; NULL: the model's own, or of a model of any space only what does not depend on
- * the space
+ * @param space of the networks; NULL: the model's own, or of a model of any space only the bytes that do not
+ * depend on it
  * @param recipe_json `length` bytes of JSON, see above
  * @param length bytes
  * @param options NULL for the defaults
@@ -233,10 +238,10 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_source(nft_trainer *trainer, n
 
 /**
  * Sets the statistics of every `normalize` module from the whole training set, as it arrives there. A fresh
- * model needs this before its first step; a model that was trained already must not have it. In a model of any
- * space the tensors of a role, of all spaces, have one mean and one deviation for each channel, in which every
- * entry counts once; a role that no network has keeps the mean 0 and the deviation 1. With a
- * callback as the source: first nft_trainer_set_data() with networks like the callback's, then this, then
+ * model needs this before its first step; a model that was trained already must not have it. In a model of
+ * any space the tensors of a role, of all spaces, have one mean and one deviation for each channel, in which
+ * every entry counts once; a role that no network has keeps the mean 0 and the deviation 1. With a callback
+ * as the source: first nft_trainer_set_data() with networks like the callback's, then this, then
  * nft_trainer_set_source(). A model without such a module is left as it is. Every rank does all of it.
  * @return ::NFT_ERROR_ARGUMENT after the first step, or without a training set (a callback is none)
  */

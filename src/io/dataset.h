@@ -1,4 +1,4 @@
-/* What is inside a data set. */
+/* The parts of a data set. */
 #ifndef NFT_IO_DATASET_H
 #define NFT_IO_DATASET_H
 

@@ -97,6 +97,13 @@ static nft_status read_parts(nft_index *index, const char *path, const json_t *v
     return status;
 }
 
+/* Other JSON files list the shards of a checkpoint. */
+static bool is_index(const json_t *value)
+{
+    return !json_is_object(value) || json_object_get(value, "parts") ||
+           json_object_get(value, "format_version");
+}
+
 nft_status nft_index_read(nft_index *index, const char *path)
 {
     char *text = NULL;
@@ -109,7 +116,7 @@ nft_status nft_index_read(nft_index *index, const char *path)
         return status;
     }
     status = nft_json_parse(&value, text, (size_t)length);
-    if (!status)
+    if (!status && is_index(value))
         status = read_parts(index, path, value);
     json_decref(value);
     nft_release(text);

@@ -14,7 +14,8 @@ typedef struct nft_index {
     int64_t count; /* 0: the file is no index */
 } nft_index;
 
-/* Reads an index if the file begins like JSON. Messages name the file. Clear it also after a failure. */
+/* Reads an index if the file is JSON and has its keys. Messages name the file. Clear it also after a failure.
+ */
 nft_status nft_index_read(nft_index *index, const char *path);
 void nft_index_clear(nft_index *index);
 

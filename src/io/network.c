@@ -190,6 +190,19 @@ static nft_status find(nft_network *network, const nft_file *file, const nft_spa
     return find_by_name(network, file, space, prefix);
 }
 
+/* A chain that a file describes by tensors, in an order that its names do not have, is a chain to those who
+ * need layers. */
+static nft_status take_chain(nft_network *network)
+{
+    nft_space *chain = NULL;
+    nft_status status = network->space->layer_count ? NFT_OK : nft_space_as_chain(&chain, network->space);
+    if (!chain)
+        return status;
+    nft_space_free(network->space);
+    network->space = chain;
+    return NFT_OK;
+}
+
 nft_status nft_network_find(nft_network *network, const nft_file *file, const nft_load_options *options)
 {
     const char *text = nft_file_metadata(file, NFT_SPACE_KEY);
@@ -201,6 +214,8 @@ nft_status nft_network_find(nft_network *network, const nft_file *file, const nf
         return nft_fail_in(status, "'" NFT_SPACE_KEY "' of its metadata");
     }
     status = find(network, file, options->space ? options->space : own, options);
+    if (!status && own && !options->space)
+        status = take_chain(network);
     nft_space_free(own);
     if (status && status != NFT_ERROR_MEMORY && nft_file_metadata(file, NFT_CONFIG_KEY))
         return nft_fail_in(status, "this is a model file, expected networks");
@@ -231,7 +246,7 @@ nft_status nft_entry_again(const nft_entry **again, const nft_file *file, const 
                     entry->name);
 }
 
-/* Runs that are close together are read with what lies between them. */
+/* Runs that are close together are read at once, with the numbers between them. */
 static nft_status read_slice(const nft_file *file, const nft_entry *entry, const nft_slice *slice,
                              int64_t first, int64_t count, float *out)
 {

@@ -9,7 +9,7 @@
 typedef struct nft_network {
     nft_space *space;
     const nft_entry **entries; /* the file's, for each tensor of the space; NULL: zeros */
-    nft_slice *slices;         /* what each tensor is of its entry */
+    nft_slice *slices;         /* the part of its entry that each tensor is */
     char **names;              /* of each tensor */
     int64_t rank;              /* 1 one network, 2 a stack, 3 features */
     int64_t count, channels;

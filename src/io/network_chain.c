@@ -209,10 +209,10 @@ static nft_status find_rank(layer_chain *chain)
         return NFT_OK;
     const nft_entry *weight = chain->layers[0].weight;
     nft_shape_describe(weight->shape, weight->rank, shape, sizeof shape);
-    return nft_fail(
-        NFT_ERROR_FORMAT,
-        "there is no bias, and the weights' numbers of axes do not tell what the file holds ('%s' is %s)",
-        weight->name, shape);
+    return nft_fail(NFT_ERROR_FORMAT,
+                    "there is no bias, and the weights' numbers of axes are those of no network, stack or "
+                    "features ('%s' is %s)",
+                    weight->name, shape);
 }
 
 static nft_status check_leading(const layer_chain *chain, const nft_entry *entry)
@@ -240,13 +240,15 @@ static nft_status check_weight(const layer_chain *chain, const nft_entry *weight
     }
     char shape[SHAPE_CAPACITY];
     nft_shape_describe(weight->shape, weight->rank, shape, sizeof shape);
-    return nft_fail(NFT_ERROR_FORMAT,
-                    "tensor '%s' has shape %s: beside biases of %" PRId64
-                    " %s a linear layer's weight has %" PRId64 " and a conv2d's %" PRId64
-                    "; if it belongs to something else (a norm), this is no chain of layers: "
-                    "give the network's space in nft_load_options.space",
-                    weight->name, shape, chain->rank, chain->rank == 1 ? "axis" : "axes", chain->rank + 1,
-                    chain->rank + 3);
+    return nft_fail(
+        NFT_ERROR_FORMAT,
+        "tensor '%s' has shape %s: with biases of %" PRId64 " %s a linear layer's weight has %" PRId64
+        " and a conv2d's %" PRId64
+        "; if it belongs to a norm, this is no chain of layers: describe it by a space of tensors "
+        "and axes, '" NFT_SPACE_KEY "' in the metadata, or name the layers to read in "
+        "nft_load_options.layers",
+        weight->name, shape, chain->rank, chain->rank == 1 ? "axis" : "axes", chain->rank + 1,
+        chain->rank + 3);
 }
 
 static nft_status check_bias(const layer_chain *chain, const nft_entry *bias, const nft_entry *weight)
@@ -314,8 +316,7 @@ static nft_status fail_positions(const layer_chain *chain, int64_t i)
     return nft_fail(NFT_ERROR_FORMAT,
                     "layer '%s' takes %" PRId64 " inputs, but '%s' before it gives %" PRId64
                     " outputs and is no conv2d, whose map could be flattened: this is no chain of layers; "
-                    "give the network's space (tensors and axes) in nft_load_options.space, or in the file's "
-                    "metadata under '" NFT_SPACE_KEY "'",
+                    "describe it by a space of tensors and axes, '" NFT_SPACE_KEY "' in the metadata",
                     chain->layers[i].name, layer->in, chain->layers[i - 1].name, layer[-1].out);
 }
 

@@ -81,7 +81,7 @@ void nft_open_files_add(nft_open_files *files, nft_file *file, int64_t number)
     *room = (slot){.file = file, .number = number, .is_header = true};
 }
 
-/* Opens a file into a slot; a file for which there is none is its user's alone. */
+/* Opens a file into a slot. If there is none, its user closes it. */
 static nft_status open_again(nft_file **file, nft_open_files *files, const nft_file *header, int64_t number)
 {
     slot *room = find_room(files);

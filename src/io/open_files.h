@@ -10,7 +10,7 @@ typedef struct nft_open_files nft_open_files;
 #define NFT_OPEN_FILES_MOST 64
 
 nft_status nft_open_files_create(nft_open_files **files);
-/* Closes what is open; the files that were added are the caller's. */
+/* Closes all files that are open; those that were added belong to the caller. */
 void nft_open_files_free(nft_open_files *files);
 
 /* Keeps a file that was just opened, number `number`, open if there is room. Its header stays as it is. */

@@ -1,4 +1,4 @@
-/* Weight sets from safetensors files: one network, a stack, or features, and what travels with them. */
+/* Weight sets from files: one network, a stack, or features, with their extras and metadata. */
 #include "io/incomplete.h"
 #include "io/load_options.h"
 #include "io/network.h"

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* What goes into the file. */
+/* The contents of the file. */
 typedef struct save_plan {
     nft_stored_tensors tensors;
     nft_output *outputs; /* the file's tensors, then the extras */

@@ -23,8 +23,10 @@ struct nft_weights {
     nft_extra *extras;
     int64_t extra_count;
     nft_metadata metadata;
-    char *
-        outsider; /* NULL, or a tensor of the file that may belong to the networks but is not one of theirs */
+    nft_extra *others; /* of one network: tensors of its file that are saved with it, such as counters */
+    int64_t other_count;
+    /* A tensor of the file that may belong to the networks but is not one of theirs; NULL: there is none. */
+    char *outsider;
 };
 
 /* An error unless the tensors of the set are whole networks, so that changes which go together keep their

@@ -55,8 +55,8 @@ void nft_source_clear(nft_batch_source *source)
     *source = (nft_batch_source){0};
 }
 
-/* Every rank has the whole batch. The callback may change the struct that it is given, but not what the
- * trainer owns. */
+/* Every rank has the whole batch. The callback may change its copy of the struct, but not the memory, which
+ * the trainer owns. */
 static nft_status ask_source(nft_trainer *trainer)
 {
     const nft_batch_source *source = &trainer->source;

@@ -1,4 +1,4 @@
-/* What a trainer is trained and validated on: sets of the caller, files, or a callback. */
+/* The data of a trainer: sets of the caller, files, or a callback. */
 #include "config/json.h"
 #include "modules/sequence/decoder.h"
 #include "train/trainer.h"
@@ -38,7 +38,7 @@ static nft_status look_through(nft_trainer *trainer, nft_set *set)
     return status;
 }
 
-/* Memory for what is read from files. More of it than is needed does no harm. A batch is in memory once. */
+/* Memory for samples of files. More of it than is needed does no harm. A batch is in memory once. */
 static nft_status prepare_reading(nft_trainer *trainer, const nft_set sets[2])
 {
     nft_status status = NFT_OK;
@@ -77,7 +77,7 @@ static nft_status look_through_both(nft_trainer *trainer, nft_set sets[2])
     return status;
 }
 
-/* All that may fail; it changes trainer->images and memory alone. */
+/* All that may fail. Changes only trainer->images and the memory for samples. */
 static nft_status check_sets(nft_trainer *trainer, nft_set sets[2], nft_sampler *sampler,
                              int64_t *group_floats)
 {
@@ -179,7 +179,7 @@ static double rendered_omega(const nft_trainer *trainer)
 static nft_status compare_omega(const json_t *said, double omega)
 {
     for (size_t i = 0; i < json_array_size(said); i++) {
-        double number = json_number_value(json_array_get(said, i)); /* 0 of what is none */
+        double number = json_number_value(json_array_get(said, i)); /* 0 of any other value */
         if ((float)number != (float)omega)
             return nft_fail(NFT_ERROR_MISMATCH,
                             "its networks have omega %g by its metadata, the loss renders with %g", number,
@@ -203,7 +203,8 @@ static nft_status check_omega(const nft_trainer *trainer, const char *text)
     nft_text_clear(&list);
     if (status)
         return nft_fail_in(status, "'nft.omega' of its metadata");
-    status = compare_omega(said, omega);
+    status = json_array_size(said) ? compare_omega(said, omega)
+                                   : nft_fail(NFT_ERROR_FORMAT, "'nft.omega' of its metadata is empty");
     json_decref(said);
     return status;
 }
@@ -297,7 +298,7 @@ nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,
     return finish_sets(trainer, function, sets, status);
 }
 
-/* Whether the model takes what a file holds. */
+/* Whether the model takes the samples of a file. */
 static nft_status check_inputs(const nft_trainer *trainer, const nft_part *part, int64_t channels)
 {
     const nft_model *model = trainer->model;

@@ -70,7 +70,7 @@ static void add_entries(void *user, int64_t item, const nft_statistics *s, const
         add_channel(s, entries + c * positions, all + c);
 }
 
-/* Groups of a piece: what forward keeps of them fits. */
+/* In groups, so that the values that forward keeps fit. */
 static nft_status add_samples(const fitting *f, const nft_sample *samples, int64_t count)
 {
     nft_context *context = f->trainer->context;
@@ -238,7 +238,7 @@ static void clear_items(fitted *items, int64_t count)
     nft_release(items);
 }
 
-/* Modules inside one step may read what another one of them gives, so each has a pass of its own. */
+/* One module inside a step may read the output of another, so each has its own pass. */
 static nft_status fit_step(nft_trainer *trainer, int64_t index)
 {
     const nft_step *step = &trainer->model->sequence->steps[index];

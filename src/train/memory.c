@@ -14,6 +14,7 @@ nft_context_options nft_validation_options(const nft_trainer_options *options)
     filled.keep_blas_threads = options->keep_blas_threads;
     filled.max_batch = NFT_PIECE_SAMPLES;
     filled.max_spaces = MOST_SPACES;
+    filled.precision = options->precision;
     return filled;
 }
 
@@ -70,7 +71,7 @@ static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, con
     return nft_size_add(bytes, nft_size_multiply(nft_size_multiply(group, outputs), sizeof(float)));
 }
 
-/* What a loss between images renders with, and a network with its gradient. */
+/* The renderer of a loss between images, and a network with its gradient. */
 static int64_t image_bytes(const nft_model *model, const nft_recipe *recipe)
 {
     int64_t height = 0, width = 0; /* a data set's are not known yet */
@@ -115,7 +116,9 @@ static nft_status context_bytes(const nft_model *model, const nft_recipe *recipe
     status = nft_context_memory(&training, model, space, &first);
     if (!status)
         status = nft_context_memory(&validation, model, space, &second);
-    *bytes = nft_size_add(training, validation);
+    /* the contexts share what is packed for forward */
+    int64_t shared = nft_plan_packed_bytes(model, &second);
+    *bytes = nft_size_add(training, validation < INT64_MAX ? validation - shared : validation);
     return status;
 }
 
@@ -127,7 +130,6 @@ nft_status nft_trainer_plan_bytes(const nft_model *model, const nft_recipe *reci
     nft_status status = context_bytes(model, recipe, options, space, &group, &contexts);
     const int64_t parts[] = {contexts,
                              nft_size_multiply(model->parameters.total, 3 * sizeof(float)),
-                             nft_size_multiply(model->parameters.packed_total, sizeof(float)),
                              nft_moments_bytes(model),
                              nft_fit_bytes(model),
                              batch_bytes(model, recipe, space, group),

@@ -31,7 +31,7 @@ typedef struct nft_set {
     nft_fingerprint fingerprint;
 } nft_set;
 
-/* A sample that can be run, and what its output should be. */
+/* A sample that can be run, with its target. */
 typedef struct nft_sample {
     nft_forward_sample input;
     const float *target; /* nft_trainer_target_numbers() of them, or */

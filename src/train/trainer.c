@@ -2,6 +2,7 @@
 #include "train/trainer.h"
 
 #include "config/json.h"
+#include "math/kernel_set.h"
 #include "modules/sequence/decoder.h"
 #include "siren/siren.h"
 
@@ -19,6 +20,8 @@ static nft_status fill_options(nft_trainer_options *filled, const nft_trainer_op
     if (options)
         memcpy(filled, options, options->size < sizeof *filled ? options->size : sizeof *filled);
     nft_status status = nft_check_threads("nft_trainer_create", filled->threads);
+    if (!status)
+        status = nft_check_precision("nft_trainer_create", filled->precision);
     return status ? status : nft_check_memory_limit("nft_trainer_create", filled->memory_limit);
 }
 
@@ -119,7 +122,7 @@ static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
     return status;
 }
 
-/* What both nft_trainer_memory and nft_trainer_create begin with. */
+/* The beginning of nft_trainer_memory and nft_trainer_create. */
 static nft_status plan(nft_recipe *recipe, nft_trainer_options *filled, int64_t *bytes,
                        const nft_model *model, const nft_space *space, const char *recipe_json, size_t length,
                        const nft_trainer_options *options)

@@ -1,4 +1,4 @@
-/* What is inside a trainer. */
+/* The parts of a trainer. */
 #ifndef NFT_TRAIN_TRAINER_H
 #define NFT_TRAIN_TRAINER_H
 
@@ -9,7 +9,7 @@
 #include "train/sampler.h"
 #include "train/sets.h"
 
-/* What a callback fills. */
+/* A callback, and the batch that it fills. */
 typedef struct nft_batch_source {
     nft_batch_callback *callback; /* NULL: there is none */
     void *user;
@@ -44,8 +44,8 @@ struct nft_trainer {
     nft_sampler sampler;
     nft_batch_source source; /* in place of `train` */
     bool waits;              /* for a callback that may not change the trainer */
-    nft_reading batch;       /* what a batch is read to */
-    nft_reading pieces;      /* what is read to for anything but a step */
+    nft_reading batch;       /* memory of a batch that is read */
+    nft_reading pieces;      /* the same for anything but a step */
 
     nft_array *validation_output; /* (N, …) of the last validation; NULL without a validation set */
     double *validation_losses;    /* of each of its N samples, and one number more for what ranks agree on */
@@ -80,7 +80,7 @@ int64_t nft_trainer_next_group(const nft_trainer *trainer, const nft_sample *sam
 nft_status nft_trainer_plan_sets(const nft_trainer *trainer, nft_set sets[2], int64_t *group_floats);
 nft_context_options nft_training_options(const nft_trainer_options *options, int64_t group);
 nft_context_options nft_validation_options(const nft_trainer_options *options);
-/* What nft_trainer_fit_normalize takes while it runs; saturates. */
+/* Bytes that nft_trainer_fit_normalize takes while it runs; saturates. */
 int64_t nft_fit_bytes(const nft_model *model);
 
 /* ---- Samples ---- */
@@ -89,7 +89,7 @@ int64_t nft_fit_bytes(const nft_model *model);
 int64_t nft_trainer_target_numbers(const nft_trainer *trainer);
 /* A look at every number: inputs are finite, targets in range. */
 nft_status nft_samples_check(const nft_trainer *trainer, const nft_sample *samples, int64_t count);
-/* Whether an array is what the loss takes as the targets of `samples` samples, in type and shape. Sets the
+/* Whether the loss takes an array, by type and shape, as the targets of `samples` samples. Sets the
  * size of images. */
 nft_status nft_check_targets(const nft_trainer *trainer, const nft_array *targets, const char *name,
                              int64_t samples, nft_set *set);
@@ -115,7 +115,7 @@ nft_status nft_source_reserve(nft_batch_source *source, const nft_trainer *train
 void nft_source_free_batch(nft_batch_source *source);
 /* Forgets the callback as well. */
 void nft_source_clear(nft_batch_source *source);
-/* Frees the sets, the callback's memory and that for what is read. */
+/* Frees the sets, the memory of the callback and that of samples of files. */
 void nft_trainer_clear_data(nft_trainer *trainer);
 /* "data", "tokens": which nft_trainer_set_… a message names. */
 const char *nft_trainer_data_call(const nft_trainer *trainer);

@@ -139,7 +139,7 @@ check "values of other tensors are kept" cmp expected found
 zeros='\000\000\000\000'
 safetensors norm.safetensors '{"conv.weight": {"dtype": "F32", "shape": [1, 1, 1, 1], "data_offsets": [0, 4]}, "conv.bias": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}, "norm.weight": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]}}' "$zeros$zeros$zeros"
 run 1 permute norm.safetensors -o x.safetensors
-says "beside biases of 1 axis"
+says "with biases of 1 axis"
 says "name the layers to read in --layers"
 "$nftool" info norm.safetensors >out 2>err
 check "info of weights that are none fails" test $? -eq 1
@@ -284,8 +284,23 @@ run 0 permute q.safetensors -o r.safetensors --seed 5
 prints "2 networks permuted, 0 hidden layers each"
 check "without hidden layers nothing changes" cmp q.safetensors r.safetensors
 
+# --precision, and the kernels that the environment names
+run 0 forward probability.json floats.safetensors -o p.safetensors
+for precision in float32 bf16x3 bf16; do
+    NFT_KERNELS=portable_amx run 0 forward probability.json floats.safetensors -o q.safetensors --precision $precision
+    NFT_KERNELS=portable_amx run 0 forward probability.json floats.safetensors -o r.safetensors --precision $precision --threads 1 --batch-size 1
+    check "the same bits in other batches with $precision" cmp q.safetensors r.safetensors
+done
+run 2 forward probability.json floats.safetensors -o q.safetensors --precision half
+says "expected one of: float32, bf16x3, bf16"
+NFT_KERNELS=no-such run 1 forward probability.json floats.safetensors -o q.safetensors
+says "NFT_KERNELS names kernels that this machine lacks, 'no-such'; expected one of"
+
 # bench
 run 0 bench logits.json --json --threads 1 --batch-size 4
+run 0 bench logits.json --json --threads 1 --batch-size 4 --precision bf16
+keys samples_per_s gflops sgemm_gflops fraction peak_bytes
+run 0 bench logits.json --train --json --threads 1 --batch-size 4 --precision bf16
 keys samples_per_s gflops sgemm_gflops fraction peak_bytes
 run 0 bench tokens.json --threads 2 --batch-size 2
 prints "of sgemm"

@@ -1,5 +1,5 @@
-/* Any bytes as the index of a data set. Its parts may be two files, named 200 and 201: what is accepted
- * numbers the samples of its parts one after the other, and they can be read. */
+/* Any bytes as the index of a data set. Its parts may be two files, named 200 and 201. An index that is
+ * accepted numbers the samples of its parts one after the other, and they can be read. */
 #define _GNU_SOURCE
 #include "fuzz/bytes_as_file.h"
 

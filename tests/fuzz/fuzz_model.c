@@ -30,9 +30,9 @@ static void check_tensors(const nft_model *model)
 
 static void check_config(const nft_model *model)
 {
-    const char *config = nft_model_metadata(model, "nft.config");
+    const char *config = nft_model_config(model);
     nft_model *again = NULL;
-    if (!config || nft_model_create(&again, config, strlen(config), 1) ||
+    if (nft_model_create(&again, config, strlen(config), 1) ||
         strcmp(nft_model_config(again), nft_model_config(model)) != 0)
         abort();
     nft_model_free(again);
@@ -49,8 +49,7 @@ static void run(const nft_model *model)
     options.threads = 1;
     options.max_batch = 1;
     options.memory_limit = MOST_BYTES;
-    if (input.output != NFT_VALUE_FEATURES || output.flops > MOST_FLOPS ||
-        nft_context_create(&context, model, &options))
+    if (!nft_model_space(model) || output.flops > MOST_FLOPS || nft_context_create(&context, model, &options))
         return;
     if (nft_weights_create(&weights, nft_model_space(model), 1, input.channels) ||
         nft_forward(context, weights))

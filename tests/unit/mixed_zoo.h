@@ -5,6 +5,12 @@
 
 #include "unit/training.h"
 
+#define ANY(modules) "{'format_version': 1, 'space': 'any', 'modules': [" modules "]}"
+#define MIXED                                                                                                \
+    ANY("{'type': 'normalize'}, {'type': 'lift', 'out_channels': 4, 'positions': 9}, {'type': "              \
+        "'place_embedding'}, {'type': 'nft_block', 'num_heads': 2, 'dropout': 0.2}, {'type': "               \
+        "'role_pool'}, {'type': 'linear', 'out_features': 1}, {'type': 'sigmoid'}")
+
 static const char *const space_texts[] = {
     "{'layers': [{'type': 'linear', 'in': 2, 'out': 5}, {'type': 'linear', 'in': 5, 'out': 3}]}",
     "{'axes': [{'name': 'image', 'size': 2, 'symmetry': 'none'}, {'name': 'c', 'size': 3}, {'name': "

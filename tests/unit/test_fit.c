@@ -54,7 +54,7 @@ static const config_case fit_cases[] = {
     {WITH_LAYERS(MLP_LAYERS ", {'type': 'linear', 'in': 3, 'out': 2, 'positions': 7}",
                  "{'type': 'np_attention', 'num_heads': 2}"),
      NFT_ERROR_CONFIG,
-     {"share_projections", "layer 2", "7"}},
+     {"share_projections", "2.weight", "7"}},
     {CNN("{'type': 'flatten_weights'}"), NFT_ERROR_CONFIG, {"modules[0] (flatten_weights)", "0.weight", "6"}},
     {CNN("{'type': 'cross_attn_encoder', 'num_latents': 3}"),
      NFT_ERROR_CONFIG,

@@ -224,6 +224,19 @@ static nft_dataset *noted(const char *name, const char *omega)
     return dataset;
 }
 
+/* The metadata of a set in memory: one number, or one for each layer. */
+static void frequency_in_memory(nft_trainer *trainer, nft_weights *set, const char *own, const char *message)
+{
+    char each[64];
+    snprintf(each, sizeof each, "%s, %s,%s", own, own, own);
+    assert_ok(nft_weights_set_metadata(set, "nft.omega", each));
+    assert_ok(set_data(trainer, set, set));
+    snprintf(each, sizeof each, "%s,5", own);
+    assert_ok(nft_weights_set_metadata(set, "nft.omega", each));
+    assert_int_equal(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH);
+    assert_non_null(strstr(nft_error_message(), message));
+}
+
 /* Networks are rendered with their own frequency, or not at all. */
 static void frequency(const char *model_text, const char *recipe, const char *own, const char *message)
 {
@@ -243,6 +256,10 @@ static void frequency(const char *model_text, const char *recipe, const char *ow
     assert_int_equal(nft_trainer_set_dataset(trainer, NULL, dataset), NFT_ERROR_FORMAT);
     assert_non_null(strstr(nft_error_message(), "'nft.omega' of its metadata"));
     nft_dataset_free(dataset);
+    dataset = noted("train", "");
+    assert_int_equal(nft_trainer_set_dataset(trainer, NULL, dataset), NFT_ERROR_FORMAT);
+    nft_dataset_free(dataset);
+    frequency_in_memory(trainer, train, own, message);
     nft_trainer_free(trainer);
     nft_weights_free(train);
     nft_model_free(model);

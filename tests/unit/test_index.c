@@ -18,6 +18,8 @@ static void wrong_indexes_are_refused_by_name(void **state)
         {"{'format_version': 1, 'parts': []}", NFT_ERROR_FORMAT, "'parts' is an empty list"},
         {"{'format_version': 1, 'parts': 3}", NFT_ERROR_FORMAT, "'parts' is not a list"},
         {"{'format_version': 1}", NFT_ERROR_FORMAT, "wrong.json: index: "},
+        {"{'parts': []}", NFT_ERROR_FORMAT, "'format_version' is missing"},
+        {"{'weight_map': {}}", NFT_ERROR_FORMAT, "wrong.json: "},
         {"{'format_version': 1, 'parts': [3]}", NFT_ERROR_FORMAT, "wrong.json: parts[0]"},
         {"{'format_version': 1, 'parts': [{'file': 'zoo-0.safetensors', 'count': 5}, {'file': "
          "'zoo-1.safetensors'}]}",

@@ -230,7 +230,7 @@ static void deep_json_is_refused(void **state)
     unsigned char *bytes = safetensors_bytes(header, NULL, 0, &size);
     nft_file *file;
     assert_int_equal(nft_file_open_memory(&file, bytes, size), NFT_ERROR_FORMAT);
-    assert_message("depth");
+    assert_message("nested 100000 deep");
     free(bytes);
     free(header);
 }

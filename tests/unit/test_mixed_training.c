@@ -5,11 +5,6 @@
 
 #include "unit/mixed_zoo.h"
 
-#define ANY(modules) "{'format_version': 1, 'space': 'any', 'modules': [" modules "]}"
-#define MIXED                                                                                                \
-    ANY("{'type': 'normalize'}, {'type': 'lift', 'out_channels': 4, 'positions': 9}, {'type': "              \
-        "'place_embedding'}, {'type': 'nft_block', 'num_heads': 2, 'dropout': 0.2}, {'type': "               \
-        "'role_pool'}, {'type': 'linear', 'out_features': 1}, {'type': 'sigmoid'}")
 #define MIXED_RECIPE                                                                                         \
     "{'loss': 'bce', " ADAMW                                                                                 \
     ", 'batch_size': 7, 'steps': 9, 'seed': 3, 'grad_clip': 0.5, 'validate_every': 4}"

@@ -2,7 +2,8 @@
  * process to rounding. */
 #define _XOPEN_SOURCE 700
 #include "unit/temporary.h"
-#include "unit/training.h"
+
+#include "unit/mixed_zoo.h"
 
 #include <pthread.h>
 
@@ -165,34 +166,62 @@ static void close_data(seat *like)
     nft_model_free((nft_model *)like->model);
 }
 
+/* All ranks have the same parameters, close to those of one process. */
+static void check_ranks(const seat *like, int ranks, const support_result *one)
+{
+    seat seats[MOST_RANKS];
+    meeting m = {.ranks = ranks};
+    run_ranks(seats, &m, like);
+    for (int r = 0; r < ranks; r++) {
+        assert_string_equal(seats[r].message, "");
+        support_result values = trainer_values(seats[r].trainer);
+        if (r) {
+            support_result first = trainer_values(seats[0].trainer);
+            same_values("the ranks", values, first);
+            free(first.values);
+        }
+        support_close("one process", one->count, values.values, one->values, 1e-4, 1e-5);
+        free(values.values);
+    }
+    for (int r = 0; r < ranks; r++)
+        nft_trainer_free(seats[r].trainer);
+}
+
 /* With data in memory, and with each rank reading its part of the file. */
 static void agree(void **state)
 {
     (void)state;
-    seat like = open_data(), seats[MOST_RANKS];
+    seat like = open_data();
     support_result one = alone(&like);
     assert_ok(nft_weights_save(like.train, temporary_path("train")));
     for (int ranks = 2; ranks <= MOST_RANKS; ranks++)
         for (int from_file = 0; from_file < 2; from_file++) {
-            meeting m = {.ranks = ranks};
             like.path = from_file ? temporary_path("train") : NULL;
-            run_ranks(seats, &m, &like);
-            for (int r = 0; r < ranks; r++) {
-                assert_string_equal(seats[r].message, "");
-                support_result values = trainer_values(seats[r].trainer);
-                if (r) {
-                    support_result first = trainer_values(seats[0].trainer);
-                    same_values("the ranks", values, first);
-                    free(first.values);
-                }
-                support_close("one process", one.count, values.values, one.values, 1e-4, 1e-5);
-                free(values.values);
-            }
-            for (int r = 0; r < ranks; r++)
-                nft_trainer_free(seats[r].trainer);
+            check_ranks(&like, ranks, &one);
         }
     free(one.values);
     close_data(&like);
+}
+
+/* Each rank's part of a batch has networks of several spaces. */
+static void agree_on_several_spaces(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(MIXED, 1);
+    zoo z = open_zoo("zoo", 10);
+    nft_trainer *trainer = NULL;
+    seat like = {.model = model, .path = z.index, .validation_path = z.index};
+    assert_ok(create(&trainer, model, RANKS_RECIPE, 0, 0, NULL, NULL));
+    assert_ok(nft_trainer_set_data(trainer, sets_of(&z), SPACES, sets_of(&z), SPACES));
+    assert_ok(nft_trainer_fit_normalize(trainer));
+    assert_ok(nft_trainer_run(trainer, NULL, NULL));
+    support_result one = trainer_values(trainer);
+    for (int ranks = 2; ranks <= MOST_RANKS; ranks++)
+        check_ranks(&like, ranks, &one);
+    free(one.values);
+    nft_trainer_free(trainer);
+    close_zoo(&z);
+    nft_model_free(model);
 }
 
 /* Rank r validates the r-th part of the samples alone: here it has no other's, and yet all get the loss and
@@ -459,6 +488,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agree),
+        cmocka_unit_test(agree_on_several_spaces),
         cmocka_unit_test(share_the_validation),
         cmocka_unit_test(failures),
         cmocka_unit_test(one_rank_fails),

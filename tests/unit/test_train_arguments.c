@@ -88,7 +88,7 @@ static void gradients(void **state)
     assert_ok(nft_backward(context, ones, made));
     expect(nft_backward(context, ones, made), NFT_ERROR_ARGUMENT, "used up");
     expect(nft_backward_weights(context, set, made), NFT_ERROR_ARGUMENT,
-           "nft_backward_weights: what the last forward kept has been used up");
+           "nft_backward_weights: the values that the last forward kept have been used up");
     assert_null(nft_context_input_gradient(context));
     assert_null(nft_context_input_gradient(NULL));
     assert_null(nft_context_input_gradient_weights(context));

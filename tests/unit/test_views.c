@@ -68,7 +68,7 @@ static int64_t margin_token(const nft_tensor *tensor, nft_dims kept, int64_t tok
 }
 
 /* Margins of the sets of dimensions whose bits are set in `needed`. */
-static nft_margins open_margins(fixture *f, int64_t t, unsigned needed)
+static nft_margins open_margins(fixture *f, int64_t t, unsigned needed, bool pair)
 {
     nft_margins margins;
     const nft_tensor *tensor = &f->space->tensors[t];
@@ -78,6 +78,8 @@ static nft_margins open_margins(fixture *f, int64_t t, unsigned needed)
         if (needed >> kept & 1)
             nft_margins_need(&margins, kept);
     nft_margins_reserve(&margins, &f->builder, NFT_ARENA_CALL, NFT_ARENA_CALL);
+    if (pair)
+        nft_margins_pair(&margins, &f->builder);
     assert_true(f->memory.call <= ARENA);
     for (int64_t i = 0; i < ARENA; i++)
         f->exec.call[i] = NAN;
@@ -101,10 +103,10 @@ static void compare_sum(const nft_margins *margins, const nft_exec *exec, nft_di
 }
 
 /* `margins` are those that `needed` says, one by one or all together. */
-static void check_reductions(fixture *f, int64_t t, unsigned needed)
+static void check_reductions(fixture *f, int64_t t, unsigned needed, bool pair)
 {
     const nft_tensor *tensor = &f->space->tensors[t];
-    nft_margins margins = open_margins(f, t, needed);
+    nft_margins margins = open_margins(f, t, needed, pair);
     float *x = support_allocate((size_t)(tensor->tokens * margins.width) * sizeof *x);
     draw(tensor->tokens * margins.width, x, 3);
     for (int reduction = NFT_MEANS; reduction <= NFT_SUMS; reduction++) {
@@ -121,14 +123,24 @@ static void each_margin_alone_is_the_mean_or_sum_over_the_other_dimensions(void 
     fixture *f = *state;
     for (int64_t t = 0; t < f->space->tensor_count; t++)
         for (nft_dims kept = 0; kept <= nft_all_dims(&f->space->tensors[t]); kept++)
-            check_reductions(f, t, 1u << kept);
+            check_reductions(f, t, 1u << kept, false);
 }
 
 static void margins_that_share_their_way_are_the_same(void **state)
 {
     fixture *f = *state;
     for (int64_t t = 0; t < f->space->tensor_count; t++)
-        check_reductions(f, t, (1u << (nft_all_dims(&f->space->tensors[t]) + 1)) - 1);
+        check_reductions(f, t, (1u << (nft_all_dims(&f->space->tensors[t]) + 1)) - 1, false);
+}
+
+/* The matrix has more rows than a block. */
+static void means_over_rows_and_columns_in_one_pass_are_the_same(void **state)
+{
+    fixture *f = *state;
+    unsigned both = 1u << NFT_DIM(0) | 1u << NFT_DIM(1);
+    nft_margins margins = open_margins(f, 2, both, true);
+    assert_true(margins.paired);
+    check_reductions(f, 2, both, true);
 }
 
 static void spreading_adds_each_margin_to_all_tokens_that_belong_to_it(void **state)
@@ -137,7 +149,7 @@ static void spreading_adds_each_margin_to_all_tokens_that_belong_to_it(void **st
     for (int64_t t = 0; t < f->space->tensor_count; t++) {
         const nft_tensor *tensor = &f->space->tensors[t];
         for (nft_dims kept = 0; kept <= nft_all_dims(tensor); kept++) {
-            nft_margins margins = open_margins(f, t, 1u << kept | 1u);
+            nft_margins margins = open_margins(f, t, 1u << kept | 1u, false);
             int64_t width = margins.width, floats = tensor->tokens * width;
             float *y = support_allocate((size_t)floats * sizeof *y);
             float *values = nft_margin_at(&margins, &f->exec, kept);
@@ -162,7 +174,7 @@ static void a_mean_gives_each_entry_its_share(void **state)
 {
     fixture *f = *state;
     const nft_tensor *tensor = &f->space->tensors[3];
-    nft_margins margins = open_margins(f, 3, 1u | 1u << NFT_DIM(1));
+    nft_margins margins = open_margins(f, 3, 1u | 1u << NFT_DIM(1), false);
     for (nft_dims kept = 0; kept <= NFT_DIM(1); kept += NFT_DIM(1)) {
         int64_t tokens = nft_dims_tokens(tensor, kept), floats = tokens * margins.width;
         float *values = nft_margin_at(&margins, &f->exec, kept);
@@ -261,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_margin_alone_is_the_mean_or_sum_over_the_other_dimensions),
         cmocka_unit_test(margins_that_share_their_way_are_the_same),
+        cmocka_unit_test(means_over_rows_and_columns_in_one_pass_are_the_same),
         cmocka_unit_test(spreading_adds_each_margin_to_all_tokens_that_belong_to_it),
         cmocka_unit_test(a_mean_gives_each_entry_its_share),
         cmocka_unit_test(entries_of_a_view_are_in_the_order_of_the_shape),

@@ -212,7 +212,7 @@ static const struct {
       {"fc.weight", "F32", 2, {1, 3}},
       {"fc.bias", "F32", 1, {1}}},
      4,
-     "tensor 'bn.weight' has shape (3): beside biases of 1 axis a linear layer's weight has 2 and a conv2d's "
+     "tensor 'bn.weight' has shape (3): with biases of 1 axis a linear layer's weight has 2 and a conv2d's "
      "4"},
     {{{"a.weight", "F32", 3, {3, 1, 1}}, {"a.bias", "F32", 1, {3}}},
      2,

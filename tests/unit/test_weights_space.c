@@ -112,7 +112,7 @@ static void slices_are_joined_in_the_file(void **state)
     nft_space_free(space);
 }
 
-/* Runs that are longer than what is read at once, and some that are shorter. */
+/* Runs that are longer than one read, and some that are shorter. */
 static void long_slices_are_read(void **state)
 {
     (void)state;
@@ -344,8 +344,9 @@ static void positions_behind_a_linear_layer_are_refused(void **state)
     expect(
         nft_weights_load(&set, write_pieces(pieces, 2, NULL)), NFT_ERROR_FORMAT,
         "layer 'fc2' takes 8 inputs, but 'fc1' before it gives 4 outputs and is no conv2d, whose map could "
-        "be flattened: this is no chain of layers; give the network's space (tensors and axes) in "
-        "nft_load_options.space");
+        "be flattened: this is no chain of layers; describe it by a space of tensors and axes, 'nft.space' "
+        "in "
+        "the metadata");
     assert_null(set);
     nft_space *space = parse_space(
         "{'axes': [{'name': 'i', 'size': 2, 'symmetry': 'none'}, {'name': 'h', 'size': 4}, {'name': 'o', "

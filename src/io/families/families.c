@@ -202,7 +202,7 @@ static nft_status build(nft_space **space, nft_family *family, void (*add_all)(n
         family->status = nft_fail_memory("a space", family->file->entry_count);
     else
         add_all(family);
-    if (!family->status)
+    if (!family->status && !family->is_none)
         check_all_taken(family);
     for (int64_t t = 0; t < family->tensor_count; t++)
         family->tensors[t].factors = family->factors[t];

@@ -26,7 +26,8 @@ typedef struct nft_family {
     nft_space_tensor *tensors;
     nft_factor (*factors)[NFT_TENSOR_MAX_FACTORS];
     int64_t tensor_count, tensor_capacity, factors_capacity;
-    bool *taken; /* of each entry of the file */
+    bool *taken;  /* of each entry of the file */
+    bool is_none; /* its names do not tell how its layers are connected */
     nft_status status;
 } nft_family;
 

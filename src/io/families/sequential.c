@@ -134,10 +134,9 @@ void nft_family_sequential(nft_family *family)
     for (int64_t i = 0; i < family->file->entry_count && numbered; i++)
         if (!strncmp(family->file->entries[i].name, family->prefix, strlen(family->prefix)))
             numbered = add_module(modules, &count, family, &family->file->entries[i]);
-    if (!numbered)
-        nft_family_fail(family, "its layers have names, which do not tell how they are connected");
+    family->is_none = !numbered;
     qsort(modules, (size_t)count, sizeof *modules, compare);
-    if (!family->status)
+    if (!family->status && numbered)
         add_modules(family, modules, count);
     nft_release(modules);
 }

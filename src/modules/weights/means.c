@@ -305,9 +305,9 @@ void nft_margins_share(const nft_margins *margins, const nft_exec *exec)
 }
 
 /* Adds to tokens first … first + count - 1 of the parent, which y holds, the margin's token that they were
- * reduced to. */
+ * reduced to; or sets them to it. */
 static void broadcast(const nft_margin *margin, int64_t width, const float *values, int64_t first,
-                      int64_t count, float *y)
+                      int64_t count, bool adds, float *y)
 {
     const nft_kernels *vector = nft_vector();
     int64_t inner = margin->inner, averaged = margin->averaged;
@@ -316,7 +316,12 @@ static void broadcast(const nft_margin *margin, int64_t width, const float *valu
         const float *from = values + (outer * inner + i) * width;
         int64_t run = inner == 1 ? averaged - k : inner - i;
         segment = run < count ? run : count;
-        if (inner == 1)
+        if (!adds && inner == 1)
+            for (int64_t row = 0; row < segment; row++)
+                vector->copy_scaled(width, 1, from, y + row * width);
+        else if (!adds)
+            memcpy(y, from, (size_t)(segment * width) * sizeof *y);
+        else if (inner == 1)
             vector->add_bias(segment, width, from, y, width);
         else
             vector->add(segment * width, from, y);
@@ -340,7 +345,7 @@ static void broadcast_chunk(void *argument, int64_t item, float *item_memory)
     const broadcast_call *call = argument;
     int64_t first, count;
     nft_chunk(call->tokens, item, &first, &count);
-    broadcast(call->margin, call->width, call->values, first, count, call->y + first * call->width);
+    broadcast(call->margin, call->width, call->values, first, count, true, call->y + first * call->width);
 }
 
 /* A margin's set is a smaller number than its parent's, so each is complete when its turn comes. */
@@ -359,14 +364,22 @@ void nft_margins_join(const nft_margins *margins, const nft_exec *exec)
     }
 }
 
-void nft_margins_spread_rows(const nft_margins *margins, const nft_exec *exec, int64_t first, int64_t count,
-                             float *y)
+static void spread_rows(const nft_margins *margins, const nft_exec *exec, int64_t first, int64_t count,
+                        bool adds, float *y)
 {
     for (nft_dims kept = margins->all + 1; kept-- > 0;) {
         const nft_margin *margin = &margins->of[kept];
-        if (margin->planned && margin->parent == margins->all)
-            broadcast(margin, margins->width, nft_at(exec, &margin->values), first, count, y);
+        if (!margin->planned || margin->parent != margins->all)
+            continue;
+        broadcast(margin, margins->width, nft_at(exec, &margin->values), first, count, adds, y);
+        adds = true;
     }
+}
+
+void nft_margins_spread_rows(const nft_margins *margins, const nft_exec *exec, int64_t first, int64_t count,
+                             float *y)
+{
+    spread_rows(margins, exec, first, count, true, y);
 }
 
 typedef struct spread_call {
@@ -382,10 +395,7 @@ static void spread_chunk(void *argument, int64_t item, float *item_memory)
     const spread_call *call = argument;
     int64_t first, count, width = call->margins->width;
     nft_chunk(call->margins->tensor->tokens, item, &first, &count);
-    float *y = call->y + first * width;
-    if (!call->adds)
-        memset(y, 0, (size_t)(count * width) * sizeof *y);
-    nft_margins_spread_rows(call->margins, call->exec, first, count, y);
+    spread_rows(call->margins, call->exec, first, count, call->adds, call->y + first * width);
 }
 
 void nft_margins_spread(const nft_margins *margins, const nft_exec *exec, float *y)

@@ -64,7 +64,7 @@ void nft_margins_spread_rows(const nft_margins *margins, const nft_exec *exec, i
                              float *y);
 /* Adds to the whole tensor y, on the team. */
 void nft_margins_spread(const nft_margins *margins, const nft_exec *exec, float *y);
-/* Sets the whole tensor y to what is spread. */
+/* Sets the whole tensor y to what is spread, of at least one margin. */
 void nft_margins_fill(const nft_margins *margins, const nft_exec *exec, float *y);
 /* Before join: a mean over n entries gives each of them 1/n of its gradient. */
 void nft_margins_share(const nft_margins *margins, const nft_exec *exec);

@@ -80,10 +80,10 @@ static int64_t row_start(const nft_view_layout *layout, int64_t row)
     return start;
 }
 
-/* From one index of the loops to the next; returns its place. */
+/* From one index of the loops but the last to the next; returns its place. */
 static int64_t next_place(const nft_view_layout *layout, int64_t index[NFT_TENSOR_MAX_FACTORS], int64_t place)
 {
-    for (int64_t i = layout->loops; i-- > 0;) {
+    for (int64_t i = layout->loops - 1; i-- > 0;) {
         place += layout->strides[i];
         if (++index[i] < layout->sizes[i])
             return place;
@@ -98,22 +98,33 @@ static int64_t next_place(const nft_view_layout *layout, int64_t index[NFT_TENSO
 
 enum move { GET, PUT, ADD };
 
-/* GET: `to` are the entries of a row and `from` its place in the margin; else the other way round. */
+/* Channels first … last - 1 of entries P … P + size - 1 of a row, which stand at `place` and then every
+ * `stride` floats. GET: `to` are the entries and `from` is the margin; else the other way round. */
+static inline void move_strip(const nft_view_layout *layout, enum move move, int64_t first, int64_t last,
+                              int64_t P, int64_t place, const float *from, float *to)
+{
+    int64_t numbers = layout->entries / layout->channels, channel_stride = layout->channel_stride;
+    int64_t size = layout->sizes[layout->loops - 1], stride = layout->strides[layout->loops - 1];
+    for (int64_t k = 0; k < size; k++, P++, place += stride)
+        for (int64_t c = first; c < last; c++) {
+            int64_t entry = c * numbers + P, at = c * channel_stride + place;
+            if (move == GET)
+                to[entry] = from[at];
+            else if (move == PUT)
+                to[at] = from[entry];
+            else
+                to[at] += from[entry];
+        }
+}
+
 static inline void move_row(const nft_view_layout *layout, enum move move, const float *from, float *to)
 {
-    int64_t numbers = layout->entries / layout->channels, stride = layout->channel_stride;
+    int64_t numbers = layout->entries / layout->channels, size = layout->sizes[layout->loops - 1];
     for (int64_t first = 0; first < layout->channels; first += STRIP) {
         int64_t last = first + STRIP < layout->channels ? first + STRIP : layout->channels;
         int64_t index[NFT_TENSOR_MAX_FACTORS] = {0}, place = 0;
-        for (int64_t p = 0; p < numbers; p++) {
-            for (int64_t c = first; c < last; c++) {
-                if (move == GET)
-                    to[c * numbers + p] = from[c * stride + place];
-                else if (move == PUT)
-                    to[c * stride + place] = from[c * numbers + p];
-                else
-                    to[c * stride + place] += from[c * numbers + p];
-            }
+        for (int64_t P = 0; P < numbers; P += size) {
+            move_strip(layout, move, first, last, P, place, from, to);
             place = next_place(layout, index, place);
         }
     }
