@@ -150,7 +150,7 @@ static int load_init(job *j, const char *path)
     if (option_text(j->given, "widths") && !nft_space_equal(j->space, nft_weights_space(j->init)))
         return fail("%s: the networks have other layers than --widths says", path);
     j->space = nft_weights_space(j->init);
-    int failed = choose_omega(&j->options.omega, path, j->given);
+    int failed = choose_omega(&j->options.omega, path, nft_weights_metadata(j->init, OMEGA_KEY), j->given);
     return failed ? failed : check_init(j, path);
 }
 
@@ -369,6 +369,7 @@ static int save(job *j)
                                   .views = j->views,
                                   .labels = j->labels,
                                   .omega = j->options.omega,
+                                  .canonical = j->canonical,
                                   .numbered = option_text(j->given, "views") != NULL};
     int failed = save_data_set(j->path, &j->partial, &images);
     if (!failed)

@@ -104,9 +104,9 @@ static int make_trainer(training *t)
 static int set_data(training *t)
 {
     const cli_recipe *recipe = &t->recipe;
-    int failed = open_dataset(&t->train, recipe->train_path, &recipe->data);
+    int failed = open_dataset(&t->train, recipe->train_path, t->model, &recipe->data);
     if (!failed && recipe->validation_path)
-        failed = open_dataset(&t->validation, recipe->validation_path, &recipe->data);
+        failed = open_dataset(&t->validation, recipe->validation_path, t->model, &recipe->data);
     if (!failed && nft_trainer_set_dataset(t->trainer, t->train, t->validation))
         failed = fail_training(t);
     if (failed || !t->validation || loss_has_images(t->kind))
