@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "bench.h"
 #include "commands.h"
+#include "input.h"
 #include "progress.h"
 #include "report.h"
 #include "sgemm.h"
@@ -111,20 +112,17 @@ void bench_free_batch(bench_batch *batch)
 }
 
 /* Of the first networks of a data set. */
-static int space_of_data(nft_space **space, const char *path)
+static int space_of_data(nft_space **space, const char *path, const cli_options *given)
 {
-    nft_dataset *dataset = NULL;
+    cli_input input;
     nft_dataset_part part = NFT_DATASET_PART_INIT;
-    if (nft_dataset_open(&dataset, path, NULL) || nft_dataset_get_part(&part, dataset, 0)) {
-        nft_dataset_free(dataset);
-        return fail_library();
-    }
-    int failed = EXIT_SUCCESS;
-    if (!part.space)
-        failed = fail("%s: holds tokens, expected networks or a space", path);
-    else if (nft_space_parse(space, nft_space_json(part.space), strlen(nft_space_json(part.space))))
+    cli_options plain = *given;
+    plain.value_count = 0; /* --space says where the data are */
+    int failed = open_networks(&input, path, &plain);
+    if (!failed && (nft_dataset_get_part(&part, input.dataset, 0) ||
+                    nft_space_parse(space, nft_space_json(part.space), strlen(nft_space_json(part.space)))))
         failed = fail_library();
-    nft_dataset_free(dataset);
+    close_input(&input);
     return failed;
 }
 
@@ -145,7 +143,8 @@ static int find_space(nft_space **space, const nft_model *model, const cli_optio
             "%s: is a model of any space: --space says that of the networks to measure with (JSON, or a "
             "data set)",
             given->operands[0]);
-    return is_configuration(path) && !is_index(path) ? read_space(space, path) : space_of_data(space, path);
+    return is_configuration(path) && !is_index(path) ? read_space(space, path)
+                                                     : space_of_data(space, path, given);
 }
 
 /* All ranks at once, as their steps will be. */

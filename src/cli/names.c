@@ -65,6 +65,23 @@ int names_of_extras(cli_names *names, const nft_dataset *dataset)
     return EXIT_SUCCESS;
 }
 
+int names_of_file(cli_names *names, const nft_file *file)
+{
+    int64_t count = nft_file_tensor_count(file);
+    *names = (cli_names){.items = calloc((size_t)count + 1, sizeof *names->items)};
+    if (!names->items)
+        return fail_memory();
+    for (int64_t i = 0; i < count; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        char *text = nft_file_tensor(&info, file, i) ? NULL : join(info.name, "");
+        if (!text)
+            return fail_names(names);
+        names->items[names->count++] = (cli_name){text, i};
+    }
+    qsort(names->items, (size_t)count, sizeof *names->items, compare);
+    return EXIT_SUCCESS;
+}
+
 int64_t names_find(const cli_names *names, const char *text)
 {
     cli_name wanted = {.text = (char *)text};

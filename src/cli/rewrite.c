@@ -79,6 +79,20 @@ static int add_others(writing *w)
     return failed;
 }
 
+/* Biases that the file lacks are zero, and stay so. */
+static int leave_out_absent(writing *w)
+{
+    int64_t kept = 0;
+    cli_names names = {0};
+    int failed = names_of_file(&names, w->file);
+    for (int64_t i = 0; i < w->table.count && !failed; i++)
+        if (names_find(&names, w->table.items[i].name) >= 0)
+            w->table.items[kept++] = w->table.items[i];
+    w->table.count = failed ? w->table.count : kept;
+    names_free(&names);
+    return failed;
+}
+
 static int make_table(writing *w)
 {
     const cli_input *input = w->rewrite->input;
@@ -87,6 +101,8 @@ static int make_table(writing *w)
     int failed = find_leading(&leading, w->file, w->rewrite->holder);
     if (!failed)
         failed = table_add_networks(&w->table, w->rewrite->holder, shape, leading);
+    if (!failed)
+        failed = leave_out_absent(w);
     w->own = w->table.count;
     return failed ? failed : add_others(w);
 }

@@ -194,14 +194,11 @@ static int read_layer_names(reading *r, const char *text)
     return EXIT_SUCCESS;
 }
 
-/* A space, or an object with one: a configuration, or a sidecar. */
-int read_space(nft_space **space, const char *path)
+/* Of JSON: a space, or an object with one. */
+static int parse_space(nft_space **space, const char *path, const char *text, size_t length)
 {
-    char *text, *own = NULL;
-    size_t length = 0;
-    int failed = read_text(&text, &length, path);
-    if (failed)
-        return failed;
+    char *own = NULL;
+    int failed = EXIT_SUCCESS;
     json_t *object = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
     const json_t *inside = json_object_get(object, "space");
     if (json_is_object(inside))
@@ -212,6 +209,34 @@ int read_space(nft_space **space, const char *path)
         failed = fail("%s: %s", path, library_message());
     json_decref(object);
     free(own);
+    return failed;
+}
+
+/* Of weights, or of a model. */
+static int space_of_file(nft_space **space, const char *path)
+{
+    nft_file *file = NULL;
+    if (nft_file_open(&file, path))
+        return fail_library();
+    const char *text = nft_file_metadata(file, "nft.space");
+    if (!text)
+        text = nft_file_metadata(file, "nft.config");
+    int failed =
+        text ? parse_space(space, path, text, strlen(text))
+             : fail("%s: says no space: there is neither 'nft.space' nor 'nft.config' in its metadata", path);
+    nft_file_free(file);
+    return failed;
+}
+
+int read_space(nft_space **space, const char *path)
+{
+    char *text;
+    size_t length = 0;
+    if (!is_configuration(path))
+        return space_of_file(space, path);
+    int failed = read_text(&text, &length, path);
+    if (!failed)
+        failed = parse_space(space, path, text, length);
     free(text);
     return failed;
 }

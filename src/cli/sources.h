@@ -28,7 +28,8 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
 /* Why the library did not read weights, with the program's names of the options that it may advise. */
 void layers_message(char *text, size_t capacity);
 
-/* A space in a JSON file, or an object with one: a configuration, a sidecar. Free it. */
+/* The space in a JSON file (itself, or inside a configuration or a sidecar), or that of weights or a model.
+ * Free it. */
 int read_space(nft_space **space, const char *path);
 
 /* The index of a data set of several parts. */

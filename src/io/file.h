@@ -138,6 +138,7 @@ nft_status nft_file_create(nft_file_writer **writer, const char *path, const nft
 nft_status nft_file_append(nft_file_writer *writer, const void *data, int64_t bytes);
 /* The tensor of that name, looked for from *tensor on; NFT_ERROR_MISMATCH if there is none, or if it is no multiple of `row` floats. */
 nft_status nft_file_find_output(int64_t *tensor, const nft_file_writer *writer, const char *name, int64_t row);
+bool nft_file_has_name(const nft_file_writer *writer, const char *name);
 bool nft_file_has_output(const nft_file_writer *writer, int64_t tensor);
 /* As nft_file_writer_write(), of a tensor that the file has. */
 nft_status nft_file_write(nft_file_writer *writer, int64_t tensor, int64_t first, const void *data,

@@ -294,6 +294,14 @@ nft_status nft_file_find_output(int64_t *tensor, const nft_file_writer *writer, 
     return nft_fail(NFT_ERROR_MISMATCH, "%s: has no tensor '%s'", writer->path, name);
 }
 
+bool nft_file_has_name(const nft_file_writer *writer, const char *name)
+{
+    for (int64_t i = 0; i < writer->count; i++)
+        if (!strcmp(writer->promises[i].name, name))
+            return true;
+    return false;
+}
+
 bool nft_file_has_output(const nft_file_writer *writer, int64_t tensor)
 {
     return tensor >= 0 && tensor < writer->count;

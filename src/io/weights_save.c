@@ -218,6 +218,19 @@ nft_status nft_weights_save(const nft_weights *weights, const char *path)
     return status;
 }
 
+/* A layer without a bias has zeros, which need no place in the file. */
+static bool is_absent_bias(const nft_file_writer *writer, const nft_weights *weights, int64_t tensor,
+                           int64_t count)
+{
+    if (!weights->space->layer_count || tensor % 2 == 0 || nft_file_has_name(writer, weights->names[tensor]))
+        return false;
+    int64_t numbers = weights->count ? nft_weights_data_count(weights, tensor) / weights->count * count : 0;
+    for (int64_t i = 0; i < numbers; i++)
+        if (weights->data[tensor][i] != 0)
+            return false;
+    return true;
+}
+
 /* Networks 0 … count - 1 of a tensor of the file, which is about number `tensor`, as its networks first …. */
 static nft_status write_piece(nft_file_writer *writer, const nft_stored_tensors *table,
                               const nft_weights *weights, const nft_stored_tensor *item, int64_t tensor,
@@ -226,6 +239,8 @@ static nft_status write_piece(nft_file_writer *writer, const nft_stored_tensors 
     int64_t row = own_numbers(item) * weights->channels;
     int64_t part = table->order[item->first];
     bool whole = is_whole(weights, table, item);
+    if (whole && is_absent_bias(writer, weights, part, count))
+        return NFT_OK;
     nft_status status = nft_file_find_output(&tensor, writer, whole ? weights->names[part] : item->name, row);
     if (status || whole)
         return status ? status : nft_file_write(writer, tensor, first * row, weights->data[part], count * row);
