@@ -245,9 +245,8 @@ nft_status nft_file_writer_write(nft_file_writer *writer, int64_t tensor, int64_
     if (!writer || (count && !data))
         return nft_fail_null(function, writer ? "data" : "writer");
     if (first < 0 || count < 0 || !nft_file_has_output(writer, tensor))
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "%s: tensor is %" PRId64 ", first %" PRId64 ", count %" PRId64, function, tensor, first,
-                        count);
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: tensor is %" PRId64 ", first %" PRId64 ", count %" PRId64,
+                        function, tensor, first, count);
     return nft_file_write(writer, tensor, first, data, count);
 }
 

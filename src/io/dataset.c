@@ -149,6 +149,8 @@ nft_status nft_dataset_open(nft_dataset **out, const char *path, const nft_load_
                            : nft_fail_memory("a path", (int64_t)strlen(path));
     if (!status)
         status = open_parts(dataset, &options);
+    if (!status)
+        status = nft_dataset_list_extras(dataset);
     if (status) {
         nft_dataset_free(dataset);
         return status;
@@ -172,6 +174,7 @@ void nft_dataset_free(nft_dataset *dataset)
         nft_network_clear(&dataset->parts[i].network);
         nft_file_free(dataset->parts[i].file);
     }
+    nft_release(dataset->extras);
     nft_release(dataset->parts);
     nft_release(dataset->path);
     nft_release(dataset);
@@ -246,8 +249,8 @@ nft_status nft_dataset_read_networks(const nft_dataset *dataset, int64_t part, i
     return status ? nft_fail_in(status, "%s", own->file->path) : NFT_OK;
 }
 
-nft_status nft_part_read_rows(const nft_dataset *dataset, int64_t part, const nft_entry *entry,
-                                 int64_t first, int64_t count, float *floats, int64_t *integers)
+nft_status nft_part_read_rows(const nft_dataset *dataset, int64_t part, const nft_entry *entry, int64_t first,
+                              int64_t count, float *floats, int64_t *integers)
 {
     const nft_part *own = &dataset->parts[part];
     int64_t row = own->count ? entry->count / own->count : 0;

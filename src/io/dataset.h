@@ -21,9 +21,12 @@ struct nft_dataset {
     nft_part *parts; /* equal spaces are one, by pointer; the names and roles of their tensors count */
     int64_t part_count;
     int64_t count, channels;
+    const nft_entry **extras; /* of the first part: a row for each sample, and no network's */
+    int64_t extra_count;
     nft_open_files *files;
 };
 
+nft_status nft_dataset_list_extras(nft_dataset *dataset); /* once the parts are open */
 nft_dataset *nft_dataset_retain(nft_dataset *dataset); /* one more reference */
 
 /* Index of the part that has sample `number`, which exists. */

@@ -12,13 +12,21 @@ static bool is_extra(const nft_part *part, const nft_entry *entry, int64_t index
     return entry != part->tokens && entry->rank > 0 && entry->shape[0] == part->count;
 }
 
+nft_status nft_dataset_list_extras(nft_dataset *dataset)
+{
+    const nft_part *part = &dataset->parts[0];
+    dataset->extras = nft_allocate_array((size_t)part->file->entry_count, sizeof *dataset->extras);
+    if (!dataset->extras)
+        return nft_fail_memory("a table of tensors", part->file->entry_count * (int64_t)sizeof(void *));
+    for (int64_t i = 0; i < part->file->entry_count; i++)
+        if (is_extra(part, &part->file->entries[i], i))
+            dataset->extras[dataset->extra_count++] = &part->file->entries[i];
+    return NFT_OK;
+}
+
 const char *nft_dataset_extra_name(const nft_dataset *dataset, int64_t index)
 {
-    const nft_part *part = dataset ? &dataset->parts[0] : NULL;
-    for (int64_t i = 0; part && index >= 0 && i < part->file->entry_count; i++)
-        if (is_extra(part, &part->file->entries[i], i) && index-- == 0)
-            return part->file->entries[i].name;
-    return NULL;
+    return dataset && index >= 0 && index < dataset->extra_count ? dataset->extras[index]->name : NULL;
 }
 
 const char *nft_dataset_metadata(const nft_dataset *dataset, int64_t part, const char *key)
@@ -149,7 +157,7 @@ nft_status nft_dataset_read_rows(nft_array **tensor, const nft_dataset *dataset,
         return nft_fail_null(function, dataset ? "name" : "dataset");
     if (first < 0 || count < 0 || first > dataset->count - count)
         return nft_fail(NFT_ERROR_ARGUMENT,
-                        "%s: samples %" PRId64 " … %" PRId64 " of %" PRId64 " that there are", function, first,
-                        nft_size_add(first, count) - 1, dataset->count);
+                        "%s: samples %" PRId64 " … %" PRId64 " of %" PRId64 " that there are", function,
+                        first, nft_size_add(first, count) - 1, dataset->count);
     return read_tensor(function, tensor, dataset, name, first, first + count);
 }

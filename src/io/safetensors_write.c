@@ -28,10 +28,17 @@ typedef struct promise {
     int64_t left;         /* bytes to come */
 } promise;
 
+/* Tensors by their names. */
+typedef struct named {
+    const char *name;
+    int64_t tensor;
+} named;
+
 struct nft_file_writer {
     char *path;
     nft_beside beside;
     promise *promises;
+    named *sorted; /* by name */
     int64_t count;
     int64_t current; /* the first tensor that is not complete */
     int64_t header;  /* bytes before the first tensor */
@@ -186,6 +193,20 @@ static nft_status check_target(const char *path)
                     S_ISDIR(about.st_mode) ? "a folder" : "a block device");
 }
 
+static int compare_named(const void *a, const void *b)
+{
+    return strcmp(((const named *)a)->name, ((const named *)b)->name);
+}
+
+/* Once the header is written the promises have their names. */
+static void sort_names(nft_file_writer *writer)
+{
+    for (int64_t i = 0; i < writer->count; i++)
+        writer->sorted[i] = (named){writer->promises[i].name, i};
+    if (writer->count)
+        qsort(writer->sorted, (size_t)writer->count, sizeof *writer->sorted, compare_named);
+}
+
 nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_output *outputs, int64_t count,
                            const char *const *metadata)
 {
@@ -206,7 +227,8 @@ nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_ou
     writer->count = count;
     writer->path = nft_copy_text(path);
     writer->promises = nft_allocate_array((size_t)count, sizeof *writer->promises);
-    if (!writer->path || !writer->promises)
+    writer->sorted = nft_allocate_array((size_t)count, sizeof *writer->sorted);
+    if (!writer->path || !writer->promises || !writer->sorted)
         status = nft_fail_memory("a file writer", nft_size_multiply(count, sizeof *writer->promises));
     if (!status)
         status = nft_beside_create(&writer->beside, path);
@@ -216,6 +238,7 @@ nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_ou
         nft_file_cancel(writer);
         return status;
     }
+    sort_names(writer);
     *out = writer;
     return NFT_OK;
 }
@@ -277,29 +300,31 @@ nft_status nft_file_append(nft_file_writer *writer, const void *data, int64_t by
     return status;
 }
 
-nft_status nft_file_find_output(int64_t *tensor, const nft_file_writer *writer, const char *name, int64_t row)
+static const named *find_named(const nft_file_writer *writer, const char *name)
 {
-    int64_t hint = *tensor;
-    for (int64_t i = 0; i < writer->count; i++) {
-        *tensor = (hint + i) % writer->count;
-        const promise *promised = &writer->promises[*tensor];
-        if (strcmp(promised->name, name))
-            continue;
-        int64_t numbers = promised->bytes / promised->size;
-        if (promised->type == NFT_TYPE_F32 && (row ? numbers % row == 0 : numbers == 0))
-            return NFT_OK;
-        return nft_fail(NFT_ERROR_MISMATCH, "%s: tensor '%s' has no rows of %" PRId64 " floats", writer->path,
-                        name, row);
-    }
-    return nft_fail(NFT_ERROR_MISMATCH, "%s: has no tensor '%s'", writer->path, name);
+    const named wanted = {name, 0};
+    return writer->count
+               ? bsearch(&wanted, writer->sorted, (size_t)writer->count, sizeof wanted, compare_named)
+               : NULL;
 }
 
 bool nft_file_has_name(const nft_file_writer *writer, const char *name)
 {
-    for (int64_t i = 0; i < writer->count; i++)
-        if (!strcmp(writer->promises[i].name, name))
-            return true;
-    return false;
+    return find_named(writer, name) != NULL;
+}
+
+nft_status nft_file_find_output(int64_t *tensor, const nft_file_writer *writer, const char *name, int64_t row)
+{
+    const named *found = find_named(writer, name);
+    if (!found)
+        return nft_fail(NFT_ERROR_MISMATCH, "%s: has no tensor '%s'", writer->path, name);
+    const promise *promised = &writer->promises[found->tensor];
+    int64_t numbers = promised->bytes / promised->size;
+    *tensor = found->tensor;
+    if (promised->type == NFT_TYPE_F32 && (row ? numbers % row == 0 : numbers == 0))
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_MISMATCH, "%s: tensor '%s' has no rows of %" PRId64 " floats", writer->path,
+                    name, row);
 }
 
 bool nft_file_has_output(const nft_file_writer *writer, int64_t tensor)
@@ -362,6 +387,7 @@ void nft_file_cancel(nft_file_writer *writer)
     for (int64_t i = 0; writer->promises && i < writer->count; i++)
         nft_release(writer->promises[i].name);
     nft_release(writer->promises);
+    nft_release(writer->sorted);
     nft_release(writer->path);
     nft_release(writer);
 }

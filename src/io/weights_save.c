@@ -69,8 +69,9 @@ static void describe_tensor(save_plan *plan, const nft_weights *weights, int64_t
     if (leading > 1)
         shape[1] = weights->channels;
     memcpy(shape + leading, item->shape, (size_t)item->rank * sizeof *shape);
-    const char *name =
-        is_whole(weights, &plan->tensors, item) ? weights->names[plan->tensors.order[item->first]] : item->name;
+    const char *name = is_whole(weights, &plan->tensors, item)
+                           ? weights->names[plan->tensors.order[item->first]]
+                           : item->name;
     plan->outputs[i] =
         (nft_output){.name = name, .type = NFT_TYPE_F32, .rank = leading + item->rank, .shape = shape};
 }
@@ -127,7 +128,8 @@ nft_status nft_weights_note_space(nft_metadata *metadata, const nft_weights *wei
     if (weights->space->layer_count && !has_natural_names(weights))
         status = rename_tensors(&renamed, weights);
     if (!status)
-        status = nft_metadata_set(metadata, NFT_SPACE_KEY, nft_space_json(renamed ? renamed : weights->space));
+        status =
+            nft_metadata_set(metadata, NFT_SPACE_KEY, nft_space_json(renamed ? renamed : weights->space));
     nft_space_free(renamed);
     return status;
 }
@@ -231,19 +233,20 @@ static bool is_absent_bias(const nft_file_writer *writer, const nft_weights *wei
     return true;
 }
 
-/* Networks 0 … count - 1 of a tensor of the file, which is about number `tensor`, as its networks first …. */
+/* Networks 0 … count - 1 of a tensor of the file, as its networks first …. */
 static nft_status write_piece(nft_file_writer *writer, const nft_stored_tensors *table,
-                              const nft_weights *weights, const nft_stored_tensor *item, int64_t tensor,
-                              int64_t first, int64_t count)
+                              const nft_weights *weights, const nft_stored_tensor *item, int64_t first,
+                              int64_t count)
 {
-    int64_t row = own_numbers(item) * weights->channels;
+    int64_t row = own_numbers(item) * weights->channels, tensor = 0;
     int64_t part = table->order[item->first];
     bool whole = is_whole(weights, table, item);
     if (whole && is_absent_bias(writer, weights, part, count))
         return NFT_OK;
     nft_status status = nft_file_find_output(&tensor, writer, whole ? weights->names[part] : item->name, row);
     if (status || whole)
-        return status ? status : nft_file_write(writer, tensor, first * row, weights->data[part], count * row);
+        return status ? status
+                      : nft_file_write(writer, tensor, first * row, weights->data[part], count * row);
     float *joined = nft_allocate_array((size_t)nft_size_multiply(count, row), sizeof *joined);
     if (!joined)
         return nft_fail_memory("a tensor of parts", nft_size_multiply(count * row, sizeof *joined));
@@ -254,7 +257,8 @@ static nft_status write_piece(nft_file_writer *writer, const nft_stored_tensors 
     return status;
 }
 
-nft_status nft_weights_write(nft_file_writer *writer, const nft_weights *weights, int64_t first, int64_t count)
+nft_status nft_weights_write(nft_file_writer *writer, const nft_weights *weights, int64_t first,
+                             int64_t count)
 {
     static const char function[] = "nft_weights_write";
     if (!writer || !weights)
@@ -265,7 +269,7 @@ nft_status nft_weights_write(nft_file_writer *writer, const nft_weights *weights
     nft_stored_tensors table = {0};
     nft_status status = nft_stored_tensors_find(&table, weights->space);
     for (int64_t i = 0; i < table.count && count && !status; i++)
-        status = write_piece(writer, &table, weights, &table.items[i], i, first, count);
+        status = write_piece(writer, &table, weights, &table.items[i], first, count);
     nft_stored_tensors_clear(&table);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }
