@@ -116,13 +116,21 @@ static int add_extra(cli_output *output, const char *name)
     return info ? EXIT_SUCCESS : fail_memory();
 }
 
+static bool is_result(const cli_output *output, const char *name)
+{
+    for (int64_t i = 0; i < output->own; i++)
+        if (!strcmp(output->table.items[i].name, name))
+            return true;
+    return false;
+}
+
 /* What is under a name of the results does not travel. */
 static int add_extras(cli_output *output)
 {
     const char *name;
     int failed = EXIT_SUCCESS;
     for (int64_t i = 0; (name = nft_dataset_extra_name(output->input->dataset, i)) && !failed; i++)
-        if (!table_find(&output->table, name))
+        if (!is_result(output, name))
             failed = add_extra(output, name);
     return failed;
 }
