@@ -128,7 +128,7 @@ static nft_status convert(const nft_entry *entry, const uint8_t *bytes, int64_t 
     }
     nft_convert_to_i64(entry->type, bytes, count, integers);
     for (int64_t i = 0; i < count && entry->type == NFT_TYPE_U64; i++)
-        if (integers[i] < 0)
+        if (integers[i] < 0) /* NOLINT: one of the two is given */
             return nft_fail(NFT_ERROR_FORMAT, "the value %" PRIu64 " is larger than any I64",
                             (uint64_t)integers[i]);
     return NFT_OK;

@@ -180,6 +180,41 @@ nft_status nft_space_create_mlp(nft_space **out, const int64_t *widths, int64_t 
     return status;
 }
 
+/* The layer that a weight of this shape would have; false if none has it. */
+static bool read_weight(nft_layer *layer, const nft_tensor *weight)
+{
+    const nft_factor *factors = weight->declared;
+    if (weight->rank != 2 || factors[0].axis < 0 || factors[1].axis < 0)
+        return false;
+    *layer = (nft_layer)NFT_LAYER_INIT_LINEAR(weight->sizes[1], weight->sizes[0]);
+    if (weight->factor_count == 3)
+        layer->positions = factors[2].positions;
+    if (weight->factor_count == 4)
+        *layer = (nft_layer)NFT_LAYER_INIT_CONV2D(weight->sizes[1], weight->sizes[0], factors[2].positions,
+                                                  factors[3].positions);
+    return weight->factor_count <= 4;
+}
+
+nft_status nft_space_as_chain(nft_space **chain, const nft_space *space)
+{
+    int64_t count = space->tensor_count / 2;
+    bool fits = space->tensor_count % 2 == 0 && space->axis_count == count + 1;
+    *chain = NULL;
+    nft_layer *layers = nft_allocate_array((size_t)count, sizeof *layers);
+    if (!layers)
+        return nft_fail_memory("a space", count * (int64_t)sizeof *layers);
+    for (int64_t i = 0; i < count && fits; i++)
+        fits = read_weight(&layers[i], &space->tensors[NFT_WEIGHT_OF(i)]) &&
+               (i == 0 || layers[i - 1].out == layers[i].in);
+    nft_status status = fits ? nft_space_create_chain(chain, layers, count) : NFT_OK;
+    nft_release(layers);
+    if (*chain && !nft_space_equal(*chain, space)) {
+        nft_space_free(*chain);
+        *chain = NULL;
+    }
+    return status;
+}
+
 nft_status nft_space_set_layers(nft_space *space, const nft_layer *layers, int64_t count)
 {
     space->layers = nft_allocate_array((size_t)count, sizeof *space->layers);

@@ -86,6 +86,9 @@ const nft_space *nft_space_lifted(const nft_space *space);
 /* "linear", "conv", …: of role 0 … NFT_ROLE_COUNT - 1. */
 const char *nft_role_name(int64_t role);
 
+/* The chain of layers that equals a space; NULL if none does. Free it with nft_space_free(). */
+nft_status nft_space_as_chain(nft_space **chain, const nft_space *space);
+
 /* Whether dimension `d` of a tensor keeps its order: the axis has no symmetry. */
 bool nft_dimension_is_ordered(const nft_space *space, const nft_tensor *tensor, int64_t d);
 

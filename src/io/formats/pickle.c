@@ -1,13 +1,11 @@
 /* The opcodes of protocols 2 to 5, and those of protocol 0 that appear in them. pickletools of Python
  * describes each. */
-#include "io/formats/pickle.h"
+#include "io/formats/pickle_machine.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MARK (-2)
-#define LONGEST_NUMBER 24
 
 /* Room for one more in a list; all lists together have a limit, as one byte of a pickle may need many. */
 static nft_status make_room(nft_pickle *p, void *list, int64_t *capacity, int64_t count, size_t size)
@@ -54,7 +52,7 @@ nft_status nft_pickle_append(nft_pickle *p, nft_pickle_ref container, nft_pickle
     return NFT_OK;
 }
 
-static nft_status push(nft_pickle *p, nft_pickle_ref ref)
+nft_status nft_pickle_push(nft_pickle *p, nft_pickle_ref ref)
 {
     nft_status status = make_room(p, &p->stack, &p->stack_capacity, p->depth, sizeof *p->stack);
     if (!status)
@@ -62,13 +60,13 @@ static nft_status push(nft_pickle *p, nft_pickle_ref ref)
     return status;
 }
 
-static nft_status push_new(nft_pickle *p, nft_pickle_kind kind, nft_pickle_ref *ref)
+nft_status nft_pickle_push_new(nft_pickle *p, nft_pickle_kind kind, nft_pickle_ref *ref)
 {
     nft_status status = nft_pickle_new(p, kind, ref);
-    return status ? status : push(p, *ref);
+    return status ? status : nft_pickle_push(p, *ref);
 }
 
-static nft_status fail_stack(const nft_pickle *p)
+nft_status nft_pickle_fail_stack(const nft_pickle *p)
 {
     return nft_fail(NFT_ERROR_FORMAT, "the pickle is damaged at byte %" PRId64 ": nothing fits there",
                     p->at - 1);
@@ -78,7 +76,7 @@ static nft_status fail_stack(const nft_pickle *p)
 static nft_status pop(nft_pickle *p, nft_pickle_ref *ref)
 {
     if (!p->depth || p->stack[p->depth - 1] == MARK)
-        return fail_stack(p);
+        return nft_pickle_fail_stack(p);
     *ref = p->stack[--p->depth];
     return NFT_OK;
 }
@@ -86,7 +84,7 @@ static nft_status pop(nft_pickle *p, nft_pickle_ref *ref)
 static nft_status top(const nft_pickle *p, nft_pickle_ref *ref)
 {
     if (!p->depth || p->stack[p->depth - 1] == MARK)
-        return fail_stack(p);
+        return nft_pickle_fail_stack(p);
     *ref = p->stack[p->depth - 1];
     return NFT_OK;
 }
@@ -96,160 +94,7 @@ static nft_status find_mark(const nft_pickle *p, int64_t *mark)
 {
     for (*mark = p->depth - 1; *mark >= 0 && p->stack[*mark] != MARK;)
         --*mark;
-    return *mark < 0 ? fail_stack(p) : NFT_OK;
-}
-
-static nft_status fail_short(nft_pickle *p)
-{
-    p->is_short = true;
-    return nft_fail(NFT_ERROR_FORMAT,
-                    "the pickle ends at byte %" PRId64 " and is not complete; is the file cut short?",
-                    p->size);
-}
-
-/* The next `count` bytes. */
-static nft_status take(nft_pickle *p, uint64_t count, const uint8_t **bytes)
-{
-    if (count > (uint64_t)(p->size - p->at))
-        return fail_short(p);
-    *bytes = p->bytes + p->at;
-    p->at += (int64_t)count;
-    return NFT_OK;
-}
-
-/* Up to the end of the line, which is skipped. */
-static nft_status take_line(nft_pickle *p, const char **text, int64_t *length)
-{
-    const uint8_t *begin = p->bytes + p->at, *end = memchr(begin, '\n', (size_t)(p->size - p->at));
-    if (!end)
-        return fail_short(p);
-    *text = (const char *)begin;
-    *length = end - begin;
-    p->at += *length + 1;
-    return NFT_OK;
-}
-
-static nft_status take_number(nft_pickle *p, int size, uint64_t *number)
-{
-    const uint8_t *bytes = NULL;
-    nft_status status = take(p, (uint64_t)size, &bytes);
-    if (!status)
-        *number = nft_load_le(bytes, size);
-    return status;
-}
-
-static nft_status new_text(nft_pickle *p, nft_pickle_kind kind, const char *bytes, int64_t length,
-                           nft_pickle_ref *ref)
-{
-    nft_status status = nft_pickle_new(p, kind, ref);
-    if (status)
-        return status;
-    p->values[*ref].as.text.bytes = bytes;
-    p->values[*ref].as.text.length = length;
-    return NFT_OK;
-}
-
-/* Behind its length of `size` bytes. */
-static nft_status push_text(nft_pickle *p, nft_pickle_kind kind, int size)
-{
-    uint64_t length = 0;
-    const uint8_t *bytes = NULL;
-    nft_pickle_ref ref = NFT_PICKLE_NO_VALUE;
-    nft_status status = take_number(p, size, &length);
-    if (!status)
-        status = take(p, length, &bytes);
-    if (!status)
-        status = new_text(p, kind, (const char *)bytes, (int64_t)length, &ref);
-    return status ? status : push(p, ref);
-}
-
-static nft_status push_integer(nft_pickle *p, nft_pickle_kind kind, int64_t integer)
-{
-    nft_pickle_ref ref = NFT_PICKLE_NO_VALUE;
-    nft_status status = push_new(p, kind, &ref);
-    if (!status)
-        p->values[ref].as.integer = integer;
-    return status;
-}
-
-/* Two's complement of any length; one that does not fit into 64 bits becomes an object of no class. */
-static nft_status push_long(nft_pickle *p, int size)
-{
-    uint64_t length = 0;
-    const uint8_t *bytes = NULL;
-    nft_pickle_ref ref = NFT_PICKLE_NO_VALUE;
-    nft_status status = take_number(p, size, &length);
-    if (!status)
-        status = take(p, length, &bytes);
-    if (status)
-        return status;
-    if (length > 8) {
-        status = push_new(p, NFT_PICKLE_OBJECT, &ref);
-        if (!status)
-            p->values[ref].as.object.type = p->values[ref].as.object.arguments =
-                p->values[ref].as.object.state = NFT_PICKLE_NO_VALUE;
-        return status;
-    }
-    uint64_t bits = nft_load_le(bytes, (int)length);
-    if (length && length < 8 && bytes[length - 1] & 0x80)
-        bits |= UINT64_MAX << 8 * length;
-    return push_integer(p, NFT_PICKLE_INTEGER, (int64_t)bits);
-}
-
-/* Protocol 0: a line of digits; "00" and "01" are booleans. */
-static nft_status push_line_integer(nft_pickle *p)
-{
-    const char *line = NULL;
-    int64_t length = 0;
-    char text[LONGEST_NUMBER + 1];
-    nft_status status = take_line(p, &line, &length);
-    if (status || length > LONGEST_NUMBER)
-        return status ? status : fail_stack(p);
-    memcpy(text, line, (size_t)length);
-    text[length] = 0;
-    bool is_boolean = length == 2 && text[0] == '0';
-    return push_integer(p, is_boolean ? NFT_PICKLE_BOOLEAN : NFT_PICKLE_INTEGER, strtoll(text, NULL, 10));
-}
-
-static nft_status push_real(nft_pickle *p)
-{
-    const uint8_t *bytes = NULL;
-    nft_pickle_ref ref = NFT_PICKLE_NO_VALUE;
-    uint64_t bits = 0;
-    nft_status status = take(p, 8, &bytes);
-    for (int i = 0; i < 8 && !status; i++)
-        bits = bits << 8 | bytes[i];
-    if (!status)
-        status = push_new(p, NFT_PICKLE_REAL, &ref);
-    if (!status)
-        memcpy(&p->values[ref].as.real, &bits, sizeof bits);
-    return status;
-}
-
-static nft_status push_class(nft_pickle *p, nft_pickle_ref module, nft_pickle_ref name)
-{
-    nft_pickle_ref ref = NFT_PICKLE_NO_VALUE;
-    nft_status status = push_new(p, NFT_PICKLE_CLASS, &ref);
-    if (status)
-        return status;
-    p->values[ref].as.type.module = module;
-    p->values[ref].as.type.name = name;
-    return NFT_OK;
-}
-
-static nft_status run_global(nft_pickle *p)
-{
-    const char *module = NULL, *name = NULL;
-    int64_t module_length = 0, name_length = 0;
-    nft_pickle_ref module_ref = NFT_PICKLE_NO_VALUE, name_ref = NFT_PICKLE_NO_VALUE;
-    nft_status status = take_line(p, &module, &module_length);
-    if (!status)
-        status = take_line(p, &name, &name_length);
-    if (!status)
-        status = new_text(p, NFT_PICKLE_TEXT, module, module_length, &module_ref);
-    if (!status)
-        status = new_text(p, NFT_PICKLE_TEXT, name, name_length, &name_ref);
-    return status ? status : push_class(p, module_ref, name_ref);
+    return *mark < 0 ? nft_pickle_fail_stack(p) : NFT_OK;
 }
 
 static nft_status run_stack_global(nft_pickle *p)
@@ -261,7 +106,7 @@ static nft_status run_stack_global(nft_pickle *p)
     if (status)
         return status;
     bool texts = p->values[module].kind == NFT_PICKLE_TEXT && p->values[name].kind == NFT_PICKLE_TEXT;
-    return texts ? push_class(p, module, name) : fail_stack(p);
+    return texts ? nft_pickle_push_class(p, module, name) : nft_pickle_fail_stack(p);
 }
 
 /* A container of the values from `from` on, which it replaces. */
@@ -271,12 +116,12 @@ static nft_status collect(nft_pickle *p, nft_pickle_kind kind, int64_t from, int
     nft_status status = nft_pickle_new(p, kind, &container);
     int64_t step = kind == NFT_PICKLE_DICT ? 2 : 1;
     if (!status && (p->depth - from) % step)
-        status = fail_stack(p);
+        status = nft_pickle_fail_stack(p);
     for (int64_t i = from; i < p->depth && !status; i += step)
         status = nft_pickle_append(p, container, step == 2 ? p->stack[i] : NFT_PICKLE_NO_VALUE,
                                    p->stack[i + step - 1]);
     p->depth = new_depth;
-    return status ? status : push(p, container);
+    return status ? status : nft_pickle_push(p, container);
 }
 
 static nft_status collect_marked(nft_pickle *p, nft_pickle_kind kind)
@@ -289,10 +134,10 @@ static nft_status collect_marked(nft_pickle *p, nft_pickle_kind kind)
 static nft_status collect_topmost(nft_pickle *p, int count)
 {
     if (p->depth < count)
-        return fail_stack(p);
+        return nft_pickle_fail_stack(p);
     for (int64_t i = p->depth - count; i < p->depth; i++)
         if (p->stack[i] == MARK)
-            return fail_stack(p);
+            return nft_pickle_fail_stack(p);
     return collect(p, NFT_PICKLE_TUPLE, p->depth - count, p->depth - count);
 }
 
@@ -302,11 +147,11 @@ static nft_status add_items(nft_pickle *p, int64_t from, int64_t new_depth, bool
     int64_t step = pairs ? 2 : 1;
     nft_status status = NFT_OK;
     if (new_depth < 1 || p->stack[new_depth - 1] == MARK || (p->depth - from) % step)
-        return fail_stack(p);
+        return nft_pickle_fail_stack(p);
     nft_pickle_ref container = p->stack[new_depth - 1];
     nft_pickle_kind kind = p->values[container].kind;
     if (kind != (pairs ? NFT_PICKLE_DICT : NFT_PICKLE_LIST) && kind != NFT_PICKLE_OBJECT)
-        return fail_stack(p);
+        return nft_pickle_fail_stack(p);
     for (int64_t i = from; i < p->depth && !status && kind != NFT_PICKLE_OBJECT; i += step)
         status = nft_pickle_append(p, container, pairs ? p->stack[i] : NFT_PICKLE_NO_VALUE,
                                    p->stack[i + step - 1]);
@@ -326,7 +171,7 @@ static nft_status add_topmost(nft_pickle *p, bool pair)
     int64_t count = pair ? 2 : 1;
     for (int64_t i = p->depth - count; i < p->depth; i++)
         if (i < 0 || p->stack[i] == MARK)
-            return fail_stack(p);
+            return nft_pickle_fail_stack(p);
     return add_items(p, p->depth - count, p->depth - count, pair);
 }
 
@@ -344,7 +189,7 @@ static nft_status put(nft_pickle *p, uint64_t number)
     nft_pickle_ref ref = NFT_PICKLE_NO_VALUE;
     nft_status status = top(p, &ref);
     if (status || number > (uint64_t)p->memo_count)
-        return status ? status : fail_stack(p);
+        return status ? status : nft_pickle_fail_stack(p);
     if (number == (uint64_t)p->memo_count) {
         status = make_room(p, &p->memo, &p->memo_capacity, p->memo_count, sizeof *p->memo);
         p->memo_count += !status;
@@ -356,7 +201,7 @@ static nft_status put(nft_pickle *p, uint64_t number)
 
 static nft_status get(nft_pickle *p, uint64_t number)
 {
-    return number < (uint64_t)p->memo_count ? push(p, p->memo[number]) : fail_stack(p);
+    return number < (uint64_t)p->memo_count ? nft_pickle_push(p, p->memo[number]) : nft_pickle_fail_stack(p);
 }
 
 /* With the number in so many bytes, or in a line. */
@@ -365,7 +210,8 @@ static nft_status run_memo(nft_pickle *p, int size, nft_status (*run)(nft_pickle
     uint64_t number = 0;
     const char *line = NULL;
     int64_t length = 0;
-    nft_status status = size ? take_number(p, size, &number) : take_line(p, &line, &length);
+    nft_status status =
+        size ? nft_pickle_take_number(p, size, &number) : nft_pickle_take_line(p, &line, &length);
     for (int64_t i = 0; !size && !status && i < length && number < INT32_MAX; i++)
         number = number * 10 + (uint64_t)(line[i] - '0');
     return status ? status : run(p, number);
@@ -381,10 +227,10 @@ static nft_status run_call(nft_pickle *p, bool with_names)
     if (!status)
         status = pop(p, &function);
     if (!status && p->values[arguments].kind != NFT_PICKLE_TUPLE)
-        status = fail_stack(p);
+        status = nft_pickle_fail_stack(p);
     if (!status)
         status = nft_pickle_call(p, function, arguments, &result);
-    return status ? status : push(p, result);
+    return status ? status : nft_pickle_push(p, result);
 }
 
 /* A state belongs to objects alone: a dict's own is not needed. */
@@ -407,7 +253,7 @@ static nft_status run_persistent(nft_pickle *p)
                     !nft_pickle_is_text(p, nft_pickle_item(p, id, 0), "storage")))
         status = nft_fail(NFT_ERROR_FORMAT, "the pickle refers to a thing outside of it that is no storage");
     if (!status)
-        status = push_new(p, NFT_PICKLE_STORAGE, &ref);
+        status = nft_pickle_push_new(p, NFT_PICKLE_STORAGE, &ref);
     if (!status)
         p->values[ref].as.storage.id = id;
     return status;
@@ -417,86 +263,13 @@ static nft_status run_duplicate(nft_pickle *p)
 {
     nft_pickle_ref ref = NFT_PICKLE_NO_VALUE;
     nft_status status = top(p, &ref);
-    return status ? status : push(p, ref);
-}
-
-static nft_status push_kind(nft_pickle *p, nft_pickle_kind kind)
-{
-    nft_pickle_ref ref = NFT_PICKLE_NO_VALUE;
-    return push_new(p, kind, &ref);
-}
-
-static nft_status push_signed(nft_pickle *p)
-{
-    uint64_t bits = 0;
-    nft_status status = take_number(p, 4, &bits);
-    return status ? status : push_integer(p, NFT_PICKLE_INTEGER, (int32_t)(uint32_t)bits);
-}
-
-static nft_status push_unsigned(nft_pickle *p, int size)
-{
-    uint64_t bits = 0;
-    nft_status status = take_number(p, size, &bits);
-    return status ? status : push_integer(p, NFT_PICKLE_INTEGER, (int64_t)bits);
+    return status ? status : nft_pickle_push(p, ref);
 }
 
 static nft_status skip(nft_pickle *p, int count)
 {
     const uint8_t *bytes = NULL;
-    return take(p, (uint64_t)count, &bytes);
-}
-
-/* Opcodes that push a value from the bytes behind them. */
-static bool run_literal(nft_pickle *p, uint8_t code, nft_status *status)
-{
-    switch (code) {
-    case 'N':
-        return *status = push_kind(p, NFT_PICKLE_NONE), true;
-    case 0x88: /* NEWTRUE */
-    case 0x89: /* NEWFALSE */
-        return *status = push_integer(p, NFT_PICKLE_BOOLEAN, code == 0x88), true;
-    case 'J': /* BININT */
-        return *status = push_signed(p), true;
-    case 'K': /* BININT1 */
-        return *status = push_unsigned(p, 1), true;
-    case 'M': /* BININT2 */
-        return *status = push_unsigned(p, 2), true;
-    case 0x8a: /* LONG1 */
-        return *status = push_long(p, 1), true;
-    case 0x8b: /* LONG4 */
-        return *status = push_long(p, 4), true;
-    case 'I': /* INT */
-    case 'L': /* LONG, with an L behind the digits */
-        return *status = push_line_integer(p), true;
-    case 'G': /* BINFLOAT */
-        return *status = push_real(p), true;
-    case 'X': /* BINUNICODE */
-    case 'T': /* BINSTRING */
-        return *status = push_text(p, NFT_PICKLE_TEXT, 4), true;
-    case 0x8c: /* SHORT_BINUNICODE */
-    case 'U':  /* SHORT_BINSTRING */
-        return *status = push_text(p, NFT_PICKLE_TEXT, 1), true;
-    case 0x8d: /* BINUNICODE8 */
-        return *status = push_text(p, NFT_PICKLE_TEXT, 8), true;
-    case 'C': /* SHORT_BINBYTES */
-        return *status = push_text(p, NFT_PICKLE_BYTES, 1), true;
-    case 'B': /* BINBYTES */
-        return *status = push_text(p, NFT_PICKLE_BYTES, 4), true;
-    case 0x8e: /* BINBYTES8 */
-    case 0x96: /* BYTEARRAY8 */
-        return *status = push_text(p, NFT_PICKLE_BYTES, 8), true;
-    case ')': /* EMPTY_TUPLE */
-        return *status = push_kind(p, NFT_PICKLE_TUPLE), true;
-    case ']':  /* EMPTY_LIST */
-    case 0x8f: /* EMPTY_SET */
-        return *status = push_kind(p, NFT_PICKLE_LIST), true;
-    case '}': /* EMPTY_DICT */
-        return *status = push_kind(p, NFT_PICKLE_DICT), true;
-    case 'c': /* GLOBAL */
-        return *status = run_global(p), true;
-    default:
-        return false;
-    }
+    return nft_pickle_take(p, (uint64_t)count, &bytes);
 }
 
 /* Opcodes that work on the stack and the memo. */
@@ -505,7 +278,7 @@ static nft_status run_structure(nft_pickle *p, uint8_t code)
     nft_pickle_ref ref = NFT_PICKLE_NO_VALUE;
     switch (code) {
     case '(':
-        return push(p, MARK);
+        return nft_pickle_push(p, MARK);
     case '0': /* POP */
         return p->depth && p->stack[p->depth - 1] == MARK ? (p->depth--, NFT_OK) : pop(p, &ref);
     case '1': /* POP_MARK */
@@ -575,11 +348,11 @@ nft_status nft_pickle_run(nft_pickle *p, nft_pickle_ref *value)
     p->depth = p->memo_count = 0;
     for (;;) {
         if (p->at >= p->size)
-            return fail_short(p);
+            return nft_pickle_fail_short(p);
         uint8_t code = p->bytes[p->at++];
         if (code == '.')
             return pop(p, value);
-        if (!run_literal(p, code, &status))
+        if (!nft_pickle_run_literal(p, code, &status))
             status = run_structure(p, code);
         if (status)
             return status;
