@@ -111,6 +111,10 @@ static int write_columns(const data_set *set, const char *path)
                                     write_omega(omega, set->images->omega),
                                     "nft.space",
                                     nft_space_json(set->partial->space),
+                                    "nft.image",
+                                    set->images->size,
+                                    "nft.fit",
+                                    set->images->settings,
                                     set->images->canonical ? CANONICAL_KEY : NULL,
                                     SIGN_PHASE,
                                     NULL};

@@ -1,5 +1,6 @@
 /* nftool evaluate: how well a model predicts the labels of a data set, or its images. */
 #include "commands.h"
+#include "contract.h"
 #include "image_scores.h"
 #include "metrics.h"
 #include "outputs.h"
@@ -319,6 +320,8 @@ static int prepare(evaluation *e)
                         : check_output(&width, e->model, e->kind, model_path);
     if (!failed)
         failed = open_input(&e->input, e->model, data_path, e->given);
+    if (!failed)
+        failed = check_contract(&e->input, e->model, e->given);
     if (failed)
         return failed;
     if (images)
@@ -389,6 +392,7 @@ static const cli_option own_options[] = {
      0, 0, NULL},
     {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,
      NULL},
+    PREPARE_OPTION,
     LAYERS_OPTION,
     {0},
 };

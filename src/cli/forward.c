@@ -1,6 +1,7 @@
 /* nftool forward: runs a model on every network of a file. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
+#include "contract.h"
 #include "files.h"
 #include "image_source.h"
 #include "omega.h"
@@ -136,6 +137,8 @@ static int run(const cli_options *given)
     if (!failed)
         failed = check_frequency(model, &input, given);
     if (!failed)
+        failed = check_contract(&input, model, given);
+    if (!failed)
         failed = run_to_file(model, &input, given);
     close_input(&input);
     nft_model_free(model);
@@ -147,6 +150,7 @@ static const cli_option own_options[] = {
      NULL},
     {"decode", 0, OPTION_FLAG, NULL, "of a model with a decoder: its images as vectors, not the latents", 0,
      0, NULL},
+    PREPARE_OPTION,
     LAYERS_OPTION,
     {0},
 };

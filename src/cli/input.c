@@ -144,6 +144,16 @@ static int reserve(cli_input *input, int64_t part, int64_t count)
     return EXIT_SUCCESS;
 }
 
+/* sin(ω (W h + v)) is sin(ω' (ω/ω' W h + ω/ω' v)): `factor` is ω/ω'. */
+static void scale_frequency(nft_weights *weights, double factor)
+{
+    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)) - 2; t++) {
+        float *values = nft_weights_edit(weights, t);
+        for (int64_t i = 0; i < nft_weights_data_count(weights, t); i++)
+            values[i] = (float)(values[i] * factor);
+    }
+}
+
 static int read_networks(cli_input *input, int64_t first, int64_t count)
 {
     nft_dataset_part part;
@@ -158,6 +168,10 @@ static int read_networks(cli_input *input, int64_t first, int64_t count)
         numbers[i] = first + i;
     nft_status status = nft_dataset_read(input->weights, input->dataset, numbers, count);
     free(numbers);
+    if (!status && input->scale > 0)
+        scale_frequency(input->weights, input->scale);
+    if (!status && input->canonicalize)
+        status = nft_inr_canonicalize(input->weights, input->omega);
     return status ? fail_library() : EXIT_SUCCESS;
 }
 

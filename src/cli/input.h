@@ -14,6 +14,10 @@ typedef struct cli_input {
     nft_weights *weights;     /* the batch that was read last, of part `part`; or */
     nft_array *batch;         /* of tokens */
     int64_t part, room;
+    /* What is done to SIRENs that were read: see contract.h. */
+    double scale;      /* of all weights and biases but the last layer's; 0: none */
+    bool canonicalize; /* for the frequency: */
+    double omega;
 } cli_input;
 
 /* Networks, or tokens if `model` takes them; `model` NULL: networks for no model. Fails for N = 0 as well. */
