@@ -19,8 +19,6 @@ from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_size_t, c_uint6
 import numpy as np
 
 _FLOAT32, _INT64 = 0, 1
-_LINEAR, _CONV2D = 0, 1
-_WEIGHT, _BIAS = 0, 1
 _MAX_RANK = 8
 
 
@@ -31,17 +29,8 @@ class _Sized(ctypes.Structure):
         super().__init__(size=ctypes.sizeof(self), **fields)
 
 
-class _Layer(_Sized):
-    _fields_ = [("size", c_size_t), ("type", c_int32), ("in_", c_int64), ("out", c_int64),
-                ("kernel_height", c_int64), ("kernel_width", c_int64), ("positions", c_int64)]
-
-
-class _Factor(ctypes.Structure):
-    _fields_ = [("axis", c_int32), ("joined", c_int32), ("positions", c_int64)]
-
-
 class _SpaceTensor(_Sized):
-    _fields_ = [("size", c_size_t), ("name", c_char_p), ("factors", POINTER(_Factor)), ("factor_count", c_int64),
+    _fields_ = [("size", c_size_t), ("name", c_char_p), ("factors", c_void_p), ("factor_count", c_int64),
                 ("role", c_int32), ("slice_dimension", c_int32), ("from_", c_char_p), ("slice_start", c_int64),
                 ("rank", c_int64), ("shape", c_int64 * _MAX_RANK)]
 
@@ -83,8 +72,6 @@ def _load_library():
         "nft_model_output": [POINTER(_ModuleInfo), handle],
         "nft_model_save": [handle, text],
         "nft_model_tensor": [POINTER(_TensorInfo), handle, integer],
-        "nft_space_layer": [POINTER(_Layer), handle, integer],
-        "nft_space_create_chain": [handle_out, POINTER(_Layer), integer],
         "nft_space_get_tensor": [POINTER(_SpaceTensor), handle, integer],
         "nft_space_parse": [handle_out, text, c_size_t],
         "nft_weights_borrow": [handle_out, handle, integer, integer, POINTER(c_void_p)],
@@ -107,7 +94,6 @@ def _load_library():
         "nft_model_metadata": (c_char_p, [handle, text]),
         "nft_model_tensor_count": (integer, [handle]),
         "nft_space_json": (c_char_p, [handle]),
-        "nft_space_layer_count": (integer, [handle]),
         "nft_space_tensor_count": (integer, [handle]),
         "nft_version": (c_char_p, []),
         "nft_weights_channels": (integer, [handle]),
@@ -232,21 +218,20 @@ def save(path, arrays, metadata=()):
     _check(_library.nft_array_save(_path(path), names, handles, len(arrays), (c_char_p * (len(texts) + 1))(*texts)))
 
 
-def _layers(weights, biases, axes):
-    """The layers of a space from the shapes of arrays whose first `axes` axes are networks and channels."""
-    layers = []
-    for weight, bias in zip(weights, biases):
-        shape = weight.shape[axes:]
-        if len(shape) not in (2, 4) or (bias is not None and bias.shape != weight.shape[:axes + 1]):
-            raise ValueError(f"layer {len(layers)}: weight {weight.shape} and bias {getattr(bias, 'shape', None)}; "
-                             "expected (N, out, in) or (N, out, in, height, width), and (N, out)")
-        before = layers[-1].out if layers else shape[1]
-        flattened = len(shape) == 2 and before and shape[1] and shape[1] % before == 0
-        height, width = shape[2:] if len(shape) == 4 else (0, 0)
-        layers.append(_Layer(type=_CONV2D if len(shape) == 4 else _LINEAR, in_=before if flattened else shape[1],
-                             out=shape[0], kernel_height=height, kernel_width=width,
-                             positions=shape[1] // before if flattened else 1))
-    return layers
+def _space(description):
+    """A space from a dict or JSON text, {"layers": […]} or {"axes": […], "tensors": […]}."""
+    text = (description if isinstance(description, str) else json.dumps(description)).encode()
+    return _Handle("space", _library.nft_space_parse, text, len(text))
+
+
+def _space_shapes(space):
+    """The names of a space's tensors, and their shapes."""
+    shapes = {}
+    for index in range(_library.nft_space_tensor_count(space)):
+        about = _SpaceTensor()
+        _check(_library.nft_space_get_tensor(byref(about), space, index))
+        shapes[about.name.decode()] = tuple(about.shape[:about.rank])
+    return shapes
 
 
 def _tensor_names(weights):
@@ -268,36 +253,42 @@ class Weights:
         self._handle, self._keeps = handle, keeps
 
     @classmethod
-    def load(cls, path, layers=None):
-        """A safetensors file: one network (a state_dict), a stack of networks, or features. `layers` names the
-        layers in their order, where the natural order of their names is not it."""
+    def load(cls, path, layers=None, space=None):
+        """One network (a state_dict), a stack of networks, or features, in a file of any format. `space`, a dict,
+        describes the networks where the file does not, and they are no chain; `layers` names the layers of a chain
+        in their order, where the natural order of their names is not it."""
         names = (c_char_p * len(layers))(*[name.encode() for name in layers]) if layers else None
-        options = _LoadOptions(layers=names, layer_count=len(layers or ()))
+        described = _space(space) if space else None
+        options = _LoadOptions(layers=names, layer_count=len(layers or ()),
+                               space=described.pointer if described else None)
         return cls(_Handle("weights", _library.nft_weights_load_with, _path(path), byref(options)))
 
     @classmethod
-    def from_arrays(cls, weights, biases, extras=None):
-        """A weight (N, out, in) or (N, out, in, height, width) and a bias (N, out) or None for each layer; features
-        have a second axis, channels, in all of them. float32 arrays are read in place: do not change them while the
-        set is used. `extras` are {name: array} with a leading N."""
-        weights = [np.asarray(weight, np.float32, order="C") for weight in weights]
-        biases = [None if bias is None else np.asarray(bias, np.float32, order="C") for bias in biases]
-        if not weights or len(weights) != len(biases):
-            raise ValueError("expected a weight and a bias (or None) for each layer, "
-                             f"found {len(weights)} and {len(biases)}")
-        axes = next((bias.ndim - 1 for bias in biases if bias is not None), 1)
+    def from_arrays(cls, space, arrays, extras=None):
+        """Networks of a space, a dict as in configurations: an array (N, *shape) for each of its tensors, by name or
+        in their order; features have a second axis, channels, in all of them. In a chain tensor 2i is layer i's
+        weight and 2i + 1 its bias, "0.weight", "0.bias" …; the array of a bias may be None. float32 arrays are read
+        in place: do not change them while the set is used. `extras` are {name: array} with a leading N."""
+        described = _space(space)
+        shapes = _space_shapes(described.pointer)
+        if not isinstance(arrays, dict):
+            arrays = dict(zip(shapes, arrays)) if len(arrays) == len(shapes) else {}
+        if set(arrays) != set(shapes):
+            raise ValueError(f"expected an array for each tensor of the space: {', '.join(shapes)}")
+        arrays = {name: None if arrays[name] is None else np.asarray(arrays[name], np.float32, order="C")
+                  for name in shapes}
+        first, shape = next(((name, array.shape) for name, array in arrays.items() if array is not None), (None, ()))
+        axes = len(shape) - len(shapes[first]) if first else 0
         if axes not in (1, 2):
-            raise ValueError("a bias is (N, out), or (N, channels, out) of features; "
-                             f"found {[bias.shape for bias in biases if bias is not None]}")
-        count, channels = weights[0].shape[0], weights[0].shape[1] if axes == 2 else 1
-        if any(weight.shape[:axes] != weights[0].shape[:axes] for weight in weights):
-            raise ValueError(f"the first axes differ: {[weight.shape for weight in weights]}")
-        layers = _layers(weights, biases, axes)
-        space = _Handle("space", _library.nft_space_create_chain, (_Layer * len(layers))(*layers), len(layers))
-        arrays = [array for pair in zip(weights, biases) for array in pair]
-        pointers = (c_void_p * len(arrays))(*[None if array is None else array.ctypes.data for array in arrays])
-        handle = _Handle("weights", _library.nft_weights_borrow, space.pointer, count, channels, pointers)
-        made = cls(handle, (weights, biases))
+            raise ValueError(f"tensor '{first}' is {shape}, expected (N, *{shapes.get(first)}), or N, channels before")
+        for name, array in arrays.items():
+            if array is not None and array.shape != shape[:axes] + shapes[name]:
+                raise ValueError(f"tensor '{name}' is {array.shape}, expected {shape[:axes] + shapes[name]}")
+        pointers = (c_void_p * len(arrays))(*[None if array is None else array.ctypes.data
+                                              for array in arrays.values()])
+        handle = _Handle("weights", _library.nft_weights_borrow, described.pointer, shape[0],
+                         shape[1] if axes == 2 else 1, pointers)
+        made = cls(handle, arrays)
         for name, values in (extras or {}).items():
             array, _ = _borrow(values)
             _check(_library.nft_weights_set_extra(made._handle.pointer, name.encode(), array.pointer))
@@ -311,34 +302,27 @@ class Weights:
         return _library.nft_weights_count(self._handle.pointer)
 
     @property
-    def tensor_names(self):
-        """The networks' tensors, in the order of the space."""
+    def space(self):
+        """The space of the networks, a dict as in configurations."""
+        return json.loads(_library.nft_space_json(_library.nft_weights_space(self._handle.pointer)))
+
+    @property
+    def names(self):
+        """The networks' tensors, in the order of the space, by their names in the file."""
         return _tensor_names(self._handle.pointer)
 
-    def tensor(self, index):
-        """A tensor of the networks, (N, C, *shape): a view."""
-        return _tensor_view(self._handle.pointer, index, self)
+    def tensor(self, tensor):
+        """A tensor of the networks by its name or its index, (N, C, *shape): a view."""
+        if isinstance(tensor, str):
+            if tensor not in self.names:
+                raise KeyError(tensor)
+            tensor = self.names.index(tensor)
+        return _tensor_view(self._handle.pointer, tensor, self)
 
-    @property
-    def layer_count(self):
-        """Layers of a chain; 0 for networks of another space."""
-        return _library.nft_space_layer_count(_library.nft_weights_space(self._handle.pointer))
-
-    @property
-    def layer_names(self):
-        return [name.removesuffix(".weight") for name in self.tensor_names[:2 * self.layer_count:2]]
-
-    def weight(self, layer):
-        """The weights of a layer of a chain, (N, C, out, in) or (N, C, out, in, height, width): a view."""
-        return self._of_layer(layer, _WEIGHT)
-
-    def bias(self, layer):
-        """The biases of a layer of a chain, (N, C, out): a view."""
-        return self._of_layer(layer, _BIAS)
-
-    def _of_layer(self, layer, part):
-        _check(_library.nft_space_layer(byref(_Layer()), _library.nft_weights_space(self._handle.pointer), layer))
-        return self.tensor(2 * layer + part)
+    def metadata(self, key):
+        """A text of the metadata, `nft.omega` for example, or None."""
+        text = _library.nft_weights_metadata(self._handle.pointer, key.encode())
+        return None if text is None else text.decode()
 
     def keys(self):
         """The names of the tensors that travel with the set."""
@@ -411,7 +395,7 @@ class Context:
     """The workspace in which a model runs. `threads` 0: all cores; larger inputs than `max_batch` go in pieces."""
 
     def __init__(self, model, threads=0, max_batch=32, memory_limit=0, without_decoder=False):
-        self._model = model
+        self._model, self._any = model, model.config.get("space") == "any"
         self._options = _ContextOptions(threads=threads, max_batch=max_batch, memory_limit=memory_limit,
                                         without_decoder=int(without_decoder))
         self._renew()
@@ -432,7 +416,7 @@ class Context:
     def run(self, inputs, first=0, count=None):
         """As forward(), but leaves the output where it is: see `output`. Nothing is copied."""
         count = len(inputs) - first if count is None else count
-        if count > self._room and self._lease():
+        if (count > self._room or self._any) and self._lease():
             self._renew()  # the library would move its output from under a view
         if isinstance(inputs, Weights):
             _check(_library.nft_forward_range(self._handle.pointer, inputs._handle.pointer, first, count))

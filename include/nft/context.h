@@ -62,6 +62,16 @@ NFT_API NFT_MUST_CHECK nft_status nft_context_memory(int64_t *bytes, const nft_m
                                                      const nft_context_options *options);
 
 /**
+ * Floating-point operations of the matrix products for one sample.
+ * @param[out] flops 0 on failure
+ * @param model any
+ * @param space as nft_context_memory()
+ * @return as nft_context_memory()
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_model_flops(int64_t *flops, const nft_model *model,
+                                                  const nft_space *space);
+
+/**
  * Makes a context for a model. All memory that calls of up to max_batch networks need is allocated here; for
  * a model of any space, when a call first has a space, or more networks than before. Such a call may fail
  * with ::NFT_ERROR_LIMIT, and the context then stays as it was.

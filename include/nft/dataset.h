@@ -50,12 +50,14 @@ typedef struct nft_dataset_part {
     const nft_space *space; /**< of its networks, NULL of tokens; borrowed from the data set */
     int64_t first;          /**< number of its first sample */
     int64_t count;          /**< samples */
+    int64_t tokens;         /**< of each sample; 0 of networks */
+    int64_t channels;       /**< of the networks, or of the tokens */
 } nft_dataset_part;
 
 /** An nft_dataset_part to be filled. */
 #define NFT_DATASET_PART_INIT                                                                                \
     {                                                                                                        \
-        sizeof(nft_dataset_part), NULL, NULL, 0, 0                                                           \
+        sizeof(nft_dataset_part), NULL, NULL, 0, 0, 0, 0                                                           \
     }
 
 /** Number of parts: 1 of a single file; 0 of NULL. Thread-safe. */
@@ -78,6 +80,20 @@ NFT_API NFT_MUST_CHECK nft_status nft_dataset_get_part(nft_dataset_part *part, c
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset,
                                                    const int64_t *indices, int64_t count);
 /**
+ * Makes a set with the space, the channels, the names and the metadata of part `part`, and room for `count`
+ * networks, for nft_dataset_read() to fill. Its metadata have `nft.space`. Thread-safe.
+ * @param[out] weights free it with nft_weights_free(); its networks are zero
+ * @return ::NFT_ERROR_ARGUMENT if there is no such part or `count` is negative, ::NFT_ERROR_MISMATCH if the
+ * data set holds tokens, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_dataset_batch(nft_weights **weights, const nft_dataset *dataset,
+                                                    int64_t part, int64_t count);
+/** Name `index` of the tensors with a row for each sample that belong to no network, of the first part, such
+ * as `label`; NULL beyond the last. Borrowed from the data set. Thread-safe. */
+NFT_API const char *nft_dataset_extra_name(const nft_dataset *dataset, int64_t index);
+/** A text of the metadata of part `part`, NULL if there is none. Borrowed from the data set. Thread-safe. */
+NFT_API const char *nft_dataset_metadata(const nft_dataset *dataset, int64_t part, const char *key);
+/**
  * Reads a whole tensor of the file that the data set has open, such as its labels.
  * @param[out] tensor free it with nft_array_free()
  * @param dataset of networks or of tokens
@@ -87,6 +103,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(nft_weights *weights, const n
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset,
                                                           const char *name);
+/** As nft_dataset_read_tensor(), only the rows of samples first … first + count - 1. */
+NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_rows(nft_array **tensor, const nft_dataset *dataset,
+                                                        const char *name, int64_t first, int64_t count);
 
 #ifdef __cplusplus
 }

@@ -323,7 +323,8 @@ NFT_API int64_t nft_trainer_steps(const nft_trainer *trainer);
 /** The lowest validation loss so far; not-a-number before the first validation. */
 NFT_API double nft_trainer_best_loss(const nft_trainer *trainer);
 
-/** A new model with the parameters as they are now; its metadata say the loss (`nft.loss`), and for
+/** A new model with the parameters as they are now; its metadata say the loss (`nft.loss`), what the
+ * training set says of itself (`nft.trained_on`: JSON of its `nft.canonical`, `nft.omega` …), and for
  * loss render ω (`nft.omega`). Free it with nft_model_free(). */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer);
 /** As nft_trainer_snapshot(), of the lowest validation loss so far; as they are now if there was no

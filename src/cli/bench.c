@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "bench.h"
 #include "commands.h"
+#include "input.h"
 #include "progress.h"
 #include "report.h"
 #include "sgemm.h"
@@ -68,7 +69,7 @@ void bench_fill(float *values, int64_t count, uint64_t *state)
     }
 }
 
-static int make_weights(cli_input *input, const nft_space *space, int64_t channels, uint64_t seed)
+static int make_weights(bench_batch *input, const nft_space *space, int64_t channels, uint64_t seed)
 {
     if (nft_weights_create(&input->weights, space, input->count, channels))
         return fail_library();
@@ -77,7 +78,7 @@ static int make_weights(cli_input *input, const nft_space *space, int64_t channe
     return EXIT_SUCCESS;
 }
 
-static int make_tokens(cli_input *input, int64_t tokens, int64_t channels, uint64_t seed)
+static int make_tokens(bench_batch *input, int64_t tokens, int64_t channels, uint64_t seed)
 {
     int64_t shape[] = {input->count, tokens, channels};
     if (tokens > INT64_MAX / (int64_t)sizeof(float) / channels / input->count)
@@ -92,15 +93,58 @@ static int make_tokens(cli_input *input, int64_t tokens, int64_t channels, uint6
     return status ? fail_library() : EXIT_SUCCESS;
 }
 
-int bench_input(cli_input *input, const nft_model *model, const bench *b, uint64_t seed)
+int bench_make_batch(bench_batch *batch, const nft_model *model, const nft_space *space, const bench *b,
+                     uint64_t seed)
 {
     nft_module_info kind = NFT_MODULE_INFO_INIT;
+    *batch = (bench_batch){.count = b->batch};
     if (nft_model_input(&kind, model))
         return fail_library();
-    input->count = b->batch;
     if (kind.output == NFT_VALUE_FEATURES)
-        return make_weights(input, nft_model_space(model), kind.channels, seed);
-    return make_tokens(input, kind.tokens, kind.channels, seed);
+        return make_weights(batch, space ? space : nft_model_space(model), kind.channels, seed);
+    return make_tokens(batch, kind.tokens, kind.channels, seed);
+}
+
+void bench_free_batch(bench_batch *batch)
+{
+    nft_weights_free(batch->weights);
+    nft_array_free(batch->tokens);
+}
+
+/* Of the first networks of a data set. */
+static int space_of_data(nft_space **space, const char *path, const cli_options *given)
+{
+    cli_input input;
+    nft_dataset_part part = NFT_DATASET_PART_INIT;
+    cli_options plain = *given;
+    plain.value_count = 0; /* --space says where the data are */
+    int failed = open_networks(&input, path, &plain);
+    if (!failed && (nft_dataset_get_part(&part, input.dataset, 0) ||
+                    nft_space_parse(space, nft_space_json(part.space), strlen(nft_space_json(part.space)))))
+        failed = fail_library();
+    close_input(&input);
+    return failed;
+}
+
+static int find_space(nft_space **space, const nft_model *model, const cli_options *given)
+{
+    nft_module_info kind = NFT_MODULE_INFO_INIT;
+    const char *path = option_text(given, "space");
+    *space = NULL;
+    if (nft_model_input(&kind, model))
+        return fail_library();
+    bool any = kind.output == NFT_VALUE_FEATURES && !nft_model_space(model);
+    if (!any)
+        return path ? fail("%s: the model says the space itself; --space is for a model of any space",
+                           given->operands[0])
+                    : EXIT_SUCCESS;
+    if (!path)
+        return fail(
+            "%s: is a model of any space: --space says that of the networks to measure with (JSON, or a "
+            "data set)",
+            given->operands[0]);
+    return is_configuration(path) && !is_index(path) ? read_space(space, path)
+                                                     : space_of_data(space, path, given);
 }
 
 /* All ranks at once, as their steps will be. */
@@ -141,20 +185,26 @@ int bench_time(bench *b, bench_run *run, void *argument, const cli_options *give
     return status ? fail_library() : EXIT_SUCCESS;
 }
 
-int bench_model(nft_model **model, bench *b, const cli_options *given)
+int bench_model(nft_model **model, nft_space **space, bench *b, const cli_options *given)
 {
     nft_module_info total = NFT_MODULE_INFO_INIT;
+    int64_t flops = 0;
+    *space = NULL;
     int failed = load_model(model, given->operands[0], given);
     if (!failed && nft_model_output(&total, *model))
         failed = fail_library();
+    if (!failed)
+        failed = find_space(space, *model, given);
+    if (!failed && nft_model_flops(&flops, *model, *space))
+        failed = fail_library();
     b->parameters = total.parameter_count;
-    b->flops = b->training ? 3 * total.flops : total.flops;
+    b->flops = b->training ? 3 * flops : flops;
     return failed;
 }
 
 typedef struct forward_run {
     nft_context *context;
-    const cli_input *input;
+    const bench_batch *input;
 } forward_run;
 
 static nft_status run_forward(void *argument)
@@ -169,21 +219,23 @@ static int bench_forward(bench *b, const cli_options *given)
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_model *model = NULL;
     nft_context *context = NULL;
-    cli_input input = {0};
+    nft_space *space = NULL;
+    bench_batch batch = {0};
     options.threads = b->threads;
     options.precision = given_precision(given);
     options.max_batch = b->batch;
-    int failed = bench_model(&model, b, given);
+    int failed = bench_model(&model, &space, b, given);
     if (!failed)
-        failed = bench_input(&input, model, b, given->seed);
-    if (!failed && (nft_context_memory(&b->planned_bytes, model, NULL, &options) ||
+        failed = bench_make_batch(&batch, model, space, b, given->seed);
+    if (!failed && (nft_context_memory(&b->planned_bytes, model, space, &options) ||
                     nft_context_create(&context, model, &options)))
         failed = fail_library();
+    nft_space_free(space);
     nft_model_free(model);
     if (!failed)
-        failed = bench_time(b, run_forward, &(forward_run){context, &input}, given);
+        failed = bench_time(b, run_forward, &(forward_run){context, &batch}, given);
     nft_context_free(context);
-    free_input(&input);
+    bench_free_batch(&batch);
     return failed;
 }
 
@@ -239,6 +291,8 @@ static const cli_option options[] = {
     {"recompute", 0, OPTION_FLAG, NULL, "train in less memory, computing the inside of modules twice", 0, 0,
      NULL},
     PRECISION_OPTION,
+    {"space", 0, OPTION_INPUT, "FILE", "for a model of any space: the networks', JSON or a data set", 0, 0,
+     NULL},
     {0},
 };
 

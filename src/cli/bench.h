@@ -15,14 +15,23 @@ typedef struct bench {
     double sgemm;                      /* GFLOP/s, of all ranks */
 } bench;
 
-/* Reads the model that the command line names, and what `bench` says of it. */
-int bench_model(nft_model **model, bench *b, const cli_options *given);
+/* A batch of random networks of one space, or of tokens. */
+typedef struct bench_batch {
+    nft_weights *weights;
+    nft_array *tokens;
+    int64_t count;
+} bench_batch;
+
+/* Reads the model that the command line names, for a model of any space the space of --space, else NULL, and
+ * what `bench` says of them. */
+int bench_model(nft_model **model, nft_space **space, bench *b, const cli_options *given);
 
 /* Random numbers, N(0, 0.2²). */
 void bench_fill(float *values, int64_t count, uint64_t *state);
-/* A batch of random networks or tokens for a model; free it with free_input(). */
-int bench_input(cli_input *input, const nft_model *model, const bench *b, uint64_t seed);
-
+/* A batch for a model; `space` for a model of any space, else NULL. */
+int bench_make_batch(bench_batch *batch, const nft_model *model, const nft_space *space, const bench *b,
+                     uint64_t seed);
+void bench_free_batch(bench_batch *batch);
 /* Measures sgemm; then runs until it has run often and long enough, and keeps the best time. The first run
  * warms up. Of several ranks every one calls it. */
 typedef nft_status bench_run(void *argument);

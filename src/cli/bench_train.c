@@ -9,8 +9,9 @@
 
 /* One batch, given at every step. */
 typedef struct source {
-    cli_input input;
-    int64_t outputs; /* numbers of a sample's output */
+    bench_batch input;
+    nft_space *space; /* of a model of any space */
+    int64_t outputs;  /* numbers of a sample's output */
     float *targets;
 } source;
 
@@ -28,9 +29,10 @@ static int fill_batch(nft_batch *batch, void *user)
     return 0;
 }
 
-static int make_source(source *s, const nft_model *model, const bench *b, const cli_options *given)
+/* How many numbers a sample's output has, which may depend on the space: as many as come out. */
+static int count_outputs(int64_t *outputs, const nft_model *model, const bench_batch *batch,
+                         const cli_options *given)
 {
-    uint64_t seed = given->seed;
     nft_module_info output = NFT_MODULE_INFO_INIT;
     if (nft_model_output(&output, model))
         return fail_library();
@@ -38,14 +40,42 @@ static int make_source(source *s, const nft_model *model, const bench *b, const 
         return fail(
             "%s: the model gives features; bench --train measures with loss mse, for a vector or tokens",
             given->operands[0]);
-    s->outputs = output.output == NFT_VALUE_TOKENS ? output.tokens * output.channels : output.channels;
-    if (s->outputs > INT64_MAX / (int64_t)sizeof(float) / b->batch)
-        return fail("a batch of %" PRId64 " is too large", b->batch);
+    *outputs = output.output == NFT_VALUE_TOKENS ? output.tokens * output.channels : output.channels;
+    if (!*outputs)
+        return fail("%s: how many numbers the model gives depends on the space; bench --train needs a fixed "
+                    "number",
+                    given->operands[0]);
+    return *outputs > INT64_MAX / (int64_t)sizeof(float) / batch->count
+               ? fail("a batch of %" PRId64 " is too large", batch->count)
+               : EXIT_SUCCESS;
+}
+
+static int make_source(source *s, const nft_model *model, const bench *b, const cli_options *given)
+{
+    uint64_t seed = given->seed;
+    s->input.count = b->batch;
+    int failed = count_outputs(&s->outputs, model, &s->input, given);
+    if (failed)
+        return failed;
     s->targets = malloc((size_t)(b->batch * s->outputs) * sizeof *s->targets);
     if (!s->targets)
         return fail_memory();
     bench_fill(s->targets, b->batch * s->outputs, &seed);
-    return bench_input(&s->input, model, b, seed);
+    return bench_make_batch(&s->input, model, s->space, b, seed);
+}
+
+/* The targets as the networks' label: of one number for each it is (N). */
+static int set_data(nft_trainer *trainer, source *s)
+{
+    const int64_t shape[] = {s->input.count, s->outputs};
+    nft_array *label = NULL;
+    nft_status status = nft_array_borrow(&label, NFT_ARRAY_F32, shape, s->outputs == 1 ? 1 : 2, s->targets);
+    if (!status)
+        status = nft_weights_set_extra(s->input.weights, "label", label);
+    if (!status)
+        status = nft_trainer_set_data(trainer, (const nft_weights *const[]){s->input.weights}, 1, NULL, 0);
+    nft_array_free(label);
+    return status ? fail_library() : EXIT_SUCCESS;
 }
 
 static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b, source *s,
@@ -64,11 +94,12 @@ static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b,
                           "{\"loss\": \"mse\", \"optimizer\": {\"type\": \"adamw\", \"lr\": 1e-5}, "
                           "\"batch_size\": %" PRId64 ", \"steps\": 1, \"seed\": %" PRIu64 "}",
                           b->batch, given->seed & INT32_MAX);
-    if (nft_trainer_memory(&b->planned_bytes, model, NULL, recipe, (size_t)length, &options) ||
-        nft_trainer_create(trainer, model, recipe, (size_t)length, &options) ||
-        nft_trainer_set_source(*trainer, fill_batch, s))
+    if (nft_trainer_memory(&b->planned_bytes, model, s->space, recipe, (size_t)length, &options) ||
+        nft_trainer_create(trainer, model, recipe, (size_t)length, &options))
         return fail_library();
-    return EXIT_SUCCESS;
+    if (s->space) /* a callback fills batches of one model's space */
+        return set_data(*trainer, s);
+    return nft_trainer_set_source(*trainer, fill_batch, s) ? fail_library() : EXIT_SUCCESS;
 }
 
 static nft_status run_step(void *argument)
@@ -83,12 +114,12 @@ typedef struct training {
     nft_trainer *trainer;
 } training;
 
-/* The model is let go of, so that only the trainer's own is in memory. */
+/* The model is freed, so that only the trainer's own is in memory. */
 static int prepare(void *argument)
 {
     training *t = argument;
     nft_model *model = NULL;
-    int failed = bench_model(&model, t->b, t->given);
+    int failed = bench_model(&model, &t->source.space, t->b, t->given);
     if (!failed)
         failed = make_source(&t->source, model, t->b, t->given);
     if (!failed)
@@ -129,7 +160,8 @@ int bench_training(bench *b, const cli_options *given)
         together = !failed;
     }
     nft_trainer_free(t.trainer);
-    free_input(&t.source.input);
+    bench_free_batch(&t.source.input);
+    nft_space_free(t.source.space);
     free(t.source.targets);
     ranks_close(&b->ranks, together);
     return failed;

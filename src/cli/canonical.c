@@ -10,34 +10,55 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int describe(const cli_options *given, const nft_weights *weights, const char *path)
+static int describe(const cli_options *given, const cli_input *input)
 {
-    int64_t networks = nft_weights_count(weights);
+    const char *path = option_text(given, "output");
     char text[TEXT_CAPACITY];
     if (given->json)
         return print_json(
-            json_pack("{s:o, s:I}", "output", json_text(path), "networks", (json_int_t)networks));
-    say("%s: %s in canonical form", path, text_plural(text, networks, "network"));
+            json_pack("{s:o, s:I}", "output", json_text(path), "networks", (json_int_t)input->count));
+    say("%s: %s in canonical form", path, text_plural(text, input->count, "network"));
     return EXIT_SUCCESS;
+}
+
+static nft_status canonicalize(void *user, nft_weights *weights, int64_t first)
+{
+    const double *omega = user;
+    (void)first;
+    return nft_inr_canonicalize(weights, *omega);
+}
+
+static int note_form(nft_weights *holder, double omega, const cli_options *given)
+{
+    char text[OMEGA_CAPACITY];
+    if (nft_weights_set_metadata(holder, CANONICAL_KEY, SIGN_PHASE))
+        return fail_library();
+    if (!option_text(given, "omega") || nft_weights_metadata(holder, OMEGA_KEY))
+        return EXIT_SUCCESS;
+    return nft_weights_set_metadata(holder, OMEGA_KEY, write_omega(text, omega)) ? fail_library()
+                                                                                 : EXIT_SUCCESS;
 }
 
 static int run(const cli_options *given)
 {
-    const char *path = option_text(given, "output");
-    nft_weights *weights = NULL;
+    cli_input input = {0};
+    cli_rewrite rewrite;
     double omega = 0;
     int failed = check_outputs(given);
+    if (failed)
+        return failed;
+    failed = begin_rewrite(&rewrite, &input, given);
     if (!failed)
-        failed = load_weights(&weights, given->operands[0], given);
+        failed = choose_omega(&omega, input.path, nft_weights_metadata(rewrite.holder, OMEGA_KEY), given);
     if (!failed)
-        failed = choose_omega(&omega, given->operands[0], given);
-    if (!failed && nft_inr_canonicalize(weights, omega))
-        failed = fail_weights(given->operands[0]);
+        failed = note_form(rewrite.holder, omega, given);
+    rewrite.change = canonicalize;
+    rewrite.user = &omega;
     if (!failed)
-        failed = rewrite_weights(weights, path, option_value(given, "omega")->number);
+        failed = rewrite_networks(&rewrite);
     if (!failed)
-        failed = describe(given, weights, path);
-    nft_weights_free(weights);
+        failed = describe(given, &input);
+    end_rewrite(&rewrite);
     return failed;
 }
 

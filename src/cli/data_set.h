@@ -10,6 +10,9 @@ typedef struct fitted_images {
     int64_t views;           /* networks of each */
     const nft_array *labels; /* of all images from number 0 on; or NULL */
     double omega;            /* of the networks */
+    const char *size;        /* "height,width,colours" */
+    const char *settings;    /* JSON: steps, lr, schedule */
+    bool canonical;          /* they are in canonical form */
     bool numbered;           /* each network is told the number of its image */
 } fitted_images;
 

@@ -1,5 +1,6 @@
 /* nftool evaluate: how well a model predicts the labels of a data set, or its images. */
 #include "commands.h"
+#include "contract.h"
 #include "image_scores.h"
 #include "metrics.h"
 #include "outputs.h"
@@ -29,7 +30,8 @@ typedef struct evaluation {
     loss_kind kind;
     nft_model *model;
     cli_input input;
-    cli_results results;
+    cli_predicted predicted;
+    nft_array *labels;
     scored kept;
     image_scores images; /* of a loss that compares images */
     cli_scores scores;
@@ -82,7 +84,11 @@ static int check_output(int64_t *width, const nft_model *model, loss_kind kind, 
     if (kind == LOSS_CROSS_ENTROPY && info.output != NFT_VALUE_VECTOR)
         return fail("%s: the model gives tokens, loss cross_entropy needs a vector of logits", path);
     *width = info.channels * (info.output == NFT_VALUE_TOKENS ? info.tokens : 1);
-    return EXIT_SUCCESS;
+    return *width
+               ? EXIT_SUCCESS
+               : fail("%s: how many numbers the model gives depends on the space; evaluate needs as many for "
+                      "each network",
+                      path);
 }
 
 static int check_classes(const int64_t *labels, int64_t networks, int64_t classes, const char *path)
@@ -108,33 +114,49 @@ static int check_targets(const float *labels, int64_t networks, int64_t width, l
     return EXIT_SUCCESS;
 }
 
-/* The tensor that predictions are compared with, as in training. */
-static int choose_labels(evaluation *e, const char *path)
+/* A tensor of that name that does not fit the samples. */
+static int check_rows(const char *name, const cli_input *input)
 {
     nft_file *file = NULL;
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     char shape[TEXT_CAPACITY];
-    if (nft_file_open(&file, path))
-        return fail_library();
-    e->label_name = has_tensor(file, "label") || !has_tensor(file, "target") ? "label" : "target";
     int failed = EXIT_SUCCESS;
-    for (int64_t i = 0; !failed && i < nft_file_tensor_count(file); i++) {
-        failed = nft_file_tensor(&info, file, i) ? fail_library() : EXIT_SUCCESS;
-        if (failed || strcmp(info.name, e->label_name) != 0 || input_extra(&e->input, info.name))
-            continue;
-        failed =
-            fail("%s: '%s' has the shape %s, expected a row for each of %" PRId64 " samples", path, info.name,
-                 info.rank ? text_shape(shape, info.shape, info.rank) : "of a single number", e->input.count);
-    }
+    if (is_index(input->path) || has_extra(input, name))
+        return EXIT_SUCCESS;
+    if (nft_file_open(&file, input->path))
+        return fail_library();
+    for (int64_t i = 0; !failed && i < nft_file_tensor_count(file); i++)
+        if (!nft_file_tensor(&info, file, i) && !strcmp(info.name, name))
+            failed =
+                fail("%s: '%s' has the shape %s, expected a row for each of %" PRId64 " samples", input->path,
+                     name, info.rank ? text_shape(shape, info.shape, info.rank) : "of a single number",
+                     input->count);
     nft_file_free(file);
     return failed;
 }
 
-/* The labels are there, of the type and in the range that the loss takes, and as many as it needs. */
-static int check_labels(const cli_input *input, const char *name, int64_t width, loss_kind kind,
-                        const char *path)
+/* The tensor that predictions are compared with, as in training. */
+static int read_labels(evaluation *e)
 {
-    const nft_array *labels = input_extra(input, name);
+    const cli_input *input = &e->input;
+    e->label_name = "label";
+    int failed = check_rows("label", input);
+    if (!failed && !has_extra(input, "label")) {
+        e->label_name = has_extra(input, "target") ? "target" : "label";
+        failed = check_rows("target", input);
+    }
+    if (failed || !has_extra(input, e->label_name))
+        return failed;
+    return read_extra(&e->labels, input, e->label_name, 0, input->count);
+}
+
+/* The labels are there, of the type and in the range that the loss takes, and as many as it needs. */
+static int check_labels(const evaluation *e, int64_t width)
+{
+    const cli_input *input = &e->input;
+    const nft_array *labels = e->labels;
+    const char *name = e->label_name, *path = input->path;
+    loss_kind kind = e->kind;
     const char *loss = loss_names[kind];
     bool of_classes = kind == LOSS_CROSS_ENTROPY;
     int64_t expected = input->count * (of_classes ? 1 : width);
@@ -157,22 +179,22 @@ static int check_labels(const cli_input *input, const char *name, int64_t width,
     return check_targets(nft_array_f32(labels), input->count, width, kind, path);
 }
 
-static int check_probabilities(const cli_result *output, const char *path)
+static int check_probabilities(const cli_predicted *output, const char *path)
 {
-    for (int64_t i = 0; i < output->shape[0] * output->row; i++)
-        if (output->data[i] < 0 || output->data[i] > 1)
+    for (int64_t i = 0; i < output->count * output->row; i++)
+        if (output->values[i] < 0 || output->values[i] > 1)
             return fail("%s: prediction %" PRId64
                         " is %g, loss bce needs probabilities 0 … 1: does the model end in a "
                         "sigmoid?",
-                        path, i / output->row, (double)output->data[i]);
+                        path, i / output->row, (double)output->values[i]);
     return EXIT_SUCCESS;
 }
 
 /* Leaves out the networks whose predictions are not finite: one of them would make every number meaningless.
  */
-static int select_finite(scored *kept, const cli_result *output, const nft_array *labels)
+static int select_finite(scored *kept, const cli_predicted *output, const nft_array *labels)
 {
-    int64_t networks = output->shape[0], width = output->row;
+    int64_t networks = output->count, width = output->row;
     const int64_t *classes = nft_array_i64(labels);
     const float *targets = nft_array_f32(labels);
     kept->width = width;
@@ -182,7 +204,7 @@ static int select_finite(scored *kept, const cli_result *output, const nft_array
     if (!kept->values || !kept->targets || !kept->classes)
         return fail_memory();
     for (int64_t n = 0; n < networks; n++) {
-        const float *row = output->data + n * width;
+        const float *row = output->values + n * width;
         if (!all_finite(row, width))
             continue;
         memcpy(kept->values + kept->rows * width, row, (size_t)width * sizeof(float));
@@ -209,11 +231,11 @@ static cli_predictions predictions_of(const scored *kept)
 
 static int evaluate(evaluation *e)
 {
-    const cli_result *output = &e->results.items[0];
+    const cli_predicted *output = &e->predicted;
     const char *path = e->given->operands[0];
     int failed = e->kind == LOSS_BCE ? check_probabilities(output, path) : EXIT_SUCCESS;
     if (!failed)
-        failed = select_finite(&e->kept, output, input_extra(&e->input, e->label_name));
+        failed = select_finite(&e->kept, output, e->labels);
     if (!failed && !e->kept.rows)
         failed = fail("%s: no prediction is finite", path);
     cli_predictions predictions = predictions_of(&e->kept);
@@ -226,6 +248,7 @@ static int evaluate(evaluation *e)
 static int evaluate_images(evaluation *e)
 {
     int failed = image_scores_compute(&e->scores, &e->images);
+    e->bad_inputs = e->images.bad_inputs;
     e->bad_predictions = e->input.count - e->images.finite;
     return failed;
 }
@@ -296,30 +319,50 @@ static int prepare(evaluation *e)
         failed = images ? image_scores_begin(&e->images, e->kind, e->model, e->given)
                         : check_output(&width, e->model, e->kind, model_path);
     if (!failed)
-        failed = load_input(&e->input, e->model, data_path, e->given);
+        failed = open_input(&e->input, e->model, data_path, e->given);
+    if (!failed)
+        failed = check_contract(&e->input, e->model, e->given);
     if (failed)
         return failed;
-    e->bad_inputs = count_non_finite_inputs(&e->input);
     if (images)
         return image_scores_set_data(&e->images, &e->input);
-    if (e->input.weights && !nft_space_equal(nft_model_space(e->model), nft_weights_space(e->input.weights)))
+    const nft_space *expected = nft_model_space(e->model);
+    if (expected && !(e->input.space && nft_space_equal(expected, e->input.space)))
         return EXIT_SUCCESS; /* the model refuses them, whatever their labels are, and says what differs */
-    failed = choose_labels(e, data_path);
-    return failed ? failed : check_labels(&e->input, e->label_name, width, e->kind, data_path);
+    failed = read_labels(e);
+    return failed ? failed : check_labels(e, width);
+}
+
+static int save_predictions(const evaluation *e, const char *path)
+{
+    cli_output output = {.path = path, .input = &e->input};
+    int failed = write_predictions(&output, &e->predicted);
+    if (!failed)
+        failed = complete_output(&output);
+    close_output(&output);
+    return failed;
 }
 
 static int write_files(const evaluation *e)
 {
     const char *output = option_text(e->given, "predictions"), *plot = option_text(e->given, "plot");
     cli_predictions predictions = predictions_of(&e->kept);
-    int failed = output ? save_results(&e->results, &e->input, output, NULL) : EXIT_SUCCESS;
+    int failed = output ? save_predictions(e, output) : EXIT_SUCCESS;
     return plot && !failed ? plot_predictions(plot, &predictions, &e->scores) : failed;
 }
 
 /* Of a loss with labels: all predictions, then how good they are. */
 static int predict_and_evaluate(evaluation *e)
 {
-    int failed = run_model(&e->results, e->model, &e->input, e->given, true);
+    e->predicted.count = e->input.count;
+    cli_run run = {.model = e->model,
+                   .input = &e->input,
+                   .given = e->given,
+                   .decode = true,
+                   .take = keep_predictions,
+                   .user = &e->predicted};
+    int failed = run_model(&run);
+    e->bad_inputs = run.bad_inputs;
     if (!failed)
         failed = evaluate(e);
     return failed ? failed : write_files(e);
@@ -334,8 +377,9 @@ static int run(const cli_options *given)
     if (!failed)
         failed = report(&e);
     free_scored(&e.kept);
-    free_results(&e.results);
-    free_input(&e.input);
+    free(e.predicted.values);
+    nft_array_free(e.labels);
+    close_input(&e.input);
     nft_model_free(e.model);
     return failed;
 }
@@ -349,6 +393,7 @@ static const cli_option own_options[] = {
     {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,
      NULL},
     PRECISION_OPTION,
+    PREPARE_OPTION,
     LAYERS_OPTION,
     {0},
 };

@@ -150,7 +150,7 @@ static int load_init(job *j, const char *path)
     if (option_text(j->given, "widths") && !nft_space_equal(j->space, nft_weights_space(j->init)))
         return fail("%s: the networks have other layers than --widths says", path);
     j->space = nft_weights_space(j->init);
-    int failed = choose_omega(&j->options.omega, path, j->given);
+    int failed = choose_omega(&j->options.omega, path, nft_weights_metadata(j->init, OMEGA_KEY), j->given);
     return failed ? failed : check_init(j, path);
 }
 
@@ -365,10 +365,19 @@ static int fit_all(job *j)
 /* The complete data set, from the file beside it. */
 static int save(job *j)
 {
+    char size[64], settings[128];
+    bool cosine = j->options.schedule == NFT_INR_SCHEDULE_COSINE;
+    snprintf(size, sizeof size, "%" PRId64 ",%" PRId64 ",%" PRId64, j->images.height, j->images.width,
+             j->images.colours);
+    snprintf(settings, sizeof settings, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"}",
+             j->options.steps, j->options.learning_rate, schedules[cosine]);
     const fitted_images images = {.first = j->images.first,
                                   .views = j->views,
                                   .labels = j->labels,
                                   .omega = j->options.omega,
+                                  .size = size,
+                                  .settings = settings,
+                                  .canonical = j->canonical,
                                   .numbered = option_text(j->given, "views") != NULL};
     int failed = save_data_set(j->path, &j->partial, &images);
     if (!failed)

@@ -2,15 +2,13 @@
 
 #include "metrics.h"
 #include "omega.h"
-#include "progress.h"
 #include "report.h"
+#include "results.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define DEFAULT_BATCH 32
 
 static int check_decoder(image_scores *task)
 {
@@ -76,40 +74,45 @@ int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *mode
     return failed ? failed : check_sirens(task);
 }
 
+/* Of a batch that was read: every number of `target` counts. */
+static int check_finite(const image_scores *task, const nft_array *targets, int64_t first)
+{
+    int64_t count = nft_array_size(targets, 0), numbers = nft_array_count(targets) / count;
+    for (int64_t n = 0; n < count; n++)
+        if (!all_finite(nft_array_f32(targets) + n * numbers, numbers))
+            return fail("%s: image %" PRId64 " of 'target' is not finite", task->input->path, first + n);
+    return EXIT_SUCCESS;
+}
+
 static int check_targets(const image_scores *task, const nft_array *targets)
 {
-    const char *path = task->given->operands[1];
-    int64_t numbers = nft_array_count(targets) / task->input->count;
-    if (nft_array_rank(targets) != 4 || !numbers)
+    const char *path = task->input->path;
+    if (nft_array_rank(targets) != 4 || !nft_array_count(targets))
         return fail("%s: 'target' is no images (N, height, width, colours)", path);
     if (nft_array_size(targets, 3) != task->colours)
         return fail("%s: 'target' has %" PRId64 " colours, but the networks have %" PRId64 " outputs", path,
                     nft_array_size(targets, 3), task->colours);
     if (!nft_array_f32(targets))
         return fail("%s: 'target' holds integers, expected floats in -1 … 1", path);
-    for (int64_t n = 0; n < task->input->count; n++)
-        if (!all_finite(nft_array_f32(targets) + n * numbers, numbers))
-            return fail("%s: image %" PRId64 " of 'target' is not finite", path, n);
     return EXIT_SUCCESS;
 }
 
-int image_scores_set_data(image_scores *task, const cli_input *input)
+int image_scores_set_data(image_scores *task, cli_input *input)
 {
-    const char *path = task->given->operands[1];
+    nft_array *targets = NULL;
     task->input = input;
-    int failed = check_omega(path, task->options.omega, "the loss renders with");
-    if (failed)
+    int failed = check_omega(input->path, input->dataset, task->options.omega, "the loss renders with");
+    if (failed || task->kind == LOSS_RECONSTRUCTION)
         return failed;
-    if (task->kind == LOSS_RECONSTRUCTION)
-        return EXIT_SUCCESS;
-    const nft_array *targets = input_extra(input, "target");
-    if (!targets)
-        return fail("%s: no tensor 'target' with %" PRId64 " images: nothing to compare with", path,
+    if (!has_extra(input, "target"))
+        return fail("%s: no tensor 'target' with %" PRId64 " images: nothing to compare with", input->path,
                     input->count);
-    failed = check_targets(task, targets);
-    task->targets = nft_array_f32(targets);
+    failed = read_extra(&targets, input, "target", 0, 1);
+    if (!failed)
+        failed = check_targets(task, targets);
     task->height = nft_array_size(targets, 1);
     task->width = nft_array_size(targets, 2);
+    nft_array_free(targets);
     return failed;
 }
 
@@ -124,58 +127,41 @@ static void add_image(image_scores *task, const float *image, const float *other
     task->finite++;
 }
 
-/* The context holds what the model gave for `count` networks. */
-static nft_status add_piece(image_scores *task, const nft_context *context, int64_t first, int64_t count)
+/* A results_taker. */
+static int add_batch(void *user, const nft_context *context, int64_t first, int64_t count)
 {
+    image_scores *task = user;
     int64_t numbers = task->height * task->width * task->colours;
     bool render = task->kind == LOSS_RENDER;
-    nft_array *rendered = NULL;
-    nft_status status =
-        nft_inr_render(&rendered, render ? nft_context_output_weights(context) : task->input->weights,
-                       render ? 0 : first, count, task->height, task->width, &task->options);
-    const float *others =
-        render ? task->targets + first * numbers : nft_array_f32(nft_context_output(context));
-    for (int64_t n = 0; n < count && !status; n++)
+    nft_array *rendered = NULL, *targets = NULL;
+    int failed = render ? read_extra(&targets, task->input, "target", first, count) : EXIT_SUCCESS;
+    if (!failed && render)
+        failed = check_finite(task, targets, first);
+    const nft_weights *sirens = render ? nft_context_output_weights(context) : task->input->weights;
+    if (!failed && nft_inr_render(&rendered, sirens, 0, count, task->height, task->width, &task->options))
+        failed = fail("%s: %s", task->given->operands[1], library_message());
+    const float *others = render ? nft_array_f32(targets) : nft_array_f32(nft_context_output(context));
+    for (int64_t n = 0; n < count && !failed; n++)
         add_image(task, nft_array_f32(rendered) + n * numbers, others + n * numbers);
+    nft_array_free(targets);
     nft_array_free(rendered);
-    return status;
-}
-
-static nft_status run_pieces(image_scores *task, nft_context *context, int64_t batch, cli_progress *progress)
-{
-    nft_status status = NFT_OK;
-    for (int64_t first = 0; !status && first < task->input->count; first += batch) {
-        int64_t count = task->input->count - first < batch ? task->input->count - first : batch;
-        progress->base = first;
-        status = nft_forward_range(context, task->input->weights, first, count);
-        if (!status)
-            status = add_piece(task, context, first, count);
-        progress_show(progress, first + count);
-    }
-    return status;
+    return failed;
 }
 
 int image_scores_compute(cli_scores *scores, image_scores *task)
 {
-    const cli_options *given = task->given;
-    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
-    nft_context *context = NULL;
-    cli_progress progress;
-    options.threads = given->threads;
-    options.precision = given_precision(given);
-    options.max_batch = given->batch_size ? given->batch_size : DEFAULT_BATCH;
-    options.max_batch = task->input->count < options.max_batch ? task->input->count : options.max_batch;
-    if (nft_context_create(&context, task->model, &options))
-        return fail_library();
-    progress_start(&progress, given, given->command->name, "networks", task->input->count);
-    nft_context_set_progress(context, progress_callback, &progress);
-    nft_status status = run_pieces(task, context, options.max_batch, &progress);
-    progress_end(&progress);
-    nft_context_free(context);
-    if (status)
-        return fail("%s: %s", given->operands[1], library_message());
+    cli_run run = {.model = task->model,
+                   .input = task->input,
+                   .given = task->given,
+                   .decode = true,
+                   .take = add_batch,
+                   .user = task};
+    int failed = run_model(&run);
+    task->bad_inputs = run.bad_inputs;
+    if (failed)
+        return failed;
     if (!task->finite)
-        return fail("%s: no network has images that are finite", given->operands[1]);
+        return fail("%s: no network has images that are finite", task->input->path);
     *scores = scores_of_images(task->kind, task->loss_sum / (double)task->finite,
                                task->psnr_sum / (double)task->finite);
     return EXIT_SUCCESS;

@@ -4,25 +4,25 @@
 #ifndef NFT_CLI_IMAGE_SCORES_H
 #define NFT_CLI_IMAGE_SCORES_H
 
+#include "input.h"
 #include "scores.h"
-#include "sources.h"
 
 typedef struct image_scores {
     loss_kind kind;
     const cli_options *given; /* of nftool evaluate */
     const nft_model *model;
-    const cli_input *input;
-    const float *targets; /* (N, height, width, colours); NULL unless the loss is render */
+    cli_input *input;
     int64_t height, width, colours;
     nft_inr_render_options options;
     double loss_sum, psnr_sum; /* over the images that are finite, */
     int64_t finite;            /* so many */
+    int64_t bad_inputs;        /* networks with weights that are not finite */
 } image_scores;
 
 /* Fails unless the model is one for the loss. */
 int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *model, const cli_options *given);
 /* Fails unless the data are what the loss needs. */
-int image_scores_set_data(image_scores *task, const cli_input *input);
+int image_scores_set_data(image_scores *task, cli_input *input);
 /* Runs the model on --batch-size networks at a time, whose images alone are kept. Fails if no network has
  * finite images. The loss and the PSNR are means over the images. */
 int image_scores_compute(cli_scores *scores, image_scores *task);

@@ -37,20 +37,26 @@ static bool has_images(const char *path)
     return output && !layers;
 }
 
-static int open_weights(image_source *source, const cli_options *given)
+static int open_sirens(image_source *source, const cli_options *given)
 {
-    nft_layer last = {.size = sizeof last};
-    int failed = load_weights(&source->weights, source->operand, given);
+    cli_input *input = malloc(sizeof *input);
+    if (!input)
+        return fail_memory();
+    source->networks = input;
+    int failed = open_input(input, NULL, source->operand, given);
+    if (!failed && !input->space)
+        failed = fail("%s: has networks of several spaces, expected SIRENs of one", source->operand);
     if (!failed)
-        failed = choose_omega(&source->omega, source->operand, given);
-    if (failed)
-        return failed;
-    const nft_space *space = nft_weights_space(source->weights);
-    if (nft_space_layer(&last, space, nft_space_layer_count(space) - 1))
-        return fail_library();
-    source->count = nft_weights_count(source->weights);
+        failed = choose_omega(&source->omega, source->operand,
+                              nft_dataset_metadata(input->dataset, 0, OMEGA_KEY), given);
+    if (!failed)
+        failed = check_omega(source->operand, input->dataset, source->omega, "its other parts have");
+    nft_layer last = {.size = sizeof last};
+    if (!failed && nft_space_layer(&last, input->space, nft_space_layer_count(input->space) - 1))
+        failed = fail("%s: %s", source->operand, library_message());
+    source->count = input->count;
     source->colours = last.out;
-    return source->count ? EXIT_SUCCESS : fail("%s: holds no networks", source->operand);
+    return failed;
 }
 
 /* "HEIGHT WIDTH". A number that is too large becomes the largest. */
@@ -142,7 +148,7 @@ int open_image_source(image_source *source, char **given_operand, const cli_opti
     const char *colon = find_colon(operand);
     bool pixels = holds_pixels(operand);
     if (!pixels && !colon && !has_images(operand))
-        return open_weights(source, given);
+        return open_sirens(source, given);
     if (pixels)
         return open_pixels(source, given_operand);
     char *path = strdup(operand);
@@ -253,6 +259,32 @@ static int read_pixels(image_source *source, int64_t first, int64_t count, nft_a
     return failed;
 }
 
+/* In pieces that end where a part does. */
+static int render_networks(image_source *source, int64_t first, int64_t count,
+                           const nft_inr_render_options *options, nft_array **images)
+{
+    const int64_t shape[] = {count, source->height, source->width, source->colours};
+    int64_t numbers = source->height * source->width * source->colours;
+    float *values = malloc((size_t)(count * numbers) * sizeof *values + 1);
+    int failed = values ? EXIT_SUCCESS : fail_memory();
+    for (int64_t done = 0; done < count && !failed;) {
+        nft_array *piece = NULL;
+        int64_t now = count_together(source->networks, first + done, count - done);
+        failed = read_input(source->networks, first + done, now);
+        if (!failed &&
+            nft_inr_render(&piece, source->networks->weights, 0, now, source->height, source->width, options))
+            failed = fail("%s: %s", source->operand, library_message());
+        if (!failed)
+            memcpy(values + done * numbers, nft_array_f32(piece), (size_t)(now * numbers) * sizeof *values);
+        nft_array_free(piece);
+        done += now;
+    }
+    if (!failed && nft_array_create(images, NFT_ARRAY_F32, shape, 4, values))
+        failed = fail_library();
+    free(values);
+    return failed;
+}
+
 int read_image_source(image_source *source, int64_t first, int64_t count,
                       const nft_inr_render_options *options, nft_array **images)
 {
@@ -263,14 +295,14 @@ int read_image_source(image_source *source, int64_t first, int64_t count,
                                                                                       : EXIT_SUCCESS;
     nft_inr_render_options own = *options;
     own.omega = source->omega;
-    nft_status status =
-        nft_inr_render(images, source->weights, first, count, source->height, source->width, &own);
-    return status ? fail("%s: %s", source->operand, library_message()) : EXIT_SUCCESS;
+    return render_networks(source, first, count, &own, images);
 }
 
 void close_image_source(image_source *source)
 {
-    nft_weights_free(source->weights);
+    if (source->networks)
+        close_input(source->networks);
+    free(source->networks);
     nft_file_free(source->file);
     free(source->tensor);
     if (source->pixels)

@@ -4,14 +4,14 @@
 #define NFT_CLI_IMAGE_SOURCE_H
 
 #include "images.h"
-#include "sources.h"
+#include "input.h"
 
 /* Metadata of a file of images as vectors: "HEIGHT WIDTH". */
 #define IMAGE_SIZE_KEY "nft.image_size"
 
 typedef struct image_source {
     const char *operand;   /* as the user wrote it */
-    nft_weights *weights;  /* of SIRENs; or */
+    cli_input *networks;   /* SIRENs; or */
     nft_file *file;        /* with images in a tensor: */
     char *tensor;          /* its name; or */
     cli_images *pixels;    /* of an IDX file or a PNG file */

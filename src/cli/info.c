@@ -192,38 +192,43 @@ static int info_tensors(const nft_file *file, const char *reason, const cli_opti
 }
 
 /* Tensors, and if some are named as those of layers are, a failure that says why they are none. */
-static int info_no_weights(const nft_file *file, const cli_options *given)
+static int info_no_weights(const nft_file *file, const char *reason, const cli_options *given)
 {
-    nft_weights *weights = NULL;
-    char reason[1024];
-    layers_message(reason, sizeof reason);
+    bool layers = false;
     int failed = info_tensors(file, reason, given);
     for (int64_t i = 0; i < nft_file_tensor_count(file) && !failed; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, file, i))
             return fail_library();
-        if (text_ends_with(info.name, ".weight")) /* again, for the message with the program's words */
-            failed = load_weights(&weights, given->operands[0], given);
+        layers = layers || text_ends_with(info.name, ".weight");
     }
-    nft_weights_free(weights);
+    return layers && !failed ? fail("%s", reason) : failed;
+}
+
+/* An input without the demand for networks. */
+static int info_file(const nft_file *file, const cli_options *given)
+{
+    cli_input input;
+    char reason[1024];
+    bool must_be = option_text(given, "layers") || option_text(given, "space");
+    fail_into(must_be ? NULL : reason, sizeof reason);
+    int failed = open_networks(&input, given->operands[0], given);
+    fail_into(NULL, 0);
+    if (!failed)
+        failed = info_weights(&input, file, given);
+    else if (!must_be)
+        failed = info_no_weights(file, reason, given);
+    close_input(&input);
     return failed;
 }
 
-static int info_file(const nft_file *file, const cli_options *given)
+static int info_parts(const cli_options *given)
 {
-    nft_weights *weights = NULL;
-    const char *path = given->operands[0];
-    int failed;
-    nft_set_log(NULL, NULL); /* ignored tensors are in the table */
-    if (option_text(given, "layers"))
-        failed = load_weights(&weights, path, given);
-    else if (!nft_weights_load(&weights, path))
-        failed = EXIT_SUCCESS;
-    else
-        failed = info_no_weights(file, given);
-    if (weights)
-        failed = info_weights(weights, file, given);
-    nft_weights_free(weights);
+    cli_input input;
+    int failed = open_networks(&input, given->operands[0], given);
+    if (!failed)
+        failed = info_index(&input, given);
+    close_input(&input);
     return failed;
 }
 
@@ -233,6 +238,8 @@ static int run(const cli_options *given)
     nft_model *model = NULL;
     nft_file *file = NULL;
     bool configuration = is_configuration(path);
+    if (is_index(path))
+        return info_parts(given);
     int failed = EXIT_SUCCESS;
     if (!configuration && holds_pixels(path))
         return fail(
@@ -268,8 +275,9 @@ const cli_command info_command = {
         "Prints what a file holds: of a model file, a configuration or a recipe (.json) the layers of the\n"
         "networks it reads and its modules with what they give, their parameters and GFLOP for one network; "
         "of\n"
-        "weights and data sets the layers, the other tensors and values that are not finite; of any other\n"
-        "safetensors file its tensors.",
+        "weights and data sets the layers or the axes and tensors, the other tensors and values that are "
+        "not\n"
+        "finite; of an index its parts; of any other file of tensors these.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

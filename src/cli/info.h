@@ -2,6 +2,7 @@
 #ifndef NFT_CLI_INFO_H
 #define NFT_CLI_INFO_H
 
+#include "input.h"
 #include "report.h"
 
 #include <nft/nft.h>
@@ -24,6 +25,8 @@ json_t *tensors_json(const void *object, int64_t count, tensor_getter *get);
 /* A model or, with `configuration`, a fresh one. */
 int info_model(const nft_model *model, const cli_options *given, bool configuration);
 /* Weights and what else the file holds. */
-int info_weights(const nft_weights *weights, const nft_file *file, const cli_options *given);
+int info_weights(cli_input *input, const nft_file *file, const cli_options *given);
+/* A data set of several parts. */
+int info_index(cli_input *input, const cli_options *given);
 
 #endif

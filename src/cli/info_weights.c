@@ -3,7 +3,7 @@
 #include "metrics.h"
 #include "names.h"
 #include "omega.h"
-#include "sources.h"
+#include "progress.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -15,19 +15,36 @@ static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *
     return nft_file_tensor(info, file, index);
 }
 
+#define PIECE_NUMBERS (INT64_C(1) << 18)
+
 typedef struct known_names {
     cli_names tensors, extras; /* of the networks, and of what travels with them */
 } known_names;
 
-static int64_t count_non_finite(const nft_weights *weights)
+/* What only reading all numbers can tell. */
+typedef struct non_finite {
+    int64_t values, networks;
+} non_finite;
+
+static int count_non_finite(non_finite *found, cli_input *input, const cli_options *given)
 {
-    int64_t found = 0;
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++) {
-        const float *values = nft_weights_data(weights, t);
-        for (int64_t i = 0; i < nft_weights_data_count(weights, t); i++)
-            found += !all_finite(values + i, 1);
+    int64_t most = given->batch_size ? given->batch_size : 0;
+    cli_progress progress;
+    int failed = EXIT_SUCCESS;
+    *found = (non_finite){0};
+    progress_start(&progress, given, "info", "networks", input->count);
+    for (int64_t first = 0; first < input->count && !failed;) {
+        int64_t count = count_together(input, first, most ? most : batch_of(input, first));
+        int64_t values = 0;
+        failed = read_input(input, first, count);
+        if (!failed)
+            found->networks += count_non_finite_networks(input->weights, count, &values);
+        found->values += values;
+        first += count;
+        progress_show(&progress, first);
     }
-    return found;
+    progress_end(&progress);
+    return failed;
 }
 
 /* Tensors of the file that belong to no network: the extras, or what was ignored. */
@@ -44,19 +61,23 @@ static json_t *other_tensors_json(const known_names *known, const nft_file *file
     return list;
 }
 
-static int print_as_json(const nft_weights *weights, const known_names *known, const nft_file *file,
-                         const char *kind)
+static int print_as_json(cli_input *input, const known_names *known, const nft_file *file, const char *kind,
+                         const cli_options *given)
 {
-    const nft_space *space = nft_weights_space(weights);
+    non_finite found;
+    int failed = count_non_finite(&found, input, given);
+    if (failed)
+        return failed;
+    double omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));
     json_t *object = json_object();
     json_object_set_new(object, "kind", json_string(kind));
-    json_object_set_new(object, "space", space_json(space));
-    json_object_set_new(object, "parameters", json_integer(nft_space_parameter_count(space)));
-    json_object_set_new(object, "networks", json_integer(nft_weights_count(weights)));
-    json_object_set_new(object, "channels", json_integer(nft_weights_channels(weights)));
-    json_object_set_new(object, "non_finite", json_integer(count_non_finite(weights)));
-    if (noted_omega(file) > 0)
-        json_object_set_new(object, "omega", json_real(noted_omega(file)));
+    json_object_set_new(object, "space", space_json(input->space));
+    json_object_set_new(object, "parameters", json_integer(nft_space_parameter_count(input->space)));
+    json_object_set_new(object, "networks", json_integer(input->count));
+    json_object_set_new(object, "channels", json_integer(input->channels));
+    json_object_set_new(object, "non_finite", json_integer(found.values));
+    if (omega > 0)
+        json_object_set_new(object, "omega", json_real(omega));
     json_object_set_new(object, "extras", other_tensors_json(known, file, true));
     json_object_set_new(object, "ignored", other_tensors_json(known, file, false));
     json_object_set_new(object, "tensors", tensors_json(file, nft_file_tensor_count(file), file_tensor));
@@ -64,29 +85,40 @@ static int print_as_json(const nft_weights *weights, const known_names *known, c
 }
 
 /* The least and the largest value of an extra tensor: which classes, what range. */
-static void describe_range(char *text, const nft_array *array)
+typedef struct value_range {
+    bool any;
+    double least, most;
+} value_range;
+
+static void widen_range(value_range *range, const nft_array *array)
 {
     const float *numbers = nft_array_f32(array);
     const int64_t *integers = nft_array_i64(array);
-    int64_t count = nft_array_count(array);
-    double least = 0, most = 0;
-    text[0] = 0;
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < nft_array_count(array); i++) {
         double value = numbers ? (double)numbers[i] : (double)integers[i];
-        least = i == 0 || value < least ? value : least;
-        most = i == 0 || value > most ? value : most;
+        range->least = !range->any || value < range->least ? value : range->least;
+        range->most = !range->any || value > range->most ? value : range->most;
+        range->any = true;
     }
-    if (count)
-        snprintf(text, TEXT_CAPACITY, "%.6g … %.6g", least, most);
 }
 
-static nft_status read_range(char *text, const nft_file *file, const char *name)
+static nft_status describe_range(char *text, const nft_file *file, const nft_tensor_info *info)
 {
-    nft_array *array = NULL;
-    nft_status status = nft_file_read(&array, file, name);
-    if (!status)
-        describe_range(text, array);
-    nft_array_free(array);
+    value_range range = {0};
+    int64_t row = info->rank && info->shape[0] ? info->count / info->shape[0] : 0;
+    int64_t most = row ? PIECE_NUMBERS / row + 1 : 1;
+    nft_status status = NFT_OK;
+    for (int64_t first = 0; row && first < info->shape[0] && !status; first += most) {
+        int64_t count = info->shape[0] - first < most ? info->shape[0] - first : most;
+        nft_array *rows = NULL;
+        status = nft_file_read_rows(&rows, file, info->name, first, count);
+        if (!status)
+            widen_range(&range, rows);
+        nft_array_free(rows);
+    }
+    text[0] = 0;
+    if (range.any)
+        snprintf(text, TEXT_CAPACITY, "%.6g … %.6g", range.least, range.most);
     return status;
 }
 
@@ -107,7 +139,7 @@ static int print_others(const known_names *known, const nft_file *file)
         table_cell(&table, "%s", info.type);
         table_cell(&table, "%s", text_shape(text, info.shape, info.rank));
         snprintf(text, sizeof text, "ignored: belongs to no network");
-        if (names_find(&known->extras, info.name) >= 0 && read_range(text, file, info.name))
+        if (names_find(&known->extras, info.name) >= 0 && describe_range(text, file, &info))
             return table_fail(&table);
         table_cell(&table, "%s", text);
     }
@@ -117,44 +149,123 @@ static int print_others(const known_names *known, const nft_file *file)
     return table_print(&table);
 }
 
-static int print_for_people(const nft_weights *weights, const known_names *known, const nft_file *file,
-                            const char *kind, const cli_options *given)
+static int print_non_finite(cli_input *input, const cli_options *given)
+{
+    non_finite found;
+    char text[TEXT_CAPACITY];
+    fflush(stdout); /* what the header says is read while the numbers are counted */
+    int failed = count_non_finite(&found, input, given);
+    if (failed)
+        return failed;
+    printf("\nnon-finite %s", text_plural(text, found.values, "value"));
+    if (found.values)
+        printf(" in %s", text_plural(text, found.networks, "network"));
+    putchar('\n');
+    return EXIT_SUCCESS;
+}
+
+static int print_for_people(cli_input *input, const nft_weights *header, const known_names *known,
+                            const nft_file *file, const char *kind, const cli_options *given)
 {
     char text[3][TEXT_CAPACITY];
-    const nft_space *space = nft_weights_space(weights);
-    int64_t channels = nft_weights_channels(weights), values = count_non_finite(weights);
+    double omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));
     printf("kind       %s\n", kind);
-    printf("networks   %s of %s in %s\n", text_count(text[0], nft_weights_count(weights)),
-           text_plural(text[1], nft_space_parameter_count(space), "parameter"),
-           describe_space_size(text[2], space));
-    if (channels > 1)
-        printf("channels   %s\n", text_count(text[0], channels));
-    printf("non-finite %s", text_plural(text[0], values, "value"));
-    if (values)
-        printf(" in %s", text_plural(text[0], count_non_finite_networks(weights), "network"));
+    printf("networks   %s of %s in %s\n", text_count(text[0], input->count),
+           text_plural(text[1], nft_space_parameter_count(input->space), "parameter"),
+           describe_space_size(text[2], input->space));
+    if (input->channels > 1)
+        printf("channels   %s\n", text_count(text[0], input->channels));
+    if (omega > 0)
+        printf("omega      %g\n", omega);
     putchar('\n');
-    if (noted_omega(file) > 0)
-        printf("omega      %g\n", noted_omega(file));
-    putchar('\n');
-    int failed = print_space(space, weights);
+    int failed = print_space(input->space, header);
     if (!failed)
         failed = print_others(known, file);
     if (!failed && option_text(given, "tensors"))
         failed = print_tensors(file, nft_file_tensor_count(file), file_tensor);
+    return failed ? failed : print_non_finite(input, given);
+}
+
+int info_weights(cli_input *input, const nft_file *file, const cli_options *given)
+{
+    const char *kind = has_extra(input, "label") ? "data set" : "weights";
+    known_names known = {{0}, {0}};
+    nft_weights *header = NULL;
+    if (nft_dataset_batch(&header, input->dataset, 0, 0))
+        return fail_library();
+    int failed = names_of_tensors(&known.tensors, header);
+    if (!failed)
+        failed = names_of_extras(&known.extras, input->dataset);
+    if (!failed)
+        failed = given->json ? print_as_json(input, &known, file, kind, given)
+                             : print_for_people(input, header, &known, file, kind, given);
+    names_free(&known.tensors);
+    names_free(&known.extras);
+    nft_weights_free(header);
     return failed;
 }
 
-int info_weights(const nft_weights *weights, const nft_file *file, const cli_options *given)
+static json_t *part_json(const nft_dataset_part *part)
 {
-    const char *kind = nft_weights_extra(weights, "label") ? "data set" : "weights";
-    known_names known = {{0}, {0}};
-    int failed = names_of_tensors(&known.tensors, weights);
-    if (!failed)
-        failed = names_of_extras(&known.extras, weights);
-    if (!failed)
-        failed = given->json ? print_as_json(weights, &known, file, kind)
-                             : print_for_people(weights, &known, file, kind, given);
-    names_free(&known.tensors);
-    names_free(&known.extras);
-    return failed;
+    return json_pack("{s:o, s:I, s:o}", "file", json_text(part->path), "networks", (json_int_t)part->count,
+                     "space", space_json(part->space));
+}
+
+static int index_as_json(cli_input *input, const cli_options *given)
+{
+    non_finite found;
+    int failed = count_non_finite(&found, input, given);
+    json_t *parts = json_array(), *extras = json_array();
+    const char *name;
+    for (int64_t i = 0; i < nft_dataset_part_count(input->dataset); i++) {
+        nft_dataset_part part = NFT_DATASET_PART_INIT;
+        if (!nft_dataset_get_part(&part, input->dataset, i))
+            json_array_append_new(parts, part_json(&part));
+    }
+    for (int64_t i = 0; (name = nft_dataset_extra_name(input->dataset, i)); i++)
+        json_array_append_new(extras, json_text(name));
+    if (failed) {
+        json_decref(parts);
+        json_decref(extras);
+        return failed;
+    }
+    return print_json(json_pack("{s:s, s:o, s:I, s:I, s:I, s:o, s:o}", "kind", "index", "space",
+                                space_json(input->space), "networks", (json_int_t)input->count, "channels",
+                                (json_int_t)input->channels, "non_finite", (json_int_t)found.values, "extras",
+                                extras, "parts", parts));
+}
+
+static int print_parts(const nft_dataset *dataset)
+{
+    static const char *const titles[] = {"part", "networks", "parameters", "tensors"};
+    cli_table table = TABLE_INIT("lrrr", 2);
+    char text[TEXT_CAPACITY];
+    table_header(&table, titles);
+    for (int64_t i = 0; i < nft_dataset_part_count(dataset); i++) {
+        nft_dataset_part part = NFT_DATASET_PART_INIT;
+        if (nft_dataset_get_part(&part, dataset, i))
+            return table_fail(&table);
+        table_cell(&table, "%s", part.path);
+        table_cell(&table, "%s", text_count(text, part.count));
+        table_cell(&table, "%s", text_count(text, nft_space_parameter_count(part.space)));
+        table_cell(&table, "%s", text_count(text, nft_space_tensor_count(part.space)));
+    }
+    return table_print(&table);
+}
+
+int info_index(cli_input *input, const cli_options *given)
+{
+    char text[2][TEXT_CAPACITY];
+    const char *name;
+    if (given->json)
+        return index_as_json(input, given);
+    printf("kind       index: %s in %s\n", text_plural(text[0], input->count, "network"),
+           text_plural(text[1], nft_dataset_part_count(input->dataset), "part"));
+    if (input->channels > 1)
+        printf("channels   %s\n", text_count(text[0], input->channels));
+    for (int64_t i = 0; (name = nft_dataset_extra_name(input->dataset, i)); i++)
+        say("%s %s", i ? "          " : "with      ", name);
+    putchar('\n');
+    int failed = print_parts(input->dataset);
+    return failed ? failed : print_non_finite(input, given);
 }

@@ -47,14 +47,33 @@ int names_of_tensors(cli_names *names, const nft_weights *weights)
     return EXIT_SUCCESS;
 }
 
-int names_of_extras(cli_names *names, const nft_weights *weights)
+int names_of_extras(cli_names *names, const nft_dataset *dataset)
 {
-    int64_t count = nft_weights_extra_count(weights);
+    int64_t count = 0;
+    while (nft_dataset_extra_name(dataset, count))
+        count++;
     *names = (cli_names){.items = calloc((size_t)count + 1, sizeof *names->items)};
     if (!names->items)
         return fail_memory();
     for (int64_t i = 0; i < count; i++) {
-        char *text = join(nft_weights_extra_name(weights, i), "");
+        char *text = join(nft_dataset_extra_name(dataset, i), "");
+        if (!text)
+            return fail_names(names);
+        names->items[names->count++] = (cli_name){text, i};
+    }
+    qsort(names->items, (size_t)count, sizeof *names->items, compare);
+    return EXIT_SUCCESS;
+}
+
+int names_of_file(cli_names *names, const nft_file *file)
+{
+    int64_t count = nft_file_tensor_count(file);
+    *names = (cli_names){.items = calloc((size_t)count + 1, sizeof *names->items)};
+    if (!names->items)
+        return fail_memory();
+    for (int64_t i = 0; i < count; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        char *text = nft_file_tensor(&info, file, i) ? NULL : join(info.name, "");
         if (!text)
             return fail_names(names);
         names->items[names->count++] = (cli_name){text, i};

@@ -20,7 +20,9 @@ typedef struct cli_names {
  * indices. Prints its failure and returns the exit status. */
 int names_of_tensors(cli_names *names, const nft_weights *weights);
 /* The names of what travels with the networks; their values are indices. */
-int names_of_extras(cli_names *names, const nft_weights *weights);
+int names_of_extras(cli_names *names, const nft_dataset *dataset);
+/* The names of a file's tensors; their values are indices. */
+int names_of_file(cli_names *names, const nft_file *file);
 /* The value of a name, -1 if it is none of them. */
 int64_t names_find(const cli_names *names, const char *text);
 void names_free(cli_names *names);

@@ -20,10 +20,9 @@ static bool is_omega(double *omega, const char *text)
     return *omega > 0;
 }
 
-double noted_omega(const nft_file *file)
+double noted_omega(const char *text)
 {
     double omega = 0;
-    const char *text = nft_file_metadata(file, OMEGA_KEY);
     return text && is_omega(&omega, text) ? omega : 0;
 }
 
@@ -34,35 +33,29 @@ int parse_omega(double *omega, const char *path, const char *text)
     return EXIT_SUCCESS;
 }
 
-/* 0 if the file says nothing. */
-static int read_omega(double *omega, const char *path)
+static int compare_omega(const char *path, const char *text, double omega, const char *other)
 {
-    nft_file *file = NULL;
-    *omega = 0;
-    if (nft_file_open(&file, path))
-        return fail_library();
-    const char *text = nft_file_metadata(file, OMEGA_KEY);
-    int failed = text ? parse_omega(omega, path, text) : EXIT_SUCCESS;
-    nft_file_free(file);
-    return failed;
-}
-
-int check_omega(const char *path, double omega, const char *other)
-{
-    double said;
-    int failed = read_omega(&said, path);
+    double said = 0;
+    int failed = text ? parse_omega(&said, path, text) : EXIT_SUCCESS;
     if (!failed && said > 0 && (float)said != (float)omega)
         return fail("%s: its networks have omega %g by its metadata, %s %g", path, said, other, omega);
     return failed;
 }
 
-int choose_omega(double *omega, const char *path, const cli_options *given)
+int check_omega(const char *path, const nft_dataset *dataset, double omega, const char *other)
+{
+    int failed = EXIT_SUCCESS;
+    for (int64_t part = 0; part < nft_dataset_part_count(dataset) && !failed; part++)
+        failed = compare_omega(path, nft_dataset_metadata(dataset, part, OMEGA_KEY), omega, other);
+    return failed;
+}
+
+int choose_omega(double *omega, const char *path, const char *noted, const cli_options *given)
 {
     if (option_text(given, "omega")) {
         *omega = option_value(given, "omega")->number;
-        return check_omega(path, *omega, "--omega says");
+        return compare_omega(path, noted, *omega, "--omega says");
     }
-    int failed = read_omega(omega, path);
-    *omega = *omega > 0 ? *omega : DEFAULT_OMEGA;
-    return failed;
+    *omega = DEFAULT_OMEGA;
+    return noted ? parse_omega(omega, path, noted) : EXIT_SUCCESS;
 }

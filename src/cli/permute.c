@@ -19,34 +19,42 @@ static int64_t count_permutable_axes(const nft_space *space)
     return count;
 }
 
-static int describe(const cli_options *given, const nft_weights *weights, const char *path)
+static int describe(const cli_options *given, const cli_input *input)
 {
-    int64_t networks = nft_weights_count(weights);
-    int64_t axes = count_permutable_axes(nft_weights_space(weights));
-    char text[2][TEXT_CAPACITY];
+    const char *path = option_text(given, "output");
+    int64_t axes = count_permutable_axes(input->space);
+    char networks[TEXT_CAPACITY];
     if (given->json)
         return print_json(json_pack("{s:o, s:I, s:I, s:I}", "output", json_text(path), "networks",
-                                    (json_int_t)networks, "axes", (json_int_t)axes, "seed",
+                                    (json_int_t)input->count, "axes", (json_int_t)axes, "seed",
                                     (json_int_t)given->seed));
-    say("%s: %s permuted, %s each", path, text_plural(text[0], networks, "network"),
-        text_count(text[1], axes));
+    say("%s: %s permuted, %" PRId64 " %s each", path, text_plural(networks, input->count, "network"), axes,
+        axes == 1 ? "axis" : "axes");
     return EXIT_SUCCESS;
+}
+
+static nft_status permute(void *user, nft_weights *weights, int64_t first)
+{
+    const cli_options *given = user;
+    return nft_weights_permute_random_from(weights, given->seed, first);
 }
 
 static int run(const cli_options *given)
 {
-    const char *path = option_text(given, "output");
-    nft_weights *weights = NULL;
+    cli_input input = {0};
+    cli_rewrite rewrite;
+    cli_options own = *given;
     int failed = check_outputs(given);
+    if (failed)
+        return failed;
+    failed = begin_rewrite(&rewrite, &input, given);
+    rewrite.change = permute;
+    rewrite.user = &own;
     if (!failed)
-        failed = load_weights(&weights, given->operands[0], given);
-    if (!failed && nft_weights_permute_random(weights, given->seed))
-        failed = fail_weights(given->operands[0]);
+        failed = rewrite_networks(&rewrite);
     if (!failed)
-        failed = rewrite_weights(weights, path, 0);
-    if (!failed)
-        failed = describe(given, weights, path);
-    nft_weights_free(weights);
+        failed = describe(given, &input);
+    end_rewrite(&rewrite);
     return failed;
 }
 
@@ -63,8 +71,9 @@ const cli_command permute_command = {
     .summary = "permute hidden neurons, which changes no network's function",
     .description =
         "Writes the networks of WEIGHTS to OUT with their hidden neurons in another order: one random\n"
-        "permutation for each hidden layer of each network, from --seed. The networks compute what they\n"
-        "computed before. Names, labels and other tensors that belong to the networks are kept.",
+        "permutation for each axis with that symmetry, of each network, from --seed; in a chain these are\n"
+        "its hidden layers. The networks compute what they computed before. Names, labels and other\n"
+        "tensors are kept.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

@@ -78,7 +78,7 @@ static int open_sources(job *j)
     }
     bool weights = false;
     for (int i = 0; i < j->source_count; i++)
-        weights = weights || j->sources[i].weights;
+        weights = weights || j->sources[i].networks;
     if (!failed && !weights)
         failed = refuse_layers(j->given, j->sources[0].operand, "images");
     return failed ? failed
@@ -95,7 +95,7 @@ typedef struct holding {
 
 static holding holding_of(const image_source *source)
 {
-    return (holding){source->operand, source->weights ? "network" : "image", source->count};
+    return (holding){source->operand, source->networks ? "network" : "image", source->count};
 }
 
 /* Takes the one that holds less; only --count lets them hold different numbers. */
@@ -109,6 +109,20 @@ static int join(holding *least, const holding *other, const cli_options *given)
     if (other->count < least->count)
         *least = *other;
     return EXIT_SUCCESS;
+}
+
+/* The answers are to these networks. */
+static int compare_source(const job *j, const image_source *source)
+{
+    nft_array *labels = NULL;
+    int failed = has_extra(source->networks, "label")
+                     ? read_extra(&labels, source->networks, "label", 0, source->count)
+                     : EXIT_SUCCESS;
+    if (!failed)
+        failed = compare_labels(&j->answers, option_text(j->given, "answers"), labels, source->operand,
+                                j->first, j->count);
+    nft_array_free(labels);
+    return failed;
 }
 
 /* --first and --count, of what all operands hold, and the answers. */
@@ -128,9 +142,8 @@ static int choose_networks(job *j)
     if (!failed)
         failed = choose_range(&j->first, &j->count, j->given, least.path, least.count, least.word);
     for (int i = 0; i < j->source_count && path && !failed; i++)
-        if (j->sources[i].weights)
-            failed = compare_labels(&j->answers, path, nft_weights_extra(j->sources[i].weights, "label"),
-                                    j->sources[i].operand, j->first, j->count);
+        if (j->sources[i].networks)
+            failed = compare_source(j, &j->sources[i]);
     return failed;
 }
 
@@ -152,8 +165,8 @@ static int reserve(job *j)
     if (!writes_floats(j) && source->colours != 1 && source->colours != 3)
         return fail("%s: the %s %" PRId64 " %s, a PNG file takes 1 (grey) or 3 (RGB); any number can be "
                     "written to a .safetensors file",
-                    source->operand, source->weights ? "networks have" : "images have", source->colours,
-                    source->weights ? "outputs" : "colours");
+                    source->operand, source->networks ? "networks have" : "images have", source->colours,
+                    source->networks ? "outputs" : "colours");
     if (!writes_floats(j))
         return lay_out(j);
     if (j->count > INT64_MAX / 16 / j->image.height / j->image.width / j->image.colours)
@@ -240,7 +253,7 @@ static int describe(const job *j)
     char networks[TEXT_CAPACITY], sides[TEXT_CAPACITY] = "";
     if (j->given->json)
         return print_as_json(j);
-    text_plural(networks, j->count, j->sources[0].weights ? "network" : "image");
+    text_plural(networks, j->count, j->sources[0].networks ? "network" : "image");
     if (j->source_count > 1)
         snprintf(sides, sizeof sides, ", %d side by side", j->source_count);
     say("%s: %s at %" PRId64 " × %" PRId64 "%s", j->path, networks, j->image.height, j->image.width, sides);

@@ -4,190 +4,249 @@
 #include "metrics.h"
 #include "progress.h"
 #include "report.h"
+#include "text.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_BATCH 32
+#define PIECE_ROWS 4096 /* of what travels with the input, at a time */
 
-/* The shape of one network's row is shape[1] …; allocates N of them. */
-static int add_result(cli_results *results, const char *name, int64_t rank, const int64_t *shape)
+static int run_batch(cli_run *run, nft_context *context, int64_t first, int64_t count)
 {
-    cli_result *result = &results->items[results->count];
-    int64_t total = (int64_t)sizeof(float);
-    result->name = name;
-    result->rank = rank;
-    result->row = 1;
-    for (int64_t i = 0; i < rank; i++) {
-        result->shape[i] = shape[i];
-        result->row *= i ? shape[i] : 1;
-        if (shape[i] && total > INT64_MAX / shape[i])
-            return fail("the result '%s' is too large", name);
-        total *= shape[i];
-    }
-    result->data = malloc((size_t)total + 1);
-    if (!result->data)
-        return fail("out of memory: the result '%s' needs %" PRId64 " bytes", name, total);
-    results->count++;
-    return EXIT_SUCCESS;
-}
-
-static int plan_features(cli_results *results, const nft_space *space, int64_t count, int64_t channels)
-{
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
-        nft_space_tensor tensor = {.size = sizeof tensor};
-        int64_t shape[NFT_ARRAY_MAX_RANK] = {count, channels};
-        if (nft_space_get_tensor(&tensor, space, t))
-            return fail_library();
-        memcpy(shape + 2, tensor.shape, (size_t)tensor.rank * sizeof *shape);
-        int failed = add_result(results, tensor.name, 2 + tensor.rank, shape);
-        if (failed)
-            return failed;
-    }
-    return EXIT_SUCCESS;
-}
-
-/* What the last module gives, or with `decode` the decoder. */
-static nft_status describe_output(const nft_model *model, bool decode, nft_module_info *info)
-{
-    int64_t modules = nft_model_module_count(model);
-    if (decode || !nft_model_has_decoder(model))
-        return nft_model_output(info, model);
-    return modules ? nft_model_module(info, model, modules - 1) : nft_model_input(info, model);
-}
-
-static int plan_results(cli_results *results, const nft_model *model, int64_t count, bool decode)
-{
-    nft_module_info info = NFT_MODULE_INFO_INIT;
-    const nft_space *space = nft_model_space(model);
-    *results = (cli_results){.items = calloc((size_t)nft_space_tensor_count(space) + 1, sizeof(cli_result))};
-    if (!results->items)
-        return fail_memory();
-    if (describe_output(model, decode, &info))
-        return fail_library();
-    if (info.output == NFT_VALUE_FEATURES)
-        return plan_features(results, space, count, info.channels);
-    int64_t vector[] = {count, info.channels}, tokens[] = {count, info.tokens, info.channels};
-    if (info.output == NFT_VALUE_TOKENS)
-        return add_result(results, "output", 3, tokens);
-    return add_result(results, "output", 2, vector);
-}
-
-static bool keep_piece(cli_results *results, const nft_context *context, int64_t first, int64_t count)
-{
-    const nft_array *output = nft_context_output(context);
-    const nft_weights *features = nft_context_output_weights(context);
-    for (int64_t i = 0; i < results->count; i++) {
-        cli_result *result = &results->items[i];
-        int64_t numbers = count * result->row;
-        const float *values = features ? nft_weights_data(features, i) : nft_array_f32(output);
-        if (!values || numbers != (features ? nft_weights_data_count(features, i) : nft_array_count(output)))
-            return false;
-        memcpy(result->data + first * result->row, values, (size_t)numbers * sizeof(float));
-    }
-    return true;
-}
-
-static int run_pieces(cli_results *results, nft_context *context, const cli_input *input, int64_t batch,
-                      const char *path, cli_progress *progress)
-{
-    nft_status status = NFT_OK;
-    bool kept = true;
-    for (int64_t first = 0; kept && first < input->count; first += batch) {
-        int64_t count = input->count - first < batch ? input->count - first : batch;
-        progress->base = first;
-        status = input->weights ? nft_forward_range(context, input->weights, first, count)
-                                : nft_forward_tokens(context, input->tokens, first, count);
-        kept = !status && keep_piece(results, context, first, count);
-        progress_show(progress, first + count);
-    }
-    progress_end(progress);
+    cli_input *input = run->input;
+    int failed = read_input(input, first, count);
+    if (failed)
+        return failed;
+    run->bad_inputs += count_non_finite_inputs(input, count);
+    nft_status status = input->tokens ? nft_forward_tokens(context, input->batch, 0, count)
+                                      : nft_forward_range(context, input->weights, 0, count);
     if (status)
-        return fail("%s: %s", path, library_message());
-    return kept ? EXIT_SUCCESS : fail("the model's output is not what it announced");
+        return fail("%s: %s", input->path, library_message());
+    return run->take(run->user, context, first, count);
 }
 
-int run_model(cli_results *results, const nft_model *model, const cli_input *input, const cli_options *given,
-              bool decode)
+static int run_batches(cli_run *run, nft_context *context, int64_t most)
+{
+    cli_input *input = run->input;
+    cli_progress progress;
+    int failed = EXIT_SUCCESS;
+    progress_start(&progress, run->given, run->given->command->name, input->tokens ? "samples" : "networks",
+                   input->count);
+    nft_context_set_progress(context, progress_callback, &progress);
+    for (int64_t first = 0; first < input->count && !failed;) {
+        int64_t count = count_together(input, first, most);
+        progress.base = first;
+        failed = run_batch(run, context, first, count);
+        first += count;
+        progress_show(&progress, first);
+    }
+    progress_end(&progress);
+    return failed;
+}
+
+int run_model(cli_run *run)
 {
     nft_context *context = NULL;
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
-    cli_progress progress;
-    options.threads = given->threads;
-    options.precision = given_precision(given);
-    options.max_batch = given->batch_size ? given->batch_size : DEFAULT_BATCH;
-    options.max_batch = input->count < options.max_batch ? input->count : options.max_batch;
-    options.without_decoder = !decode;
-    int failed = plan_results(results, model, input->count, decode);
-    if (failed)
-        return failed;
-    if (nft_context_create(&context, model, &options))
+    int64_t batch = run->given->batch_size ? run->given->batch_size : DEFAULT_BATCH;
+    options.threads = run->given->threads;
+    options.precision = given_precision(run->given);
+    options.max_batch = run->input->count < batch || run->at_once ? run->input->count : batch;
+    options.without_decoder = !run->decode;
+    if (nft_context_create(&context, run->model, &options))
         return fail_library();
-    progress_start(&progress, given, given->command->name, input->weights ? "networks" : "samples",
-                   input->count);
-    nft_context_set_progress(context, progress_callback, &progress);
-    failed = run_pieces(results, context, input, options.max_batch, given->operands[1], &progress);
+    int failed = run_batches(run, context, options.max_batch);
     nft_context_free(context);
     return failed;
 }
 
-void free_results(cli_results *results)
+/* The shape of a batch but for the number of samples. */
+static int describe_rows(cli_predicted *predicted, const nft_array *output, const char *path)
 {
-    for (int64_t i = 0; i < results->count; i++)
-        free(results->items[i].data);
-    free(results->items);
-    *results = (cli_results){0};
-}
-
-int64_t count_non_finite_results(const cli_results *results)
-{
-    int64_t networks = results->count ? results->items[0].shape[0] : 0, found = 0;
-    for (int64_t n = 0; n < networks; n++) {
-        bool finite = true;
-        for (int64_t i = 0; i < results->count && finite; i++)
-            finite = all_finite(results->items[i].data + n * results->items[i].row, results->items[i].row);
-        found += !finite;
+    predicted->rank = nft_array_rank(output);
+    predicted->row = 1;
+    for (int64_t axis = 0; axis < predicted->rank; axis++) {
+        predicted->shape[axis] = axis ? nft_array_size(output, axis) : predicted->count;
+        predicted->row *= axis ? predicted->shape[axis] : 1;
     }
-    return found;
+    if (predicted->row && predicted->count > INT64_MAX / (int64_t)sizeof(float) / predicted->row)
+        return fail("%s: the results are too large", path);
+    return EXIT_SUCCESS;
 }
 
-static bool is_result(const cli_results *results, const char *name)
+int keep_predictions(void *user, const nft_context *context, int64_t first, int64_t count)
 {
-    for (int64_t i = 0; i < results->count; i++)
-        if (!strcmp(results->items[i].name, name))
+    cli_predicted *predicted = user;
+    const nft_array *output = nft_context_output(context);
+    if (!output)
+        return fail("the model gives features, expected a vector or tokens");
+    if (!predicted->values) {
+        int failed = describe_rows(predicted, output, "the model's output");
+        if (failed)
+            return failed;
+        predicted->values = malloc((size_t)(predicted->count * predicted->row) * sizeof(float) + 1);
+        if (!predicted->values)
+            return fail_memory();
+    }
+    if (nft_array_count(output) != count * predicted->row)
+        return fail("the model gives %" PRId64 " numbers for network %" PRId64 ", %" PRId64
+                    " for those before it: their spaces differ",
+                    nft_array_count(output) / count, first, predicted->row);
+    memcpy(predicted->values + first * predicted->row, nft_array_f32(output),
+           (size_t)(count * predicted->row) * sizeof(float));
+    return EXIT_SUCCESS;
+}
+
+static int add_extra(cli_output *output, const char *name)
+{
+    nft_array *row = NULL;
+    int failed = read_extra(&row, output->input, name, 0, 1);
+    if (failed)
+        return failed;
+    nft_tensor_info *info = table_add(&output->table, name, nft_array_i64(row) ? "I64" : "F32");
+    if (info) {
+        info->rank = nft_array_rank(row);
+        info->shape[0] = output->input->count;
+        for (int64_t axis = 1; axis < info->rank; axis++)
+            info->shape[axis] = nft_array_size(row, axis);
+    }
+    nft_array_free(row);
+    return info ? EXIT_SUCCESS : fail_memory();
+}
+
+static bool is_result(const cli_output *output, const char *name)
+{
+    for (int64_t i = 0; i < output->own; i++)
+        if (!strcmp(output->table.items[i].name, name))
             return true;
     return false;
 }
 
-int save_results(const cli_results *results, const cli_input *input, const char *path,
-                 const char *const *metadata)
+/* What is under a name of the results does not travel. */
+static int add_extras(cli_output *output)
 {
-    size_t most = (size_t)(results->count + input->extra_count), count = 0;
-    const char **names = calloc(most + 1, sizeof *names);
-    const nft_array **arrays = calloc(most + 1, sizeof *arrays);
-    nft_array **views = calloc((size_t)results->count + 1, sizeof *views);
-    int failed = names && arrays && views ? EXIT_SUCCESS : fail_memory();
-    for (int64_t i = 0; i < results->count && !failed; i++) {
-        const cli_result *result = &results->items[i];
-        if (nft_array_borrow(&views[i], NFT_ARRAY_F32, result->shape, result->rank, result->data))
-            failed = fail_library();
-        names[count] = result->name;
-        arrays[count++] = views[i];
-    }
-    for (int64_t i = 0; i < input->extra_count && !failed; i++)
-        if (!is_result(results, input->extras[i].name)) {
-            names[count] = input->extras[i].name;
-            arrays[count++] = input->extras[i].array;
-        }
-    if (!failed && nft_array_save(path, names, arrays, count, metadata))
-        failed = fail_library();
-    for (int64_t i = 0; i < results->count && views; i++)
-        nft_array_free(views[i]);
-    free(views);
-    free(arrays);
-    free(names);
+    const char *name;
+    int failed = EXIT_SUCCESS;
+    for (int64_t i = 0; (name = nft_dataset_extra_name(output->input->dataset, i)) && !failed; i++)
+        if (!is_result(output, name))
+            failed = add_extra(output, name);
     return failed;
+}
+
+static int open_writer(cli_output *output)
+{
+    output->own = output->table.count;
+    int failed = add_extras(output);
+    if (!failed && nft_file_writer_create(&output->writer, output->path, output->table.items,
+                                          output->table.count, output->metadata))
+        failed = fail_library();
+    return failed;
+}
+
+static int begin_array(cli_output *output, const cli_predicted *shape)
+{
+    nft_tensor_info *info = table_add(&output->table, "output", "F32");
+    if (!info)
+        return fail_memory();
+    info->rank = shape->rank;
+    memcpy(info->shape, shape->shape, sizeof info->shape);
+    output->row = shape->row;
+    return open_writer(output);
+}
+
+static int begin_features(cli_output *output, const nft_weights *features)
+{
+    const int64_t shape[] = {output->input->count, nft_weights_channels(features)};
+    if (!output->input->space)
+        return fail("%s: has networks of several spaces, and the model gives features; a file holds those of "
+                    "one",
+                    output->input->path);
+    int failed = table_add_networks(&output->table, features, shape, 2);
+    return failed ? failed : open_writer(output);
+}
+
+static int write_rows(cli_output *output, const float *values, int64_t first, int64_t count)
+{
+    for (int64_t n = 0; n < count; n++)
+        output->non_finite += !all_finite(values + n * output->row, output->row);
+    if (nft_file_writer_write(output->writer, 0, first * output->row, values, count * output->row))
+        return fail_library();
+    return EXIT_SUCCESS;
+}
+
+static int write_features(cli_output *output, const nft_weights *features, int64_t first, int64_t count)
+{
+    int64_t values;
+    int failed = output->writer ? EXIT_SUCCESS : begin_features(output, features);
+    if (failed)
+        return failed;
+    output->non_finite += count_non_finite_networks(features, count, &values);
+    return nft_weights_write(output->writer, features, first, count) ? fail_library() : EXIT_SUCCESS;
+}
+
+int write_results(void *user, const nft_context *context, int64_t first, int64_t count)
+{
+    cli_output *output = user;
+    const nft_weights *features = nft_context_output_weights(context);
+    const nft_array *array = nft_context_output(context);
+    if (features)
+        return write_features(output, features, first, count);
+    cli_predicted shape = {.count = output->input->count};
+    int failed = describe_rows(&shape, array, output->path);
+    if (!failed && !output->writer)
+        failed = begin_array(output, &shape);
+    if (!failed && shape.row != output->row)
+        failed = fail("%s: the model gives %" PRId64 " numbers for network %" PRId64 ", %" PRId64
+                      " for those before it: their spaces differ",
+                      output->input->path, shape.row, first, output->row);
+    return failed ? failed : write_rows(output, nft_array_f32(array), first, count);
+}
+
+int write_predictions(cli_output *output, const cli_predicted *predicted)
+{
+    int failed = begin_array(output, predicted);
+    return failed ? failed : write_rows(output, predicted->values, 0, predicted->count);
+}
+
+static int write_extra(cli_output *output, int64_t index)
+{
+    const nft_tensor_info *info = &output->table.items[index];
+    int64_t networks = output->input->count, row = 1;
+    int failed = EXIT_SUCCESS;
+    for (int64_t axis = 1; axis < info->rank; axis++)
+        row *= info->shape[axis];
+    for (int64_t first = 0; first < networks && row && !failed; first += PIECE_ROWS) {
+        int64_t count = networks - first < PIECE_ROWS ? networks - first : PIECE_ROWS;
+        nft_array *rows = NULL;
+        failed = read_extra(&rows, output->input, info->name, first, count);
+        const void *data = failed ? NULL : nft_array_f32(rows);
+        if (!failed && !data)
+            data = nft_array_i64(rows);
+        if (!failed && nft_file_writer_write(output->writer, index, first * row, data, count * row))
+            failed = fail_library();
+        nft_array_free(rows);
+    }
+    return failed;
+}
+
+int complete_output(cli_output *output)
+{
+    int failed = EXIT_SUCCESS;
+    for (int64_t i = output->own; i < output->table.count && !failed; i++)
+        failed = write_extra(output, i);
+    if (failed)
+        return failed;
+    nft_status status = nft_file_writer_commit(output->writer);
+    output->writer = NULL;
+    return status ? fail_library() : EXIT_SUCCESS;
+}
+
+void close_output(cli_output *output)
+{
+    nft_file_writer_free(output->writer);
+    output->writer = NULL;
+    table_free(&output->table);
 }

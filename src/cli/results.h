@@ -1,34 +1,58 @@
-/* Running a model over a whole input in pieces, and keeping what comes out. */
+/* Running a model over a whole input batch by batch, and where what comes out goes. Each function that can
+ * fail prints its failure and returns the exit status. */
 #ifndef NFT_CLI_RESULTS_H
 #define NFT_CLI_RESULTS_H
 
-#include "sources.h"
+#include "input.h"
+#include "tables.h"
 
-typedef struct cli_result {
-    const char *name;                        /* borrowed from the model, or static */
-    int64_t rank, shape[NFT_ARRAY_MAX_RANK]; /* shape[0] is N */
-    int64_t row;                             /* numbers for one network */
-    float *data;
-} cli_result;
+/* Takes what the context gave for samples first … first + count - 1, which are also in the input. */
+typedef int results_taker(void *user, const nft_context *context, int64_t first, int64_t count);
 
-/* One tensor, `output`, or for features those of the space. */
-typedef struct cli_results {
-    int64_t count;
-    cli_result *items;
-} cli_results;
+typedef struct cli_run {
+    const nft_model *model;
+    cli_input *input;
+    const cli_options *given;
+    bool decode;  /* images of a model that has a decoder, else its latents */
+    bool at_once; /* all samples in one batch */
+    results_taker *take;
+    void *user;
+    int64_t bad_inputs; /* samples with numbers that are not finite, counted on the way */
+} cli_run;
 
-/* Runs the model on batches of --batch-size, so that only the results grow with N. `decode`: images of a
- * model that has a decoder, else its latents. Prints failures and returns the exit status. */
-int run_model(cli_results *results, const nft_model *model, const cli_input *input, const cli_options *given,
-              bool decode);
-void free_results(cli_results *results);
+/* Batches of --batch-size. */
+int run_model(cli_run *run);
 
-/* How many of the N have a result that is not finite. */
-int64_t count_non_finite_results(const cli_results *results);
+/* Predictions in memory, a row for each sample. */
+typedef struct cli_predicted {
+    int64_t count, row;                      /* samples, and numbers of each */
+    int64_t rank, shape[NFT_ARRAY_MAX_RANK]; /* of the output */
+    float *values;
+} cli_predicted;
 
-/* Writes the results and the input's extra tensors, all or nothing; `metadata` as nft_array_save() takes
- * them. */
-int save_results(const cli_results *results, const cli_input *input, const char *path,
-                 const char *const *metadata);
+/* A results_taker whose `user` is a cli_predicted with the count, else zero. */
+int keep_predictions(void *predicted, const nft_context *context, int64_t first, int64_t count);
+
+/* A file of results: `output`, or for features the tensors of their space; then what travels with the input.
+ */
+typedef struct cli_output {
+    const char *path;
+    const cli_input *input;
+    const char *const *metadata; /* as nft_file_writer_create() takes them */
+    nft_file_writer *writer;
+    cli_tensor_table table;
+    int64_t own;        /* tensors of the table that the model gives */
+    int64_t row;        /* of `output`: numbers of a sample */
+    int64_t non_finite; /* samples with results that are not finite */
+} cli_output;
+
+/* A results_taker whose `user` is a cli_output with path, input and metadata, else zero. */
+int write_results(void *output, const nft_context *context, int64_t first, int64_t count);
+/* Writes predictions as if they came one batch after the other. */
+int write_predictions(cli_output *output, const cli_predicted *predicted);
+/* Writes what travels with the input and gives the file its name. */
+int complete_output(cli_output *output);
+/* Gives up a file that is not finished. */
+void close_output(cli_output *output);
 
 #endif

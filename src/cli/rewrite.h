@@ -1,11 +1,22 @@
-/* Weights that were read from a file, written with other values. */
+/* Networks of a file, changed and written to another file with all else that is there. */
 #ifndef NFT_CLI_REWRITE_H
 #define NFT_CLI_REWRITE_H
 
-#include <nft/nft.h>
+#include "input.h"
 
-/* Writes the set with everything that travels with it, and `omega` where its metadata say none, unless that
- * is 0. Prints its failure and returns the exit status. */
-int rewrite_weights(nft_weights *weights, const char *path, double omega);
+typedef struct cli_rewrite {
+    cli_input *input; /* of one file; its metadata are changed through `holder` */
+    const cli_options *given;
+    nft_weights *holder; /* no networks, with the metadata of the file that is written; owned */
+    /* Changes networks first … of the file, the first of `weights`. */
+    nft_status (*change)(void *user, nft_weights *weights, int64_t first);
+    void *user;
+} cli_rewrite;
+
+/* Opens what is rewritten. Prints its failure and returns the exit status, as rewrite_networks() does. */
+int begin_rewrite(cli_rewrite *rewrite, cli_input *input, const cli_options *given);
+/* Writes to --output: the networks batch by batch, then the other tensors in pieces. */
+int rewrite_networks(cli_rewrite *rewrite);
+void end_rewrite(cli_rewrite *rewrite);
 
 #endif

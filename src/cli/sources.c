@@ -173,42 +173,68 @@ static int64_t split_names(char *text, const char **names)
     return count;
 }
 
-/* What --layers says, for as long as a file is opened. */
-typedef struct layer_names {
+/* What --layers and --space say, for as long as a file is opened. */
+typedef struct reading {
     char *text;
     const char **names;
     nft_space *space;
     nft_load_options options;
-} layer_names;
+} reading;
 
-/* Prints its failure and returns the exit status. */
-static int read_layer_names(layer_names *layers, const cli_options *given)
+static int read_layer_names(reading *r, const char *text)
 {
-    const char *space = option_text(given, "space");
-    const char *text = option_text(given, "layers");
-    size_t size = text ? strlen(text) + 1 : 0;
-    *layers = (layer_names){.options = NFT_LOAD_OPTIONS_INIT};
-    layers->options.prefix = option_text(given, "prefix");
-    if (space && nft_space_load(&layers->space, space, NULL))
-        return fail_library();
-    layers->options.space = layers->space;
-    if (!text)
-        return EXIT_SUCCESS;
-    layers->text = malloc(size);
-    layers->names = malloc(size * sizeof *layers->names);
-    if (!layers->text || !layers->names)
+    size_t size = strlen(text) + 1;
+    r->text = malloc(size);
+    r->names = malloc(size * sizeof *r->names);
+    if (!r->text || !r->names)
         return fail_memory();
-    memcpy(layers->text, text, size);
-    layers->options.layers = layers->names;
-    layers->options.layer_count = split_names(layers->text, layers->names);
+    memcpy(r->text, text, size);
+    r->options.layers = r->names;
+    r->options.layer_count = split_names(r->text, r->names);
     return EXIT_SUCCESS;
 }
 
-static void free_layer_names(layer_names *layers)
+int read_space(nft_space **space, const char *path)
 {
-    nft_space_free(layers->space);
-    free(layers->names);
-    free(layers->text);
+    return nft_space_load(space, path, NULL) ? fail_library() : EXIT_SUCCESS;
+}
+
+static bool says_space(const char *path)
+{
+    nft_file *file = NULL;
+    bool says =
+        !is_configuration(path) && !nft_file_open(&file, path) && nft_file_metadata(file, "nft.space");
+    nft_file_free(file);
+    return says;
+}
+
+/* A model of one space finds the tensors of files that do not say theirs. Chains need no help. */
+static const nft_space *space_of_model(const nft_model *model, const char *path)
+{
+    const nft_space *space = model ? nft_model_space(model) : NULL;
+    return space && !nft_space_layer_count(space) && !says_space(path) ? space : NULL;
+}
+
+static int begin_reading(reading *r, const char *path, const nft_model *model, const cli_options *given)
+{
+    const char *layers = option_text(given, "layers"), *space = option_text(given, "space");
+    *r = (reading){.options = NFT_LOAD_OPTIONS_INIT};
+    r->options.memory_limit = given->memory_limit;
+    r->options.prefix = option_text(given, "prefix");
+    if (layers && space)
+        return fail("--layers and --space both say what the networks are: give one of them");
+    int failed = layers ? read_layer_names(r, layers) : space ? read_space(&r->space, space) : EXIT_SUCCESS;
+    r->options.space = r->space;
+    if (!failed && !layers && !space)
+        r->options.space = space_of_model(model, path);
+    return failed;
+}
+
+static void end_reading(reading *r)
+{
+    nft_space_free(r->space);
+    free(r->names);
+    free(r->text);
 }
 
 int refuse_layers(const cli_options *given, const char *path, const char *what)
@@ -242,18 +268,14 @@ int fail_weights(const char *path)
     return fail("%s: %s", path, message);
 }
 
-const char **list_metadata(const nft_file *file, const char *key, const char *text)
+const char **list_weights_metadata(const nft_weights *weights)
 {
     size_t count = 0;
-    while (nft_file_metadata_at(NULL, file, (int64_t)count))
+    while (nft_weights_metadata_at(NULL, weights, (int64_t)count))
         count++;
-    const char **list = calloc(2 * count + 3, sizeof *list);
+    const char **list = calloc(2 * count + 1, sizeof *list);
     for (size_t i = 0; i < count && list; i++)
-        list[2 * i] = nft_file_metadata_at(&list[2 * i + 1], file, (int64_t)i);
-    if (list && text && !nft_file_metadata(file, key)) {
-        list[2 * count] = key;
-        list[2 * count + 1] = text;
-    }
+        list[2 * i] = nft_weights_metadata_at(&list[2 * i + 1], weights, (int64_t)i);
     return list;
 }
 
@@ -289,35 +311,65 @@ int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double
     return EXIT_SUCCESS;
 }
 
+static int check_networks(const char *path, const char *what, bool may_be_index)
+{
+    if (!may_be_index && is_configuration(path))
+        return fail("%s: this is a configuration, expected %s", path, what);
+    return is_model_file(path) ? fail("%s: this is a model, expected %s", path, what) : EXIT_SUCCESS;
+}
+
 int load_weights(nft_weights **weights, const char *path, const cli_options *given)
 {
+    reading r = {0};
     *weights = NULL;
-    if (is_configuration(path))
-        return fail("%s: this is a configuration, expected weights", path);
-    if (is_model_file(path))
-        return fail("%s: this is a model, expected weights", path);
-    layer_names layers;
-    int failed = read_layer_names(&layers, given);
-    if (!failed && nft_weights_load_with(weights, path, &layers.options))
+    int failed = check_networks(path, "weights", false);
+    if (!failed)
+        failed = begin_reading(&r, path, NULL, given);
+    if (!failed && nft_weights_load_with(weights, path, &r.options))
         failed = fail_layers();
-    free_layer_names(&layers);
+    end_reading(&r);
     return failed;
 }
 
-int open_dataset(nft_dataset **dataset, const char *path, const cli_options *given)
+/* A JSON file with parts, and neither modules nor a model. */
+bool is_index(const char *path)
 {
+    if (!is_configuration(path))
+        return false;
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return false;
+    json_t *object = json_loadf(file, 0, NULL);
+    bool index = json_is_array(json_object_get(object, "parts")) && !json_object_get(object, "modules") &&
+                 !is_recipe(object);
+    fclose(file);
+    json_decref(object);
+    return index;
+}
+
+int open_dataset_for(nft_dataset **dataset, const char *path, const char *what, const nft_model *model,
+                     const cli_options *given)
+{
+    reading r = {0};
     *dataset = NULL;
-    if (is_configuration(path))
-        return fail("%s: this is a configuration, expected a data set", path);
-    if (is_model_file(path))
-        return fail("%s: this is a model, expected a data set", path);
-    layer_names layers;
-    int failed = read_layer_names(&layers, given);
-    if (!failed && nft_dataset_open(dataset, path, &layers.options))
+    int failed = check_networks(path, what, is_index(path));
+    if (!failed)
+        failed = begin_reading(&r, path, model, given);
+    if (!failed && nft_dataset_open(dataset, path, &r.options))
         failed = fail_layers();
-    free_layer_names(&layers);
-    return failed || nft_dataset_space(*dataset) ? failed
-                                                 : refuse_layers(given, path, "a data set of tokens");
+    end_reading(&r);
+    return failed;
+}
+
+int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model, const cli_options *given)
+{
+    nft_dataset_part part = NFT_DATASET_PART_INIT;
+    int failed = open_dataset_for(dataset, path, "a data set", model, given);
+    if (failed || !nft_dataset_count(*dataset))
+        return failed;
+    if (nft_dataset_get_part(&part, *dataset, 0))
+        return fail_library();
+    return part.tokens ? refuse_layers(given, path, "a data set of tokens") : EXIT_SUCCESS;
 }
 
 int read_targets(nft_array **targets, const nft_dataset *dataset)
@@ -326,149 +378,6 @@ int read_targets(nft_array **targets, const nft_dataset *dataset)
     if (status == NFT_ERROR_ARGUMENT)
         status = nft_dataset_read_tensor(targets, dataset, "target");
     return status ? fail_library() : EXIT_SUCCESS;
-}
-
-static bool add_extra(cli_input *input, const char *name, const nft_array *array, nft_array *owned)
-{
-    cli_extra *extra = &input->extras[input->extra_count];
-    size_t size = strlen(name) + 1;
-    *extra = (cli_extra){.name = malloc(size), .array = array, .owned = owned};
-    if (!extra->name)
-        return false;
-    memcpy(extra->name, name, size);
-    input->extra_count++;
-    return true;
-}
-
-static int load_weights_input(cli_input *input, const char *path, const cli_options *given)
-{
-    int failed = load_weights(&input->weights, path, given);
-    if (failed)
-        return failed;
-    input->count = nft_weights_count(input->weights);
-    int64_t extras = nft_weights_extra_count(input->weights);
-    input->extras = calloc((size_t)extras + 1, sizeof *input->extras);
-    if (!input->extras)
-        return fail_memory();
-    for (int64_t i = 0; i < extras; i++) {
-        const char *name = nft_weights_extra_name(input->weights, i);
-        if (!add_extra(input, name, nft_weights_extra(input->weights, name), NULL))
-            return fail_memory();
-    }
-    return EXIT_SUCCESS;
-}
-
-/* Every tensor beside `output` whose leading axis is N. */
-static int read_extras(cli_input *input, const nft_file *file)
-{
-    int64_t tensors = nft_file_tensor_count(file);
-    input->extras = calloc((size_t)tensors + 1, sizeof *input->extras);
-    if (!input->extras)
-        return fail_memory();
-    for (int64_t i = 0; i < tensors; i++) {
-        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        nft_array *array = NULL;
-        if (nft_file_tensor(&info, file, i))
-            return fail_library();
-        if (!strcmp(info.name, "output") || info.rank < 1 || info.shape[0] != input->count)
-            continue;
-        if (nft_file_read(&array, file, info.name))
-            return fail_library();
-        if (!add_extra(input, info.name, array, array)) {
-            nft_array_free(array);
-            return fail_memory();
-        }
-    }
-    return EXIT_SUCCESS;
-}
-
-static int load_tokens_input(cli_input *input, const char *path, const cli_options *given)
-{
-    nft_file *file = NULL;
-    int failed = refuse_layers(given, path, "a file of tokens to this model");
-    if (failed)
-        return failed;
-    if (nft_file_open(&file, path))
-        return fail_library();
-    if (!has_tensor(file, "output"))
-        failed = fail("%s: no tensor 'output': the model takes tokens (N, tokens, channels), as 'nftool "
-                      "forward' writes them",
-                      path);
-    else if (nft_file_read(&input->tokens, file, "output"))
-        failed = fail_library();
-    else if (nft_array_rank(input->tokens) != 3)
-        failed = fail("%s: tensor 'output' has %" PRId64 " axes, expected 3: (N, tokens, channels)", path,
-                      nft_array_rank(input->tokens));
-    else if (!nft_array_f32(input->tokens))
-        failed = fail("%s: tensor 'output' holds integers, expected floats", path);
-    else if (nft_array_size(input->tokens, 0) && !nft_array_count(input->tokens))
-        failed = fail("%s: tensor 'output' is %" PRId64 " samples of no numbers, expected at least one", path,
-                      nft_array_size(input->tokens, 0));
-    if (!failed) {
-        input->count = nft_array_size(input->tokens, 0);
-        failed = read_extras(input, file);
-    }
-    nft_file_free(file);
-    return failed;
-}
-
-int load_input(cli_input *input, const nft_model *model, const char *path, const cli_options *given)
-{
-    *input = (cli_input){0};
-    int failed = nft_model_space(model) ? load_weights_input(input, path, given)
-                                        : load_tokens_input(input, path, given);
-    if (!failed && input->count == 0)
-        failed = fail("%s: holds no networks", path);
-    return failed;
-}
-
-void free_input(cli_input *input)
-{
-    for (int64_t i = 0; i < input->extra_count; i++) {
-        free(input->extras[i].name);
-        nft_array_free(input->extras[i].owned);
-    }
-    free(input->extras);
-    nft_array_free(input->tokens);
-    nft_weights_free(input->weights);
-    *input = (cli_input){0};
-}
-
-const nft_array *input_extra(const cli_input *input, const char *name)
-{
-    for (int64_t i = 0; i < input->extra_count; i++)
-        if (!strcmp(input->extras[i].name, name))
-            return input->extras[i].array;
-    return NULL;
-}
-
-static bool is_finite_network(const nft_weights *weights, int64_t network)
-{
-    int64_t count = nft_weights_count(weights);
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++) {
-        int64_t row = nft_weights_data_count(weights, t) / count;
-        if (!all_finite(nft_weights_data(weights, t) + network * row, row))
-            return false;
-    }
-    return true;
-}
-
-int64_t count_non_finite_networks(const nft_weights *weights)
-{
-    int64_t found = 0;
-    for (int64_t n = 0; n < nft_weights_count(weights); n++)
-        found += !is_finite_network(weights, n);
-    return found;
-}
-
-int64_t count_non_finite_inputs(const cli_input *input)
-{
-    if (input->weights)
-        return count_non_finite_networks(input->weights);
-    int64_t found = 0, row = input->count ? nft_array_count(input->tokens) / input->count : 0;
-    for (int64_t n = 0; n < input->count; n++)
-        found += !all_finite(nft_array_f32(input->tokens) + n * row, row);
-    return found;
 }
 
 int choose_range(int64_t *first, int64_t *chosen, const cli_options *given, const char *path, int64_t count,

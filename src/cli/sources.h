@@ -22,19 +22,28 @@ char *path_beside(const char *recipe, const char *path);
 /* The images of a model's decoder. */
 int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double *omega);
 
-/* Weights, their layers in the order of --layers if that was given. */
+/* Weights, their layers in the order of --layers, or their space that of --space, if one was given. */
 int load_weights(nft_weights **weights, const char *path, const cli_options *given);
 
-/* Why the library did not read weights, with the program's name of the option that it may advise. */
+/* Why the library did not read weights, with the program's names of the options that it may advise. */
 void layers_message(char *text, size_t capacity);
 /* Prints that about a file, and returns the exit status. */
 int fail_weights(const char *path);
 
-/* The same for a data set that is read piece by piece, or one of tokens. */
-int open_dataset(nft_dataset **dataset, const char *path, const cli_options *given);
-/* All texts of the metadata, borrowed from the file, as nft_array_save() takes them, and `text` for `key`
- * unless the text is NULL or the key is there; NULL when there is no memory. Free the list. */
-const char **list_metadata(const nft_file *file, const char *key, const char *text);
+/* The space in a JSON file (itself, or inside a configuration or a sidecar), or that of weights or a model.
+ * Free it. */
+int read_space(nft_space **space, const char *path);
+
+/* The index of a data set of several parts. */
+bool is_index(const char *path);
+/* The same for a data set that is read piece by piece, or one of tokens, or an index. A model (or NULL) of
+ * one space says the space of networks that do not. `what` it should be: "weights". */
+int open_dataset_for(nft_dataset **dataset, const char *path, const char *what, const nft_model *model,
+                     const cli_options *given);
+int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model, const cli_options *given);
+/* All texts of a set's metadata, borrowed from it, as nft_file_writer_create() takes them; NULL when there is
+ * no memory. Free the list. */
+const char **list_weights_metadata(const nft_weights *weights);
 bool has_tensor(const nft_file *file, const char *name);
 /* Its tensor `label`, or else `target`. */
 int read_targets(nft_array **targets, const nft_dataset *dataset);
@@ -55,30 +64,5 @@ int refuse_layers(const cli_options *given, const char *path, const char *what);
         "space", 0, OPTION_INPUT, "FILE", "JSON with the space of the networks, or a network of it", 0, 0,   \
             NULL                                                                                             \
     }
-
-typedef struct cli_extra {
-    char *name;
-    const nft_array *array;
-    nft_array *owned; /* the same array if the input holds it alone */
-} cli_extra;
-
-/* What a model runs on: weights, or the tensor `output` of a file for a model on tokens; and the tensors
- * beside it. */
-typedef struct cli_input {
-    nft_weights *weights;
-    nft_array *tokens;
-    int64_t count; /* N */
-    cli_extra *extras;
-    int64_t extra_count;
-} cli_input;
-
-/* Fails for N = 0 as well. */
-int load_input(cli_input *input, const nft_model *model, const char *path, const cli_options *given);
-void free_input(cli_input *input);
-/* An extra tensor, NULL if there is none of that name. */
-const nft_array *input_extra(const cli_input *input, const char *name);
-/* How many of the N have a value that is not finite. */
-int64_t count_non_finite_networks(const nft_weights *weights);
-int64_t count_non_finite_inputs(const cli_input *input);
 
 #endif

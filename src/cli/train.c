@@ -81,9 +81,10 @@ static int make_trainer(training *t)
 static int set_data(training *t)
 {
     const cli_recipe *recipe = &t->recipe;
-    int failed = t->train ? EXIT_SUCCESS : open_dataset(&t->train, recipe->train_path, &recipe->data);
+    int failed =
+        t->train ? EXIT_SUCCESS : open_dataset(&t->train, recipe->train_path, t->model, &recipe->data);
     if (!failed && recipe->validation_path)
-        failed = open_dataset(&t->validation, recipe->validation_path, &recipe->data);
+        failed = open_dataset(&t->validation, recipe->validation_path, t->model, &recipe->data);
     if (!failed && nft_trainer_set_dataset(t->trainer, t->train, t->validation))
         failed = fail_training(t);
     if (failed || !t->validation || loss_has_images(t->kind))
@@ -97,7 +98,7 @@ static int count_steps(training *t)
     cli_recipe *recipe = &t->recipe;
     if (!json_object_get(recipe->object, "epochs"))
         return EXIT_SUCCESS;
-    int failed = open_dataset(&t->train, recipe->train_path, &recipe->data);
+    int failed = open_dataset(&t->train, recipe->train_path, t->model, &recipe->data);
     return failed ? failed : recipe_count_steps(recipe, nft_dataset_count(t->train));
 }
 

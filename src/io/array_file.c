@@ -238,6 +238,18 @@ nft_status nft_file_writer_append(nft_file_writer *writer, const void *data, int
     return nft_file_append(writer, data, bytes);
 }
 
+nft_status nft_file_writer_write(nft_file_writer *writer, int64_t tensor, int64_t first, const void *data,
+                                 int64_t count)
+{
+    static const char function[] = "nft_file_writer_write";
+    if (!writer || (count && !data))
+        return nft_fail_null(function, writer ? "data" : "writer");
+    if (first < 0 || count < 0 || !nft_file_has_output(writer, tensor))
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: tensor is %" PRId64 ", first %" PRId64 ", count %" PRId64,
+                        function, tensor, first, count);
+    return nft_file_write(writer, tensor, first, data, count);
+}
+
 nft_status nft_file_writer_commit(nft_file_writer *writer)
 {
     return writer ? nft_file_commit(writer) : nft_fail_null("nft_file_writer_commit", "writer");

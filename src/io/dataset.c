@@ -149,6 +149,8 @@ nft_status nft_dataset_open(nft_dataset **out, const char *path, const nft_load_
                            : nft_fail_memory("a path", (int64_t)strlen(path));
     if (!status)
         status = open_parts(dataset, &options);
+    if (!status)
+        status = nft_dataset_list_extras(dataset);
     if (status) {
         nft_dataset_free(dataset);
         return status;
@@ -172,6 +174,7 @@ void nft_dataset_free(nft_dataset *dataset)
         nft_network_clear(&dataset->parts[i].network);
         nft_file_free(dataset->parts[i].file);
     }
+    nft_release(dataset->extras);
     nft_release(dataset->parts);
     nft_release(dataset->path);
     nft_release(dataset);
@@ -214,6 +217,8 @@ nft_status nft_dataset_get_part(nft_dataset_part *out, const nft_dataset *datase
     out->space = part->network.space;
     out->first = part->first;
     out->count = part->count;
+    out->tokens = part->tokens ? part->tokens->shape[1] : 0;
+    out->channels = channels_of(part);
     return NFT_OK;
 }
 
@@ -244,8 +249,8 @@ nft_status nft_dataset_read_networks(const nft_dataset *dataset, int64_t part, i
     return status ? nft_fail_in(status, "%s", own->file->path) : NFT_OK;
 }
 
-nft_status nft_dataset_read_rows(const nft_dataset *dataset, int64_t part, const nft_entry *entry,
-                                 int64_t first, int64_t count, float *floats, int64_t *integers)
+nft_status nft_part_read_rows(const nft_dataset *dataset, int64_t part, const nft_entry *entry, int64_t first,
+                              int64_t count, float *floats, int64_t *integers)
 {
     const nft_part *own = &dataset->parts[part];
     int64_t row = own->count ? entry->count / own->count : 0;
@@ -318,66 +323,4 @@ nft_status nft_dataset_read(nft_weights *weights, const nft_dataset *dataset, co
                             function, i, indices[i], dataset->count - 1);
     nft_status status = read_all(weights, dataset, indices, count);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
-}
-
-/* The tensor of that name in part `index`, which fits that of the first part. */
-static nft_status find_rows(const nft_entry **entry, const nft_dataset *dataset, int64_t index,
-                            const char *name)
-{
-    const nft_part *part = &dataset->parts[index];
-    *entry = nft_file_find(part->file, name);
-    if (!*entry || (*entry)->rank < 1 || (*entry)->shape[0] != part->count)
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "%s: has no tensor '%s' with a row for each of its %" PRId64 " samples",
-                        part->file->path, name, part->count);
-    const nft_entry *first = nft_file_find(dataset->parts[0].file, name);
-    if ((*entry)->rank == first->rank &&
-        nft_type_is_float((*entry)->type) == nft_type_is_float(first->type) &&
-        !memcmp((*entry)->shape + 1, first->shape + 1, (size_t)(first->rank - 1) * sizeof *first->shape))
-        return NFT_OK;
-    char found[160], expected[160];
-    nft_shape_describe((*entry)->shape, (*entry)->rank, found, sizeof found);
-    nft_shape_describe(first->shape, first->rank, expected, sizeof expected);
-    return nft_fail(NFT_ERROR_MISMATCH, "%s: tensor '%s' is %s %s, that of the first part %s %s",
-                    part->file->path, name, nft_type_name((*entry)->type), found, nft_type_name(first->type),
-                    expected);
-}
-
-static nft_status read_parts(nft_array **tensor, const nft_dataset *dataset, const char *name)
-{
-    const nft_entry *entry = NULL;
-    nft_status status = find_rows(&entry, dataset, 0, name);
-    if (status)
-        return status;
-    int64_t shape[NFT_ARRAY_MAX_RANK],
-        row = dataset->parts[0].count ? entry->count / dataset->parts[0].count : 0;
-    bool floats = nft_type_is_float(entry->type);
-    memcpy(shape, entry->shape, sizeof shape);
-    shape[0] = dataset->count;
-    status = nft_array_create(tensor, floats ? NFT_ARRAY_F32 : NFT_ARRAY_I64, shape, entry->rank, NULL);
-    for (int64_t i = 0; i < dataset->part_count && !status; i++) {
-        const nft_part *part = &dataset->parts[i];
-        if ((status = find_rows(&entry, dataset, i, name)))
-            break;
-        float *to_floats = floats ? (float *)(*tensor)->storage + part->first * row : NULL;
-        int64_t *to_integers = floats ? NULL : (int64_t *)(*tensor)->storage + part->first * row;
-        status = nft_dataset_read_rows(dataset, i, entry, 0, part->count, to_floats, to_integers);
-    }
-    return status;
-}
-
-nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset, const char *name)
-{
-    static const char function[] = "nft_dataset_read_tensor";
-    if (!tensor)
-        return nft_fail_null(function, "tensor");
-    *tensor = NULL;
-    if (!dataset || !name)
-        return nft_fail_null(function, dataset ? "name" : "dataset");
-    nft_status status = read_parts(tensor, dataset, name);
-    if (!status)
-        return NFT_OK;
-    nft_array_free(*tensor);
-    *tensor = NULL;
-    return nft_fail_in(status, "%s", function);
 }

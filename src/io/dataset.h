@@ -21,9 +21,12 @@ struct nft_dataset {
     nft_part *parts; /* equal spaces are one, by pointer; the names and roles of their tensors count */
     int64_t part_count;
     int64_t count, channels;
+    const nft_entry **extras; /* of the first part: a row for each sample, and no network's */
+    int64_t extra_count;
     nft_open_files *files;
 };
 
+nft_status nft_dataset_list_extras(nft_dataset *dataset); /* once the parts are open */
 nft_dataset *nft_dataset_retain(nft_dataset *dataset); /* one more reference */
 
 /* Index of the part that has sample `number`, which exists. */
@@ -34,7 +37,7 @@ int64_t nft_dataset_find_part(const nft_dataset *dataset, int64_t number);
 nft_status nft_dataset_read_networks(const nft_dataset *dataset, int64_t part, int64_t first, int64_t count,
                                      float *const *arrays);
 /* Of an entry (N, …) of the part: floats or integers, the other NULL. */
-nft_status nft_dataset_read_rows(const nft_dataset *dataset, int64_t part, const nft_entry *entry,
+nft_status nft_part_read_rows(const nft_dataset *dataset, int64_t part, const nft_entry *entry,
                                  int64_t first, int64_t count, float *floats, int64_t *integers);
 
 #endif

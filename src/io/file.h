@@ -143,6 +143,13 @@ nft_status nft_file_header(nft_text *header, const nft_output *outputs, int64_t 
 nft_status nft_file_create(nft_file_writer **writer, const char *path, const nft_output *outputs,
                            int64_t count, const char *const *metadata);
 nft_status nft_file_append(nft_file_writer *writer, const void *data, int64_t bytes);
+/* The tensor of that name; NFT_ERROR_MISMATCH if there is none, or if it is no multiple of `row` floats. */
+nft_status nft_file_find_output(int64_t *tensor, const nft_file_writer *writer, const char *name, int64_t row);
+bool nft_file_has_name(const nft_file_writer *writer, const char *name);
+bool nft_file_has_output(const nft_file_writer *writer, int64_t tensor);
+/* As nft_file_writer_write(), of a tensor that the file has. */
+nft_status nft_file_write(nft_file_writer *writer, int64_t tensor, int64_t first, const void *data,
+                          int64_t count);
 nft_status nft_file_commit(nft_file_writer *writer); /* frees the writer, also when it fails */
 void nft_file_cancel(nft_file_writer *writer);       /* NULL is fine */
 

@@ -5,6 +5,7 @@
 #include "io/file_tensors.h"
 #include "io/file.h"
 #include "nft/weights.h"
+#include "space/metadata.h"
 
 typedef struct nft_network {
     nft_space *space;
@@ -20,6 +21,9 @@ typedef struct nft_network {
 /* The space is that of the options, or the metadata's, or else a chain. Clear it also after a failure. */
 nft_status nft_network_find(nft_network *network, const nft_file *file, const nft_load_options *options);
 void nft_network_clear(nft_network *network);
+
+/* Whether an entry, number `index` of the file, travels with the networks, a row for each. */
+bool nft_network_has_extra(const nft_network *network, const nft_entry *entry, int64_t index);
 
 /* Reads networks first … first + count - 1 of a tensor, (count, C, *shape). `file` is the file, or the same
  * one opened again. */
@@ -41,6 +45,11 @@ nft_status nft_network_find_chain(nft_network *network, const nft_file *file, co
 nft_status nft_network_mark_layers(nft_network *network, const nft_file *file);
 /* Finds every tensor by network->names. */
 nft_status nft_network_match(nft_network *network, const nft_file *file);
+
+/* All texts of a file's metadata, for a set. */
+nft_status nft_weights_keep_metadata(nft_weights *weights, const nft_file *file);
+/* Sets `nft.space`: the set's space, whose tensors have the names of the file. */
+nft_status nft_weights_note_space(nft_metadata *metadata, const nft_weights *weights);
 
 nft_status nft_check_float_entry(const nft_entry *entry); /* an error that names it unless it holds floats */
 

@@ -21,16 +21,28 @@
 
 /* What the header has promised of one tensor. */
 typedef struct promise {
-    int64_t size; /* bytes of an element */
-    int64_t left; /* bytes to come */
+    char *name;
+    nft_type type;
+    int64_t size;         /* bytes of an element */
+    int64_t begin, bytes; /* behind the header */
+    int64_t left;         /* bytes to come */
 } promise;
+
+/* Tensors by their names. */
+typedef struct named {
+    const char *name;
+    int64_t tensor;
+} named;
 
 struct nft_file_writer {
     char *path;
     nft_beside beside;
     promise *promises;
+    named *sorted; /* by name */
     int64_t count;
     int64_t current; /* the first tensor that is not complete */
+    int64_t header;  /* bytes before the first tensor */
+    int64_t written; /* bytes behind them, of a file that is written in order */
     bool damaged;    /* a write has failed: what is in the file is not known */
 };
 
@@ -84,10 +96,19 @@ static nft_status append_outputs(nft_text *header, const nft_output *outputs, in
                             outputs[i].name);
         nft_text_append(header, i || after_metadata ? "," : "");
         status = append_output(header, &outputs[i], begin, end);
-        promises[i] = (promise){.size = size, .left = bytes};
+        promises[i] = (promise){nft_copy_text(outputs[i].name), outputs[i].type, size, begin, bytes, bytes};
+        if (!promises[i].name)
+            return nft_fail_memory("a tensor's name", (int64_t)strlen(outputs[i].name));
         begin = end;
     }
     return status;
+}
+
+static void free_promises(promise *promises, int64_t count)
+{
+    for (int64_t i = 0; promises && i < count; i++)
+        nft_release(promises[i].name);
+    nft_release(promises);
 }
 
 static nft_status make_header(nft_text *header, const nft_output *outputs, int64_t count,
@@ -118,7 +139,7 @@ nft_status nft_file_header(nft_text *header, const nft_output *outputs, int64_t 
     promise *promises = nft_allocate_array((size_t)count, sizeof *promises);
     nft_status status = promises ? make_header(header, outputs, count, metadata, promises)
                                  : nft_fail_memory("a header", count * (int64_t)sizeof *promises);
-    nft_release(promises);
+    free_promises(promises, count);
     return status;
 }
 
@@ -127,6 +148,7 @@ static nft_status write_header(nft_file_writer *writer, const nft_output *output
 {
     nft_text header = {0};
     nft_status status = make_header(&header, outputs, count, metadata, writer->promises);
+    writer->header = (int64_t)header.length;
     if (status)
         nft_fail_in(status, "%s", writer->path);
     else if (!nft_write_fully(writer->beside.descriptor, header.data, (int64_t)header.length))
@@ -194,6 +216,20 @@ static nft_status check_target(const char *path)
                     S_ISDIR(about.st_mode) ? "a folder" : "a block device");
 }
 
+static int compare_named(const void *a, const void *b)
+{
+    return strcmp(((const named *)a)->name, ((const named *)b)->name);
+}
+
+/* Once the header is written the promises have their names. */
+static void sort_names(nft_file_writer *writer)
+{
+    for (int64_t i = 0; i < writer->count; i++)
+        writer->sorted[i] = (named){writer->promises[i].name, i};
+    if (writer->count)
+        qsort(writer->sorted, (size_t)writer->count, sizeof *writer->sorted, compare_named);
+}
+
 nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_output *outputs, int64_t count,
                            const char *const *metadata)
 {
@@ -214,7 +250,8 @@ nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_ou
     writer->count = count;
     writer->path = nft_copy_text(path);
     writer->promises = nft_allocate_array((size_t)count, sizeof *writer->promises);
-    if (!writer->path || !writer->promises)
+    writer->sorted = nft_allocate_array((size_t)count, sizeof *writer->sorted);
+    if (!writer->path || !writer->promises || !writer->sorted)
         status = nft_fail_memory("a file writer", nft_size_multiply(count, sizeof *writer->promises));
     if (!status)
         status = nft_beside_create(&writer->beside, path);
@@ -224,23 +261,33 @@ nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_ou
         nft_file_cancel(writer);
         return status;
     }
+    sort_names(writer);
     *out = writer;
     return NFT_OK;
 }
 
-static nft_status write_values(nft_file_writer *writer, const void *data, int64_t size, int64_t bytes)
+/* `offset` of a file that is written in any order; -1: behind all that was written. */
+static bool write_bytes(const nft_file_writer *writer, const void *data, int64_t bytes, int64_t offset)
+{
+    return offset < 0 ? nft_write_fully(writer->beside.descriptor, data, bytes)
+                      : nft_write_at(writer->beside.descriptor, offset, data, bytes);
+}
+
+static nft_status write_values(nft_file_writer *writer, const void *data, int64_t size, int64_t bytes,
+                               int64_t offset)
 {
     bool written = true;
     if (nft_little_endian()) {
-        written = nft_write_fully(writer->beside.descriptor, data, bytes);
+        written = write_bytes(writer, data, bytes, offset);
     } else {
         uint8_t buffer[BUFFER_BYTES];
         for (int64_t done = 0; done < bytes && written; done += BUFFER_BYTES) {
             int64_t now = bytes - done < BUFFER_BYTES ? bytes - done : BUFFER_BYTES;
             nft_convert_to_bytes((const char *)data + done, size, now / size, buffer);
-            written = nft_write_fully(writer->beside.descriptor, buffer, now);
+            written = write_bytes(writer, buffer, now, offset < 0 ? -1 : offset + done);
         }
     }
+    writer->damaged = writer->damaged || !written;
     return written ? NFT_OK : nft_fail_system(writer->path, "write");
 }
 
@@ -268,14 +315,70 @@ nft_status nft_file_append(nft_file_writer *writer, const void *data, int64_t by
             writer->current++;
         promise *promised = &writer->promises[writer->current];
         int64_t now = bytes < promised->left ? bytes : promised->left;
-        status = write_values(writer, next, promised->size, now);
-        if (status)
-            writer->damaged = true;
+        status = write_values(writer, next, promised->size, now, -1);
         promised->left -= now;
         next += now;
         bytes -= now;
     }
     return status;
+}
+
+static const named *find_named(const nft_file_writer *writer, const char *name)
+{
+    const named wanted = {name, 0};
+    return writer->count
+               ? bsearch(&wanted, writer->sorted, (size_t)writer->count, sizeof wanted, compare_named)
+               : NULL;
+}
+
+bool nft_file_has_name(const nft_file_writer *writer, const char *name)
+{
+    return find_named(writer, name) != NULL;
+}
+
+nft_status nft_file_find_output(int64_t *tensor, const nft_file_writer *writer, const char *name, int64_t row)
+{
+    const named *found = find_named(writer, name);
+    if (!found)
+        return nft_fail(NFT_ERROR_MISMATCH, "%s: has no tensor '%s'", writer->path, name);
+    const promise *promised = &writer->promises[found->tensor];
+    int64_t numbers = promised->bytes / promised->size;
+    *tensor = found->tensor;
+    if (promised->type == NFT_TYPE_F32 && (row ? numbers % row == 0 : numbers == 0))
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_MISMATCH, "%s: tensor '%s' has no rows of %" PRId64 " floats", writer->path,
+                    name, row);
+}
+
+bool nft_file_has_output(const nft_file_writer *writer, int64_t tensor)
+{
+    return tensor >= 0 && tensor < writer->count;
+}
+
+/* A device or a pipe cannot be written to in any order. */
+static bool has_places(const nft_file_writer *writer)
+{
+    return writer->beside.name != NULL;
+}
+
+nft_status nft_file_write(nft_file_writer *writer, int64_t tensor, int64_t first, const void *data,
+                          int64_t count)
+{
+    promise *promised = &writer->promises[tensor];
+    int64_t bytes = nft_size_multiply(count, promised->size);
+    int64_t begin = nft_size_add(promised->begin, nft_size_multiply(first, promised->size));
+    if (first > promised->bytes / promised->size - count || bytes > promised->left)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: tensor '%s' has no %" PRId64 " elements from %" PRId64 " on",
+                        writer->path, promised->name, count, first);
+    if (!has_places(writer) && begin != writer->written)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: is written in the order of its tensors alone", writer->path);
+    nft_status status =
+        write_values(writer, data, promised->size, bytes, has_places(writer) ? writer->header + begin : -1);
+    if (status)
+        return status;
+    promised->left -= bytes;
+    writer->written += bytes;
+    return NFT_OK;
 }
 
 static nft_status finish(nft_file_writer *writer)
@@ -304,7 +407,8 @@ void nft_file_cancel(nft_file_writer *writer)
     if (!writer)
         return;
     nft_beside_clear(&writer->beside);
-    nft_release(writer->promises);
+    free_promises(writer->promises, writer->count);
+    nft_release(writer->sorted);
     nft_release(writer->path);
     nft_release(writer);
 }

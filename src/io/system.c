@@ -80,6 +80,19 @@ bool nft_write_fully(int descriptor, const void *data, int64_t bytes)
     return true;
 }
 
+bool nft_write_at(int descriptor, int64_t offset, const void *data, int64_t bytes)
+{
+    for (int64_t done = 0; done < bytes;) {
+        int64_t left = bytes - done;
+        size_t piece = (size_t)(left < LARGEST_CALL ? left : LARGEST_CALL);
+        ssize_t put = pwrite(descriptor, (const char *)data + done, piece, offset + done);
+        if (put < 0 && errno != EINTR)
+            return false;
+        done += put > 0 ? put : 0;
+    }
+    return true;
+}
+
 bool nft_sync(int descriptor)
 {
     int failed;

@@ -19,6 +19,7 @@ nft_status nft_read_at(int descriptor, int64_t offset, int64_t bytes, void *out)
 
 /* False with errno set when not everything could be written. */
 bool nft_write_fully(int descriptor, const void *data, int64_t bytes);
+bool nft_write_at(int descriptor, int64_t offset, const void *data, int64_t bytes);
 
 /* fsync; true also where a file system does not know it. */
 bool nft_sync(int descriptor);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* An extra travels with the networks, one row each; one network without a leading axis has none. */
-static bool is_extra(const nft_network *network, const nft_entry *entry, int64_t index)
+bool nft_network_has_extra(const nft_network *network, const nft_entry *entry, int64_t index)
 {
     return network->rank > 1 && !network->used[index] && entry->rank > 0 && entry->shape[0] == network->count;
 }
@@ -24,7 +24,7 @@ static nft_status check_memory(const nft_file *file, const nft_network *network,
                                        nft_space_parameter_count(network->space));
     int64_t bytes = nft_size_multiply(floats, sizeof(float));
     for (int64_t i = 0; i < file->entry_count; i++)
-        if (is_extra(network, &file->entries[i], i))
+        if (nft_network_has_extra(network, &file->entries[i], i))
             bytes = nft_size_add(bytes, extra_bytes(&file->entries[i]));
     return nft_check_limit("a weight set", bytes, limit);
 }
@@ -50,13 +50,13 @@ static nft_status read_extras(nft_weights *weights, const nft_file *file, const 
 {
     int64_t count = 0;
     for (int64_t i = 0; i < file->entry_count; i++)
-        count += is_extra(network, &file->entries[i], i);
+        count += nft_network_has_extra(network, &file->entries[i], i);
     weights->extras = nft_allocate_array((size_t)count, sizeof *weights->extras);
     if (!weights->extras)
         return nft_fail_memory("a table of tensors", count * (int64_t)sizeof *weights->extras);
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < file->entry_count && !status; i++)
-        if (is_extra(network, &file->entries[i], i))
+        if (nft_network_has_extra(network, &file->entries[i], i))
             status = read_extra(weights, file, &file->entries[i]);
     return status;
 }
@@ -87,7 +87,7 @@ static nft_status read_others(nft_weights *weights, const nft_file *file, const 
     return status;
 }
 
-static nft_status keep_metadata(nft_weights *weights, const nft_file *file)
+nft_status nft_weights_keep_metadata(nft_weights *weights, const nft_file *file)
 {
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < file->metadata_count && !status; i++)
@@ -114,7 +114,7 @@ static nft_status tell_ignored(const nft_file *file, const nft_network *network,
     bool *unread = NULL;
     nft_status status = find_chosen(&unread, file, network);
     for (int64_t i = 0; i < file->entry_count && !status; i++)
-        unread[i] = !unread[i] && !is_extra(network, &file->entries[i], i) &&
+        unread[i] = !unread[i] && !nft_network_has_extra(network, &file->entries[i], i) &&
                     !is_other(network, &file->entries[i], i, options);
     if (!status)
         nft_tell_unread(file, unread);
@@ -167,7 +167,7 @@ static nft_status read_weights(nft_weights **weights, const nft_file *file, cons
     status = read_tensors(*weights, file, network);
     if (!status)
         status = read_extras(*weights, file, network);
-    return status ? status : keep_metadata(*weights, file);
+    return status ? status : nft_weights_keep_metadata(*weights, file);
 }
 
 /* Takes the file over. */

@@ -1,9 +1,11 @@
 /* Weight sets to safetensors files. */
 #include "io/file_tensors.h"
 #include "io/file.h"
+#include "io/network.h"
 #include "space/array.h"
 #include "space/weights.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* The contents of the file. */
@@ -18,9 +20,10 @@ typedef struct save_plan {
     const char **texts;
 } save_plan;
 
-static bool is_whole(const nft_weights *weights, const save_plan *plan, const nft_stored_tensor *item)
+static bool is_whole(const nft_weights *weights, const nft_stored_tensors *table,
+                     const nft_stored_tensor *item)
 {
-    return !weights->space->tensors[plan->tensors.order[item->first]].from;
+    return !weights->space->tensors[table->order[item->first]].from;
 }
 
 static int64_t own_numbers(const nft_stored_tensor *item)
@@ -36,7 +39,7 @@ static nft_status allocate_plan(save_plan *plan, const nft_weights *weights)
     plan->shapes = nft_allocate_array((size_t)tensors, sizeof *plan->shapes);
     for (int64_t i = 0; i < tensors; i++) {
         const nft_stored_tensor *item = &plan->tensors.items[i];
-        if (!is_whole(weights, plan, item) && own_numbers(item) > most)
+        if (!is_whole(weights, &plan->tensors, item) && own_numbers(item) > most)
             most = own_numbers(item);
     }
     plan->joined = nft_allocate_array((size_t)most, sizeof *plan->joined);
@@ -66,8 +69,9 @@ static void describe_tensor(save_plan *plan, const nft_weights *weights, int64_t
     if (leading > 1)
         shape[1] = weights->channels;
     memcpy(shape + leading, item->shape, (size_t)item->rank * sizeof *shape);
-    const char *name =
-        is_whole(weights, plan, item) ? weights->names[plan->tensors.order[item->first]] : item->name;
+    const char *name = is_whole(weights, &plan->tensors, item)
+                           ? weights->names[plan->tensors.order[item->first]]
+                           : item->name;
     plan->outputs[i] =
         (nft_output){.name = name, .type = NFT_TYPE_F32, .rank = leading + item->rank, .shape = shape};
 }
@@ -123,15 +127,15 @@ static nft_status rename_tensors(nft_space **renamed, const nft_weights *weights
 }
 
 /* Layers in another order than that of their names are told by tensors and axes. */
-static nft_status set_space(save_plan *plan, const nft_weights *weights)
+nft_status nft_weights_note_space(nft_metadata *metadata, const nft_weights *weights)
 {
     nft_space *renamed = NULL;
     nft_status status = NFT_OK;
     if (weights->space->layer_count && !has_natural_names(weights))
         status = rename_tensors(&renamed, weights);
     if (!status)
-        status = nft_metadata_set(&plan->metadata, NFT_SPACE_KEY,
-                                  nft_space_json(renamed ? renamed : weights->space));
+        status =
+            nft_metadata_set(metadata, NFT_SPACE_KEY, nft_space_json(renamed ? renamed : weights->space));
     nft_space_free(renamed);
     return status;
 }
@@ -140,7 +144,7 @@ static nft_status list_metadata(save_plan *plan, const nft_weights *weights)
 {
     nft_status status = nft_metadata_add_all(&plan->metadata, &weights->metadata);
     if (!status)
-        status = set_space(plan, weights);
+        status = nft_weights_note_space(&plan->metadata, weights);
     if (status)
         return status;
     plan->texts = nft_metadata_list(&plan->metadata);
@@ -165,15 +169,15 @@ static nft_status make_plan(save_plan *plan, const nft_weights *weights)
 }
 
 /* The parts of one network and channel, each in its place. */
-static void join_parts(const save_plan *plan, const nft_weights *weights, const nft_stored_tensor *item,
-                       int64_t index)
+static void join_parts(const nft_stored_tensors *table, const nft_weights *weights,
+                       const nft_stored_tensor *item, int64_t index, float *joined)
 {
     for (int64_t i = 0; i < item->parts; i++) {
-        int64_t t = plan->tensors.order[item->first + i];
-        const nft_slice *slice = &plan->tensors.slices[t];
+        int64_t t = table->order[item->first + i];
+        const nft_slice *slice = &table->slices[t];
         const float *values = weights->data[t] + index * slice->runs * slice->run;
         for (int64_t run = 0; run < slice->runs; run++)
-            memcpy(plan->joined + slice->start + run * slice->stride, values + run * slice->run,
+            memcpy(joined + slice->start + run * slice->stride, values + run * slice->run,
                    (size_t)slice->run * sizeof *values);
     }
 }
@@ -184,10 +188,10 @@ static nft_status append_tensor(nft_file_writer *writer, const save_plan *plan, 
     const nft_stored_tensor *item = &plan->tensors.items[i];
     int64_t arrays = weights->count * weights->channels, bytes = own_numbers(item) * (int64_t)sizeof(float);
     nft_status status = NFT_OK;
-    if (is_whole(weights, plan, item))
+    if (is_whole(weights, &plan->tensors, item))
         return nft_file_append(writer, weights->data[plan->tensors.order[item->first]], arrays * bytes);
     for (int64_t k = 0; k < arrays && !status; k++) {
-        join_parts(plan, weights, item, k);
+        join_parts(&plan->tensors, weights, item, k, plan->joined);
         status = nft_file_append(writer, plan->joined, bytes);
     }
     return status;
@@ -220,4 +224,58 @@ nft_status nft_weights_save(const nft_weights *weights, const char *path)
         status = write_file(&plan, weights, path);
     clear_plan(&plan);
     return status;
+}
+
+/* A layer without a bias has zeros, which need no place in the file. */
+static bool is_absent_bias(const nft_file_writer *writer, const nft_weights *weights, int64_t tensor,
+                           int64_t count)
+{
+    if (!weights->space->layer_count || tensor % 2 == 0 || nft_file_has_name(writer, weights->names[tensor]))
+        return false;
+    int64_t numbers = weights->count ? nft_weights_data_count(weights, tensor) / weights->count * count : 0;
+    for (int64_t i = 0; i < numbers; i++)
+        if (weights->data[tensor][i] != 0)
+            return false;
+    return true;
+}
+
+/* Networks 0 … count - 1 of a tensor of the file, as its networks first …. */
+static nft_status write_piece(nft_file_writer *writer, const nft_stored_tensors *table,
+                              const nft_weights *weights, const nft_stored_tensor *item, int64_t first,
+                              int64_t count)
+{
+    int64_t row = own_numbers(item) * weights->channels, tensor = 0;
+    int64_t part = table->order[item->first];
+    bool whole = is_whole(weights, table, item);
+    if (whole && is_absent_bias(writer, weights, part, count))
+        return NFT_OK;
+    nft_status status = nft_file_find_output(&tensor, writer, whole ? weights->names[part] : item->name, row);
+    if (status || whole)
+        return status ? status
+                      : nft_file_write(writer, tensor, first * row, weights->data[part], count * row);
+    float *joined = nft_allocate_array((size_t)nft_size_multiply(count, row), sizeof *joined);
+    if (!joined)
+        return nft_fail_memory("a tensor of parts", nft_size_multiply(count * row, sizeof *joined));
+    for (int64_t k = 0; k < count * weights->channels; k++)
+        join_parts(table, weights, item, k, joined + k * own_numbers(item));
+    status = nft_file_write(writer, tensor, first * row, joined, count * row);
+    nft_release(joined);
+    return status;
+}
+
+nft_status nft_weights_write(nft_file_writer *writer, const nft_weights *weights, int64_t first,
+                             int64_t count)
+{
+    static const char function[] = "nft_weights_write";
+    if (!writer || !weights)
+        return nft_fail_null(function, writer ? "weights" : "writer");
+    if (first < 0 || count < 0 || count > weights->count)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: first is %" PRId64 " and count %" PRId64 " of %" PRId64,
+                        function, first, count, weights->count);
+    nft_stored_tensors table = {0};
+    nft_status status = nft_stored_tensors_find(&table, weights->space);
+    for (int64_t i = 0; i < table.count && count && !status; i++)
+        status = write_piece(writer, &table, weights, &table.items[i], first, count);
+    nft_stored_tensors_clear(&table);
+    return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }

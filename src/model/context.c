@@ -68,6 +68,22 @@ nft_status nft_context_memory(int64_t *bytes, const nft_model *model, const nft_
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }
 
+nft_status nft_model_flops(int64_t *flops, const nft_model *model, const nft_space *space)
+{
+    static const char function[] = "nft_model_flops";
+    if (!model || !flops)
+        return nft_fail_null(function, model ? "flops" : "model");
+    *flops = 0;
+    nft_sequence *sequence = NULL;
+    nft_status status = check_space(model, space);
+    if (!status)
+        status = nft_model_bind(&sequence, model, space);
+    if (!status)
+        *flops = sequence->flops;
+    nft_sequence_free(sequence);
+    return status ? nft_fail_in(status, "%s", function) : NFT_OK;
+}
+
 static nft_status take_packed(nft_packed_weights **packed, const nft_context *context, bool transposed)
 {
     nft_model *model = context->model;

@@ -136,27 +136,35 @@ static void draw(const nft_random *random, uint64_t first, int64_t size, int64_t
     }
 }
 
-/* Permutations of every axis that has them, (N, neurons) of one behind those of the other in `numbers`. */
-static void draw_all(const nft_weights *weights, uint64_t seed, const int64_t **permutations,
-                     int64_t *numbers)
+/* Permutations of every axis that has them, (N, neurons) of one behind those of the other in `numbers`.
+ * `neurons` are those of all these axes: how many numbers a network draws. */
+static void draw_all(const nft_weights *weights, uint64_t seed, int64_t first, int64_t neurons,
+                     const int64_t **permutations, int64_t *numbers)
 {
     nft_random random = {.seed = seed, .stream = nft_random_stream("permute")};
-    uint64_t drawn = 0;
+    int64_t before = 0;
     for (int64_t a = 0; a < weights->space->axis_count; a++) {
         const nft_axis *axis = &weights->space->axes[a];
         permutations[a] = axis->permutable ? numbers : NULL;
         for (int64_t n = 0; n < weights->count && axis->permutable; n++) {
-            draw(&random, drawn, axis->size, numbers);
+            draw(&random, (uint64_t)(first + n) * (uint64_t)neurons + (uint64_t)before, axis->size, numbers);
             numbers += axis->size;
-            drawn += (uint64_t)axis->size;
         }
+        before += axis->permutable ? axis->size : 0;
     }
 }
 
 nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed)
 {
+    return nft_weights_permute_random_from(weights, seed, 0);
+}
+
+nft_status nft_weights_permute_random_from(nft_weights *weights, uint64_t seed, int64_t first)
+{
     if (!weights)
         return nft_fail_null("nft_weights_permute_random", "weights");
+    if (first < 0)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_weights_permute_random: first is %" PRId64, first);
     int64_t neurons = 0, axes = weights->space->axis_count;
     for (int64_t a = 0; a < axes; a++)
         if (weights->space->axes[a].permutable)
@@ -168,7 +176,7 @@ nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed)
     int64_t *numbers = nft_allocate((size_t)bytes);
     const int64_t **permutations = nft_allocate_array((size_t)axes, sizeof *permutations);
     if (numbers && permutations) {
-        draw_all(weights, seed, permutations, numbers);
+        draw_all(weights, seed, first, neurons, permutations, numbers);
         status = nft_weights_permute(weights, permutations);
     } else {
         status = nft_fail_memory("random permutations", bytes);

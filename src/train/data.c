@@ -1,4 +1,5 @@
 /* The data of a trainer: sets of the caller, files, or a callback. */
+#include "train/contract.h"
 #include "config/json.h"
 #include "modules/sequence/decoder.h"
 #include "train/trainer.h"
@@ -135,6 +136,8 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
 /* After the sets were read, or not. */
 static nft_status finish_sets(nft_trainer *trainer, const char *function, nft_set sets[2], nft_status status)
 {
+    if (!status)
+        status = nft_contract_check(sets[0].count ? &sets[0] : &trainer->train, &sets[1]);
     if (!status)
         status = take_sets(trainer, sets);
     if (!status)

@@ -96,11 +96,11 @@ static nft_status read_run(const nft_set *set, const run *r, nft_reading *readin
     int64_t *labels = reading->labels ? reading->labels + r->at : NULL;
     nft_status status = part->space
                             ? read_networks(set, r)
-                            : nft_dataset_read_rows(set->dataset, index, set->dataset->parts[index].tokens,
-                                                    r->index, r->count, r->inputs, NULL);
+                            : nft_part_read_rows(set->dataset, index, set->dataset->parts[index].tokens,
+                                                 r->index, r->count, r->inputs, NULL);
     if (!status && part->target_entry)
-        status = nft_dataset_read_rows(set->dataset, index, part->target_entry, r->index, r->count, targets,
-                                       labels);
+        status =
+            nft_part_read_rows(set->dataset, index, part->target_entry, r->index, r->count, targets, labels);
     for (int64_t i = 0; i < r->count && !status; i++)
         samples[r->at + i] =
             (nft_sample){.input = {.weights = part->space ? r->view : NULL,

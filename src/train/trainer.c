@@ -1,4 +1,5 @@
 /* Trainers: from a recipe and a model to trained models. */
+#include "train/contract.h"
 #include "train/trainer.h"
 
 #include "config/json.h"
@@ -298,7 +299,12 @@ static nft_status snapshot(const char *function, nft_model **model, const nft_tr
     if (!trainer)
         return nft_fail_null(function, "trainer");
     const float *values = best && trainer->has_best ? trainer->best : trainer->model->values;
-    return nft_model_copy(model, trainer->model, values, 0);
+    nft_status status = nft_model_copy(model, trainer->model, values, 0);
+    if (status || !(status = nft_contract_note(*model, &trainer->train)))
+        return status;
+    nft_model_free(*model);
+    *model = NULL;
+    return status;
 }
 
 nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer)

@@ -281,7 +281,7 @@ says "expected a number"
 run 0 permute floats.safetensors -o q.safetensors --json
 keys output networks
 run 0 permute q.safetensors -o r.safetensors --seed 5
-prints "2 networks permuted, 0 hidden layers each"
+prints "2 networks permuted, 0 axes each"
 check "without hidden layers nothing changes" cmp q.safetensors r.safetensors
 
 # --precision, and the kernels that the environment names
@@ -333,7 +333,7 @@ check "a broken pipe is an error" test "$(cat piped)" -eq 1
 check "of which nobody is told: the reader has seen enough" test ! -s err
 
 # Golden cases through the program.
-compare='import json, struct, sys
+golden_compare='import json, struct, sys
 def read(path):
     data = open(path, "rb").read()
     length = struct.unpack("<Q", data[:8])[0]
@@ -352,18 +352,79 @@ for name, values in expected.items():
     assert len(got[name]) == len(values), name
     for a, b in zip(got[name], values):
         assert abs(a - b) <= 1e-4 * abs(b) + 5e-5 * most, name'
+golden_case() { # NAME MODEL INPUT EXPECTED
+    decode=
+    case $1 in model_inr2array*) decode=--decode ;; esac
+    run 0 forward "$2" "$3" -o golden.safetensors $decode
+    if command -v python3 >/dev/null 2>&1; then
+        check "$1: agrees with the golden file" python3 -c "$golden_compare" golden.safetensors "$4"
+    fi
+}
 for folder in "$golden"/*/; do
     case=$(basename "$folder")
-    [ -f "$folder/model.safetensors" ] && [ -f "$folder/input.safetensors" ] || continue
-    run 0 info "$folder/model.safetensors"
-    run 0 info "$folder/input.safetensors"
-    decode=
-    case $case in model_inr2array*) decode=--decode ;; esac
-    run 0 forward "$folder/model.safetensors" "$folder/input.safetensors" -o golden.safetensors $decode
-    if command -v python3 >/dev/null 2>&1; then
-        check "$case: agrees with the golden file" python3 -c "$compare" golden.safetensors "$folder/expected.safetensors"
+    model=$folder/model.safetensors
+    [ -f "$model" ] || continue
+    if [ -f "$folder/input.safetensors" ]; then
+        run 0 info "$model"
+        case $case in # files that do not say their space
+        general_*) run 0 info "$folder/input.safetensors" --space "$model" ;;
+        *) run 0 info "$folder/input.safetensors" ;;
+        esac
+        golden_case "$case" "$model" "$folder/input.safetensors" "$folder/expected.safetensors"
     fi
+    for input in "$folder"/input-*.safetensors; do
+        [ -f "$input" ] || continue
+        space=${input##*/input-}
+        run 0 info "$input"
+        golden_case "$case-${space%.safetensors}" "$model" "$input" "$folder/expected-$space"
+    done
 done
+
+# An index of networks of several spaces.
+any=$golden/any_blocks
+cat >index.json <<END
+{"format_version": 1, "parts": [{"file": "$any/input-resnet.safetensors", "count": 2}, {"file": "$any/input-lstm.safetensors", "count": 2}]}
+END
+run 0 info index.json
+prints "index: 4 networks in 2 parts"
+run 0 info index.json --json
+keys kind networks parts non_finite
+run 0 forward "$any/model.safetensors" index.json -o mixed.safetensors
+prints "output 4 × 2"
+python "an index gives what its parts give, in their order" "
+got = read('mixed.safetensors')['output']
+parts = [read('$any/expected-' + name + '.safetensors')['output'] for name in ('resnet', 'lstm')]
+agree(got, ([4, 2], parts[0][1] + parts[1][1]), 1e-4, 5e-5)"
+run 0 forward "$any/model.safetensors" index.json -o again.safetensors --batch-size 1 --threads 1
+check "batches do not change an index's results" cmp mixed.safetensors again.safetensors
+run 1 permute index.json -o x.safetensors
+says "is an index"
+run 1 forward "$golden/general_resnet_block/model.safetensors" index.json -o x.safetensors
+run 0 bench "$any/model.safetensors" --space "$any/input-resnet.safetensors" --threads 1 --batch-size 2 --json
+keys samples_per_s gflops fraction context_bytes
+run 0 bench "$any/model.safetensors" --space index.json --threads 1 --batch-size 2 --train --json
+keys samples_per_s gflops fraction trainer_bytes
+run 1 bench "$any/model.safetensors" --threads 1
+says "--space says that of the networks"
+run 1 bench logits.json --space "$any/input-resnet.safetensors"
+says "the model says the space itself"
+
+# Networks that do not say their space take it from the model, or from --space.
+bare=$golden/general_resnet_np/input.safetensors
+run 1 permute "$bare" -o x.safetensors
+says "or name the layers to read in --layers"
+run 0 permute "$bare" -o permuted.safetensors --space "$golden/general_resnet_np/model.safetensors" --seed 2
+prints "4 axes each"
+run 0 permute "$bare" -o again.safetensors --space "$golden/general_resnet_np/model.safetensors" --seed 2 --batch-size 1
+check "pieces are permuted as the whole" cmp permuted.safetensors again.safetensors
+check "and it changes them" sh -c "! cmp -s permuted.safetensors '$bare'"
+run 0 info permuted.safetensors
+prints "layer1.0.bn1.running_var"
+printf '{"axes": [{"name": "c", "size": 3}], "tensors": [{"name": "nowhere", "shape": ["c"]}]}' >other-space.json
+run 1 info "$bare" --space other-space.json
+says "tensor 'nowhere'"
+run 1 info "$bare" --space other-space.json --layers a
+says "give one of them"
 
 # Real networks: what the program says of them is what PyTorch said.
 predictor=$examples/accuracy-predictor.safetensors
@@ -394,7 +455,7 @@ if [ -f "$predictor" ] && [ -f "$sample" ]; then
     run 0 forward "$predictor" "$sample" -o three.safetensors --layers conv1,conv2,conv3,fc
     check "--layers in natural order changes nothing" cmp one.safetensors three.safetensors
     if command -v python3 >/dev/null 2>&1; then
-        check "the predictions are PyTorch's" python3 -c "$compare
+        check "the predictions are PyTorch's" python3 -c "$golden_compare
 a = read('one.safetensors')
 assert max(abs(x - y) for x, y in zip(a['output'], a['prediction'])) < 1e-4" one.safetensors one.safetensors
     fi

@@ -373,4 +373,39 @@ for n in range(4):
 check "no file is left by failures" test ! -e x.png -a ! -e x.jpg
 check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" | wc -l)" -eq 0 ]'
 
+# What a model was trained on is checked, and repaired where that can be.
+cat >contract.json <<'END'
+{"model": {"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 4}, {"type": "linear", "in": 4, "out": 1}]},
+  "modules": [{"type": "np_pool"}, {"type": "linear", "out_features": 2}]},
+ "train": "canonical.safetensors", "loss": "cross_entropy", "optimizer": {"type": "adam"}, "batch_size": 2, "steps": 2}
+END
+run 0 fit "$examples/digits-idx3-ubyte.gz" --labels "$examples/digits-labels-idx1-ubyte.gz" --count 4 --widths 2,4,1 --steps 3 -o raw.safetensors
+run 0 fit "$examples/digits-idx3-ubyte.gz" --labels "$examples/digits-labels-idx1-ubyte.gz" --count 4 --widths 2,4,1 --steps 3 --omega 20 -o slow.safetensors
+python "labels of two classes" "
+for name in ('raw', 'slow'):
+    data = bytearray(open(name + '.safetensors', 'rb').read())
+    header = json.loads(data[8:8 + struct.unpack('<Q', data[:8])[0]])
+    begin, end = (8 + struct.unpack('<Q', data[:8])[0] + at for at in header['label']['data_offsets'])
+    data[begin:end] = struct.pack('<%dq' % ((end - begin) // 8), *[n % 2 for n in range((end - begin) // 8)])
+    open(name + '.safetensors', 'wb').write(data)
+    assert json.loads(header['__metadata__']['nft.fit'])['steps'] == 3
+    assert header['__metadata__']['nft.image'] == '28,28,1'"
+run 0 canonicalize raw.safetensors -o canonical.safetensors
+run 0 train contract.json -o contract.safetensors --quiet
+run 0 evaluate contract.safetensors canonical.safetensors --json
+mv out expected
+run 1 evaluate contract.safetensors raw.safetensors
+says "'nftool canonicalize raw.safetensors -o NEW'"
+run 1 forward contract.safetensors raw.safetensors -o x.safetensors
+says "are not noted to be in canonical form"
+run 0 evaluate contract.safetensors raw.safetensors --json --prepare
+check "prepared networks are evaluated like canonical ones" cmp out expected
+run 1 evaluate contract.safetensors slow.safetensors
+says "its networks have omega 20 by its metadata, those that the model was trained on omega 30"
+run 0 evaluate contract.safetensors slow.safetensors --prepare
+run 0 forward contract.safetensors raw.safetensors -o x.safetensors --prepare
+run 1 train contract.json -o x.safetensors --validation raw.safetensors
+says "nft.canonical"
+rm -f x.safetensors x.safetensors.*
+
 finish

@@ -1,6 +1,7 @@
 """examples/python/nft.py: files of the safetensors package, borrowing, lifetimes, failures."""
 
 import gc
+import json
 import os
 import sys
 import tempfile
@@ -21,6 +22,12 @@ CONFIG = {"format_version": 1, "in_channels": 1,
           "space": {"layers": [{"type": "linear", "in": 2, "out": 3}, {"type": "linear", "in": 3, "out": 1}]},
           "modules": [{"type": "np_linear", "out_channels": 4}, {"type": "relu"}, {"type": "hnp_pool"}]}
 FEATURES = {**CONFIG, "modules": CONFIG["modules"][:1]}
+ANY = {"format_version": 1, "space": "any",
+       "modules": [{"type": "lift", "out_channels": 4, "positions": 9}, {"type": "role_pool"},
+                   {"type": "linear", "out_features": 2}]}
+RESIDUAL = {"axes": [{"name": "in", "size": 2, "symmetry": "none"}, {"name": "c", "size": 3}],
+            "tensors": [{"name": "stem.weight", "shape": ["c", "in"]}, {"name": "block.weight", "shape": ["c", "c"]},
+                        {"name": "norm.weight", "shape": ["c"]}]}
 TOKENS = {"format_version": 1, "input": {"type": "tokens", "tokens": 2, "channels": 3},
           "modules": [{"type": "mean_tokens"}]}
 
@@ -30,9 +37,10 @@ def values(*shape):
     return ((np.arange(np.prod(shape)) % 100 - 50) / 8).reshape(shape).astype(np.float32)
 
 
-def layers(count):
+def networks_of(count):
+    """The space of CONFIG, and an array for each of its tensors."""
     stack = lambda *shape: np.stack([values(*shape) + n for n in range(count)])
-    return [stack(3, 2), stack(1, 3)], [stack(3), stack(1)]
+    return CONFIG["space"], [stack(3, 2), stack(3), stack(1, 3), stack(1)]
 
 
 class Files(unittest.TestCase):
@@ -49,26 +57,27 @@ class Files(unittest.TestCase):
 
     def test_one_network(self):
         network = nft.Weights.load(os.path.join(FOREIGN, "network-f32.safetensors"))
-        self.assertEqual((len(network), network.layer_names, network.keys()), (1, ["net.0", "net.2"], []))
-        np.testing.assert_array_equal(network.weight(0)[0, 0], values(3, 2))
-        np.testing.assert_array_equal(network.bias(1)[0, 0], values(1))
+        names = ["net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"]
+        self.assertEqual((len(network), network.names, network.keys()), (1, names, []))
+        np.testing.assert_array_equal(network.tensor("net.0.weight")[0, 0], values(3, 2))
+        np.testing.assert_array_equal(network.tensor(3)[0, 0], values(1))
+        self.assertEqual(network.space, CONFIG["space"])
+        with self.assertRaises(KeyError):
+            network.tensor("net.1.weight")
 
     def test_stacked_networks_of_half_precision(self):
-        weights, biases = layers(4)
+        _, arrays = networks_of(4)
         for name in ("networks-f16.safetensors", "networks-bf16.safetensors"):
             networks = nft.Weights.load(os.path.join(FOREIGN, name))
             self.assertEqual(len(networks), 4)
-            for layer in range(2):
-                np.testing.assert_array_equal(networks.weight(layer)[:, 0], weights[layer])
-                np.testing.assert_array_equal(networks.bias(layer)[:, 0], biases[layer])
+            for tensor in range(4):
+                np.testing.assert_array_equal(networks.tensor(tensor)[:, 0], arrays[tensor])
             np.testing.assert_array_equal(networks["label"], np.arange(4))
 
     def test_layers_by_name(self):
         path = os.path.join(FOREIGN, "network-f32.safetensors")
         network = nft.Weights.load(path, layers=["net.0", "net.2"])
-        self.assertEqual(network.layer_names, ["net.0", "net.2"])
-        self.assertEqual(network.tensor_names, ["net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"])
-        np.testing.assert_array_equal(network.tensor(2), network.weight(1))
+        self.assertEqual(network.names[::2], ["net.0.weight", "net.2.weight"])
         with self.assertRaisesRegex(nft.Error, "layer 'net.0' takes 2 inputs"):
             nft.Weights.load(path, layers=["net.2", "net.0"])
         with self.assertRaisesRegex(nft.Error, "net.1"):
@@ -84,8 +93,7 @@ class Files(unittest.TestCase):
             np.testing.assert_array_equal(read["a"], values(2, 2)[::-1])
             np.testing.assert_array_equal(read["b"], [1, 0])
             self.assertEqual(float(read["c"]), 1.5)
-            weights, biases = layers(4)
-            nft.Weights.from_arrays(weights, biases, {"label": np.arange(4)}).save(path)
+            nft.Weights.from_arrays(*networks_of(4), {"label": np.arange(4)}).save(path)
             np.testing.assert_array_equal(nft.Weights.load(path)["label"], np.arange(4))
             model = nft.Model.from_config(CONFIG, seed=3)
             model.save(path)
@@ -111,25 +119,25 @@ class Files(unittest.TestCase):
 
 class Arrays(unittest.TestCase):
     def test_borrowed(self):
-        weights, biases = layers(4)
-        networks = nft.Weights.from_arrays(weights, biases, {"label": np.arange(4)})
-        for layer in range(2):
-            self.assertTrue(np.shares_memory(networks.weight(layer), weights[layer]))
-            self.assertTrue(np.shares_memory(networks.bias(layer), biases[layer]))
+        space, arrays = networks_of(4)
+        networks = nft.Weights.from_arrays(space, arrays, {"label": np.arange(4)})
+        self.assertEqual(networks.names, ["0.weight", "0.bias", "1.weight", "1.bias"])
+        for tensor in range(4):
+            self.assertTrue(np.shares_memory(networks.tensor(tensor), arrays[tensor]))
         self.assertIn("label", networks)
         with self.assertRaises(KeyError):
             networks["other"]
         with self.assertRaises(ValueError):
-            networks.weight(0)[0] = 1
+            networks.tensor(0)[0] = 1
         with self.assertRaises(nft.Error):
-            networks.weight(2)
+            networks.tensor(4)
 
     def test_kept_alive(self):
-        weights, biases = layers(4)
-        kept, expected = weakref.ref(weights[0]), weights[0].copy()
-        networks = nft.Weights.from_arrays(weights, biases)
-        del weights, biases
-        view = networks.weight(0)
+        space, arrays = networks_of(4)
+        kept, expected = weakref.ref(arrays[0]), arrays[0].copy()
+        networks = nft.Weights.from_arrays(space, arrays)
+        del arrays
+        view = networks.tensor(0)
         del networks
         gc.collect()
         np.testing.assert_array_equal(view[:, 0], expected)
@@ -138,36 +146,51 @@ class Arrays(unittest.TestCase):
         self.assertIsNone(kept())
 
     def test_converted(self):
-        weights, biases = layers(4)
-        others = [weights[0].astype(float), np.repeat(weights[1], 2, axis=2)[:, :, ::2]]
-        networks = nft.Weights.from_arrays(others, [biases[0], None])
-        np.testing.assert_array_equal(networks.weight(0)[:, 0], weights[0])
-        np.testing.assert_array_equal(networks.weight(1)[:, 0], weights[1])
-        np.testing.assert_array_equal(networks.bias(1), np.zeros((4, 1, 1)))
+        space, arrays = networks_of(4)
+        others = [arrays[0].astype(float), arrays[1], np.repeat(arrays[2], 2, axis=2)[:, :, ::2], None]
+        networks = nft.Weights.from_arrays(space, others)
+        np.testing.assert_array_equal(networks.tensor("0.weight")[:, 0], arrays[0])
+        np.testing.assert_array_equal(networks.tensor("1.weight")[:, 0], arrays[2])
+        np.testing.assert_array_equal(networks.tensor("1.bias"), np.zeros((4, 1, 1)))
 
-    def test_convolutions_and_flattened_maps(self):
-        weights = [np.ones((2, 4, 1, 3, 5)), np.ones((2, 10, 4 * 6))]
-        networks = nft.Weights.from_arrays(weights, [np.ones((2, 4)), None])
-        self.assertEqual((networks.weight(0).shape, networks.weight(1).shape), ((2, 1, 4, 1, 3, 5), (2, 1, 10, 24)))
+    def test_tensors_and_axes(self):
+        arrays = {"stem.weight": values(5, 3, 2), "norm.weight": values(5, 3), "block.weight": values(5, 3, 3)}
+        networks = nft.Weights.from_arrays(RESIDUAL, arrays)
+        self.assertEqual(networks.names, ["stem.weight", "block.weight", "norm.weight"])
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(networks.tensor(name)[:, 0], array)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "networks.safetensors")
+            networks.save(path)
+            again = nft.Weights.load(path)
+            self.assertEqual(again.space, networks.space)
+            self.assertEqual(json.loads(again.metadata("nft.space")), again.space)
+            self.assertIsNone(again.metadata("nft.omega"))
+            nft.save(path, arrays)
+            with self.assertRaises(nft.Error):
+                nft.Weights.load(path)
+            again = nft.Weights.load(path, space=RESIDUAL)
+            np.testing.assert_array_equal(again.tensor("norm.weight"), networks.tensor("norm.weight"))
+
+    def test_features(self):
+        features = nft.Weights.from_arrays(RESIDUAL, [values(5, 2, 3, 2), values(5, 2, 3, 3), values(5, 2, 3)])
+        self.assertEqual(features.tensor(1).shape, (5, 2, 3, 3))
 
     def test_misshaped(self):
-        weights, biases = layers(4)
-        for wrong in (([], []), (weights, biases[:1]), (weights, [biases[0][:, :2], biases[1]]),
-                      (weights, [biases[0][:3], biases[1]]), ([weights[0], weights[1][:3]], biases),
-                      ([weights[0][0], weights[1]], biases),
-                      ([weight[0] for weight in weights], [bias[0] for bias in biases]),
-                      ([weight[None, None] for weight in weights], [bias[None, None] for bias in biases])):
+        space, arrays = networks_of(4)
+        for wrong in ([], arrays[:3], dict(zip("abcd", arrays)), [None] * 4, [arrays[0][:, :2], *arrays[1:]],
+                      [arrays[0], arrays[1][:3], *arrays[2:]], [array[0] for array in arrays],
+                      [array[None, None] for array in arrays]):
             with self.assertRaises(ValueError):
-                nft.Weights.from_arrays(*wrong)
-        for inputs in (4, 0):
-            with self.assertRaisesRegex(nft.Error, "layer"):
-                nft.Weights.from_arrays([np.ones((1, 3, 2)), np.ones((1, 1, inputs))], [None, None])
+                nft.Weights.from_arrays(space, wrong)
+        with self.assertRaisesRegex(nft.Error, "layers"):
+            nft.Weights.from_arrays({"layers": [{"type": "linear", "in": 2, "out": 0}]}, arrays[:2])
 
 
 class Forward(unittest.TestCase):
     def setUp(self):
         self.model = nft.Model.from_config(CONFIG, seed=1)
-        self.networks = nft.Weights.from_arrays(*layers(40))
+        self.networks = nft.Weights.from_arrays(*networks_of(40))
 
     def test_as_pytorch(self):
         model = nft.Model.load(os.path.join(DATA, "accuracy-predictor.safetensors"))
@@ -179,7 +202,7 @@ class Forward(unittest.TestCase):
 
     def test_from_file_and_from_arrays(self):
         of_file = nft.Weights.load(os.path.join(FOREIGN, "networks-bf16.safetensors"))
-        of_arrays = nft.Weights.from_arrays(*layers(4))
+        of_arrays = nft.Weights.from_arrays(*networks_of(4))
         context = nft.Context(self.model)
         np.testing.assert_array_equal(context.forward(of_file), context.forward(of_arrays))
 
@@ -214,6 +237,13 @@ class Forward(unittest.TestCase):
         means = nft.Context(nft.Model.from_config(TOKENS)).forward(np.arange(12).reshape(2, 2, 3) / 1)
         np.testing.assert_array_equal(means, [[1.5, 2.5, 3.5], [7.5, 8.5, 9.5]])
 
+    def test_any_space(self):
+        context = nft.Context(nft.Model.from_config(ANY))
+        residual = nft.Weights.from_arrays(RESIDUAL, [values(5, 3, 2), values(5, 3, 3), values(5, 3)])
+        first = context.forward(residual)
+        self.assertEqual((first.shape, context.forward(self.networks).shape), ((5, 2), (40, 2)))
+        np.testing.assert_array_equal(context.forward(residual), first)
+
     def test_threads_share_a_model(self):
         expected, results = nft.Context(self.model).forward(self.networks), []
 
@@ -230,7 +260,7 @@ class Forward(unittest.TestCase):
 
     def test_mismatch(self):
         with self.assertRaises(nft.Error):
-            nft.Context(self.model).forward(nft.Weights.from_arrays([np.ones((1, 3, 2))], [None]))
+            nft.Context(self.model).forward(nft.Weights.from_arrays(RESIDUAL, [np.ones((1, 3, 2)), np.ones((1, 3, 3)), np.ones((1, 3))]))
         with self.assertRaises(nft.Error):
             nft.Model.from_config("{")
 

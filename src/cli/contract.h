@@ -1,0 +1,18 @@
+/* What a model was trained on, by its metadata, and whether the data are like that. Prints its failure and
+ * returns the exit status. */
+#ifndef NFT_CLI_CONTRACT_H
+#define NFT_CLI_CONTRACT_H
+
+#include "input.h"
+
+/* Fails where the input is not as the model's data were, and names the way out; with --prepare the input is
+ * made so where it can be. The command has the option. */
+int check_contract(cli_input *input, const nft_model *model, const cli_options *given);
+
+#define PREPARE_OPTION                                                                                       \
+    {                                                                                                        \
+        "prepare", 0, OPTION_FLAG, NULL, "bring the networks to the form and frequency of the model's", 0,   \
+            0, NULL                                                                                          \
+    }
+
+#endif
