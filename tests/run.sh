@@ -186,7 +186,7 @@ fuzz() {
 
 # Kernels and BLAS that Valgrind can read: it has no AVX-512.
 under_valgrind() {
-    NFT_KERNELS=baseline OPENBLAS_CORETYPE=Haswell valgrind -q --error-exitcode=1 --leak-check=full \
+    NFT_KERNELS=baseline OPENBLAS_CORETYPE=Haswell OPENBLAS_NUM_THREADS=1 valgrind -q --error-exitcode=1 --leak-check=full \
         --errors-for-leak-kinds=definite,indirect $checks/gcc/nftool forward \
         tests/data/golden/model_nfn_hnp/model.safetensors tests/data/golden/model_nfn_hnp/input.safetensors \
         -o $checks/valgrind.safetensors --threads 2

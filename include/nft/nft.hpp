@@ -19,6 +19,12 @@
 #ifndef NFT_NFT_HPP
 #define NFT_NFT_HPP
 
+#if __cplusplus < 201703L && !(defined(_MSVC_LANG) && _MSVC_LANG >= 201703L)
+#error "nft.hpp needs C++17: compile with -std=c++17, or include nft/nft.h"
+#elif !defined(__cpp_exceptions)
+#error "nft.hpp needs exceptions, which report failures: compile with -fexceptions, or include nft/nft.h"
+#else
+
 #include "nft/nft.h"
 
 #include <cstdint>
@@ -1326,5 +1332,7 @@ class Trainer
 };
 
 } // namespace nft
+
+#endif
 
 #endif

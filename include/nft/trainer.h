@@ -87,12 +87,15 @@ typedef struct nft_trainer_options {
                       caller to tell the others */
     nft_reduce_callback *reduce; /**< needed by more than one rank, else not called */
     void *reduce_user;           /**< handed to it */
+    int32_t extend; /**< 1: nft_trainer_resume() takes a checkpoint of other `steps`, another `lr`, another
+                       `validate_every` or a schedule of other `total_steps`; from there on those of the
+                       trainer hold */
 } nft_trainer_options;
 
 /** Options with every default. */
 #define NFT_TRAINER_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_trainer_options), 0, 0, 0, 0, 0, 0, NULL, NULL                                            \
+        sizeof(nft_trainer_options), 0, 0, 0, 0, 0, 0, NULL, NULL, 0                                         \
     }
 
 /** What a step did. */

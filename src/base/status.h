@@ -5,6 +5,10 @@
 
 #include "nft/base.h"
 
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "libnft looks for NaN: compile it without -ffast-math and -ffinite-math-only"
+#endif
+
 #if defined(__GNUC__)
 #define NFT_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
 #else

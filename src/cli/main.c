@@ -1,5 +1,6 @@
 /* The nftool program: finds the command and runs it. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
+#include "cleanup.h"
 #include "commands.h"
 #include "ranks.h"
 #include "report.h"
@@ -9,6 +10,7 @@
 #include <nft/nft.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -82,6 +84,7 @@ static int run_command(const cli_command *command, int count, char **arguments)
     }
     if (given.prints_result)
         report_results_as_notes();
+    cleanup_begin(&given);
     nft_set_log(print_log, &given);
     int status = command->run(&given);
     nft_set_log(NULL, NULL);
@@ -106,10 +109,22 @@ static int run(int argc, char **argv)
     return command ? run_command(command, argc - 2, argv + 2) : unknown_command(argv[1]);
 }
 
+/* libnft has threads of its own, and OpenBLAS's are only in the way: each takes memory when the program is
+ * loaded, and where a limit leaves none for it, waits for it forever at the end. They are chosen before the
+ * program begins, so it begins again. */
+static void do_without_blas_threads(char **argv)
+{
+    static const char name[] = "OPENBLAS_NUM_THREADS";
+    if (!getenv(name) && !setenv(name, "1", 1))
+        execv("/proc/self/exe", argv); /* where that is not possible, the program goes on */
+}
+
 int main(int argc, char **argv)
 {
+    do_without_blas_threads(argv);
     occupy_standard_streams();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on files fails, and is told of */
     int status = run(argc, argv);
     return status ? status : finish_output();
 }

@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "neighbour.h"
 
+#include "cleanup.h"
 #include "files.h"
 #include "report.h"
 
@@ -28,6 +29,7 @@ static int begin_beside(cli_neighbour *neighbour)
         return fail_memory();
     memcpy(neighbour->name, neighbour->target, folder);
     memcpy(neighbour->name + folder, file, sizeof file);
+    cleanup_also(neighbour->name);
     int descriptor = mkstemps(neighbour->name, sizeof ENDING - 1);
     if (descriptor < 0)
         return fail_write(neighbour);
@@ -70,6 +72,7 @@ int neighbour_finish(cli_neighbour *neighbour, int failed)
         if (failed && name)
             unlink(name);
     }
+    cleanup_also(NULL);
     free(neighbour->name);
     free(neighbour->target);
     *neighbour = (cli_neighbour){0};

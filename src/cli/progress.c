@@ -3,12 +3,14 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SECONDS_BETWEEN 0.1
+#define SECONDS_BETWEEN_LINES 60.0
 
 static cli_progress *current; /* whose line a terminal shows */
 
@@ -23,7 +25,9 @@ void progress_start(cli_progress *progress, const cli_options *given, const char
                     int64_t total)
 {
     double now = steady_seconds();
-    progress->visible = !given->quiet && isatty(STDERR_FILENO);
+    const char *terminal = getenv("TERM");
+    progress->visible = !given->quiet;
+    progress->rewrites = isatty(STDERR_FILENO) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
     progress->what = what;
     progress->units = units;
     progress->base = progress->first = 0;
@@ -34,7 +38,7 @@ void progress_start(cli_progress *progress, const cli_options *given, const char
     progress->started = now;
     progress->shown = now;
     progress->width = 0;
-    current = progress->visible ? progress : NULL;
+    current = progress->visible && progress->rewrites ? progress : NULL;
 }
 
 /* How many characters fit into a line of the terminal, without the last, behind which it would wrap. */
@@ -77,15 +81,33 @@ static void show_line(cli_progress *progress, int64_t done, double elapsed)
     progress->width = width;
 }
 
+/* NFTOOL_PROGRESS_SECONDS in the environment stands in place of a minute. */
+static double seconds_between_lines(void)
+{
+    const char *text = getenv("NFTOOL_PROGRESS_SECONDS");
+    double seconds = text ? strtod(text, NULL) : 0;
+    return seconds > 0 ? seconds : SECONDS_BETWEEN_LINES;
+}
+
+static void add_line(const cli_progress *progress, int64_t done, double elapsed)
+{
+    char line[240];
+    describe(line, sizeof line, progress, done, elapsed, false);
+    fprintf(stderr, "%s\n", line);
+}
+
 void progress_show(cli_progress *progress, int64_t done)
 {
     if (!progress->visible)
         return;
     double now = steady_seconds();
-    if (now - progress->shown < SECONDS_BETWEEN)
+    if (now - progress->shown < (progress->rewrites ? SECONDS_BETWEEN : seconds_between_lines()))
         return;
     progress->shown = now;
-    show_line(progress, done, now - progress->started);
+    if (progress->rewrites)
+        show_line(progress, done, now - progress->started);
+    else
+        add_line(progress, done, now - progress->started);
 }
 
 void progress_hide(void)

@@ -1,5 +1,5 @@
-/* How far long work has come: one line on a terminal that is written over, nothing anywhere else. One work at
- * a time. */
+/* How far long work has come: one line on a terminal that is written over; in a file, or on a terminal that
+ * cannot go back in a line, a line a minute. One work at a time. */
 #ifndef NFT_CLI_PROGRESS_H
 #define NFT_CLI_PROGRESS_H
 
@@ -7,6 +7,7 @@
 
 typedef struct cli_progress {
     bool visible;
+    bool rewrites;             /* the line is written over */
     const char *what;          /* "forward" */
     const char *units;         /* "networks" */
     int64_t base;              /* done before the call of the library that is running */

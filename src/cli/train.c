@@ -3,18 +3,19 @@
 #include "agreement.h"
 #include "commands.h"
 #include "metrics.h"
+#include "output_lock.h"
 #include "outputs.h"
 #include "plot_curves.h"
 #include "progress.h"
 #include "ranks.h"
 #include "recipes.h"
 #include "report.h"
+#include "stop_signals.h"
 #include "text.h"
 #include "training_log.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ typedef struct training {
     nft_trainer *trainer;
     cli_progress progress;
     training_log log;
+    output_lock lock;
     char *checkpoint;              /* its path, */
     char *best;                    /* and that of the best model of a training that diverges */
     double seconds_between, saved; /* of checkpoints, of a steady clock */
@@ -48,33 +50,6 @@ typedef struct training {
     nft_step_info last;
 } training;
 
-static volatile sig_atomic_t signalled;
-
-static void hear_signal(int signal_number)
-{
-    signalled = signal_number;
-}
-
-static const int heard_signals[] = {SIGINT, SIGTERM};
-#define HEARD_SIGNALS (int)(sizeof heard_signals / sizeof *heard_signals)
-
-/* A second signal ends the program at once, and so does one that comes before or after the steps. One that is
- * ignored, as by jobs in the background of a script, stays so. `before`: what is to be restored. */
-static void listen_to_signals(struct sigaction before[HEARD_SIGNALS])
-{
-    struct sigaction action = {.sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
-    action.sa_handler = hear_signal;
-    for (int i = 0; i < HEARD_SIGNALS; i++)
-        if (!sigaction(heard_signals[i], NULL, &before[i]) && before[i].sa_handler != SIG_IGN)
-            sigaction(heard_signals[i], &action, NULL);
-}
-
-static void restore_signals(const struct sigaction before[HEARD_SIGNALS])
-{
-    for (int i = 0; i < HEARD_SIGNALS; i++)
-        sigaction(heard_signals[i], &before[i], NULL);
-}
-
 /* Which file a failure of the library is about. */
 static int fail_training(const training *t)
 {
@@ -85,6 +60,7 @@ static int make_trainer(training *t)
 {
     nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
     options.threads = t->given->threads;
+    options.extend = option_text(t->given, "extend") != NULL;
     options.recompute = option_text(t->given, "recompute") != NULL;
     options.rank = t->ranks.rank;
     options.ranks = t->ranks.count;
@@ -136,10 +112,12 @@ static int name_checkpoint(training *t)
 /* Only the checkpoint of another training may be advised to be removed: what else lies there is not ours. */
 static int fail_resume(nft_status status)
 {
-    const char *advice = status == NFT_ERROR_MISMATCH
-                             ? "; remove it to begin anew, or give another --checkpoint"
-                         : status == NFT_ERROR_MEMORY ? ""
-                                                      : "; give another --checkpoint";
+    const char *advice =
+        status == NFT_ERROR_MISMATCH
+            ? "; remove it to begin anew, or give another --checkpoint; --extend takes one of other steps"
+              ", lr or validate_every"
+        : status == NFT_ERROR_MEMORY ? ""
+                                     : "; give another --checkpoint";
     return fail("%s%s", library_message(), advice);
 }
 
@@ -175,6 +153,8 @@ static int prepare(void *argument)
     const char *log = option_text(t->given, "log");
     char steps[TEXT_CAPACITY];
     int failed = check_outputs(t->given);
+    if (!failed && !t->ranks.rank)
+        failed = output_lock_take(&t->lock, option_text(t->given, "output"));
     if (!failed)
         failed = name_checkpoint(t);
     if (!failed)
@@ -332,7 +312,7 @@ static int hear_step(const nft_step_info *info, void *user)
     t->last = *info;
     t->failed = report_step(t, info);
     fflush(stdout);
-    t->ranks.wants_stop = signalled != 0;
+    t->ranks.wants_stop = stop_signal_came();
     t->stopped = t->ranks.count > 1 ? t->ranks.agreed_stop : t->ranks.wants_stop;
     bool last = info->step + 1 == nft_trainer_steps(t->trainer);
     if (!t->failed && !last && (t->stopped || steady_seconds() - t->saved >= t->seconds_between))
@@ -371,10 +351,10 @@ static int run_steps(training *t)
     t->progress.part_units = "samples";
     t->lowest = nft_trainer_best_loss(t->trainer);
     t->saved = t->step_began = steady_seconds();
-    struct sigaction before[HEARD_SIGNALS] = {0};
-    listen_to_signals(before);
+    stop_signals signals = {0};
+    stop_signals_listen(&signals);
     nft_status status = nft_trainer_run(t->trainer, hear_step, t);
-    restore_signals(before);
+    stop_signals_restore(&signals);
     progress_end(&t->progress);
     return status ? fail_run(t, status) : EXIT_SUCCESS;
 }
@@ -402,7 +382,10 @@ static int save(const training *t)
     int failed = write_model(t, path);
     if (failed)
         return failed;
-    remove(t->checkpoint);
+    if (!option_text(t->given, "keep-checkpoint"))
+        remove(t->checkpoint);
+    else if (nft_trainer_save(t->trainer, t->checkpoint))
+        return fail_library();
     if (t->given->json)
         return EXIT_SUCCESS;
     text_plural(steps, nft_trainer_steps_done(t->trainer), "step");
@@ -416,7 +399,7 @@ static int save(const training *t)
 
 static int run(const cli_options *given)
 {
-    training t = {.own = *given};
+    training t = {.own = *given, .lock = OUTPUT_LOCK_NONE};
     bool together = true;
     int failed = ranks_open(&t.ranks);
     t.given = &t.own;
@@ -443,6 +426,7 @@ static int run(const cli_options *given)
         failed = save(&t);
     if (log_close(&t.log) && !failed)
         failed = EXIT_FAILED;
+    output_lock_release(&t.lock);
     nft_trainer_free(t.trainer);
     nft_dataset_free(t.train);
     nft_dataset_free(t.validation);
@@ -469,6 +453,10 @@ static const cli_option own_options[] = {
      0, NULL},
     {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
+    {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, another lr or validate_every",
+     0, 0, NULL},
+    {"keep-checkpoint", 0, OPTION_FLAG, NULL,
+     "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
     {"recompute", 0, OPTION_FLAG, NULL, "less memory, more time, the same result", 0, 0, NULL},
     LAYERS_OPTION,
     {0},

@@ -201,11 +201,29 @@ static nft_status fail_difference(const nft_text *path, const json_t *const pair
     return status;
 }
 
+/* Lets `expected` agree with what was found in a key that may differ. */
+static bool take_key(json_t *expected, const json_t *found, const char *key)
+{
+    json_t *value = json_object_get(found, key);
+    return !value || !json_object_get(expected, key) || !json_object_set(expected, key, value);
+}
+
+/* What a training that is extended may have otherwise than its checkpoint. */
+static bool take_extension(json_t *expected, const json_t *found)
+{
+    json_t *recipe = json_object_get(expected, "recipe"), *other = json_object_get(found, "recipe");
+    return take_key(recipe, other, "steps") && take_key(recipe, other, "validate_every") &&
+           take_key(json_object_get(recipe, "optimizer"), json_object_get(other, "optimizer"), "lr") &&
+           take_key(json_object_get(recipe, "schedule"), json_object_get(other, "schedule"), "total_steps");
+}
+
 static nft_status check_training(const nft_trainer *trainer, const json_t *found)
 {
     json_t *expected = describe_training(trainer);
-    if (!expected)
+    if (!expected || (trainer->options.extend && !take_extension(expected, found))) {
+        json_decref(expected);
         return nft_fail_memory("the description of the training", 1 << 10);
+    }
     const json_t *pair[2];
     nft_text path = {0};
     nft_status status = NFT_OK;
@@ -265,6 +283,11 @@ static nft_status read_state(checkpoint *c, const nft_trainer *trainer, const js
          (status = nft_options_number(&options, "best_loss", true, -HUGE_VAL, HUGE_VAL, &c->best_loss))) ||
         (status = read_owed(c, &options)))
         return status;
+    if (trainer->options.extend && c->step > trainer->recipe.steps)
+        return nft_fail(NFT_ERROR_MISMATCH,
+                        "the training has done %" PRId64 " steps, more than the %" PRId64
+                        " of 'recipe.steps'",
+                        c->step, trainer->recipe.steps);
     c->has_best = best != NULL;
     snprintf(c->checksum, sizeof c->checksum, "%s", json_is_string(digits) ? json_string_value(digits) : "");
     return nft_options_finish(&options);

@@ -1,5 +1,6 @@
 /* A library for LD_PRELOAD: what may happen to a program at a system call happens to it at the chosen one.
  * REPLACED=PATH, REPLACEMENT=OTHER, REPLACED_AT=N: behind the Nth open of PATH, OTHER is renamed to it.
+ * SLOW=1: each write to a file takes half a second.
  * INTERRUPTED=fsync: each second call of it fails with EINTR. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -60,8 +61,19 @@ EXPORT int open64(const char *path, int flags, ...)
     return open_next("open64", path, flags, mode);
 }
 
+EXPORT ssize_t write(int descriptor, const void *bytes, size_t count)
+{
+    ssize_t (*next)(int, const void *, size_t) = NULL;
+    *(void **)&next = dlsym(RTLD_NEXT, "write");
+    if (getenv("SLOW") && descriptor > 2)
+        usleep(500000);
+    return next(descriptor, bytes, count);
+}
+
 EXPORT int fsync(int descriptor)
 {
+    if (getenv("SLOW"))
+        usleep(500000);
     int (*next)(int) = NULL;
     *(void **)&next = dlsym(RTLD_NEXT, "fsync");
     return interrupts("fsync") ? -1 : next(descriptor);

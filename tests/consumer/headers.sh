@@ -34,5 +34,20 @@ for header in "$root"/include/nft/*.h "$root"/include/nft/*.hpp; do
         compiles "$compiler" c++ c++17 "$(basename "$header")"
     done
 done
-echo "$compiled times without a warning"
+# What nft.hpp lacks is said in one line.
+printf '#include "nft/nft.hpp"\n' >unit
+for compiler in g++ clang++; do
+    command -v "$compiler" >/dev/null || continue
+    for case in "-std=c++14:nft.hpp needs C++17" "-std=c++17 -fno-exceptions:nft.hpp needs exceptions"; do
+        # shellcheck disable=SC2086
+        if "$compiler" -x c++ ${case%%:*} -I"$root/include" -fsyntax-only unit 2>log ||
+            ! grep -q "${case#*:}" log || [ "$(grep -c 'error: ' log)" -gt 1 ]; then
+            cat log
+            echo "$compiler ${case%%:*} does not say: ${case#*:}"
+            exit 1
+        fi
+        compiled=$((compiled + 1))
+    done
+done
+echo "$compiled times as expected"
 test "$compiled" -gt 0
