@@ -159,6 +159,13 @@ static options_result set_value(cli_options *given, cli_value *value, const char
         return set_integer(given, value, text);
     if (value->option->kind == OPTION_NUMBER || value->option->kind == OPTION_POSITIVE)
         return set_number(given, value, text);
+    if (value->option->kind == OPTION_SETTING && given->setting_count == MAX_SETTINGS) {
+        usage_error(given->command->name, "--%s is given more than %d times", value->option->name,
+                    MAX_SETTINGS);
+        return OPTIONS_WRONG;
+    }
+    if (value->option->kind == OPTION_SETTING)
+        given->settings[given->setting_count++] = text;
     if (value->option->kind == OPTION_SIZE)
         return set_size(given, value, text);
     if (value->option->kind == OPTION_CHOICE)
