@@ -9,7 +9,7 @@
 
 /* --- the choice --- */
 
-/* What nft_vector() chooses in a process with this environment. */
+/* The set that nft_vector() chooses in a process with this environment. */
 static bool chooses(const char *wanted, const char *expected)
 {
     pid_t child = fork();
