@@ -980,7 +980,7 @@ class Context
     {
         check(nft_backward_weights(get(), output_gradient.get(), nullptr));
     }
-    /** "output", "latents", "0.weight", …. */
+    /** "output", or "latents" of a model with a decoder; null for features. */
     ArrayView output(const std::string &name) const noexcept
     {
         return ArrayView(nft_context_get(get(), name.c_str()));
