@@ -33,7 +33,7 @@ struct nft_pool {
     int64_t next; /* atomic */
 };
 
-/* Items are claimed one by one: whoever is free takes the next. Which worker computes an item does not change
+/* Items are claimed one by one: an idle worker takes the next. Which worker computes an item does not change
  * its result. */
 static void work_on_items(nft_pool *pool, int index)
 {

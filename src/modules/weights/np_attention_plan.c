@@ -9,7 +9,7 @@
 /* Floats of an axis's matrix in one head from which on BLAS is faster than products of matrices as they lie.
  */
 #define LARGE_MATRIX (INT64_C(1) << 20)
-/* Chunks of rows that a large axis's queries have together: BLAS packs keys and values once for each. */
+/* Chunks of rows in one chunk of queries of a large axis: BLAS packs keys and values once for each. */
 #define LARGE_CHUNKS 4
 /* More vectors than these have scores enough in a single chunk. */
 #define LARGE_CHUNK_VECTORS 8192
