@@ -58,9 +58,13 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char
                                                    uint64_t seed);
 /**
  * As nft_model_create(), within a memory limit. A configuration of 100 bytes may describe a model of
- * gigabytes: give a limit for configurations of others.
- * @param options of these the memory limit counts, for the parsed JSON, the table of parameters and their
- * values, each by itself; NULL: the machine's memory
+ * gigabytes: set a limit for configurations from elsewhere.
+ * @param[out] model free it with nft_model_free()
+ * @param json as nft_model_create()
+ * @param length bytes
+ * @param seed as nft_model_create()
+ * @param options only `memory_limit` counts: for the parsed JSON, the table of parameters and their values,
+ * each by itself; NULL: the machine's memory
  * @return ::NFT_ERROR_LIMIT if something would take more
  */
 NFT_API NFT_MUST_CHECK nft_status nft_model_create_with(nft_model **model, const char *json, size_t length,
