@@ -1,7 +1,7 @@
 /* predict_accuracy MODEL WEIGHTS: how accurate are these networks? The model answers from their weights
  * alone.
  *
- * Prints each prediction beside the network's true accuracy and how well the two rank the networks alike.
+ * Prints each prediction with the network's true accuracy, and how alike the two rank the networks.
  * Then every network's hidden neurons are shuffled, which does not change what it computes, nor the
  * prediction. */
 #include <nft/nft.h>

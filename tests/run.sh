@@ -2,7 +2,7 @@
 # run.sh: builds everything with gcc and runs every test. run.sh --all: also with clang, under sanitizers, with each BLAS, with each
 # set of vector kernels; cross-compiles, fuzzes, packages, documents, measures coverage, lints. As root on Debian it installs the
 # packages that are missing. Builds and logs go to build/check. The last line is "N passed, N failed": each of ctest's tests counts,
-# and each stage that is not ctest's; what was skipped is said and is neither.
+# and each stage that is not ctest's. Skipped ones are reported and not counted.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -61,7 +61,7 @@ count_tests() {
         bad=${summary% *}
         failed=$((failed + bad))
         passed=$((passed + ${summary#* } - bad - $(grep -c '[*][*][*]Skipped' "$log" || true)))
-        [ $status -eq 0 ] || [ "$bad" -gt 0 ] || failed=$((failed + 1)) # what came after the tests
+        [ $status -eq 0 ] || [ "$bad" -gt 0 ] || failed=$((failed + 1)) # the stage failed after its tests
     elif [ $status -eq 0 ]; then
         passed=$((passed + 1))
     elif [ $status -ne 77 ]; then
@@ -69,7 +69,7 @@ count_tests() {
     fi
 }
 
-# build NAME ARGUMENT …: configures and builds in a folder of its own.
+# build NAME ARGUMENT …: configures and builds in the folder NAME.
 build() {
     folder=$checks/$1
     shift

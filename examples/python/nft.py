@@ -6,7 +6,7 @@
 
 One module over ctypes; it needs numpy and libnft.so.0 ($NFT_LIBRARY, else where the system finds libraries).
 Arrays are borrowed, not copied, where their layout allows it: float32, C-contiguous. Views into libnft's memory
-keep alive what they look at. What fails raises nft.Error with libnft's one line. The lock of the interpreter is
+keep alive what they look at. A failure raises nft.Error with libnft's one line. The lock of the interpreter is
 released while libnft computes; a Model may be used by many threads, a Context by one at a time.
 """
 
@@ -408,7 +408,7 @@ class Context:
 
     def forward(self, inputs, first=0, count=None):
         """The model's output for networks first … first + count - 1 of a weight set, or for tokens (N, tokens,
-        channels): an array of its own. None for a model that gives features: see get()."""
+        channels): a new array. None for a model that gives features: see get()."""
         self.run(inputs, first, count)
         output = self.output
         return None if output is None else output.copy()

@@ -122,7 +122,7 @@ once kind note_kind
 found=$(cat "$results/kind")
 [ "$found" = $kind ] || complain "$results: holds a $found run, this one is $kind; give another folder"
 
-# The networks of each part begin from seeds of their own. Two views of an image are two networks for it; the part `many` has more
+# The networks of each part begin from other seeds. Two views of an image are two networks for it; the part `many` has more
 # views of the images of `train`.
 fit() { # DATA PART
     views=1
@@ -225,7 +225,7 @@ recipe_of() { # ROW
     esac
 }
 
-# Digits beside their reconstructions.
+# Digits and their reconstructions.
 draw_reconstructions() { # NAME DATA
     "$nftool" forward "$results/$1.safetensors" "$results/$2.safetensors" --decode --threads "$threads" \
         -o "$results/$1-decoded.safetensors" >/dev/null

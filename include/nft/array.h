@@ -14,8 +14,8 @@ extern "C" {
 /** The most axes an array may have. */
 #define NFT_ARRAY_MAX_RANK 8
 
-/** What an array's elements are. Files are read in more types (F16, BF16, F64, and integers of fewer bits);
- * they become one of these. */
+/** The type of an array's elements. Other types in files (F16, BF16, F64, and integers of fewer bits) are
+ * converted to one of these. */
 enum {
     NFT_ARRAY_F32 = 0, /**< float */
     NFT_ARRAY_I64 = 1  /**< int64_t: class labels */
@@ -75,16 +75,18 @@ NFT_API int64_t nft_array_size(const nft_array *array, int64_t axis);
 NFT_API int64_t nft_array_count(const nft_array *array);
 
 /**
- * Writes arrays to a safetensors file under the given names: beside the target first, with the permissions of
- * the file that is there, then renamed over it (a symbolic link is written through, a device or a pipe is
- * written to), so that the target is whole at any moment, also where several threads or processes write it. A
- * process that is killed meanwhile leaves `.NAME.nft-0.tmp` in the target's folder, which the next save of
- * the same NAME removes. All that libnft writes is written so.
+ * Writes arrays to a safetensors file under the given names.
+ *
+ * The data go to a temporary file in the target's folder, with the permissions of the target, which is
+ * renamed over the target when it is complete. The target is therefore whole at any moment, also where
+ * several threads or processes write it. A symbolic link is written through; a device or a pipe is written
+ * to. A process that is killed meanwhile leaves `.NAME.nft-0.tmp`, which the next save of the same NAME
+ * removes. libnft writes every file in this way.
  *
  * F32 arrays are written as F32, I64 as I64, in the order given.
  * @param path where the file will be
  * @param names of the tensors
- * @param arrays what they hold
+ * @param arrays their values
  * @param count how many
  * @param metadata texts for the header's `__metadata__`: a key, its text, the next key … and NULL; NULL for
  * none
@@ -98,7 +100,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_array_save(const char *path, const char *c
 typedef struct nft_file_writer nft_file_writer;
 
 /**
- * Begins a file beside `path` with the table of its tensors.
+ * Begins a temporary file in the folder of `path` with the table of its tensors.
  * @param[out] writer end it with nft_file_writer_commit() or nft_file_writer_free()
  * @param path where the file will be
  * @param tensors name, type ("F32" or "I64"), rank and shape of each, and the first one's `size`, which says
@@ -129,13 +131,13 @@ NFT_API void nft_file_writer_free(nft_file_writer *writer);
  *
  * - safetensors, and the index of a sharded network (`*.safetensors.index.json`);
  * - PyTorch (`torch.save`), both forms. Its pickle is interpreted as data and runs no code. Nested containers
- *   become names with dots: `state_dict.0.weight`. A tensor alone is called `tensor`;
+ *   become names with dots: `state_dict.0.weight`. A single tensor is called `tensor`;
  * - NumPy: `.npy` (the array is called `tensor`) and `.npz`;
  * - ONNX: the initializers, unless their data are in another file;
  * - HDF5: datasets by their path, where libnft was built with it and libhdf5 is installed;
  * - each of these gzipped.
  *
- * Packed parts are unpacked into memory, at most half of the machine's. What is not read is left out and
+ * Packed parts are unpacked into memory, at most half of the machine's. Parts that are not read are
  * listed by nft_file_left_out_at(). Files of other kinds are ::NFT_ERROR_FORMAT with their kind in the
  * message.
  * @param[out] file the opened file; free it with nft_file_free()

@@ -34,7 +34,7 @@ extern "C" {
 #define NFT_MUST_CHECK
 #endif
 
-/** What a fallible call returns. 0 (::NFT_OK) is success; otherwise nft_error_message() says more. */
+/** The result of a fallible call. 0 (::NFT_OK) is success; otherwise nft_error_message() says more. */
 typedef int32_t nft_status;
 
 /** Values of ::nft_status. New ones may be added; their numbers never change. */
@@ -94,11 +94,11 @@ typedef struct nft_allocator {
 } nft_allocator;
 
 /**
- * Sets where the library's memory comes from; NULL restores malloc and free.
+ * Installs the library's allocator; NULL restores malloc and free.
  *
- * Call it before the first object is made: it fails with ::NFT_ERROR_ARGUMENT while any is alive. What other
- * libraries allocate for libnft (the JSON parser, BLAS) does not pass through it. Not safe beside any other
- * call of the library.
+ * Call it before the first object is made: it fails with ::NFT_ERROR_ARGUMENT while any is alive. Allocations
+ * of other libraries for libnft (the JSON parser, BLAS) do not pass through it. No other call of the library
+ * may run at the same time.
  */
 NFT_API NFT_MUST_CHECK nft_status nft_set_allocator(const nft_allocator *allocator);
 
@@ -112,16 +112,16 @@ enum {
  * several call it. */
 typedef void nft_log_callback(int32_t level, const char *line, void *user);
 
-/** Sets who hears what the library has to say beside errors; NULL (the default): nobody. Not safe beside
- * other calls. */
+/** Installs the log callback. NULL, the default, disables logging. No other call of the library may run at
+ * the same time. */
 NFT_API void nft_set_log(nft_log_callback *callback, void *user);
 
 /**
- * Told how far long work has come; may stop it.
+ * Reports the progress of a long call, and may stop it.
  *
- * Called on the thread that called the library, never from two threads at once. Return 0 to go on, anything
- * else to stop: the call then fails with ::NFT_ERROR_CANCELLED. As every callback of the library it returns:
- * an exception of C++, or a longjmp(), must not leave it.
+ * Called on the thread that called the library, never from two threads at once. Return 0 to continue,
+ * anything else to stop: the call then fails with ::NFT_ERROR_CANCELLED. As every callback of the library it
+ * returns: an exception of C++, or a longjmp(), must not leave it.
  */
 typedef int nft_progress_callback(int64_t done, int64_t total, void *user);
 

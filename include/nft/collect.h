@@ -77,7 +77,7 @@ typedef struct nft_collect_result {
  * whose names end in `.partial` and `.journal` hold its state until then.
  * @param[out] result may be NULL
  * @param paths files; folders, with all that is in them but hidden files, sidecars and text; patterns with *,
- * ? or [; or @FILE, a file with a path on each line
+ * ? or [; or `@`FILE, a file with a path on each line
  * @param count how many, ≥ 1
  * @param output a file of networks of one space, or, with the ending `.json`, an index (see
  * nft_dataset_open()) with its parts next to it: NAME-0.safetensors, …

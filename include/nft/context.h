@@ -27,7 +27,7 @@ typedef struct nft_context_options {
                           the first such call then allocates for its output, and only for that */
     int64_t memory_limit;      /**< bytes that the context may take; 0: the machine's memory */
     int32_t without_decoder;   /**< 1: stop at the latents of a model that has a decoder */
-    int32_t keep_blas_threads; /**< 1: leave the process's BLAS thread count alone (see nft_forward()) */
+    int32_t keep_blas_threads; /**< 1: do not change the process's BLAS thread count (see nft_forward()) */
     int32_t keep_for_backward; /**< 1: nft_forward() keeps what nft_backward() needs, for at most max_batch
                                   networks */
     int32_t input_gradient;    /**< 1: nft_backward() also computes the gradient of the input */
@@ -84,13 +84,13 @@ NFT_API NFT_MUST_CHECK nft_status nft_context_create(nft_context **context, cons
 /** Frees a context with its outputs; NULL is fine. */
 NFT_API void nft_context_free(nft_context *context);
 
-/** Sets who hears of progress during long calls (networks done, networks in all); NULL: nobody. */
+/** Installs the progress callback of long calls (networks done, networks in all); NULL: none. */
 NFT_API void nft_context_set_progress(nft_context *context, nft_progress_callback *callback, void *user);
 
 /**
  * Runs the model on every network of a set.
  *
- * The result for a network has the same bits alone, in any batch and with any number of threads. Non-finite
+ * The result for a network is bit-identical in every batch and with every number of threads. Non-finite
  * weights are passed through. During the call the process's OpenBLAS runs one thread; afterwards it has as
  * many as before. With `keep_blas_threads` it keeps its threads, and how many they are may change the bits.
  * A call that is refused before it computes leaves the last output as it was, unless memory_limit made it

@@ -1,7 +1,7 @@
 /**
  * @file gradients.h
- * Gradients of a loss of your own: forward that keeps its activations, then backward; and the update.
- * Included by nft/nft.h.
+ * Gradients of a user's loss: a forward that keeps its activations, a backward, and the update. Included by
+ * nft/nft.h.
  */
 #ifndef NFT_GRADIENTS_H
 #define NFT_GRADIENTS_H
@@ -36,10 +36,10 @@ NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(nft_tensor_info *info, co
  * Adds the gradients of Σ output_gradient · output over the networks of the context's last forward.
  *
  * The context was made with `keep_for_backward`. Networks are summed in their order, so the bits do not
- * depend on the number of threads. Nothing is dropped: dropout is for nft_trainer alone. Gradients of several
- * calls add up. A backward uses up what the forward
- * kept: another one after the same forward is refused, unless the context was made with `recompute`. Numbers
- * of `output_gradient` are not looked at: one that is not finite goes on into the gradients.
+ * depend on the number of threads. Nothing is dropped: only nft_trainer uses dropout. Gradients of several
+ * calls add up. A backward consumes the values that the forward kept. A second one after the same forward is
+ * refused, unless the context was made with `recompute`. `output_gradient` is not checked: a number that is
+ * not finite passes into the gradients.
  * @param context whose last forward it is
  * @param output_gradient F32, the shape of nft_context_output()
  * @param gradients of the context's model, or of one with the same configuration; NULL: only the input's
@@ -55,11 +55,11 @@ NFT_API NFT_MUST_CHECK nft_status nft_backward_weights(nft_context *context,
                                                        nft_gradients *gradients);
 
 /**
- * Replaces the values of one tensor of the context's model: the update of a training loop of your own.
+ * Replaces the values of one tensor of the context's model: the update of a user's training loop.
  *
- * A model that somebody else has too (the caller, another context, gradients) stays as it is: the context
- * then goes on with a copy. One that it alone has is changed in place, and nothing is allocated. What the
- * last forward gave stays to be read, but a backward needs another forward first.
+ * If the caller, another context or gradients also hold the model, it does not change, and the context
+ * continues with a copy. Otherwise the model is changed in place, and nothing is allocated. The output of the
+ * last forward stays readable, but a backward needs another forward first.
  * @param context any; with `keep_for_backward` where it is to be trained
  * @param index of nft_model_tensor(), parameter or buffer
  * @param values `count` numbers, row-major; copied

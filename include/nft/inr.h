@@ -39,8 +39,8 @@ typedef struct nft_inr_fit_options {
     double beta2;         /**< of Adam, below 1; 0: 0.999 */
     double epsilon;       /**< of Adam; 0: 1e-8 */
     double omega;         /**< ω, 1e-6 … 1e6; 0: 30 */
-    nft_progress_callback *progress; /**< hears networks finished and in all, now and then also while none
-                                        finishes, until the caller's thread has done its last; NULL: nobody */
+    nft_progress_callback *progress; /**< receives networks finished and in all, also from time to time while
+                                        none finishes, until the caller's thread is done; NULL: none */
     void *user;                      /**< handed to the callback */
 } nft_inr_fit_options;
 
@@ -99,8 +99,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losse
                                               const nft_inr_fit_options *options);
 
 /**
- * Brings every network of a set to one sign and phase of its hidden neurons, which does not change what the
- * networks compute: what a permutation leaves of the symmetries of a SIREN.
+ * Brings every network of a set to one sign and phase of its hidden neurons. The function of the networks
+ * does not change. Signs and phases are the symmetries of a SIREN other than permutations.
  *
  * Let a hidden neuron have the weights w, the bias b and, in the next layer, the column c of weights. Sine is
  * odd and sin(t + π) = -sin t, so (w, b, c), (-w, -b, -c) and (w, b + k π/ω, (-1)^k c) for every whole k are

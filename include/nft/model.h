@@ -19,7 +19,7 @@ extern "C" {
  * share it. */
 typedef struct nft_model nft_model;
 
-/** What a module takes or gives. */
+/** The kind of a module's input or output. */
 enum {
     NFT_VALUE_FEATURES = 0, /**< C values for each weight and bias of a network */
     NFT_VALUE_TOKENS = 1,   /**< (tokens, channels) */
@@ -58,17 +58,21 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char
                                                    uint64_t seed);
 /**
  * As nft_model_create(), within a memory limit. A configuration of 100 bytes may describe a model of
- * gigabytes: give a limit for configurations of others.
- * @param options of these the memory limit counts, for the parsed JSON, the table of parameters and their
- * values, each by itself; NULL: the machine's memory
+ * gigabytes: set a limit for configurations from elsewhere.
+ * @param[out] model free it with nft_model_free()
+ * @param json as nft_model_create()
+ * @param length bytes
+ * @param seed as nft_model_create()
+ * @param options only `memory_limit` counts: for the parsed JSON, the table of parameters and their values,
+ * each by itself; NULL: the machine's memory
  * @return ::NFT_ERROR_LIMIT if something would take more
  */
 NFT_API NFT_MUST_CHECK nft_status nft_model_create_with(nft_model **model, const char *json, size_t length,
                                                         uint64_t seed, const nft_load_options *options);
 
 /**
- * Reads a model file: safetensors with its configuration in the metadata under `nft.config`. What else the
- * metadata holds is kept; `nft.loss` (the name of a loss: see nft/trainer.h) and `nft.omega` (of loss render)
+ * Reads a model file: safetensors with its configuration in the metadata under `nft.config`. All other
+ * metadata are kept; `nft.loss` (the name of a loss: see nft/trainer.h) and `nft.omega` (of loss render)
  * are what `nftool evaluate` takes for them.
  * @return ::NFT_ERROR_FILE if it cannot be read, ::NFT_ERROR_FORMAT if it is no model file or a tensor is
  * missing, unexpected or misshaped, ::NFT_ERROR_CONFIG for a wrong configuration, ::NFT_ERROR_LIMIT,
@@ -81,7 +85,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_load_with(nft_model **model, const c
 /** As nft_model_load_with(), from `size` bytes in memory. */
 NFT_API NFT_MUST_CHECK nft_status nft_model_load_memory(nft_model **model, const void *bytes, size_t size,
                                                         const nft_load_options *options);
-/** Writes a model file: beside the target first, then renamed over it. */
+/** Writes a model file: to a temporary file, which is renamed over the target. */
 NFT_API NFT_MUST_CHECK nft_status nft_model_save(const nft_model *model, const char *path);
 /** Drops the caller's reference; NULL is fine. Contexts keep their own. */
 NFT_API void nft_model_free(nft_model *model);
@@ -93,10 +97,10 @@ NFT_API const char *nft_model_metadata(const nft_model *model, const char *key);
 /** The space of the networks it reads. NULL for a model on tokens and for a model of any space;
  * nft_model_input() tells them apart. Borrowed from the model. */
 NFT_API const nft_space *nft_model_space(const nft_model *model);
-/** What goes in: ::NFT_VALUE_FEATURES with its channels, or ::NFT_VALUE_TOKENS with tokens and channels.
+/** The input: ::NFT_VALUE_FEATURES with its channels, or ::NFT_VALUE_TOKENS with tokens and channels.
  * `type` is "input". */
 NFT_API NFT_MUST_CHECK nft_status nft_model_input(nft_module_info *info, const nft_model *model);
-/** What comes out of the last module, or of the decoder if there is one. `type` is "output". Counts are the
+/** The output of the last module, or of the decoder if there is one. `type` is "output". Counts are the
  * model's totals. */
 NFT_API NFT_MUST_CHECK nft_status nft_model_output(nft_module_info *info, const nft_model *model);
 /** 1 if the model has a decoder: its output is then images, and `latents` are what the last module gives. */

@@ -43,8 +43,8 @@
  * count give NULL or 0 for NULL, or for what is not there. A handle keeps a counted reference to what it
  * uses, so any order of freeing is right.
  *
- * **Errors.** A fallible call returns ::nft_status, 0 for success; nft_error_message() then says in one line
- * what was wrong. The library never prints, exits or aborts.
+ * **Errors.** A fallible call returns ::nft_status, 0 for success; nft_error_message() then returns one line
+ * about the failure. The library never prints, exits or aborts.
  *
  * **Threads.** Spaces and models are immutable and shared freely. A context, like a weight set that is being
  * written, belongs to one thread at a time. Functions marked "threadsafe" may be called from anywhere.

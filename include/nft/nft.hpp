@@ -11,9 +11,9 @@
  *     std::cout << output.f32()[n] << '\n';
  * @endcode
  *
- * Array, Space and Weights own what they name. ArrayView, SpaceView and WeightsView are borrowed from the
- * object that was asked, and end with it. `get()` gives the C handle, so that every function of the C API is
- * at hand. What may be shared between threads is as in nft/nft.h. A handle that was moved from can only be
+ * Array, Space and Weights own their handles. ArrayView, SpaceView and WeightsView are borrowed from the
+ * object that returned them, and end with it. `get()` returns the C handle, for functions of the C API.
+ * Thread safety is as in nft/nft.h. A handle that was moved from can only be
  * destroyed or assigned to.
  */
 #ifndef NFT_NFT_HPP
@@ -77,14 +77,14 @@ inline std::string build_info()
     return nft_build_info();
 }
 
-/** Told how much is done and how much there is to do; returns whether to go on. What it throws reaches the
- * caller of the work. */
+/** Receives the work done and the work in all; returns whether to continue. An exception that it throws
+ * reaches the caller of the work. */
 using Progress = std::function<bool(std::int64_t done, std::int64_t total)>;
 
 namespace detail
 {
 
-/** Nothing may be thrown through the C library: what a Progress throws waits until the call is over. */
+/** Nothing may be thrown through the C library: an exception of a Progress waits until the call is over. */
 struct ProgressListener {
     Progress progress;         /**< the caller's */
     std::exception_ptr thrown; /**< or null */
@@ -125,7 +125,7 @@ inline std::string text(const char *borrowed)
     return borrowed ? borrowed : "";
 }
 
-/** What can be asked of an array, owned or borrowed. */
+/** The getters of an array, owned or borrowed. */
 template <class Self> class ArrayGetters
 {
   public:
@@ -176,7 +176,7 @@ template <class Self> class ArrayGetters
     }
 };
 
-/** What can be asked of a space, owned or borrowed. */
+/** The getters of a space, owned or borrowed. */
 template <class Self> class SpaceGetters
 {
   public:
@@ -524,7 +524,7 @@ inline bool operator!=(SpaceView a, SpaceView b) noexcept
 namespace detail
 {
 
-/** What can be asked of a weight set, owned or borrowed. */
+/** The getters of a weight set, owned or borrowed. */
 template <class Self> class WeightsGetters
 {
   public:
@@ -694,7 +694,7 @@ class Weights : public detail::WeightsGetters<Weights>
         return losses;
     }
     /** The same; a fit that was stopped throws, and `losses` says which networks were finished. `progress`
-     * hears of them, in place of the options' callback. */
+     * receives their number, in place of the options' callback. */
     void fit_sirens(ArrayView images, std::vector<float> &losses,
                     nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT, Progress progress = {})
     {
@@ -822,14 +822,14 @@ class Model
     {
         return SpaceView(nft_model_space(get()));
     }
-    /** What goes in: see nft_model_input(). */
+    /** The input: see nft_model_input(). */
     nft_module_info input() const
     {
         nft_module_info info = NFT_MODULE_INFO_INIT;
         check(nft_model_input(&info, get()));
         return info;
     }
-    /** What comes out, and the model's totals: see nft_model_output(). */
+    /** The output, and the model's totals: see nft_model_output(). */
     nft_module_info output() const
     {
         nft_module_info info = NFT_MODULE_INFO_INIT;
@@ -918,7 +918,7 @@ class Context
         check(nft_context_snapshot(&handle, get()));
         return Model(handle);
     }
-    /** Who hears of progress, in networks; an empty function: nobody. Not from inside such a function. */
+    /** Installs the progress function, in networks; an empty one: none. Not from inside such a function. */
     void set_progress(Progress progress)
     {
         listener_ = progress ? std::make_unique<detail::ProgressListener>(
@@ -950,7 +950,7 @@ class Context
     {
         return forward(tokens, 0, tokens.size(0));
     }
-    /** What the last forward gave; ends with the next one. */
+    /** The output of the last forward; ends with the next one. */
     ArrayView output() const noexcept
     {
         return ArrayView(nft_context_output(get()));
@@ -970,7 +970,7 @@ class Context
     {
         return WeightsView(nft_context_input_gradient_weights(get()));
     }
-    /** Backward for the input's gradient alone: see nft_backward(). */
+    /** Backward for only the input's gradient: see nft_backward(). */
     void backward(ArrayView output_gradient)
     {
         check(nft_backward(get(), output_gradient.get(), nullptr));
@@ -980,7 +980,7 @@ class Context
     {
         check(nft_backward_weights(get(), output_gradient.get(), nullptr));
     }
-    /** "output", "latents", "0.weight", …. */
+    /** "output", or "latents" of a model with a decoder; null for features. */
     ArrayView output(const std::string &name) const noexcept
     {
         return ArrayView(nft_context_get(get(), name.c_str()));
@@ -1051,7 +1051,7 @@ class Gradients
 class Dataset
 {
   public:
-    /** Opens a file; reads its header alone. */
+    /** Opens a file; reads only its header. */
     static Dataset open(const std::string &path, const nft_load_options *options = nullptr)
     {
         nft_dataset *handle = nullptr;
@@ -1099,9 +1099,9 @@ class Dataset
 class Trainer
 {
   public:
-    /** Told of every step; returns whether to go on. What it throws reaches the caller of run(). */
+    /** Receives every step; returns whether to continue. An exception reaches the caller of run(). */
     using Listener = std::function<bool(const nft_step_info &)>;
-    /** Fills a batch; returns whether to go on. What it throws reaches the caller of step() or run(). */
+    /** Fills a batch; returns whether to continue. An exception reaches the caller of step() or run(). */
     using Source = std::function<bool(nft_batch &)>;
 
     /** Begins with a copy of the model's parameters. */
@@ -1171,7 +1171,7 @@ class Trainer
         check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), validation.get(),
                                      validation_targets.get()));
     }
-    /** The validation set alone, next to a source for example: the training set stays. */
+    /** Sets only the validation set, for example with a source; the training set stays. */
     void set_validation(const Weights &validation)
     {
         const nft_weights *sets[] = {validation.get()};
@@ -1200,7 +1200,7 @@ class Trainer
         check(nft_trainer_set_source(get(), fill, filling.get()));
         filling_ = std::move(filling);
     }
-    /** What a fresh model takes from the training set before its first step. */
+    /** Sets the statistics of `normalize` from the training set, before the first step. */
     void fit_normalize()
     {
         check(nft_trainer_fit_normalize(get()));
@@ -1265,7 +1265,7 @@ class Trainer
     {
         check(nft_trainer_save(get(), path.c_str()));
     }
-    /** Goes on where a checkpoint was written, with the same bits. */
+    /** Resumes from a checkpoint, bit-identical. */
     void resume(const std::string &path)
     {
         check(nft_trainer_resume(get(), path.c_str()));

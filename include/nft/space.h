@@ -41,13 +41,13 @@ typedef struct nft_space nft_space;
 /** The most factors in the shape of one tensor: axes and positions together. */
 #define NFT_TENSOR_MAX_FACTORS 12
 
-/** What may be done to an axis without changing what the network computes. */
+/** The symmetry of an axis: changes that keep the function of the network. */
 enum {
     NFT_SYMMETRY_PERMUTATION = 0, /**< its neurons may be permuted */
     NFT_SYMMETRY_NONE = 1         /**< nothing: inputs, outputs, words and places are ordered */
 };
 
-/** What a tensor is for models of any space, which have parameters for each role. */
+/** The role of a tensor in models of any space, which have parameters for each role. */
 enum {
     NFT_ROLE_BY_NAME = 0, /**< from the last part of the tensor's name and from its shape */
     NFT_ROLE_LINEAR,      /**< two axes or more, no positions */

@@ -10,7 +10,7 @@
  * nft_trainer_best(&trained, trainer);
  * @endcode
  *
- * A recipe is a JSON object with these keys; what stands behind a "=" is the default.
+ * A recipe is a JSON object with these keys; a value after "=" is the default.
  *
  * - `loss`: "mse", "bce" (of probabilities) or "cross_entropy" (of logits), means over the batch; or between
  *   images, the mean squared error over batch, pixels and channels: "reconstruction", of a model with a
@@ -35,8 +35,8 @@
  * `model`, `train` and `validation`, which name files in a recipe of the nftool program, are left to the
  * caller; any other key is an error that names it.
  *
- * What a step gives depends on model, recipe and data alone, not on the number of threads, on `recompute` or
- * on where the data are read from: on one machine a training can be repeated to the bit. Only the number of
+ * The result of a step depends on model, recipe and data, and not on the number of threads, on `recompute` or
+ * on the source of the data: on one machine a repeated training is bit-identical. Only the number of
  * ranks (see nft_reduce_callback) changes how sums are rounded.
  */
 #ifndef NFT_TRAINER_H
@@ -69,11 +69,11 @@ typedef struct nft_trainer nft_trainer;
 typedef int nft_reduce_callback(double *sums, int64_t sum_count, float *values, int64_t value_count,
                                 void *user);
 
-/** How a trainer works; what it computes is the recipe's. Zero in a field is its default. */
+/** How a trainer works; the recipe decides the result. Zero in a field is its default. */
 typedef struct nft_trainer_options {
     size_t size;     /**< sizeof(nft_trainer_options) */
     int32_t threads; /**< threads that work on a step, the caller's included, at most 1024; 0: all cores */
-    int32_t keep_blas_threads; /**< 1: leave the process's BLAS thread count alone (see nft_forward()) */
+    int32_t keep_blas_threads; /**< 1: do not change the process's BLAS thread count (see nft_forward()) */
     int64_t memory_limit; /**< bytes that the trainer may take, as nft_trainer_memory() counts them; 0: the
                              machine's memory */
     int32_t recompute; /**< 1: keep only the values between modules, and compute the inside of each again in
@@ -83,8 +83,8 @@ typedef struct nft_trainer_options {
                       validation set. All are given the same model, recipe and data, take the same calls
                       in the same order, and have the same parameters after every step, and the same
                       loss and outputs after every validation. A callback source fills the whole batch in
-                      each. `batch_size` is a multiple of it. What fails before the first step is for the
-                      caller to tell the others */
+                      each. `batch_size` is a multiple of it. The caller tells the other ranks of a failure
+                      before the first step */
     nft_reduce_callback *reduce; /**< needed by more than one rank, else not called */
     void *reduce_user;           /**< handed to it */
     int32_t extend;    /**< 1: nft_trainer_resume() takes a checkpoint of other `steps`, another `lr`, another
@@ -100,14 +100,14 @@ typedef struct nft_trainer_options {
         sizeof(nft_trainer_options), 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0                                      \
     }
 
-/** What a step did. */
+/** The result of a step. */
 typedef struct nft_step_info {
     size_t size;            /**< sizeof(nft_step_info), set by the caller */
     int64_t step;           /**< the step's number, from 0 */
     double loss;            /**< mean over the batch, before the update */
     double lr;              /**< the learning rate of the update */
     double grad_norm;       /**< global L2 norm of the gradients, before clipping */
-    int32_t validated;      /**< 1: a validation followed the step, in nft_trainer_run() alone */
+    int32_t validated;      /**< 1: a validation followed the step; only in nft_trainer_run() */
     double validation_loss; /**< its loss; 0 if there was none */
 } nft_step_info;
 
@@ -131,20 +131,20 @@ typedef struct nft_batch {
     int64_t *labels; /**< of cross_entropy: (count) classes; else NULL */
 } nft_batch;
 
-/** Fills a batch. Called on the thread that called the library, once for each step. Return 0 to go on,
- * anything else to stop: the step fails with ::NFT_ERROR_CANCELLED. Numbers are checked as those of a set
- * are. */
+/** Fills a batch. Called on the thread that called the library, once for each step. Return 0 to
+ * continue, anything else to stop: the step fails with ::NFT_ERROR_CANCELLED. Numbers are checked as those of
+ * a set are. */
 typedef int nft_batch_callback(nft_batch *batch, void *user);
 
-/** Hears of every step of nft_trainer_run(), on the thread that called it. Return 0 to go on, anything else
- * to stop. */
+/** Receives every step of nft_trainer_run(), on the thread that called it. Return 0 to continue, anything
+ * else to stop. */
 typedef int nft_step_callback(const nft_step_info *info, void *user);
 
 /**
  * How many bytes a trainer takes at most, before anything is allocated: its copies of the parameters, the
  * optimizer's state, both contexts (of training and of validation), the batches that are read from files or
- * filled by a callback, what a loss between images renders a network with, and what
- * nft_trainer_fit_normalize() takes meanwhile. Tables that describe a model, some tens of kilobytes for each
+ * filled by a callback, the tables with which a loss between images renders, and the
+ * memory of nft_trainer_fit_normalize(). Tables that describe a model, some tens of kilobytes for each
  * space, are not counted.
  *
  * It grows with the number of threads, those of `options` or the machine's cores. Not in it is what grows
@@ -223,7 +223,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_tokens(nft_trainer *trainer, c
  * by batch. They are read once as a whole here, to be checked, and every batch is checked again when it is
  * read. The trainer keeps a reference, so the caller may free them; the files must not change.
  * @param trainer whose data it is
- * @param train NULL: what there is to train on stays as it is
+ * @param train NULL: the training set stays as it is
  * @param validation NULL for none
  * @return as nft_trainer_set_data(), and ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read
  */
@@ -265,10 +265,10 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_step_info *info, nft_trai
  * Steps until the recipe's end. With a validation set it validates after every `validate_every` steps and at
  * the end.
  * @param trainer takes the steps
- * @param callback hears of every step; NULL: nobody
+ * @param callback receives every step; NULL: none
  * @param user handed to the callback
- * @return as nft_trainer_step(); after ::NFT_ERROR_CANCELLED another call goes on from there, with the
- * validation if that is what was cancelled. An update of the last step that is not finite is
+ * @return as nft_trainer_step(); after ::NFT_ERROR_CANCELLED another call continues from there, with the
+ * validation if that was cancelled. An update of the last step that is not finite is
  * ::NFT_ERROR_NOT_FINITE, each time, and stays
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback,
@@ -291,22 +291,22 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(double *loss, nft_trainer
 NFT_API const nft_array *nft_trainer_validation_output(const nft_trainer *trainer);
 
 /**
- * Writes everything that the training needs to go on to one file, a checkpoint: parameters, the optimizer's
- * state, the best parameters so far, the step. Written beside and renamed: a checkpoint that is there stays
- * whole. Of several ranks one is enough: all can go on from its file, also with a validation that is due or
- * failed.
+ * Writes a checkpoint, from which the training can resume: parameters, the optimizer's state, the best
+ * parameters so far, the step. A temporary file is renamed over the target, so an older checkpoint stays
+ * whole until then. One of several ranks is enough: all can resume from its file, also with a validation that
+ * is due or failed.
  * @return ::NFT_ERROR_NOT_FINITE, and no file, if a number is not finite; ::NFT_ERROR_FILE if it cannot be
  * written
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_save(const nft_trainer *trainer, const char *path);
 /**
- * Goes on where a checkpoint was written. The trainer was made of the same model configuration and recipe,
- * and its data set, before this call; with as many ranks as before, its steps are then the same bits as those
+ * Resumes from a checkpoint. The trainer was made of the same model configuration and recipe,
+ * and its data set, before this call; with as many ranks as before, its steps are then bit-identical to those
  * of a training that was never interrupted.
  *
  * Every number of the training and the validation set counts, and their order, by a hash of 64 bits that the
- * checkpoint keeps; where they are read from, memory or which file, does not. What a callback fills batches
- * with cannot be known beforehand: that it is the same again is up to the caller.
+ * checkpoint keeps. Their source, memory or a file, does not count. The numbers of a callback cannot be known
+ * beforehand: the caller ensures that they are the same again.
  *
  * On failure the trainer is as it was.
  * @return ::NFT_ERROR_MISMATCH, with a message that says what differs, if it is a checkpoint of another

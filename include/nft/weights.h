@@ -130,7 +130,7 @@ NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t tenso
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_permute(nft_weights *weights,
                                                       const int64_t *const *permutations);
-/** Permutes every axis with that symmetry, of every network by a random permutation for it alone. The same
+/** Permutes every axis with that symmetry, with another random permutation for each network. The same
  * seed gives the same permutations. */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed);
 /** As nft_weights_permute_random(), for a set that is a piece of a larger one: its networks have the numbers

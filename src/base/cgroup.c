@@ -114,7 +114,7 @@ static bool has_controller(const char *list, const char *name)
     return false;
 }
 
-/* "4:memory:/path", or "0::/path" of version 2, which may also stand beside version 1 in `unified`. */
+/* "4:memory:/path", or "0::/path" of version 2, which may also be mounted with version 1, in `unified`. */
 static void limit_by_line(nft_cgroup *limits, char *line, const char *mount)
 {
     static const char *const controllers[] = {"memory", "cpu"};

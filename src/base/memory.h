@@ -24,11 +24,11 @@ char *nft_copy_text_range(const char *text, size_t length);
 int64_t nft_size_add(int64_t a, int64_t b);
 int64_t nft_size_multiply(int64_t a, int64_t b);
 
-/* The machine's physical memory in bytes, or what a control group leaves of it: the default limit for one
- * object. */
+/* The machine's physical memory in bytes, or the limit of its control group if that is less: the default
+ * limit for one object. */
 int64_t nft_machine_memory(void);
 
-/* An error that names the function if `limit`, of somebody's options, is negative. */
+/* An error that names the function if `limit` of the caller's options is negative. */
 nft_status nft_check_memory_limit(const char *function, int64_t limit);
 
 /* An error that names `what`, the bytes it needs and the limit, if bytes > limit; limit <= 0 means the

@@ -8,7 +8,7 @@
 
 typedef struct nft_random {
     uint64_t seed;
-    uint64_t stream; /* what the numbers are for: a parameter, a sample, a module */
+    uint64_t stream; /* the purpose of the numbers: a parameter, a sample, a module */
 } nft_random;
 
 uint64_t nft_random_bits(const nft_random *random, uint64_t index);

@@ -29,7 +29,7 @@ nft_status nft_fail_memory(const char *what, int64_t bytes);
 /* The message for a NULL argument: "nft_forward: argument 'context' is NULL". */
 nft_status nft_fail_null(const char *function, const char *argument);
 
-/* The message for an index that is none of 0 … count - 1. */
+/* The message for an index outside 0 … count - 1. */
 nft_status nft_fail_index(const char *function, int64_t index, int64_t count);
 
 #if defined(__clang_analyzer__) /* which looks at one file at a time, and cannot know that they return a     \

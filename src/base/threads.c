@@ -17,7 +17,7 @@ typedef struct worker {
 
 struct nft_pool {
     int threads;   /* workers that exist, the caller included */
-    int wanted;    /* what was asked for */
+    int wanted;    /* threads that were asked for */
     pid_t process; /* whose threads they are: a child of fork has none of them. 0: no locks and no threads */
     worker *workers; /* wanted - 1 */
 
@@ -33,7 +33,7 @@ struct nft_pool {
     int64_t next; /* atomic */
 };
 
-/* Items are claimed one by one: whoever is free takes the next. Which worker computes an item does not change
+/* Items are claimed one by one: an idle worker takes the next. Which worker computes an item does not change
  * its result. */
 static void work_on_items(nft_pool *pool, int index)
 {
@@ -151,10 +151,9 @@ static void run_alone(int64_t items, nft_work *work, void *argument)
 
 void nft_pool_run(nft_pool *pool, int64_t items, nft_work *work, void *argument)
 {
-    /* In a child of fork the workers are gone; when new ones cannot be made the caller does the work alone.
-     */
-    bool alone = !pool || (pool->process != getpid() && start_workers(pool));
-    if (alone || pool->threads == 1 || items <= 1) {
+    /* In a child of fork the workers are gone. When new ones cannot be made, the caller does all the work. */
+    bool no_workers = !pool || (pool->process != getpid() && start_workers(pool));
+    if (no_workers || pool->threads == 1 || items <= 1) {
         run_alone(items, work, argument);
         return;
     }

@@ -19,7 +19,7 @@ void nft_pool_run(nft_pool *pool, int64_t items, nft_work *work, void *argument)
 
 int nft_machine_cores(void); /* that this process may use, by its affinity and its control group's quota */
 
-/* An error that names the function unless `threads`, of somebody's options, is 0 (all cores) … 1024. */
+/* An error that names the function unless `threads` of the caller's options is 0 (all cores) … 1024. */
 nft_status nft_check_threads(const char *function, int32_t threads);
 
 #endif

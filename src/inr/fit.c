@@ -13,10 +13,10 @@
 #include <string.h>
 
 #define DEFAULT_STEPS 250
-/* So many steps pass between two words to the callback while no network is finished. */
+/* Steps between two calls of the callback while no network is finished. */
 #define STEPS_BETWEEN 16
 
-/* One thread's memory: the network as one piece, what Adam keeps of it, and a chunk of colours. */
+/* One thread's memory: the network as one piece, its moments, and a chunk of colours. */
 typedef struct fitter {
     nft_siren_tape *tape;
     float *memory;

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-/* The numbers of network `number`, counted over the whole network, in a stream of its own. */
+/* Draws one network from its stream `number`; numbers are counted over the whole network. */
 static void init_network(nft_weights *weights, int64_t network, uint64_t seed, uint64_t number, double omega)
 {
     const nft_space *space = weights->space;

@@ -14,8 +14,9 @@ extern int openblas_get_num_threads(void) WEAK;
 extern int openblas_get_parallel(void) WEAK;
 extern char *openblas_get_config(void) WEAK;
 extern char *openblas_get_corename(void) WEAK;
-/* An archive gives nothing for weak references alone, but these come with its products: the first with those
- * of OpenBLAS, the second unless it was built without threads; the third with those of the reference BLAS. */
+/* A linker takes nothing from an archive for a weak reference. These symbols come with the products: the
+ * first with those of OpenBLAS, the second unless it was built without threads, the third with those of the
+ * reference BLAS. */
 extern void *blas_memory_alloc(int position) WEAK;
 extern int exec_blas(long count, void *queue) WEAK;
 extern int RowMajorStrg WEAK;
@@ -132,8 +133,8 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&mutex);
 }
 
-/* The calls of the threads that the child lacks never leave. What they would have restored, the child's next
- * last call does. */
+/* Calls of threads that the child lacks never leave. The child's own last call then restores the thread
+ * count. */
 static void after_fork_in_child(void)
 {
     in_flight = own_calls;

@@ -1,5 +1,5 @@
-/* The only place that calls BLAS: single-precision products of row-major matrices, on the calling thread
- * alone. */
+/* The only place that calls BLAS: single-precision products of row-major matrices, on one thread, the
+ * caller's. */
 #ifndef NFT_MATH_BLAS_H
 #define NFT_MATH_BLAS_H
 
@@ -21,7 +21,7 @@ void nft_gemm_tn(int64_t m, int64_t n, int64_t k, float alpha, const float *a, i
 #define NFT_GEMM_MAX_SIZE INT64_C(0x7fffffff)
 
 /* Around each call of the library that computes: the first in flight sets OpenBLAS to one thread, the last
- * restores the host's number. Another BLAS is left alone. */
+ * restores the host's number. Another BLAS is not changed. */
 void nft_blas_enter(void);
 void nft_blas_leave(void);
 

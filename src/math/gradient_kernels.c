@@ -157,7 +157,7 @@ static row_sums sum_row(int64_t n, const float *gamma, const float *x, const flo
     return s;
 }
 
-/* What a row's gradient is made of: dx = a g - b - c · k. */
+/* The coefficients of a row's gradient: dx = a g - b - c · k. */
 typedef struct row_factors {
     float mean, a, b, k;
 } row_factors;

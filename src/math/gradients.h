@@ -1,5 +1,5 @@
-/* What only training needs: derivatives of the functions of vector.h, and dropout; built and chosen like
- * them. `dx` may be `dy`. */
+/* Kernels for training: derivatives of the functions of vector.h, and dropout; built and chosen like them.
+ * `dx` may be `dy`. */
 #ifndef NFT_MATH_GRADIENTS_H
 #define NFT_MATH_GRADIENTS_H
 

@@ -1,6 +1,6 @@
 /* One vector of floats for each instruction set, and the few operations on it that the compilers' vector
- * extensions cannot say: everything else is written with + - * / on `floats`. A set without a branch here
- * gets the vector extensions alone. */
+ * extensions lack: everything else is written with + - * / on `floats`. A set without a branch here uses only
+ * the vector extensions. */
 #ifndef NFT_MATH_LANES_H
 #define NFT_MATH_LANES_H
 
@@ -355,7 +355,7 @@ INLINE float largest_lane(floats v)
     return v[0];
 }
 
-/* For l a lane: of the vectors x and y side by side, what FOLD adds. */
+/* For lane l: the two lanes of the concatenated vectors x and y that FOLD adds. */
 #define FOLD_LOW(l, h) ((l) % (2 * (h)) < (h) ? (l) : LANES + (l) - (h))
 #define FOLD_HIGH(l, h) (FOLD_LOW(l, h) + (h))
 #if LANES == 16

@@ -1,12 +1,12 @@
 /* Linear maps with packed weights. BLAS packs a weight matrix at every call; a model's weights are packed
- * once, and then a map of 32 rows runs as fast as one of 1,000. Each output
- * sums its products in the order of the inputs, so a row's result does not depend on the rows beside it. */
+ * once, and then a map of 32 rows runs as fast as one of 1,000. Each output sums its
+ * products in the order of the inputs, so a row's result does not depend on the other rows. */
 #ifndef NFT_MATH_PACKED_H
 #define NFT_MATH_PACKED_H
 
 #include <stdint.h>
 
-/* What happens to the result xWᵀ + bias. */
+/* How the result xWᵀ + bias is stored. */
 typedef enum nft_map_mode {
     NFT_MAP_SET,  /* y = it */
     NFT_MAP_ADD,  /* y += it */

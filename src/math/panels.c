@@ -1,5 +1,5 @@
-/* A tile of rows times one panel is held in registers while it runs over the inner length. What is there
- * already is added last, so that the products are rounded at their own size. */
+/* A tile of rows times one panel stays in registers during the loop over the inner length. The old value of
+ * the output is added last, so that the products are rounded at their own size. */
 #include "math/panels.h"
 
 #include "math/lanes.h"

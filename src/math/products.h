@@ -1,6 +1,6 @@
 /* Products of matrices as they lie. BLAS packs both at every call, which takes longer than a product whose
- * inner length is that of a few dozen tokens. Of the columns that fill whole vectors each number is summed in
- * the same order whatever rows are beside it; BLAS multiplies the rest. */
+ * inner length is that of a few dozen tokens. In columns that fill whole vectors the order of each sum does
+ * not depend on the other rows. BLAS multiplies the other columns. */
 #ifndef NFT_MATH_PRODUCTS_H
 #define NFT_MATH_PRODUCTS_H
 
@@ -15,8 +15,8 @@ void nft_product_tn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_s
                     int64_t b_stride, bool add, float *c, int64_t c_stride);
 
 /* dw (outputs, inputs) = dyᵀ x + [dw if add], the gradient of the weight of a linear map from that of its
- * outputs dy (rows, outputs); x (rows, inputs). The order of a sum depends on the sizes and the machine
- * alone. */
+ * outputs dy (rows, outputs); x (rows, inputs). The order of a sum depends only on the sizes and the
+ * machine. */
 void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const float *dy, int64_t dy_stride,
                          const float *x, int64_t x_stride, bool add, float *dw);
 

@@ -1,7 +1,6 @@
-/* What fitting a small SIREN spends its time on: products of matrices that fit in the cache, too small for
- * BLAS, and Adam's update. Rows are pixels, columns are neurons, so a vector holds neighbouring neurons and
- * nothing is ever transposed. Sums run in a fixed order: a result depends on its own row, not on the number
- * of rows. */
+/* Kernels for fitting small SIRENs: products of matrices that fit in the cache, too small for BLAS, and
+ * Adam's update. Rows are pixels, columns are neurons, so a vector holds neighbouring neurons and nothing is
+ * ever transposed. Sums run in a fixed order: a result depends on its own row, not on the number of rows. */
 #ifndef NFT_MATH_SIREN_KERNELS_H
 #define NFT_MATH_SIREN_KERNELS_H
 

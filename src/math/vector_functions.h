@@ -1,7 +1,7 @@
 /* exp, tanh, sigmoid, GELU, sine and cosine of one vector. The coefficients are minimax fits of the relative
  * error: least squares on Chebyshev nodes whose weights are raised where the error is largest, until it is
  * level (Lawson's method); for a quotient the residuals are divided by the denominator found before. Stated
- * errors are those of the fits; what follows in floats is bounded by the tests. */
+ * errors are those of the fits; tests bound the errors in floats. */
 #ifndef NFT_MATH_VECTOR_FUNCTIONS_H
 #define NFT_MATH_VECTOR_FUNCTIONS_H
 
@@ -88,7 +88,7 @@ INLINE floats scaled_tail(floats t)
 /* From here on t Φ(-t) is below the smallest normal float. Such numbers are slow, so it is taken as 0. */
 #define NO_TAIL 13.1463f
 
-/* What GELU and its derivative have in common: t = |x|, e^(-t²/2) = 2^n (1 + expm1) and Φ(-t) = 2^n tail;
+/* Shared by GELU and its derivative: t = |x|, e^(-t²/2) = 2^n (1 + expm1) and Φ(-t) = 2^n tail;
  * for an x without a tail of a t that has one. */
 typedef struct normal_tail {
     mask exists;

@@ -37,10 +37,10 @@ apt_get() {
     DEBIAN_FRONTEND=noninteractive apt-get -q "$@" </dev/null
 }
 
-# What building libnft takes, and what its tests take beside that.
+# Packages to build libnft, and further ones for its tests.
 nft_build_packages='gcc g++ libc6-dev cmake ninja-build pkg-config libopenblas-dev libjansson-dev libpng-dev zlib1g-dev libcairo2-dev libhdf5-dev'
 nft_test_packages='libcmocka-dev binutils python3-numpy'
-# What `tests/run.sh --all` takes; each of these it can do without.
+# Optional packages for `tests/run.sh --all`.
 nft_check_packages='clang libclang-rt-dev llvm clang-format clang-tidy libblas3 libopenblas0-openmp libopenblas0-serial libblis4-pthread
     libatlas3-base gcc-aarch64-linux-gnu libc6-dev-arm64-cross cppcheck valgrind shellcheck libopenmpi-dev openmpi-bin doxygen
     abigail-tools gcc-12 dpkg-dev file python3-torch python3-venv'

@@ -31,8 +31,8 @@ nft_status nft_siren_check_space(const nft_space *space)
         nft_layer_describe(layer, found, sizeof found);
         if (layer->type != NFT_LAYER_LINEAR || layer->positions > 1)
             return nft_fail(NFT_ERROR_CONFIG,
-                            "expected SIRENs, networks of linear layers alone, but layer %" PRId64 " is %s",
-                            i, found);
+                            "expected SIRENs, networks of linear layers only, but layer %" PRId64 " is %s", i,
+                            found);
     }
     if (space->layers[0].in != 2)
         return nft_fail(NFT_ERROR_CONFIG,

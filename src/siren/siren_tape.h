@@ -6,7 +6,7 @@
 
 #include "space/space.h"
 
-/* So many rows of 32 neurons and their gradients stay in the first cache or close to it. */
+/* Rows of 32 neurons that fit, with their gradients, about in the first-level cache. */
 #define NFT_SIREN_CHUNK 56
 
 typedef struct nft_siren_tape nft_siren_tape;
@@ -19,7 +19,7 @@ int64_t nft_siren_tape_bytes(const nft_space *space); /* saturates */
 /* For pixels of an image instead of any coordinates, which saves all sines of the first layer but those of
  * each row and each column. Before the weights are loaded. */
 nft_status nft_siren_tape_set_image(nft_siren_tape *tape, int64_t height, int64_t width);
-/* What that allocates; saturates. */
+/* Bytes that nft_siren_tape_set_image() allocates; saturates. */
 int64_t nft_siren_tape_image_bytes(const nft_space *space, int64_t height, int64_t width);
 void nft_siren_tape_free(nft_siren_tape *tape);
 

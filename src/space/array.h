@@ -1,4 +1,4 @@
-/* What is inside an array. */
+/* The inside of an array. */
 #ifndef NFT_SPACE_ARRAY_H
 #define NFT_SPACE_ARRAY_H
 

@@ -397,7 +397,7 @@ nft_status nft_space_create(nft_space **space, const nft_space_axis *axes, int64
     return nft_space_create_whole(space, axes, axis_count, tensors, tensor_count, NULL, 0);
 }
 
-/* A factor without its positions; a dimension that consists of positions alone goes. */
+/* The factors without positions; a dimension that has only positions is removed. */
 static int64_t lift_factors(const nft_tensor *tensor, nft_factor *factors)
 {
     int64_t count = 0;

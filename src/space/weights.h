@@ -1,4 +1,4 @@
-/* What is inside a weight set. */
+/* The inside of a weight set. */
 #ifndef NFT_SPACE_WEIGHTS_H
 #define NFT_SPACE_WEIGHTS_H
 

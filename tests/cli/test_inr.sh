@@ -305,7 +305,7 @@ run 1 fit "$images" -o x.safetensors --labels a.safetensors --init v.safetensors
 says "holds 6 networks"
 run 1 fit "$images" -o x.safetensors --init "$rgb/init.safetensors"
 run 1 fit "$images" -o x.safetensors --init "$examples/fashion-cnns.safetensors"
-says "nftool: --init $examples/fashion-cnns.safetensors: expected SIRENs, networks of linear layers alone, but layer 0 is"
+says "nftool: --init $examples/fashion-cnns.safetensors: expected SIRENs, networks of linear layers only, but layer 0 is"
 run 1 fit labels -o x.safetensors
 says "in 1 dimension, expected"
 run 1 fit "$images" "$images" -o x.safetensors

@@ -1,6 +1,6 @@
 #!/bin/sh
 # abi.sh LIBRARY: a program that was compiled against the headers of the record src/package/libnft.abi runs with these: no function
-# went or takes other arguments, no struct has another layout, unless the SONAME is a new one. What was added is fine.
+# went or takes other arguments, no struct has another layout, unless the SONAME is a new one. Additions are fine.
 # abi.sh --write LIBRARY: writes the record. Status 77: skipped, without abigail-tools or the one compiler that records.
 #
 # Recorded is a library of empty functions that are declared as the headers say, not the real one: the compiler checks that those agree,

@@ -1,6 +1,6 @@
 #!/bin/sh
 # floors.sh: no file of src includes a header of a floor above its own, or of another room on its own floor (src/README.md). The program
-# includes public headers alone, jansson stays in src/config and BLAS in src/math. The test also plants one breach of each rule in a copy
+# includes only public headers, jansson stays in src/config and BLAS in src/math. The test also plants one breach of each rule in a copy
 # and expects it to be found.
 set -eu
 

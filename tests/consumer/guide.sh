@@ -117,6 +117,11 @@ for page in "$guide"/*.md; do
         exit 1
     }
 done
+# The program of the README runs in the source's folder.
+awk '/^```c$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$root/README.md" >readme.c
+# shellcheck disable=SC2046
+"${CC:-cc}" -std=c99 -Wall -Wextra -Werror readme.c -o readme $(pkg-config --cflags --libs nft)
+test "$(cd "$root" && "$work/here/readme" | grep -c '^CNN .*: accuracy 0')" = 50
 # The reference has a row for every module of the table.
 for module in $(sed -n 's/^    X(\([a-z_]*\)).*/\1/p' "$root/src/modules/shared/table.c"); do
     grep -q "^| .*\`$module\`.* |" "$guide/reference.md" || {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every public header alone compiles as C99, C17 and C++17 without a warning, with each compiler that is installed.
+# Every public header compiles by itself as C99, C17 and C++17 without a warning, with each compiler that is installed.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -15,7 +15,7 @@ compiles() {
     printf '#include "nft/%s"\n#include "nft/%s"\n' "$4" "$4" >unit
     # shellcheck disable=SC2086
     if ! "$1" -x "$2" -std="$3" $warnings -I"$root/include" -fsyntax-only unit; then
-        echo "nft/$4 does not compile alone with $1 as $3"
+        echo "nft/$4 does not compile by itself with $1 as $3"
         exit 1
     fi
     compiled=$((compiled + 1))
@@ -34,7 +34,7 @@ for header in "$root"/include/nft/*.h "$root"/include/nft/*.hpp; do
         compiles "$compiler" c++ c++17 "$(basename "$header")"
     done
 done
-# What nft.hpp lacks is said in one line.
+# An older standard than nft.hpp needs is one line of error.
 printf '#include "nft/nft.hpp"\n' >unit
 for compiler in g++ clang++; do
     command -v "$compiler" >/dev/null || continue

@@ -1,5 +1,5 @@
 #!/bin/sh
-# install.sh BUILD: installs a build in a folder of its own; three projects find it there, or in the source, link and run.
+# install.sh BUILD: installs a build in a new folder; three projects find it there, or in the source, link and run.
 set -eu
 
 build=$(cd "${1:?usage: install.sh BUILD}" && pwd)

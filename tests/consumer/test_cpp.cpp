@@ -189,7 +189,7 @@ static void features_and_tokens()
             "modules": [{"type": "pointwise", "out_channels": 4}]})");
     nft::Context context(editor);
     EXPECT(!context.forward(nft::Weights(editor.space(), 2)));
-    EXPECT(context.output_weights().channels() == 4 && context.output("0.bias").count() == 2 * 4 * 3);
+    EXPECT(context.output_weights().channels() == 4 && context.output_weights().data_count(1) == 2 * 4 * 3);
 
     const nft::Model on_tokens = nft::Model::from_config(
         R"({"format_version": 1, "input": {"type": "tokens", "tokens": 2, "channels": 3},

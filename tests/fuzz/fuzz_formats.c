@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     write_file(&file, bytes, size);
     nft_status a = nft_file_open_memory_within(&in_memory, bytes, size, MEMORY_LIMIT);
     nft_status b = nft_file_open_within(&in_file, file.path, MEMORY_LIMIT);
-    /* An index of files is read from its folder alone. */
+    /* An index of files can only be read from its folder. */
     if ((a && a != NFT_ERROR_FORMAT && a != NFT_ERROR_LIMIT) || (a != b && a != NFT_ERROR_FORMAT))
         abort();
     if (!a && !b) {

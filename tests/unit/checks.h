@@ -1,4 +1,4 @@
-/* What the tests of files and weight sets check with. Included after cmocka.h. */
+/* Checks for tests of files and weight sets. Included after cmocka.h. */
 #ifndef NFT_TESTS_CHECKS_H
 #define NFT_TESTS_CHECKS_H
 

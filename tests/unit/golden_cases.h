@@ -140,7 +140,7 @@ typedef struct golden_kind {
     CMUnitTestFunction function;
 } golden_kind;
 
-/* Runs each kind of test on each case, after `first`, a test of its own or NULL. */
+/* Runs each kind of test on each case, after `first`, another test or NULL. */
 static int run_golden(const char *group, int argc, char **argv, const golden_kind *kinds, size_t kind_count,
                       CMUnitTestFunction first, CMFixtureFunction setup, CMFixtureFunction teardown)
 {

@@ -27,11 +27,11 @@ enum file_call {
 
 static const struct {
     const char *name;
-    int code; /* what a failing one says */
+    int code; /* errno of a failing call */
 } file_calls[FILE_CALLS] = {{"open", EACCES}, {"fstat", EIO}, {"pread", EIO},   {"write", ENOSPC},
                             {"fsync", EIO},   {"close", EIO}, {"rename", EROFS}};
 
-/* What happens to call number `at`, and where it says so to every call. */
+/* The fault of call number `at`, shared by all calls. */
 enum file_fault {
     FAULT_NONE,
     FAULT_FAILS,
@@ -56,7 +56,7 @@ static void file_faults(enum file_fault fault, int at)
     file_plan.hit = false;
 }
 
-/* Whether a call goes on; if not, errno is set. */
+/* False if a call fails; errno is then set. */
 static bool file_call_passes(enum file_call call)
 {
     if (file_plan.fault == FAULT_NONE)

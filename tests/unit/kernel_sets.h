@@ -1,4 +1,4 @@
-/* What the tests of the kernels share: the sets that this machine has, numbers, comparing. */
+/* Shared by the tests of kernels: the sets that this machine has, numbers, comparing. */
 #ifndef NFT_TEST_KERNEL_SETS_H
 #define NFT_TEST_KERNEL_SETS_H
 

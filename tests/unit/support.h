@@ -1,4 +1,4 @@
-/* What the tests of models share: calls that must succeed, random weights, comparing. */
+/* Shared by the tests of models: calls that must succeed, random weights, comparing. */
 #ifndef NFT_TEST_SUPPORT_H
 #define NFT_TEST_SUPPORT_H
 

@@ -315,7 +315,7 @@ static const test_case neuron_cases[] = {
      .modules = "{'type': 'cross_attn_encoder', 'num_latents': 4}"},
 };
 
-/* The same to permutations of hidden neurons alone. */
+/* The same to permutations of hidden neurons only. */
 static const test_case hidden_cases[] = {
     {.name = "io_sinusoidal",
      .on = ON_ALL,
@@ -415,7 +415,7 @@ static const test_case coupled_cases[] = {
      .modules = "{'type': 'hnp_linear', 'out_channels': 3}"},
 };
 
-/* What tells input and output neurons apart. */
+/* Modules that tell input and output neurons apart. */
 static const test_case distinguishing_cases[] = {
     {.name = "io_sinusoidal",
      .on = ON_ALL,
@@ -452,7 +452,7 @@ static const test_case distinguishing_cases[] = {
     {.name = "hnp_pool", .on = ON_ALL, .channels = {1, 3}, .modules = "{'type': 'hnp_pool'}"},
 };
 
-/* What belongs to a single entry of a tensor goes with no permutation: statistics per weight, and the
+/* Parameters of single entries of a tensor follow no permutation: statistics per weight, and the
  * embeddings that decode to it. */
 static const test_case entry_cases[] = {
     {.name = "normalize per weight",

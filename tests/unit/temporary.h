@@ -1,4 +1,4 @@
-/* Files that a test needs for a moment, in a folder of their own. */
+/* Temporary files of a test, in a new folder. */
 #ifndef NFT_TEST_TEMPORARY_H
 #define NFT_TEST_TEMPORARY_H
 

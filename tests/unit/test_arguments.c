@@ -12,7 +12,7 @@
     "{'format_version': 1, 'input': {'type': 'tokens', 'tokens': 3, 'channels': 2}, 'modules': [{'type': "   \
     "'mean_tokens'}]}"
 
-static int somewhere; /* what output handles point to before a call: it must be replaced */
+static int somewhere; /* the value of output handles before a call: it must be replaced */
 #define WRONG(type) ((type *)(void *)&somewhere)
 
 #define assert_status(call, status) support_status((call), (status), #call, __FILE__, __LINE__)
@@ -408,7 +408,7 @@ static void contexts(void **state)
     assert_null(nft_context_get(f->context, NULL));
 }
 
-/* The options of older callers are shorter: what they lack has its default. */
+/* The options of older callers are shorter: missing fields have their defaults. */
 static void older_options(void **state)
 {
     fixture *f = *state;

@@ -134,7 +134,7 @@ static void text_grows(void **state)
     nft_text_clear(&text);
 }
 
-/* What was there when an append failed stays, and later ones do nothing. */
+/* A failed append keeps the text, and later appends do nothing. */
 static void text_fails_once(void **state)
 {
     (void)state;
@@ -249,7 +249,7 @@ static void log_lines(void **state)
 {
     (void)state;
     char line[64] = "";
-    nft_log(NFT_LOG_INFO, "nobody hears this");
+    nft_log(NFT_LOG_INFO, "no callback receives this");
     nft_set_log(remember_line, line);
     nft_log(NFT_LOG_WARNING, "%d\nthings\xe2\x80\xae", 3);
     assert_string_equal(line, "3?things???");

@@ -1,5 +1,5 @@
-/* Checkpoints: a training that was interrupted after any step and goes on is bit by bit the one that never
- * was; what is damaged or belongs to another training is refused, and changes nothing. */
+/* Checkpoints: a training that is interrupted after any step and resumes is bit-identical to an uninterrupted
+ * one. A checkpoint that is damaged or belongs to another training is refused, and changes nothing. */
 #define _XOPEN_SOURCE 700
 #include "unit/temporary.h"
 #include "unit/training.h"
@@ -145,7 +145,7 @@ static int count_validations(const nft_step_info *info, void *user)
     return 0;
 }
 
-/* A validation that is due when the checkpoint is written is done by the training that goes on. */
+/* A validation that is due when the checkpoint is written is done by the training that resumes. */
 static void owes_a_validation(void **state)
 {
     (void)state;
@@ -339,7 +339,7 @@ static void of_other_tokens(void **state)
     nft_model_free(model);
 }
 
-/* What is at `path` is refused, in one line with its name, and the trainer has the values that it had. */
+/* The file at `path` is refused, in one line with its name, and the trainer keeps its values. */
 static void refuses(nft_trainer *trainer, const char *path, support_result before)
 {
     if (!nft_trainer_resume(trainer, path))

@@ -1,4 +1,4 @@
-/* What a context gives, how it speaks of progress, and who may run beside whom. */
+/* Contexts: outputs, progress, and calls at the same time. */
 #define _XOPEN_SOURCE 700
 #include "unit/models.h"
 
@@ -49,7 +49,7 @@ static void outputs(void **state)
     nft_model_free(features);
 }
 
-/* What a context gave can be the input of the next: features of a model as weights of another. */
+/* The output of a context can be the input of the next: features of a model as weights of another. */
 static void outputs_are_inputs(void **state)
 {
     (void)state;
@@ -306,7 +306,7 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* Any number of threads share a model and a weight set, each with a context of its own. */
+/* Any number of threads share a model and a weight set, each with its own context. */
 static void threads_share_a_model(void **state)
 {
     (void)state;

@@ -58,7 +58,7 @@ static void drops_by_word(void **state)
         }
 }
 
-/* What is not finite is not hidden. */
+/* Dropout does not hide numbers that are not finite. */
 static void keeps_what_is_not_finite(void **state)
 {
     (void)state;

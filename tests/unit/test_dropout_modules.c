@@ -1,4 +1,4 @@
-/* What dropout and channel_dropout leave of a network in training: each number, or each effective channel of
+/* The output of dropout and channel_dropout in training: each number, or each effective channel of
  * a weight, is 0 or 1/(1 - p) of what it was, and others in every sample. */
 #include "unit/symmetry_cases.h"
 
@@ -56,7 +56,7 @@ static int64_t first_of(const tensor_case *c, int64_t i)
     return c->together ? i / (c->tokens * c->positions) * c->tokens * c->positions + i % c->positions : i;
 }
 
-/* Whether a number was dropped; what was kept is scaled. */
+/* Whether a number was dropped; a kept one is scaled. */
 static bool is_dropped(float before, float after)
 {
     if (after != 0)

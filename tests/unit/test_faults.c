@@ -213,7 +213,8 @@ static void any_call_of_a_save_may_fail(void **state)
     temporary_entries(1);
 }
 
-/* What a killed process leaves beside the old file is never under its name, and the next save removes it. */
+/* A killed process leaves a temporary file, never one under the target's name, and the next save removes it.
+ */
 static void a_save_may_be_killed_anywhere(void **state)
 {
     (void)state;
@@ -233,7 +234,7 @@ static void a_save_may_be_killed_anywhere(void **state)
                 assert_int_equal(WEXITSTATUS(status), 0);
             } else if (is_old_file(path)) {
                 assert_in_range(temporary_entries(0), 1, 2);
-            } else { /* after it got its name, before the lock on it was let go */
+            } else { /* after the rename, before the lock was released */
                 assert_ok(read_tensors(path));
                 assert_int_equal(temporary_entries(0), 1);
                 renamed++;
@@ -280,7 +281,7 @@ static void a_save_may_be_killed_at_any_time(void **state)
 static void saves_of_one_target_do_not_meet(void **state)
 {
     (void)state;
-    enum { WRITERS = 20 }; /* more than have places of their own */
+    enum { WRITERS = 20 }; /* more than have separate places */
     const nft_tensor_info tensor = {
         .size = sizeof tensor, .name = "a", .type = "I64", .rank = 1, .shape = {1}};
     const char *path = temporary_path(TARGET);
@@ -330,7 +331,7 @@ static void processes_save_one_target(void **state)
                     2); /* another's place may be free before that of the killed one */
 }
 
-/* What has such a name but is no file of ours stays. */
+/* A file with such a name that libnft did not write stays. */
 static void strangers_stay(void **state)
 {
     (void)state;
@@ -402,7 +403,7 @@ static void a_file_may_shrink_while_it_is_read(void **state)
     temporary_entries(1);
 }
 
-/* Neither is a failure: what was not done in one call is done in the next. */
+/* Neither is a failure: the next call does the rest. */
 static void calls_may_be_interrupted_and_do_a_part(void **state)
 {
     (void)state;

@@ -353,7 +353,7 @@ static void sharded_networks(void **state)
     nft_file_free(file);
     size_t size = load(index);
     assert_int_equal(nft_file_open_memory(&file, contents, size), NFT_ERROR_FORMAT);
-    assert_message("is read from its folder alone");
+    assert_message("can only be read from its folder");
 
     static const char torch[] = "{\"weight_map\": {\"0.weight\": \"state-1.pt\", \"p\": \"parameter-1.pt\"}}";
     temporary_write(temporary_path("bin.index.json"), torch, strlen(torch));

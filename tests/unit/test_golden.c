@@ -6,7 +6,7 @@
 
 #include <limits.h>
 
-#define REPEATED 7 /* networks: what three threads take beside each other, and one that they share */
+#define REPEATED 7 /* networks: some for each of three threads, and one that they share */
 
 static bool is_result(const char *name)
 {
@@ -127,7 +127,7 @@ static void same_bits(const nft_context *found, const nft_context *expected, int
     }
 }
 
-/* Alone, in batches and on any number of threads a network gives the same bits. */
+/* The result for a network is bit-identical in every batch and on every number of threads. */
 static void batches_and_threads(void **state)
 {
     opened o = open_case(*state);
@@ -260,7 +260,7 @@ static void the_same_names(void **state)
     nft_model_free(loaded);
 }
 
-/* What PyTorch computed with the same predictor for real networks is in their file. */
+/* PyTorch's predictions of the same predictor for real networks are in their file. */
 static void real_networks(void **state)
 {
     (void)state;

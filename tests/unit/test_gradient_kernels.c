@@ -174,7 +174,7 @@ static void derivatives_are_right_at_special_values(void **state)
     }
 }
 
-/* What stands before and behind `n` elements is as it was. */
+/* The memory before and behind `n` elements is unchanged. */
 static void check_guards(const char *set, const char *name, const float *around, int64_t n)
 {
     for (int64_t i = 0; i < GUARD; i++)

@@ -103,7 +103,7 @@ static double loss_at(subject *s, const variable *v, const float *direction, dou
     return loss(s);
 }
 
-/* What the numbers really moved by, after rounding, is the direction. */
+/* The direction is the true difference of the numbers, after rounding. */
 static double slope(subject *s, const variable *v, const float *direction, double h)
 {
     double near = loss_at(s, v, direction, h) - loss_at(s, v, direction, -h);
@@ -193,7 +193,7 @@ static int check(subject *s, variable *v)
     return !right;
 }
 
-/* What is read without having been written spoils every gradient. */
+/* A number that is read without having been written spoils every gradient. */
 static void poison(nft_context *context)
 {
     for (int64_t i = 0; i < context->kept_floats; i++)
@@ -264,7 +264,8 @@ static int check_case(const test_case *c, const test_space *space)
     return wrong;
 }
 
-/* What the symmetry cases lack: dropout inside modules, tokens, decoders; ω is small, so that steps are too.
+/* Missing from the symmetry cases: dropout inside modules, tokens, decoders; ω is small, so that steps are
+ * too.
  */
 static const test_case more_cases[] = {
     {.name = "a predictor of CNNs",
@@ -427,7 +428,7 @@ static bool is_covered(const char *type, int on)
     return false;
 }
 
-/* What takes linear layers alone, and what takes tokens, which come of these. */
+/* Modules that need linear layers, and modules on tokens, which come from these. */
 static bool is_for_linear_layers(const char *type)
 {
     static const char *const types[] = {

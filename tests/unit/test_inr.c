@@ -179,7 +179,7 @@ static nft_array *smooth_images(int64_t count, int64_t height, int64_t width, in
     return images;
 }
 
-/* Network n of a fit of all must be the same alone and with any threads. */
+/* Network n of a fit of all is bit-identical to a fit of it, with any threads. */
 static void alone_and_together(void **state)
 {
     (void)state;

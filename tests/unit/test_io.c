@@ -1,4 +1,4 @@
-/* Safetensors files: what is read and what is refused. */
+/* Safetensors files: those that are read and those that are refused. */
 #define _XOPEN_SOURCE 700
 #include "io/convert.h"
 #include "config/json.h"

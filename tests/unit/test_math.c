@@ -9,7 +9,7 @@
 
 /* --- the choice --- */
 
-/* What is chosen in a process with this environment, and whether the choice passes. */
+/* Whether a process with this environment chooses the expected set, and the status of the choice. */
 static bool chooses(const char *wanted, const char *expected, nft_status status)
 {
     pid_t child = fork();

@@ -83,7 +83,7 @@ static void memory_limit(void **state)
     assert_int_equal(nft_forward(context, weights), NFT_ERROR_LIMIT);
     assert_ptr_equal(nft_context_output(context), output); /* the last output is as it was */
     assert_int_equal(nft_array_size(output, 0), 2);
-    /* Nor does an output count alone: the rest of the context is there as well. */
+    /* An output counts with the rest of the context. */
     options.memory_limit = promised + 100 * 7 * 4;
     nft_context *more = NULL;
     assert_ok(nft_context_create(&more, model, &options));

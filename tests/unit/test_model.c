@@ -1,4 +1,4 @@
-/* What a model tells of itself, and its files. */
+/* The getters of a model, and its files. */
 #define _XOPEN_SOURCE 700
 #include "unit/models.h"
 #include "unit/temporary.h"
@@ -83,7 +83,7 @@ static void flops(void **state)
     nft_model_free(model);
 }
 
-/* What is left out is not counted. */
+/* A decoder that is left out is not counted. */
 static void flops_of_ablated_attention(void **state)
 {
     (void)state;
@@ -193,7 +193,7 @@ static void metadata_is_kept(void **state)
     nft_model_free(again);
 }
 
-/* One after the other: what the header says of the tensors, and what must be said about it. */
+/* One after the other: tensors in the header, and the message about them. */
 static void wrong_files(void **state)
 {
     (void)state;

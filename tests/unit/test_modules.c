@@ -1,4 +1,4 @@
-/* What the formulas say where the golden cases do not go: many turns, single entries, one neuron, flattened
+/* Formulas beyond the golden cases: many turns, single entries, one neuron, flattened
  * feature maps. */
 #include "unit/support.h"
 

@@ -66,7 +66,7 @@ static void long_products_are_summed_in_blocks(void **state)
     check_products(15, 48, 513);
 }
 
-/* A row has the same bits whatever rows are beside it. */
+/* A row is bit-identical whatever the other rows are. */
 static void rows_do_not_depend_on_each_other(void **state)
 {
     (void)state;

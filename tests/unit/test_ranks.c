@@ -9,7 +9,7 @@
 
 #define MOST_RANKS 3
 
-/* What the ranks meet in: each adds its part in turn, in the order of the ranks, then all take the sum. */
+/* The meeting of the ranks: each adds its part in turn, in the order of the ranks, then all take the sum. */
 typedef struct meeting {
     pthread_barrier_t barrier;
     int ranks;
@@ -325,7 +325,7 @@ static void one_rank_fails(void **state)
     close_data(&like);
 }
 
-/* Rank 1 alone loses a file after step 0. */
+/* Only rank 1 loses a file after step 0. */
 static int lose_training_file(const nft_step_info *info, void *user)
 {
     const seat *own = user;
@@ -386,7 +386,7 @@ static void *go_on_thread(void *argument)
     return NULL;
 }
 
-/* One that was stopped takes the others with it, and all can go on to where they would have been. */
+/* A rank that is stopped stops the others, and all can resume to the same end. */
 static void one_rank_is_stopped(void **state)
 {
     (void)state;

@@ -163,7 +163,7 @@ static void no_lock(void **state)
     }
 }
 
-/* A child of fork has no workers and gets none: it works alone. */
+/* A child of fork has no workers and gets none: the caller does all the work. */
 static void none_after_fork(void **state)
 {
     (void)state;

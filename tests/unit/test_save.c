@@ -324,7 +324,7 @@ static nft_status write_pieces(const char *path)
     nft_status status = nft_file_writer_create(&writer, path, tensors, 2, NULL);
     if (!status)
         status = nft_file_writer_append(writer, floats, 4);
-    if (!status) { /* what there is no room for is not written in part either */
+    if (!status) { /* a piece without room is not written in part either */
         assert_int_equal(nft_file_writer_append(writer, integers, 32), NFT_ERROR_ARGUMENT);
         assert_int_equal(nft_file_writer_append(writer, integers, 11), NFT_ERROR_ARGUMENT);
         status = nft_file_writer_append(writer, floats + 1, 8);

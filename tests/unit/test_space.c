@@ -1,4 +1,4 @@
-/* Spaces of tensors and axes: how they are described, what they know of themselves, and what is refused. */
+/* Spaces of tensors and axes: descriptions, getters, refusals. */
 #define _XOPEN_SOURCE 700
 #include "space/space.h"
 #include "unit/support.h"

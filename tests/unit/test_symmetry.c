@@ -1,6 +1,6 @@
-/* Neuron permutations: what each module and the models of the papers commute with, and what they must not
- * (Zhou et al., "Permutation Equivariant Neural Functionals", section 2; "Neural Functional Transformers",
- * section 3). */
+/* Neuron permutations: those that each module and the models of the papers commute with, and those that they
+ * must not (Zhou et al., "Permutation Equivariant Neural Functionals", section 2; "Neural Functional
+ * Transformers", section 3). */
 #define _XOPEN_SOURCE 700
 #include "unit/symmetry_cases.h"
 

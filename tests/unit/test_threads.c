@@ -1,5 +1,6 @@
-/* Threads: the same bits on any number of them and in any batch, models shared between them, forks, and the
- * process's BLAS left as it was. NFT_TEST_FORWARDS sets how often threads that share a model run it. */
+/* Threads: bit-identical results on any number of them and in any batch, models shared between them, forks,
+ * and the process's BLAS left as it was. NFT_TEST_FORWARDS sets how often threads that share a model run it.
+ */
 #define _XOPEN_SOURCE 700
 #include "unit/support.h"
 
@@ -167,7 +168,7 @@ static void contexts_come_and_go(void **state)
 
 /* --- fork --- */
 
-/* What a child of fork finds: 0 if the context that it inherited still works, and a new one. */
+/* The status of a child of fork: 0 if the context that it inherited still works, and a new one. */
 static int child_result(const subject *s, nft_context *context)
 {
     nft_context *own = NULL;

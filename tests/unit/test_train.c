@@ -152,7 +152,7 @@ static void threads_and_seeds(void **state)
     nft_model_free(model);
 }
 
-/* A run that was stopped goes on where it was; dropout depends on the step, not on what was done between. */
+/* A stopped run continues from its step; dropout depends on the step, not on calls in between. */
 static void stopped_run(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* Training with every allocation refused, one after the other: out of memory is a status, nothing leaks, and
- * a trainer that was there goes on as if nothing had happened. */
+ * a trainer continues as if nothing had happened. */
 #define _GNU_SOURCE
 #include "unit/refusals.h"
 #include "unit/temporary.h"
@@ -187,7 +187,7 @@ static nft_status forward_and_backward(void)
     return status;
 }
 
-/* The context needs a model of its own. Where that cannot be had it goes on with the one that it shares. */
+/* The context needs its own copy of the model. Without memory for it, it keeps the shared one. */
 static nft_status set_tensor(void)
 {
     nft_context *context = NULL;

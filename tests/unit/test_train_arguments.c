@@ -7,7 +7,7 @@
 #define FEATURES MLP("{'type': 'pointwise', 'out_channels': 2}") "}"
 #define COUNT_OF_TOKENS 2
 
-static int somewhere; /* what output handles point to before a call: it must be replaced */
+static int somewhere; /* the value of output handles before a call: it must be replaced */
 #define WRONG(type) ((type *)(void *)&somewhere)
 
 static void expect(nft_status found, nft_status status, const char *message)

@@ -1,4 +1,4 @@
-/* Training that cannot go on: data that do not fit, numbers that are not finite, memory that is not there. */
+/* Trainings that fail: data that do not fit, numbers that are not finite, memory that is not there. */
 #define _XOPEN_SOURCE 700
 #include "unit/failing_allocator.h"
 #include "unit/temporary.h"

@@ -1,4 +1,4 @@
-/* What training is made of, against numbers worked out apart from it: losses, optimizers, schedule, order of
+/* The parts of training, against numbers computed separately: losses, optimizers, schedule, order of
  * the samples, recipes. */
 #include "unit/models.h"
 
@@ -86,7 +86,7 @@ static void reference_update(reference *r, const nft_optimizer *o, int step, dou
     r->value -= lr * first / (sqrt(second) + o->eps);
 }
 
-/* One weight and one bias, each on a cache line of its own. */
+/* One weight and one bias, each on its own cache line. */
 #define SMALL                                                                                                \
     "{'format_version': 1, 'input': {'type': 'tokens', 'tokens': 1, 'channels': 1}, 'modules': [{'type': "   \
     "'mean_tokens'}, {'type': 'linear', 'out_features': 1}]}"
@@ -169,7 +169,7 @@ static void schedules(void **state)
     near(nft_schedule_factor(&short_one, 4), 0, 0);
 }
 
-/* Every pass has each sample once, in an order of its own that the seed decides. */
+/* Every pass has each sample once, in another order that the seed decides. */
 static void shuffled(void **state)
 {
     (void)state;

@@ -113,7 +113,7 @@ static void count_lines(int32_t level, const char *line, void *user)
     snprintf(last_line, sizeof last_line, "%s", line);
 }
 
-/* What cannot be carried along is told. */
+/* Tensors that cannot be carried along are reported. */
 static void unreadable_extras_are_told(void **state)
 {
     (void)state;

@@ -6,7 +6,7 @@
 #include "nft/collect.h"
 #include "space/metadata.h"
 
-#include <jansson.h>
+#include "config/json.h"
 
 /* Paths of files, in natural order, each once. */
 typedef struct nft_paths {

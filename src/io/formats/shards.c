@@ -139,7 +139,8 @@ static nft_status open_index(nft_file *file)
     if (!json_is_object(map))
         status = fail_json();
     else if (file->source.bytes)
-        status = nft_fail(NFT_ERROR_FORMAT, "it is an index of files, which is read from its folder alone");
+        status =
+            nft_fail(NFT_ERROR_FORMAT, "it is an index of files, which can only be read from its folder");
     if (!status)
         status = open_shards(file, map);
     if (!status)

@@ -1,4 +1,4 @@
-/* Execution: what forward and backward of a module are given, and how they use the threads of a sample. */
+/* Execution: the arguments of forward and backward of a module, and the threads of a sample. */
 #ifndef NFT_MODULES_SHARED_EXEC_H
 #define NFT_MODULES_SHARED_EXEC_H
 
@@ -10,7 +10,7 @@
 #include "modules/shared/memory.h"
 #include "modules/shared/parameters.h"
 
-/* Which random numbers dropout draws: they depend on these, the module and the element alone. */
+/* The key of the random numbers of dropout. They depend on it, the module and the element only. */
 typedef struct nft_dropout_key {
     uint64_t seed, step, sample;
 } nft_dropout_key;
@@ -20,14 +20,14 @@ struct nft_exec {
     const nft_packed_weights *packed;      /* of its linear maps */
     const nft_packed_weights *packed_back; /* in backward: the transposes */
     const float *input;                    /* the model's own input for this sample */
-    float *input_gradient;          /* in backward: what modules that read `input` add to its gradient */
+    float *input_gradient;          /* in backward: the part of its gradient from modules that read `input` */
     const nft_dropout_key *dropout; /* NULL: none */
-    nft_pool *team;                 /* threads that share this sample; NULL: the calling thread alone */
+    nft_pool *team;                 /* threads that share this sample; NULL: only the calling thread */
 
     /* The arenas (modules/shared/memory.h); modules reach them through nft_at() and nft_exec_for(). */
     float *call, *training;
     float *frame;    /* NULL in inference */
-    float *backward; /* in backward alone */
+    float *backward; /* only in backward */
     float *item;     /* of worker 0; worker w's begins w · item_stride further */
     int64_t item_stride;
 };
@@ -49,8 +49,8 @@ static inline const float *nft_param_at(const nft_exec *exec, const nft_param *p
 typedef void nft_exec_work(void *argument, int64_t item, float *item_memory);
 void nft_exec_for(const nft_exec *exec, int64_t items, nft_exec_work *work, void *argument);
 
-/* Rows of a matrix are cut into chunks that depend on their number alone, so that a sum over a chunk, and
- * each product, is the same whatever the batch and the threads. */
+/* Rows of a matrix are cut into chunks that depend only on the number of rows, so that each product, and each
+ * sum over a chunk, is bit-identical in every batch and on every number of threads. */
 #define NFT_CHUNK_ROWS 128
 int64_t nft_chunk_count(int64_t rows);
 void nft_chunk(int64_t rows, int64_t index, int64_t *first, int64_t *count);

@@ -5,8 +5,8 @@
  *                 | value that arrives | buffers of the module | value that leaves |
  *                 The value that leaves one module is the one that arrives at the next. Lives from forward to
  *                 backward.
- *   BACKWARD      one block for each sample that is in backward: what the gradients of parameters are made
- *                 of. Lives until they are added to those of the other samples.
+ *   BACKWARD      one block for each sample that is in backward: the factors of parameter gradients. Lives
+ *                 until the gradients are summed over samples.
  *   CALL          one block for each sample that is being computed. Lives during one forward or backward of
  *                 one module. In training the TRAINING buffers follow it.
  *   ITEM          one block for each thread. Lives during one item of work (nft_exec_for).
@@ -24,7 +24,7 @@ typedef struct nft_exec nft_exec;
 typedef enum nft_arena {
     NFT_ARENA_ITEM,     /* scratch of an item of work */
     NFT_ARENA_CALL,     /* scratch of a call */
-    NFT_ARENA_TRAINING, /* scratch of a call, in training alone */
+    NFT_ARENA_TRAINING, /* scratch of a call, only in training */
     NFT_ARENA_KEPT,     /* from forward to backward; in inference scratch of the call */
     NFT_ARENA_FRAME,    /* from forward to backward; does not exist in inference */
     NFT_ARENA_BACKWARD  /* from backward to the sum over samples */

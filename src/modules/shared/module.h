@@ -23,13 +23,13 @@ typedef enum nft_any_space {
     NFT_ANY_SPACE_ALWAYS
 } nft_any_space;
 
-/* What `configure` is given. */
+/* The arguments of `configure`. */
 struct nft_builder {
     const nft_space *space; /* of the features that arrive, lifted or not; NULL for a model on tokens */
     const nft_space *whole; /* the model's own space */
     bool any_space;         /* parameters belong to the roles of tensors, not to the tensors */
     nft_value input;        /* the model's own input */
-    nft_value value;        /* what arrives at this module */
+    nft_value value;        /* the value that arrives at this module */
     nft_buffer arrives;     /* FRAME: where that stands in backward, (1, floats) */
     nft_parameters *parameters;
     bool binding;   /* the parameters exist: parameter_at counts those that were declared again */

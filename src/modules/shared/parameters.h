@@ -122,7 +122,7 @@ nft_status nft_gradients_finish(nft_builder *builder, int64_t first_parameter, i
  * Several entries may name the same two: tensors of a role share them. */
 typedef struct nft_statistics {
     int64_t mean, deviation; /* indices of the buffers */
-    bool per_weight;         /* over the samples alone; else over all entries, one number for each channel */
+    bool per_weight;         /* only over the samples; else over all entries, one number for each channel */
     int64_t channels;
     int64_t tensor;     /* of the space: whose entries these are */
     nft_buffer entries; /* FRAME: (tokens, channels · positions), as they arrive */

@@ -1,12 +1,12 @@
-/* Features as rows: what the modules that work tensor by tensor share. */
+/* Features as rows, for the modules that work tensor by tensor. */
 #ifndef NFT_MODULES_WEIGHTS_FEATURES_H
 #define NFT_MODULES_WEIGHTS_FEATURES_H
 
 #include "modules/shared/module.h"
 #include "space/weights.h"
 
-/* The tokens of all tensors cut into chunks: each item is some rows of one tensor. Depends on the space
- * alone. */
+/* The tokens of all tensors cut into chunks: each item is some rows of one tensor. Depends only on the
+ * space. */
 typedef struct nft_rows {
     int64_t tensor;
     int64_t first, count; /* tokens of that tensor */
@@ -32,7 +32,7 @@ int64_t nft_feature_shape(const nft_space *space, int64_t tensor, int64_t channe
                           int64_t shape[NFT_ARRAY_MAX_RANK]);
 
 /* Owners: which parameters a tensor has in a module that works tensor by tensor. In a model of one space
- * every tensor has parameters of its own, owner t. In a model of any space all tensors of a role share them,
+ * every tensor has its own parameters, owner t. In a model of any space all tensors of a role share them,
  * and there are always NFT_ROLE_COUNT owners, so that every space declares the same parameters. */
 int64_t nft_owner_count(const nft_builder *builder);
 int64_t nft_owner_of(const nft_builder *builder, int64_t tensor);

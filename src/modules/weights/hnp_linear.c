@@ -1,6 +1,6 @@
-/* The linear layer that is equivariant to permutations of axes with a symmetry alone (Zhou et al.,
+/* The linear layer that is equivariant only to permutations of axes with a symmetry (Zhou et al.,
  * "Permutation Equivariant Neural Functionals", arXiv 2302.14040): inputs and outputs are told apart, so they
- * count as channels. The layers between the first and the last of a chain are np_linear's. */
+ * count as channels. Between the first and the last layer of a chain it is np_linear. */
 #include "modules/sequence/tokens.h"
 #include "modules/weights/np_linear.h"
 

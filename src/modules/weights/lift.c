@@ -38,7 +38,7 @@ static nft_status add_maps(nft_module *module, nft_builder *builder)
     return NFT_OK;
 }
 
-/* What lift and unlift have in common. */
+/* The common part of lift and unlift. */
 static nft_status begin(nft_module *module, nft_builder *builder, nft_options *options, bool lifts)
 {
     nft_status status = nft_require_kind(builder, NFT_VALUE_FEATURES);

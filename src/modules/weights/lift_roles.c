@@ -41,19 +41,19 @@ struct nft_lift_roles {
 static placing place(const nft_tensor *tensor, int64_t side)
 {
     placing p = {.positions = tensor->positions, .side = side, .height = 1, .width = 1};
-    int64_t alone = 1, dimensions = 0;
+    int64_t separate = 1, dimensions = 0;
     bool fits = true;
     for (int64_t i = 0; i < tensor->factor_count; i++) {
         const nft_factor *factor = &tensor->declared[i];
         bool joined = factor->joined || (i + 1 < tensor->factor_count && tensor->declared[i + 1].joined);
         if (factor->axis >= 0 || joined || factor->positions == 1)
             continue;
-        alone = nft_size_multiply(alone, factor->positions);
+        separate = nft_size_multiply(separate, factor->positions);
         fits = fits && factor->positions <= side && ++dimensions <= 2;
         p.height = p.width;
         p.width = factor->positions;
     }
-    p.kernel = fits && alone == p.positions;
+    p.kernel = fits && separate == p.positions;
     return p;
 }
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* What the terms see of a tensor: `in`, or where it was embedded. */
+/* The input of the terms for a tensor: `in`, or its embedded copy. */
 static const float *features_of(const nft_linear_terms *terms, const nft_exec *exec, const float *in,
                                 int64_t tensor)
 {

@@ -53,7 +53,7 @@ typedef struct nft_term_tensor {
     int64_t sum;         /* its term without rows: dy is the sum over all rows of dy of each other term */
     int64_t fan;         /* inputs of all its terms */
     bool embedded;       /* something was added to what arrives */
-    nft_buffer features; /* FRAME, embedded KEPT: what the terms see, (tokens, C · f) */
+    nft_buffer features; /* FRAME, embedded KEPT: input of the terms, (tokens, C · f) */
     nft_margins means;   /* of that; in backward their gradients */
     nft_margins terms;   /* in forward what the terms add, broadcast */
     nft_margins sums;    /* in backward its transpose: the gradient of y_t, summed */
@@ -87,7 +87,7 @@ void nft_terms_view(nft_linear_terms *terms, int64_t tensor, nft_dims rows, nft_
  * that of the parameters. */
 void nft_terms_add(nft_linear_terms *terms, int64_t tensor, nft_dims rows, int64_t input, int ones,
                    const char *name_format, ...) NFT_PRINTF(6, 7);
-/* The term that was listed last is drawn by the number of its own inputs. */
+/* The last listed term is initialised by the number of its own inputs. */
 void nft_terms_own_fan(nft_linear_terms *terms);
 
 /* Maps that are added together are drawn by the sum of their inputs: uniform in ±√(1/fan), or weights

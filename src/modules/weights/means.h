@@ -53,9 +53,9 @@ typedef enum nft_reduction { NFT_MEANS, NFT_SUMS } nft_reduction;
 void nft_margins_reduce(const nft_margins *margins, const nft_exec *exec, nft_reduction reduction,
                         const float *x);
 
-/* The transpose, in three steps. First clear: all margins, or those alone that nobody asked for. Then, once
- * values have been put into those that were asked for, join: each margin is broadcast into the one that it is
- * taken from. Then spread: those that are taken from the tensor are broadcast into it. */
+/* The transpose, in three steps. First clear: all margins, or only those that were not requested. The caller
+ * then writes the requested margins. Join: each margin is broadcast into the one that it is taken from.
+ * Spread: margins that are taken from the tensor are broadcast into it. */
 void nft_margins_clear_all(const nft_margins *margins, const nft_exec *exec);
 void nft_margins_clear_others(const nft_margins *margins, const nft_exec *exec);
 void nft_margins_join(const nft_margins *margins, const nft_exec *exec);

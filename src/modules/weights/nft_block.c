@@ -17,7 +17,7 @@ typedef struct state {
     double dropout;
     uint64_t stream; /* of the dropout after attention; chunk i of the feed-forward has stream + 1 + i */
     nft_buffer rows, wide_rows;         /* ITEM: one chunk of rows, and of wide rows */
-    nft_buffer branch, middle_gradient; /* in training: what attention adds to x, or a gradient; features */
+    nft_buffer branch, middle_gradient; /* in training: the output of attention, or a gradient; features */
 
     nft_buffer middle;                /* FRAME: x between attention and feed-forward, features */
     nft_buffer normed;                /* FRAME: ln2 of it */

@@ -11,7 +11,7 @@ typedef struct nft_attention_options {
     bool share_projections, ablate_crossterm, ablate_diagonalterm;
 } nft_attention_options;
 
-/* What attention has for one tensor. */
+/* The parameters and buffers of attention for one tensor. */
 typedef struct nft_attention_tensor {
     nft_map qkv;              /* (3C, width); all the same when shared */
     bool unprojects;          /* else results are added as they are */
@@ -64,13 +64,13 @@ nft_status nft_attention_configure(nft_attention *attention, nft_module *module,
                                    const nft_attention_options *values, const nft_channel_norms *norms,
                                    const char *prefix);
 void nft_attention_release(nft_attention *attention);
-/* Reserves features of the space for training alone, like a TRAINING buffer. Training keeps q, k and v in the
- * frame, so these come first into the memory that those have in inference. */
+/* Reserves features of the space only for training, like a TRAINING buffer. Training keeps q, k and v in the
+ * frame, so this buffer takes the memory that they have in inference. */
 nft_buffer nft_attention_reserve_training(nft_attention *attention, nft_builder *builder);
 /* How many attention weights all heads of axes 0 … axis - 1 have. */
 int64_t nft_attention_weights_before(const nft_attention *attention, int64_t axis);
 
-/* Queries of an axis are cut into chunks that depend on the space and the channels alone. An axis is large
+/* Queries of an axis are cut into chunks that depend only on the space and the channels. An axis is large
  * when its matrices exceed the caches: BLAS then multiplies, in longer chunks. */
 bool nft_attention_axis_is_large(const nft_axis *axis, int64_t head_channels);
 int64_t nft_attention_chunk_count(const nft_axis *axis, bool large);
@@ -79,7 +79,7 @@ void nft_attention_chunk(const nft_axis *axis, bool large, int64_t index, int64_
 /* out = attention(norm(in)), plus in itself if `residual`. out may be in. */
 void nft_attention_forward(const nft_attention *attention, const nft_exec *exec, bool residual,
                            const float *in, float *out);
-/* grad_in = the gradient through attention and norm alone. */
+/* grad_in = the gradient through attention and norm, without the residual. */
 void nft_attention_backward(const nft_attention *attention, const nft_exec *exec, const float *in,
                             const float *grad_out, float *grad_in);
 

@@ -9,7 +9,7 @@
 /* Floats of an axis's matrix in one head from which on BLAS is faster than products of matrices as they lie.
  */
 #define LARGE_MATRIX (INT64_C(1) << 20)
-/* Chunks of rows that a large axis's queries have together: BLAS packs keys and values once for each. */
+/* Chunks of rows in one chunk of queries of a large axis: BLAS packs keys and values once for each. */
 #define LARGE_CHUNKS 4
 /* More vectors than these have scores enough in a single chunk. */
 #define LARGE_CHUNK_VECTORS 8192
@@ -99,7 +99,7 @@ static void measure_axes(const nft_attention *a, int64_t *matrix, int64_t *score
     }
 }
 
-/* What forward needs. The first chunk of an axis is one of its longest. */
+/* Buffers of forward. The first chunk of an axis is one of its longest. */
 static void plan_forward(nft_attention *a, nft_builder *builder)
 {
     const nft_space *space = a->space;
@@ -163,7 +163,7 @@ nft_buffer nft_attention_reserve_training(nft_attention *a, nft_builder *builder
     return nft_buffer_part(&place, start, 1, floats, floats);
 }
 
-/* What only backward needs. */
+/* Buffers of backward only. */
 static nft_status plan_backward(nft_attention *a, nft_builder *builder)
 {
     const nft_space *space = a->space;
@@ -198,7 +198,7 @@ static int64_t count_flops(const nft_attention *a)
         int64_t tokens = space->tensors[t].tokens;
         int64_t projected = a->cross && space->tensors[t].rank ? tokens
                             : a->diagonal                      ? 1
-                                          : 0; /* without cross terms the mean token alone */
+                                          : 0; /* without cross terms only the mean token */
         flops = nft_size_add(flops, nft_map_flops(&own->qkv, projected));
         if (own->unprojects && own->terms > 0)
             flops = nft_size_add(flops, nft_map_flops(&own->unproject, tokens));

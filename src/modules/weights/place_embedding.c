@@ -45,7 +45,7 @@ static void describe_tensor(const nft_space *space, int64_t t, int64_t bands, fl
     sizes[NFT_TENSOR_MAX_AXES] = (float)(log2((double)tensor->own_positions) / 10);
 }
 
-/* The inputs of both maps depend on the space alone. */
+/* The inputs of both maps depend only on the space. */
 static nft_status describe_places(nft_builder *builder, state *own)
 {
     const nft_space *space = builder->space;

@@ -1,5 +1,5 @@
-/* Views: a tensor as rows of numbers. Its dimensions are split in three: rows, of which each index has a row
- * of its own; channels, which are told apart inside a row; and the rest, which is averaged. */
+/* Views: a tensor as rows of numbers. Its dimensions are split in three: row dimensions, each index of which
+ * is one row; channel dimensions, whose indices stay apart inside a row; and the rest, which is averaged. */
 #ifndef NFT_MODULES_WEIGHTS_VIEWS_H
 #define NFT_MODULES_WEIGHTS_VIEWS_H
 
