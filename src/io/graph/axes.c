@@ -4,6 +4,7 @@
 
 #define MAX_DIMS (INT64_C(1) << 22)
 #define MAX_LIST (INT64_C(1) << 16)  /* parts of one dimension */
+#define MAX_TIMES 16                 /* that a sum is repeated */
 #define MAX_STEPS (INT64_C(1) << 28) /* of all walks together: some seconds */
 
 void nft_dims_clear(nft_dims *dims)
@@ -88,7 +89,7 @@ static int32_t compose(nft_dims *dims, nft_dim_kind kind, const int32_t *childre
     if (dims->status)
         return 0;
     if (dim.count == 0)
-        return count ? children[0] : nft_dims_leaf(dims, neutral);
+        return count ? children[count - 1] : nft_dims_leaf(dims, neutral);
     if (dim.count == 1)
         return dims->children.items[dim.first];
     for (int32_t i = 0; i < dim.count; i++) {
@@ -134,6 +135,7 @@ void nft_dims_order(nft_dims *dims, int32_t dim)
         nft_dim *top = &dims->items[nft_dims_find(dims, dims->stack.items[--dims->stack.count])];
         if (top->kind != NFT_DIM_LEAF)
             push_children(dims, top);
+        dims->orderings += !top->ordered;
         top->kind = NFT_DIM_LEAF;
         top->ordered = true;
     }
@@ -229,19 +231,18 @@ bool nft_dims_distribute(nft_dims *dims, int32_t dim)
 {
     nft_dim_list factors = {0};
     int64_t at = 0, times = 1;
-    bool done;
     add_factors(dims, dim, &factors);
     for (int64_t i = 0; i < factors.count && !dims->status; i++)
         order_if_all_are(dims, factors.items[i]);
     for (; at < factors.count && !dims->status && dims->items[factors.items[at]].kind == NFT_DIM_LEAF; at++)
-        times = dims->items[factors.items[at]].ordered
-                    ? nft_size_multiply(times, nft_dims_size(dims, factors.items[at]))
-                    : INT64_MAX;
-    if (!dims->status && at < factors.count && times <= 64)
+        times = nft_size_multiply(times, nft_dims_size(dims, factors.items[at]));
+    bool few = times <= MAX_TIMES;
+    for (int64_t i = 0; i < at && at < factors.count && few; i++)
+        nft_dims_order(dims, factors.items[i]);
+    if (!dims->status && at < factors.count && few)
         expand(dims, dim, &factors, at, times);
-    done = at == factors.count || times <= 64;
     nft_release(factors.items);
-    return done;
+    return few || at == factors.count;
 }
 
 void nft_dims_parts(nft_dims *dims, int32_t dim, nft_dim_list *list)

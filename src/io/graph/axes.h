@@ -33,6 +33,7 @@ typedef struct nft_dims {
     nft_dim_list children;
     nft_dim_list pairs, stack; /* work of nft_dims_unite() and of walks */
     int64_t steps;             /* of all walks so far */
+    int64_t orderings;         /* leaves that became ordered so far */
     nft_status status;
 } nft_dims;
 
@@ -59,7 +60,7 @@ int64_t nft_dims_size(const nft_dims *dims, int32_t dim);
 void nft_dims_parts(nft_dims *dims, int32_t dim, nft_dim_list *list);
 /* Adds the factors of a dimension that is no sum: leaves, and sums behind the first factor. */
 void nft_dims_factors(nft_dims *dims, int32_t dim, nft_dim_list *list);
-/* Turns a product with a sum in it, behind ordered factors only, into a sum; false if it cannot. */
+/* Turns a product with a sum in it into a sum, and orders the factors before it; false if they are many. */
 bool nft_dims_distribute(nft_dims *dims, int32_t dim);
 /* Whether every leaf of a dimension is ordered. */
 bool nft_dims_are_ordered(nft_dims *dims, int32_t dim);

@@ -17,6 +17,7 @@ typedef struct nft_graph_value {
     bool is_known;  /* the shape is known: rank and dims */
     bool is_late;   /* used before it was made, so it is ordered when it is */
     int32_t source; /* of an output that is not described: ordered with it if it is used; -1: none */
+    bool is_zero;   /* a small constant of zeros */
     bool is_weight; /* an initializer of floats: a tensor of the space */
     int64_t rank;
     int32_t dims[NFT_GRAPH_MAX_RANK];

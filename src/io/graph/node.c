@@ -8,6 +8,13 @@ const nft_graph_value *nft_node_input(const nft_graph *graph, const nft_node *no
     return index < node->input_count && node->inputs[index] >= 0 ? &graph->values[node->inputs[index]] : NULL;
 }
 
+void nft_node_order_input(nft_graph *graph, const nft_node *node, int64_t index)
+{
+    const nft_graph_value *value = nft_node_input(graph, node, index);
+    for (int64_t d = 0; value && d < value->rank; d++)
+        nft_dims_order(&graph->dims, value->dims[d]);
+}
+
 const nft_attribute *nft_node_attribute(const nft_node *node, const char *name)
 {
     for (int64_t i = 0; i < node->attribute_count; i++)

@@ -47,6 +47,8 @@ void nft_graph_fold(nft_graph *graph, const nft_node *node);
 
 /* NULL if it is left out. */
 const nft_graph_value *nft_node_input(const nft_graph *graph, const nft_node *node, int64_t index);
+/* For inputs that are no features: scales, a shape. */
+void nft_node_order_input(nft_graph *graph, const nft_node *node, int64_t index);
 const nft_attribute *nft_node_attribute(const nft_node *node, const char *name); /* NULL if there is none */
 int64_t nft_node_integer(const nft_node *node, const char *name, int64_t otherwise);
 

@@ -174,6 +174,22 @@ static bool is_small(const int64_t *shape, int64_t rank)
     return small;
 }
 
+/* Whether a small constant has zeros alone. */
+static nft_status find_zeros(const tensor *t, bool *zero)
+{
+    uint8_t bytes[1024];
+    int64_t size = t->raw.end - t->raw.at;
+    nft_status status = NFT_OK;
+    *zero = size > 0 && size <= NFT_GRAPH_MAX_NUMBERS;
+    for (int64_t at = 0; *zero && at < size && !status; at += (int64_t)sizeof bytes) {
+        int64_t now = size - at < (int64_t)sizeof bytes ? size - at : (int64_t)sizeof bytes;
+        status = nft_source_read(t->raw.source, t->raw.at + at, now, bytes);
+        for (int64_t i = 0; i < now && !status; i++)
+            *zero = *zero && !bytes[i];
+    }
+    return status;
+}
+
 /* A weight has axes of its own, any other constant ordered ones. */
 static nft_status set_tensor(reader *r, tensor *t, bool can_be_weight)
 {
@@ -192,6 +208,8 @@ static nft_status set_tensor(reader *r, tensor *t, bool can_be_weight)
     nft_graph_set(graph, t->value, t->shape.count, dims);
     value->is_weight = weight;
     nft_status status = graph->dims.status;
+    if (!status && weight)
+        status = find_zeros(t, &value->is_zero);
     if (!status && integers && count <= NFT_GRAPH_MAX_NUMBERS) {
         if (t->raw.source)
             status = read_raw(t, count);

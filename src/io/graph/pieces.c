@@ -48,6 +48,22 @@ static void add(nft_pieces *pieces, nft_dims *dims, nft_piece piece)
         pieces->items[pieces->count++] = piece;
 }
 
+/* The same part n times is a product with n positions, which needs no cut. */
+static void join_equal(nft_pieces *pieces, nft_dims *dims)
+{
+    int32_t first = pieces->count > 1 ? pieces->items[0].dim : -1;
+    for (int64_t i = 0; i < pieces->count && first >= 0; i++)
+        if (pieces->items[i].dim < 0 ||
+            nft_dims_find(dims, pieces->items[i].dim) != nft_dims_find(dims, first))
+            first = -1;
+    if (first < 0 || dims->status)
+        return;
+    int32_t factors[2] = {nft_dims_positions(dims, pieces->count), first};
+    pieces->items[0].dim = nft_dims_product(dims, factors, 2);
+    pieces->items[0].size *= pieces->count;
+    pieces->count = 1;
+}
+
 void nft_pieces_list(nft_pieces *pieces, nft_graph *graph, int32_t dim)
 {
     nft_dims *dims = &graph->dims;
@@ -60,6 +76,7 @@ void nft_pieces_list(nft_pieces *pieces, nft_graph *graph, int32_t dim)
         add(pieces, dims, (nft_piece){start, size, part, nft_dims_are_ordered(dims, part)});
         start += size;
     }
+    join_equal(pieces, dims);
 }
 
 static int64_t count_free(const nft_pieces *pieces)
@@ -71,25 +88,22 @@ static int64_t count_free(const nft_pieces *pieces)
 }
 
 /* Of the dimensions with several pieces the one with most to permute is cut; the others become ordered. */
-static bool cut_once(nft_pieces *pieces, nft_graph *graph, const nft_graph_value *value, int64_t *cut)
+static int64_t cut_once(nft_pieces *pieces, nft_graph *graph, const nft_graph_value *value)
 {
-    int64_t most = 0;
-    bool changed = false;
-    *cut = -1;
+    int64_t most = 0, cut = -1;
     for (int64_t d = 0; d < value->rank; d++) {
         nft_pieces_list(pieces, graph, value->dims[d]);
         if (pieces->count < 2)
             continue;
-        int64_t free = count_free(pieces), loser = *cut < 0 ? -1 : free > most ? *cut : d;
+        int64_t free = count_free(pieces), loser = cut < 0 ? -1 : free > most ? cut : d;
         if (loser >= 0)
             nft_dims_order(&graph->dims, value->dims[loser]);
-        changed = changed || loser >= 0;
         if (loser != d) {
-            *cut = d;
+            cut = d;
             most = free;
         }
     }
-    return changed;
+    return cut;
 }
 
 /* Factors of one piece of a tensor, with what may be permuted among them. */
@@ -136,35 +150,28 @@ static load find_load(nft_pieces *pieces, nft_graph *graph, const nft_graph_valu
     return worst;
 }
 
-static bool settle(nft_pieces *pieces, nft_graph *graph, const nft_graph_value *value)
+static void settle(nft_pieces *pieces, nft_graph *graph, const nft_graph_value *value)
 {
-    int64_t cut;
-    bool changed = cut_once(pieces, graph, value, &cut);
+    int64_t cut = cut_once(pieces, graph, value);
     load worst = find_load(pieces, graph, value, cut);
     while (!graph->dims.status &&
            (worst.axes > NFT_TENSOR_MAX_AXES || worst.factors > NFT_TENSOR_MAX_FACTORS)) {
-        if (worst.smallest >= 0)
-            nft_dims_order(&graph->dims, worst.smallest);
-        for (int64_t d = 0; d < value->rank && worst.smallest < 0; d++)
-            nft_dims_order(&graph->dims, value->dims[d]);
-        changed = true;
-        worst = find_load(pieces, graph, value, cut);
         if (worst.smallest < 0)
             break;
+        nft_dims_order(&graph->dims, worst.smallest);
+        worst = find_load(pieces, graph, value, cut);
     }
-    return changed;
 }
 
 void nft_graph_settle(nft_graph *graph)
 {
     nft_pieces pieces = {0};
-    bool changed = true;
-    while (changed && !graph->dims.status) {
-        changed = false;
+    int64_t before = -1;
+    while (before != graph->dims.orderings && !graph->dims.status) {
+        before = graph->dims.orderings;
         for (int64_t v = 0; v < graph->value_count && !graph->dims.status; v++)
-            if (graph->values[v].is_weight && graph->values[v].is_known &&
-                settle(&pieces, graph, &graph->values[v]))
-                changed = true;
+            if (graph->values[v].is_weight && graph->values[v].is_known)
+                settle(&pieces, graph, &graph->values[v]);
     }
     nft_pieces_clear(&pieces);
 }

@@ -33,9 +33,15 @@ static bool match_weights(nft_graph *graph, const nft_node *node, int64_t direct
            (!p || match_rows(graph, p, directions, 3, state));
 }
 
+/* Exporters write zeros once for all layers: as a constant they do not make the states one axis. */
 static bool match_initial(nft_graph *graph, const nft_node *node, int64_t index, int32_t state)
 {
     const nft_graph_value *value = nft_node_input(graph, node, index);
+    if (value && value->is_zero) {
+        graph->values[node->inputs[index]].is_weight = false;
+        nft_node_order_input(graph, node, index);
+        return true;
+    }
     return !value || (value->rank == 3 && nft_match(graph, value->dims[2], state));
 }
 

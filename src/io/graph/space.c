@@ -2,7 +2,7 @@
 #include "io/graph/pieces.h"
 
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_RANK (NFT_ARRAY_MAX_RANK - 2) /* of a tensor in a space */
@@ -13,6 +13,7 @@ typedef struct builder {
     nft_space_axis *axes;
     int64_t axis_count, axis_capacity;
     int32_t *axis_of; /* of each dimension that stands for its class, plus 1; 0: none yet */
+    int64_t axis_of_capacity;
     nft_space_tensor *tensors;
     int64_t tensor_count, tensor_capacity;
     nft_factor *factors; /* of all tensors, one behind the other */
@@ -49,25 +50,53 @@ static nft_status keep_name(builder *b, nft_text *text, const char **name)
     return NFT_OK;
 }
 
-/* After the graph's input or output, or else after the tensor that names it first; numbered, so that no two
- * are alike. */
+/* After the graph's input or output, or else after the tensor that names it first. */
 static nft_status name_axis(builder *b, const nft_dim *dim, const char *tensor, const char **name)
 {
     nft_text text = {0};
-    const char *dot = strrchr(tensor, '.');
-    size_t length = dot && dot > tensor && !dim->hint ? (size_t)(dot - tensor) : strlen(tensor);
-    nft_text_append(&text, "%" PRId64 " ", b->axis_count);
-    if (dim->hint)
-        nft_text_append(&text, "%s", dim->hint);
-    else
-        nft_text_append_bytes(&text, tensor, length);
+    const char *base = dim->hint ? dim->hint : tensor, *dot = strrchr(base, '.');
+    nft_text_append_bytes(&text, base, dot && dot > base && !dim->hint ? (size_t)(dot - base) : strlen(base));
     return keep_name(b, &text, name);
+}
+
+static int compare_axes(const void *a, const void *b)
+{
+    const nft_space_axis *x = *(nft_space_axis *const *)a, *y = *(nft_space_axis *const *)b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : (x > y) - (x < y);
+}
+
+/* Axes of one name are numbered from the second on. */
+static nft_status number_axes(builder *b)
+{
+    nft_space_axis **sorted = nft_allocate_array((size_t)b->axis_count, sizeof *sorted);
+    nft_status status = sorted ? NFT_OK : nft_fail_memory("axes", b->axis_count * (int64_t)sizeof *sorted);
+    for (int64_t i = 0; i < b->axis_count && !status; i++)
+        sorted[i] = &b->axes[i];
+    if (!status)
+        qsort(sorted, (size_t)b->axis_count, sizeof *sorted, compare_axes);
+    const char *name = NULL;
+    for (int64_t i = 0, number = 1; i < b->axis_count && !status; i++) {
+        nft_text text = {0};
+        number = name && !strcmp(name, sorted[i]->name) ? number + 1 : 1;
+        name = sorted[i]->name;
+        if (number == 1)
+            continue;
+        nft_text_append(&text, "%s (%" PRId64 ")", name, number);
+        status = keep_name(b, &text, &sorted[i]->name);
+    }
+    nft_release(sorted);
+    return status;
 }
 
 static nft_status find_axis(builder *b, int32_t dim, const char *tensor, int32_t *axis)
 {
     const nft_dim *leaf = &b->graph->dims.items[dim];
     nft_status status = NFT_OK;
+    if (dim >= b->axis_of_capacity)
+        status = nft_grow(&b->axis_of, (int64_t)dim + 1, &b->axis_of_capacity, sizeof *b->axis_of, "axes", 0);
+    if (status)
+        return status;
     if (b->axis_of[dim]) {
         *axis = b->axis_of[dim] - 1;
         return NFT_OK;
@@ -235,9 +264,6 @@ nft_status nft_graph_make_space(nft_space **space, nft_graph *graph)
     builder b = {.graph = graph};
     nft_graph_settle(graph);
     nft_status status = graph->dims.status;
-    b.axis_of = nft_allocate_array((size_t)graph->dims.count, sizeof *b.axis_of);
-    if (!status && !b.axis_of)
-        status = nft_fail_memory("a table of axes", graph->dims.count * (int64_t)sizeof *b.axis_of);
     for (int64_t v = 0; v < graph->value_count && !status; v++)
         if (graph->values[v].is_weight && graph->values[v].is_known)
             status = add_weight(&b, &graph->values[v]);
@@ -246,8 +272,10 @@ nft_status nft_graph_make_space(nft_space **space, nft_graph *graph)
                           graph->value_count ? " that the file of values has, too" : "");
     if (!status) {
         point_factors(&b);
-        status = nft_space_create(space, b.axes, b.axis_count, b.tensors, b.tensor_count);
+        status = number_axes(&b);
     }
+    if (!status)
+        status = nft_space_create(space, b.axes, b.axis_count, b.tensors, b.tensor_count);
     clear(&b);
     return status;
 }

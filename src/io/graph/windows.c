@@ -186,6 +186,8 @@ bool nft_pass_resize(nft_graph *graph, const nft_node *node)
     if (input->rank < 3 || (!given && output->said_rank != input->rank))
         return false;
     nft_dim_shape shape = {0};
+    for (int64_t i = 1; i < node->input_count; i++)
+        nft_node_order_input(graph, node, i);
     for (int64_t d = 0; d < input->rank; d++) {
         int64_t size = given ? sizes->numbers[d] : output->said[d];
         bool kept = (d == 0 && size < 0) || (d < 2 && size == nft_value_size(graph, input, d));
