@@ -282,6 +282,7 @@ static void divide(nft_dims *dims, int32_t dim, nft_dim_kind kind, int64_t first
         dims->items[children[i]].ordered = whole.ordered;
         dims->items[children[i]].positions = whole.positions;
         dims->items[children[i]].hint = whole.hint;
+        dims->items[children[i]].is_output = whole.is_output;
     }
     whole.kind = kind;
     set_children(dims, &whole, children, 2, -1);
@@ -393,7 +394,10 @@ static void replace(nft_dims *dims, int32_t leaf, int32_t by)
     from->same = by;
     to->positions |= from->positions;
     to->channels |= from->channels;
-    to->hint = to->hint ? to->hint : from->hint;
+    if (!to->hint) {
+        to->hint = from->hint;
+        to->is_output = from->is_output;
+    }
     if (from->ordered)
         nft_dims_order(dims, by);
 }

@@ -17,7 +17,8 @@ typedef struct nft_dim {
     int32_t same;         /* the dimension that this one was united with; itself if it stands for its class */
     int32_t first, count; /* children of a product or a sum, in nft_dims.children */
     int64_t size;
-    const char *hint; /* a name, borrowed; NULL: none */
+    const char *hint; /* the name of an input or output of the graph, borrowed; NULL: none */
+    bool is_output;   /* the hint is an output's */
 } nft_dim;
 
 /* A growing list of numbers. */

@@ -13,6 +13,7 @@ void nft_graph_clear(nft_graph *graph)
     }
     nft_release(graph->values);
     nft_release(graph->slots);
+    nft_release(graph->used.items);
     nft_dims_clear(&graph->dims);
     *graph = (nft_graph){0};
 }
@@ -79,6 +80,14 @@ int32_t nft_graph_find(nft_graph *graph, const char *name, size_t length)
     *slot = (int32_t)graph->value_count;
     graph->values[graph->value_count++] = value;
     return *slot;
+}
+
+void nft_graph_use(nft_graph *graph, int32_t index)
+{
+    if (graph->dims.status || graph->values[index].is_used)
+        return;
+    graph->values[index].is_used = true;
+    nft_dim_list_add(&graph->dims, &graph->used, index);
 }
 
 void nft_graph_set(nft_graph *graph, int32_t index, int64_t rank, const int32_t *dims)

@@ -19,6 +19,7 @@ typedef struct nft_graph_value {
     int32_t source; /* of an output that is not described: ordered with it if it is used; -1: none */
     bool is_zero;   /* a small constant of zeros */
     bool is_weight; /* an initializer of floats: a tensor of the space */
+    bool is_used;
     int64_t rank;
     int32_t dims[NFT_GRAPH_MAX_RANK];
     int64_t *numbers; /* of an integer constant; NULL if they are not known */
@@ -52,6 +53,7 @@ typedef struct nft_graph {
     int64_t value_count, value_capacity;
     int32_t *slots; /* a hash table of the values' names; -1 is empty */
     int64_t slot_count;
+    nft_dim_list used; /* values in the order in which operators use them first */
     int64_t node_count;
     int64_t strange;     /* operators that were not understood */
     char strange_op[64]; /* the first of them */
@@ -64,6 +66,8 @@ nft_status nft_graph_read(nft_graph *graph, const nft_source *source, const nft_
 
 /* The value of a name, made when it is first asked for. -1 after a failure. */
 int32_t nft_graph_find(nft_graph *graph, const char *name, size_t length);
+/* An operator uses it. */
+void nft_graph_use(nft_graph *graph, int32_t value);
 /* Its shape is `rank` dimensions. */
 void nft_graph_set(nft_graph *graph, int32_t value, int64_t rank, const int32_t *dims);
 /* It is an integer constant; copies the numbers. Its shape is set already. */

@@ -443,8 +443,10 @@ static nft_status visit_output(reader *r, nft_field *field, void *to)
     for (int64_t d = 0; value->is_known && d < value->rank; d++) {
         nft_dims_order(&r->graph->dims, value->dims[d]);
         nft_dim *dim = &r->graph->dims.items[nft_dims_find(&r->graph->dims, value->dims[d])];
-        if (!r->graph->dims.status && !dim->hint)
+        if (!r->graph->dims.status && !dim->hint) {
             dim->hint = value->name;
+            dim->is_output = true;
+        }
     }
     return r->graph->dims.status;
 }

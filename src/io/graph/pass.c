@@ -148,6 +148,7 @@ static bool prepare_inputs(nft_graph *graph, const nft_node *node)
         if (node->inputs[i] < 0)
             continue;
         nft_graph_value *value = &graph->values[node->inputs[i]];
+        nft_graph_use(graph, node->inputs[i]);
         known = known && value->is_known;
         value->is_late = value->is_late || !value->is_made;
         if (value->source >= 0)

@@ -7,10 +7,16 @@
 
 #define MAX_RANK (NFT_ARRAY_MAX_RANK - 2) /* of a tensor in a space */
 
+typedef struct own_axis {
+    nft_space_axis axis;
+    int group;     /* 0 of an input, 1 inside, 2 of an output: the order of the axes in the space */
+    int32_t place; /* in the space */
+} own_axis;
+
 typedef struct builder {
     nft_graph *graph;
     nft_pieces pieces;
-    nft_space_axis *axes;
+    own_axis *axes;
     int64_t axis_count, axis_capacity;
     int32_t *axis_of; /* of each dimension that stands for its class, plus 1; 0: none yet */
     int64_t axis_of_capacity;
@@ -61,15 +67,15 @@ static nft_status name_axis(builder *b, const nft_dim *dim, const char *tensor, 
 
 static int compare_axes(const void *a, const void *b)
 {
-    const nft_space_axis *x = *(nft_space_axis *const *)a, *y = *(nft_space_axis *const *)b;
-    int order = strcmp(x->name, y->name);
+    const own_axis *x = *(own_axis *const *)a, *y = *(own_axis *const *)b;
+    int order = strcmp(x->axis.name, y->axis.name);
     return order ? order : (x > y) - (x < y);
 }
 
 /* Axes of one name are numbered from the second on. */
 static nft_status number_axes(builder *b)
 {
-    nft_space_axis **sorted = nft_allocate_array((size_t)b->axis_count, sizeof *sorted);
+    own_axis **sorted = nft_allocate_array((size_t)b->axis_count, sizeof *sorted);
     nft_status status = sorted ? NFT_OK : nft_fail_memory("axes", b->axis_count * (int64_t)sizeof *sorted);
     for (int64_t i = 0; i < b->axis_count && !status; i++)
         sorted[i] = &b->axes[i];
@@ -78,12 +84,12 @@ static nft_status number_axes(builder *b)
     const char *name = NULL;
     for (int64_t i = 0, number = 1; i < b->axis_count && !status; i++) {
         nft_text text = {0};
-        number = name && !strcmp(name, sorted[i]->name) ? number + 1 : 1;
-        name = sorted[i]->name;
+        number = name && !strcmp(name, sorted[i]->axis.name) ? number + 1 : 1;
+        name = sorted[i]->axis.name;
         if (number == 1)
             continue;
         nft_text_append(&text, "%s (%" PRId64 ")", name, number);
-        status = keep_name(b, &text, &sorted[i]->name);
+        status = keep_name(b, &text, &sorted[i]->axis.name);
     }
     nft_release(sorted);
     return status;
@@ -103,11 +109,12 @@ static nft_status find_axis(builder *b, int32_t dim, const char *tensor, int32_t
     }
     if (b->axis_count == b->axis_capacity)
         status = nft_grow(&b->axes, b->axis_count + 1, &b->axis_capacity, sizeof *b->axes, "axes", 0);
-    nft_space_axis own = {.size = sizeof own,
-                          .neurons = leaf->size,
-                          .symmetry = leaf->ordered ? NFT_SYMMETRY_NONE : NFT_SYMMETRY_PERMUTATION};
+    own_axis own = {.group = !leaf->hint ? 1 : leaf->is_output ? 2 : 0};
+    own.axis = (nft_space_axis){.size = sizeof own.axis,
+                                .neurons = leaf->size,
+                                .symmetry = leaf->ordered ? NFT_SYMMETRY_NONE : NFT_SYMMETRY_PERMUTATION};
     if (!status)
-        status = name_axis(b, leaf, tensor, &own.name);
+        status = name_axis(b, leaf, tensor, &own.axis.name);
     if (status)
         return status;
     b->axes[b->axis_count++] = own;
@@ -249,33 +256,63 @@ static nft_status add_weight(builder *b, const nft_graph_value *value)
     return status;
 }
 
-/* The factors do not move any more. */
-static void point_factors(builder *b)
+/* The axes in the order of the space. */
+static nft_status sort_axes(builder *b, nft_space_axis **axes)
 {
-    const nft_factor *next = b->factors;
+    *axes = nft_allocate_array((size_t)b->axis_count, sizeof **axes);
+    if (!*axes)
+        return nft_fail_memory("axes", b->axis_count * (int64_t)sizeof **axes);
+    int32_t next = 0;
+    for (int group = 0; group < 3; group++)
+        for (int64_t i = 0; i < b->axis_count; i++)
+            if (b->axes[i].group == group) {
+                (*axes)[next] = b->axes[i].axis;
+                b->axes[i].place = next++;
+            }
+    return NFT_OK;
+}
+
+/* The factors do not move any more. */
+static void place_factors(builder *b)
+{
+    nft_factor *next = b->factors;
     for (int64_t t = 0; t < b->tensor_count; t++) {
         b->tensors[t].factors = next;
-        next += b->tensors[t].factor_count;
+        for (int64_t i = 0; i < b->tensors[t].factor_count; i++, next++)
+            next->axis = next->axis < 0 ? -1 : b->axes[next->axis].place;
     }
+}
+
+static nft_status create(nft_space **space, builder *b)
+{
+    nft_space_axis *axes = NULL;
+    nft_status status = number_axes(b);
+    if (!status)
+        status = sort_axes(b, &axes);
+    if (!status) {
+        place_factors(b);
+        status = nft_space_create(space, axes, b->axis_count, b->tensors, b->tensor_count);
+    }
+    nft_release(axes);
+    return status;
 }
 
 nft_status nft_graph_make_space(nft_space **space, nft_graph *graph)
 {
     builder b = {.graph = graph};
+    for (int32_t v = 0; v < graph->value_count; v++)
+        nft_graph_use(graph, v); /* those that no operator uses are the last */
     nft_graph_settle(graph);
     nft_status status = graph->dims.status;
-    for (int64_t v = 0; v < graph->value_count && !status; v++)
-        if (graph->values[v].is_weight && graph->values[v].is_known)
-            status = add_weight(&b, &graph->values[v]);
-    if (!status && !b.tensor_count)
-        status = nft_fail(NFT_ERROR_FORMAT, "the graph has no weights: no initializer of floats%s",
-                          graph->value_count ? " that the file of values has, too" : "");
-    if (!status) {
-        point_factors(&b);
-        status = number_axes(&b);
+    for (int64_t i = 0; i < graph->used.count && !status; i++) {
+        const nft_graph_value *value = &graph->values[graph->used.items[i]];
+        if (value->is_weight && value->is_known)
+            status = add_weight(&b, value);
     }
+    if (!status && !b.tensor_count)
+        status = nft_fail(NFT_ERROR_FORMAT, "the graph has no weights: no initializer of floats");
     if (!status)
-        status = nft_space_create(space, b.axes, b.axis_count, b.tensors, b.tensor_count);
+        status = create(space, &b);
     clear(&b);
     return status;
 }

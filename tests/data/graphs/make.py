@@ -18,7 +18,8 @@ class Graph:
         return name
 
     def weight(self, name, *shape):
-        values = self.random.uniform(0.5, 1.5, shape).astype(np.float32)
+        low = 0.5 if name.endswith("running_var") else -1
+        values = self.random.uniform(low, low + 2, shape).astype(np.float32)
         self.weights.append(numpy_helper.from_array(values, name))
         return name
 
