@@ -198,6 +198,25 @@ NFT_API NFT_MUST_CHECK nft_status nft_space_create_mlp(nft_space **space, const 
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_parse(nft_space **space, const char *json, size_t length);
 
+/**
+ * Finds the space of the model in an ONNX file by its graph. Every dimension of every weight begins as an axis
+ * alone, and the operators unite them. Inputs and outputs are ordered, and so is each axis that passes through
+ * an operator which is not understood: a warning in the log names the first of these. So permuting an axis
+ * never changes what the network computes. The weights are the initializers of floats, by their names, but for
+ * initial states of zeros, which are constants.
+ *
+ * Sizes that an input of the graph leaves open are taken as 1 for the first dimension and as 16 or, in four
+ * dimensions, 224 for others.
+ * @param[out] space free it with nft_space_free()
+ * @param model_path a model in ONNX; data in another file are not needed
+ * @param weights_path NULL, or a file with weights under the same names, of any format of nft_file_open(): a
+ * state dict. Initializers that it does not have are constants, whose axes are ordered, and no tensors of the
+ * space
+ * @return ::NFT_ERROR_FORMAT, ::NFT_ERROR_FILE, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_space_from_onnx(nft_space **space, const char *model_path,
+                                                      const char *weights_path);
+
 /** The same form, on one line, of any space; the short form with "layers" for a chain of
  * nft_space_create_chain(). Borrowed from the space. */
 NFT_API const char *nft_space_json(const nft_space *space);

@@ -2,6 +2,8 @@
 #include "io/families/families.h"
 #include "io/incomplete.h"
 #include "base/nearest.h"
+#include "io/formats/format.h"
+#include "io/graph/graph.h"
 #include "space/metadata.h"
 
 #include <inttypes.h>
@@ -203,16 +205,28 @@ static nft_status take_chain(nft_network *network)
     return NFT_OK;
 }
 
-nft_status nft_network_find(nft_network *network, const nft_file *file, const nft_load_options *options)
+/* The space that the file describes: in its metadata, or as the graph of a model. NULL if it does not. */
+static nft_status find_own(nft_space **own, const nft_file *file)
 {
     const char *text = nft_file_metadata(file, NFT_SPACE_KEY);
+    if (!text)
+        return file->format == &nft_format_onnx ? nft_graph_space(own, file, NULL) : NFT_OK;
+    nft_status status = nft_space_parse(own, text, strlen(text));
+    if (status)
+        nft_fail_in(status == NFT_ERROR_CONFIG ? NFT_ERROR_FORMAT : status,
+                    "'" NFT_SPACE_KEY "' of its metadata");
+    return status == NFT_ERROR_CONFIG ? NFT_ERROR_FORMAT : status;
+}
+
+nft_status nft_network_find(nft_network *network, const nft_file *file, const nft_load_options *options)
+{
     nft_space *own = NULL;
     nft_status status = NFT_OK;
     *network = (nft_network){0};
-    if (text && !options->space && (status = nft_space_parse(&own, text, strlen(text)))) {
-        status = status == NFT_ERROR_CONFIG ? NFT_ERROR_FORMAT : status;
-        return nft_fail_in(status, "'" NFT_SPACE_KEY "' of its metadata");
-    }
+    if (!options->space && !(options->layers && file->format == &nft_format_onnx))
+        status = find_own(&own, file);
+    if (status)
+        return status;
     status = find(network, file, options->space ? options->space : own, options);
     if (!status && own && !options->space)
         status = take_chain(network);

@@ -1,6 +1,6 @@
 /* ONNX: the initializers of a model's graph. Of the protocol buffers' wire format only the fields on the way
  * to them are looked at (onnx.proto: ModelProto, GraphProto, TensorProto). */
-#include "io/formats/format.h"
+#include "io/formats/protobuf.h"
 #include "space/array.h"
 
 #include <inttypes.h>
@@ -8,7 +8,6 @@
 
 #define LONGEST_NAME 4096
 
-enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 }; /* wire types */
 enum { MODEL_GRAPH = 7, GRAPH_INITIALIZER = 5, GRAPH_SPARSE_INITIALIZER = 15 };
 enum {
     TENSOR_DIMS = 1,
@@ -24,78 +23,12 @@ enum {
     TENSOR_DATA_LOCATION = 14
 };
 
-/* A message while it is read: the bytes from `at` to `end` of a source. */
-typedef struct message {
-    const nft_source *source;
-    int64_t at, end;
-} message;
-
-typedef struct field {
-    uint32_t number;
-    int wire;
-    uint64_t value; /* of a number */
-    message bytes;  /* of a text, a message or packed numbers */
-} field;
-
-static nft_status fail_message(const message *m)
-{
-    return nft_fail(NFT_ERROR_FORMAT, "the ONNX model is damaged at byte %" PRId64 "; is it cut short?",
-                    m->at);
-}
-
-static nft_status read_varint(message *m, uint64_t *value)
-{
-    uint8_t bytes[10];
-    int64_t left = m->end - m->at, count = left < (int64_t)sizeof bytes ? left : (int64_t)sizeof bytes;
-    nft_status status = nft_source_read(m->source, m->at, count, bytes);
-    *value = 0;
-    for (int i = 0; i < count && !status; i++) {
-        *value |= (uint64_t)(bytes[i] & 0x7f) << 7 * i;
-        if (!(bytes[i] & 0x80)) {
-            m->at += i + 1;
-            return NFT_OK;
-        }
-    }
-    return status ? status : fail_message(m);
-}
-
-static nft_status read_fixed(message *m, int size, uint64_t *value)
-{
-    uint8_t bytes[8];
-    if (m->end - m->at < size)
-        return fail_message(m);
-    nft_status status = nft_source_read(m->source, m->at, size, bytes);
-    *value = nft_load_le(bytes, size);
-    m->at += size;
-    return status;
-}
-
-static nft_status read_field(message *m, field *f)
-{
-    uint64_t tag = 0;
-    nft_status status = read_varint(m, &tag);
-    *f = (field){.number = (uint32_t)(tag >> 3), .wire = (int)(tag & 7)};
-    if (status || tag >> 32)
-        return status ? status : fail_message(m);
-    if (f->wire == VARINT)
-        return read_varint(m, &f->value);
-    if (f->wire == FIXED32 || f->wire == FIXED64)
-        return read_fixed(m, f->wire == FIXED32 ? 4 : 8, &f->value);
-    if (f->wire != BYTES || (status = read_varint(m, &f->value)))
-        return status ? status : fail_message(m);
-    if (f->value > (uint64_t)(m->end - m->at))
-        return fail_message(m);
-    f->bytes = (message){m->source, m->at, m->at + (int64_t)f->value};
-    m->at = f->bytes.end;
-    return NFT_OK;
-}
-
 /* A TensorProto while its fields are collected. */
 typedef struct tensor {
     char name[LONGEST_NAME];
     int64_t name_length, shape[NFT_ARRAY_MAX_RANK], rank;
     uint64_t data_type;
-    message data;     /* the last of its data fields */
+    nft_message data; /* the last of its data fields */
     uint32_t data_in; /* the number of that field; 0: none */
     int data_fields;  /* how many there are */
     bool is_external, is_wrong;
@@ -109,26 +42,26 @@ static void add_dim(tensor *t, uint64_t size)
     t->rank++;
 }
 
-static nft_status read_dims(tensor *t, field *f)
+static nft_status read_dims(tensor *t, nft_field *f)
 {
     nft_status status = NFT_OK;
-    if (f->wire == VARINT)
+    if (f->wire == NFT_WIRE_VARINT)
         add_dim(t, f->value);
-    while (f->wire == BYTES && f->bytes.at < f->bytes.end && !status) {
-        status = read_varint(&f->bytes, &f->value);
+    while (f->wire == NFT_WIRE_BYTES && f->bytes.at < f->bytes.end && !status) {
+        status = nft_message_read_varint(&f->bytes, &f->value);
         add_dim(t, f->value);
     }
     return status;
 }
 
-static nft_status read_name(tensor *t, const field *f)
+static nft_status read_name(tensor *t, const nft_field *f)
 {
     int64_t length = f->bytes.end - f->bytes.at;
     t->name_length = length < LONGEST_NAME ? length : LONGEST_NAME;
     return nft_source_read(f->bytes.source, f->bytes.at, t->name_length, t->name);
 }
 
-static nft_status read_tensor_field(tensor *t, field *f)
+static nft_status read_tensor_field(tensor *t, nft_field *f)
 {
     switch (f->number) {
     case TENSOR_DIMS:
@@ -137,7 +70,7 @@ static nft_status read_tensor_field(tensor *t, field *f)
         t->data_type = f->value;
         return NFT_OK;
     case TENSOR_NAME:
-        return f->wire == BYTES ? read_name(t, f) : NFT_OK;
+        return f->wire == NFT_WIRE_BYTES ? read_name(t, f) : NFT_OK;
     case TENSOR_EXTERNAL_DATA:
         t->is_external = true;
         return NFT_OK;
@@ -151,9 +84,9 @@ static nft_status read_tensor_field(tensor *t, field *f)
     case TENSOR_INT64_DATA:
     case TENSOR_UINT64_DATA:
         t->data_in = f->number;
-        t->data_fields += f->wire == BYTES && f->bytes.at == f->bytes.end ? 0 : 1;
+        t->data_fields += f->wire == NFT_WIRE_BYTES && f->bytes.at == f->bytes.end ? 0 : 1;
         t->data = f->bytes;
-        t->is_wrong |= f->wire != BYTES; /* each number a field, as no writer does */
+        t->is_wrong |= f->wire != NFT_WIRE_BYTES; /* each number a field, as no writer does */
         return NFT_OK;
     default:
         return NFT_OK;
@@ -194,11 +127,12 @@ static const struct {
 #define TYPES (sizeof types / sizeof *types)
 
 /* Numbers of any length in bytes to elements of one size, in memory. */
-static nft_status unpack(nft_file *file, message data, int64_t count, int64_t size, const nft_source **source)
+static nft_status unpack(nft_file *file, nft_message data, int64_t count, int64_t size,
+                         const nft_source **source)
 {
     int64_t bytes = nft_size_multiply(count, size), done = 0;
     if (count > data.end - data.at) /* each has at least one byte */
-        return fail_message(&data);
+        return nft_fail_message(&data);
     nft_status status = nft_file_count_unpacked(file, bytes);
     if (status)
         return status;
@@ -207,12 +141,12 @@ static nft_status unpack(nft_file *file, message data, int64_t count, int64_t si
         return nft_fail_memory("a tensor", bytes);
     for (; done < count && data.at < data.end && !status; done++) {
         uint64_t value;
-        status = read_varint(&data, &value);
+        status = nft_message_read_varint(&data, &value);
         for (int64_t i = 0; i < size && !status; i++)
             out[done * size + i] = (uint8_t)(value >> 8 * i);
     }
     if (!status && (done < count || data.at < data.end))
-        status = fail_message(&data);
+        status = nft_fail_message(&data);
     if (!status)
         return nft_file_add_source(file, source, out, bytes);
     nft_release(out);
@@ -265,13 +199,13 @@ static const char *reason_against(const tensor *t)
     return NULL;
 }
 
-static nft_status read_tensor(nft_file *file, message m)
+static nft_status read_tensor(nft_file *file, nft_message m)
 {
     tensor t = {0};
     nft_status status = NFT_OK;
     while (m.at < m.end && !status) {
-        field f;
-        status = read_field(&m, &f);
+        nft_field f;
+        status = nft_message_next(&m, &f);
         if (!status)
             status = read_tensor_field(&t, &f);
     }
@@ -283,14 +217,14 @@ static nft_status read_tensor(nft_file *file, message m)
     return status ? status : add_tensor(file, &t);
 }
 
-static nft_status read_graph(nft_file *file, message m)
+static nft_status read_graph(nft_file *file, nft_message m)
 {
     nft_status status = NFT_OK;
     int64_t sparse = 0;
     while (m.at < m.end && !status) {
-        field f;
-        status = read_field(&m, &f);
-        if (!status && f.wire == BYTES && f.number == GRAPH_INITIALIZER)
+        nft_field f;
+        status = nft_message_next(&m, &f);
+        if (!status && f.wire == NFT_WIRE_BYTES && f.number == GRAPH_INITIALIZER)
             status = read_tensor(file, f.bytes);
         sparse += !status && f.number == GRAPH_SPARSE_INITIALIZER;
     }
@@ -302,13 +236,13 @@ static nft_status read_graph(nft_file *file, message m)
 
 static nft_status open_model(nft_file *file)
 {
-    message m = {&file->source, 0, file->source.size};
+    nft_message m = {&file->source, 0, file->source.size};
     bool has_graph = false;
     nft_status status = NFT_OK;
     while (m.at < m.end && !status) {
-        field f;
-        status = read_field(&m, &f);
-        if (!status && f.number == MODEL_GRAPH && f.wire == BYTES) {
+        nft_field f;
+        status = nft_message_next(&m, &f);
+        if (!status && f.number == MODEL_GRAPH && f.wire == NFT_WIRE_BYTES) {
             has_graph = true;
             status = read_graph(file, f.bytes);
         }
