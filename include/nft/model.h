@@ -59,6 +59,10 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char
 /**
  * As nft_model_create(), within a memory limit. A configuration of 100 bytes may describe a model of
  * gigabytes: give a limit for configurations of others.
+ * @param[out] model free it with nft_model_free()
+ * @param json `length` bytes of JSON, as for nft_model_create()
+ * @param length bytes; the text need not end in 0
+ * @param seed as for nft_model_create()
  * @param options of these the memory limit counts, for the parsed JSON, the table of parameters and their
  * values, each by itself; NULL: the machine's memory
  * @return ::NFT_ERROR_LIMIT if something would take more
