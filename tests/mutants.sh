@@ -56,7 +56,7 @@ prepare() {
 # A mutant means something only if the tests pass without it.
 check_unmutated() {
     printf '%s\n' $all_tests | xargs -P "$workers" -I{} sh -c '
-        mkdir "$1/$2" && cd "$1/$2" && timeout 120 "$3/tests/$2" >"$1/$2.log" 2>&1 && exit 0
+        mkdir "$1/$2" && cd "$1/$2" && timeout 600 "$3/tests/$2" >"$1/$2.log" 2>&1 && exit 0
         tail -n 20 "$1/$2.log"
         echo "$2 fails without any mutant" >&2
         exit 1' sh "$root" {} "$build"

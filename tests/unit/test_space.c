@@ -124,8 +124,8 @@ static void text_gives_the_same_space_again(void **state)
         "{'axes': [{'name': 'a\\\"\\\\\\u0001ü', 'size': 2}], 'tensors': [{'name': 'q', 'shape': [[4, "
         "'a\\\"\\\\\\u0001ü'], 1], 'from': 'qk', 'slice': [0, 0, 8], 'role': 'gain'}, {'name': 'k', 'shape': "
         "[['a\\\"\\\\\\u0001ü', 2], 1], 'from': 'qk', 'slice': [0, 8, 4]}]}",
-        "{'layers': [{'type': 'conv2d', 'in': 2, 'out': 3, 'kernel': [2, 1]}, {'type': 'linear', 'in': 3, "
-        "'out': 4, 'positions': 5}]}"};
+        ("{'layers': [{'type': 'conv2d', 'in': 2, 'out': 3, 'kernel': [2, 1]}, {'type': 'linear', 'in': 3, "
+         "'out': 4, 'positions': 5}]}")};
     for (size_t i = 0; i < COUNT(texts); i++) {
         nft_space *space = parse(texts[i]), *again = NULL;
         const char *json = nft_space_json(space);
