@@ -1,5 +1,6 @@
 #!/bin/sh
-# mutants.sh: shows that the tests notice a wrong formula. mutants.sh [TEXT]: only the mutants of files whose names have TEXT in them.
+# mutants.sh: shows that the tests notice a wrong formula. mutants.sh [TEXT [BUILD]]: only the mutants of files whose names have TEXT in
+# them, with the tests of a build that is there (made with Ninja) instead of one of its own.
 #
 # Each line of mutants.txt is a mutant, FILE :: SED EXPRESSION :: WHAT IT DOES: one sign flipped or one term dropped in one line of a
 # copy of the file, which a test is linked with in place of the library's own. Some test must then fail. The last line is "N mutants, N
@@ -11,59 +12,72 @@ export CMOCKA_TEST_ABORT=1 OPENBLAS_NUM_THREADS=1 # a test program ends at its f
 cd "$(dirname "$0")/.."
 only=${1:-}
 root=$PWD/build/mutants
+build=$root/build
+[ -z "${2:-}" ] || build=$(cd "$2" && pwd)
 workers=$(nproc)
 
 # The test programs that may notice a change of a file, the fastest first.
 tests_of() {
     case $1 in
+    src/io/index.c | src/io/dataset.c) echo test_weights_space test_index test_dataset test_mixed_training ;;
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
+    src/space/*) echo test_space test_weights test_weights_space test_formats test_any_space test_golden_gradients test_golden ;;
+    src/model/plans.c | src/model/sequence.c) echo test_any_space test_context test_model ;;
+    src/model/*) echo test_arguments test_context test_any_space test_backward_engine test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+    src/modules/weights/lift*.c) echo test_lift test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+    src/modules/weights/role_*.c | src/modules/weights/signed_log.c | src/modules/weights/place_embedding.c | \
+        src/modules/weights/grid_rows.c | src/modules/weights/statistics.c | src/modules/weights/normalize.c)
+        echo test_role_modules test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+    src/modules/weights/views.c | src/modules/weights/means.c | src/modules/weights/linear_terms.c)
+        echo test_views test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/train/* | src/math/schedule.c)
         echo test_train_parts test_mixed_training && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
     src/math/kernels.c) echo test_rows test_math ;;
     src/inr/*) echo test_canonical test_inr ;;
-    src/siren/*) echo test_siren_tape test_golden_gradients test_golden test_gradients ;;
+    src/siren/*) echo test_siren_tape test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/math/packed.c) echo test_packed ;;
     src/math/products.c | src/math/panels.c) echo test_products test_packed ;;
     src/modules/shared/exec.c | src/modules/*dropout.c)
-        echo test_dropout test_dropout_modules test_golden_gradients test_golden test_gradients ;;
-    *) echo test_golden_gradients test_golden test_gradients ;;
+        echo test_dropout test_dropout_modules test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+    *) echo test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     esac
 }
 
 # Builds the tests, and notes with which commands.
 # shellcheck disable=SC2086
 prepare() {
-    cmake -S . -B "$root/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DNFT_BUILD_PROGRAM=OFF -DNFT_BUILD_EXAMPLES=OFF \
-        -DNFT_INSTALL=OFF &&
-        ninja -C "$root/build" $all_tests &&
-        ninja -C "$root/build" -t commands $all_tests >"$root/commands"
+    [ "$build" != "$root/build" ] || cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DNFT_BUILD_PROGRAM=OFF \
+        -DNFT_BUILD_EXAMPLES=OFF -DNFT_INSTALL=OFF &&
+        ninja -C "$build" $all_tests &&
+        ninja -C "$build" -t commands $all_tests >"$root/commands"
 }
 
 # A mutant means something only if the tests pass without it.
 check_unmutated() {
     printf '%s\n' $all_tests | xargs -P "$workers" -I{} sh -c '
-        mkdir "$1/$2" && cd "$1/$2" && timeout 120 "$1/build/tests/$2" >"$1/$2.log" 2>&1 && exit 0
+        mkdir "$1/$2" && cd "$1/$2" && timeout 600 "$3/tests/$2" >"$1/$2.log" 2>&1 && exit 0
         tail -n 20 "$1/$2.log"
         echo "$2 fails without any mutant" >&2
-        exit 1' sh "$root" {}
+        exit 1' sh "$root" {} "$build"
 }
 
-# compile FOLDER FILE: the folder's mutant, as the file is compiled, which is more than once if it has kernels.
+# compile FOLDER FILE: the folder's mutant, as the file is compiled, which is more than once if it has kernels. A mutant may leave
+# something unused, which is no error here.
 compile() {
     rm -f "$1"/*.o
     grep -- " -c .*/$2\"\{0,1\}\$" "$root/commands" >"$1/commands"
     objects=0
     while IFS= read -r command; do
         objects=$((objects + 1))
-        (cd "$root/build" && sh -c "${command%% -MD *} -o '$1/$objects.o' -c '$1/mutant.c'") || return 1
+        (cd "$build" && sh -c "${command%% -MD *} -w -o '$1/$objects.o' -c '$1/mutant.c'") || return 1
     done <"$1/commands"
 } >"$1/log" 2>&1
 
 # link FOLDER TEST: as the test is linked, with the mutant in front of the library.
 link() {
     command=$(grep -- " -o tests/$2 " "$root/commands")
-    (cd "$root/build" && sh -c "${command%% -o *} '$1'/*.o -o '$1/test' ${command#* -o tests/"$2" }") >"$1/log" 2>&1
+    (cd "$build" && sh -c "${command%% -o *} '$1'/*.o -o '$1/test' ${command#* -o tests/"$2" }") >"$1/log" 2>&1
 }
 
 # verdict FOLDER FILE EXPRESSION: says what became of the mutant.

@@ -187,10 +187,11 @@ static shared shared_of(const nft_space_plan *plan, int64_t count)
                     .backward = plan->plan.backward};
 }
 
+/* Blocks of no floats are there as well: addresses in them are counted from their beginning. */
 static nft_status replace_shared(nft_context *context, const shared *now, const shared *all)
 {
     nft_status status = NFT_OK;
-    if (all->frame > now->frame || all->arena > now->arena) {
+    if (!context->arenas || all->frame > now->frame || all->arena > now->arena) {
         status = replace(&context->arenas, (all->frame + all->arena) * context->options.threads,
                          "the context's workspace");
         context->frame = status ? 0 : all->frame;
@@ -200,7 +201,7 @@ static nft_status replace_shared(nft_context *context, const shared *now, const 
         status = replace(&context->kept, all->kept, "memory for backward");
         context->kept_floats = status ? 0 : all->kept;
     }
-    if (!status && all->backward > now->backward) {
+    if (!status && (!context->backward || all->backward > now->backward)) {
         status = replace(&context->backward, all->backward, "memory for backward");
         context->backward_floats = status ? 0 : all->backward;
     }
@@ -215,7 +216,7 @@ static nft_status grow_shared(nft_context *context, const shared *need)
     shared all = now;
     include(&all, need);
     int64_t more = shared_floats(context, &all) - shared_floats(context, &now);
-    if (!more)
+    if (!more && context->arenas && context->backward)
         return NFT_OK;
     nft_status status = nft_context_check_room(context, more);
     if (status)

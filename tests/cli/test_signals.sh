@@ -146,6 +146,7 @@ for limit in 200000 150000 120000 100000; do
     (
         failed=0
         unset OPENBLAS_NUM_THREADS
+        # shellcheck disable=SC3045
         ulimit -v $limit
         LIMIT=20 run 0 info "$examples/accuracy-predictor.safetensors"
         [ $failed -eq 0 ]

@@ -55,8 +55,8 @@ works() {
     fail "cpack failed"
 }
 version=$(dpkg-deb -f libnft0_*.deb Version)
-depends libnft0 libc6 libjansson4 blas
-depends libnft-dev "libnft0 (= $version)" libjansson-dev
+depends libnft0 libc6 libjansson4 zlib1g blas
+depends libnft-dev "libnft0 (= $version)" libjansson-dev zlib1g-dev
 depends nftool "libnft0 (= $version)" libc6
 for package in libnft0 libnft-dev nftool; do
     dpkg-deb -f "$package"_*.deb Description | grep -q "^weights of trained networks as data - "

@@ -80,6 +80,115 @@ static void parts_are_described(void **state)
     close_zoo(&z);
 }
 
+/* Networks of 2-3-1 with a row of integers and one of floats for each; `from` is the first integer. */
+static nft_weights *save_part(const char *name, int64_t count, int64_t channels, int64_t from)
+{
+    nft_space *space = SUPPORT_MLP(2, 3, 1);
+    nft_weights *set = support_weights(space, count, channels, (uint64_t)from);
+    nft_array *classes = NULL, *pairs = NULL;
+    int64_t integers[16], shape[] = {count, 2};
+    float floats[32];
+    for (int64_t i = 0; i < 2 * count; i++) {
+        integers[i / 2] = from + i / 2;
+        floats[i] = (float)(2 * from + i);
+    }
+    assert_ok(nft_array_create(&classes, NFT_ARRAY_I64, shape, 1, integers));
+    assert_ok(nft_array_create(&pairs, NFT_ARRAY_F32, shape, 2, floats));
+    assert_ok(nft_weights_set_extra(set, "class", classes));
+    assert_ok(nft_weights_set_extra(set, "pair", pairs));
+    assert_ok(nft_weights_save(set, temporary_path(name)));
+    nft_array_free(classes);
+    nft_array_free(pairs);
+    nft_space_free(space);
+    return set;
+}
+
+static void parts_follow_each_other(void **state)
+{
+    (void)state;
+    nft_weights *sets[] = {save_part("one", 5, 2, 0), save_part("two", 4, 2, 5)}, *read = NULL;
+    nft_dataset *dataset = NULL;
+    nft_array *classes = NULL, *pairs = NULL;
+    char text[600], *absolute = realpath(temporary_path("two"), NULL);
+    assert_non_null(absolute);
+    snprintf(text, sizeof text,
+             "{'format_version': 1, 'parts': [{'file': 'one', 'count': 5}, {'file': '%s', 'count': 4}]}",
+             absolute);
+    free(absolute);
+    write_text(temporary_path("index"), text);
+    assert_ok(nft_dataset_open(&dataset, temporary_path("index"), NULL));
+    assert_ok(nft_dataset_read_tensor(&classes, dataset, "class"));
+    assert_ok(nft_dataset_read_tensor(&pairs, dataset, "pair"));
+    for (int64_t i = 0; i < 9; i++) {
+        assert_int_equal(nft_array_i64(classes)[i], i);
+        assert_true(nft_array_f32(pairs)[2 * i] == (float)(2 * i));
+        assert_true(nft_array_f32(pairs)[2 * i + 1] == (float)(2 * i + 1));
+    }
+    /* networks of two channels, from the end of one part to the beginning of the next */
+    assert_ok(nft_weights_create(&read, nft_weights_space(sets[0]), 4, 2));
+    assert_ok(nft_dataset_read(read, dataset, (const int64_t[]){3, 4, 5, 6}, 4));
+    for (int64_t t = 0; t < 4; t++) {
+        int64_t row = nft_weights_data_count(read, t) / 4;
+        support_identical("the first part", 2 * row, nft_weights_data(read, t),
+                          nft_weights_data(sets[0], t) + 3 * row);
+        support_identical("the second part", 2 * row, nft_weights_data(read, t) + 2 * row,
+                          nft_weights_data(sets[1], t));
+    }
+    nft_array_free(classes);
+    nft_array_free(pairs);
+    nft_weights_free(read);
+    nft_weights_free(sets[0]);
+    nft_weights_free(sets[1]);
+    nft_dataset_free(dataset);
+}
+
+static void parts_of_other_channels_are_refused(void **state)
+{
+    (void)state;
+    nft_weights *sets[] = {save_part("one", 5, 2, 0), save_part("three", 4, 3, 5)};
+    nft_dataset *dataset = NULL;
+    write_text(
+        temporary_path("index"),
+        "{'format_version': 1, 'parts': [{'file': 'one', 'count': 5}, {'file': 'three', 'count': 4}]}");
+    expect(nft_dataset_open(&dataset, temporary_path("index"), NULL), NFT_ERROR_FORMAT,
+           "three: has 3 channels, the parts before it have 2");
+    assert_null(dataset);
+    nft_weights_free(sets[0]);
+    nft_weights_free(sets[1]);
+}
+
+/* One structure, but another name and so another role: models of any space must see both. */
+static void equal_spaces_of_other_names_stay_apart(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"norm.gain", "norm.bias"};
+    nft_dataset *dataset = NULL;
+    nft_dataset_part part = NFT_DATASET_PART_INIT;
+    for (uint64_t i = 0; i < 2; i++) {
+        char text[160];
+        snprintf(text, sizeof text,
+                 "{'axes': [{'name': 'a', 'size': 3}], 'tensors': [{'name': '%s', 'shape': ['a']}]}",
+                 names[i]);
+        nft_space *space = parse_space(text);
+        nft_weights *set = support_weights(space, 2, 1, i);
+        assert_ok(nft_weights_save(set, temporary_path(names[i])));
+        nft_weights_free(set);
+        nft_space_free(space);
+    }
+    write_text(temporary_path("index"), "{'format_version': 1, 'parts': [{'file': 'norm.gain', 'count': 2}, "
+                                        "{'file': 'norm.bias', 'count': 2}]}");
+    assert_ok(nft_dataset_open(&dataset, temporary_path("index"), NULL));
+    assert_null(nft_dataset_space(dataset));
+    for (int64_t i = 0; i < 2; i++) {
+        nft_space_tensor tensor = {.size = sizeof tensor};
+        assert_ok(nft_dataset_get_part(&part, dataset, i));
+        assert_ok(nft_space_get_tensor(&tensor, part.space, 0));
+        assert_string_equal(tensor.name, names[i]);
+        assert_int_equal(tensor.role, i ? NFT_ROLE_BIAS : NFT_ROLE_GAIN);
+    }
+    nft_dataset_free(dataset);
+}
+
 /* More parts than the process may have files. */
 #define PARTS 120
 static void few_files_are_open_at_a_time(void **state)
@@ -142,6 +251,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_indexes_are_refused_by_name),
         cmocka_unit_test(parts_are_described),
+        cmocka_unit_test(parts_follow_each_other),
+        cmocka_unit_test(parts_of_other_channels_are_refused),
+        cmocka_unit_test(equal_spaces_of_other_names_stay_apart),
         cmocka_unit_test(few_files_are_open_at_a_time),
     };
     return cmocka_run_group_tests_name("indexes", tests, temporary_open, temporary_close);

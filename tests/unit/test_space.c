@@ -124,8 +124,8 @@ static void text_gives_the_same_space_again(void **state)
         "{'axes': [{'name': 'a\\\"\\\\\\u0001ü', 'size': 2}], 'tensors': [{'name': 'q', 'shape': [[4, "
         "'a\\\"\\\\\\u0001ü'], 1], 'from': 'qk', 'slice': [0, 0, 8], 'role': 'gain'}, {'name': 'k', 'shape': "
         "[['a\\\"\\\\\\u0001ü', 2], 1], 'from': 'qk', 'slice': [0, 8, 4]}]}",
-        "{'layers': [{'type': 'conv2d', 'in': 2, 'out': 3, 'kernel': [2, 1]}, {'type': 'linear', 'in': 3, "
-        "'out': 4, 'positions': 5}]}"};
+        ("{'layers': [{'type': 'conv2d', 'in': 2, 'out': 3, 'kernel': [2, 1]}, {'type': 'linear', 'in': 3, "
+         "'out': 4, 'positions': 5}]}")};
     for (size_t i = 0; i < COUNT(texts); i++) {
         nft_space *space = parse(texts[i]), *again = NULL;
         const char *json = nft_space_json(space);
@@ -160,6 +160,58 @@ static void spaces_are_equal_by_structure(void **state)
         nft_space_free(other);
     }
     nft_space_free(renamed);
+    nft_space_free(space);
+}
+
+/* Each pair differs in one thing. Spaces whose hashes happen to be the same are compared by it. */
+static void every_difference_counts(void **state)
+{
+    (void)state;
+#define TWO "{'axes': [{'name': 'a', 'size': 2}, {'name': 'b', 'size': 2}], 'tensors': ["
+#define ONE "{'axes': [{'name': 'a', 'size': 2}], 'tensors': ["
+#define SLICE(name, dimension, start)                                                                        \
+    "{'name': '" name "', 'shape': ['a', 2], 'from': 'y', 'slice': [" dimension ", " start ", 2]}"
+    static const char *const pairs[][2] = {
+        {ONE_TENSOR("a", "4", "permutation", "['a', 3]"), ONE_TENSOR("a", "5", "permutation", "['a', 3]")},
+        {ONE_TENSOR("a", "4", "permutation", "['a', 3]"), ONE_TENSOR("a", "4", "none", "['a', 3]")},
+        {ONE_TENSOR("a", "4", "permutation", "['a', 4]"), ONE_TENSOR("a", "4", "permutation", "['a', 9]")},
+        {ONE_TENSOR("a", "4", "permutation", "['a', 3]"), ONE_TENSOR("a", "4", "permutation", "[['a', 3]]")},
+        {ONE_TENSOR("a", "4", "permutation", "['a', 3]"), ONE_TENSOR("a", "4", "permutation", "['a', 3, 1]")},
+        {ONE "{'name': 'x', 'shape': ['a']}]}",
+         ONE "{'name': 'x', 'shape': ['a']}, {'name': 'y', 'shape': ['a']}]}"},
+        {TWO "{'name': 'x', 'shape': ['a', 'b']}]}", TWO "{'name': 'x', 'shape': ['b', 'a']}]}"},
+        {ONE "{'name': 'x', 'shape': ['a', 2]}]}", ONE SLICE("x", "0", "0") "]}"},
+        {ONE SLICE("x", "0", "0") "]}", ONE SLICE("x", "1", "0") "]}"},
+        {ONE SLICE("x", "0", "0") ", " SLICE("z", "0", "2") "]}",
+         ONE SLICE("x", "0", "2") ", " SLICE("z", "0", "0") "]}"},
+    };
+    for (size_t i = 0; i < COUNT(pairs); i++) {
+        nft_space *a = parse(pairs[i][0]), *b = parse(pairs[i][1]);
+        b->hash = a->hash;
+        assert_false(nft_space_equal(a, b));
+        assert_int_equal(nft_space_check_equal(a, b), NFT_ERROR_MISMATCH);
+        nft_space_free(b);
+        nft_space_free(a);
+    }
+}
+
+/* The message about two chains names the first layer in which they differ. */
+static void a_message_names_the_layer_that_differs(void **state)
+{
+    (void)state;
+#define CHAIN(layer) "{'layers': [{'type': 'linear', 'in': 4, 'out': 2}, " layer "]}"
+#define KERNEL(in, out, height, width)                                                                       \
+    CHAIN("{'type': 'conv2d', 'in': " in ", 'out': " out ", 'kernel': [" height ", " width "]}")
+    nft_space *space = parse(KERNEL("2", "3", "3", "5"));
+    static const char *const others[] = {KERNEL("2", "3", "1", "5"), KERNEL("2", "3", "3", "4"),
+                                         KERNEL("2", "7", "3", "5"),
+                                         CHAIN("{'type': 'linear', 'in': 2, 'out': 3}")};
+    for (size_t i = 0; i < COUNT(others); i++) {
+        nft_space *other = parse(others[i]);
+        assert_int_equal(nft_space_check_equal(space, other), NFT_ERROR_MISMATCH);
+        assert_non_null(strstr(nft_error_message(), "layer 1 of the networks"));
+        nft_space_free(other);
+    }
     nft_space_free(space);
 }
 
@@ -337,6 +389,8 @@ int main(void)
         cmocka_unit_test(a_chain_has_two_colours),
         cmocka_unit_test(text_gives_the_same_space_again),
         cmocka_unit_test(spaces_are_equal_by_structure),
+        cmocka_unit_test(every_difference_counts),
+        cmocka_unit_test(a_message_names_the_layer_that_differs),
         cmocka_unit_test(both_forms_of_a_chain_are_equal),
         cmocka_unit_test(roles_come_from_names_and_shapes),
         cmocka_unit_test(a_lifted_space_has_one_position),

@@ -289,6 +289,28 @@ static void random_permutations_keep_the_function(void **state)
         nft_weights_free(sets[s]);
     nft_space_free(space);
 }
+
+/* Of each axis and of each network. */
+static void random_permutations_are_drawn_anew(void **state)
+{
+    (void)state;
+    const int64_t widths[] = {1, 9, 9, 1};
+    nft_space *space = NULL;
+    nft_weights *weights = NULL;
+    assert_ok(nft_space_create_mlp(&space, widths, 4));
+    assert_ok(nft_weights_create(&weights, space, 2, 1));
+    for (int t = 1; t <= 3; t += 2) /* the biases tell which neuron is where */
+        for (int64_t k = 0; k < 2 * 9; k++)
+            nft_weights_edit(weights, t)[k] = (float)(k % 9);
+    assert_ok(nft_weights_permute_random(weights, 7));
+    size_t bytes = 9 * sizeof(float);
+    assert_memory_not_equal(weights->data[1], weights->data[3], bytes);
+    assert_memory_not_equal(weights->data[1], weights->data[1] + 9, bytes);
+    assert_memory_not_equal(weights->data[3], weights->data[3] + 9, bytes);
+    nft_weights_free(weights);
+    nft_space_free(space);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +321,7 @@ int main(void)
         cmocka_unit_test(hidden_neurons_are_permuted),
         cmocka_unit_test(wrong_permutations_change_nothing),
         cmocka_unit_test(random_permutations_keep_the_function),
+        cmocka_unit_test(random_permutations_are_drawn_anew),
     };
     return cmocka_run_group_tests(tests, temporary_open, temporary_close);
 }

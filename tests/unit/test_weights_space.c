@@ -210,6 +210,28 @@ static void the_space_of_the_options_finds_tensors_by_name(void **state)
     nft_space_free(space);
 }
 
+static void a_target_has_a_row_for_each_network(void **state)
+{
+    (void)state;
+    const piece pieces[] = {{"s", 0, {0}, false},
+                            {"bn.weight", 1, {3}, false},
+                            {"conv.weight", 3, {3, 2, 3}, false},
+                            {"three", 1, {3}, false},
+                            {"one", 1, {1}, false}};
+    nft_dataset *dataset = NULL;
+    nft_array *target = NULL;
+    assert_ok(nft_dataset_open(&dataset, write_pieces(pieces, COUNT(pieces), SMALL), NULL));
+    assert_int_equal(nft_dataset_count(dataset), 1);
+    expect(nft_dataset_read_tensor(&target, dataset, "three"), NFT_ERROR_ARGUMENT,
+           "has no tensor 'three' with a row for each of its 1 samples");
+    expect(nft_dataset_read_tensor(&target, dataset, "two"), NFT_ERROR_ARGUMENT, "has no tensor 'two'");
+    assert_null(target);
+    assert_ok(nft_dataset_read_tensor(&target, dataset, "one"));
+    assert_int_equal(nft_array_count(target), 1);
+    nft_array_free(target);
+    nft_dataset_free(dataset);
+}
+
 static void tensors_that_do_not_fit_are_refused_by_name(void **state)
 {
     (void)state;
@@ -245,9 +267,12 @@ static void tensors_that_do_not_fit_are_refused_by_name(void **state)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         nft_weights *set = NULL;
-        expect(nft_weights_load(&set, write_pieces(cases[i].pieces, cases[i].count, SMALL)), NFT_ERROR_FORMAT,
-               cases[i].message);
+        nft_dataset *dataset = NULL;
+        const char *path = write_pieces(cases[i].pieces, cases[i].count, SMALL);
+        expect(nft_weights_load(&set, path), NFT_ERROR_FORMAT, cases[i].message);
+        expect(nft_dataset_open(&dataset, path, NULL), NFT_ERROR_FORMAT, cases[i].message);
         assert_null(set);
+        assert_null(dataset);
     }
 }
 
@@ -410,6 +435,7 @@ int main(void)
         cmocka_unit_test(long_slices_are_read),
         cmocka_unit_test(metadata_travel_from_load_to_save),
         cmocka_unit_test(the_space_of_the_options_finds_tensors_by_name),
+        cmocka_unit_test(a_target_has_a_row_for_each_network),
         cmocka_unit_test(tensors_that_do_not_fit_are_refused_by_name),
         cmocka_unit_test(parts_that_do_not_cover_the_tensor_are_refused),
         cmocka_unit_test(a_space_that_is_none_is_refused),
