@@ -222,6 +222,7 @@ static int bench_forward(bench *b, const cli_options *given)
     nft_space *space = NULL;
     bench_batch batch = {0};
     options.threads = b->threads;
+    options.precision = given_precision(given);
     options.max_batch = b->batch;
     int failed = bench_model(&model, &space, b, given);
     if (!failed)
@@ -289,6 +290,7 @@ static const cli_option options[] = {
     {"train", 0, OPTION_FLAG, NULL, "measure training steps: forward, backward, AdamW", 0, 0, NULL},
     {"recompute", 0, OPTION_FLAG, NULL, "train in less memory, computing the inside of modules twice", 0, 0,
      NULL},
+    PRECISION_OPTION,
     {"space", 0, OPTION_INPUT, "FILE", "for a model of any space: the networks', JSON or a data set", 0, 0,
      NULL},
     {0},

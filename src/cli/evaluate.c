@@ -393,6 +393,7 @@ static const cli_option own_options[] = {
     {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,
      NULL},
     PREPARE_OPTION,
+    PRECISION_OPTION,
     LAYERS_OPTION,
     {0},
 };

@@ -3,6 +3,8 @@
 #include "report.h"
 #include "text.h"
 
+#include <nft/nft.h>
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -294,6 +296,18 @@ const char *option_text(const cli_options *given, const char *name)
 {
     const cli_value *value = option_value(given, name);
     return value ? value->text : NULL;
+}
+
+const char *const precision_names[] = {"float32", "bf16x3", "bf16",
+                                       NULL}; /* in the order of NFT_PRECISION_… */
+
+int32_t given_precision(const cli_options *given)
+{
+    const char *name = option_text(given, "precision");
+    int32_t precision = NFT_PRECISION_FLOAT32;
+    while (name && precision_names[precision] && strcmp(precision_names[precision], name) != 0)
+        precision++;
+    return precision;
 }
 
 static void print_options(const cli_option *list)

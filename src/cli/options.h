@@ -87,6 +87,15 @@ const char *option_text(const cli_options *given, const char *name);
 /* The option itself, which the command has; if it was not given its `text` is NULL and its numbers are 0. */
 const cli_value *option_value(const cli_options *given, const char *name);
 
+/* --precision, of the commands that run a model. */
+extern const char *const precision_names[];
+#define PRECISION_OPTION                                                                                     \
+    {                                                                                                        \
+        "precision", 0, OPTION_CHOICE, "NAME",                                                               \
+            "of products with weights: float32 (default), bf16x3 or bf16", 0, 0, precision_names             \
+    }
+int32_t given_precision(const cli_options *given); /* an NFT_PRECISION_… */
+
 /* `nftool COMMAND --help`. */
 void options_print_help(const cli_command *command);
 

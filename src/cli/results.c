@@ -53,6 +53,7 @@ int run_model(cli_run *run)
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     int64_t batch = run->given->batch_size ? run->given->batch_size : DEFAULT_BATCH;
     options.threads = run->given->threads;
+    options.precision = given_precision(run->given);
     options.max_batch = run->input->count < batch || run->at_once ? run->input->count : batch;
     options.without_decoder = !run->decode;
     if (nft_context_create(&context, run->model, &options))

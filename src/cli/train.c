@@ -61,6 +61,7 @@ static int make_trainer(training *t)
     nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
     options.threads = t->given->threads;
     options.extend = option_text(t->given, "extend") != NULL;
+    options.precision = given_precision(t->given);
     options.recompute = option_text(t->given, "recompute") != NULL;
     options.rank = t->ranks.rank;
     options.ranks = t->ranks.count;
@@ -457,6 +458,7 @@ static const cli_option own_options[] = {
     {"train", 0, OPTION_INPUT, "DATA", "in place of the recipe's", 0, 0, NULL},
     {"validation", 0, OPTION_INPUT, "DATA", "in place of the recipe's", 0, 0, NULL},
     {"steps", 0, OPTION_INTEGER, "N", "in place of the recipe's", 1, INT32_MAX, NULL},
+    PRECISION_OPTION,
     {"lr", 0, OPTION_NUMBER, "R", "in place of the recipe's", 0, 0, NULL},
     {"validate-every", 0, OPTION_INTEGER, "N", "in place of the recipe's", 1, INT32_MAX, NULL},
     {"log", 0, OPTION_STREAM, "FILE",

@@ -286,12 +286,12 @@ static void training()
 
 static void data_sets_in_pieces()
 {
-    const nft::Dataset data = nft::Dataset::open(NFT_SOURCE_DIR "/examples/data/mnist-sirens.safetensors");
-    const nft::Array all = data.read_tensor("label"), some = data.read_rows("label", 2, 3);
+    const nft::Dataset dataset = nft::Dataset::open(NFT_SOURCE_DIR "/examples/data/mnist-sirens.safetensors");
+    const nft::Array all = dataset.read_tensor("label"), some = dataset.read_rows("label", 2, 3);
     EXPECT(some.count() == 3 && some.i64()[0] == all.i64()[2]);
-    EXPECT(data.extra_name(0) == "label" && data.metadata(0, "nothing").empty());
-    nft::Weights batch = data.batch(0, 2);
-    data.read({4, 5}, batch);
+    EXPECT(dataset.extra_name(0) == "label" && dataset.metadata(0, "nothing").empty());
+    nft::Weights batch = dataset.batch(0, 2);
+    dataset.read({4, 5}, batch);
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     const std::string path = "pieces.safetensors";
     std::vector<nft_tensor_info> tensors;
