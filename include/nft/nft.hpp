@@ -431,6 +431,16 @@ class FileWriter
     {
         check(nft_file_writer_append(owner_.get(), data, bytes));
     }
+    /** Elements first … of a tensor, in any order: see nft_file_writer_write(). */
+    void write(std::int64_t tensor, std::int64_t first, const void *data, std::int64_t count)
+    {
+        check(nft_file_writer_write(owner_.get(), tensor, first, data, count));
+    }
+    /** The C handle. */
+    nft_file_writer *get() const noexcept
+    {
+        return owner_.get();
+    }
     /** Renames the complete file over its path. */
     void commit()
     {
@@ -663,6 +673,16 @@ class Weights : public detail::WeightsGetters<Weights>
     void permute_random(std::uint64_t seed)
     {
         check(nft_weights_permute_random(get(), seed));
+    }
+    /** The same for a piece of a larger set: see nft_weights_permute_random_from(). */
+    void permute_random_from(std::uint64_t seed, std::int64_t first)
+    {
+        check(nft_weights_permute_random_from(get(), seed, first));
+    }
+    /** The first `count` networks, as networks first … of a file: see nft_weights_write(). */
+    void write(FileWriter &writer, std::int64_t first, std::int64_t count) const
+    {
+        check(nft_weights_write(writer.get(), get(), first, count));
     }
     /** Adds or replaces a tensor whose leading axis is N; the set keeps a copy. */
     void set_extra(const std::string &name, ArrayView array)
@@ -1084,6 +1104,30 @@ class Dataset
         nft_array *handle = nullptr;
         check(nft_dataset_read_tensor(&handle, get(), name.c_str()));
         return Array(handle);
+    }
+    /** The rows of samples first … first + count - 1 alone. */
+    Array read_rows(const std::string &name, std::int64_t first, std::int64_t count) const
+    {
+        nft_array *handle = nullptr;
+        check(nft_dataset_read_rows(&handle, get(), name.c_str(), first, count));
+        return Array(handle);
+    }
+    /** A set for read(), with room for `count` networks of a part: see nft_dataset_batch(). */
+    Weights batch(std::int64_t part, std::int64_t count) const
+    {
+        nft_weights *handle = nullptr;
+        check(nft_dataset_batch(&handle, get(), part, count));
+        return Weights(handle);
+    }
+    /** The name of a tensor with a row for each sample, empty beyond the last. */
+    std::string extra_name(std::int64_t index) const
+    {
+        return detail::text(nft_dataset_extra_name(get(), index));
+    }
+    /** A text of the metadata of a part, empty if there is none. */
+    std::string metadata(std::int64_t part, const std::string &key) const
+    {
+        return detail::text(nft_dataset_metadata(get(), part, key.c_str()));
     }
     /** The C handle. */
     nft_dataset *get() const noexcept

@@ -177,7 +177,7 @@ END
 fi
 echo '{"format_version":1,"input":{"type":"tokens","tokens":1,"channels":1000},"modules":[{"type":"linear","out_features":400000}]}' >large.json
 LIMIT=5 run 1 info large.json
-says "large.json: the model's parameters: 3201600000 bytes are needed, but the memory limit is 1073741824 bytes; --memory-limit raises it"
+says "large.json: the model's parameters: 1601600000 bytes are needed, but the memory limit is 1073741824 bytes; --memory-limit raises it"
 run 1 info large.json --memory-limit 1.5M
 says "but the memory limit is 1572864 bytes"
 for size in 0 x -1 1.5X 1MM 1e300 "1 G"; do

@@ -284,6 +284,39 @@ static void training()
     EXPECT(status_of([] { nft::Dataset::open("nowhere"); }) == NFT_ERROR_FILE);
 }
 
+static void data_sets_in_pieces()
+{
+    const nft::Dataset dataset = nft::Dataset::open(NFT_SOURCE_DIR "/examples/data/mnist-sirens.safetensors");
+    const nft::Array all = dataset.read_tensor("label"), some = dataset.read_rows("label", 2, 3);
+    EXPECT(some.count() == 3 && some.i64()[0] == all.i64()[2]);
+    EXPECT(dataset.extra_name(0) == "label" && dataset.metadata(0, "nothing").empty());
+    nft::Weights batch = dataset.batch(0, 2);
+    dataset.read({4, 5}, batch);
+    nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+    const std::string path = "pieces.safetensors";
+    std::vector<nft_tensor_info> tensors;
+    std::vector<std::string> names;
+    for (std::int64_t t = 0; t < batch.space().tensor_count(); t++)
+        names.push_back(batch.tensor_name(t));
+    for (std::int64_t t = 0; t < batch.space().tensor_count(); t++) {
+        const nft_space_tensor about = batch.space().tensor(t);
+        info.name = names[static_cast<std::size_t>(t)].c_str();
+        info.type = "F32";
+        info.rank = about.rank + 1;
+        info.shape[0] = 2;
+        for (std::int64_t d = 0; d < about.rank; d++)
+            info.shape[d + 1] = about.shape[d];
+        tensors.push_back(info);
+    }
+    nft::FileWriter writer(path, tensors);
+    batch.permute_random_from(3, 4);
+    batch.write(writer, 0, 2);
+    writer.commit();
+    const nft::Weights again = nft::Weights::load(path);
+    EXPECT(again.data(0)[1] == batch.data(0)[1] && again.count() == 2);
+    std::remove(path.c_str());
+}
+
 int main()
 {
     static_assert(!std::is_copy_constructible_v<nft::Model> &&
@@ -294,6 +327,7 @@ int main()
     arrays_and_files();
     spaces_and_weights();
     spaces_of_tensors();
+    data_sets_in_pieces();
     sirens();
     models_and_contexts();
     features_and_tokens();
