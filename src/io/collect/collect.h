@@ -2,11 +2,10 @@
 #ifndef NFT_IO_COLLECT_H
 #define NFT_IO_COLLECT_H
 
+#include "config/json.h"
 #include "io/network.h"
 #include "nft/collect.h"
 #include "space/metadata.h"
-
-#include <jansson.h>
 
 /* Paths of files, in natural order, each once. */
 typedef struct nft_paths {
