@@ -34,10 +34,8 @@ typedef struct nft_collect_options {
     const nft_space *space;  /**< of all networks; NULL: the file's, or the key `space` of its sidecar, or a
                                 chain */
     const char *prefix;      /**< tensors whose names begin with it are the network */
-    int fold_norms; /**< 1: batch norms of chains are folded into the layer before them, which changes no
-                       function */
-    int skip;       /**< 1: networks that cannot be read, are not finite or have no label are left out; 0: the
-                       first of them is an error */
+    int skip; /**< 1: networks that cannot be read, are not finite or have no label are left out; 0: the
+                 first of them is an error */
     nft_collect_left_out *left_out;  /**< told of each network that is left out; may be NULL */
     nft_progress_callback *progress; /**< told of files: each counts twice, found and written; may be NULL */
     void *user;                      /**< handed to both */
@@ -46,7 +44,7 @@ typedef struct nft_collect_options {
 /** Options with every default. */
 #define NFT_COLLECT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_collect_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL           \
+        sizeof(nft_collect_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL              \
     }
 
 /** What nft_collect() has made. */
@@ -74,7 +72,7 @@ typedef struct nft_collect_result {
  *
  * Memory holds the path, the space and the labels of each network, never the weights of more than one file. A
  * call that is interrupted, or stopped by `progress`, continues when it is repeated; files next to `output`
- * whose names end in `.partial` and `.journal` hold its state until then.
+ * whose names end in `.partial` hold its state until then.
  * @param[out] result may be NULL
  * @param paths files; folders, with all that is in them but hidden files, sidecars and text; patterns with *,
  * ? or [; or `@`FILE, a file with a path on each line

@@ -41,6 +41,8 @@ static nft_status find_samples(nft_part *part, const nft_load_options *options)
         return check_sample(part);
     }
     part->count = part->network.count;
+    if (part->network.note)
+        nft_log(NFT_LOG_WARNING, "%s: %s", part->file->path, part->network.note);
     return status ? status : check_sample(part);
 }
 

@@ -41,6 +41,7 @@ static nft_status check_form(const char *name)
     return NFT_OK;
 }
 
+/* A bias whose weight has another name. */
 static nft_status check_bias(const nft_file *file, const char *name)
 {
     if (!ends_with(name, ".bias"))
@@ -48,26 +49,23 @@ static nft_status check_bias(const nft_file *file, const char *name)
     nft_text weight = {0};
     nft_text_append(&weight, "%.*s.weight", (int)(strlen(name) - strlen(".bias")), name);
     bool found = !weight.failed && nft_file_find(file, weight.data);
-    bool kernel = false;
-    if (!found) {
+    bool kernel = false, failed = weight.failed;
+    if (!found && !failed) {
         nft_text_clear(&weight);
         nft_text_append(&weight, "%.*s.kernel", (int)(strlen(name) - strlen(".bias")), name);
-        kernel = !weight.failed && nft_file_find(file, weight.data);
+        failed = weight.failed;
+        kernel = !failed && nft_file_find(file, weight.data);
     }
     nft_text_clear(&weight);
-    if (found)
+    if (failed)
+        return nft_fail_memory("a name", (int64_t)strlen(name));
+    if (!kernel)
         return NFT_OK;
-    if (kernel)
-        return nft_fail(
-            NFT_ERROR_FORMAT,
-            "tensor '%s': its layer has a kernel of flax or Keras that cannot be transposed here: "
-            "transpose it and name it NAME.weight",
-            name);
-    return nft_fail(
-        NFT_ERROR_FORMAT,
-        "tensor '%s' is a layer's, but the layer has no weight: if it is not to be read, name the layers "
-        "in nft_load_options.layers",
-        name);
+    return nft_fail(NFT_ERROR_FORMAT,
+                    "tensor '%s': its layer has a kernel of flax or Keras (inputs first), which is not read: "
+                    "transpose it "
+                    "to (out, in) or (out, in, height, width) and name it NAME.weight",
+                    name);
 }
 
 /* "NAME-00001-of-00002.safetensors" */
@@ -112,7 +110,7 @@ static bool was_counted(const nft_file *file, const bool *unread, int64_t index)
     return false;
 }
 
-void nft_tell_unread(const nft_file *file, const bool *unread)
+nft_status nft_tell_unread(const nft_file *file, const bool *unread)
 {
     nft_text list = {0};
     int64_t count = 0, kinds = 0;
@@ -134,9 +132,11 @@ void nft_tell_unread(const nft_file *file, const bool *unread)
             nft_text_append(&list, "%s%" PRId64 " '%s'", kinds ? ", " : "", same, kind_of(entry->name));
         kinds++;
     }
-    if (count && !list.failed)
+    nft_status status = list.failed ? nft_fail_memory("a list of tensors", (int64_t)list.length) : NFT_OK;
+    if (count && !status)
         nft_log(is_float ? NFT_LOG_WARNING : NFT_LOG_INFO,
                 "%s: %" PRId64 " %s of no network and not read: %s%s", file->path, count,
                 count == 1 ? "tensor is" : "tensors are", list.data, kinds >= LISTED_KINDS ? ", …" : "");
     nft_text_clear(&list);
+    return status;
 }

@@ -117,7 +117,7 @@ static nft_status tell_ignored(const nft_file *file, const nft_network *network,
         unread[i] = !unread[i] && !nft_network_has_extra(network, &file->entries[i], i) &&
                     !is_other(network, &file->entries[i], i, options);
     if (!status)
-        nft_tell_unread(file, unread);
+        status = nft_tell_unread(file, unread);
     if (network->note)
         nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->note);
     nft_release(unread);

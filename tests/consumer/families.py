@@ -145,7 +145,7 @@ def read(path):
     header = json.loads(data[8:8 + length])
     return {name: torch.from_numpy(numpy.frombuffer(data[8 + length + entry["data_offsets"][0]:8 + length + entry["data_offsets"][1]],
                                                     "f4").copy().reshape(entry["shape"]))
-            for name, entry in header.items() if name != "__metadata__"}
+            for name, entry in header.items() if name != "__metadata__" and entry["dtype"] == "F32"}
 
 
 def check(name, network, x):

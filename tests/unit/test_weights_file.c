@@ -109,7 +109,8 @@ static char last_line[256];
 static void count_lines(int32_t level, const char *line, void *user)
 {
     (void)user;
-    log_lines += level == NFT_LOG_INFO;
+    (void)level;
+    log_lines++;
     snprintf(last_line, sizeof last_line, "%s", line);
 }
 
@@ -139,8 +140,9 @@ static void stacks_keep_their_extras(void **state)
     nft_set_log(count_lines, NULL);
     assert_ok(load_pieces(&weights, stack, COUNT(stack), NULL));
     nft_set_log(NULL, NULL);
-    assert_int_equal(log_lines, 3);
-    assert_string_equal(last_line, "memory: tensor 'scalar' () of F32 belongs to no layer and is not read");
+    assert_int_equal(log_lines, 1);
+    assert_non_null(
+        strstr(last_line, "memory: 3 tensors are of no network and not read: 'mask', 'other', 'scalar'"));
     assert_int_equal(nft_weights_count(weights), 2);
     assert_int_equal(nft_weights_extra_count(weights), 3);
     assert_int_equal(nft_array_i64(nft_weights_extra(weights, "label"))[1], 29);
@@ -274,7 +276,7 @@ static void layers_are_ordered_by_hand(void **state)
     nft_set_log(count_lines, NULL);
     assert_ok(load_pieces(&weights, shuffled, COUNT(shuffled), &options));
     nft_set_log(NULL, NULL);
-    assert_int_equal(log_lines, 2);
+    assert_int_equal(log_lines, 1);
     assert_string_equal(nft_weights_tensor_name(weights, 2), "end.weight");
     assert_true(nft_weights_data(weights, 3)[0] == 21);
     nft_weights_free(weights);

@@ -104,7 +104,6 @@ static int run(const cli_options *given)
         options.also_count = also ? split(names, list) : 0;
         options.space = space;
         options.prefix = option_text(given, "prefix");
-        options.fold_norms = option_text(given, "fold-norms") != NULL;
         options.skip = option_text(given, "skip") != NULL;
         failed = collect(given, &options);
     }
@@ -125,7 +124,6 @@ static const cli_option own_options[] = {
     {"also", 0, OPTION_TEXT, "COLUMN,…", "further columns, as tensors of their names", 0, 0, NULL},
     {"space", 0, OPTION_INPUT, "FILE", "JSON with the space of all networks, or a network of it", 0, 0, NULL},
     {"prefix", 0, OPTION_TEXT, "P", "read the tensors whose names begin with P", 0, 0, NULL},
-    {"fold-norms", 0, OPTION_FLAG, NULL, "fold batch norms into the layers before them", 0, 0, NULL},
     {"skip", 0, OPTION_FLAG, NULL, "leave out and list what cannot be read, is not finite or has no label", 0,
      0, NULL},
     {0},

@@ -2,6 +2,7 @@
 #ifndef NFT_IO_COLLECT_H
 #define NFT_IO_COLLECT_H
 
+#include "config/json.h"
 #include "io/network.h"
 #include "nft/collect.h"
 #include "space/metadata.h"

@@ -70,7 +70,7 @@ static nft_status read_trailer(nft_part_file *part)
     return NFT_OK;
 }
 
-static nft_status save_trailer(nft_part_file *part)
+nft_status nft_part_file_save(nft_part_file *part)
 {
     const trailer end = {MAGIC, part->fingerprint, part->bytes, part->dropped_count, part->done};
     int64_t list = part->dropped_count * (int64_t)sizeof *part->dropped;
@@ -132,7 +132,7 @@ nft_status nft_part_file_begin(nft_part_file *part, const nft_text *header, int6
     if (ftruncate(part->descriptor, 0) || !write_at(part->descriptor, 0, header->data, part->header) ||
         ftruncate(part->descriptor, (off_t)bytes))
         return fail_write(part);
-    return save_trailer(part);
+    return nft_part_file_save(part);
 }
 
 nft_status nft_part_file_write(nft_part_file *part, int64_t offset, const void *numbers, int64_t size,
@@ -163,10 +163,10 @@ nft_status nft_part_file_drop(nft_part_file *part, int64_t number)
     return status;
 }
 
-nft_status nft_part_file_step(nft_part_file *part, bool is_last)
+nft_status nft_part_file_step(nft_part_file *part)
 {
     part->done++;
-    return is_last || part->unsaved >= SAVED_EVERY ? save_trailer(part) : NFT_OK;
+    return part->unsaved >= SAVED_EVERY ? nft_part_file_save(part) : NFT_OK;
 }
 
 nft_status nft_part_file_finish(nft_part_file *part)

@@ -27,8 +27,9 @@ nft_status nft_part_file_begin(nft_part_file *part, const nft_text *header, int6
 nft_status nft_part_file_write(nft_part_file *part, int64_t offset, const void *numbers, int64_t size,
                                int64_t count);
 nft_status nft_part_file_drop(nft_part_file *part, int64_t number);
-/* Another file is done; `is_last` notes that at once. */
-nft_status nft_part_file_step(nft_part_file *part, bool is_last);
+/* Another file is done, which is noted now and then, or with save at once. */
+nft_status nft_part_file_step(nft_part_file *part);
+nft_status nft_part_file_save(nft_part_file *part);
 /* Cuts off what stands behind the data. */
 nft_status nft_part_file_finish(nft_part_file *part);
 

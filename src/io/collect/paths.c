@@ -37,8 +37,8 @@ static const char *file_name(const char *path)
 static bool is_other(const char *path)
 {
     static const char *const ends[] = {".json", ".jsonl", ".csv",  ".tsv", ".txt",     ".md",
-                                       ".yaml", ".yml",   ".toml", ".log", ".partial", ".journal",
-                                       ".py",   ".sh",    ".png",  ".jpg", ".svg"};
+                                       ".yaml", ".yml",   ".toml", ".log", ".partial", ".py",
+                                       ".sh",   ".png",   ".jpg",  ".svg"};
     if (ends_with(path, ".safetensors.index.json") || ends_with(path, ".bin.index.json"))
         return false;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)

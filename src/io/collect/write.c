@@ -63,7 +63,6 @@ static uint64_t mix_text(uint64_t hash, const char *text)
 static uint64_t fingerprint(const nft_collection *collection, const nft_group *group)
 {
     uint64_t hash = mix_text(group->hash, collection->options.prefix);
-    hash = mix(hash, (uint64_t)(collection->options.fold_norms != 0));
     for (int64_t m = 0; m < group->member_count; m++) {
         const nft_collected *item = &collection->items[group->members[m]];
         struct stat about = {0};
@@ -283,7 +282,7 @@ static nft_status write_networks(group_writer *writer, bool *dropped)
                     status = drop(writer, m);
                 *dropped = true;
             } else if (!status) {
-                status = nft_part_file_step(&writer->part, false);
+                status = nft_part_file_step(&writer->part);
             }
         }
         row += item->networks;
@@ -414,9 +413,9 @@ static nft_status write_group(nft_collection *collection, int64_t g)
     }
     if (!status)
         status = write_columns(&writer);
-    if (!status) {
-        writer.part.done--; /* the last step again, to be noted */
-        status = nft_part_file_step(&writer.part, true);
+    if (!status || status == NFT_ERROR_CANCELLED) {
+        nft_status saved = nft_part_file_save(&writer.part);
+        status = status ? status : saved;
     }
     close_writer(&writer);
     return status;

@@ -206,7 +206,7 @@ static nft_status build(nft_space **space, nft_family *family, void (*add_all)(n
         check_all_taken(family);
     for (int64_t t = 0; t < family->tensor_count; t++)
         family->tensors[t].factors = family->factors[t];
-    if (!family->status)
+    if (!family->status && !family->is_none)
         family->status =
             nft_space_create(space, family->axes, family->axis_count, family->tensors, family->tensor_count);
     if (family->status == NFT_ERROR_CONFIG)

@@ -1,0 +1,152 @@
+#!/bin/sh
+# test_networks.sh PATH-OF-NFTOOL: networks as people have them: their names, their collections, their spaces.
+# shellcheck source=tests/cli/support.sh
+. "$(dirname "$0")/support.sh"
+
+# floats COUNT VALUE: COUNT numbers of four bytes each, as printf escapes.
+floats() {
+    left=$1
+    while [ "$left" -gt 0 ]; do
+        printf %s "$2"
+        left=$((left - 1))
+    done
+}
+one='\000\000\200\077'
+two='\000\000\000\100'
+nan='\000\000\300\177'
+
+# network PATH NAME VALUE [IN OUT]: one linear layer of IN inputs and OUT outputs, all of whose numbers are VALUE.
+network() {
+    in=${4:-2} out=${5:-3}
+    w=$((4 * in * out)) b=$((4 * in * out + 4 * out))
+    safetensors "$1" '{"'"$2"'.weight":{"dtype":"F32","shape":['"$out,$in"'],"data_offsets":[0,'"$w"']},"'"$2"'.bias":{"dtype":"F32","shape":['"$out"'],"data_offsets":['"$w,$b"']}}' "$(floats $((in * out + out)) "$3")"
+}
+# collect: one space, a table, natural order.
+mkdir -p zoo/a zoo/b
+network zoo/a/n2.safetensors 0 "$one"
+network zoo/a/n10.safetensors 0 "$two"
+network zoo/b/n1.safetensors 0 "$one"
+printf 'file,accuracy,steps\na/n2.safetensors,0.25,7\n"n10",0.5,8\nn1,0.75,9\n' >zoo/labels.csv
+run 0 collect zoo -o all.safetensors --labels zoo/labels.csv --label accuracy --also steps
+prints "all.safetensors: 3 networks of 1 space"
+tail -c 36 all.safetensors | od -A n -t f4 -N 12 | tr -s ' ' >found
+echo " 0.25 0.5 0.75" >expected
+check "labels are in the natural order of the paths" cmp expected found
+tail -c 24 all.safetensors | od -A n -t d8 | tr -s ' \n' ' ' >found
+printf ' 7 8 9 ' >expected
+check "whole numbers are integers" cmp expected found
+run 0 info all.safetensors
+prints "3 of 9 parameters"
+check "no state is left" sh -c '! ls *.partial 2>/dev/null'
+run 0 collect zoo/a/n2.safetensors 'zoo/a/n1*' zoo/b -o again.safetensors --labels zoo/labels.csv --label accuracy --also steps
+check "folders and patterns give the same bytes" cmp all.safetensors again.safetensors
+printf 'zoo/b/n1.safetensors\nzoo/a/n10.safetensors\nzoo/a/n2.safetensors\n' >list
+run 0 collect @list -o again.safetensors --labels zoo/labels.csv --label accuracy --also steps
+check "so does a list" cmp all.safetensors again.safetensors
+run 1 collect zoo -o x.safetensors --labels zoo/labels.csv --label acuracy
+says "it has no column 'acuracy'; its columns are file, accuracy, steps"
+printf '{"path": "a/n2.safetensors", "scores": {"test": 1}}\n{"path": "a/n10.safetensors", "scores": {"test": 2}}\n' >zoo/two.jsonl
+run 1 collect zoo -o x.safetensors --labels zoo/two.jsonl --label scores.test
+says "n1.safetensors: zoo/two.jsonl has no row for it"
+run 0 collect zoo -o two.safetensors --labels zoo/two.jsonl --label scores.test --skip
+prints "left out: zoo/b/n1.safetensors: zoo/two.jsonl has no row for it"
+prints "two.safetensors: 2 networks of 1 space, left out 1"
+
+# Labels of folders are classes; sidecars have dots and null.
+run 0 collect zoo -o classes.safetensors --labels folder
+check "names of classes are in the metadata" grep -q 'nft.classes":"\[\\"a\\",\\"b\\"\]' classes.safetensors
+tail -c 24 classes.safetensors | od -A n -t d8 | tr -s ' \n' ' ' >found
+printf ' 0 0 1 ' >expected
+check "folders are numbered by their names" cmp expected found
+mkdir side
+for i in 1 2 3; do network side/$i.safetensors 0 "$one"; done
+echo '{"result": {"accuracy": 0.5}}' >side/1.json
+echo '{"result": {"accuracy": null}}' >side/2.json
+echo '{"result": {"accuracy": 0.25}}' >side/3.json
+run 1 collect side -o x.safetensors --labels sidecar --label result.accuracy
+says "side/2.safetensors: its label 'result.accuracy' is null"
+run 0 collect side -o x.safetensors --labels sidecar --label result.accuracy --skip
+prints "x.safetensors: 2 networks of 1 space, left out 1"
+run 0 collect side --json --skip --labels sidecar --label result.accuracy -o x.safetensors
+prints '"networks":2'
+
+# Several spaces need an index; networks that are not finite are told.
+network zoo/b/wide.safetensors 0 "$one" 2 5
+run 1 collect zoo -o x2.safetensors
+says "write an index, OUT.json"
+check "nothing is written" test ! -e x2.safetensors
+run 0 collect zoo -o x2.json
+prints "x2.json: 4 networks of 2 spaces"
+check "the index counts" grep -q '"x2-0.safetensors", "count": 3' x2.json
+run 0 space x2.json
+prints "x2-1.safetensors: 1 network"
+network zoo/b/bad.safetensors 0 "$nan"
+run 1 collect zoo -o x3.json
+says "zoo/b/bad.safetensors: '0.weight' has a number that is not finite"
+check "a failure leaves nothing" sh -c '! ls x3* 2>/dev/null'
+run 0 collect zoo -o x3.json --skip
+prints "left out: zoo/b/bad.safetensors: '0.weight' has a number that is not finite"
+check "rows behind it move up" cmp x2-0.safetensors x3-0.safetensors
+printf 'short' >zoo/a/cut.pt
+run 1 collect zoo -o x4.json
+says "zoo/a/cut.pt: "
+run 1 collect nothing -o x4.json
+says "nothing: cannot read: No such file"
+run 1 collect 'noth*' -o x4.json
+says "no file has that pattern"
+run 2 collect zoo
+
+# The same command makes the same files.
+rm zoo/a/cut.pt
+run 0 collect zoo -o whole.json --skip
+run 0 collect zoo -o again.json --skip
+for part in 0 1; do check "the same networks make the same part" cmp whole-$part.safetensors again-$part.safetensors; done
+
+# The order of layers that words tell, and names that tell none.
+pair() { # pair PATH A INA OUTA B INB OUTB: two linear layers without biases
+    a=$((4 * $3 * $4)) b=$((4 * $3 * $4 + 4 * $6 * $7))
+    safetensors "$1" '{"'"$2"'.weight":{"dtype":"F32","shape":['"$4,$3"'],"data_offsets":[0,'"$a"']},"'"$5"'.weight":{"dtype":"F32","shape":['"$7,$6"'],"data_offsets":['"$a,$b"']}}' "$(floats $(($3 * $4 + $6 * $7)) "$one")"
+}
+pair ae.safetensors decoder 2 4 encoder 4 2
+run 0 space ae.safetensors --json
+prints '{"layers":[{"type":"linear","in":4,"out":2},{"type":"linear","in":2,"out":4}]}'
+pair gan.safetensors D 4 1 G 2 4
+run 1 permute gan.safetensors -o x.safetensors
+says "the names of the layers do not tell their order: if it is G,D, give it in --layers; if these are several networks, choose one with --prefix"
+run 0 permute gan.safetensors -o x.safetensors --layers G,D -q
+run 0 space gan.safetensors --prefix G --json
+prints '{"layers":[{"type":"linear","in":2,"out":4}]}'
+
+# Layers whose weights are not in the file.
+for form in weight_g:remove_weight_norm parametrizations.weight.original0:remove_parametrizations weight_mask:prune.remove weight_u:remove_spectral_norm lora_A.weight:merge_and_unload; do
+    safetensors form.safetensors '{"0.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"2.'"${form%:*}"'":{"dtype":"F32","shape":[1,1],"data_offsets":[4,8]}}' "$one$one"
+    run 1 space form.safetensors
+    says "${form#*:}"
+done
+safetensors form.safetensors '{"0.kernel":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"0.bias":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}' "$one$one"
+run 1 space form.safetensors
+says "its layer has a kernel of flax or Keras"
+safetensors net-00002-of-00002.safetensors '{"0.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}' "$one"
+run 1 space net-00002-of-00002.safetensors
+says "it is one shard of several"
+safetensors turned.safetensors '{"0.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"0.bias":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}' "$one$one$one"
+run 1 space turned.safetensors
+says "the weight looks transposed"
+
+# Permuting refuses what would change a function, and takes a norm with its layer.
+safetensors norm.safetensors '{"0.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"0.bias":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},"1.running_mean":{"dtype":"F32","shape":[2],"data_offsets":[16,24]},"1.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[24,32]},"3.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[32,40]}}' "$(floats 6 "$one")"'\005\000\000\000\000\000\000\000'"$(floats 2 "$one")"
+run 1 permute norm.safetensors -o x.safetensors --layers 0,3 --quiet
+says "tensor '1.running_mean' of the file is not one of the networks'"
+run 0 permute norm.safetensors -o normed.safetensors
+run 0 info normed.safetensors --tensors
+prints "1.num_batches_tracked"
+run 0 space norm.safetensors
+prints "1.running_mean  (n1)"
+run 0 space norm.safetensors --json
+cp out norm.json
+run 0 permute norm.safetensors -o x.safetensors --space norm.json -q
+safetensors odd.safetensors '{"in_proj_weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"out_proj.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[4,8]}}' "$one$one"
+run 1 permute odd.safetensors -o x.safetensors --quiet
+says "tensor 'in_proj_weight' of the file is not one of the networks'"
+
+finish
