@@ -22,7 +22,7 @@ tests_of() {
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
     src/math/kernels.c) echo test_rows test_math ;;
     src/inr/*) echo test_canonical test_inr ;;
-    src/model/siren*) echo test_siren_tape test_golden_gradients test_golden test_gradients ;;
+    src/siren/*) echo test_siren_tape test_golden_gradients test_golden test_gradients ;;
     src/math/packed.c) echo test_packed ;;
     src/math/products.c | src/math/panels.c) echo test_products test_packed ;;
     src/modules/shared/exec.c | src/modules/*dropout.c)

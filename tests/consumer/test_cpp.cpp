@@ -100,10 +100,10 @@ static void spaces_of_tensors()
 {
     const std::vector<nft_factor> wide{NFT_AXIS(1), NFT_AXIS(0), NFT_POSITIONS(3)};
     const std::vector<nft_factor> narrow{NFT_AXIS(0), NFT_AXIS(1), NFT_POSITIONS(3)};
-    const nft::Space space({NFT_SPACE_AXIS("c", 4, NFT_SYMMETRY_PERMUTATION),
-                            NFT_SPACE_AXIS("m", 2, NFT_SYMMETRY_PERMUTATION)},
-                           {NFT_SPACE_TENSOR("conv1.weight", wide.data(), 3),
-                            NFT_SPACE_TENSOR("conv2.weight", narrow.data(), 3)});
+    const nft::Space space(
+        {NFT_SPACE_AXIS("c", 4, NFT_SYMMETRY_PERMUTATION), NFT_SPACE_AXIS("m", 2, NFT_SYMMETRY_PERMUTATION)},
+        {NFT_SPACE_TENSOR("conv1.weight", wide.data(), 3),
+         NFT_SPACE_TENSOR("conv2.weight", narrow.data(), 3)});
     EXPECT(space.axis_count() == 2 && std::string(space.axis(1).name) == "m" && space.layer_count() == 0);
     EXPECT(space.tensor_count() == 2 && space.tensor(0).rank == 3 && space.tensor(0).shape[1] == 4);
     EXPECT(space.tensor(0).role == NFT_ROLE_CONV && space.parameter_count() == 48);
