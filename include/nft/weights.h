@@ -76,7 +76,8 @@ NFT_API void nft_weights_free(nft_weights *weights);
  * that nft_file_open() reads.
  *
  * The space is that of the options, or the one in the file's metadata under `nft.space`; its tensors are
- * found by name, and their rank says which of the three the file holds. Without either the file holds a
+ * found by name, and their rank says which of the three the file holds. A model in ONNX has the space of its
+ * graph, as nft_space_from_onnx() finds it, unless the options name layers. Any other file holds a
  * chain: pairs `NAME.weight` and `NAME.bias`, zeros where a layer has none, in natural order of the names,
  * each layer feeding the next. The rank of the biases, or else of the weights, says what the file holds.
  *
@@ -97,8 +98,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, c
 /**
  * Finds the space of a file, and reads no weights.
  * @param[out] space free it with nft_space_free()
- * @param path networks in any format of nft_file_open(), or JSON: a space as nft_space_parse() reads it, or
- * an object that has one under `space` (a configuration, a sidecar)
+ * @param path networks in any format of nft_file_open(); a model, for the space of the networks that it reads;
+ * or JSON: a space as nft_space_parse() reads it, or an object that has one under `space` or `model.space` (a
+ * configuration, a recipe, a sidecar)
  * @param options as nft_weights_load_with(); NULL for the defaults
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_load(nft_space **space, const char *path,

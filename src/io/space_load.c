@@ -28,6 +28,14 @@ static nft_status begins_like_json(bool *json, const char *path)
     return status ? nft_fail_in(status, "%s", path) : NFT_OK;
 }
 
+/* A recipe has its space in its model, a configuration or a sidecar under `space`; else it is one. */
+static nft_status parse_space(nft_space **space, const json_t *json)
+{
+    const json_t *model = json_object_get(json, "model");
+    const json_t *inner = json_object_get(json_is_object(model) ? model : json, "space");
+    return nft_space_from_json(space, inner && !json_is_null(inner) ? inner : json);
+}
+
 /* An index of shards is JSON, too, and holds a network. */
 static nft_status read_json(nft_space **space, bool *found, const char *path)
 {
@@ -41,12 +49,22 @@ static nft_status read_json(nft_space **space, bool *found, const char *path)
     nft_release(text);
     if (status)
         return nft_fail_in(status, "%s", path);
-    const json_t *inner = json_object_get(json, "space");
     *found = !json_object_get(json, "weight_map");
     if (*found)
-        status = nft_space_from_json(space, inner && !json_is_null(inner) ? inner : json);
+        status = parse_space(space, json);
     json_decref(json);
     return status ? nft_fail_in(status, "%s", path) : NFT_OK;
+}
+
+/* A model file's tensors are parameters: its configuration says the space of the networks that it reads. */
+static nft_status read_configuration(nft_space **space, const char *text)
+{
+    json_t *json = NULL;
+    nft_status status = nft_json_parse(&json, text, strlen(text));
+    if (!status)
+        status = parse_space(space, json);
+    json_decref(json);
+    return status;
 }
 
 static nft_status read_network(nft_space **space, const char *path, const nft_load_options *options)
@@ -56,11 +74,13 @@ static nft_status read_network(nft_space **space, const char *path, const nft_lo
     nft_status status = nft_file_open(&file, path);
     if (status)
         return status;
-    status = nft_network_find(&network, file, options);
-    if (!status)
-        *space = nft_space_retain(network.space);
-    else
+    const char *configuration = nft_file_metadata(file, "nft.config");
+    status = configuration ? read_configuration(space, configuration)
+                           : nft_network_find(&network, file, options);
+    if (status)
         nft_fail_in(status, "%s", path);
+    else if (!configuration)
+        *space = nft_space_retain(network.space);
     nft_network_clear(&network);
     nft_file_free(file);
     return status;

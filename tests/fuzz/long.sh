@@ -24,6 +24,7 @@ files_of() {
     file) echo src/io/formats/safetensors.c src/io/tensor_read.c src/io/convert.c src/io/names.c src/io/network.c src/io/network_chain.c src/io/file_tensors.c src/io/weights_load.c ;;
     formats) echo src/io/file.c src/io/tensor_read.c src/io/convert.c src/io/formats/[a-gi-z]*.c ;;
     forward) echo src/modules/*/*.c src/model/forward.c src/model/backward.c src/modules/sequence/decoder.c ;;
+    graph) echo src/io/graph/*.c src/io/formats/protobuf.c ;;
     idx) echo src/cli/idx.c ;;
     index) echo src/io/index.c src/io/dataset.c ;;
     log) echo src/cli/training_log.c ;;

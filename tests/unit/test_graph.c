@@ -4,6 +4,7 @@
 #include "io/graph/graph.h"
 #include "nft/nft.h"
 
+#include "unit/failing_allocator.h"
 #include "unit/temporary.h"
 
 #include <math.h>
@@ -122,6 +123,28 @@ static void other_files_are_refused(void **state)
     assert_null(space);
     assert_int_equal(nft_space_from_onnx(NULL, "x", NULL), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_space_from_onnx(&space, NULL, NULL), NFT_ERROR_ARGUMENT);
+}
+
+static const char *allocation_graph;
+
+static nft_status find_space(void)
+{
+    char path[512];
+    nft_space *space = NULL;
+    path_of(path, allocation_graph, ".onnx");
+    nft_status status = nft_space_from_onnx(&space, path, NULL);
+    nft_space_free(space);
+    return status;
+}
+
+static void allocations_may_fail(void **state)
+{
+    static const char *const names[] = {"attention", "dense", "sizes", "gru"};
+    (void)state;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        allocation_graph = names[i];
+        assert_in_range(fail_every_allocation(find_space), 20, 10000);
+    }
 }
 
 static const float *tensor(const nft_weights *weights, const char *name)
@@ -316,7 +339,8 @@ static void a_network_computes_something_else_if_one_tensor_is_permuted_alone(vo
             memcpy(nft_weights_edit(kept, t), data, bytes);
             bool matters = strcmp(nft_weights_tensor_name(kept, t), "qkv.bias[4:8]") != 0; /* softmax */
             if (moved && matters && fabs(before[0] - behind[0]) + fabs(before[1] - behind[1]) < 1e-6)
-                fail_msg("%s: '%s' alone changes nothing", networks[i].name, nft_weights_tensor_name(kept, t));
+                fail_msg("%s: '%s' alone changes nothing", networks[i].name,
+                         nft_weights_tensor_name(kept, t));
             free(data);
         }
         nft_weights_free(kept);
@@ -381,6 +405,7 @@ int main(void)
         cmocka_unit_test(weights_are_loaded_by_the_space_of_their_graph),
         cmocka_unit_test(initializers_that_a_state_dict_lacks_are_constants),
         cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(allocations_may_fail),
         cmocka_unit_test(a_network_computes_the_same_after_its_axes_are_permuted),
         cmocka_unit_test(a_network_computes_something_else_if_one_tensor_is_permuted_alone),
         cmocka_unit_test(axes_are_split_and_cut_where_others_are),

@@ -7,8 +7,6 @@
 #include "nft/collect.h"
 #include "space/metadata.h"
 
-#include "config/json.h"
-
 /* Paths of files, in natural order, each once. */
 typedef struct nft_paths {
     char **items;

@@ -67,6 +67,8 @@ static nft_status read_text(const nft_field *field, char *text, int64_t capacity
     int64_t length = field->wire == NFT_WIRE_BYTES ? field->bytes.end - field->bytes.at : 0;
     length = length < capacity ? length : capacity - 1;
     text[length] = 0;
+    if (!length)
+        return NFT_OK;
     return nft_source_read(field->bytes.source, field->bytes.at, length, text);
 }
 
