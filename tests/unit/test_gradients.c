@@ -51,6 +51,11 @@ static const long_case long_cases[] = {
       .channels = {16, 16},
       .modules = "{'type': 'np_attention', 'num_heads': 1}"},
      &padded_axes},
+    {{.name = "tiles of a gradient",
+      .channels = {2, 2},
+      .modules = "{'type': 'pointwise', 'out_channels': 130}, {'type': 'np_pool'}, {'type': 'linear', "
+                 "'out_features': 2}"},
+     &padded_axes},
     {{.name = "chunks of a block", .channels = {3, 3}, .modules = "{'type': 'nft_block', 'num_heads': 1}"},
      &long_axes},
     {{.name = "blocks of means, np_linear",
