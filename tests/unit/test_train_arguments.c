@@ -64,8 +64,9 @@ static void gradients(void **state)
     nft_weights *set = make_set(model, 3, 2);
     nft_context *plain = support_context(model, 1, 4), *context = keeping_context(model, 0);
     assert_ok(nft_forward(plain, set));
-    nft_array *ones = ones_like(nft_context_output(plain)), *labels = NULL, *row = NULL;
-    const int64_t shape[] = {3, 1};
+    nft_array *ones = ones_like(nft_context_output(plain)), *labels = NULL, *row = NULL, *wide = NULL;
+    const int64_t shape[] = {3, 1}, other_shape[] = {3, 2};
+    assert_ok(nft_array_create(&wide, NFT_ARRAY_F32, other_shape, 2, NULL));
     assert_ok(nft_array_create(&labels, NFT_ARRAY_I64, shape, 2, NULL));
     assert_ok(nft_array_create(&row, NFT_ARRAY_F32, shape, 1, NULL));
     expect_null(nft_backward(NULL, ones, made), "context");
@@ -84,6 +85,8 @@ static void gradients(void **state)
            "nft_backward_weights: the gradients are");
     expect(nft_backward(context, labels, made), NFT_ERROR_MISMATCH, "is I64 (3, 1), expected F32 (3, 1)");
     expect(nft_backward(context, row, made), NFT_ERROR_MISMATCH, "is F32 (3), expected F32 (3, 1)");
+    expect(nft_backward(context, wide, made), NFT_ERROR_MISMATCH, "is F32 (3, 2), expected F32 (3, 1)");
+    nft_array_free(wide);
     expect(nft_backward_weights(context, set, made), NFT_ERROR_MISMATCH, "call nft_backward");
     assert_ok(nft_backward(context, ones, made));
     expect(nft_backward(context, ones, made), NFT_ERROR_ARGUMENT, "used up");
