@@ -75,6 +75,9 @@ static void gradients(void **state)
            "nft_backward: the context was made without keep_for_backward");
     expect(nft_backward_weights(plain, set, made), NFT_ERROR_ARGUMENT,
            "nft_backward_weights: the context was made without");
+    nft_weights *many = make_set(model, 5, 2);
+    expect(nft_forward(context, many), NFT_ERROR_ARGUMENT, "a forward of 5 samples");
+    nft_weights_free(many);
     expect(nft_backward(context, ones, made), NFT_ERROR_ARGUMENT, "no forward has succeeded");
     expect(nft_backward_weights(context, set, made), NFT_ERROR_ARGUMENT, "nft_backward_weights: no forward");
     assert_ok(nft_forward(context, set));
