@@ -125,7 +125,7 @@ checkpoint|save|io|formats|index|dataset|weights|weights_file|weights_space|spac
 
 with_each_kernel_set() {
     usual=$($checks/gcc/nftool --version || true)
-    for kernels in baseline avx2; do
+    for kernels in baseline avx2 avx512 avx512_bf16; do
         NFT_KERNELS=$kernels
         export NFT_KERNELS
         if [ "$($checks/gcc/nftool --version || true)" != "$usual" ]; then
@@ -174,11 +174,16 @@ cross_compile() {
     # shellcheck disable=SC2086
     printf '#include <cblas.h>\n#include <jansson.h>\n#include <zlib.h>\n' | gcc $blas_flags -M -xc - | tr ' ' '\n' |
         grep -E '/(cblas|openblas_config|jansson|jansson_config|zlib|zconf)\.h$' | xargs -I{} cp {} "$headers"
-    find src -name '*.c' ! -path 'src/cli/*' ! -name hdf5_library.c | sort >$checks/arm64/sources
-    while IFS= read -r source; do
+    find src -name '*.c' | while read -r source; do
+        bf16=
+        case $source in
+        src/cli/* | */hdf5_library.c) continue ;;
+        src/math/tiles_neon_bf16.c) bf16=-march=armv8.2-a+bf16 ;;
+        esac
+        # shellcheck disable=SC2086
         aarch64-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Iinclude -Isrc \
-            -isystem "$headers" -DNFT_KERNELS_SET=neon -c "$source" -o $checks/arm64/object.o
-    done <$checks/arm64/sources
+            -isystem "$headers" -DNFT_KERNELS_SET=neon -DNFT_HAS_NEON_BF16 $bf16 -c "$source" -o $checks/arm64/object.o || exit 1
+    done
 }
 
 fuzz() {

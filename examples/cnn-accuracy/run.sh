@@ -1,8 +1,8 @@
 #!/bin/sh
 # run.sh ZOO RESULTS [SEEDS [RECIPE …]]: trains every recipe of this folder, or those that are named, on the CNNs of ZOO
-# (train.safetensors and validation.safetensors) with seeds 0 … SEEDS - 1 (default 3), judges each model on ZOO/test.safetensors and
-# prints the table. What RESULTS holds already is not done again, and a training that was interrupted goes on. NFTOOL names the program
-# (default: nftool), THREADS its threads (default: all).
+# (train and validation, each a .safetensors file or a .json index) with seeds 0 … SEEDS - 1 (default 3), judges each model on ZOO's test
+# set and prints the table. Finished results are kept, and an interrupted training continues. NFTOOL names the program (default: nftool),
+# THREADS its threads (default: all), RECIPES another folder of recipes.
 set -eu
 
 if [ $# -lt 2 ]; then
@@ -13,7 +13,7 @@ zoo=$1
 results=$2
 seeds=${3:-3}
 nftool=${NFTOOL:-nftool}
-recipes=$(cd "$(dirname "$0")" && pwd)
+recipes=$(cd "${RECIPES:-$(dirname "$0")}" && pwd)
 if [ $# -gt 3 ]; then
     shift 3
     names=$*
@@ -26,9 +26,13 @@ for name in $names; do
         exit 2
     fi
 done
+
+data() { # PART
+    if [ -e "$zoo/$1.json" ]; then echo "$zoo/$1.json"; else echo "$zoo/$1.safetensors"; fi
+}
 for part in train validation test; do
-    if [ ! -e "$zoo/$part.safetensors" ]; then
-        echo "run.sh: there is no $zoo/$part.safetensors" >&2
+    if [ ! -e "$(data $part)" ]; then
+        echo "run.sh: there is no $zoo/$part.safetensors, and no $zoo/$part.json" >&2
         exit 2
     fi
 done
@@ -42,10 +46,10 @@ train() { # NAME SEED
     run=$results/$1-$2
     [ ! -e "$run.json" ] || return 0
     echo "$1, seed $2" >&2
-    [ -e "$run.safetensors" ] || "$nftool" train "$recipes/$1.json" --train "$zoo/train.safetensors" \
-        --validation "$zoo/validation.safetensors" --seed "$2" \
+    [ -e "$run.safetensors" ] || "$nftool" train "$recipes/$1.json" --train "$(data train)" \
+        --validation "$(data validation)" --seed "$2" \
         ${THREADS:+--threads "$THREADS"} --log "$run.jsonl" --plot "$run.svg" -o "$run.safetensors" >"$run.txt"
-    "$nftool" evaluate "$run.safetensors" "$zoo/test.safetensors" ${THREADS:+--threads "$THREADS"} --json >"$run.json.new"
+    "$nftool" evaluate "$run.safetensors" "$(data test)" ${THREADS:+--threads "$THREADS"} --json >"$run.json.new"
     mv "$run.json.new" "$run.json"
 }
 

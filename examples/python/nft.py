@@ -36,9 +36,19 @@ class _Layer(_Sized):
                 ("kernel_height", c_int64), ("kernel_width", c_int64), ("positions", c_int64)]
 
 
+class _Factor(ctypes.Structure):
+    _fields_ = [("axis", c_int32), ("joined", c_int32), ("positions", c_int64)]
+
+
+class _SpaceTensor(_Sized):
+    _fields_ = [("size", c_size_t), ("name", c_char_p), ("factors", POINTER(_Factor)), ("factor_count", c_int64),
+                ("role", c_int32), ("slice_dimension", c_int32), ("from_", c_char_p), ("slice_start", c_int64),
+                ("rank", c_int64), ("shape", c_int64 * _MAX_RANK)]
+
+
 class _LoadOptions(_Sized):
     _fields_ = [("size", c_size_t), ("memory_limit", c_int64), ("layers", POINTER(c_char_p)),
-                ("layer_count", c_int64)]
+                ("layer_count", c_int64), ("space", c_void_p)]
 
 
 class _ContextOptions(_Sized):
@@ -239,6 +249,18 @@ def _layers(weights, biases, axes):
     return layers
 
 
+def _tensor_names(weights):
+    count = _library.nft_space_tensor_count(_library.nft_weights_space(weights))
+    return [_library.nft_weights_tensor_name(weights, index).decode() for index in range(count)]
+
+
+def _tensor_view(weights, index, owner):
+    about = _SpaceTensor()
+    _check(_library.nft_space_get_tensor(byref(about), _library.nft_weights_space(weights), index))
+    shape = [_library.nft_weights_count(weights), _library.nft_weights_channels(weights), *about.shape[:about.rank]]
+    return _view(_library.nft_weights_data(weights, index), np.float32, shape, owner)
+
+
 class Weights:
     """The weights of N networks of one architecture, and the tensors that travel with them: set["label"]."""
 
@@ -271,10 +293,10 @@ class Weights:
         if any(weight.shape[:axes] != weights[0].shape[:axes] for weight in weights):
             raise ValueError(f"the first axes differ: {[weight.shape for weight in weights]}")
         layers = _layers(weights, biases, axes)
-        space = _Handle("space", _library.nft_space_create, (_Layer * len(layers))(*layers), len(layers))
-        pointers = [(c_void_p * len(layers))(*[None if array is None else array.ctypes.data for array in arrays])
-                    for arrays in (weights, biases)]
-        handle = _Handle("weights", _library.nft_weights_borrow, space.pointer, count, channels, *pointers)
+        space = _Handle("space", _library.nft_space_create_chain, (_Layer * len(layers))(*layers), len(layers))
+        arrays = [array for pair in zip(weights, biases) for array in pair]
+        pointers = (c_void_p * len(arrays))(*[None if array is None else array.ctypes.data for array in arrays])
+        handle = _Handle("weights", _library.nft_weights_borrow, space.pointer, count, channels, pointers)
         made = cls(handle, (weights, biases))
         for name, values in (extras or {}).items():
             array, _ = _borrow(values)
@@ -289,30 +311,34 @@ class Weights:
         return _library.nft_weights_count(self._handle.pointer)
 
     @property
+    def tensor_names(self):
+        """The networks' tensors, in the order of the space."""
+        return _tensor_names(self._handle.pointer)
+
+    def tensor(self, index):
+        """A tensor of the networks, (N, C, *shape): a view."""
+        return _tensor_view(self._handle.pointer, index, self)
+
+    @property
     def layer_count(self):
+        """Layers of a chain; 0 for networks of another space."""
         return _library.nft_space_layer_count(_library.nft_weights_space(self._handle.pointer))
 
     @property
     def layer_names(self):
-        names = [_library.nft_weights_layer_name(self._handle.pointer, layer) for layer in range(self.layer_count)]
-        return [name.decode() for name in names]
+        return [name.removesuffix(".weight") for name in self.tensor_names[:2 * self.layer_count:2]]
 
     def weight(self, layer):
-        """The weights of a layer, (N, C, out, in) or (N, C, out, in, height, width): a view."""
-        return self._data(layer, _WEIGHT)
+        """The weights of a layer of a chain, (N, C, out, in) or (N, C, out, in, height, width): a view."""
+        return self._of_layer(layer, _WEIGHT)
 
     def bias(self, layer):
-        """The biases of a layer, (N, C, out): a view."""
-        return self._data(layer, _BIAS)
+        """The biases of a layer of a chain, (N, C, out): a view."""
+        return self._of_layer(layer, _BIAS)
 
-    def _data(self, layer, part):
-        about = _Layer()
-        _check(_library.nft_space_layer(byref(about), _library.nft_weights_space(self._handle.pointer), layer))
-        shape = [len(self), _library.nft_weights_channels(self._handle.pointer), about.out]
-        if part == _WEIGHT:
-            filters = [about.kernel_height, about.kernel_width]
-            shape += [about.in_, *filters] if about.type == _CONV2D else [about.in_ * about.positions]
-        return _view(_library.nft_weights_data(self._handle.pointer, layer, part), np.float32, shape, self)
+    def _of_layer(self, layer, part):
+        _check(_library.nft_space_layer(byref(_Layer()), _library.nft_weights_space(self._handle.pointer), layer))
+        return self.tensor(2 * layer + part)
 
     def keys(self):
         """The names of the tensors that travel with the set."""
@@ -422,11 +448,13 @@ class Context:
         return self.get("output")
 
     def get(self, name):
-        """As `output`, by name: "latents" of a model with a decoder; "0.weight", "0.bias" … of one that gives
-        features."""
+        """As `output`, by name: "latents" of a model with a decoder; the name of a tensor, "0.weight" for example, of
+        one that gives features."""
         array = _library.nft_context_get(self._handle.pointer, name.encode())
-        if not array:
+        features = None if array else _library.nft_context_output_weights(self._handle.pointer)
+        index = _tensor_names(features).index(name) if features and name in _tensor_names(features) else None
+        if not array and index is None:
             return None
         lease = self._lease() or _Lease(self._handle)
         self._lease = weakref.ref(lease)
-        return _array_view(array, lease)
+        return _array_view(array, lease) if array else _tensor_view(features, index, lease)

@@ -68,6 +68,18 @@ NFT_API const char *nft_error_message(void);
 /** The library's version, "0.1.0". Compare it with the NFT_VERSION_… macros of the header. @threadsafe */
 NFT_API const char *nft_version(void);
 
+/**
+ * How exactly the products of a model's linear maps with its weights are computed. Sums, and everything else,
+ * are in single precision. Each is a lower bound: a processor on which single precision is as fast uses that.
+ * Results of one precision have the same bits alone, in any batch and with any number of threads, on
+ * processors with the same kernels (nft_build_info()).
+ */
+enum {
+    NFT_PRECISION_FLOAT32 = 0, /**< single precision */
+    NFT_PRECISION_BF16X3 = 1,  /**< factors of 16 bits: as sums of two bf16 numbers, three products */
+    NFT_PRECISION_BF16 = 2     /**< factors of 8 bits: as bf16 numbers, one product */
+};
+
 /** One line about this build and machine: version, BLAS, vector kernels, cores. Valid for the life of the
  * process. @threadsafe */
 NFT_API const char *nft_build_info(void);

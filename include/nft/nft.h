@@ -60,6 +60,7 @@
 
 #include "nft/array.h"
 #include "nft/base.h"
+#include "nft/collect.h"
 #include "nft/context.h"
 #include "nft/dataset.h"
 #include "nft/gradients.h"

@@ -87,15 +87,17 @@ typedef struct nft_trainer_options {
                       caller to tell the others */
     nft_reduce_callback *reduce; /**< needed by more than one rank, else not called */
     void *reduce_user;           /**< handed to it */
-    int32_t extend; /**< 1: nft_trainer_resume() takes a checkpoint of other `steps`, another `lr`, another
-                       `validate_every` or a schedule of other `total_steps`; from there on those of the
-                       trainer hold */
+    int32_t extend;    /**< 1: nft_trainer_resume() takes a checkpoint of other `steps`, another `lr`, another
+                          `validate_every` or a schedule of other `total_steps`; from there on those of the
+                          trainer hold */
+    int32_t precision; /**< NFT_PRECISION_… of forward and backward; 0: ::NFT_PRECISION_FLOAT32. Weights,
+                          gradients and the optimizer's state are in single precision with each */
 } nft_trainer_options;
 
 /** Options with every default. */
 #define NFT_TRAINER_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_trainer_options), 0, 0, 0, 0, 0, 0, NULL, NULL, 0                                         \
+        sizeof(nft_trainer_options), 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0                                      \
     }
 
 /** What a step did. */

@@ -30,12 +30,13 @@ typedef struct nft_load_options {
     int64_t layer_count;       /**< how many names */
     const nft_space *space;    /**< weights: the space of the networks, whose tensors are found by name; NULL:
                                   the file's `nft.space`, or else a chain */
+    const char *prefix;        /**< weights: tensors whose names begin with it are the networks; NULL: "" */
 } nft_load_options;
 
 /** Options with every default. */
 #define NFT_LOAD_OPTIONS_INIT                                                                                \
     {                                                                                                        \
-        sizeof(nft_load_options), 0, NULL, 0, NULL                                                           \
+        sizeof(nft_load_options), 0, NULL, 0, NULL, NULL                                                     \
     }
 
 /**
@@ -92,6 +93,16 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_load_memory(nft_weights **weights,
 /** Writes the set with its tensor names, its rank, its extras and its metadata, to which it adds `nft.space`.
  * The target is whole at any moment: a temporary file is renamed over it. */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, const char *path);
+
+/**
+ * Finds the space of a file, and reads no weights.
+ * @param[out] space free it with nft_space_free()
+ * @param path networks in any format of nft_file_open(), or JSON: a space as nft_space_parse() reads it, or
+ * an object that has one under `space` (a configuration, a sidecar)
+ * @param options as nft_weights_load_with(); NULL for the defaults
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_space_load(nft_space **space, const char *path,
+                                                 const nft_load_options *options);
 
 /** The space. Borrowed from the set. */
 NFT_API const nft_space *nft_weights_space(const nft_weights *weights);

@@ -171,6 +171,7 @@ static int bench_forward(bench *b, const cli_options *given)
     nft_context *context = NULL;
     cli_input input = {0};
     options.threads = b->threads;
+    options.precision = given_precision(given);
     options.max_batch = b->batch;
     int failed = bench_model(&model, b, given);
     if (!failed)
@@ -237,6 +238,7 @@ static const cli_option options[] = {
     {"train", 0, OPTION_FLAG, NULL, "measure training steps: forward, backward, AdamW", 0, 0, NULL},
     {"recompute", 0, OPTION_FLAG, NULL, "train in less memory, computing the inside of modules twice", 0, 0,
      NULL},
+    PRECISION_OPTION,
     {0},
 };
 

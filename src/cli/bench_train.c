@@ -48,11 +48,13 @@ static int make_source(source *s, const nft_model *model, const bench *b, const 
     return bench_input(&s->input, model, b, seed);
 }
 
-static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b, source *s, uint64_t seed)
+static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b, source *s,
+                        const cli_options *given)
 {
     nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
     char recipe[256];
     options.threads = b->threads;
+    options.precision = given_precision(given);
     options.recompute = b->recompute;
     options.rank = b->ranks.rank;
     options.ranks = b->ranks.count;
@@ -61,7 +63,7 @@ static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b,
     int length = snprintf(recipe, sizeof recipe,
                           "{\"loss\": \"mse\", \"optimizer\": {\"type\": \"adamw\", \"lr\": 1e-5}, "
                           "\"batch_size\": %" PRId64 ", \"steps\": 1, \"seed\": %" PRIu64 "}",
-                          b->batch, seed & INT32_MAX);
+                          b->batch, given->seed & INT32_MAX);
     if (nft_trainer_memory(&b->planned_bytes, model, NULL, recipe, (size_t)length, &options) ||
         nft_trainer_create(trainer, model, recipe, (size_t)length, &options) ||
         nft_trainer_set_source(*trainer, fill_batch, s))
@@ -90,7 +92,7 @@ static int prepare(void *argument)
     if (!failed)
         failed = make_source(&t->source, model, t->b, t->given);
     if (!failed)
-        failed = make_trainer(&t->trainer, model, t->b, &t->source, t->given->seed);
+        failed = make_trainer(&t->trainer, model, t->b, &t->source, t->given);
     nft_model_free(model);
     return failed;
 }

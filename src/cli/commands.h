@@ -13,5 +13,7 @@ extern const cli_command canonicalize_command;
 extern const cli_command fit_command;
 extern const cli_command render_command;
 extern const cli_command bench_command;
+extern const cli_command collect_command;
+extern const cli_command space_command;
 
 #endif

@@ -348,6 +348,7 @@ static const cli_option own_options[] = {
      0, 0, NULL},
     {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,
      NULL},
+    PRECISION_OPTION,
     LAYERS_OPTION,
     {0},
 };

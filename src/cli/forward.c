@@ -121,6 +121,7 @@ static const cli_option own_options[] = {
      NULL},
     {"decode", 0, OPTION_FLAG, NULL, "of a model with a decoder: its images as vectors, not the latents", 0,
      0, NULL},
+    PRECISION_OPTION,
     LAYERS_OPTION,
     {0},
 };

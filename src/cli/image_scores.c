@@ -162,6 +162,7 @@ int image_scores_compute(cli_scores *scores, image_scores *task)
     nft_context *context = NULL;
     cli_progress progress;
     options.threads = given->threads;
+    options.precision = given_precision(given);
     options.max_batch = given->batch_size ? given->batch_size : DEFAULT_BATCH;
     options.max_batch = task->input->count < options.max_batch ? task->input->count : options.max_batch;
     if (nft_context_create(&context, task->model, &options))

@@ -3,6 +3,8 @@
 #include "report.h"
 #include "text.h"
 
+#include <nft/nft.h>
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -159,6 +161,13 @@ static options_result set_value(cli_options *given, cli_value *value, const char
         return set_integer(given, value, text);
     if (value->option->kind == OPTION_NUMBER || value->option->kind == OPTION_POSITIVE)
         return set_number(given, value, text);
+    if (value->option->kind == OPTION_SETTING && given->setting_count == MAX_SETTINGS) {
+        usage_error(given->command->name, "--%s is given more than %d times", value->option->name,
+                    MAX_SETTINGS);
+        return OPTIONS_WRONG;
+    }
+    if (value->option->kind == OPTION_SETTING)
+        given->settings[given->setting_count++] = text;
     if (value->option->kind == OPTION_SIZE)
         return set_size(given, value, text);
     if (value->option->kind == OPTION_CHOICE)
@@ -287,6 +296,18 @@ const char *option_text(const cli_options *given, const char *name)
 {
     const cli_value *value = option_value(given, name);
     return value ? value->text : NULL;
+}
+
+const char *const precision_names[] = {"float32", "bf16x3", "bf16",
+                                       NULL}; /* in the order of NFT_PRECISION_… */
+
+int32_t given_precision(const cli_options *given)
+{
+    const char *name = option_text(given, "precision");
+    int32_t precision = NFT_PRECISION_FLOAT32;
+    while (name && precision_names[precision] && strcmp(precision_names[precision], name) != 0)
+        precision++;
+    return precision;
 }
 
 static void print_options(const cli_option *list)

@@ -8,6 +8,8 @@
 /* More than the common options and those of any command together. */
 #define MAX_OPTIONS 32
 
+#define MAX_SETTINGS 64
+
 typedef enum option_kind {
     OPTION_FLAG,
     OPTION_TEXT,
@@ -18,6 +20,7 @@ typedef enum option_kind {
     OPTION_INTEGER,  /* from least to most */
     OPTION_NUMBER,   /* finite, no less than 0 */
     OPTION_POSITIVE, /* finite, above 0, and at most `most` unless that is 0 */
+    OPTION_SETTING,  /* KEY=VALUE; may be given more than once */
     OPTION_SIZE,     /* of memory: bytes, or with K, M, G or T */
     OPTION_CHOICE    /* one of the words of `choices` */
 } option_kind;
@@ -48,6 +51,8 @@ typedef struct cli_options {
     int operand_count;
     cli_value values[MAX_OPTIONS];
     int value_count;
+    const char *settings[MAX_SETTINGS]; /* of every option of the kind OPTION_SETTING, in order */
+    int setting_count;
     /* The common options; 0 in a number: not given. */
     int threads;
     uint64_t seed;
@@ -81,6 +86,15 @@ options_result options_parse(cli_options *given, const cli_command *command, int
 const char *option_text(const cli_options *given, const char *name);
 /* The option itself, which the command has; if it was not given its `text` is NULL and its numbers are 0. */
 const cli_value *option_value(const cli_options *given, const char *name);
+
+/* --precision, of the commands that run a model. */
+extern const char *const precision_names[];
+#define PRECISION_OPTION                                                                                     \
+    {                                                                                                        \
+        "precision", 0, OPTION_CHOICE, "NAME",                                                               \
+            "of products with weights: float32 (default), bf16x3 or bf16", 0, 0, precision_names             \
+    }
+int32_t given_precision(const cli_options *given); /* an NFT_PRECISION_… */
 
 /* `nftool COMMAND --help`. */
 void options_print_help(const cli_command *command);

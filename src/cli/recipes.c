@@ -1,9 +1,11 @@
 #include "recipes.h"
 
 #include "report.h"
+#include "settings.h"
 #include "text.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -111,7 +113,9 @@ int load_recipe(cli_recipe *recipe, const char *path, const cli_options *given)
         return fail("%s: JSON, line %d, column %d: %s", path, error.line, error.column, error.text);
     if (!json_is_object(recipe->object))
         return fail("%s: a recipe is a JSON object", path);
-    int failed = read_paths(recipe);
+    int failed = settings_apply(recipe->object, given);
+    if (!failed)
+        failed = read_paths(recipe);
     if (!failed)
         failed = override_integer(recipe, "steps", "steps");
     if (!failed)
@@ -121,6 +125,28 @@ int load_recipe(cli_recipe *recipe, const char *path, const cli_options *given)
     if (!failed)
         failed = override_rate(recipe);
     return failed ? failed : override_seed(recipe);
+}
+
+int recipe_count_steps(cli_recipe *recipe, int64_t samples)
+{
+    const json_t *epochs = json_object_get(recipe->object, "epochs"),
+                 *batch = json_object_get(recipe->object, "batch_size");
+    double passes = json_number_value(epochs), batch_size = (double)json_integer_value(batch);
+    if (!epochs)
+        return EXIT_SUCCESS;
+    if (!json_is_number(epochs) || !(passes > 0))
+        return fail("%s: 'epochs' is not a number above 0", recipe->path);
+    if (json_object_get(recipe->object, "steps") && !option_text(&recipe->data, "steps"))
+        return fail("%s: has both 'epochs' and 'steps', expected one", recipe->path);
+    if (!option_text(&recipe->data, "steps") && batch_size >= 1) {
+        double steps = ceil(passes * (double)samples / batch_size);
+        if (steps > INT32_MAX)
+            return fail("%s: 'epochs' are %.0f steps, expected at most %d", recipe->path, steps, INT32_MAX);
+        if (set(recipe->object, "steps", json_integer((json_int_t)steps)))
+            return EXIT_FAILED;
+    }
+    json_object_del(recipe->object, "epochs");
+    return EXIT_SUCCESS;
 }
 
 void free_recipe(cli_recipe *recipe)

@@ -17,6 +17,8 @@ typedef struct cli_recipe {
 /* Reads a recipe; its paths are relative to it. Prints failures and returns the exit status. Free it in any
  * case. */
 int load_recipe(cli_recipe *recipe, const char *path, const cli_options *given);
+/* Replaces `epochs`, if the recipe has that, by the steps that go through so many samples. */
+int recipe_count_steps(cli_recipe *recipe, int64_t samples);
 void free_recipe(cli_recipe *recipe);
 
 /* The model to begin with. `fresh`: it was made from a configuration. */

@@ -117,6 +117,7 @@ int run_model(cli_results *results, const nft_model *model, const cli_input *inp
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     cli_progress progress;
     options.threads = given->threads;
+    options.precision = given_precision(given);
     options.max_batch = given->batch_size ? given->batch_size : DEFAULT_BATCH;
     options.max_batch = input->count < options.max_batch ? input->count : options.max_batch;
     options.without_decoder = !decode;

@@ -61,6 +61,7 @@ static int make_trainer(training *t)
     nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
     options.threads = t->given->threads;
     options.extend = option_text(t->given, "extend") != NULL;
+    options.precision = given_precision(t->given);
     options.recompute = option_text(t->given, "recompute") != NULL;
     options.rank = t->ranks.rank;
     options.ranks = t->ranks.count;
@@ -80,7 +81,7 @@ static int make_trainer(training *t)
 static int set_data(training *t)
 {
     const cli_recipe *recipe = &t->recipe;
-    int failed = open_dataset(&t->train, recipe->train_path, &recipe->data);
+    int failed = t->train ? EXIT_SUCCESS : open_dataset(&t->train, recipe->train_path, &recipe->data);
     if (!failed && recipe->validation_path)
         failed = open_dataset(&t->validation, recipe->validation_path, &recipe->data);
     if (!failed && nft_trainer_set_dataset(t->trainer, t->train, t->validation))
@@ -88,6 +89,16 @@ static int set_data(training *t)
     if (failed || !t->validation || loss_has_images(t->kind))
         return failed;
     return read_targets(&t->targets, t->validation);
+}
+
+/* Epochs are steps once the number of samples is known. */
+static int count_steps(training *t)
+{
+    cli_recipe *recipe = &t->recipe;
+    if (!json_object_get(recipe->object, "epochs"))
+        return EXIT_SUCCESS;
+    int failed = open_dataset(&t->train, recipe->train_path, &recipe->data);
+    return failed ? failed : recipe_count_steps(recipe, nft_dataset_count(t->train));
 }
 
 static int name_checkpoint(training *t)
@@ -166,6 +177,8 @@ static int prepare(void *argument)
         failed = check_best(t);
     if (!failed)
         failed = load_recipe_model(&t->model, &t->fresh, recipe);
+    if (!failed)
+        failed = count_steps(t);
     if (!failed)
         failed = make_trainer(t);
     if (!failed)
@@ -444,6 +457,7 @@ static const cli_option own_options[] = {
     {"train", 0, OPTION_INPUT, "DATA", "in place of the recipe's", 0, 0, NULL},
     {"validation", 0, OPTION_INPUT, "DATA", "in place of the recipe's", 0, 0, NULL},
     {"steps", 0, OPTION_INTEGER, "N", "in place of the recipe's", 1, INT32_MAX, NULL},
+    PRECISION_OPTION,
     {"lr", 0, OPTION_NUMBER, "R", "in place of the recipe's", 0, 0, NULL},
     {"validate-every", 0, OPTION_INTEGER, "N", "in place of the recipe's", 1, INT32_MAX, NULL},
     {"log", 0, OPTION_STREAM, "FILE",
@@ -453,6 +467,8 @@ static const cli_option own_options[] = {
      0, NULL},
     {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
+    {"set", 0, OPTION_SETTING, "KEY=VALUE",
+     "any entry of the recipe, as optimizer.lr=1e-4; may be given again", 0, 0, NULL},
     {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, another lr or validate_every",
      0, 0, NULL},
     {"keep-checkpoint", 0, OPTION_FLAG, NULL,
@@ -471,7 +487,8 @@ const cli_command train_command = {
         "without a validation set the last one. Paths in CONFIG are relative to it. It needs:\n\n"
         "  {\"model\": PATH or configuration, \"train\": PATH (or --train),\n"
         "   \"loss\": \"mse\" | \"bce\" | \"cross_entropy\" | \"reconstruction\" | \"render\",\n"
-        "   \"optimizer\": {\"type\": \"adamw\" | \"adam\"}, \"batch_size\": B, \"steps\": N}\n\n"
+        "   \"optimizer\": {\"type\": \"adamw\" | \"adam\"}, \"batch_size\": B, \"steps\": N (or \"epochs\": "
+        "E)}\n\n"
         "and may have, with these defaults:\n\n"
         "   \"optimizer\": {…, \"lr\": 1e-3, \"betas\": [0.9, 0.999], \"eps\": 1e-8,\n"
         "                 \"weight_decay\": 0.01 of adamw, 0 of adam},\n"

@@ -2,8 +2,8 @@
  * thread. */
 #include "base/threads.h"
 #include "inr/siren_set.h"
+#include "math/kernel_set.h"
 #include "math/schedule.h"
-#include "math/siren_kernels.h"
 #include "siren/siren_tape.h"
 #include "nft/inr.h"
 #include "space/array.h"
@@ -162,7 +162,8 @@ static nft_status fill_options(nft_inr_fit_options *filled, const nft_inr_fit_op
     const char *up = "or a number up to 1e6", *below = "or a number below 1";
     *filled = (nft_inr_fit_options)NFT_INR_FIT_OPTIONS_INIT;
     nft_status status = nft_fill_inr_options("nft_inr_fit", filled, options, sizeof *filled);
-    if (status || (status = nft_fill_threads("nft_inr_fit", &filled->threads)) ||
+    if (status || (status = nft_kernel_set_check("nft_inr_fit")) ||
+        (status = nft_fill_threads("nft_inr_fit", &filled->threads)) ||
         (status = nft_fill_omega("nft_inr_fit", &filled->omega)) ||
         (status = check_rate("learning_rate", &filled->learning_rate, 1e-3, 1e6, up)) ||
         (status = check_rate("beta1", &filled->beta1, 0.9, below_one, below)) ||

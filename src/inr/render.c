@@ -2,6 +2,7 @@
 #include "base/threads.h"
 #include "inr/siren_set.h"
 #include "math/blas.h"
+#include "math/kernel_set.h"
 #include "siren/siren.h"
 #include "nft/inr.h"
 #include "space/array.h"
@@ -98,6 +99,7 @@ nft_status nft_inr_render(nft_array **images, const nft_weights *weights, int64_
     *images = NULL;
     nft_status status = nft_check_siren_set("nft_inr_render", weights);
     if (status || (status = nft_fill_inr_options("nft_inr_render", &filled, options, sizeof filled)) ||
+        (status = nft_kernel_set_check("nft_inr_render")) ||
         (status = nft_fill_threads("nft_inr_render", &filled.threads)) ||
         (status = nft_fill_omega("nft_inr_render", &filled.omega)) ||
         (status = nft_check_memory_limit("nft_inr_render", filled.memory_limit)) ||

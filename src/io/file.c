@@ -77,7 +77,6 @@ static nft_status finish_opening(nft_file **out, nft_file *file)
         nft_file_free(file);
         return status;
     }
-    tell_left_out(file);
     *out = file;
     return NFT_OK;
 }
@@ -98,12 +97,23 @@ static nft_status open_path(nft_file **out, const char *path, int64_t limit, boo
 
 nft_status nft_file_open_within(nft_file **out, const char *path, int64_t limit)
 {
-    return open_path(out, path, limit, false);
+    nft_status status = open_path(out, path, limit, false);
+    if (!status)
+        tell_left_out(*out);
+    return status;
+}
+
+nft_status nft_file_open_quietly(nft_file **out, const char *path)
+{
+    return open_path(out, path, 0, false);
 }
 
 nft_status nft_file_open_shard(nft_file **out, const char *path, int64_t limit)
 {
-    return open_path(out, path, limit, true);
+    nft_status status = open_path(out, path, limit, true);
+    if (!status)
+        tell_left_out(*out);
+    return status;
 }
 
 nft_status nft_file_open_memory_within(nft_file **out, const void *bytes, size_t size, int64_t limit)
@@ -114,7 +124,10 @@ nft_status nft_file_open_memory_within(nft_file **out, const void *bytes, size_t
         return status;
     file->source.bytes = bytes;
     file->source.size = (int64_t)size;
-    return finish_opening(out, file);
+    status = finish_opening(out, file);
+    if (!status)
+        tell_left_out(*out);
+    return status;
 }
 
 nft_status nft_file_open(nft_file **out, const char *path)

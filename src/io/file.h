@@ -102,6 +102,9 @@ struct nft_file {
 nft_status nft_file_open_within(nft_file **file, const char *path, int64_t limit);
 nft_status nft_file_open_memory_within(nft_file **file, const void *bytes, size_t size, int64_t limit);
 
+/* As nft_file_open(), and leaves it to the caller to tell of what is left out. */
+nft_status nft_file_open_quietly(nft_file **file, const char *path);
+
 void nft_file_close(
     nft_file *file); /* closes the descriptors or forgets the bytes; names and metadata stay */
 const nft_entry *nft_file_find(const nft_file *file, const char *name); /* NULL if there is none */
@@ -132,6 +135,10 @@ typedef struct nft_output {
     int64_t rank;
     const int64_t *shape;
 } nft_output;
+
+/* The beginning of a file: the length, then the header, padded with spaces so that the data is aligned. */
+nft_status nft_file_header(nft_text *header, const nft_output *outputs, int64_t count,
+                           const char *const *metadata);
 
 nft_status nft_file_create(nft_file_writer **writer, const char *path, const nft_output *outputs,
                            int64_t count, const char *const *metadata);

@@ -128,14 +128,17 @@ nft_status nft_network_match(nft_network *network, const nft_file *file)
 }
 
 /* By the names of the space. Layers that it does not have belong to a network, too. */
-static nft_status find_by_name(nft_network *network, const nft_file *file, const nft_space *space)
+static nft_status find_by_name(nft_network *network, const nft_file *file, const nft_space *space,
+                               const char *prefix)
 {
     nft_status status = nft_network_allocate(network, space, file);
     if (!status)
         status = nft_network_mark_layers(network, file);
     for (int64_t t = 0; t < space->tensor_count && !status; t++) {
-        network->names[t] = nft_copy_text(space->tensors[t].name);
-        if (!network->names[t])
+        nft_text name = {0};
+        nft_text_append(&name, "%s%s", prefix, space->tensors[t].name);
+        network->names[t] = name.data;
+        if (name.failed)
             status = nft_fail_memory("a tensor's name", (int64_t)strlen(space->tensors[t].name));
     }
     return status ? status : nft_network_match(network, file);
@@ -153,13 +156,14 @@ static bool has_own_names(const nft_file *file, const nft_space *space)
 static nft_status find(nft_network *network, const nft_file *file, const nft_space *space,
                        const nft_load_options *options)
 {
-    if (!space || (space->layer_count && (options->layers || !has_own_names(file, space))))
-        return nft_network_find_chain(network, file, space, options->layers, options->layer_count);
+    const char *prefix = options->prefix ? options->prefix : "";
+    if (!space || (space->layer_count && (options->layers || *prefix || !has_own_names(file, space))))
+        return nft_network_find_chain(network, file, space, options);
     if (options->layers)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "layers are named, but the networks are no chain of layers: their "
                         "space has tensors and axes; leave nft_load_options.layers NULL");
-    return find_by_name(network, file, space);
+    return find_by_name(network, file, space, prefix);
 }
 
 /* A chain that a file describes by tensors, in an order that its names do not have, is a chain to those who

@@ -31,10 +31,11 @@ nft_status nft_entry_again(const nft_entry **again, const nft_file *file, const 
 /* Tensors and names for a space of any kind; fills slices as well. */
 nft_status nft_network_allocate(nft_network *network, const nft_space *space, const nft_file *file);
 
-/* Finds a chain by the names of its layers, NAME.weight and NAME.bias. `order` names the layers; NULL: all of
- * the file's in natural order. `space` is the chain if it is known, NULL if the shapes must tell it. */
+/* Finds a chain by the names of its layers, NAME.weight and NAME.bias. The options name the layers, or else
+ * they are all that begin with the prefix in natural order. `space` is the chain if it is known, NULL if the
+ * shapes must tell it. */
 nft_status nft_network_find_chain(nft_network *network, const nft_file *file, const nft_space *space,
-                                  const char *const *order, int64_t order_count);
+                                  const nft_load_options *options);
 /* Marks every NAME.weight of the file, and its NAME.bias, as a network's. */
 nft_status nft_network_mark_layers(nft_network *network, const nft_file *file);
 /* Finds every tensor by network->names. */

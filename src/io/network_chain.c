@@ -23,7 +23,8 @@ typedef struct layer_chain {
     chain_layer *layers; /* in order */
     nft_layer *shapes;   /* one for each of them */
     int64_t layer_count;
-    int64_t rank; /* of the biases */
+    int64_t rank;       /* of the biases */
+    const char *prefix; /* of the names of its tensors */
 } layer_chain;
 
 static bool is_weight(const nft_entry *entry)
@@ -77,11 +78,20 @@ static nft_status add_layer(layer_chain *chain, const nft_file *file, const nft_
     return status;
 }
 
+static bool is_weight_of(const layer_chain *chain, const nft_entry *entry)
+{
+    return is_weight(entry) && !strncmp(entry->name, chain->prefix, strlen(chain->prefix));
+}
+
 static nft_status collect(layer_chain *chain, const nft_file *file)
 {
     int64_t count = 0;
     for (int64_t i = 0; i < file->entry_count; i++)
-        count += is_weight(&file->entries[i]);
+        count += is_weight_of(chain, &file->entries[i]);
+    if (!count && *chain->prefix)
+        return nft_fail(NFT_ERROR_FORMAT,
+                        "holds no layer: none of its %" PRId64 " tensors is named %s….weight",
+                        file->entry_count, chain->prefix);
     if (!count)
         return nft_fail(NFT_ERROR_FORMAT,
                         "holds no layer: none of its %" PRId64 " tensors is named NAME.weight",
@@ -91,7 +101,7 @@ static nft_status collect(layer_chain *chain, const nft_file *file)
         return nft_fail_memory("a table of layers", nft_size_multiply(count, sizeof *chain->layers));
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < file->entry_count && !status; i++)
-        if (is_weight(&file->entries[i]))
+        if (is_weight_of(chain, &file->entries[i]))
             status = add_layer(chain, file, &file->entries[i]);
     if (!status)
         qsort(chain->layers, (size_t)count, sizeof *chain->layers, compare_layers);
@@ -376,9 +386,10 @@ static void clear_chain(layer_chain *chain)
 }
 
 nft_status nft_network_find_chain(nft_network *network, const nft_file *file, const nft_space *space,
-                                  const char *const *order, int64_t order_count)
+                                  const nft_load_options *options)
 {
-    layer_chain chain = {0};
+    const char *const *order = options->layers;
+    layer_chain chain = {.prefix = options->prefix ? options->prefix : ""};
     nft_space *made = NULL;
     nft_status status = NFT_OK;
     network->used = nft_allocate_array((size_t)file->entry_count, sizeof *network->used);
@@ -388,7 +399,7 @@ nft_status nft_network_find_chain(nft_network *network, const nft_file *file, co
     if (!status)
         status = collect(&chain, file);
     if (!status && order)
-        status = reorder(&chain, order, order_count);
+        status = reorder(&chain, order, options->layer_count);
     if (!status && !space)
         status = make_space(&made, &chain, order != NULL);
     else if (!status && chain.layer_count != space->layer_count)

@@ -90,31 +90,47 @@ static nft_status append_outputs(nft_text *header, const nft_output *outputs, in
     return status;
 }
 
-/* The length, then the header, padded with spaces so that the data is aligned. */
+static nft_status make_header(nft_text *header, const nft_output *outputs, int64_t count,
+                              const char *const *metadata, promise *promises)
+{
+    nft_text_append(header, "        {");
+    nft_status status = append_metadata(header, metadata);
+    if (!status)
+        status = append_outputs(header, outputs, count, *metadata != NULL, promises);
+    nft_text_append(header, "}");
+    while (header->length % HEADER_ALIGNMENT && !header->failed)
+        nft_text_append(header, " ");
+    if (status)
+        return status;
+    if (header->failed)
+        return nft_fail_memory("a header", (int64_t)header->length);
+    if (header->length - HEADER_ALIGNMENT > MAX_HEADER_BYTES)
+        return nft_fail(NFT_ERROR_LIMIT, "the header is %zu bytes long, the format's limit is %d",
+                        header->length, MAX_HEADER_BYTES);
+    uint64_t length = header->length - HEADER_ALIGNMENT;
+    nft_convert_to_bytes(&length, sizeof length, 1, (uint8_t *)header->data);
+    return NFT_OK;
+}
+
+nft_status nft_file_header(nft_text *header, const nft_output *outputs, int64_t count,
+                           const char *const *metadata)
+{
+    promise *promises = nft_allocate_array((size_t)count, sizeof *promises);
+    nft_status status = promises ? make_header(header, outputs, count, metadata, promises)
+                                 : nft_fail_memory("a header", count * (int64_t)sizeof *promises);
+    nft_release(promises);
+    return status;
+}
+
 static nft_status write_header(nft_file_writer *writer, const nft_output *outputs, int64_t count,
                                const char *const *metadata)
 {
     nft_text header = {0};
-    nft_text_append(&header, "        {");
-    nft_status status = append_metadata(&header, metadata);
-    if (!status)
-        status = append_outputs(&header, outputs, count, *metadata != NULL, writer->promises);
-    nft_text_append(&header, "}");
-    while (header.length % HEADER_ALIGNMENT && !header.failed)
-        nft_text_append(&header, " ");
-    if (!status && header.failed)
-        status = nft_fail_memory("a header", (int64_t)header.length);
-    if (!status && header.length - HEADER_ALIGNMENT > MAX_HEADER_BYTES)
-        status = nft_fail(NFT_ERROR_LIMIT, "the header is %zu bytes long, the format's limit is %d",
-                          header.length, MAX_HEADER_BYTES);
-    if (!status) {
-        uint64_t length = header.length - HEADER_ALIGNMENT;
-        nft_convert_to_bytes(&length, sizeof length, 1, (uint8_t *)header.data);
-        if (!nft_write_fully(writer->beside.descriptor, header.data, (int64_t)header.length))
-            status = nft_fail_system(writer->path, "write");
-    } else {
+    nft_status status = make_header(&header, outputs, count, metadata, writer->promises);
+    if (status)
         nft_fail_in(status, "%s", writer->path);
-    }
+    else if (!nft_write_fully(writer->beside.descriptor, header.data, (int64_t)header.length))
+        status = nft_fail_system(writer->path, "write");
     nft_text_clear(&header);
     return status;
 }

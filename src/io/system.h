@@ -23,6 +23,9 @@ bool nft_write_fully(int descriptor, const void *data, int64_t bytes);
 /* fsync; true also where a file system does not know it. */
 bool nft_sync(int descriptor);
 
+/* The same for all files of the file system of `descriptor`: one call for many files. */
+bool nft_sync_all(int descriptor);
+
 /* A new file beside the one that it will replace; or a device or a pipe that is written to itself. */
 typedef struct nft_beside {
     char *target;   /* what is replaced: the path, symbolic links followed */

@@ -1,6 +1,6 @@
 #include "base/threads.h"
 #include "math/blas.h"
-#include "math/vector.h"
+#include "math/kernel_set.h"
 #include "nft/base.h"
 
 #include <pthread.h>
@@ -21,7 +21,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void describe_build(void)
 {
     snprintf(build_info, sizeof build_info, "libnft " VERSION ", %s, %s kernels (%d floats), %d cores",
-             nft_blas_describe(), nft_vector()->name, nft_vector()->width, nft_machine_cores());
+             nft_blas_describe(), nft_kernel_set_in_use()->name, nft_vector()->width, nft_machine_cores());
 }
 
 const char *nft_build_info(void)

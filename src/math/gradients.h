@@ -33,7 +33,7 @@ typedef struct nft_gradient_kernels {
                  float *y);
 } nft_gradient_kernels;
 
-/* The kernels of this machine: the same set as nft_vector's. */
+/* Those of the set in use (kernel_set.h). */
 const nft_gradient_kernels *nft_vector_gradients(void);
 
 #endif

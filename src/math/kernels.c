@@ -472,12 +472,9 @@ static void layer_norm(int64_t rows, int64_t n, const float *gamma, const float 
 
 #define JOIN_NAMES(a, b) a##b
 #define JOIN(a, b) JOIN_NAMES(a, b)
-#define TEXT_OF(a) #a
-#define TEXT(a) TEXT_OF(a)
 
 extern const nft_kernels JOIN(nft_kernels_, NFT_KERNELS_SET);
 const nft_kernels JOIN(nft_kernels_, NFT_KERNELS_SET) = {
-    .name = TEXT(NFT_KERNELS_SET),
     .width = LANES,
     .copy_scaled = copy_scaled,
     .add = add,

@@ -24,7 +24,7 @@ typedef struct nft_panels {
     nft_panel_product *nn, *tn; /* nn: a (m, k). tn: a (k, m), transposed */
 } nft_panels;
 
-/* The panels of this machine: the same set as nft_vector's. */
+/* Those of the set in use (kernel_set.h). */
 const nft_panels *nft_vector_panels(void);
 
 #endif

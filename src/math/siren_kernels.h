@@ -66,7 +66,7 @@ typedef struct nft_siren_kernels {
                  float *parameters);
 } nft_siren_kernels;
 
-/* Those of the same instruction set as nft_vector()'s. */
+/* Those of the set in use (kernel_set.h). */
 const nft_siren_kernels *nft_siren_vector(void);
 
 #endif

@@ -8,8 +8,7 @@
 #include <stdint.h>
 
 typedef struct nft_kernels {
-    const char *name; /* "baseline", "avx2", "avx512", "neon" */
-    int width;        /* floats in a vector */
+    int width; /* floats in a vector */
 
     void (*copy_scaled)(int64_t n, float a, const float *x, float *y);    /* y = a x */
     void (*add)(int64_t n, const float *x, float *y);                     /* y += x */
@@ -52,8 +51,7 @@ typedef struct nft_kernels {
                        int64_t x_stride, float *y, int64_t y_stride);
 } nft_kernels;
 
-/* The kernels of this machine. NFT_KERNELS in the environment ("baseline", "avx2", …) chooses others that it
- * also has. */
+/* Those of the set in use (kernel_set.h). */
 const nft_kernels *nft_vector(void);
 
 #endif

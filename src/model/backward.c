@@ -55,7 +55,7 @@ static void write_input_gradient(const call *c, const nft_sequence *sequence, in
 /* Numbers of a parameter for each that its tiles count. */
 static int64_t tile_width(const nft_parameter *parameter)
 {
-    return parameter->packed >= 0 ? parameter->count / parameter->shape[0] : 1;
+    return parameter->mapped ? parameter->count / parameter->shape[0] : 1;
 }
 
 /* Rows `tile` of the sum of the products of one sample's factors, (tile->count, inputs). */

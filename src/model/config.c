@@ -262,6 +262,7 @@ nft_status nft_model_configure(nft_model **out, const char *text, size_t length,
                               : nft_fail_memory("a model", sizeof *model);
     if (model) {
         nft_references_init(&model->references);
+        nft_packed_cache_init(&model->packed);
         model->memory_limit = memory_limit;
     }
     if (!status)

@@ -1,5 +1,7 @@
 #include "model/context.h"
 
+#include "math/kernel_set.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -18,6 +20,9 @@ static nft_status fill_options(nft_context_options *filled, const nft_context_op
         memcpy(filled, options, options->size < sizeof *filled ? options->size : sizeof *filled);
     nft_status status = nft_check_threads(function, filled->threads);
     if (status || (status = nft_check_memory_limit(function, filled->memory_limit)))
+        return status;
+    if ((status = nft_check_precision(function, filled->precision)) ||
+        (status = nft_kernel_set_check(function)))
         return status;
     if (filled->max_batch < 0 || filled->max_spaces < 0)
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: %s is %" PRId64 ", expected 0 or more", function,
@@ -63,18 +68,27 @@ nft_status nft_context_memory(int64_t *bytes, const nft_model *model, const nft_
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }
 
-static nft_status pack_back(nft_context *context)
+static nft_status take_packed(nft_packed_weights **packed, const nft_context *context, bool transposed)
 {
-    const nft_model *model = context->model;
-    int64_t bytes = nft_size_multiply(model->parameters.packed_back_total, sizeof(float));
-    nft_status status =
-        nft_check_limit("the context", nft_context_bytes(context), context->options.memory_limit);
-    if (status)
+    nft_model *model = context->model;
+    return nft_packed_weights_take(packed, &model->packed, &model->parameters, model->values,
+                                   nft_format_of(context->options.precision), transposed);
+}
+
+nft_status nft_context_pack(nft_context *context)
+{
+    nft_packed_weights *packed = NULL, *packed_back = NULL;
+    nft_status status = take_packed(&packed, context, false);
+    if (!status && context->options.keep_for_backward)
+        status = take_packed(&packed_back, context, true);
+    if (status) {
+        nft_packed_weights_give(packed);
         return status;
-    context->packed_back = nft_allocate((size_t)bytes);
-    if (!context->packed_back)
-        return nft_fail_memory("the packed weights for backward", bytes);
-    nft_model_pack_transposes(model, context->packed_back);
+    }
+    nft_packed_weights_give(context->packed);
+    nft_packed_weights_give(context->packed_back);
+    context->packed = packed;
+    context->packed_back = packed_back;
     return NFT_OK;
 }
 
@@ -88,9 +102,9 @@ static nft_status prepare(nft_context *context)
         status = nft_context_plan_for(context, model->space, options->max_batch);
     else if (nft_model_value_is_fixed(model, nft_model_last_value(model)))
         status = nft_outputs_reserve(context, NULL, options->max_batch);
-    if (!status && options->keep_for_backward)
-        status = pack_back(context);
-    return status;
+    if (!status)
+        status = nft_check_limit("the context", nft_context_bytes(context), options->memory_limit);
+    return status ? status : nft_context_pack(context);
 }
 
 nft_status nft_context_create(nft_context **out, const nft_model *model, const nft_context_options *options)
@@ -128,7 +142,8 @@ void nft_context_free(nft_context *context)
     nft_release(context->slots);
     nft_release(context->kept);
     nft_release(context->backward);
-    nft_release(context->packed_back);
+    nft_packed_weights_give(context->packed);
+    nft_packed_weights_give(context->packed_back);
     nft_release(context->arenas);
     nft_model_free(context->model);
     nft_release(context);
@@ -172,7 +187,7 @@ static void pack_parameter(void *argument, int64_t item, int worker)
 {
     (void)worker;
     const nft_context *context = argument;
-    nft_model_pack_parameter(context->model, item, context->model->packed, context->packed_back);
+    nft_model_pack_parameter(context->model, item);
 }
 
 void nft_context_parameters_changed(nft_context *context)

@@ -58,7 +58,7 @@ struct nft_context {
     int64_t kept_floats;
     float *backward;
     int64_t backward_floats;
-    float *packed_back;             /* the packed transposes of the model's maps */
+    nft_packed_weights *packed, *packed_back; /* of the model, which others share; back for backward */
     const nft_dropout_key *dropout; /* one for each sample of a training call; NULL: none is dropped */
     int64_t output_floats;          /* that all outputs have room for */
 
@@ -173,5 +173,8 @@ void nft_context_restore(const nft_context *context, int64_t step, int64_t sampl
 /* The BLAS threads of the process, around a call; see nft_forward(). */
 void nft_context_enter(const nft_context *context);
 void nft_context_leave(const nft_context *context);
+
+/* Takes the packed weights of the context's model, and gives back those of the model before. */
+nft_status nft_context_pack(nft_context *context);
 
 #endif

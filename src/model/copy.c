@@ -19,7 +19,6 @@ nft_status nft_model_copy(nft_model **out, const nft_model *model, const float *
         return status;
     }
     memcpy(copy->values, values, (size_t)model->parameters.total * sizeof *values);
-    nft_model_pack(copy);
     *out = copy;
     return NFT_OK;
 }
@@ -51,9 +50,12 @@ static nft_status take_own_model(nft_context *context)
     nft_status status = nft_model_copy(&copy, context->model, context->model->values, 0);
     if (status)
         return nft_fail_in(status, "nft_context_set_tensor");
-    nft_model_free(context->model);
+    nft_model *before = context->model;
     context->model = copy;
-    return NFT_OK;
+    status = nft_context_pack(context);
+    context->model = status ? before : copy;
+    nft_model_free(status ? copy : before);
+    return status;
 }
 
 static nft_status set_tensor(nft_context *context, int64_t index, const float *values, int64_t count)
@@ -65,7 +67,7 @@ static nft_status set_tensor(nft_context *context, int64_t index, const float *v
         return status;
     nft_model *model = context->model;
     memcpy(model->values + model->parameters.items[index].offset, values, (size_t)count * sizeof *values);
-    nft_model_pack_parameter(model, index, model->packed, context->packed_back);
+    nft_model_pack_parameter(model, index);
     context->changed = true;
     return NFT_OK;
 }

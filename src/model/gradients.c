@@ -9,7 +9,7 @@
 /* Cuts one parameter; counts only if `tiles` is NULL. */
 static int64_t cut(const nft_parameter *parameter, int64_t index, nft_gradient_tile *tiles)
 {
-    bool map = parameter->packed >= 0;
+    bool map = parameter->mapped;
     int64_t all = !parameter->trained ? 0 : map ? parameter->shape[0] : parameter->count;
     int64_t size = map ? TILE_OUTPUTS : TILE_NUMBERS, count = (all + size - 1) / size;
     for (int64_t i = 0; tiles && i < count; i++) {

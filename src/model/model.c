@@ -10,35 +10,23 @@
 nft_status nft_model_allocate(nft_model *model)
 {
     const nft_parameters *table = &model->parameters;
-    int64_t bytes = nft_size_multiply(nft_size_add(table->total, table->packed_total), sizeof(float));
+    int64_t bytes = nft_size_multiply(table->total, sizeof(float));
     nft_status status = nft_check_limit("the model's parameters", bytes, model->memory_limit);
     if (status)
         return status;
     model->values = nft_allocate((size_t)bytes);
-    model->packed = model->values ? model->values + table->total : NULL;
     return model->values ? NFT_OK : nft_fail_memory("the model's parameters", bytes);
 }
 
-void nft_model_pack_parameter(const nft_model *model, int64_t index, float *packed, float *packed_back)
+void nft_model_pack_parameter(nft_model *model, int64_t index)
 {
-    const nft_parameter *weight = &model->parameters.items[index];
-    const float *values = model->values + weight->offset;
-    if (weight->packed >= 0 && packed)
-        nft_pack(weight->shape[0], weight->shape[1], values, packed + weight->packed);
-    if (weight->packed >= 0 && packed_back)
-        nft_pack_transpose(weight->shape[0], weight->shape[1], values, packed_back + weight->packed_back);
+    nft_packed_cache_update(&model->packed, &model->parameters, model->values, index);
 }
 
 void nft_model_pack(nft_model *model)
 {
     for (int64_t i = 0; i < model->parameters.count; i++)
-        nft_model_pack_parameter(model, i, model->packed, NULL);
-}
-
-void nft_model_pack_transposes(const nft_model *model, float *packed)
-{
-    for (int64_t i = 0; i < model->parameters.count; i++)
-        nft_model_pack_parameter(model, i, NULL, packed);
+        nft_model_pack_parameter(model, i);
 }
 
 static void initialize_tensor(const nft_parameter *parameter, float *values, uint64_t seed)
@@ -67,7 +55,6 @@ void nft_model_initialize(nft_model *model, uint64_t seed)
         const nft_parameter *parameter = &model->parameters.items[i];
         initialize_tensor(parameter, model->values + parameter->offset, seed);
     }
-    nft_model_pack(model);
     if (model->has_decoder)
         nft_decoder_initialize(model->sequence->steps[model->module_count].module, model->values);
 }
@@ -119,6 +106,7 @@ void nft_model_free(nft_model *model)
     nft_space_free(model->space);
     nft_metadata_clear(&model->metadata);
     nft_release(model->config);
+    nft_packed_cache_clear(&model->packed);
     nft_release(model);
 }
 

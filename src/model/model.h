@@ -20,7 +20,7 @@ struct nft_model {
     bool has_decoder;
     nft_parameters parameters; /* the table of sizes */
     float *values;             /* all parameters and buffers, at the table's offsets */
-    float *packed; /* the weights of its linear maps once more, packed; part of values' allocation */
+    nft_packed_cache packed;   /* the weights of its linear maps once more, as its contexts need them */
 };
 
 /* Number of steps, the decoder included. */
@@ -37,12 +37,10 @@ nft_status nft_model_configure(nft_model **model, const char *json, size_t lengt
 nft_status nft_model_bind(nft_sequence **sequence, const nft_model *model, const nft_space *space);
 /* Allocates the values, after checking them against the limit. */
 nft_status nft_model_allocate(nft_model *model);
-/* Packs the weights of the linear maps: after the values are there. */
+/* Packs again what its contexts have packed, after values have changed: all, or one parameter of the table.
+ */
 void nft_model_pack(nft_model *model);
-/* The same for the transposes that backward maps with: parameters.packed_back_total floats. */
-void nft_model_pack_transposes(const nft_model *model, float *packed);
-/* Both for one parameter of the table, if it is a map's weight; either may be NULL. */
-void nft_model_pack_parameter(const nft_model *model, int64_t index, float *packed, float *packed_back);
+void nft_model_pack_parameter(nft_model *model, int64_t index);
 /* A model of the same configuration and metadata with other values, those of the model's table of sizes. */
 nft_status nft_model_copy(nft_model **copy, const nft_model *model, const float *values,
                           int64_t memory_limit);

@@ -94,10 +94,8 @@ static nft_status load(nft_model **out, nft_file *file, int64_t memory_limit)
     if (status) {
         status = nft_fail_in(status, "%s", file->path);
         nft_model_free(model);
-    } else {
-        nft_model_pack(model);
+    } else
         *out = model;
-    }
     nft_file_free(file);
     return status;
 }

@@ -97,6 +97,15 @@ static int64_t output_floats(const nft_model *model, const nft_sequence *sequenc
                : floats;
 }
 
+int64_t nft_plan_packed_bytes(const nft_model *model, const nft_context_options *options)
+{
+    nft_pack_format format = nft_format_of(options->precision);
+    int64_t bytes = nft_packed_weights_bytes(&model->parameters, format, false);
+    if (options->keep_for_backward)
+        bytes = nft_size_add(bytes, nft_packed_weights_bytes(&model->parameters, format, true));
+    return bytes;
+}
+
 nft_status nft_plan_make(nft_plan *plan, const nft_model *model, const nft_sequence *sequence,
                          const nft_context_options *options)
 {
@@ -119,8 +128,9 @@ nft_status nft_plan_make(nft_plan *plan, const nft_model *model, const nft_seque
         nft_size_add(nft_size_multiply(nft_size_add(plan->frame, plan->arena), options->threads),
                      nft_size_multiply(nft_size_add(plan->given, plan->kept), options->max_batch));
     if (options->keep_for_backward)
-        floats = nft_size_add(floats, nft_size_add(plan->backward, model->parameters.packed_back_total));
-    plan->bytes = nft_size_multiply(floats, sizeof(float));
+        floats = nft_size_add(floats, plan->backward);
+    plan->bytes =
+        nft_size_add(nft_size_multiply(floats, sizeof(float)), nft_plan_packed_bytes(model, options));
     return NFT_OK;
 }
 

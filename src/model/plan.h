@@ -48,4 +48,7 @@ void nft_plan_clear(nft_plan *plan);
 /* Floats that a forward for backward keeps of a sample, the whole model run. */
 int64_t nft_kept_floats(const nft_sequence *sequence, bool recompute);
 
+/* Bytes of the packed weights that a context with these options uses; saturates. */
+int64_t nft_plan_packed_bytes(const nft_model *model, const nft_context_options *options);
+
 #endif

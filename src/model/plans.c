@@ -8,12 +8,11 @@ int64_t nft_context_bytes(const nft_context *context)
 {
     int64_t floats =
         nft_size_multiply(nft_size_add(context->frame, context->arena), context->options.threads);
-    const int64_t parts[] = {context->kept_floats, context->backward_floats, context->output_floats,
-                             context->options.keep_for_backward ? context->model->parameters.packed_back_total
-                                                                : 0};
+    const int64_t parts[] = {context->kept_floats, context->backward_floats, context->output_floats};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         floats = nft_size_add(floats, parts[i]);
-    return nft_size_multiply(floats, sizeof(float));
+    return nft_size_add(nft_size_multiply(floats, sizeof(float)),
+                        nft_plan_packed_bytes(context->model, &context->options));
 }
 
 /* Of the outputs that go with a plan. */

@@ -104,7 +104,7 @@ nft_exec nft_context_exec(const nft_context *context, int64_t sample, int worker
     float *arena = nft_context_arena(context, worker);
     float *kept = plan->kept ? kept_of(context, sample) : NULL;
     return (nft_exec){.parameters = context->model->values,
-                      .packed = context->model->packed,
+                      .packed = context->packed,
                       .packed_back = context->packed_back,
                       .input = kept ? kept + plan->values[0] : arena + plan->place[NFT_PLACE_INPUT],
                       .input_gradient = kept ? kept + plan->input_gradient : NULL,

@@ -1,4 +1,4 @@
-# What `cpack` makes: the Debian packages libnft0, libnft-dev and nftool. Configure with CMAKE_INSTALL_PREFIX=/usr.
+# `cpack` makes the Debian packages libnft0, libnft-dev and nftool. Configure with CMAKE_INSTALL_PREFIX=/usr.
 set(NFT_DEBIAN_runtime libnft0)
 set(NFT_DEBIAN_development libnft-dev)
 set(NFT_DEBIAN_program nftool)
@@ -12,10 +12,12 @@ foreach(component ${NFT_DEBIAN_COMPONENTS})
     string(TOUPPER ${component} name)
     set(CPACK_DEBIAN_${name}_PACKAGE_NAME ${NFT_DEBIAN_${component}})
 endforeach()
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/guide DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/libnft-dev
+    COMPONENT development EXCLUDE_FROM_ALL)
 
 set(NFT_ABOUT
 "Neural Functional Transformers and NFN layers are models whose input is the weights of
-MLPs and CNNs, and whose answers do not depend on the order of hidden neurons.")
+other networks, and whose answers do not depend on the order of hidden neurons.")
 set(CPACK_DEBIAN_RUNTIME_DESCRIPTION "weights of trained networks as data - library\n${NFT_ABOUT}")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
@@ -24,7 +26,7 @@ if(HDF5_FOUND) # loaded when it is needed
     set(CPACK_DEBIAN_RUNTIME_PACKAGE_RECOMMENDS ${NFT_HDF5_PACKAGE})
 endif()
 
-# The static library's own needs are those of who links it.
+# A program that links the static library needs the library's dependencies.
 set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "weights of trained networks as data - development files\n${NFT_ABOUT}")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libnft0 (= ${PROJECT_VERSION}), libopenblas-dev, libjansson-dev, zlib1g-dev, libc6-dev")

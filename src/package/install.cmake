@@ -1,8 +1,8 @@
-# What `cmake --install` puts where.
+# The files that `cmake --install` writes.
 include(CMakePackageConfigHelpers)
 set(NFT_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/nft)
 
-# What a program that links the static library needs beside it: a name where the linker finds it, else the path.
+# Libraries that a program needs in addition to the static one: a name where the linker finds it, else the path.
 set(NFT_CBLAS_LINK)
 foreach(library IN LISTS NFT_CBLAS_LIBRARY)
     get_filename_component(folder "${library}" DIRECTORY)
@@ -14,7 +14,8 @@ endforeach()
 list(JOIN NFT_CBLAS_LINK " " NFT_CBLAS_FLAGS)
 target_link_libraries(nft_static INTERFACE $<INSTALL_INTERFACE:${NFT_CBLAS_LINK};-ljansson;-lz;Threads::Threads;m>)
 
-# Components: `runtime`, what a program needs that uses the library; `development`, what building one takes; `program`.
+# Components: `runtime` to run a program that uses the library, `development` to build one, and `program`. Packages have a licence and a
+# guide of their own (deb.cmake).
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/nft DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development
     FILES_MATCHING PATTERN *.h PATTERN *.hpp)
 install(TARGETS nft nft_static EXPORT nftTargets
@@ -43,6 +44,7 @@ file(RELATIVE_PATH NFT_INCLUDEDIR_FROM_PREFIX ${CMAKE_INSTALL_PREFIX} ${CMAKE_IN
 configure_file(${CMAKE_CURRENT_LIST_DIR}/nft.pc.in nft.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/nft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT licence)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/guide DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT guide)
 if(NFT_TOP_LEVEL)
     include(${CMAKE_CURRENT_LIST_DIR}/deb.cmake)
 endif()

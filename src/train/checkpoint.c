@@ -45,9 +45,10 @@ static json_t *describe_set(const nft_set *set)
 /* What must be the same when the training goes on. */
 static json_t *describe_training(const nft_trainer *trainer)
 {
-    return json_pack("{s:o, s:s, s:o, s:o}", "recipe", describe_recipe(&trainer->recipe), "model",
-                     trainer->model->config, "training set", describe_set(&trainer->train), "validation set",
-                     describe_set(&trainer->validation));
+    static const char *const precisions[] = {"float32", "bf16x3", "bf16"};
+    return json_pack("{s:o, s:s, s:s, s:o, s:o}", "recipe", describe_recipe(&trainer->recipe), "precision",
+                     precisions[trainer->options.precision], "model", trainer->model->config, "training set",
+                     describe_set(&trainer->train), "validation set", describe_set(&trainer->validation));
 }
 
 /* Of all that a checkpoint adds to what it says of the training. */
@@ -227,6 +228,8 @@ static nft_status check_training(const nft_trainer *trainer, const json_t *found
     const json_t *pair[2];
     nft_text path = {0};
     nft_status status = NFT_OK;
+    if (!json_object_get(found, "precision") && trainer->options.precision == NFT_PRECISION_FLOAT32)
+        json_object_del(expected, "precision"); /* a checkpoint from before there was another */
     if (find_difference(expected, found, &path, pair))
         status = path.failed ? nft_fail_memory("the description of the training", 1 << 10)
                              : fail_difference(&path, pair);

@@ -14,6 +14,7 @@ nft_context_options nft_validation_options(const nft_trainer_options *options)
     filled.keep_blas_threads = options->keep_blas_threads;
     filled.max_batch = NFT_PIECE_SAMPLES;
     filled.max_spaces = MOST_SPACES;
+    filled.precision = options->precision;
     return filled;
 }
 
@@ -115,7 +116,9 @@ static nft_status context_bytes(const nft_model *model, const nft_recipe *recipe
     status = nft_context_memory(&training, model, space, &first);
     if (!status)
         status = nft_context_memory(&validation, model, space, &second);
-    *bytes = nft_size_add(training, validation);
+    /* the contexts share what is packed for forward */
+    int64_t shared = nft_plan_packed_bytes(model, &second);
+    *bytes = nft_size_add(training, validation < INT64_MAX ? validation - shared : validation);
     return status;
 }
 
@@ -127,7 +130,6 @@ nft_status nft_trainer_plan_bytes(const nft_model *model, const nft_recipe *reci
     nft_status status = context_bytes(model, recipe, options, space, &group, &contexts);
     const int64_t parts[] = {contexts,
                              nft_size_multiply(model->parameters.total, 3 * sizeof(float)),
-                             nft_size_multiply(model->parameters.packed_total, sizeof(float)),
                              nft_moments_bytes(model),
                              nft_fit_bytes(model),
                              batch_bytes(model, recipe, space, group),

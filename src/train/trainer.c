@@ -2,6 +2,7 @@
 #include "train/trainer.h"
 
 #include "config/json.h"
+#include "math/kernel_set.h"
 #include "modules/sequence/decoder.h"
 #include "siren/siren.h"
 
@@ -19,6 +20,8 @@ static nft_status fill_options(nft_trainer_options *filled, const nft_trainer_op
     if (options)
         memcpy(filled, options, options->size < sizeof *filled ? options->size : sizeof *filled);
     nft_status status = nft_check_threads("nft_trainer_create", filled->threads);
+    if (!status)
+        status = nft_check_precision("nft_trainer_create", filled->precision);
     return status ? status : nft_check_memory_limit("nft_trainer_create", filled->memory_limit);
 }
 

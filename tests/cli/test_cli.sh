@@ -284,8 +284,23 @@ run 0 permute q.safetensors -o r.safetensors --seed 5
 prints "2 networks permuted, 0 hidden layers each"
 check "without hidden layers nothing changes" cmp q.safetensors r.safetensors
 
+# --precision, and the kernels that the environment names
+run 0 forward probability.json floats.safetensors -o p.safetensors
+for precision in float32 bf16x3 bf16; do
+    NFT_KERNELS=portable_amx run 0 forward probability.json floats.safetensors -o q.safetensors --precision $precision
+    NFT_KERNELS=portable_amx run 0 forward probability.json floats.safetensors -o r.safetensors --precision $precision --threads 1 --batch-size 1
+    check "the same bits in other batches with $precision" cmp q.safetensors r.safetensors
+done
+run 2 forward probability.json floats.safetensors -o q.safetensors --precision half
+says "expected one of: float32, bf16x3, bf16"
+NFT_KERNELS=no-such run 1 forward probability.json floats.safetensors -o q.safetensors
+says "NFT_KERNELS names kernels that this machine lacks, 'no-such'; expected one of"
+
 # bench
 run 0 bench logits.json --json --threads 1 --batch-size 4
+run 0 bench logits.json --json --threads 1 --batch-size 4 --precision bf16
+keys samples_per_s gflops sgemm_gflops fraction peak_bytes
+run 0 bench logits.json --train --json --threads 1 --batch-size 4 --precision bf16
 keys samples_per_s gflops sgemm_gflops fraction peak_bytes
 run 0 bench tokens.json --threads 2 --batch-size 2
 prints "of sgemm"

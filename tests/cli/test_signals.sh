@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC2016,SC2089,SC2090,SC3045
 # Tests of nftool when signals come, and of trainings beside each other: test_signals.sh PATH-OF-NFTOOL. Prints a line for each failed
 # check, then "N passed, N failed". INTERPOSED names the library of interposed.c, with which writing takes long.
 set -u
@@ -82,6 +83,36 @@ run 0 train recipe.json -o whole.safetensors --steps 9
 cp six.checkpoint extended.safetensors.checkpoint
 run 0 train recipe.json -o extended.safetensors --steps 9 --extend --quiet
 check "more steps alone are the steps of a training that had them from the beginning" cmp extended.safetensors whole.safetensors
+
+# --set changes any entry of a recipe.
+run 0 train recipe.json -o set.safetensors --set steps=9 --set optimizer.lr=1e-3 --set 'schedule={"type":"constant"}'
+check "--set is as the recipe's own entry" cmp set.safetensors whole.safetensors
+run 0 train recipe.json -o set.safetensors --steps 9 --set model.modules.1.out_features=2 --set 'model.modules.1={"type":"linear","out_features":1}'
+check "the last of a key counts, in lists too" cmp set.safetensors whole.safetensors
+for setting in steps =9 "optimizer.lr.x=1" "model.modules.9.p=1" "model.modules.9=1" "nothing.here=1"; do
+    run 1 train recipe.json -o set.safetensors --steps 9 --set "$setting"
+    says "--set '$setting': "
+done
+run 1 train recipe.json -o set.safetensors --set stepz=9
+says "stepz"
+run 1 train recipe.json -o set.safetensors --set train=absent.safetensors
+says "absent.safetensors"
+
+# Epochs are steps: 50 networks in batches of 16, three times, are ten steps.
+sed 's/"steps": 1000000/"epochs": 3/' recipe.json >epochs.json
+run 0 train epochs.json -o epochs.safetensors --log epochs.jsonl
+check "epochs are rounded up to whole steps" test "$(grep -c '"step"' epochs.jsonl)" -eq 10
+run 0 train epochs.json -o epochs.safetensors --set epochs=0.1
+run 0 train epochs.json -o epochs.safetensors --log epochs.jsonl --steps 4
+check "--steps stands in their place" test "$(grep -c '"step"' epochs.jsonl)" -eq 4
+run 1 train epochs.json -o epochs.safetensors --set steps=4
+says "epochs.json: has both 'epochs' and 'steps', expected one"
+for epochs in 0 -1 '"many"' null; do
+    run 1 train epochs.json -o epochs.safetensors --set "epochs=$epochs"
+    says "epochs.json: 'epochs' is not a number above 0"
+done
+run 1 train epochs.json -o epochs.safetensors --set epochs=1e300
+says "steps, expected at most 2147483647"
 
 # A limit on the size of files is told.
 (

@@ -102,6 +102,10 @@ check "--lr" sh -c 'grep "\"step\":1," flags.jsonl | grep -q "\"lr\":0.0025"'
 run 0 train recipes/cnns.json -o flags.safetensors --steps 5 --recompute
 run 0 train recipes/cnns.json -o stored.safetensors --steps 5
 check "--recompute does not change a bit" cmp flags.safetensors stored.safetensors
+NFT_KERNELS=portable_amx run 0 train recipes/cnns.json -o bf16.safetensors --steps 5 --precision bf16
+NFT_KERNELS=portable_amx run 0 train recipes/cnns.json -o bf16-recomputed.safetensors --steps 5 --precision bf16 --recompute --threads 1
+check "with bf16 neither do --recompute and --threads" cmp bf16.safetensors bf16-recomputed.safetensors
+check "bf16 is not float32" sh -c '! cmp -s bf16.safetensors stored.safetensors'
 run 0 train recipes/cnns.json -o layers.safetensors --steps 5 --layers conv1,conv2,conv3,fc
 check "--layers in natural order changes nothing" cmp layers.safetensors stored.safetensors
 run 1 train recipes/cnns.json -o x.safetensors --layers conv1,conv9

@@ -64,6 +64,8 @@ for package in libnft0 libnft-dev nftool; do
     test -s "unpacked/usr/share/doc/$package/copyright" || fail "$package has no licence"
 done
 
+cmp "$root/examples/guide/spaces.md" unpacked/usr/share/doc/libnft-dev/guide/spaces.md
+
 library=$(dirname "$(find "$work/unpacked" -name libnft.so)")
 (
     PKG_CONFIG_PATH=$library/pkgconfig

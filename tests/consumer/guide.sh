@@ -1,7 +1,7 @@
 #!/bin/sh
-# guide.sh BUILD: the guide is right. Its pages are worked through in their order, in one folder, against an installation of the
-# build: a block whose first line names a file becomes that file, a block of sh is run, a block of C without a name is the inside of a
-# function that is given a model, networks and a context. What needs Python packages that are missing is said to be skipped.
+# guide.sh BUILD: the guide is right, and complete. Its pages are worked through in their order, in one folder, against an installation of
+# the build: a block whose first line names a file becomes that file, a block of sh is run, a block of C without a name is the body of a
+# function that is given a model, networks and a context. Blocks that need missing Python packages are reported as skipped.
 set -eu
 
 build=$(cd "${1:?usage: guide.sh BUILD}" && pwd)
@@ -64,7 +64,7 @@ END
         $(pkg-config --cflags --libs nft) && "$work/fragment"
 }
 
-# has_modules PAGE: whether Python finds all that the page imports.
+# has_modules PAGE: whether Python finds every package that the page imports.
 has_modules() {
     imports=$(sed -n 's/^import \([a-z_]*\).*/import \1/p; s/^from \([a-z_]*\).*/import \1/p' "$1" | sort -u)
     python3 -c "$imports" >"$work/log" 2>&1
@@ -114,6 +114,13 @@ for page in "$guide"/*.md; do
     case $page in */README.md) continue ;; esac
     [ -d "$work/$(basename "$page")" ] || {
         echo "examples/guide/README.md does not list $(basename "$page")"
+        exit 1
+    }
+done
+# The reference has a row for every module of the table.
+for module in $(sed -n 's/^    X(\([a-z_]*\)).*/\1/p' "$root/src/modules/shared/table.c"); do
+    grep -q "^| .*\`$module\`.* |" "$guide/reference.md" || {
+        echo "examples/guide/reference.md does not have the module $module"
         exit 1
     }
 done

@@ -24,7 +24,8 @@ quietly cmake --install "$build" --prefix "$prefix"
 library=$(dirname "$(find "$prefix" -name libnft.so)")
 for file in "$library/libnft.so.0" "$library/libnft.a" "$prefix/include/nft/nft.h" "$prefix/include/nft/nft.hpp" \
     "$library/pkgconfig/nft.pc" "$library/cmake/nft/nftConfig.cmake" "$library/cmake/nft/nftConfigVersion.cmake" \
-    "$prefix/bin/nftool" "$prefix/share/man/man1/nftool.1" "$prefix/share/doc/nft/LICENSE"; do
+    "$prefix/bin/nftool" "$prefix/share/man/man1/nftool.1" "$prefix/share/doc/nft/LICENSE" \
+    "$prefix/share/doc/nft/guide/README.md" "$prefix/share/doc/nft/guide/spaces.md"; do
     test -e "$file" || {
         echo "not installed: $file"
         exit 1

@@ -65,8 +65,12 @@ class Files(unittest.TestCase):
 
     def test_layers_by_name(self):
         path = os.path.join(FOREIGN, "network-f32.safetensors")
-        backwards = nft.Weights.load(path, layers=["net.2", "net.0"])
-        self.assertEqual(backwards.layer_names, ["net.2", "net.0"])
+        network = nft.Weights.load(path, layers=["net.0", "net.2"])
+        self.assertEqual(network.layer_names, ["net.0", "net.2"])
+        self.assertEqual(network.tensor_names, ["net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"])
+        np.testing.assert_array_equal(network.tensor(2), network.weight(1))
+        with self.assertRaisesRegex(nft.Error, "layer 'net.0' takes 2 inputs"):
+            nft.Weights.load(path, layers=["net.2", "net.0"])
         with self.assertRaisesRegex(nft.Error, "net.1"):
             nft.Weights.load(path, layers=["net.0", "net.1"])
 

@@ -2,7 +2,7 @@
 #ifndef NFT_TEST_KERNEL_SETS_H
 #define NFT_TEST_KERNEL_SETS_H
 
-#include "math/vector.h"
+#include "math/kernel_set.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -17,32 +17,20 @@
 
 #define COUNT(array) ((int64_t)(sizeof(array) / sizeof *(array)))
 
-#if defined(__x86_64__)
-extern const nft_kernels nft_kernels_baseline, nft_kernels_avx2, nft_kernels_avx512;
-#elif defined(__aarch64__)
-extern const nft_kernels nft_kernels_neon;
-#else
-extern const nft_kernels nft_kernels_baseline;
-#endif
-
-static const nft_kernels *sets[3];
+static const nft_kernel_set *sets[4];
 static int set_count;
 
+/* The sets of vector kernels that this machine has, each once: some sets differ in their tiles alone. */
 static inline void find_sets(void)
 {
-#if defined(__x86_64__)
-    sets[set_count++] = &nft_kernels_baseline;
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
-        return;
-    sets[set_count++] = &nft_kernels_avx2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-        sets[set_count++] = &nft_kernels_avx512;
-#elif defined(__aarch64__)
-    sets[set_count++] = &nft_kernels_neon;
-#else
-    sets[set_count++] = &nft_kernels_baseline;
-#endif
+    const nft_kernel_set *set;
+    for (int i = 0; (set = nft_kernel_set_at(i)); i++) {
+        bool usable = set->usable() && !set->portable && set_count < COUNT(sets);
+        for (int k = 0; k < set_count && usable; k++)
+            usable = sets[k]->vector != set->vector;
+        if (usable)
+            sets[set_count++] = set;
+    }
 }
 
 /* As many as three vectors and a part. */

@@ -84,12 +84,22 @@ static inline nft_model *support_model(const char *text, uint64_t seed)
     return model;
 }
 
+/* NFT_TEST_PRECISION in the environment: an NFT_PRECISION_…, for tests that hold for each. */
+static inline int32_t support_precision(void)
+{
+    const char *name = getenv("NFT_TEST_PRECISION");
+    if (!name || !strcmp(name, "float32"))
+        return NFT_PRECISION_FLOAT32;
+    return strcmp(name, "bf16") ? NFT_PRECISION_BF16X3 : NFT_PRECISION_BF16;
+}
+
 static inline nft_context *support_context(const nft_model *model, int32_t threads, int64_t max_batch)
 {
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_context *context = NULL;
     options.threads = threads;
     options.max_batch = max_batch;
+    options.precision = support_precision();
     assert_ok(nft_context_create(&context, model, &options));
     return context;
 }

@@ -6,19 +6,6 @@
 
 #include <math.h>
 
-#if defined(__x86_64__)
-extern const nft_gradient_kernels nft_gradient_kernels_baseline, nft_gradient_kernels_avx2,
-    nft_gradient_kernels_avx512;
-static const nft_gradient_kernels *const gradient_sets[] = {
-    &nft_gradient_kernels_baseline, &nft_gradient_kernels_avx2, &nft_gradient_kernels_avx512};
-#elif defined(__aarch64__)
-extern const nft_gradient_kernels nft_gradient_kernels_neon;
-static const nft_gradient_kernels *const gradient_sets[] = {&nft_gradient_kernels_neon};
-#else
-extern const nft_gradient_kernels nft_gradient_kernels_baseline;
-static const nft_gradient_kernels *const gradient_sets[] = {&nft_gradient_kernels_baseline};
-#endif
-
 #define LONGEST 400
 #define SEED UINT64_C(0x0123456789abcdef)
 #define STREAM UINT64_C(0xfedcba9876543210)
@@ -60,13 +47,13 @@ static void drops_by_word(void **state)
             for (int64_t i = 0; i < n; i++)
                 x[i] = (float)(i + 1);
             y[n] = 77;
-            gradient_sets[set]->drop(n, threshold, 1.5f, SEED, STREAM, x, y);
+            sets[set]->gradients->drop(n, threshold, 1.5f, SEED, STREAM, x, y);
             for (int64_t i = 0; i < n; i++) {
                 uint32_t word = philox_word((uint64_t)(i / 64 * 16 + i % 16), (int)(i / 16 % 4));
                 assert_true(y[i] == (word < threshold ? 0 : 1.5f * x[i]));
             }
             assert_true(y[n] == 77);
-            gradient_sets[set]->drop(n, threshold, 1.5f, SEED, STREAM, x, x);
+            sets[set]->gradients->drop(n, threshold, 1.5f, SEED, STREAM, x, x);
             assert_memory_equal(x, y, (size_t)n * sizeof *x);
         }
 }
@@ -80,7 +67,7 @@ static void keeps_what_is_not_finite(void **state)
         for (int i = 0; i < 2; i++) {
             for (int64_t k = 0; k < 200; k++)
                 x[k] = i ? INFINITY : NAN;
-            gradient_sets[set]->drop(200, UINT32_MAX / 2, 2, SEED, STREAM, x, y);
+            sets[set]->gradients->drop(200, UINT32_MAX / 2, 2, SEED, STREAM, x, y);
             for (int64_t k = 0; k < 200; k++)
                 assert_true(!isfinite(y[k]));
         }

@@ -160,6 +160,7 @@ static void latents(void **state)
     if (nft_model_has_decoder(o.model)) {
         nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
         options.without_decoder = 1;
+        options.precision = support_precision();
         nft_context *without = NULL, *with = support_context(o.model, 2, 0);
         assert_ok(nft_context_create(&without, o.model, &options));
         assert_ok(nft_forward(without, o.input));
@@ -273,8 +274,9 @@ static void real_networks(void **state)
     assert_ok(nft_forward(context, networks));
     const nft_array *output = nft_context_output(context);
     assert_int_equal(nft_array_count(output), nft_weights_count(networks));
+    float most = support_precision() == NFT_PRECISION_BF16 ? 5e-3f : 1e-4f;
     for (int64_t n = 0; n < nft_array_count(output); n++)
-        assert_float_equal(nft_array_f32(output)[n], nft_array_f32(prediction)[n], 1e-4);
+        assert_float_equal(nft_array_f32(output)[n], nft_array_f32(prediction)[n], most);
     nft_context_free(context);
     nft_weights_free(networks);
     nft_model_free(model);

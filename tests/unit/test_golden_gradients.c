@@ -51,6 +51,7 @@ static backward_run open_backward(const golden_case *c, int32_t threads)
     options.max_batch = nft_weights_count(run.o.input);
     options.keep_for_backward = 1;
     options.input_gradient = 1;
+    options.precision = support_precision();
     assert_ok(nft_context_create(&run.context, run.o.model, &options));
     assert_ok(nft_gradients_create(&run.gradients, run.o.model));
     assert_ok(nft_file_open(&run.file, c->expected));

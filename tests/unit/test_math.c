@@ -9,8 +9,8 @@
 
 /* --- the choice --- */
 
-/* What nft_vector() chooses in a process with this environment. */
-static bool chooses(const char *wanted, const char *expected)
+/* What is chosen in a process with this environment, and whether the choice passes. */
+static bool chooses(const char *wanted, const char *expected, nft_status status)
 {
     pid_t child = fork();
     assert_true(child >= 0);
@@ -19,21 +19,34 @@ static bool chooses(const char *wanted, const char *expected)
             setenv("NFT_KERNELS", wanted, 1);
         else
             unsetenv("NFT_KERNELS");
-        bool right = !strcmp(nft_vector()->name, expected) && nft_vector() == nft_vector();
+        const nft_kernel_set *set = nft_kernel_set_in_use();
+        bool right = !strcmp(set->name, expected) && set == nft_kernel_set_in_use() &&
+                     nft_vector() == set->vector && nft_vector_gradients() == set->gradients &&
+                     nft_vector_panels() == set->panels && nft_siren_vector() == set->siren &&
+                     nft_vector_tiles() == set->tiles && nft_kernel_set_check("a test") == status &&
+                     (!status || strstr(nft_error_message(), wanted));
         _exit(right ? 0 : 1);
     }
-    int status = -1;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    int result = -1;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    return WIFEXITED(result) && WEXITSTATUS(result) == 0;
 }
 
 static void the_environment_chooses_the_set(void **state)
 {
     (void)state;
-    for (int k = 0; k < set_count; k++)
-        assert_true(chooses(sets[k]->name, sets[k]->name));
-    assert_true(chooses(NULL, sets[set_count - 1]->name));
-    assert_true(chooses("no such set", sets[set_count - 1]->name));
+    const nft_kernel_set *set, *best = NULL;
+    for (int i = 0; (set = nft_kernel_set_at(i)); i++)
+        if (set->usable()) {
+            assert_true(chooses(set->name, set->name, NFT_OK));
+            best = set;
+        }
+    assert_true(chooses(NULL, best->name, NFT_OK));
+    assert_true(chooses("", best->name, NFT_OK));
+    assert_true(chooses("no such set", best->name, NFT_ERROR_ARGUMENT));
+    for (int i = 0; (set = nft_kernel_set_at(i)); i++)
+        if (!set->usable())
+            assert_true(chooses(set->name, best->name, NFT_ERROR_ARGUMENT));
 }
 
 /* --- functions of one number --- */
@@ -172,7 +185,7 @@ static void check_block(const struct function *f, int64_t n, const float *x)
 {
     float y[BLOCK];
     for (int k = 0; k < set_count; k++) {
-        f->apply(sets[k], n, x, y);
+        f->apply(sets[k]->vector, n, x, y);
         for (int64_t i = 0; i < n; i++)
             if (!is_close(f, y[i], f->reference((long double)x[i])))
                 fail_msg("%s, %s(%a) is %a, expected %La", sets[k]->name, f->name, (double)x[i], (double)y[i],
@@ -221,13 +234,13 @@ static void functions_are_right_at_special_values(void **state)
         check_block(f, COUNT(x), x);
     float y[4], cosine[4];
     for (int k = 0; k < set_count; k++) {
-        sets[k]->exp(2, x, y);
+        sets[k]->vector->exp(2, x, y);
         assert_true(y[0] == 1 && y[1] == 1);
-        sets[k]->tanh(4, x, y);
+        sets[k]->vector->tanh(4, x, y);
         assert_true(!signbit(y[0]) && signbit(y[1]) && y[2] == 1 && y[3] == -1);
-        sets[k]->sincos(2, x, y, cosine);
+        sets[k]->vector->sincos(2, x, y, cosine);
         assert_true(y[0] == 0 && y[1] == 0 && cosine[0] == 1);
-        sets[k]->sincos_turns(2, x, y, cosine);
+        sets[k]->vector->sincos_turns(2, x, y, cosine);
         assert_true(y[0] == 0 && y[1] == 0 && cosine[0] == 1);
     }
 }
@@ -242,23 +255,23 @@ static void fill_mixed(int64_t n, float *x)
         x[i] = mixed[i % COUNT(mixed)] * (1 + 0.01f * (float)(i / COUNT(mixed)));
 }
 
-static void check_places(const nft_kernels *set, const struct function *f)
+static void check_places(const nft_kernel_set *set, const struct function *f)
 {
     float x[LENGTH + 8], alone[LENGTH + 8], y[LENGTH + 8];
     fill_mixed(COUNT(x), x);
     for (int64_t i = 0; i < COUNT(x); i++)
-        f->apply(set, 1, x + i, alone + i);
+        f->apply(set->vector, 1, x + i, alone + i);
     for (int64_t n = 0; n <= LENGTH; n++)
         for (int64_t offset = 0; offset < 4; offset++) {
             memset(y, 0x5a, sizeof y);
-            f->apply(set, n, x + offset, y + 1);
+            f->apply(set->vector, n, x + offset, y + 1);
             if (!same_bits(y + 1, alone + offset, n))
                 fail_msg("%s, %s: an element depends on its place (%" PRId64 " from %" PRId64 ")", set->name,
                          f->name, n, offset);
             if (from_bits(0x5a5a5a5a) != y[0] || from_bits(0x5a5a5a5a) != y[n + 1])
                 fail_msg("%s, %s: writes outside of %" PRId64 " elements", set->name, f->name, n);
             memcpy(y, x, sizeof y);
-            f->apply(set, n, y + offset, y + offset);
+            f->apply(set->vector, n, y + offset, y + offset);
             assert_true(same_bits(y + offset, alone + offset, n));
             assert_true(same_bits(y + offset + n, x + offset + n, 4));
         }
@@ -278,14 +291,14 @@ static void sine_and_cosine_may_replace_their_angles(void **state)
     for (int k = 0; k < set_count; k++) {
         float x[LENGTH], sine[LENGTH], cosine[LENGTH], y[LENGTH], z[LENGTH];
         fill_mixed(LENGTH, x);
-        sets[k]->sincos(LENGTH, x, sine, cosine);
+        sets[k]->vector->sincos(LENGTH, x, sine, cosine);
         memcpy(y, x, sizeof y);
-        sets[k]->sincos(LENGTH, y, z, y);
+        sets[k]->vector->sincos(LENGTH, y, z, y);
         assert_true(same_bits(y, cosine, LENGTH) && same_bits(z, sine, LENGTH));
         memcpy(y, x, sizeof y);
-        sets[k]->sincos(LENGTH, y, y, z);
+        sets[k]->vector->sincos(LENGTH, y, y, z);
         assert_true(same_bits(y, sine, LENGTH) && same_bits(z, cosine, LENGTH));
-        sets[k]->sincos(LENGTH, x, NULL, NULL);
+        sets[k]->vector->sincos(LENGTH, x, NULL, NULL);
     }
 }
 

@@ -1,4 +1,4 @@
-/* The packed linear map, of the set of kernels in use, against double. */
+/* The packed linear map, in each format of the set of kernels in use, against double. */
 #include "math/packed.h"
 
 #include "kernel_sets.h"
@@ -47,20 +47,32 @@ static double mapped(const numbers *n, int64_t r, int64_t o, bool back)
     return sum;
 }
 
-static void assert_near(double got, double expected, int64_t terms)
+/* Of a product of two numbers in [-1, 1]: the formats' own errors, and the roundings of sums. */
+static const double term_error[] = {2e-7, 0x1.02p-7, 0x1.8p-15, 3e-7};
+
+static void assert_near(nft_pack_format format, double got, double expected, int64_t terms)
 {
-    if (!(fabs(got - expected) <= 2e-7 * (double)(terms + 2)))
-        fail_msg("%g, expected %g", got, expected);
+    if (!(fabs(got - expected) <= term_error[format] * (double)(terms + 2)))
+        fail_msg("format %d: %g, expected %g", (int)format, got, expected);
 }
 
-static void check_map(const numbers *n, nft_map_mode mode)
+static void *make_packed(nft_pack_format format, int64_t outputs, int64_t inputs)
+{
+    size_t bytes = (size_t)nft_packed_bytes(format, outputs, inputs);
+    void *packed = aligned_alloc(64, bytes ? bytes : 64);
+    assert_non_null(packed);
+    assert_int_equal(bytes % 64, 0);
+    return packed;
+}
+
+static void check_map(nft_pack_format format, const numbers *n, nft_map_mode mode)
 {
     int64_t stride = n->outputs + GAP, count = n->rows * stride;
-    float *packed = make(nft_packed_floats(n->outputs, n->inputs)), *y = make(count);
+    float *packed = make_packed(format, n->outputs, n->inputs), *y = make(count);
     memcpy(y, n->y, (size_t)count * sizeof *y);
-    nft_pack(n->outputs, n->inputs, n->weight, packed);
-    nft_packed_linear(n->rows, n->inputs, n->outputs, packed, n->bias, n->x, n->inputs + GAP, y, stride,
-                      mode);
+    nft_pack(format, n->outputs, n->inputs, n->weight, packed);
+    nft_packed_linear(format, n->rows, n->inputs, n->outputs, packed, n->bias, n->x, n->inputs + GAP, y,
+                      stride, mode);
     for (int64_t place = 0; place < count; place++) {
         int64_t r = place / stride, o = place % stride;
         if (o >= n->outputs) {
@@ -72,24 +84,37 @@ static void check_map(const numbers *n, nft_map_mode mode)
             expected = expected > 0 ? expected : 0;
         if (mode == NFT_MAP_GELU)
             expected *= erfc(-expected / sqrt(2)) / 2;
-        assert_near((double)y[place], expected, n->inputs);
+        assert_near(format, (double)y[place], expected, n->inputs);
     }
     free(packed);
     free(y);
 }
 
-static void check_map_back(const numbers *n)
+static void check_map_back(nft_pack_format format, const numbers *n)
 {
     int64_t stride = n->inputs + GAP;
-    float *packed = make(nft_packed_floats(n->inputs, n->outputs)), *x = make(n->rows * stride);
-    nft_pack_transpose(n->outputs, n->inputs, n->weight, packed);
-    nft_packed_linear(n->rows, n->outputs, n->inputs, packed, NULL, n->y, n->outputs + GAP, x, stride,
+    float *packed = make_packed(format, n->inputs, n->outputs), *x = make(n->rows * stride);
+    nft_pack_transpose(format, n->outputs, n->inputs, n->weight, packed);
+    nft_packed_linear(format, n->rows, n->outputs, n->inputs, packed, NULL, n->y, n->outputs + GAP, x, stride,
                       NFT_MAP_SET);
     for (int64_t r = 0; r < n->rows; r++)
         for (int64_t i = 0; i < n->inputs; i++)
-            assert_near((double)x[r * stride + i], mapped(n, r, i, true), n->outputs);
+            assert_near(format, (double)x[r * stride + i], mapped(n, r, i, true), n->outputs);
     free(packed);
     free(x);
+}
+
+/* Those that the set in use chooses for some precision, and floats. */
+static nft_pack_format formats[4] = {NFT_FORMAT_FLOAT};
+static int format_count = 1;
+
+static void find_formats(void)
+{
+    for (int32_t precision = NFT_PRECISION_FLOAT32; precision <= NFT_PRECISION_BF16; precision++) {
+        nft_pack_format format = nft_format_of(precision);
+        if (format != NFT_FORMAT_FLOAT)
+            formats[format_count++] = format;
+    }
 }
 
 static const int64_t sizes[] = {1, 2, 7, 16, 31, 32, 33, 70};
@@ -101,9 +126,11 @@ static void maps_are_right(void **state)
     for (int64_t i = 0; i < COUNT(sizes) * COUNT(sizes) * COUNT(rows); i++) {
         numbers n = make_numbers(rows[i / COUNT(sizes) / COUNT(sizes)],
                                  sizes[i / COUNT(sizes) % COUNT(sizes)], sizes[i % COUNT(sizes)]);
-        for (int mode = NFT_MAP_SET; mode <= NFT_MAP_GELU; mode++)
-            check_map(&n, (nft_map_mode)mode);
-        check_map_back(&n);
+        for (int k = 0; k < format_count; k++) {
+            for (int mode = NFT_MAP_SET; mode <= NFT_MAP_GELU; mode++)
+                check_map(formats[k], &n, (nft_map_mode)mode);
+            check_map_back(formats[k], &n);
+        }
         free_numbers(&n);
     }
 }
@@ -112,8 +139,10 @@ static void many_inputs_are_summed_in_blocks(void **state)
 {
     (void)state;
     numbers n = make_numbers(3, 1100, 35);
-    check_map(&n, NFT_MAP_SET);
-    check_map(&n, NFT_MAP_ADD);
+    for (int k = 0; k < format_count; k++) {
+        check_map(formats[k], &n, NFT_MAP_SET);
+        check_map(formats[k], &n, NFT_MAP_ADD);
+    }
     free_numbers(&n);
 }
 
@@ -123,5 +152,6 @@ int main(void)
         cmocka_unit_test(maps_are_right),
         cmocka_unit_test(many_inputs_are_summed_in_blocks),
     };
+    find_formats();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

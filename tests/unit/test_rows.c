@@ -29,7 +29,7 @@ static void pairs_of_arrays_are_combined(void **state)
     fill_random(COUNT(x), x);
     for (int k = 0; k < set_count; k++)
         for (int64_t n = 0; n <= LENGTH; n++)
-            check_pairs(sets[k], n, x + LENGTH + 1, x);
+            check_pairs(sets[k]->vector, n, x + LENGTH + 1, x);
 }
 
 static void sums_are_right_and_fixed(void **state)
@@ -46,13 +46,13 @@ static void sums_are_right_and_fixed(void **state)
                 sum += (double)x[i];
                 dot += (double)x[i] * (double)z[i];
             }
-            float got = sets[k]->sum(n, x), got_dot = sets[k]->dot(n, x, z);
+            float got = sets[k]->vector->sum(n, x), got_dot = sets[k]->vector->dot(n, x, z);
             assert_true(fabs((double)got - sum) <= 1e-7 * (double)n);
             assert_true(fabs((double)got_dot - dot) <= 1e-7 * (double)n);
             for (int64_t offset = 0; offset < 4; offset++) {
                 memcpy(moved + offset, x, (size_t)n * sizeof *x);
-                assert_true(sets[k]->sum(n, moved + offset) == got);
-                assert_true(sets[k]->dot(n, moved + offset, z) == got_dot);
+                assert_true(sets[k]->vector->sum(n, moved + offset) == got);
+                assert_true(sets[k]->vector->dot(n, moved + offset, z) == got_dot);
             }
         }
 }
@@ -116,12 +116,12 @@ static void biases_are_added_and_rows_summed(void **state)
     (void)state;
     for (int k = 0; k < set_count; k++)
         for (int64_t n = 0; n <= LENGTH; n++)
-            check_bias(sets[k], n);
+            check_bias(sets[k]->vector, n);
     static float x[7 * 300], y[300];
     for (int k = 0; k < set_count; k++) {
         memset(y, 0, sizeof y);
         fill_random(COUNT(x), x);
-        sets[k]->sum_rows(7, 300, x, 300, y);
+        sets[k]->vector->sum_rows(7, 300, x, 300, y);
         for (int64_t i = 0; i < 300; i++)
             assert_true(y[i] == (((((((0 + x[i]) + x[300 + i]) + x[600 + i]) + x[900 + i]) + x[1200 + i]) +
                                   x[1500 + i]) +
@@ -145,7 +145,7 @@ static void many_rows_are_summed(void **state)
             fill_random(rows * n, x);
             for (int64_t i = 0; i < rows * n; i++)
                 x[i] = fabsf(x[i]);
-            sets[k]->sum_rows(rows, n, x, n, y);
+            sets[k]->vector->sum_rows(rows, n, x, n, y);
             for (int64_t i = 0; i < n; i++) {
                 double sum = 0;
                 for (int64_t r = 0; r < rows; r++)
@@ -154,7 +154,7 @@ static void many_rows_are_summed(void **state)
             }
             x[70 * n] = INFINITY;
             x[99999 * n + n - 1] = NAN;
-            sets[k]->sum_rows(rows, n, x, n, y);
+            sets[k]->vector->sum_rows(rows, n, x, n, y);
             assert_true(n == 1 ? isnan(y[0]) : isinf(y[0]) && isnan(y[n - 1]));
         }
     print_message("the largest relative error of a sum is %.1e\n", worst);
@@ -190,7 +190,7 @@ static void softmax_is_right(void **state)
     for (int k = 0; k < set_count; k++)
         for (int64_t n = 0; n <= LENGTH; n++)
             for (int s = 0; s < 4; s++)
-                check_softmax(sets[k], n, (float[]){1, -0.1f, 0, 95}[s]);
+                check_softmax(sets[k]->vector, n, (float[]){1, -0.1f, 0, 95}[s]);
 }
 
 /* -∞ has no share, beside others; NaN and ∞ leave nothing of the row. */
@@ -215,12 +215,12 @@ static void softmax_of_special_values(void **state)
     for (int k = 0; k < set_count; k++) {
         for (int64_t n = 1; n <= LENGTH; n++)
             for (int64_t place = 0; place < n; place += 7)
-                check_special_softmax(sets[k], n, place);
+                check_special_softmax(sets[k]->vector, n, place);
         float alone = -3e38f;
-        sets[k]->softmax(1, 1, 2, &alone, 1);
+        sets[k]->vector->softmax(1, 1, 2, &alone, 1);
         assert_true(isnan(alone)); /* 2 (-3e38) is -∞ */
         alone = -3e38f;
-        sets[k]->softmax(1, 1, 1, &alone, 1);
+        sets[k]->vector->softmax(1, 1, 1, &alone, 1);
         assert_true(alone == 1);
     }
 }
@@ -284,7 +284,7 @@ static void rows_are_copied_and_added(void **state)
     fill_random(COUNT(x), x);
     for (int k = 0; k < set_count; k++)
         for (int64_t n = 0; n <= LENGTH; n++)
-            check_copies(sets[k], n, x, x + ROWS * (LENGTH + 3));
+            check_copies(sets[k]->vector, n, x, x + ROWS * (LENGTH + 3));
 }
 
 #define MOST_ROWS 10
@@ -323,7 +323,7 @@ static void products_of_rows_are_right(void **state)
         for (int64_t m = 0; m <= MOST_ROWS; m++)
             for (int64_t n = 0; n <= MOST_ROWS; n++)
                 for (int64_t k = 0; k <= LENGTH; k += k < 20 ? 1 : 6)
-                    check_row_products(sets[set], m, n, k, x, x + MOST_ROWS * LENGTH);
+                    check_row_products(sets[set]->vector, m, n, k, x, x + MOST_ROWS * LENGTH);
 }
 
 static void norms_are_right(void **state)
@@ -333,9 +333,9 @@ static void norms_are_right(void **state)
         for (int64_t n = 1; n <= 700; n += n < 70 ? 1 : 90)
             for (int o = 0; o < 2; o++) {
                 float offset = o ? 100.0f : 0.0f;
-                check_norm(sets[k]->name, sets[k]->layer_norm, false, n, offset);
+                check_norm(sets[k]->name, sets[k]->vector->layer_norm, false, n, offset);
                 if (n > 1)
-                    check_norm(sets[k]->name, sets[k]->simple_layer_norm, true, n, offset);
+                    check_norm(sets[k]->name, sets[k]->vector->simple_layer_norm, true, n, offset);
             }
 }
 

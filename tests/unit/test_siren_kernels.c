@@ -10,18 +10,6 @@
 #define COLUMNS 80
 #define PI 3.14159265358979323846
 
-#if defined(__x86_64__)
-extern const nft_siren_kernels nft_siren_kernels_baseline, nft_siren_kernels_avx2, nft_siren_kernels_avx512;
-static const nft_siren_kernels *const siren_sets[] = {&nft_siren_kernels_baseline, &nft_siren_kernels_avx2,
-                                                      &nft_siren_kernels_avx512};
-#elif defined(__aarch64__)
-extern const nft_siren_kernels nft_siren_kernels_neon;
-static const nft_siren_kernels *const siren_sets[] = {&nft_siren_kernels_neon};
-#else
-extern const nft_siren_kernels nft_siren_kernels_baseline;
-static const nft_siren_kernels *const siren_sets[] = {&nft_siren_kernels_baseline};
-#endif
-
 static void close_to(const char *what, const char *set, double found, double expected, double slack)
 {
     if (!(fabs(found - expected) <= slack))
@@ -154,7 +142,7 @@ static void check_last(const nft_siren_kernels *k, const char *set, int64_t rows
 static void check_size(int set, int64_t rows, int64_t columns, int64_t inner)
 {
     static numbers n;
-    const nft_siren_kernels *k = siren_sets[set];
+    const nft_siren_kernels *k = sets[set]->siren;
     const char *name = sets[set]->name;
     const nft_product p = {rows, columns, inner, n.a, COLUMNS, n.b, COLUMNS, n.y, COLUMNS};
     fill(&n);
@@ -180,7 +168,7 @@ static void products(void **state)
         for (int64_t rows = 1; rows <= ROWS; rows++)
             for (int64_t vectors = 1; vectors <= 5; vectors++)
                 for (int64_t inner = 1; inner <= INNER; inner += 4)
-                    check_size(set, rows, vectors * sets[set]->width, inner);
+                    check_size(set, rows, vectors * sets[set]->vector->width, inner);
 }
 
 static void check_waves(int set, double from, double to)
@@ -190,7 +178,7 @@ static void check_waves(int set, double from, double to)
     for (int64_t i = 0; i < POINTS; i++)
         turns[i] = (float)(from + (to - from) * (double)i / (POINTS - 1));
     const nft_product p = {.rows = 1, .columns = POINTS, .y = sine, .y_stride = POINTS};
-    siren_sets[set]->forward(&p, turns, cosine);
+    sets[set]->siren->forward(&p, turns, cosine);
     for (int64_t i = 0; i < POINTS; i++) {
         double rest = 2 * PI * remainder((double)turns[i], 1);
         close_to("a sine", sets[set]->name, (double)sine[i], sin(rest), 2e-7);
@@ -207,8 +195,8 @@ static void waves(void **state)
         for (int64_t i = 0; i < COUNT(ranges); i++)
             check_waves(set, -ranges[i], ranges[i]);
         float turns[LENGTH] = {INFINITY, -INFINITY, NAN}, sine[LENGTH], cosine[LENGTH];
-        const nft_product p = {.rows = 1, .columns = sets[set]->width, .y = sine, .y_stride = LENGTH};
-        siren_sets[set]->forward(&p, turns, cosine);
+        const nft_product p = {.rows = 1, .columns = sets[set]->vector->width, .y = sine, .y_stride = LENGTH};
+        sets[set]->siren->forward(&p, turns, cosine);
         for (int i = 0; i < 3; i++)
             assert_true(isnan(sine[i]) && isnan(cosine[i]));
         assert_true(sine[3] == 0 && cosine[3] == 1);

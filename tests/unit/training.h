@@ -24,6 +24,7 @@ static inline nft_trainer *make_trainer(const nft_model *model, const char *reci
     nft_trainer *trainer = NULL;
     char *json = support_json(recipe);
     options.threads = threads;
+    options.precision = support_precision();
     assert_ok(nft_trainer_create(&trainer, model, json, strlen(json), &options));
     free(json);
     return trainer;

@@ -144,8 +144,11 @@ static nft_status add_maps(decoder *state, nft_builder *builder)
         return nft_fail_memory(builder->where, (int64_t)(count * sizeof *state->maps));
     nft_status status = NFT_OK;
     for (int64_t mlp = 0; mlp < state->mlp_count && !status; mlp++)
-        for (int64_t k = 0; k < state->map_count && !status; k++)
+        for (int64_t k = 0; k < state->map_count && !status; k++) {
             status = add_map(state, builder, mlp, k);
+            if (!status) /* sines of ω times the decoded weights enlarge errors */
+                nft_map_exact(builder, &state->maps[mlp * state->map_count + k]);
+        }
     return status;
 }
 

@@ -58,15 +58,19 @@ void nft_map_rows(const nft_exec *exec, const nft_map *map, int64_t rows, const 
                   float *y, int64_t y_stride, nft_map_mode mode)
 {
     const float *bias = map->bias.index < 0 ? NULL : nft_param_at(exec, &map->bias);
-    nft_packed_linear(rows, map->inputs, map->outputs, exec->packed + map->packed, bias, x, x_stride, y,
-                      y_stride, mode);
+    const nft_packed_weights *packed = exec->packed;
+    nft_packed_linear(packed->formats[map->exact], rows, map->inputs, map->outputs,
+                      packed->values + packed->places[map->weight.index], bias, x, x_stride, y, y_stride,
+                      mode);
 }
 
 void nft_map_rows_back(const nft_exec *exec, const nft_map *map, int64_t rows, const float *dy,
                        int64_t dy_stride, float *dx, int64_t dx_stride, nft_map_mode mode)
 {
-    nft_packed_linear(rows, map->outputs, map->inputs, exec->packed_back + map->packed_back, NULL, dy,
-                      dy_stride, dx, dx_stride, mode);
+    const nft_packed_weights *packed = exec->packed_back;
+    nft_packed_linear(packed->formats[map->exact], rows, map->outputs, map->inputs,
+                      packed->values + packed->places[map->weight.index], NULL, dy, dy_stride, dx, dx_stride,
+                      mode);
 }
 
 typedef struct linear_rows {

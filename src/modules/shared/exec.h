@@ -4,9 +4,9 @@
 
 #include "base/threads.h"
 #include "math/blas.h"
-#include "math/packed.h"
 #include "math/products.h"
 #include "math/vector.h"
+#include "modules/shared/packed_weights.h"
 #include "modules/shared/memory.h"
 #include "modules/shared/parameters.h"
 
@@ -16,10 +16,10 @@ typedef struct nft_dropout_key {
 } nft_dropout_key;
 
 struct nft_exec {
-    const float *parameters;        /* the model's */
-    const float *packed;            /* the packed weights of its linear maps */
-    const float *packed_back;       /* in backward: their packed transposes */
-    const float *input;             /* the model's own input for this sample */
+    const float *parameters;               /* the model's */
+    const nft_packed_weights *packed;      /* of its linear maps */
+    const nft_packed_weights *packed_back; /* in backward: the transposes */
+    const float *input;                    /* the model's own input for this sample */
     float *input_gradient;          /* in backward: what modules that read `input` add to its gradient */
     const nft_dropout_key *dropout; /* NULL: none */
     nft_pool *team;                 /* threads that share this sample; NULL: the calling thread alone */

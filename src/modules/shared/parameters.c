@@ -71,8 +71,6 @@ static nft_status declare(nft_builder *builder, nft_param *added, char *name, bo
     }
     nft_parameter *parameter = &parameters->items[parameters->count];
     *parameter = (nft_parameter){.name = name,
-                                 .packed = -1,
-                                 .packed_back = -1,
                                  .rank = rank,
                                  .count = 1,
                                  .offset = parameters->total,
@@ -119,20 +117,9 @@ nft_status nft_parameter_add(nft_builder *builder, nft_param *parameter, bool tr
     return status;
 }
 
-/* Where the map's weight stands among the packed ones. */
-static void pack(nft_builder *builder, nft_map *map)
+void nft_map_exact(nft_builder *builder, nft_map *map)
 {
-    nft_parameters *parameters = builder->parameters;
-    nft_parameter *weight = &parameters->items[map->weight.index];
-    if (!builder->binding) {
-        weight->packed = parameters->packed_total;
-        weight->packed_back = parameters->packed_back_total;
-        parameters->packed_total = nft_size_add(weight->packed, nft_packed_floats(map->outputs, map->inputs));
-        parameters->packed_back_total =
-            nft_size_add(weight->packed_back, nft_packed_floats(map->inputs, map->outputs));
-    }
-    map->packed = weight->packed;
-    map->packed_back = weight->packed_back;
+    map->exact = builder->parameters->items[map->weight.index].exact = true;
 }
 
 static nft_status begin_map(nft_builder *builder, nft_map *map, int64_t outputs, int64_t inputs)
@@ -154,7 +141,7 @@ nft_status nft_map_add(nft_builder *builder, nft_map *map, int64_t outputs, int6
     va_end(arguments);
     if (status)
         return status;
-    pack(builder, map);
+    builder->parameters->items[map->weight.index].mapped = true;
     if (!bias)
         return NFT_OK;
     va_start(arguments, name_format);
@@ -174,6 +161,6 @@ nft_status nft_map_add_as(nft_builder *builder, nft_map *map, int64_t outputs, i
                                    NFT_SHAPE(outputs, inputs, 1, 1), "%s", weight_name);
     if (status)
         return status;
-    pack(builder, map);
+    builder->parameters->items[map->weight.index].mapped = true;
     return nft_parameter_add(builder, &map->bias, true, bias_init, 1, NFT_SHAPE(outputs), "%s", bias_name);
 }

@@ -23,19 +23,17 @@ typedef struct nft_parameter {
     char *name; /* with the module's path: "2.attn.to_qkv.linear.weight" */
     int64_t rank, shape[NFT_ARRAY_MAX_RANK];
     int64_t count;
-    int64_t offset;      /* floats from the start of the model's parameters */
-    int64_t packed;      /* of a linear map's weight: floats from the start of the packed weights; else -1 */
-    int64_t packed_back; /* the same among the packed transposes */
-    bool trained;        /* else a buffer */
+    int64_t offset; /* floats from the start of the model's parameters */
+    bool mapped;    /* a linear map's weight, which is packed */
+    bool exact;     /* that map is nft_map_exact */
+    bool trained;   /* else a buffer */
     nft_init init;
 } nft_parameter;
 
 typedef struct nft_parameters {
     nft_parameter *items;
     int64_t count, capacity;
-    int64_t total;             /* floats; saturates */
-    int64_t packed_total;      /* floats of the packed weights; saturates */
-    int64_t packed_back_total; /* floats of the packed transposes; saturates */
+    int64_t total; /* floats; saturates */
 } nft_parameters;
 
 void nft_parameters_clear(nft_parameters *parameters);
@@ -60,8 +58,8 @@ nft_status nft_parameter_add(nft_builder *builder, nft_param *parameter, bool tr
  * uses) and NAME.bias (outputs), both drawn by `init`. */
 typedef struct nft_map {
     int64_t inputs, outputs;
-    nft_param weight, bias;      /* bias.index -1: none */
-    int64_t packed, packed_back; /* offsets among the packed weights and their transposes */
+    nft_param weight, bias; /* bias.index -1: none */
+    bool exact;             /* see nft_map_exact */
 } nft_map;
 
 nft_status nft_map_add(nft_builder *builder, nft_map *map, int64_t outputs, int64_t inputs, int ones,
@@ -70,6 +68,10 @@ nft_status nft_map_add(nft_builder *builder, nft_map *map, int64_t outputs, int6
 nft_status nft_map_add_as(nft_builder *builder, nft_map *map, int64_t outputs, int64_t inputs, int ones,
                           nft_init weight_init, const char *weight_name, nft_init bias_init,
                           const char *bias_name);
+
+/* The map is computed in single precision whatever the context's precision is: the modules after it enlarge
+ * errors. */
+void nft_map_exact(nft_builder *builder, nft_map *map);
 
 /* How the gradient of one parameter comes about for a sample: it is a product dyᵀ x, or a sum of dy's rows,
  * or backward leaves it itself. Products and sums may have several contributions: tensors of a role share a

@@ -112,6 +112,11 @@ static nft_status add_map(nft_lift_roles *roles, nft_builder *builder, int64_t r
                                       "%s.bias", name);
 }
 
+static int64_t packed_floats(int64_t outputs, int64_t inputs)
+{
+    return nft_packed_bytes(NFT_FORMAT_FLOAT, outputs, inputs) / (int64_t)sizeof(float);
+}
+
 static nft_status add_tensors(nft_lift_roles *roles, nft_module *module, nft_builder *builder)
 {
     int64_t side = (int64_t)llround(sqrt((double)roles->places)), packed = 0, packed_back = 0;
@@ -122,8 +127,8 @@ static nft_status add_tensors(nft_lift_roles *roles, nft_module *module, nft_bui
         *own = (lift_tensor){.placing = place(tensor, side),
                              .role = nft_owner_of(builder, t),
                              .width = nft_tensor_width(tensor, roles->channels)};
-        own->packed = nft_take(&packed, nft_packed_floats(roles->outputs, own->width));
-        own->packed_back = nft_take(&packed_back, nft_packed_floats(own->width, roles->outputs));
+        own->packed = nft_take(&packed, packed_floats(roles->outputs, own->width));
+        own->packed_back = nft_take(&packed_back, packed_floats(own->width, roles->outputs));
         module->flops =
             nft_size_add(module->flops, nft_product_flops(tensor->tokens, roles->outputs, own->width));
         nft_status status = nft_gradient_add(builder, &map->weight, &map->weight_gradient);
@@ -178,7 +183,7 @@ static void pack_tensor(void *argument, int64_t tensor, float *item_memory)
 {
     const work *w = argument;
     const lift_tensor *own = &w->roles->tensors[tensor];
-    nft_pack(w->roles->outputs, own->width, narrow_weight(w, tensor, item_memory),
+    nft_pack(NFT_FORMAT_FLOAT, w->roles->outputs, own->width, narrow_weight(w, tensor, item_memory),
              nft_at(w->exec, &w->roles->packed) + own->packed);
 }
 
@@ -186,7 +191,7 @@ static void pack_tensor_back(void *argument, int64_t tensor, float *item_memory)
 {
     const work *w = argument;
     const lift_tensor *own = &w->roles->tensors[tensor];
-    nft_pack_transpose(w->roles->outputs, own->width, narrow_weight(w, tensor, item_memory),
+    nft_pack_transpose(NFT_FORMAT_FLOAT, w->roles->outputs, own->width, narrow_weight(w, tensor, item_memory),
                        nft_at(w->exec, &w->roles->packed_back) + own->packed_back);
 }
 
@@ -209,7 +214,8 @@ static void chunk(void *argument, int64_t item, float *item_memory)
     const nft_lift_roles *roles = w->roles;
     nft_rows rows = nft_rows_at(roles->space, item);
     const lift_tensor *own = &roles->tensors[rows.tensor];
-    nft_packed_linear(rows.count, own->width, roles->outputs, nft_at(w->exec, &roles->packed) + own->packed,
+    nft_packed_linear(NFT_FORMAT_FLOAT, rows.count, own->width, roles->outputs,
+                      nft_at(w->exec, &roles->packed) + own->packed,
                       nft_param_at(w->exec, &roles->maps[own->role].bias), w->in + wide_start(roles, &rows),
                       own->width, w->out + lifted_start(roles, &rows), roles->outputs, NFT_MAP_SET);
 }
@@ -257,7 +263,7 @@ static void chunk_back(void *argument, int64_t item, float *item_memory)
     const nft_lift_roles *roles = w->roles;
     nft_rows rows = nft_rows_at(roles->space, item);
     const lift_tensor *own = &roles->tensors[rows.tensor];
-    nft_packed_linear(rows.count, roles->outputs, own->width,
+    nft_packed_linear(NFT_FORMAT_FLOAT, rows.count, roles->outputs, own->width,
                       nft_at(w->exec, &roles->packed_back) + own->packed_back, NULL,
                       w->gradient + lifted_start(roles, &rows), roles->outputs,
                       w->out + wide_start(roles, &rows), own->width, NFT_MAP_SET);

@@ -1,0 +1,96 @@
+/**
+ * @file collect.h
+ * Data sets made of files of single networks. Included by nft/nft.h.
+ */
+#ifndef NFT_COLLECT_H
+#define NFT_COLLECT_H
+
+#include "nft/base.h"
+#include "nft/space.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Told of a network that is left out.
+ * @param path its file; borrowed for the call
+ * @param reason one line; borrowed for the call
+ * @param user nft_collect_options.user
+ */
+typedef void nft_collect_left_out(const char *path, const char *reason, void *user);
+
+/** How to collect networks. Zero or NULL in a field is its default. */
+typedef struct nft_collect_options {
+    size_t size;        /**< sizeof(nft_collect_options) */
+    const char *labels; /**< where labels are: the path of a table (CSV, TSV, JSON or JSON lines), or
+                           "sidecar", NAME.json next to NAME.pt; "folder", the name of the folder; "key:NAME",
+                           inside the file. NULL: the tensor `label` of a stack, or none */
+    const char *key;    /**< the column of the table that names the file; NULL: the first */
+    const char *label;  /**< the column that becomes the tensor `label`; dots go into nested objects; NULL:
+                           "label" */
+    const char *const *also; /**< further columns, which become tensors of their names */
+    int64_t also_count;      /**< how many */
+    const nft_space *space;  /**< of all networks; NULL: the file's, or the key `space` of its sidecar, or a
+                                chain */
+    const char *prefix;      /**< tensors whose names begin with it are the network */
+    int fold_norms; /**< 1: batch norms of chains are folded into the layer before them, which changes no
+                       function */
+    int skip;       /**< 1: networks that cannot be read, are not finite or have no label are left out; 0: the
+                       first of them is an error */
+    nft_collect_left_out *left_out;  /**< told of each network that is left out; may be NULL */
+    nft_progress_callback *progress; /**< told of files: each counts twice, found and written; may be NULL */
+    void *user;                      /**< handed to both */
+} nft_collect_options;
+
+/** Options with every default. */
+#define NFT_COLLECT_OPTIONS_INIT                                                                             \
+    {                                                                                                        \
+        sizeof(nft_collect_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL           \
+    }
+
+/** What nft_collect() has made. */
+typedef struct nft_collect_result {
+    size_t size;      /**< sizeof(nft_collect_result), set by the caller */
+    int64_t networks; /**< in the data set */
+    int64_t spaces;   /**< of them; each has a file */
+    int64_t left_out; /**< networks */
+    int64_t resumed;  /**< networks that an interrupted call had written */
+} nft_collect_result;
+
+/** An nft_collect_result to be filled. */
+#define NFT_COLLECT_RESULT_INIT                                                                              \
+    {                                                                                                        \
+        sizeof(nft_collect_result), 0, 0, 0, 0                                                               \
+    }
+
+/**
+ * Makes a data set of files of networks.
+ *
+ * Files are read in every format of nft_file_open(). Networks of one space, with the same names of tensors,
+ * roles and metadata, are stacked in one file. Labels that are whole numbers become I64, other numbers F32;
+ * texts become classes, numbered in natural order, whose names are in the metadata under `nft.classes`. A
+ * list of numbers becomes a row. The order is the natural order of the paths.
+ *
+ * Memory holds the path, the space and the labels of each network, never the weights of more than one file. A
+ * call that is interrupted, or stopped by `progress`, continues when it is repeated; files next to `output`
+ * whose names end in `.partial` and `.journal` hold its state until then.
+ * @param[out] result may be NULL
+ * @param paths files; folders, with all that is in them but hidden files, sidecars and text; patterns with *,
+ * ? or [; or @FILE, a file with a path on each line
+ * @param count how many, ≥ 1
+ * @param output a file of networks of one space, or, with the ending `.json`, an index (see
+ * nft_dataset_open()) with its parts next to it: NAME-0.safetensors, …
+ * @param options NULL for the defaults
+ * @return ::NFT_ERROR_MISMATCH for several spaces without an index; ::NFT_ERROR_FILE, ::NFT_ERROR_FORMAT and
+ * others with the path in the message; ::NFT_ERROR_CANCELLED
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_collect(nft_collect_result *result, const char *const *paths,
+                                              int64_t count, const char *output,
+                                              const nft_collect_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,152 @@
+/* nftool collect: files of networks become a data set. */
+#define _POSIX_C_SOURCE 200809L
+#include "commands.h"
+#include "outputs.h"
+#include "progress.h"
+#include "report.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <nft/nft.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* What the callbacks of the library see. */
+typedef struct collect_run {
+    const cli_options *given;
+    cli_progress progress;
+} collect_run;
+
+static void print_left_out(const char *path, const char *reason, void *user)
+{
+    const collect_run *run = user;
+    if (run->given->json)
+        print_json(json_pack("{s:o, s:o}", "left_out", json_text(path), "reason", json_text(reason)));
+    else
+        say("left out: %s: %s", path, reason);
+}
+
+static int show(int64_t done, int64_t total, void *user)
+{
+    collect_run *run = user;
+    if (!run->progress.total) {
+        run->progress.total = total;
+    }
+    progress_show(&run->progress, done);
+    return 0;
+}
+
+/* Splits the names at commas, in place. */
+static int64_t split(char *text, const char **names)
+{
+    int64_t count = 0;
+    while (text) {
+        char *comma = strchr(text, ',');
+        if (comma)
+            *comma++ = 0;
+        names[count++] = text;
+        text = comma;
+    }
+    return count;
+}
+
+static int describe(const cli_options *given, const nft_collect_result *result, const char *path)
+{
+    char text[3][TEXT_CAPACITY];
+    if (given->json)
+        return print_json(json_pack("{s:o, s:I, s:I, s:I}", "output", json_text(path), "networks",
+                                    (json_int_t)result->networks, "spaces", (json_int_t)result->spaces,
+                                    "left_out", (json_int_t)result->left_out));
+    say("%s: %s of %s%s%s", path, text_plural(text[0], result->networks, "network"),
+        text_plural(text[1], result->spaces, "space"), result->left_out ? ", left out " : "",
+        result->left_out ? text_count(text[2], result->left_out) : "");
+    if (result->resumed)
+        note(given, "%s had been written by an interrupted call",
+             text_plural(text[0], result->resumed, "network"));
+    return EXIT_SUCCESS;
+}
+
+static int collect(const cli_options *given, nft_collect_options *options)
+{
+    collect_run run = {.given = given};
+    nft_collect_result result = NFT_COLLECT_RESULT_INIT;
+    const char *output = option_text(given, "output");
+    options->left_out = print_left_out;
+    options->progress = show;
+    options->user = &run;
+    progress_start(&run.progress, given, "collect", "steps", 0);
+    nft_status status =
+        nft_collect(&result, (const char *const *)given->operands, given->operand_count, output, options);
+    progress_end(&run.progress);
+    return status ? fail_library() : describe(given, &result, output);
+}
+
+static int run(const cli_options *given)
+{
+    nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
+    nft_space *space = NULL;
+    const char *space_path = option_text(given, "space"), *also = option_text(given, "also");
+    char *names = also ? strdup(also) : NULL;
+    const char **list = also ? malloc((strlen(also) + 1) * sizeof *list) : NULL;
+    int failed = check_outputs(given);
+    if (!failed && also && (!names || !list))
+        failed = fail_memory();
+    if (!failed && space_path && nft_space_load(&space, space_path, NULL))
+        failed = fail_library();
+    if (!failed) {
+        options.labels = option_text(given, "labels");
+        options.key = option_text(given, "key");
+        options.label = option_text(given, "label");
+        options.also = list;
+        options.also_count = also ? split(names, list) : 0;
+        options.space = space;
+        options.prefix = option_text(given, "prefix");
+        options.fold_norms = option_text(given, "fold-norms") != NULL;
+        options.skip = option_text(given, "skip") != NULL;
+        failed = collect(given, &options);
+    }
+    nft_space_free(space);
+    free(list);
+    free(names);
+    return failed;
+}
+
+static const cli_option own_options[] = {
+    {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, or OUT.json, an index with its parts next to it", 0,
+     0, NULL},
+    {"labels", 0, OPTION_TEXT, "FROM", "a table (CSV, TSV, JSON, JSON lines), sidecar, folder or key:NAME", 0,
+     0, NULL},
+    {"key", 0, OPTION_TEXT, "COLUMN", "of the table, which names the file (default: the first)", 0, 0, NULL},
+    {"label", 0, OPTION_TEXT, "COLUMN", "that is the label; dots go into nested objects (default: label)", 0,
+     0, NULL},
+    {"also", 0, OPTION_TEXT, "COLUMN,…", "further columns, as tensors of their names", 0, 0, NULL},
+    {"space", 0, OPTION_INPUT, "FILE", "JSON with the space of all networks, or a network of it", 0, 0, NULL},
+    {"prefix", 0, OPTION_TEXT, "P", "read the tensors whose names begin with P", 0, 0, NULL},
+    {"fold-norms", 0, OPTION_FLAG, NULL, "fold batch norms into the layers before them", 0, 0, NULL},
+    {"skip", 0, OPTION_FLAG, NULL, "leave out and list what cannot be read, is not finite or has no label", 0,
+     0, NULL},
+    {0},
+};
+
+const cli_command collect_command = {
+    .name = "collect",
+    .operands = "PATH… -o OUT",
+    .summary = "make a data set of files of networks",
+    .description =
+        "Reads networks of any format and writes them as a data set: networks of one space are stacked in\n"
+        "one file. PATH is a file, a folder with all that is in it, a pattern, or @LIST, a file with a path\n"
+        "on each line. OUT.safetensors holds networks of one space; OUT.json is an index with a file for\n"
+        "each space next to it. The space of a network is that of --space, or of its file, or the key\n"
+        "`space` of its sidecar (NAME.json next to NAME.pt), or else follows from its names.\n\n"
+        "A table is matched by the path relative to it, the file's name, or its stem. Texts become classes,\n"
+        "whose names go into the metadata. The networks are in the natural order of their paths. The same\n"
+        "command continues after an interruption.",
+    .least_operands = 1,
+    .most_operands = INT_MAX,
+    .options = own_options,
+    .required = "output",
+    .run = run,
+};

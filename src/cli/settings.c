@@ -1,0 +1,78 @@
+#include "settings.h"
+
+#include "report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Index in a list; -1 if the key is none. */
+static int64_t index_of(const json_t *list, const char *key)
+{
+    char *end;
+    long long index = strtoll(key, &end, 10);
+    return end != key && !*end && index >= 0 && (size_t)index < json_array_size(list) ? (int64_t)index : -1;
+}
+
+/* What stands under a key of an object or a list; NULL if nothing does. */
+static json_t *entry_of(json_t *parent, const char *key)
+{
+    if (json_is_object(parent))
+        return json_object_get(parent, key);
+    int64_t index = json_is_array(parent) ? index_of(parent, key) : -1;
+    return index < 0 ? NULL : json_array_get(parent, (size_t)index);
+}
+
+/* Drops the value. */
+static bool set_entry(json_t *parent, const char *key, json_t *value)
+{
+    int64_t index = json_is_array(parent) ? index_of(parent, key) : -1;
+    if (json_is_object(parent) && *key)
+        return !json_object_set_new(parent, key, value);
+    if (index >= 0)
+        return !json_array_set_new(parent, (size_t)index, value);
+    json_decref(value);
+    return false;
+}
+
+static json_t *read_value(const char *text)
+{
+    json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    return value ? value : json_string(text);
+}
+
+/* `path` has the key and the value, one behind the other. */
+static int apply(json_t *recipe, const char *setting, char *path)
+{
+    char *value = strchr(path, '=');
+    json_t *parent = recipe;
+    if (!value || value == path)
+        return fail("--set '%s': expected KEY=VALUE", setting);
+    *value++ = 0;
+    for (char *dot; (dot = strchr(path, '.')); path = dot + 1) {
+        *dot = 0;
+        parent = entry_of(parent, path);
+        if (!json_is_object(parent) && !json_is_array(parent))
+            return fail("--set '%s': the recipe has no '%s' that holds entries", setting, path);
+    }
+    json_t *new_value = read_value(value);
+    if (!new_value)
+        return fail("--set '%s': the value is not UTF-8", setting);
+    return set_entry(parent, path, new_value) ? EXIT_SUCCESS
+                                              : fail("--set '%s': there is no entry '%s'", setting, path);
+}
+
+int settings_apply(json_t *recipe, const cli_options *given)
+{
+    int failed = EXIT_SUCCESS;
+    for (int i = 0; i < given->setting_count && !failed; i++) {
+        const char *setting = given->settings[i];
+        size_t size = strlen(setting) + 1;
+        char *path = malloc(size);
+        if (!path)
+            return fail_memory();
+        memcpy(path, setting, size);
+        failed = apply(recipe, setting, path);
+        free(path);
+    }
+    return failed;
+}

@@ -1,0 +1,129 @@
+#define _POSIX_C_SOURCE 200809L
+#include "io/collect/collect.h"
+
+#include <string.h>
+
+static nft_status fill_options(nft_collect_options *filled, const nft_collect_options *given)
+{
+    *filled = (nft_collect_options)NFT_COLLECT_OPTIONS_INIT;
+    if (!given)
+        return NFT_OK;
+    if (given->size < sizeof given->size)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_collect: options->size is %zu; begin with NFT_COLLECT_OPTIONS_INIT",
+                        given->size);
+    memcpy(filled, given, given->size < sizeof *filled ? given->size : sizeof *filled);
+    if (filled->also_count < 0 || (filled->also_count && !filled->also))
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_collect: options->also does not hold options->also_count names");
+    return NFT_OK;
+}
+
+nft_status nft_collection_leave_out(nft_collection *collection, nft_collected *item, nft_status status)
+{
+    if (!collection->options.skip || status == NFT_ERROR_MEMORY || status == NFT_ERROR_ARGUMENT)
+        return status;
+    const char *reason = nft_error_message();
+    size_t length = strlen(item->path);
+    if (!strncmp(reason, item->path, length) && !strncmp(reason + length, ": ", 2))
+        reason += length + 2;
+    collection->left_out += item->networks ? item->networks : 1;
+    if (collection->options.left_out)
+        collection->options.left_out(item->path, reason, collection->options.user);
+    return NFT_OK;
+}
+
+nft_status nft_collection_step(nft_collection *collection)
+{
+    collection->done++;
+    if (collection->done > collection->total) /* a file that is written twice */
+        collection->done = collection->total;
+    if (!collection->options.progress ||
+        !collection->options.progress(collection->done, collection->total, collection->options.user))
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_CANCELLED, "stopped by the progress callback");
+}
+
+static void clear_columns(nft_collection *collection)
+{
+    for (int64_t i = 0; i < collection->column_count; i++) {
+        for (int64_t k = 0; k < collection->columns[i].class_count; k++)
+            nft_release(collection->columns[i].classes[k]);
+        nft_release(collection->columns[i].classes);
+    }
+    nft_release(collection->columns);
+}
+
+static void clear_group(nft_group *group)
+{
+    for (int64_t t = 0; group->names && t < group->space->tensor_count; t++)
+        nft_release(group->names[t]);
+    nft_release(group->names);
+    nft_metadata_clear(&group->metadata);
+    nft_release(group->members);
+    nft_space_free(group->space);
+}
+
+static void clear(nft_collection *collection)
+{
+    for (int64_t i = 0; collection->items && i < collection->paths.count; i++) {
+        nft_value *values = collection->items[i].values;
+        for (int64_t k = 0; values && k < collection->column_count; k++)
+            nft_value_clear(&values[k]);
+        nft_release(values);
+    }
+    nft_release(collection->items);
+    for (int64_t g = 0; g < collection->group_count; g++)
+        clear_group(&collection->groups[g]);
+    nft_release(collection->groups);
+    nft_release(collection->slots);
+    for (int64_t i = 0; i < collection->unread_count; i++)
+        nft_release(collection->unread[i].kind);
+    nft_release(collection->unread);
+    nft_label_table_clear(&collection->table, collection->column_count);
+    clear_columns(collection);
+    nft_paths_clear(&collection->paths);
+}
+
+static nft_status collect(nft_collection *collection, const char *const *paths, int64_t count)
+{
+    nft_status status = nft_collection_open_labels(collection);
+    const char *table = collection->source == NFT_LABELS_TABLE ? collection->options.labels : NULL;
+    if (!status)
+        status = nft_paths_find(&collection->paths, paths, count, collection->output, table);
+    collection->total = 2 * collection->paths.count;
+    if (!status)
+        status = nft_collection_group(collection);
+    return status ? status : nft_collection_write(collection);
+}
+
+static void fill_result(nft_collect_result *result, const nft_collection *collection)
+{
+    nft_collect_result filled = {.left_out = collection->left_out, .resumed = collection->resumed};
+    for (int64_t g = 0; g < collection->group_count; g++) {
+        filled.networks += collection->groups[g].networks;
+        filled.spaces += collection->groups[g].networks > 0;
+    }
+    filled.size = result->size;
+    memcpy(result, &filled, result->size < sizeof filled ? result->size : sizeof filled);
+}
+
+nft_status nft_collect(nft_collect_result *result, const char *const *paths, int64_t count,
+                       const char *output, const nft_collect_options *options)
+{
+    nft_collection collection = {.output = output};
+    if (!paths || !output)
+        return nft_fail_null("nft_collect", paths ? "output" : "paths");
+    if (count < 1)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_collect: there are no paths");
+    if (result && result->size < sizeof result->size)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_collect: result->size is %zu; begin with NFT_COLLECT_RESULT_INIT", result->size);
+    nft_status status = fill_options(&collection.options, options);
+    if (!status)
+        status = collect(&collection, paths, count);
+    if (!status && result)
+        fill_result(result, &collection);
+    clear(&collection);
+    return status;
+}

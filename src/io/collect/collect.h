@@ -1,0 +1,151 @@
+/* Collections: files of networks that become a data set. */
+#ifndef NFT_IO_COLLECT_H
+#define NFT_IO_COLLECT_H
+
+#include "io/network.h"
+#include "nft/collect.h"
+#include "space/metadata.h"
+
+#include <jansson.h>
+
+/* Paths of files, in natural order, each once. */
+typedef struct nft_paths {
+    char **items;
+    int64_t count, capacity;
+    int64_t others; /* files of folders that hold no networks, by their names */
+} nft_paths;
+
+/* Finds the files of paths, folders, patterns and lists. What is written to `output`, and the table, are left
+ * out. Clear it also after a failure. */
+nft_status nft_paths_find(nft_paths *paths, const char *const *given, int64_t count, const char *output,
+                          const char *table);
+void nft_paths_clear(nft_paths *paths);
+
+/* A cell of a table. */
+typedef struct nft_value {
+    enum { NFT_VALUE_MISSING, NFT_VALUE_NUMBER, NFT_VALUE_LIST, NFT_VALUE_TEXT } kind;
+    bool is_real; /* of numbers: not all are integers */
+    double number;
+    double *list;
+    int64_t length; /* of the list */
+    char *text;
+} nft_value;
+
+void nft_value_clear(nft_value *value);
+/* A number, or else a text; empty, "NA", "null" and the like are missing, and so is what is not finite. */
+nft_status nft_value_from_text(nft_value *value, const char *text, size_t length);
+/* A number, a boolean, a text, null or a list of numbers; anything else is an error. NULL is missing. */
+nft_status nft_value_from_json(nft_value *value, const json_t *json);
+nft_status nft_value_from_numbers(nft_value *value, const double *numbers, int64_t count, bool is_real);
+
+/* The member of an object, "last_result.accuracy" of nested ones; NULL if there is none. */
+const json_t *nft_json_member(const json_t *object, const char *path);
+
+/* The whole file as text with a 0 behind it; nft_release() it. */
+nft_status nft_read_text_file(char **text, size_t *length, const char *path);
+
+/* A table of labels. */
+typedef struct nft_label_row {
+    char *key;
+    nft_value *values;   /* one for each column that was asked for */
+    const char *used_by; /* borrowed: the path of the network that has it */
+    bool twice;          /* another row has the same key */
+} nft_label_row;
+
+typedef struct nft_label_table {
+    char *path;
+    nft_label_row *rows; /* sorted by key */
+    int64_t count, capacity;
+} nft_label_table;
+
+nft_status nft_label_table_read(nft_label_table *table, const char *path, const char *key,
+                                const char *const *columns, int64_t column_count);
+void nft_label_table_clear(nft_label_table *table, int64_t column_count);
+/* The row of a network by its path relative to the table, its name, or its stem. An error if there is none,
+ * or if it is another's. */
+nft_status nft_label_table_find(const nft_label_row **row, nft_label_table *table, const char *path);
+
+/* A file of networks. */
+typedef struct nft_collected {
+    const char *path;  /* in nft_paths */
+    int64_t group;     /* -1: left out */
+    int64_t networks;  /* in the file */
+    nft_value *values; /* one for each column */
+} nft_collected;
+
+/* Networks that are stacked in one file. */
+typedef struct nft_group {
+    nft_space *space;
+    char **names;          /* of the tensors */
+    nft_metadata metadata; /* without the space */
+    uint64_t hash;
+    int64_t networks;
+    int64_t *members; /* indices of the files */
+    int64_t member_count, member_capacity;
+} nft_group;
+
+/* What all values of a column become. */
+typedef struct nft_column {
+    const char *name; /* of the tensor */
+    const char *path; /* where its values are: the column of a table */
+    bool present, is_real;
+    int64_t width;  /* numbers of a network; 0: one, without an axis */
+    char **classes; /* names in natural order, of texts */
+    int64_t class_count;
+} nft_column;
+
+/* Parts of the tensors that no network has, by the last parts of their names. */
+typedef struct nft_unread {
+    char *kind;
+    int64_t count;
+    bool is_float;
+} nft_unread;
+
+typedef struct nft_collection {
+    nft_collect_options options;
+    const char *output;
+    nft_paths paths;
+    enum { NFT_LABELS_NONE, NFT_LABELS_TABLE, NFT_LABELS_SIDECAR, NFT_LABELS_FOLDER, NFT_LABELS_KEY } source;
+    nft_label_table table;
+    nft_column *columns; /* the label first */
+    int64_t column_count;
+    nft_collected *items; /* one for each path */
+    nft_group *groups;    /* in the order of their first networks */
+    int64_t group_count, group_capacity;
+    int64_t *slots; /* groups by their hashes; -1: free */
+    int64_t slot_count;
+    nft_unread *unread;
+    int64_t unread_count, unread_capacity;
+    int64_t left_out, resumed;
+    int64_t done, total; /* for the progress */
+} nft_collection;
+
+/* Tells of a network that is left out with the last message as the reason, or returns the status if nothing
+ * may be skipped. */
+nft_status nft_collection_leave_out(nft_collection *collection, nft_collected *item, nft_status status);
+nft_status nft_collection_step(nft_collection *collection); /* one more file is done */
+
+/* The columns, and the table if there is one. */
+nft_status nft_collection_open_labels(nft_collection *collection);
+/* The values of one network. `sidecar` is NULL if there is none. */
+nft_status nft_collection_label(nft_collection *collection, nft_collected *item, const nft_file *file,
+                                const nft_network *network, const json_t *sidecar);
+/* What each column becomes, from all values. */
+nft_status nft_collection_type_columns(nft_collection *collection);
+
+/* A file, and what it holds. Close both, also after a failure. */
+typedef struct nft_opened {
+    nft_file *file;
+    nft_network network;
+    json_t *sidecar; /* NULL: none */
+} nft_opened;
+
+nft_status nft_collection_open(nft_opened *opened, const nft_collection *collection, const char *path);
+void nft_opened_close(nft_opened *opened);
+
+/* Finds the spaces and labels of all files. */
+nft_status nft_collection_group(nft_collection *collection);
+/* Writes all groups. */
+nft_status nft_collection_write(nft_collection *collection);
+
+#endif

@@ -1,0 +1,35 @@
+/* A file of stacked networks while it is made: PATH.partial, whose rows come in any number of calls of the
+ * program. Behind the data stands how far it has come. */
+#ifndef NFT_IO_PART_FILE_H
+#define NFT_IO_PART_FILE_H
+
+#include "io/file.h"
+
+typedef struct nft_part_file {
+    char *partial;
+    int descriptor;
+    int64_t header, bytes; /* of the beginning, and of header and data together */
+    uint64_t fingerprint;  /* of what goes into it */
+    int64_t *dropped;      /* numbers of the files that turned out to be no part of it, in order */
+    int64_t dropped_count, dropped_capacity;
+    int64_t done;    /* files that are written */
+    int64_t unsaved; /* bytes since that was noted */
+} nft_part_file;
+
+/* Opens or makes the file, and reads how far it has come if it has the fingerprint. Close it, also after a
+ * failure. */
+nft_status nft_part_file_open(nft_part_file *part, const char *path, uint64_t fingerprint);
+void nft_part_file_close(nft_part_file *part);
+
+/* Gives it this beginning and size. What is there stays if it begins with the same; else no file is done. */
+nft_status nft_part_file_begin(nft_part_file *part, const nft_text *header, int64_t data_bytes);
+/* Writes `count` numbers of `size` bytes at `offset` of the data. */
+nft_status nft_part_file_write(nft_part_file *part, int64_t offset, const void *numbers, int64_t size,
+                               int64_t count);
+nft_status nft_part_file_drop(nft_part_file *part, int64_t number);
+/* Another file is done; `is_last` notes that at once. */
+nft_status nft_part_file_step(nft_part_file *part, bool is_last);
+/* Cuts off what stands behind the data. */
+nft_status nft_part_file_finish(nft_part_file *part);
+
+#endif

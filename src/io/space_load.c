@@ -1,0 +1,84 @@
+/* Spaces of files: of networks, or written down as JSON. */
+#define _POSIX_C_SOURCE 200809L
+#include "config/json.h"
+#include "io/collect/collect.h"
+#include "io/load_options.h"
+#include "io/network.h"
+#include "io/space_json.h"
+#include "io/system.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define BEGINNING 64
+
+/* Whether the first byte that is no blank is a bracket, with text behind it. */
+static nft_status begins_like_json(bool *json, const char *path)
+{
+    char start[BEGINNING + 1] = {0};
+    int descriptor = -1;
+    int64_t size = 0;
+    nft_status status = nft_open_regular(path, &descriptor, &size);
+    if (status)
+        return status;
+    int64_t first = size < BEGINNING ? size : BEGINNING;
+    status = nft_read_at(descriptor, 0, first, start);
+    close(descriptor);
+    *json = start[strspn(start, " \t\r\n")] == '{' && !memchr(start, 0, (size_t)first);
+    return status ? nft_fail_in(status, "%s", path) : NFT_OK;
+}
+
+/* An index of shards is JSON, too, and holds a network. */
+static nft_status read_json(nft_space **space, bool *found, const char *path)
+{
+    char *text = NULL;
+    size_t length = 0;
+    json_t *json = NULL;
+    nft_status status = nft_read_text_file(&text, &length, path);
+    if (status)
+        return status;
+    status = nft_json_parse(&json, text, length);
+    nft_release(text);
+    if (status)
+        return nft_fail_in(status, "%s", path);
+    const json_t *inner = json_object_get(json, "space");
+    *found = !json_object_get(json, "weight_map");
+    if (*found)
+        status = nft_space_from_json(space, inner && !json_is_null(inner) ? inner : json);
+    json_decref(json);
+    return status ? nft_fail_in(status, "%s", path) : NFT_OK;
+}
+
+static nft_status read_network(nft_space **space, const char *path, const nft_load_options *options)
+{
+    nft_file *file = NULL;
+    nft_network network = {0};
+    nft_status status = nft_file_open(&file, path);
+    if (status)
+        return status;
+    status = nft_network_find(&network, file, options);
+    if (!status)
+        *space = nft_space_retain(network.space);
+    else
+        nft_fail_in(status, "%s", path);
+    nft_network_clear(&network);
+    nft_file_free(file);
+    return status;
+}
+
+nft_status nft_space_load(nft_space **space, const char *path, const nft_load_options *options)
+{
+    nft_load_options filled;
+    bool json = false, found = false;
+    if (!space)
+        return nft_fail_null("nft_space_load", "space");
+    *space = NULL;
+    if (!path)
+        return nft_fail_null("nft_space_load", "path");
+    nft_status status = nft_fill_load_options("nft_space_load", &filled, options);
+    if (!status)
+        status = begins_like_json(&json, path);
+    if (!status && json)
+        status = read_json(space, &found, path);
+    return status || found ? status : read_network(space, path, &filled);
+}
