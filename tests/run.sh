@@ -117,10 +117,11 @@ with_address_sanitizer() {
         --no-tests=error --parallel "$(nproc)"
 }
 
-# The unit tests that kernels or BLAS may matter to: not those of files, of memory, of spaces and of what is refused.
+# The unit tests that kernels or BLAS may matter to: not those of files, of memory, of spaces and of what is refused, nor those that
+# choose a precision or tiles of their own.
 unit_tests_of_arithmetic() {
     run_tests "$1" -L unit -E "^test_(.*allocations|.*arguments|train_errors|faults|refused_threads|base|cgroup|memory|random|json|config|\
-checkpoint|save|io|formats|index|dataset|weights|weights_file|weights_space|space)\$"
+checkpoint|save|io|formats|index|dataset|weights|weights_file|weights_space|space|.*_native|.*_portable_.*)\$"
 }
 
 with_each_kernel_set() {
