@@ -51,6 +51,10 @@ static const long_case long_cases[] = {
       .channels = {16, 16},
       .modules = "{'type': 'np_attention', 'num_heads': 1}"},
      &padded_axes},
+    {{.name = "chunks of lifted rows",
+      .channels = {2, 2},
+      .modules = "{'type': 'lift', 'out_channels': 3}, {'type': 'unlift', 'out_channels': 2}"},
+     &long_axes},
     {{.name = "tiles of a gradient",
       .channels = {2, 2},
       .modules = "{'type': 'pointwise', 'out_channels': 130}, {'type': 'np_pool'}, {'type': 'linear', "
