@@ -55,6 +55,10 @@ static const long_case long_cases[] = {
       .channels = {2, 2},
       .modules = "{'type': 'lift', 'out_channels': 3}, {'type': 'unlift', 'out_channels': 2}"},
      &long_axes},
+    {{.name = "blocks of pooled channels",
+      .channels = {2, 2},
+      .modules = "{'type': 'pointwise', 'out_channels': 18}, {'type': 'role_pool'}"},
+     &padded_axes},
     {{.name = "tiles of a gradient",
       .channels = {2, 2},
       .modules = "{'type': 'pointwise', 'out_channels': 130}, {'type': 'np_pool'}, {'type': 'linear', "
