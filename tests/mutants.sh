@@ -23,7 +23,10 @@ tests_of() {
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
     src/space/*) echo test_space test_weights test_weights_space test_formats test_any_space test_golden_gradients test_golden ;;
     src/model/plans.c | src/model/sequence.c) echo test_any_space test_context test_model ;;
-    src/model/*) echo test_arguments test_context test_any_space test_backward_engine test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+    src/model/*)
+        echo test_arguments test_train_arguments test_context test_own_loop test_any_space test_backward_engine test_golden_gradients \
+            test_golden test_gradients ;;
+    src/modules/weights/np_attention.c) echo test_golden_gradients test_large_axes test_golden test_gradients_of_spaces test_gradients ;;
     src/modules/weights/lift*.c) echo test_lift test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/modules/weights/role_*.c | src/modules/weights/signed_log.c | src/modules/weights/place_embedding.c | \
         src/modules/weights/grid_rows.c | src/modules/weights/statistics.c | src/modules/weights/normalize.c)

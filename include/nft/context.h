@@ -36,13 +36,13 @@ typedef struct nft_context_options {
                            gives the same bits */
     int64_t max_spaces; /**< spaces whose plans a context for a model of any space keeps; 0: 64. The plan that
                              was used least recently is dropped for a new one */
-    int32_t precision; /**< NFT_PRECISION_…; 0: ::NFT_PRECISION_FLOAT32 */
+    int32_t precision;  /**< NFT_PRECISION_…; 0: ::NFT_PRECISION_FLOAT32 */
 } nft_context_options;
 
 /** Options with every default. */
 #define NFT_CONTEXT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_context_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                              \
+        sizeof(nft_context_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                            \
     }
 
 /**

@@ -228,7 +228,7 @@ static nft_status check_part(const nft_tensor *before, const nft_tensor *part)
                         "space: no tensor covers '%s' from %" PRId64 " to %" PRId64
                         " along dimension %" PRId64 "; '%s' begins behind that",
                         part->from, end, part->slice_start, d, part->name);
-    if (part->slice_start < end)
+    if (before && part->slice_start < end)
         return nft_fail(NFT_ERROR_CONFIG, "space: '%s' and '%s' overlap in '%s'", before->name, part->name,
                         part->from);
     if (!before)

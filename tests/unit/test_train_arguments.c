@@ -64,8 +64,9 @@ static void gradients(void **state)
     nft_weights *set = make_set(model, 3, 2);
     nft_context *plain = support_context(model, 1, 4), *context = keeping_context(model, 0);
     assert_ok(nft_forward(plain, set));
-    nft_array *ones = ones_like(nft_context_output(plain)), *labels = NULL, *row = NULL;
-    const int64_t shape[] = {3, 1};
+    nft_array *ones = ones_like(nft_context_output(plain)), *labels = NULL, *row = NULL, *wide = NULL;
+    const int64_t shape[] = {3, 1}, other_shape[] = {3, 2};
+    assert_ok(nft_array_create(&wide, NFT_ARRAY_F32, other_shape, 2, NULL));
     assert_ok(nft_array_create(&labels, NFT_ARRAY_I64, shape, 2, NULL));
     assert_ok(nft_array_create(&row, NFT_ARRAY_F32, shape, 1, NULL));
     expect_null(nft_backward(NULL, ones, made), "context");
@@ -74,6 +75,9 @@ static void gradients(void **state)
            "nft_backward: the context was made without keep_for_backward");
     expect(nft_backward_weights(plain, set, made), NFT_ERROR_ARGUMENT,
            "nft_backward_weights: the context was made without");
+    nft_weights *many = make_set(model, 5, 2);
+    expect(nft_forward(context, many), NFT_ERROR_ARGUMENT, "a forward of 5 samples");
+    nft_weights_free(many);
     expect(nft_backward(context, ones, made), NFT_ERROR_ARGUMENT, "no forward has succeeded");
     expect(nft_backward_weights(context, set, made), NFT_ERROR_ARGUMENT, "nft_backward_weights: no forward");
     assert_ok(nft_forward(context, set));
@@ -84,6 +88,8 @@ static void gradients(void **state)
            "nft_backward_weights: the gradients are");
     expect(nft_backward(context, labels, made), NFT_ERROR_MISMATCH, "is I64 (3, 1), expected F32 (3, 1)");
     expect(nft_backward(context, row, made), NFT_ERROR_MISMATCH, "is F32 (3), expected F32 (3, 1)");
+    expect(nft_backward(context, wide, made), NFT_ERROR_MISMATCH, "is F32 (3, 2), expected F32 (3, 1)");
+    nft_array_free(wide);
     expect(nft_backward_weights(context, set, made), NFT_ERROR_MISMATCH, "call nft_backward");
     assert_ok(nft_backward(context, ones, made));
     expect(nft_backward(context, ones, made), NFT_ERROR_ARGUMENT, "used up");
