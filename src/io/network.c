@@ -5,6 +5,7 @@
 #include "io/formats/format.h"
 #include "io/graph/graph.h"
 #include "space/metadata.h"
+#include "space/weights.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -218,6 +219,30 @@ static nft_status find_own(nft_space **own, const nft_file *file)
     return status == NFT_ERROR_CONFIG ? NFT_ERROR_FORMAT : status;
 }
 
+/* Whether a tensor that is not read may be a part of the networks. Names with a dot are those of modules; a
+ * label has none. */
+static bool may_belong(const nft_entry *entry, const nft_load_options *options)
+{
+    const char *dot = strrchr(entry->name, '.'), *kind = dot ? dot + 1 : entry->name;
+    if (!nft_type_is_float(entry->type) || !entry->rank)
+        return false;
+    if (!strcmp(kind, "running_mean") || !strcmp(kind, "running_var"))
+        return true;
+    if (options->layers || options->prefix)
+        return false;
+    return dot || strstr(kind, "weight") || strstr(kind, "bias");
+}
+
+/* A space says which tensors the networks have; names of layers do not. */
+static void find_outsider(nft_network *network, const nft_file *file, const nft_load_options *options)
+{
+    if (options->space || nft_file_metadata(file, NFT_SPACE_KEY))
+        return;
+    for (int64_t i = 0; i < file->entry_count && !network->outsider; i++)
+        if (!network->used[i] && may_belong(&file->entries[i], options))
+            network->outsider = &file->entries[i];
+}
+
 nft_status nft_network_find(nft_network *network, const nft_file *file, const nft_load_options *options)
 {
     nft_space *own = NULL;
@@ -230,6 +255,8 @@ nft_status nft_network_find(nft_network *network, const nft_file *file, const nf
     status = find(network, file, options->space ? options->space : own, options);
     if (!status && own && !options->space)
         status = take_chain(network);
+    if (!status)
+        find_outsider(network, file, options);
     nft_space_free(own);
     if (status && status != NFT_ERROR_MEMORY && nft_file_metadata(file, NFT_CONFIG_KEY))
         return nft_fail_in(status, "this is a model file, expected networks");
@@ -247,6 +274,15 @@ void nft_network_clear(nft_network *network)
     nft_release(network->note);
     nft_space_free(network->space);
     *network = (nft_network){0};
+}
+
+nft_status nft_weights_note_outsider(nft_weights *weights, const nft_network *network)
+{
+    if (!network->outsider)
+        return NFT_OK;
+    const char *name = network->outsider->name;
+    weights->outsider = nft_copy_text(name);
+    return weights->outsider ? NFT_OK : nft_fail_memory("a tensor's name", (int64_t)strlen(name));
 }
 
 nft_status nft_entry_again(const nft_entry **again, const nft_file *file, const nft_entry *entry)

@@ -75,8 +75,8 @@ static nft_status read_network(nft_space **space, const char *path, const nft_lo
     if (status)
         return status;
     const char *configuration = nft_file_metadata(file, "nft.config");
-    status = configuration ? read_configuration(space, configuration)
-                           : nft_network_find(&network, file, options);
+    status =
+        configuration ? read_configuration(space, configuration) : nft_network_find(&network, file, options);
     if (status)
         nft_fail_in(status, "%s", path);
     else if (!configuration)

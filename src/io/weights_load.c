@@ -124,36 +124,6 @@ static nft_status tell_ignored(const nft_file *file, const nft_network *network,
     return status;
 }
 
-/* Whether a tensor that is not read may be a part of the networks. Names with a dot are those of modules; a
- * label has none. */
-static bool may_belong(const nft_entry *entry, const nft_load_options *options)
-{
-    const char *dot = strrchr(entry->name, '.'), *kind = dot ? dot + 1 : entry->name;
-    if (!nft_type_is_float(entry->type) || !entry->rank)
-        return false;
-    if (!strcmp(kind, "running_mean") || !strcmp(kind, "running_var"))
-        return true;
-    if (options->layers || options->prefix)
-        return false;
-    return dot || strstr(kind, "weight") || strstr(kind, "bias");
-}
-
-/* A space says which tensors the networks have; names of layers do not. */
-static nft_status find_outsider(nft_weights *weights, const nft_file *file, const nft_network *network,
-                                const nft_load_options *options)
-{
-    if (options->space || nft_file_metadata(file, NFT_SPACE_KEY))
-        return NFT_OK;
-    for (int64_t i = 0; i < file->entry_count; i++) {
-        if (network->used[i] || !may_belong(&file->entries[i], options))
-            continue;
-        weights->outsider = nft_copy_text(file->entries[i].name);
-        return weights->outsider ? NFT_OK
-                                 : nft_fail_memory("a tensor's name", (int64_t)strlen(file->entries[i].name));
-    }
-    return NFT_OK;
-}
-
 static nft_status read_weights(nft_weights **weights, const nft_file *file, const nft_network *network,
                                int64_t limit)
 {
@@ -179,7 +149,7 @@ static nft_status load(nft_weights **out, nft_file *file, const nft_load_options
     if (!status)
         status = read_weights(&weights, file, &network, options->memory_limit);
     if (!status)
-        status = find_outsider(weights, file, &network, options);
+        status = nft_weights_note_outsider(weights, &network);
     if (!status)
         status = read_others(weights, file, &network, options);
     if (!status)

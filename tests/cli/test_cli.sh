@@ -411,7 +411,7 @@ says "the model says the space itself"
 
 # Networks that do not say their space take it from the model, or from --space.
 bare=$golden/general_resnet_np/input.safetensors
-run 1 permute "$bare" -o x.safetensors
+run 1 permute "$golden/general_conv1d_np/input.safetensors" -o x.safetensors
 says "or name the layers to read in --layers"
 run 0 permute "$bare" -o permuted.safetensors --space "$golden/general_resnet_np/model.safetensors" --seed 2
 prints "4 axes each"
