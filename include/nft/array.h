@@ -116,8 +116,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_file_writer_create(nft_file_writer **write
  * ::NFT_ERROR_FILE the file can only be given up. */
 NFT_API NFT_MUST_CHECK nft_status nft_file_writer_append(nft_file_writer *writer, const void *data,
                                                          int64_t bytes);
-/** Writes elements first … first + count - 1 of tensor `tensor`. Each element is written once, in any order; a
- * pipe or a device takes them in the order of the table alone. Not together with nft_file_writer_append(). */
+/** Writes elements first … first + count - 1 of tensor `tensor`. Each element is written once, in any order;
+ * a pipe or a device takes them in the order of the table alone. Not together with nft_file_writer_append().
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_file_writer_write(nft_file_writer *writer, int64_t tensor,
                                                         int64_t first, const void *data, int64_t count);
 /** Renames the complete file over its path. Frees the writer, also when it fails. */

@@ -57,7 +57,7 @@ typedef struct nft_dataset_part {
 /** An nft_dataset_part to be filled. */
 #define NFT_DATASET_PART_INIT                                                                                \
     {                                                                                                        \
-        sizeof(nft_dataset_part), NULL, NULL, 0, 0, 0, 0                                                           \
+        sizeof(nft_dataset_part), NULL, NULL, 0, 0, 0, 0                                                     \
     }
 
 /** Number of parts: 1 of a single file; 0 of NULL. Thread-safe. */

@@ -199,11 +199,11 @@ NFT_API NFT_MUST_CHECK nft_status nft_space_create_mlp(nft_space **space, const 
 NFT_API NFT_MUST_CHECK nft_status nft_space_parse(nft_space **space, const char *json, size_t length);
 
 /**
- * Finds the space of the model in an ONNX file by its graph. Every dimension of every weight begins as an axis
- * alone, and the operators unite them. Inputs and outputs are ordered, and so is each axis that passes through
- * an operator which is not understood: a warning in the log names the first of these. So permuting an axis
- * never changes what the network computes. The weights are the initializers of floats, by their names, but for
- * initial states of zeros, which are constants.
+ * Finds the space of the model in an ONNX file by its graph. Every dimension of every weight begins as an
+ * axis alone, and the operators unite them. Inputs and outputs are ordered, and so is each axis that passes
+ * through an operator which is not understood: a warning in the log names the first of these. So permuting an
+ * axis never changes what the network computes. The weights are the initializers of floats, by their names,
+ * but for initial states of zeros, which are constants.
  *
  * Sizes that an input of the graph leaves open are taken as 1 for the first dimension and as 16 or, in four
  * dimensions, 224 for others.

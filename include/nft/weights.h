@@ -98,9 +98,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, c
 /**
  * Finds the space of a file, and reads no weights.
  * @param[out] space free it with nft_space_free()
- * @param path networks in any format of nft_file_open(); a model, for the space of the networks that it reads;
- * or JSON: a space as nft_space_parse() reads it, or an object that has one under `space` or `model.space` (a
- * configuration, a recipe, a sidecar)
+ * @param path networks in any format of nft_file_open(); a model, for the space of the networks that it
+ * reads; or JSON: a space as nft_space_parse() reads it, or an object that has one under `space` or
+ * `model.space` (a configuration, a recipe, a sidecar)
  * @param options as nft_weights_load_with(); NULL for the defaults
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_load(nft_space **space, const char *path,

@@ -27,7 +27,7 @@ struct nft_dataset {
 };
 
 nft_status nft_dataset_list_extras(nft_dataset *dataset); /* once the parts are open */
-nft_dataset *nft_dataset_retain(nft_dataset *dataset); /* one more reference */
+nft_dataset *nft_dataset_retain(nft_dataset *dataset);    /* one more reference */
 
 /* Index of the part that has sample `number`, which exists. */
 int64_t nft_dataset_find_part(const nft_dataset *dataset, int64_t number);
@@ -37,7 +37,7 @@ int64_t nft_dataset_find_part(const nft_dataset *dataset, int64_t number);
 nft_status nft_dataset_read_networks(const nft_dataset *dataset, int64_t part, int64_t first, int64_t count,
                                      float *const *arrays);
 /* Of an entry (N, …) of the part: floats or integers, the other NULL. */
-nft_status nft_part_read_rows(const nft_dataset *dataset, int64_t part, const nft_entry *entry,
-                                 int64_t first, int64_t count, float *floats, int64_t *integers);
+nft_status nft_part_read_rows(const nft_dataset *dataset, int64_t part, const nft_entry *entry, int64_t first,
+                              int64_t count, float *floats, int64_t *integers);
 
 #endif

@@ -144,7 +144,8 @@ nft_status nft_file_create(nft_file_writer **writer, const char *path, const nft
                            int64_t count, const char *const *metadata);
 nft_status nft_file_append(nft_file_writer *writer, const void *data, int64_t bytes);
 /* The tensor of that name; NFT_ERROR_MISMATCH if there is none, or if it is no multiple of `row` floats. */
-nft_status nft_file_find_output(int64_t *tensor, const nft_file_writer *writer, const char *name, int64_t row);
+nft_status nft_file_find_output(int64_t *tensor, const nft_file_writer *writer, const char *name,
+                                int64_t row);
 bool nft_file_has_name(const nft_file_writer *writer, const char *name);
 bool nft_file_has_output(const nft_file_writer *writer, int64_t tensor);
 /* As nft_file_writer_write(), of a tensor that the file has. */

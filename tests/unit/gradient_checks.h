@@ -270,7 +270,8 @@ static int check_case(const test_case *c, const test_space *space)
     return wrong;
 }
 
-/* Missing from the symmetry cases: dropout inside modules, tokens, decoders; ω is small, so that steps are too.
+/* Missing from the symmetry cases: dropout inside modules, tokens, decoders; ω is small, so that steps are
+ * too.
  */
 static const test_case more_cases[] = {
     {.name = "a predictor of CNNs",

@@ -104,8 +104,7 @@ static void memory_limit_of_a_model(void **state)
 {
     (void)state;
     static const char *const modules[] = {
-        "{'type': 'io_sinusoidal', 'num_bands': 65536}, {'type': 'np_pool'}",
-        SCALES ", " SCALES ", " SCALES};
+        "{'type': 'io_sinusoidal', 'num_bands': 65536}, {'type': 'np_pool'}", SCALES ", " SCALES ", " SCALES};
     static const char *const words[] = {"modules[0] (io_sinusoidal)", "the table of parameters"};
     for (size_t i = 0; i < COUNT(modules); i++) {
         nft_load_options options = NFT_LOAD_OPTIONS_INIT;
