@@ -107,6 +107,13 @@ static int make_table(writing *w)
     return failed ? failed : add_others(w);
 }
 
+static int fail_change(const char *path)
+{
+    char message[1024];
+    layers_message(message, sizeof message);
+    return fail("%s: %s", path, message);
+}
+
 static int write_networks(writing *w)
 {
     const cli_rewrite *rewrite = w->rewrite;
@@ -121,7 +128,7 @@ static int write_networks(writing *w)
         int64_t count = input->count - first < most ? input->count - first : most;
         failed = read_input(input, first, count);
         if (!failed && rewrite->change(rewrite->user, input->weights, first))
-            failed = fail("%s: %s", input->path, library_message());
+            failed = fail_change(input->path);
         if (!failed && nft_weights_write(w->writer, input->weights, first, count))
             failed = fail_library();
         progress_show(&progress, first + count);

@@ -45,7 +45,7 @@ static nft_status make_batch(nft_weights **weights, const nft_part *part, int64_
     (*weights)->rank = network->rank;
     status = nft_weights_keep_metadata(*weights, part->file);
     if (!status)
-        status = nft_weights_note_outsider(*weights, network);
+        status = nft_weights_note_doubts(*weights, network);
     return status ? status : nft_weights_note_space(&(*weights)->metadata, *weights);
 }
 

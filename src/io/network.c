@@ -276,8 +276,9 @@ void nft_network_clear(nft_network *network)
     *network = (nft_network){0};
 }
 
-nft_status nft_weights_note_outsider(nft_weights *weights, const nft_network *network)
+nft_status nft_weights_note_doubts(nft_weights *weights, const nft_network *network)
 {
+    weights->may_have_sums = network->may_have_sums;
     if (!network->outsider)
         return NFT_OK;
     const char *name = network->outsider->name;

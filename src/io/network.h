@@ -14,7 +14,8 @@ typedef struct nft_network {
     char **names;              /* of each tensor */
     int64_t rank;              /* 1 one network, 2 a stack, 3 features */
     int64_t count, channels;
-    char *note; /* of how the names were understood, to be told once; NULL: there is nothing to say */
+    char *note;         /* of how the names were understood, to be told once; NULL: there is nothing to say */
+    bool may_have_sums; /* it was read as a chain, but residual connections are possible */
     const nft_entry *outsider; /* may be a part of the networks, but is not read; NULL: there is none */
     bool *used; /* for each entry of the file: it is a network's, whether it was chosen or not */
 } nft_network;
@@ -47,8 +48,8 @@ nft_status nft_network_mark_layers(nft_network *network, const nft_file *file);
 /* Finds every tensor by network->names. */
 nft_status nft_network_match(nft_network *network, const nft_file *file);
 
-/* Tells the set of the outsider, for nft_weights_check_whole(). */
-nft_status nft_weights_note_outsider(nft_weights *weights, const nft_network *network);
+/* Tells the set of these two, for nft_weights_check_whole(). */
+nft_status nft_weights_note_doubts(nft_weights *weights, const nft_network *network);
 /* All texts of a file's metadata, for a set. */
 nft_status nft_weights_keep_metadata(nft_weights *weights, const nft_file *file);
 /* Sets `nft.space`: the set's space, whose tensors have the names of the file. */

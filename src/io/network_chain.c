@@ -380,6 +380,48 @@ static nft_status order_layers(layer_chain *chain, char **note)
     return status;
 }
 
+/* The number that a name ends in, or -1; the length of all before it. */
+static int64_t number_of(const char *name, size_t *before)
+{
+    size_t length = strlen(name);
+    *before = length;
+    while (*before && name[*before - 1] >= '0' && name[*before - 1] <= '9')
+        (*before)--;
+    return *before < length && length - *before < 10 ? strtol(name + *before, NULL, 10) : -1;
+}
+
+/* The layers of an nn.Sequential have an activation between each two, which takes a number. */
+static bool is_sequential(const layer_chain *chain)
+{
+    size_t before = 0, previous = 0;
+    int64_t last = number_of(chain->layers[0].name, &previous);
+    bool sequential = last >= 0;
+    for (int64_t i = 1; i < chain->layer_count && sequential; i++) {
+        int64_t number = number_of(chain->layers[i].name, &before);
+        sequential = number >= last + 2 && before == previous &&
+                     !strncmp(chain->layers[i].name, chain->layers[i - 1].name, before);
+        last = number;
+    }
+    return sequential;
+}
+
+/* Whether the outputs of two layers, or the input and an output, could be added. */
+static bool has_equal_widths(const layer_chain *chain)
+{
+    const nft_layer *shapes = chain->shapes;
+    for (int64_t i = 0; i < chain->layer_count; i++)
+        for (int64_t j = 0; j <= i; j++)
+            if (shapes[i].out == shapes[j].in && (j > 0 || i + 1 < chain->layer_count))
+                return true;
+    return false;
+}
+
+/* A sum of outputs has no tensor, so a file cannot show it. Whoever stacks networks knows them. */
+static bool may_have_sums(const layer_chain *chain)
+{
+    return chain->rank == 1 && !is_sequential(chain) && has_equal_widths(chain);
+}
+
 /* The space that the shapes tell. */
 static nft_status make_space(nft_space **space, layer_chain *chain, bool by_hand, char **note)
 {
@@ -441,7 +483,9 @@ nft_status nft_network_find_chain(nft_network *network, const nft_file *file, co
         status = reorder(&chain, order, options->layer_count);
     if (!status && !space)
         status = make_space(&made, &chain, order != NULL, &network->note);
-    else if (!status && chain.layer_count != space->layer_count)
+    if (!status && made && !order)
+        network->may_have_sums = may_have_sums(&chain);
+    if (!status && space && chain.layer_count != space->layer_count)
         status = fail_layer_count(&chain, space);
     if (!status)
         status = nft_network_allocate(network, space ? space : made, file);

@@ -149,7 +149,7 @@ static nft_status load(nft_weights **out, nft_file *file, const nft_load_options
     if (!status)
         status = read_weights(&weights, file, &network, options->memory_limit);
     if (!status)
-        status = nft_weights_note_outsider(weights, &network);
+        status = nft_weights_note_doubts(weights, &network);
     if (!status)
         status = read_others(weights, file, &network, options);
     if (!status)

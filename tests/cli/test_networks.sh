@@ -21,6 +21,21 @@ network() {
     w=$((4 * in * out)) b=$((4 * in * out + 4 * out))
     safetensors "$1" '{"'"$2"'.weight":{"dtype":"F32","shape":['"$out,$in"'],"data_offsets":[0,'"$w"']},"'"$2"'.bias":{"dtype":"F32","shape":['"$out"'],"data_offsets":['"$w,$b"']}}' "$(floats $((in * out + out)) "$3")"
 }
+# mlp PATH FIRST SECOND THIRD: an MLP of 2, 4, 4 and 1 neurons, whose layers have these names.
+mlp() {
+    safetensors "$1" '{"'"$2"'.weight":{"dtype":"F32","shape":[4,2],"data_offsets":[0,32]},"'"$2"'.bias":{"dtype":"F32","shape":[4],"data_offsets":[32,48]},"'"$3"'.weight":{"dtype":"F32","shape":[4,4],"data_offsets":[48,112]},"'"$3"'.bias":{"dtype":"F32","shape":[4],"data_offsets":[112,128]},"'"$4"'.weight":{"dtype":"F32","shape":[1,4],"data_offsets":[128,144]},"'"$4"'.bias":{"dtype":"F32","shape":[1],"data_offsets":[144,148]}}' "$(floats 37 "$one")"
+}
+
+# A sum of outputs leaves no trace in a file: a permutation warns, unless there are activations between the layers or an order is given.
+mlp sums.safetensors fc1 fc2 fc3
+check "the permutation succeeds" sh -c "'$nftool' permute sums.safetensors -o x.safetensors 2>err"
+"$nftool" permute sums.safetensors -o x.safetensors >out 2>err
+says "a file does not show residual connections"
+run 0 permute sums.safetensors -o x.safetensors --layers fc1,fc2,fc3
+mlp sequential.safetensors net.0 net.2 net.4
+run 0 permute sequential.safetensors -o x.safetensors
+run 0 info sums.safetensors
+
 # collect: one space, a table, natural order.
 mkdir -p zoo/a zoo/b
 network zoo/a/n2.safetensors 0 "$one"
