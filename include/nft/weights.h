@@ -78,8 +78,10 @@ NFT_API void nft_weights_free(nft_weights *weights);
  * The space is that of the options, or the one in the file's metadata under `nft.space`; its tensors are
  * found by name, and their rank says which of the three the file holds. A model in ONNX has the space of its
  * graph, as nft_space_from_onnx() finds it, unless the options name layers. Any other file holds a
- * chain: pairs `NAME.weight` and `NAME.bias`, zeros where a layer has none, in natural order of the names,
- * each layer feeding the next. The rank of the biases, or else of the weights, says what the file holds.
+ * family whose names are known (ResNet, LSTM, …) or a chain: pairs `NAME.weight` and `NAME.bias`, zeros where
+ * a layer has none, in natural order of the names, or else in an order that known words tell, which is
+ * logged; each layer feeds the next. The rank of the biases, or else of the weights, says what the file
+ * holds.
  *
  * Tensors with a leading N that belong to no network are kept as extras (`label`). The metadata is kept.
  * Tensors that are not read are reported once, through the log callback.

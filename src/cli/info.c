@@ -241,12 +241,11 @@ static int run(const cli_options *given)
     if (is_index(path))
         return info_parts(given);
     int failed = EXIT_SUCCESS;
-    if (!configuration && holds_pixels(path))
-        return fail(
-            "%s: is PNG, IDX or gzipped, expected networks or a model; 'nftool fit' makes networks of images",
-            path);
     if (!configuration && nft_file_open(&file, path))
-        return fail_library();
+        return holds_pixels(path) ? fail("%s: is PNG, IDX or gzipped, expected networks or a model; 'nftool "
+                                         "fit' makes networks of images",
+                                         path)
+                                  : fail_library();
     if (configuration || nft_file_metadata(file, "nft.config")) {
         failed = refuse_layers(given, path, configuration ? "a configuration" : "a model");
         if (!failed)

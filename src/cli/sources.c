@@ -313,8 +313,11 @@ int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double
 
 static int check_networks(const char *path, const char *what, bool may_be_index)
 {
+    struct stat about;
+    if (stat(path, &about))
+        return fail("%s: cannot open: %s", path, strerror(errno));
     if (!may_be_index && is_configuration(path))
-        return fail("%s: this is a configuration, expected %s", path, what);
+        return fail("%s: this is JSON without 'parts', expected %s or an index of them", path, what);
     return is_model_file(path) ? fail("%s: this is a model, expected %s", path, what) : EXIT_SUCCESS;
 }
 

@@ -52,6 +52,9 @@ nft_status nft_network_match(nft_network *network, const nft_file *file);
 nft_status nft_weights_note_doubts(nft_weights *weights, const nft_network *network);
 /* All texts of a file's metadata, for a set. */
 nft_status nft_weights_keep_metadata(nft_weights *weights, const nft_file *file);
+/* The space, by which a reader finds the tensors of these names: layers in another order than that of their
+ * names are told by tensors and axes. */
+nft_status nft_space_with_names(nft_space **named, nft_space *space, char *const *names);
 /* Sets `nft.space`: the set's space, whose tensors have the names of the file. */
 nft_status nft_weights_note_space(nft_metadata *metadata, const nft_weights *weights);
 

@@ -6,6 +6,7 @@
 #include "io/network.h"
 #include "io/space_json.h"
 #include "io/system.h"
+#include "space/weights.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -77,10 +78,14 @@ static nft_status read_network(nft_space **space, const char *path, const nft_lo
     const char *configuration = nft_file_metadata(file, "nft.config");
     status =
         configuration ? read_configuration(space, configuration) : nft_network_find(&network, file, options);
+    if (!status && !configuration)
+        status = nft_space_with_names(space, network.space, network.names);
+    if (!status && network.note)
+        nft_log(NFT_LOG_WARNING, "%s: %s", path, network.note);
+    if (!status && network.may_have_sums)
+        nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, path);
     if (status)
         nft_fail_in(status, "%s", path);
-    else if (!configuration)
-        *space = nft_space_retain(network.space);
     nft_network_clear(&network);
     nft_file_free(file);
     return status;

@@ -93,18 +93,16 @@ static void describe_extra(save_plan *plan, const nft_weights *weights, int64_t 
 }
 
 /* A chain's layers are found by the natural order of their names. */
-static bool has_natural_names(const nft_weights *weights)
+static bool has_natural_names(const nft_space *space, char *const *names)
 {
-    for (int64_t t = NFT_WEIGHT_OF(1); t < weights->space->tensor_count; t += 2)
-        if (nft_compare_names(weights->names[t - 2], weights->names[t]) >= 0)
+    for (int64_t t = NFT_WEIGHT_OF(1); t < space->tensor_count; t += 2)
+        if (nft_compare_names(names[t - 2], names[t]) >= 0)
             return false;
     return true;
 }
 
-/* The set's space, whose tensors have the names of the file. */
-static nft_status rename_tensors(nft_space **renamed, const nft_weights *weights)
+static nft_status rename_tensors(nft_space **renamed, const nft_space *space, char *const *names)
 {
-    const nft_space *space = weights->space;
     nft_status status = NFT_OK;
     nft_space_axis *axes = nft_allocate_array((size_t)space->axis_count, sizeof *axes);
     nft_space_tensor *tensors = nft_allocate_array((size_t)space->tensor_count, sizeof *tensors);
@@ -117,7 +115,7 @@ static nft_status rename_tensors(nft_space **renamed, const nft_weights *weights
     for (int64_t t = 0; t < space->tensor_count && !status; t++) {
         tensors[t].size = sizeof *tensors;
         status = nft_space_get_tensor(&tensors[t], space, t);
-        tensors[t].name = weights->names[t];
+        tensors[t].name = names[t];
     }
     if (!status)
         status = nft_space_create(renamed, axes, space->axis_count, tensors, space->tensor_count);
@@ -126,17 +124,21 @@ static nft_status rename_tensors(nft_space **renamed, const nft_weights *weights
     return status;
 }
 
-/* Layers in another order than that of their names are told by tensors and axes. */
+nft_status nft_space_with_names(nft_space **named, nft_space *space, char *const *names)
+{
+    if (space->layer_count && !has_natural_names(space, names))
+        return rename_tensors(named, space, names);
+    *named = nft_space_retain(space);
+    return NFT_OK;
+}
+
 nft_status nft_weights_note_space(nft_metadata *metadata, const nft_weights *weights)
 {
-    nft_space *renamed = NULL;
-    nft_status status = NFT_OK;
-    if (weights->space->layer_count && !has_natural_names(weights))
-        status = rename_tensors(&renamed, weights);
+    nft_space *named = NULL;
+    nft_status status = nft_space_with_names(&named, weights->space, weights->names);
     if (!status)
-        status =
-            nft_metadata_set(metadata, NFT_SPACE_KEY, nft_space_json(renamed ? renamed : weights->space));
-    nft_space_free(renamed);
+        status = nft_metadata_set(metadata, NFT_SPACE_KEY, nft_space_json(named));
+    nft_space_free(named);
     return status;
 }
 

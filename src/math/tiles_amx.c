@@ -3,7 +3,7 @@
 #define _GNU_SOURCE /* syscall */
 #include "math/tiles.h"
 
-#if defined(__AMX_BF16__)
+#if defined(__AMX_BF16__) || defined(__AMXBF16__) /* older clang writes it so */
 #include "math/bf16.h"
 
 #include <cpuid.h>
@@ -50,7 +50,7 @@ static void end(void)
 
 static __mmask16 first_numbers(int64_t count)
 {
-    return count >= 16 ? 0xffff : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
+    return (__mmask16)(count >= 16 ? 0xffffu : count <= 0 ? 0u : (1u << count) - 1u);
 }
 
 /* x minus its bf16 part; 0 where that is infinite. */

@@ -9,7 +9,7 @@
 
 static __mmask16 first_numbers(int64_t count)
 {
-    return count >= LANES ? 0xffff : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
+    return (__mmask16)(count >= LANES ? 0xffffu : count <= 0 ? 0u : (1u << count) - 1u);
 }
 
 static void split(int64_t rows, int64_t inputs, int parts, const float *x, int64_t x_stride, uint16_t *out,

@@ -373,10 +373,7 @@ void nft_weights_scatter(nft_weights *weights, int64_t network, const float *fea
 nft_status nft_weights_check_whole(const nft_weights *weights)
 {
     if (!weights->outsider && weights->may_have_sums)
-        nft_log(NFT_LOG_WARNING,
-                "the network was read as a chain of layers, but a file does not show residual "
-                "connections, which layers of equal width may have: if there are any, give "
-                "the network's space");
+        nft_log(NFT_LOG_WARNING, NFT_MAY_HAVE_SUMS);
     if (!weights->outsider)
         return NFT_OK;
     return nft_fail(

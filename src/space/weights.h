@@ -30,6 +30,10 @@ struct nft_weights {
     bool may_have_sums; /* it was read as a chain, but residual connections are possible */
 };
 
+#define NFT_MAY_HAVE_SUMS                                                                                    \
+    "the network is read as a chain of layers, but a file does not show residual connections, which "        \
+    "layers of equal width may have: if there are any, give the network's space"
+
 /* An error unless the tensors of the set are whole networks, so that changes which go together keep their
  * functions. Logs a warning if a file cannot tell. */
 nft_status nft_weights_check_whole(const nft_weights *weights);

@@ -36,6 +36,16 @@ mlp sequential.safetensors net.0 net.2 net.4
 run 0 permute sequential.safetensors -o x.safetensors
 run 0 info sums.safetensors
 
+# Layers in an order that words tell: the space that is collected, or printed, keeps it.
+mkdir words
+mlp words/mlp.safetensors features.0 middle fc
+"$nftool" collect words -o words.safetensors >out 2>err
+run 0 info words.safetensors
+prints "features.0"
+"$nftool" space words/mlp.safetensors --json >words.json 2>err
+says "the words in the names of the layers tell their order"
+run 0 info words/mlp.safetensors --space words.json
+
 # collect: one space, a table, natural order.
 mkdir -p zoo/a zoo/b
 network zoo/a/n2.safetensors 0 "$one"
@@ -123,8 +133,9 @@ pair() { # pair PATH A INA OUTA B INB OUTB: two linear layers without biases
     safetensors "$1" '{"'"$2"'.weight":{"dtype":"F32","shape":['"$4,$3"'],"data_offsets":[0,'"$a"']},"'"$5"'.weight":{"dtype":"F32","shape":['"$7,$6"'],"data_offsets":['"$a,$b"']}}' "$(floats $(($3 * $4 + $6 * $7)) "$one")"
 }
 pair ae.safetensors decoder 2 4 encoder 4 2
-run 0 space ae.safetensors --json
-prints '{"layers":[{"type":"linear","in":4,"out":2},{"type":"linear","in":2,"out":4}]}'
+"$nftool" space ae.safetensors --json >out 2>err
+prints '"tensors":[{"name":"encoder.weight","shape":["n1","n0"],'
+says "which is taken to be encoder,decoder"
 pair gan.safetensors D 4 1 G 2 4
 run 1 permute gan.safetensors -o x.safetensors
 says "the names of the layers do not tell their order: if it is G,D, give it in --layers; if these are several networks, choose one with --prefix"

@@ -137,8 +137,11 @@ static int print_parts(const cli_options *given, const nft_dataset *dataset)
             return fail_library();
         if (!part.space)
             return fail("%s: it holds tokens, which have no space", part.path);
-        if (!given->json)
-            say("%s%s: %s", i ? "\n" : "", part.path, text_plural(text, part.count, "network"));
+        if (!given->json) {
+            if (i)
+                say("%s", "");
+            say("%s: %s", part.path, text_plural(text, part.count, "network"));
+        }
         failed = print_space(given, part.space);
     }
     return failed;

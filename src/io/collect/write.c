@@ -158,9 +158,13 @@ static nft_status set_classes(nft_metadata *metadata, const nft_column *column, 
 
 static nft_status make_metadata(nft_metadata *metadata, const group_writer *writer)
 {
+    nft_space *named = NULL;
     nft_status status = nft_metadata_add_all(metadata, &writer->group->metadata);
     if (!status)
-        status = nft_metadata_set(metadata, NFT_SPACE_KEY, nft_space_json(writer->group->space));
+        status = nft_space_with_names(&named, writer->group->space, writer->group->names);
+    if (!status)
+        status = nft_metadata_set(metadata, NFT_SPACE_KEY, nft_space_json(named));
+    nft_space_free(named);
     for (int64_t i = 0; i < writer->collection->column_count && !status; i++)
         if (writer->collection->columns[i].class_count)
             status = set_classes(metadata, &writer->collection->columns[i], i == 0);

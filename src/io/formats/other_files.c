@@ -22,11 +22,20 @@ static const struct {
     {"7z\xbc\xaf\x27\x1c", 6, 0, "it is a 7-Zip archive; unpack it and read the files in it"},
     {"Rar!\x1a\x07", 6, 0, "it is a RAR archive; unpack it and read the files in it"},
     {"ustar", 5, 257, "it is a tar archive; unpack it with `tar xf` and read the files in it"},
-    {"\x89PNG", 4, 0, "it looks like a PNG image; nft fit makes networks of images"},
+    {"\x89PNG", 4, 0, "it looks like a PNG image; nftool fit makes networks of images"},
     {"\xff\xd8\xff", 3, 0, "it is a JPEG image"},
     {"TFL3", 4, 4, "it is a TensorFlow Lite model, which is not read; export the model to ONNX"},
     {"%PDF", 4, 0, "it is a PDF document"},
 };
+
+/* The length of a safetensors header has zeros. */
+static bool is_text(const nft_start *start)
+{
+    for (int64_t i = 0; i < start->length; i++)
+        if (start->bytes[i] < ' ' && !isspace(start->bytes[i]))
+            return false;
+    return start->length > 0;
+}
 
 static bool is_page(const nft_start *start)
 {
@@ -94,5 +103,7 @@ nft_status nft_refuse_other_files(const nft_start *start)
         return nft_fail(
             NFT_ERROR_FORMAT,
             "not a file of tensors: it looks like a table of text; it may hold labels, not networks");
+    if (is_text(start))
+        return nft_fail(NFT_ERROR_FORMAT, "not a file of tensors: it looks like text");
     return NFT_OK;
 }
