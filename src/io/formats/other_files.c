@@ -32,7 +32,8 @@ static const struct {
 static bool is_text(const nft_start *start)
 {
     for (int64_t i = 0; i < start->length; i++)
-        if (start->bytes[i] < ' ' && !isspace(start->bytes[i]))
+        if ((start->bytes[i] < ' ' && !isspace(start->bytes[i])) ||
+            start->bytes[i] >= 0xf8) /* not in UTF-8 */
             return false;
     return start->length > 0;
 }
