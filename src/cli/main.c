@@ -110,14 +110,14 @@ static int run(int argc, char **argv)
     return command ? run_command(command, argc - 2, argv + 2) : unknown_command(argv[1]);
 }
 
-/* libnft has threads of its own, and OpenBLAS's are only in the way: each takes memory when the program is
+/* libnft has its own threads and needs none of OpenBLAS: each takes memory when the program is
  * loaded, and where a limit leaves none for it, waits for it forever at the end. They are chosen before the
  * program begins, so it begins again. */
 static void do_without_blas_threads(char **argv)
 {
     static const char name[] = "OPENBLAS_NUM_THREADS";
     if (!getenv(name) && !setenv(name, "1", 1))
-        execv("/proc/self/exe", argv); /* where that is not possible, the program goes on */
+        execv("/proc/self/exe", argv); /* where that is not possible, the program continues */
 }
 
 int main(int argc, char **argv)

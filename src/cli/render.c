@@ -1,4 +1,4 @@
-/* nftool render: the images that SIRENs are, and other images beside them. */
+/* nftool render: the images that SIRENs are, next to other images. */
 #include "answers.h"
 #include "commands.h"
 #include "image_source.h"

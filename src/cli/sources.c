@@ -254,7 +254,7 @@ void layers_message(char *text, size_t capacity)
         snprintf(text + used, capacity - used, "%s", message);
 }
 
-static int fail_layers(void)
+int fail_layers(void)
 {
     char message[1024];
     layers_message(message, sizeof message);

@@ -27,6 +27,7 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
 
 /* Why the library did not read weights, with the program's names of the options that it may advise. */
 void layers_message(char *text, size_t capacity);
+int fail_layers(void); /* prints it, and returns the exit status */
 /* Prints that about a file, and returns the exit status. */
 int fail_weights(const char *path);
 

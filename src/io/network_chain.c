@@ -245,8 +245,7 @@ static nft_status check_weight(const layer_chain *chain, const nft_entry *weight
         "tensor '%s' has shape %s: with biases of %" PRId64 " %s a linear layer's weight has %" PRId64
         " and a conv2d's %" PRId64
         "; if it belongs to a norm, this is no chain of layers: describe it by a space of tensors "
-        "and axes, '" NFT_SPACE_KEY "' in the metadata, or name the layers to read in "
-        "nft_load_options.layers",
+        "and axes in nft_load_options.space, or name the layers to read in nft_load_options.layers",
         weight->name, shape, chain->rank, chain->rank == 1 ? "axis" : "axes", chain->rank + 1,
         chain->rank + 3);
 }
@@ -296,7 +295,9 @@ static nft_status fail_chain(const layer_chain *chain, int64_t i, bool by_hand)
         " outputs; %s the layers are %s%s",
         chain->layers[i].name, chain->shapes[i].in, chain->layers[i - 1].name, chain->shapes[i - 1].out,
         by_hand ? "in the order given" : "in natural order", list.failed ? "too many to list" : list.data,
-        by_hand ? "" : "; if that is not their order, give it in nft_load_options.layers");
+        by_hand ? ""
+                : "; if that is not their order, give it in nft_load_options.layers; if they "
+                  "are no chain, give the network's space in nft_load_options.space");
     nft_text_clear(&list);
     return status;
 }
@@ -316,7 +317,7 @@ static nft_status fail_positions(const layer_chain *chain, int64_t i)
     return nft_fail(NFT_ERROR_FORMAT,
                     "layer '%s' takes %" PRId64 " inputs, but '%s' before it gives %" PRId64
                     " outputs and is no conv2d, whose map could be flattened: this is no chain of layers; "
-                    "describe it by a space of tensors and axes, '" NFT_SPACE_KEY "' in the metadata",
+                    "describe it by a space of tensors and axes in nft_load_options.space",
                     chain->layers[i].name, layer->in, chain->layers[i - 1].name, layer[-1].out);
 }
 

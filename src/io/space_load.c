@@ -34,6 +34,8 @@ static nft_status parse_space(nft_space **space, const json_t *json)
 {
     const json_t *model = json_object_get(json, "model");
     const json_t *inner = json_object_get(json_is_object(model) ? model : json, "space");
+    if (json_is_string(inner))
+        return nft_fail(NFT_ERROR_FORMAT, "the model reads networks of any space and has none itself");
     return nft_space_from_json(space, inner && !json_is_null(inner) ? inner : json);
 }
 

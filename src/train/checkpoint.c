@@ -42,7 +42,7 @@ static json_t *describe_set(const nft_set *set)
                      targets);
 }
 
-/* What must be the same when the training goes on. */
+/* Everything that must be equal when a training continues. */
 static json_t *describe_training(const nft_trainer *trainer)
 {
     static const char *const precisions[] = {"float32", "bf16x3", "bf16"};

@@ -369,9 +369,8 @@ static void positions_behind_a_linear_layer_are_refused(void **state)
     expect(
         nft_weights_load(&set, write_pieces(pieces, 2, NULL)), NFT_ERROR_FORMAT,
         "layer 'fc2' takes 8 inputs, but 'fc1' before it gives 4 outputs and is no conv2d, whose map could "
-        "be flattened: this is no chain of layers; describe it by a space of tensors and axes, 'nft.space' "
-        "in "
-        "the metadata");
+        "be flattened: this is no chain of layers; describe it by a space of tensors and axes in "
+        "nft_load_options.space");
     assert_null(set);
     nft_space *space = parse_space(
         "{'axes': [{'name': 'i', 'size': 2, 'symmetry': 'none'}, {'name': 'h', 'size': 4}, {'name': 'o', "

@@ -158,7 +158,7 @@ static int run(const cli_options *given)
     if (text_ends_with(path, ".json") && !nft_dataset_open(&dataset, path, NULL))
         failed = print_parts(given, dataset);
     else if (nft_space_load(&space, path, &options))
-        failed = fail_library();
+        failed = fail_layers();
     else
         failed = print_space(given, space);
     nft_space_free(space);

@@ -101,7 +101,7 @@ static nft_status label_from_sidecar(nft_collection *collection, nft_collected *
         const char *path = collection->columns[i].path;
         const json_t *member = nft_json_member(sidecar, path);
         status = member ? nft_value_from_json(&item->values[i], member)
-                        : nft_fail(NFT_ERROR_FORMAT, "is not in its sidecar");
+                        : nft_fail(NFT_ERROR_FORMAT, "the sidecar has no such key");
         if (status)
             nft_fail_in(status, "'%s'", path);
     }
