@@ -317,7 +317,7 @@ static int check_networks(const char *path, const char *what, bool may_be_index)
     if (stat(path, &about))
         return fail("%s: cannot open: %s", path, strerror(errno));
     if (!may_be_index && is_configuration(path))
-        return fail("%s: this is JSON without 'parts', expected %s or an index of them", path, what);
+        return fail("%s: this is a configuration, or JSON without 'parts', expected %s", path, what);
     return is_model_file(path) ? fail("%s: this is a model, expected %s", path, what) : EXIT_SUCCESS;
 }
 

@@ -108,7 +108,7 @@ run 1 bench recipe.json
 says "absent.safetensors"
 run 1 forward probability.json plain.safetensors -o x.safetensors
 run 1 forward probability.json logits.json -o x.safetensors
-says "this is JSON without 'parts', expected weights"
+says "this is a configuration, or JSON without 'parts', expected weights"
 run 1 forward probability.json floats.safetensors -o absent/x.safetensors
 says "absent"
 run 1 forward probability.json floats.safetensors -o folder
