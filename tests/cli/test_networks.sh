@@ -40,6 +40,8 @@ run 0 info sums.safetensors
 mkdir words
 mlp words/mlp.safetensors features.0 middle fc
 "$nftool" collect words -o words.safetensors >out 2>err
+says "the words in the names of the layers tell their order"
+says "a file does not show residual connections"
 run 0 info words.safetensors
 prints "features.0"
 "$nftool" space words/mlp.safetensors --json >words.json 2>err

@@ -116,7 +116,8 @@ typedef struct nft_collection {
     nft_unread *unread;
     int64_t unread_count, unread_capacity;
     int64_t left_out, resumed;
-    int64_t done, total; /* for the progress */
+    bool told_order, told_sums; /* that the files do not tell these is said once, of the first */
+    int64_t done, total;        /* for the progress */
 } nft_collection;
 
 /* Tells of a network that is left out with the last message as the reason, or returns the status if nothing

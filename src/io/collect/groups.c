@@ -6,6 +6,7 @@
 #include "config/json.h"
 #include "io/space_json.h"
 #include "space/space.h"
+#include "space/weights.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -200,6 +201,16 @@ static nft_status add_group(nft_collection *collection, uint64_t hash, const nft
     return status ? status : copy_names(group, network, collection->options.prefix);
 }
 
+static void tell_doubts(nft_collection *collection, const nft_network *network, const nft_file *file)
+{
+    if (network->note && !collection->told_order)
+        nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->note);
+    if (network->may_have_sums && !collection->told_sums)
+        nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, file->path);
+    collection->told_order |= network->note != NULL;
+    collection->told_sums |= network->may_have_sums;
+}
+
 static nft_status join_group(nft_collection *collection, int64_t index, const nft_opened *opened)
 {
     const nft_network *network = &opened->network;
@@ -211,6 +222,7 @@ static nft_status join_group(nft_collection *collection, int64_t index, const nf
     if (!group) {
         status = add_group(collection, hash, network, opened->file);
         group = status ? NULL : &collection->groups[collection->group_count - 1];
+        tell_doubts(collection, network, opened->file);
     }
     if (!status)
         status = nft_grow(&group->members, group->member_count + 1, &group->member_capacity,
