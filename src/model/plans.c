@@ -43,7 +43,7 @@ void nft_context_clear_plans(nft_context *context)
 static void drop_plan(nft_context *context, int64_t index)
 {
     nft_space_plan *plan = context->plans[index];
-    if (context->plan == plan) {
+    if (context->plan && context->plan == plan) {
         context->plan = NULL;
         context->given = NULL;
         context->samples = 0;
