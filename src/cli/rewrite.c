@@ -82,13 +82,11 @@ static int add_others(writing *w)
 /* Biases that the file lacks are zero, and stay so. */
 static int leave_out_absent(writing *w)
 {
-    int64_t kept = 0;
     cli_names names = {0};
     int failed = names_of_file(&names, w->file);
-    for (int64_t i = 0; i < w->table.count && !failed; i++)
-        if (names_find(&names, w->table.items[i].name) >= 0)
-            w->table.items[kept++] = w->table.items[i];
-    w->table.count = failed ? w->table.count : kept;
+    for (int64_t i = w->table.count - 1; i >= 0 && !failed; i--)
+        if (names_find(&names, w->table.items[i].name) < 0)
+            table_remove(&w->table, i);
     names_free(&names);
     return failed;
 }

@@ -1,3 +1,4 @@
+#define _POSIX_C_SOURCE 200809L /* strdup */
 #include "tables.h"
 
 #include "report.h"
@@ -15,9 +16,12 @@ nft_tensor_info *table_add(cli_tensor_table *table, const char *name, const char
         table->items = larger;
         table->room = room;
     }
+    char *copy = strdup(name);
+    if (!copy)
+        return NULL;
     nft_tensor_info *info = &table->items[table->count++];
     *info = (nft_tensor_info)NFT_TENSOR_INFO_INIT;
-    info->name = name;
+    info->name = copy;
     info->type = type;
     return info;
 }
@@ -30,8 +34,18 @@ nft_tensor_info *table_find(const cli_tensor_table *table, const char *name)
     return NULL;
 }
 
+void table_remove(cli_tensor_table *table, int64_t index)
+{
+    free((char *)table->items[index].name);
+    table->count--;
+    memmove(&table->items[index], &table->items[index + 1],
+            (size_t)(table->count - index) * sizeof *table->items);
+}
+
 void table_free(cli_tensor_table *table)
 {
+    for (int64_t i = 0; i < table->count; i++)
+        free((char *)table->items[i].name);
     free(table->items);
     *table = (cli_tensor_table){0};
 }

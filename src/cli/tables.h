@@ -6,13 +6,14 @@
 #include <nft/nft.h>
 
 typedef struct cli_tensor_table {
-    nft_tensor_info *items; /* names are borrowed */
+    nft_tensor_info *items; /* names are owned: a context, whose names they are, may be gone before */
     int64_t count, room;
 } cli_tensor_table;
 
 /* Adds a tensor; NULL without memory. */
 nft_tensor_info *table_add(cli_tensor_table *table, const char *name, const char *type);
 nft_tensor_info *table_find(const cli_tensor_table *table, const char *name);
+void table_remove(cli_tensor_table *table, int64_t index);
 void table_free(cli_tensor_table *table);
 
 /* Adds the tensors of networks as a file has them: slices of one are one. `leading` are the dimensions before
