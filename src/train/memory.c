@@ -116,10 +116,12 @@ static nft_status context_bytes(const nft_model *model, const nft_recipe *recipe
     status = nft_context_memory(&training, model, space, &first);
     if (!status)
         status = nft_context_memory(&validation, model, space, &second);
+    if (status)
+        return status;
     /* the contexts share what is packed for forward */
     int64_t shared = nft_plan_packed_bytes(model, &second);
     *bytes = nft_size_add(training, validation < INT64_MAX ? validation - shared : validation);
-    return status;
+    return NFT_OK;
 }
 
 nft_status nft_trainer_plan_bytes(const nft_model *model, const nft_recipe *recipe,

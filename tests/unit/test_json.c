@@ -44,7 +44,7 @@ static void json_is_measured_before_it_is_parsed(void **state)
     static const char *const parts[] = {"{}", "[]", "\"\"", "1", "\"a\\\"b{[\"", "{\"k\":0}"};
     for (size_t i = 0; i < COUNT(parts); i++) {
         size_t length = strlen(parts[i]), size = 2;
-        char *text = malloc(10000 * (length + 1) + 2);
+        char *text = malloc(10000 * (length + 1) + 3);
         assert_non_null(text);
         strcpy(text, "[0");
         for (int k = 0; k < 10000; k++) {
