@@ -69,17 +69,17 @@ static int describe(const cli_options *given, const nft_collect_result *result, 
     return EXIT_SUCCESS;
 }
 
-static int collect(const cli_options *given, nft_collect_options *options)
+static int collect(const cli_options *given, nft_collect_options options)
 {
     collect_run run = {.given = given};
     nft_collect_result result = NFT_COLLECT_RESULT_INIT;
     const char *output = option_text(given, "output");
-    options->left_out = print_left_out;
-    options->progress = show;
-    options->user = &run;
+    options.left_out = print_left_out;
+    options.progress = show;
+    options.user = &run;
     progress_start(&run.progress, given, "collect", "steps", 0);
     nft_status status =
-        nft_collect(&result, (const char *const *)given->operands, given->operand_count, output, options);
+        nft_collect(&result, (const char *const *)given->operands, given->operand_count, output, &options);
     progress_end(&run.progress);
     return status ? fail_library() : describe(given, &result, output);
 }
@@ -105,7 +105,7 @@ static int run(const cli_options *given)
         options.space = space;
         options.prefix = option_text(given, "prefix");
         options.skip = option_text(given, "skip") != NULL;
-        failed = collect(given, &options);
+        failed = collect(given, options);
     }
     nft_space_free(space);
     free(list);
