@@ -32,7 +32,7 @@ tests_of() {
         src/modules/weights/grid_rows.c | src/modules/weights/statistics.c | src/modules/weights/normalize.c)
         echo test_role_modules test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/modules/weights/views.c | src/modules/weights/means.c | src/modules/weights/linear_terms.c)
-        echo test_views test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+        echo test_views test_init test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/train/* | src/math/schedule.c)
         echo test_train_parts test_mixed_training && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;

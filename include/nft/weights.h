@@ -147,6 +147,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random_from(nft_weights *w
  * … first + count - 1. The tensors are found by the names that the set has for them; parts of one tensor of
  * the file are joined. The bias of a chain's layer that is zero may be missing in the file.
  * @param writer as nft_file_writer_write() takes it
+ * @param weights the set; it has at least `count` networks
+ * @param first number of the file's network that the set's first one becomes
+ * @param count how many
  * @return ::NFT_ERROR_MISMATCH for a tensor that the file does not have, or has with another row, else as
  * nft_file_writer_write()
  */

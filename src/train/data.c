@@ -239,8 +239,10 @@ static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_train
 static nft_status read_list(nft_set *set, const nft_trainer *trainer, const nft_weights *const *list,
                             int64_t count, const char *what)
 {
-    nft_status status = list && count > 0 ? nft_set_allocate(set, count) : NFT_OK;
-    for (int64_t i = 0; i < set->part_count && !status; i++) {
+    if (!list || count <= 0)
+        return NFT_OK;
+    nft_status status = nft_set_allocate(set, count);
+    for (int64_t i = 0; i < count && !status; i++) {
         status = read_weights(&set->parts[i], set, trainer, list[i]);
         if (status && count > 1)
             nft_fail_in(status, "set %" PRId64, i);
@@ -354,10 +356,12 @@ static nft_status read_part(nft_set_part *out, nft_set *set, const nft_trainer *
 static nft_status read_dataset(nft_set *set, const nft_trainer *trainer, nft_dataset *dataset,
                                const char *what)
 {
-    nft_status status = dataset ? nft_set_allocate(set, dataset->part_count) : NFT_OK;
+    if (!dataset)
+        return NFT_OK;
+    nft_status status = nft_set_allocate(set, dataset->part_count);
     set->dataset = dataset;
-    set->count = dataset ? dataset->count : 0;
-    for (int64_t i = 0; i < set->part_count && !status; i++) {
+    set->count = dataset->count;
+    for (int64_t i = 0; i < dataset->part_count && !status; i++) {
         status = read_part(&set->parts[i], set, trainer, &dataset->parts[i]);
         if (status)
             nft_fail_in(status, "%s", dataset->parts[i].file->path);
