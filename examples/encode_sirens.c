@@ -60,8 +60,8 @@ int main(int argc, char **argv)
     const nft_array *output = NULL;
     uint64_t seed = argc == 5 ? strtoull(argv[4], NULL, 10) : 0;
 
-    int failed = nft_model_create(&model, config, length, seed) || nft_weights_load(&networks, argv[2]) ||
-                 nft_context_create(&context, model, NULL);
+    int failed = nft_model_create(&model, config, length, seed, NULL) ||
+                 nft_weights_load(&networks, argv[2], NULL) || nft_context_create(&context, model, NULL);
     double start = seconds();
     failed = failed || nft_forward(context, networks);
     double elapsed = seconds() - start;

@@ -64,7 +64,7 @@ int main(int argc, char **argv)
     float *predicted = NULL, *again = NULL;
     int failed = 1;
 
-    if (nft_model_load(&model, argv[1]) || nft_weights_load(&networks, argv[2]) ||
+    if (nft_model_load(&model, argv[1], NULL) || nft_weights_load(&networks, argv[2], NULL) ||
         nft_context_create(&context, model, NULL)) {
         fprintf(stderr, "%s\n", nft_error_message());
         goto done;

@@ -37,7 +37,8 @@ class _SpaceTensor(_Sized):
 
 class _LoadOptions(_Sized):
     _fields_ = [("size", c_size_t), ("memory_limit", c_int64), ("layers", POINTER(c_char_p)),
-                ("layer_count", c_int64), ("space", c_void_p)]
+                ("layer_count", c_int64), ("space", c_void_p), ("prefix", c_char_p), ("bytes", c_void_p),
+                ("byte_count", c_size_t)]
 
 
 class _ContextOptions(_Sized):
@@ -62,20 +63,20 @@ def _load_library():
         "nft_array_borrow": [handle_out, c_int32, POINTER(integer), integer, c_void_p],
         "nft_array_save": [text, POINTER(c_char_p), POINTER(c_void_p), c_size_t, POINTER(c_char_p)],
         "nft_context_create": [handle_out, handle, POINTER(_ContextOptions)],
-        "nft_file_open": [handle_out, text],
+        "nft_file_open": [handle_out, text, POINTER(_LoadOptions)],
         "nft_file_read": [handle_out, handle, text],
         "nft_file_tensor": [POINTER(_TensorInfo), handle, integer],
         "nft_forward_range": [handle, handle, integer, integer],
         "nft_forward_tokens": [handle, handle, integer, integer],
-        "nft_model_create": [handle_out, text, c_size_t, c_uint64],
-        "nft_model_load": [handle_out, text],
+        "nft_model_create": [handle_out, text, c_size_t, c_uint64, POINTER(_LoadOptions)],
+        "nft_model_load": [handle_out, text, POINTER(_LoadOptions)],
         "nft_model_output": [POINTER(_ModuleInfo), handle],
         "nft_model_save": [handle, text],
         "nft_model_tensor": [POINTER(_TensorInfo), handle, integer],
         "nft_space_get_tensor": [POINTER(_SpaceTensor), handle, integer],
         "nft_space_parse": [handle_out, text, c_size_t],
         "nft_weights_borrow": [handle_out, handle, integer, integer, POINTER(c_void_p)],
-        "nft_weights_load_with": [handle_out, text, POINTER(_LoadOptions)],
+        "nft_weights_load": [handle_out, text, POINTER(_LoadOptions)],
         "nft_weights_save": [handle, text],
         "nft_weights_set_extra": [handle, text, handle],
     }
@@ -189,7 +190,7 @@ def build_info():
 def read(path):
     """The tensors of a safetensors file by their names: floats as float32, integers as int64. U64 and floats of 8 bits
     are an error."""
-    file = _Handle("file", _library.nft_file_open, _path(path))
+    file = _Handle("file", _library.nft_file_open, _path(path), None)
     arrays = {}
     for index in range(_library.nft_file_tensor_count(file.pointer)):
         info = _TensorInfo()
@@ -201,7 +202,7 @@ def read(path):
 
 def metadata(path):
     """The texts of a safetensors file's __metadata__ by their keys."""
-    file = _Handle("file", _library.nft_file_open, _path(path))
+    file = _Handle("file", _library.nft_file_open, _path(path), None)
     texts, text = {}, c_char_p()
     while (key := _library.nft_file_metadata_at(byref(text), file.pointer, len(texts))) is not None:
         texts[key.decode()] = text.value.decode()
@@ -261,7 +262,7 @@ class Weights:
         described = _space(space) if space else None
         options = _LoadOptions(layers=names, layer_count=len(layers or ()),
                                space=described.pointer if described else None)
-        return cls(_Handle("weights", _library.nft_weights_load_with, _path(path), byref(options)))
+        return cls(_Handle("weights", _library.nft_weights_load, _path(path), byref(options)))
 
     @classmethod
     def from_arrays(cls, space, arrays, extras=None):
@@ -348,13 +349,13 @@ class Model:
 
     @classmethod
     def load(cls, path):
-        return cls(_Handle("model", _library.nft_model_load, _path(path)))
+        return cls(_Handle("model", _library.nft_model_load, _path(path), None))
 
     @classmethod
     def from_config(cls, config, seed=0):
         """A freshly initialised model from a configuration, a dict or JSON text."""
         text = (config if isinstance(config, str) else json.dumps(config)).encode()
-        return cls(_Handle("model", _library.nft_model_create, text, len(text), seed))
+        return cls(_Handle("model", _library.nft_model_create, text, len(text), seed, None))
 
     def save(self, path):
         _check(_library.nft_model_save(self._handle.pointer, _path(path)))

@@ -18,7 +18,7 @@
  *     nft_model *model = NULL;
  *     nft_weights *networks = NULL;
  *     nft_context *context = NULL;
- *     int failed = nft_model_load(&model, argv[1]) || nft_weights_load(&networks, argv[2]) ||
+ *     int failed = nft_model_load(&model, argv[1], NULL) || nft_weights_load(&networks, argv[2], NULL) ||
  *                  nft_context_create(&context, model, NULL) || nft_forward(context, networks);
  *     if (failed) {
  *         fprintf(stderr, "%s\n", nft_error_message());

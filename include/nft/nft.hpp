@@ -119,6 +119,17 @@ template <class T, void (*release)(T *)> struct Release {
 /** Owns a handle. */
 template <class T, void (*release)(T *)> using Owner = std::unique_ptr<T, Release<T, release>>;
 
+/** Options that read bytes in memory. */
+inline nft_load_options with_bytes(const void *bytes, std::size_t size, const nft_load_options *options)
+{
+    nft_load_options with = NFT_LOAD_OPTIONS_INIT;
+    if (options)
+        with = *options;
+    with.bytes = bytes;
+    with.byte_count = size;
+    return with;
+}
+
 /** A text that may be missing. */
 inline std::string text(const char *borrowed)
 {
@@ -347,14 +358,15 @@ class File
     static File open(const std::string &path)
     {
         nft_file *handle = nullptr;
-        check(nft_file_open(&handle, path.c_str()));
+        check(nft_file_open(&handle, path.c_str(), nullptr));
         return File(handle);
     }
     /** The bytes must stay valid. */
     static File from_memory(const void *bytes, std::size_t size)
     {
         nft_file *handle = nullptr;
-        check(nft_file_open_memory(&handle, bytes, size));
+        const nft_load_options with = detail::with_bytes(bytes, size, nullptr);
+        check(nft_file_open(&handle, nullptr, &with));
         return File(handle);
     }
     /** Takes the handle over. */
@@ -635,14 +647,15 @@ class Weights : public detail::WeightsGetters<Weights>
     static Weights load(const std::string &path, const nft_load_options *options = nullptr)
     {
         nft_weights *handle = nullptr;
-        check(nft_weights_load_with(&handle, path.c_str(), options));
+        check(nft_weights_load(&handle, path.c_str(), options));
         return Weights(handle);
     }
     /** As load(), from bytes in memory. */
     static Weights load_memory(const void *bytes, std::size_t size, const nft_load_options *options = nullptr)
     {
         nft_weights *handle = nullptr;
-        check(nft_weights_load_memory(&handle, bytes, size, options));
+        const nft_load_options with = detail::with_bytes(bytes, size, options);
+        check(nft_weights_load(&handle, nullptr, &with));
         return Weights(handle);
     }
     /** Takes the handle over. */
@@ -794,28 +807,29 @@ class Model
     static Model from_config(std::string_view json, std::uint64_t seed = 0)
     {
         nft_model *handle = nullptr;
-        check(nft_model_create(&handle, json.data(), json.size(), seed));
+        check(nft_model_create(&handle, json.data(), json.size(), seed, nullptr));
         return Model(handle);
     }
     /** The same within the memory limit of the options. */
     static Model from_config(std::string_view json, std::uint64_t seed, const nft_load_options &options)
     {
         nft_model *handle = nullptr;
-        check(nft_model_create_with(&handle, json.data(), json.size(), seed, &options));
+        check(nft_model_create(&handle, json.data(), json.size(), seed, &options));
         return Model(handle);
     }
     /** Reads a model file. */
     static Model load(const std::string &path, const nft_load_options *options = nullptr)
     {
         nft_model *handle = nullptr;
-        check(nft_model_load_with(&handle, path.c_str(), options));
+        check(nft_model_load(&handle, path.c_str(), options));
         return Model(handle);
     }
     /** As load(), from bytes in memory. */
     static Model load_memory(const void *bytes, std::size_t size, const nft_load_options *options = nullptr)
     {
         nft_model *handle = nullptr;
-        check(nft_model_load_memory(&handle, bytes, size, options));
+        const nft_load_options with = detail::with_bytes(bytes, size, options);
+        check(nft_model_load(&handle, nullptr, &with));
         return Model(handle);
     }
     /** Takes the handle over. */

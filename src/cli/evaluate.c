@@ -123,7 +123,7 @@ static int check_rows(const char *name, const cli_input *input)
     int failed = EXIT_SUCCESS;
     if (is_index(input->path) || has_extra(input, name))
         return EXIT_SUCCESS;
-    if (nft_file_open(&file, input->path))
+    if (nft_file_open(&file, input->path, NULL))
         return fail_library();
     for (int64_t i = 0; !failed && i < nft_file_tensor_count(file); i++)
         if (!nft_file_tensor(&info, file, i) && !strcmp(info.name, name))

@@ -40,7 +40,7 @@ static int check_file_of_tokens(const char *path, const cli_options *given)
         return failed;
     if (is_index(path))
         return fail("%s: is an index of networks, the model takes tokens", path);
-    if (nft_file_open(&file, path))
+    if (nft_file_open(&file, path, NULL))
         return fail_library();
     failed = check_tokens(file, path);
     nft_file_free(file);

@@ -66,13 +66,8 @@ nft_model *nft_model_retain(const nft_model *model)
     return shared;
 }
 
-nft_status nft_model_create(nft_model **model, const char *json, size_t length, uint64_t seed)
-{
-    return nft_model_create_with(model, json, length, seed, NULL);
-}
-
-nft_status nft_model_create_with(nft_model **out, const char *json, size_t length, uint64_t seed,
-                                 const nft_load_options *options)
+nft_status nft_model_create(nft_model **out, const char *json, size_t length, uint64_t seed,
+                            const nft_load_options *options)
 {
     if (!out)
         return nft_fail_null("nft_model_create", "model");

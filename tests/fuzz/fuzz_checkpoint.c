@@ -45,7 +45,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     nft_model *model = NULL;
     (void)argc;
     (void)argv;
-    if (nft_model_create(&model, config, sizeof config - 1, 1) ||
+    if (nft_model_create(&model, config, sizeof config - 1, 1, NULL) ||
         nft_array_create(&tokens, NFT_ARRAY_F32, shape, 3, numbers) ||
         nft_array_create(&targets, NFT_ARRAY_F32, shape, 1, numbers))
         abort();

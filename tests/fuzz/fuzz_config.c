@@ -95,7 +95,7 @@ static void try_model(const nft_model *model)
     const char *config = nft_model_config(model);
     if (nft_model_input(&input, model) || nft_model_output(&output, model))
         abort();
-    nft_status status = nft_model_create(&again, config, strlen(config), 1);
+    nft_status status = nft_model_create(&again, config, strlen(config), 1, NULL);
     if (status != NFT_OK && status != NFT_ERROR_MEMORY)
         abort(); /* what was accepted once is accepted again */
     nft_model_free(again);
@@ -124,7 +124,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     nft_model *model = NULL;
-    nft_status status = nft_model_create(&model, (const char *)bytes, size, 0);
+    nft_status status = nft_model_create(&model, (const char *)bytes, size, 0, NULL);
     if ((status == NFT_OK) != (model != NULL))
         abort();
     if (model)

@@ -103,7 +103,7 @@ static void make_subject(subject *s, random_bytes *bytes)
     int64_t kind = choose(bytes, 0, 4);
     uint64_t seed = (uint64_t)choose(bytes, 0, 255);
     make_random_model(&s->config, bytes);
-    succeed(s, nft_model_create(&s->model, s->config.text, s->config.length, seed));
+    succeed(s, nft_model_create(&s->model, s->config.text, s->config.length, seed, NULL));
     if (nft_model_has_decoder(s->model) == 0) /* larger weights make a SIREN wild */
         stir_parameters(s->model, seed, false);
     const int64_t shape[] = {NETWORKS, s->config.input.tokens, s->config.input.channels};

@@ -32,7 +32,7 @@ static void check_config(const nft_model *model)
 {
     const char *config = nft_model_config(model);
     nft_model *again = NULL;
-    if (nft_model_create(&again, config, strlen(config), 1) ||
+    if (nft_model_create(&again, config, strlen(config), 1, NULL) ||
         strcmp(nft_model_config(again), nft_model_config(model)) != 0)
         abort();
     nft_model_free(again);
@@ -62,7 +62,7 @@ static void check_path(const uint8_t *bytes, size_t size)
 {
     nft_model *again = NULL;
     write_file(&file, bytes, size);
-    if (nft_model_load(&again, file.path))
+    if (nft_model_load(&again, file.path, NULL))
         abort();
     nft_model_free(again);
 }
@@ -83,7 +83,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     nft_model *model = NULL;
     options.memory_limit = MOST_BYTES;
-    nft_status status = nft_model_load_memory(&model, bytes, size, &options);
+    options.bytes = bytes;
+    options.byte_count = size;
+    nft_status status = nft_model_load(&model, NULL, &options);
     if ((status == NFT_OK) != (model != NULL))
         abort();
     if (model) {

@@ -47,7 +47,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    return nft_model_create(&model, config, sizeof config - 1, 1) ? 1 : 0;
+    return nft_model_create(&model, config, sizeof config - 1, 1, NULL) ? 1 : 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

@@ -79,7 +79,7 @@ static inline nft_model *support_model(const char *text, uint64_t seed)
 {
     char *json = support_json(text);
     nft_model *model = NULL;
-    assert_ok(nft_model_create(&model, json, strlen(json), seed));
+    assert_ok(nft_model_create(&model, json, strlen(json), seed, NULL));
     free(json);
     return model;
 }

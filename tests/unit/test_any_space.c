@@ -609,7 +609,7 @@ static void wrong_models_are_refused_by_name(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *json = support_json(cases[i].text);
         nft_model *model = NULL;
-        assert_int_equal(nft_model_create(&model, json, strlen(json), 0), NFT_ERROR_CONFIG);
+        assert_int_equal(nft_model_create(&model, json, strlen(json), 0, NULL), NFT_ERROR_CONFIG);
         assert_null(model);
         if (!strstr(nft_error_message(), cases[i].words))
             fail_msg("%s", nft_error_message());
@@ -624,7 +624,7 @@ static void a_model_of_any_space_is_saved_and_loaded(void **state)
     nft_model *model = support_model(POOLED, 9), *loaded = NULL;
     assert_ok(nft_model_set_metadata(model, "nft.loss", "mse"));
     assert_ok(nft_model_save(model, temporary_path("any")));
-    assert_ok(nft_model_load(&loaded, temporary_path("any")));
+    assert_ok(nft_model_load(&loaded, temporary_path("any"), NULL));
     assert_string_equal(nft_model_metadata(loaded, "nft.loss"), "mse");
     assert_string_equal(nft_model_config(loaded), nft_model_config(model));
     support_same_tensors(model, loaded);
@@ -657,7 +657,7 @@ static nft_status live(void)
     options.threads = 1;
     options.max_batch = 4;
     options.keep_for_backward = 1;
-    nft_status status = nft_model_create(&model, json, strlen(json), 0);
+    nft_status status = nft_model_create(&model, json, strlen(json), 0, NULL);
     for (int i = 0; i < 2 && !status; i++) {
         status = nft_space_parse(&spaces[i], texts[i], strlen(texts[i]));
         if (!status)

@@ -132,18 +132,18 @@ static void files(void **state)
     assert_refused(nft_array_save(temporary_path("x"), NULL, none, 1, NULL));
     assert_refused(nft_array_save(temporary_path("x"), names, NULL, 1, NULL));
     assert_refused(nft_array_save(temporary_path("x"), names, none, 1, NULL));
-    assert_refused(nft_file_open(NULL, "x"));
-    assert_refused(nft_file_open(&file, NULL));
+    assert_refused(nft_file_open(NULL, "x", NULL));
+    assert_refused(nft_file_open(&file, NULL, NULL));
     assert_null(file);
     file = WRONG(nft_file);
-    assert_status(nft_file_open(&file, temporary_path("missing")), NFT_ERROR_FILE);
+    assert_status(nft_file_open(&file, temporary_path("missing"), NULL), NFT_ERROR_FILE);
     assert_null(file);
-    assert_refused(nft_file_open_memory(NULL, "x", 1));
-    assert_refused(nft_file_open_memory(&file, NULL, 1));
-    assert_status(nft_file_open_memory(&file, "", 0), NFT_ERROR_FORMAT);
+    assert_refused(nft_file_open(NULL, NULL, NFT_LOAD_BYTES("x", 1)));
+    assert_refused(nft_file_open(&file, NULL, NFT_LOAD_BYTES(NULL, 1)));
+    assert_status(nft_file_open(&file, NULL, NFT_LOAD_BYTES("", 0)), NFT_ERROR_FORMAT);
 
     assert_ok(nft_weights_save(f->weights, temporary_path("weights")));
-    assert_ok(nft_file_open(&file, temporary_path("weights")));
+    assert_ok(nft_file_open(&file, temporary_path("weights"), NULL));
     assert_refused(nft_file_tensor(&info, NULL, 0));
     assert_refused(nft_file_tensor(NULL, file, 0));
     assert_refused(nft_file_tensor(&info, file, -1));
@@ -230,18 +230,18 @@ static void weights_made(void **state)
     assert_null(weights);
     assert_refused(nft_weights_borrow(&weights, f->other_space, 1, 1, NULL));
     assert_refused(nft_weights_borrow(&weights, f->other_space, 1, 1, half));
-    assert_refused(nft_weights_load(NULL, "x"));
-    assert_refused(nft_weights_load(&weights, NULL));
+    assert_refused(nft_weights_load(NULL, "x", NULL));
+    assert_refused(nft_weights_load(&weights, NULL, NULL));
     assert_said("nft_weights_load: argument 'path'");
-    assert_status(nft_weights_load(&weights, temporary_path("missing")), NFT_ERROR_FILE);
+    assert_status(nft_weights_load(&weights, temporary_path("missing"), NULL), NFT_ERROR_FILE);
     assert_said("missing");
-    assert_refused(nft_weights_load_with(NULL, "x", NULL));
-    assert_refused(nft_weights_load_memory(NULL, "x", 1, NULL));
-    assert_refused(nft_weights_load_memory(&weights, NULL, 1, NULL));
-    assert_said("nft_weights_load_memory: argument 'bytes'");
-    assert_status(nft_weights_load_memory(&weights, "x", 1, NULL), NFT_ERROR_FORMAT);
+    assert_refused(nft_weights_load(NULL, "x", NULL));
+    assert_refused(nft_weights_load(NULL, NULL, NFT_LOAD_BYTES("x", 1)));
+    assert_refused(nft_weights_load(&weights, NULL, NFT_LOAD_BYTES(NULL, 1)));
+    assert_said("nft_weights_load: argument 'path'");
+    assert_status(nft_weights_load(&weights, NULL, NFT_LOAD_BYTES("x", 1)), NFT_ERROR_FORMAT);
     assert_ok(nft_weights_save(f->weights, temporary_path("weights")));
-    assert_refused(nft_weights_load_with(&weights, temporary_path("weights"), &options));
+    assert_refused(nft_weights_load(&weights, temporary_path("weights"), &options));
     assert_null(weights);
 }
 
@@ -293,36 +293,41 @@ static void models_made(void **state)
     fixture *f = *state;
     nft_model *model = WRONG(nft_model);
     nft_load_options options = {.size = 1};
-    assert_refused(nft_model_create(NULL, "{}", 2, 0));
-    assert_refused(nft_model_create(&model, NULL, 2, 0));
+    assert_refused(nft_model_create(NULL, "{}", 2, 0, NULL));
+    assert_refused(nft_model_create(&model, NULL, 2, 0, NULL));
     assert_null(model);
-    assert_refused(nft_model_load(NULL, "x"));
+    assert_refused(nft_model_load(NULL, "x", NULL));
     model = WRONG(nft_model);
-    assert_refused(nft_model_load(&model, NULL));
+    assert_refused(nft_model_load(&model, NULL, NULL));
     assert_null(model);
-    assert_status(nft_model_load(&model, temporary_path("missing")), NFT_ERROR_FILE);
+    assert_status(nft_model_load(&model, temporary_path("missing"), NULL), NFT_ERROR_FILE);
     assert_said("missing");
-    assert_refused(nft_model_load_with(NULL, "x", NULL));
-    assert_refused(nft_model_load_memory(NULL, "x", 1, NULL));
-    assert_refused(nft_model_load_memory(&model, NULL, 1, NULL));
-    assert_said("nft_model_load_memory: argument 'bytes'");
-    assert_refused(nft_model_load(&model, NULL));
+    assert_refused(nft_model_load(NULL, "x", NULL));
+    assert_refused(nft_model_load(NULL, NULL, NFT_LOAD_BYTES("x", 1)));
+    assert_refused(nft_model_load(&model, NULL, NFT_LOAD_BYTES(NULL, 1)));
+    assert_refused(nft_model_load(&model, NULL, NULL));
     assert_said("nft_model_load: argument 'path'");
-    assert_status(nft_model_load(&model, ""), NFT_ERROR_FILE);
+    options = (nft_load_options){.size = sizeof options, .bytes = "x", .byte_count = 1};
+    assert_refused(nft_model_load(&model, "some.safetensors", &options));
+    assert_said("both a path, some.safetensors, and options->bytes");
+    options.byte_count = SIZE_MAX;
+    assert_status(nft_model_load(&model, NULL, &options), NFT_ERROR_LIMIT);
+    options = (nft_load_options){.size = 1};
+    assert_status(nft_model_load(&model, "", NULL), NFT_ERROR_FILE);
     assert_said("the path is empty");
-    assert_status(nft_model_load_memory(&model, "x", 1, NULL), NFT_ERROR_FORMAT);
+    assert_status(nft_model_load(&model, NULL, NFT_LOAD_BYTES("x", 1)), NFT_ERROR_FORMAT);
     assert_refused(nft_model_save(NULL, "x"));
     assert_refused(nft_model_save(f->model, NULL));
     assert_status(nft_model_save(f->model, temporary_path("no/such/folder")), NFT_ERROR_FILE);
     assert_ok(nft_model_save(f->model, temporary_path("model")));
     model = WRONG(nft_model);
-    assert_refused(nft_model_load_with(&model, temporary_path("model"), &options));
+    assert_refused(nft_model_load(&model, temporary_path("model"), &options));
     assert_null(model);
     options = (nft_load_options){.size = sizeof options, .memory_limit = 16};
-    assert_status(nft_model_load_with(&model, temporary_path("model"), &options), NFT_ERROR_LIMIT);
+    assert_status(nft_model_load(&model, temporary_path("model"), &options), NFT_ERROR_LIMIT);
     assert_null(model);
     options.memory_limit = INT64_MIN;
-    assert_refused(nft_model_load_with(&model, temporary_path("model"), &options));
+    assert_refused(nft_model_load(&model, temporary_path("model"), &options));
     assert_said("nft_model_load: memory_limit is -9223372036854775808");
 }
 
@@ -331,7 +336,7 @@ static void broken_configuration(void **state)
     (void)state;
     static const char file[] = "\x2f\0\0\0\0\0\0\0{\"__metadata__\":{\"nft.config\":\"{\\\"modules\\\":\"}}";
     nft_model *model = WRONG(nft_model);
-    assert_status(nft_model_load_memory(&model, file, sizeof file - 1, NULL), NFT_ERROR_FORMAT);
+    assert_status(nft_model_load(&model, NULL, NFT_LOAD_BYTES(file, sizeof file - 1)), NFT_ERROR_FORMAT);
     assert_said("memory: its configuration, nft.config in the metadata: JSON, line 1");
     assert_null(model);
 }
@@ -425,7 +430,7 @@ static void older_options(void **state)
     assert_ok(nft_model_save(f->model, temporary_path("older")));
     load.size = offsetof(nft_load_options, memory_limit);
     load.memory_limit = 1;
-    assert_ok(nft_model_load_with(&model, temporary_path("older"), &load));
+    assert_ok(nft_model_load(&model, temporary_path("older"), &load));
     nft_model_free(model);
 }
 

@@ -229,7 +229,7 @@ static void without_bias(void **state)
         assert_ok(nft_array_create(&arrays[i], NFT_ARRAY_F32, shapes[i], ranks[i], values));
     assert_ok(nft_array_save(path, names, (const nft_array *const *)arrays, 3, NULL));
     nft_dataset *dataset = opened(path);
-    assert_ok(nft_weights_load(&whole, path));
+    assert_ok(nft_weights_load(&whole, path, NULL));
     assert_ok(nft_weights_create(&two, nft_dataset_space(dataset), 2, 1));
     for (int i = 0; i < 2; i++)
         nft_weights_edit(two, 3)[i] = 5;

@@ -28,7 +28,7 @@ static void compare_file(const nft_context *context, const char *path)
 {
     nft_file *file = NULL;
     int64_t results = 0;
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_file_tensor(&info, file, i));
@@ -75,13 +75,13 @@ static void the_same_again(void **state)
     size_t size = 0;
 
     assert_ok(nft_model_save(o.model, temporary_path("saved.safetensors")));
-    assert_ok(nft_model_load(&saved, temporary_path("saved.safetensors")));
+    assert_ok(nft_model_load(&saved, temporary_path("saved.safetensors"), NULL));
     assert_string_equal(nft_model_config(saved), nft_model_config(o.model));
     support_same_tensors(saved, o.model);
     same_output("saved and loaded", saved, o.input, &expected);
 
     void *bytes = support_read(c->model, &size);
-    assert_ok(nft_model_load_memory(&in_memory, bytes, size, NULL));
+    assert_ok(nft_model_load(&in_memory, NULL, NFT_LOAD_BYTES(bytes, size)));
     memset(bytes, 0xff, size);
     free(bytes);
     support_same_tensors(in_memory, o.model);
@@ -231,10 +231,10 @@ static void the_same_names(void **state)
     nft_model *loaded = NULL, *fresh = NULL;
     nft_file *file = NULL;
     long module = 0;
-    assert_ok(nft_model_load(&loaded, c->model));
-    assert_ok(nft_file_open(&file, c->model));
+    assert_ok(nft_model_load(&loaded, c->model, NULL));
+    assert_ok(nft_file_open(&file, c->model, NULL));
     const char *config = nft_file_metadata(file, "nft.config");
-    assert_ok(nft_model_create(&fresh, config, strlen(config), 0));
+    assert_ok(nft_model_create(&fresh, config, strlen(config), 0, NULL));
     assert_int_equal(nft_model_tensor_count(fresh), nft_file_tensor_count(file));
     for (int64_t i = 0; i < nft_model_tensor_count(fresh); i++) {
         nft_tensor_info a = NFT_TENSOR_INFO_INIT, b = NFT_TENSOR_INFO_INIT;
@@ -266,8 +266,8 @@ static void real_networks(void **state)
     (void)state;
     nft_model *model = NULL;
     nft_weights *networks = NULL;
-    assert_ok(nft_model_load(&model, NFT_SOURCE_DIR "/examples/data/accuracy-predictor.safetensors"));
-    assert_ok(nft_weights_load(&networks, NFT_SOURCE_DIR "/examples/data/fashion-cnns.safetensors"));
+    assert_ok(nft_model_load(&model, NFT_SOURCE_DIR "/examples/data/accuracy-predictor.safetensors", NULL));
+    assert_ok(nft_weights_load(&networks, NFT_SOURCE_DIR "/examples/data/fashion-cnns.safetensors", NULL));
     const nft_array *prediction = nft_weights_extra(networks, "prediction");
     assert_non_null(prediction);
     nft_context *context = support_context(model, 2, 0);

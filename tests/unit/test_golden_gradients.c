@@ -54,7 +54,7 @@ static backward_run open_backward(const golden_case *c, int32_t threads)
     options.precision = support_precision();
     assert_ok(nft_context_create(&run.context, run.o.model, &options));
     assert_ok(nft_gradients_create(&run.gradients, run.o.model));
-    assert_ok(nft_file_open(&run.file, c->expected));
+    assert_ok(nft_file_open(&run.file, c->expected, NULL));
     assert_ok(nft_forward(run.context, run.o.input));
     if (nft_context_output(run.context))
         assert_ok(nft_file_read(&run.output_gradient, run.file, "grad_output.output"));

@@ -206,7 +206,7 @@ static nft_dataset *noted(const char *name, const char *omega)
     nft_dataset *dataset = NULL;
     char path[512];
     snprintf(path, sizeof path, "%s", temporary_path(name));
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     int64_t count = nft_file_tensor_count(file);
     assert_in_range(count, 1, MOST_TENSORS);
     for (int64_t i = 0; i < count; i++) {

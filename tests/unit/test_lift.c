@@ -208,7 +208,7 @@ static void wrong_places_are_refused(void **state)
     for (size_t i = 0; i < COUNT(refusals); i++) {
         char *json = support_json(refusals[i].model);
         nft_model *model = NULL;
-        nft_status status = nft_model_create(&model, json, strlen(json), 0);
+        nft_status status = nft_model_create(&model, json, strlen(json), 0, NULL);
         if (status != NFT_ERROR_CONFIG || model || !strstr(nft_error_message(), refusals[i].message))
             fail_msg("%s: status %d, \"%s\"", refusals[i].model, (int)status,
                      status ? nft_error_message() : "");

@@ -117,10 +117,10 @@ static void memory_limit_of_a_model(void **state)
         snprintf(text + length, sizeof text - (size_t)length, "]}}");
         nft_model *model = support_model(text, 0), *loaded = NULL;
         assert_ok(nft_model_save(model, temporary_path("limited")));
-        assert_ok(nft_model_load(&loaded, temporary_path("limited")));
+        assert_ok(nft_model_load(&loaded, temporary_path("limited"), NULL));
         nft_model_free(loaded);
         options.memory_limit = 250000; /* room for the parsed JSON */
-        assert_int_equal(nft_model_load_with(&loaded, temporary_path("limited"), &options), NFT_ERROR_LIMIT);
+        assert_int_equal(nft_model_load(&loaded, temporary_path("limited"), &options), NFT_ERROR_LIMIT);
         if (!strstr(nft_error_message(), words[i]))
             fail_msg("%s", nft_error_message());
         nft_model_free(model);
@@ -174,7 +174,7 @@ static nft_status live(void)
     nft_model *model = NULL, *loaded = NULL, *in_memory = NULL;
     nft_weights *weights = NULL;
     nft_context *context = NULL;
-    nft_status status = nft_model_create(&model, json, strlen(json), 0);
+    nft_status status = nft_model_create(&model, json, strlen(json), 0, NULL);
     free(json);
     if (!status)
         status = nft_weights_create(&weights, nft_model_space(model), 3, 1);
@@ -190,11 +190,11 @@ static nft_status live(void)
     if (!status)
         status = nft_model_save(model, temporary_path("lived"));
     if (!status)
-        status = nft_model_load(&loaded, temporary_path("lived"));
+        status = nft_model_load(&loaded, temporary_path("lived"), NULL);
     size_t size = 0;
     void *bytes = status ? NULL : support_read(temporary_path("lived"), &size);
     if (!status)
-        status = nft_model_load_memory(&in_memory, bytes, size, NULL);
+        status = nft_model_load(&in_memory, NULL, NFT_LOAD_BYTES(bytes, size));
     free(bytes);
     nft_context_free(context);
     nft_model_free(in_memory);

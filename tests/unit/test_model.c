@@ -23,7 +23,7 @@ static void the_papers_encoder(void **state)
     char *json = file_text(NFT_SOURCE_DIR "/examples/data/mnist-encoder.json");
     nft_model *model = NULL;
     nft_module_info input = NFT_MODULE_INFO_INIT, output = NFT_MODULE_INFO_INIT;
-    assert_ok(nft_model_create(&model, json, strlen(json), 0));
+    assert_ok(nft_model_create(&model, json, strlen(json), 0, NULL));
     free(json);
     assert_int_equal(nft_space_parameter_count(nft_model_space(model)), 1185);
     assert_ok(nft_model_input(&input, model));
@@ -156,7 +156,7 @@ static void configurations_are_kept(void **state)
         nft_model *model = support_model(test_models[i], 3), *again = NULL;
         const char *config = nft_model_config(model);
         assert_null(strchr(config, '\n'));
-        assert_ok(nft_model_create(&again, config, strlen(config), 3));
+        assert_ok(nft_model_create(&again, config, strlen(config), 3, NULL));
         assert_string_equal(nft_model_config(again), config);
         assert_int_equal(nft_model_tensor_count(again), nft_model_tensor_count(model));
         nft_model_free(again);
@@ -181,11 +181,11 @@ static void metadata_is_kept(void **state)
         safetensors_bytes("{\"__metadata__\": {\"nft.loss\": \"bce\", \"nft.config\": \"" RELU_CONFIG
                           "\", \"note\": \"a \\\"word\\\"\"}}",
                           NULL, 0, &size);
-    assert_ok(nft_model_load_memory(&model, bytes, size, NULL));
+    assert_ok(nft_model_load(&model, NULL, NFT_LOAD_BYTES(bytes, size)));
     free(bytes);
     assert_ok(nft_model_save(model, temporary_path("kept")));
     nft_model_free(model);
-    assert_ok(nft_model_load(&again, temporary_path("kept")));
+    assert_ok(nft_model_load(&again, temporary_path("kept"), NULL));
     assert_string_equal(nft_model_metadata(again, "nft.loss"), "bce");
     assert_string_equal(nft_model_metadata(again, "note"), "a \"word\"");
     assert_null(nft_model_metadata(again, "other"));
@@ -236,13 +236,13 @@ static void wrong_files(void **state)
         snprintf(header, sizeof header, "{\"__metadata__\": {%s}%s}", cases[i].metadata, cases[i].tensors);
         unsigned char *bytes = safetensors_bytes(header, data, cases[i].data, &size);
         temporary_write(temporary_path("wrong"), bytes, size);
-        assert_int_equal(nft_model_load(&model, temporary_path("wrong")), cases[i].status);
+        assert_int_equal(nft_model_load(&model, temporary_path("wrong"), NULL), cases[i].status);
         assert_null(model);
         assert_non_null(strstr(nft_error_message(), "wrong")); /* the file's name */
         for (int k = 0; k < 3 && cases[i].words[k]; k++)
             if (!strstr(nft_error_message(), cases[i].words[k]))
                 fail_msg("\"%s\", expected \"%s\" in it", nft_error_message(), cases[i].words[k]);
-        assert_int_equal(nft_model_load_memory(&model, bytes, size, NULL), cases[i].status);
+        assert_int_equal(nft_model_load(&model, NULL, NFT_LOAD_BYTES(bytes, size)), cases[i].status);
         assert_null(model);
         free(bytes);
     }
@@ -264,7 +264,7 @@ static void other_float_types(void **state)
         ", \"0.bias_maps.0.weight\": {\"dtype\": \"F64\", \"shape\": [1, 1, 1], \"data_offsets\": [16, 24]}"
         ", \"0.bias_maps.0.bias\": {\"dtype\": \"F64\", \"shape\": [1], \"data_offsets\": [24, 32]}");
     unsigned char *bytes = safetensors_bytes(header, values, sizeof values, &size);
-    assert_ok(nft_model_load_memory(&model, bytes, size, NULL));
+    assert_ok(nft_model_load(&model, NULL, NFT_LOAD_BYTES(bytes, size)));
     free(bytes);
     nft_weights *weights = NULL;
     assert_ok(nft_weights_create(&weights, nft_model_space(model), 1, 1));

@@ -138,7 +138,7 @@ static void refuse(const char *text, const char *word)
 {
     nft_model *model = NULL;
     char *json = support_json(text);
-    assert_int_equal(nft_model_create(&model, json, strlen(json), 0), NFT_ERROR_CONFIG);
+    assert_int_equal(nft_model_create(&model, json, strlen(json), 0, NULL), NFT_ERROR_CONFIG);
     free(json);
     assert_null(model);
     if (!strstr(nft_error_message(), word))

@@ -54,7 +54,7 @@ static void compare_trained(const nft_trainer *trainer, const char *folder)
     nft_model *model = NULL;
     nft_file *file = NULL;
     assert_ok(nft_trainer_snapshot(&model, trainer));
-    assert_ok(nft_file_open(&file, golden_path(folder, "trained.safetensors")));
+    assert_ok(nft_file_open(&file, golden_path(folder, "trained.safetensors"), NULL));
     for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *expected = NULL;
@@ -74,8 +74,8 @@ static void golden_case(void **state)
     char *recipe = read_recipe(folder, &losses, &norms);
     nft_model *model = NULL;
     nft_weights *data = NULL;
-    assert_ok(nft_model_load(&model, golden_path(folder, "model.safetensors")));
-    assert_ok(nft_weights_load(&data, golden_path(folder, "data.safetensors")));
+    assert_ok(nft_model_load(&model, golden_path(folder, "model.safetensors"), NULL));
+    assert_ok(nft_weights_load(&data, golden_path(folder, "data.safetensors"), NULL));
     support_result first = {0, NULL};
     for (int32_t threads = 1; threads <= 3; threads++) {
         nft_trainer *trainer = make_trainer(model, recipe, threads);

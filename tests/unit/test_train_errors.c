@@ -407,7 +407,7 @@ static nft_status whole_training(void)
     nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
     options.threads = 1;
     nft_status status;
-    (void)((status = nft_model_create(&model, refused_model, strlen(refused_model), 0)) ||
+    (void)((status = nft_model_create(&model, refused_model, strlen(refused_model), 0, NULL)) ||
            (status = make_labelled(&set, model)) ||
            (status = nft_trainer_create(&trainer, model, refused_recipe, strlen(refused_recipe), &options)) ||
            (status = nft_trainer_set_source(trainer, no_batch, NULL)) ||

@@ -23,7 +23,7 @@ int main(void)
     nft_model *model = NULL;
     nft_weights *weights = NULL;
     nft_context *context = NULL;
-    int failed = nft_model_create(&model, config, strlen(config), 0) ||
+    int failed = nft_model_create(&model, config, strlen(config), 0, NULL) ||
                  nft_weights_create(&weights, nft_model_space(model), 3, 1) ||
                  nft_context_create(&context, model, NULL) || nft_forward(context, weights);
     if (failed)
