@@ -63,9 +63,9 @@ int main(int argc, char **argv)
     int failed = nft_model_create(&model, config, length, seed, NULL) ||
                  nft_weights_load(&networks, argv[2], NULL) || nft_context_create(&context, model, NULL);
     double start = seconds();
-    failed = failed || nft_forward(context, networks);
+    failed = failed || nft_forward(context, NFT_VIEW_WEIGHTS(networks));
     double elapsed = seconds() - start;
-    if (!failed && !(output = nft_context_output(context))) {
+    if (!failed && !(output = nft_context_output(context, NFT_OUTPUT)->array)) {
         fprintf(stderr, "%s: the model gives features, expected tokens or a vector\n", argv[1]);
         failed = 1;
     } else if (failed || save(argv[3], output, nft_weights_extra(networks, "label"))) {

@@ -29,9 +29,9 @@ static double kendall_tau_b(const float *a, const float *b, int64_t count)
 /* Runs the model; copies one number a network to `predictions`. */
 static nft_status predict(nft_context *context, const nft_weights *networks, float *predictions)
 {
-    nft_status status = nft_forward(context, networks);
+    nft_status status = nft_forward(context, NFT_VIEW_WEIGHTS(networks));
     if (status == NFT_OK)
-        memcpy(predictions, nft_array_f32(nft_context_output(context)),
+        memcpy(predictions, nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array),
                (size_t)nft_weights_count(networks) * sizeof *predictions);
     return status;
 }

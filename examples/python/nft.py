@@ -19,6 +19,7 @@ from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_size_t, c_uint6
 import numpy as np
 
 _FLOAT32, _INT64 = 0, 1
+_OUTPUT, _LATENTS = 0, 1
 _MAX_RANK = 8
 
 
@@ -46,6 +47,11 @@ class _ContextOptions(_Sized):
                 ("without_decoder", c_int32), ("keep_blas_threads", c_int32)]
 
 
+class _View(_Sized):
+    _fields_ = [("size", c_size_t), ("weights", c_void_p), ("array", c_void_p), ("first", c_int64), ("count", c_int64),
+                ("indices", POINTER(c_int64))]
+
+
 class _ModuleInfo(_Sized):
     _fields_ = [("size", c_size_t), ("type", c_char_p), ("output", c_int32), ("tokens", c_int64),
                 ("channels", c_int64), ("parameter_count", c_int64), ("buffer_count", c_int64), ("flops", c_int64)]
@@ -66,8 +72,7 @@ def _load_library():
         "nft_file_open": [handle_out, text, POINTER(_LoadOptions)],
         "nft_file_read": [handle_out, handle, text],
         "nft_file_tensor": [POINTER(_TensorInfo), handle, integer],
-        "nft_forward_range": [handle, handle, integer, integer],
-        "nft_forward_tokens": [handle, handle, integer, integer],
+        "nft_forward": [handle, POINTER(_View)],
         "nft_model_create": [handle_out, text, c_size_t, c_uint64, POINTER(_LoadOptions)],
         "nft_model_load": [handle_out, text, POINTER(_LoadOptions)],
         "nft_model_output": [POINTER(_ModuleInfo), handle],
@@ -86,8 +91,7 @@ def _load_library():
         "nft_array_rank": (integer, [handle]),
         "nft_array_size": (integer, [handle, integer]),
         "nft_build_info": (c_char_p, []),
-        "nft_context_get": (c_void_p, [handle, text]),
-        "nft_context_output_weights": (c_void_p, [handle]),
+        "nft_context_output": (POINTER(_View), [handle, c_int32]),
         "nft_error_message": (c_char_p, []),
         "nft_file_metadata_at": (c_char_p, [POINTER(text), handle, integer]),
         "nft_file_tensor_count": (integer, [handle]),
@@ -420,10 +424,11 @@ class Context:
         if (count > self._room or self._any) and self._lease():
             self._renew()  # the library would move its output from under a view
         if isinstance(inputs, Weights):
-            _check(_library.nft_forward_range(self._handle.pointer, inputs._handle.pointer, first, count))
+            view = _View(weights=inputs._handle.pointer, first=first, count=count)
         else:
             tokens, _values = _borrow(inputs)
-            _check(_library.nft_forward_tokens(self._handle.pointer, tokens.pointer, first, count))
+            view = _View(array=tokens.pointer, first=first, count=count)
+        _check(_library.nft_forward(self._handle.pointer, byref(view)))
         self._room = max(self._room, count)
 
     @property
@@ -435,8 +440,10 @@ class Context:
     def get(self, name):
         """As `output`, by name: "latents" of a model with a decoder; the name of a tensor, "0.weight" for example, of
         one that gives features."""
-        array = _library.nft_context_get(self._handle.pointer, name.encode())
-        features = None if array else _library.nft_context_output_weights(self._handle.pointer)
+        which = _LATENTS if name == "latents" else _OUTPUT
+        view = _library.nft_context_output(self._handle.pointer, which).contents
+        array = view.array if name in ("output", "latents") else None
+        features = None if array else view.weights
         index = _tensor_names(features).index(name) if features and name in _tensor_names(features) else None
         if not array and index is None:
             return None

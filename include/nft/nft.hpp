@@ -789,6 +789,20 @@ class WeightsView : public detail::WeightsGetters<WeightsView>
     const nft_weights *handle_;
 };
 
+namespace detail
+{
+/** Networks first … first + count - 1; a count of 0: all that follow. */
+inline nft_view view(WeightsView weights, std::int64_t first = 0, std::int64_t count = 0) noexcept
+{
+    return {sizeof(nft_view), weights.get(), nullptr, first, count, nullptr};
+}
+/** The same samples of an array. */
+inline nft_view view(ArrayView array, std::int64_t first = 0, std::int64_t count = 0) noexcept
+{
+    return {sizeof(nft_view), nullptr, array.get(), first, count, nullptr};
+}
+} // namespace detail
+
 /** Renders SIRENs first … first + count - 1: (count, height, width, colours), about -1 … 1. */
 inline Array render_sirens(WeightsView weights, std::int64_t first, std::int64_t count, std::int64_t height,
                            std::int64_t width,
@@ -964,60 +978,72 @@ class Context
     /** Runs the model on every network. The result is output(), and false if it is features. */
     ArrayView forward(WeightsView weights)
     {
-        finish(nft_forward(get(), weights.get()));
+        finish(run(detail::view(weights)));
         return output();
     }
-    /** On networks first … first + count - 1. */
+    /** On networks first … first + count - 1; a count of 0: all that follow. */
     ArrayView forward(WeightsView weights, std::int64_t first, std::int64_t count)
     {
-        finish(nft_forward_range(get(), weights.get(), first, count));
+        finish(run(detail::view(weights, first, count)));
         return output();
     }
     /** For a model on tokens, (N, tokens, channels). */
     ArrayView forward(ArrayView tokens, std::int64_t first, std::int64_t count)
     {
-        finish(nft_forward_tokens(get(), tokens.get(), first, count));
+        finish(run(detail::view(tokens, first, count)));
         return output();
     }
     /** On all tokens of the array. */
     ArrayView forward(ArrayView tokens)
     {
-        return forward(tokens, 0, tokens.size(0));
+        finish(run(detail::view(tokens)));
+        return output();
+    }
+    /** On these networks of the set, in this order. */
+    ArrayView forward(WeightsView weights, const std::vector<std::int64_t> &indices)
+    {
+        nft_view view = detail::view(weights);
+        view.indices = indices.data();
+        view.count = static_cast<std::int64_t>(indices.size());
+        finish(run(view));
+        return output();
     }
     /** The output of the last forward; ends with the next one. */
     ArrayView output() const noexcept
     {
-        return ArrayView(nft_context_output(get()));
+        return ArrayView(nft_context_output(get(), NFT_OUTPUT)->array);
     }
     /** The same if it is features. */
     WeightsView output_weights() const noexcept
     {
-        return WeightsView(nft_context_output_weights(get()));
+        return WeightsView(nft_context_output(get(), NFT_OUTPUT)->weights);
     }
     /** The gradient of the last backward with respect to the tokens that went in. */
     ArrayView input_gradient() const noexcept
     {
-        return ArrayView(nft_context_input_gradient(get()));
+        return ArrayView(nft_context_output(get(), NFT_OUTPUT_INPUT_GRADIENT)->array);
     }
     /** The same for a model on weights. */
     WeightsView input_gradient_weights() const noexcept
     {
-        return WeightsView(nft_context_input_gradient_weights(get()));
+        return WeightsView(nft_context_output(get(), NFT_OUTPUT_INPUT_GRADIENT)->weights);
     }
     /** Backward for only the input's gradient: see nft_backward(). */
     void backward(ArrayView output_gradient)
     {
-        check(nft_backward(get(), output_gradient.get(), nullptr));
+        const nft_view view = detail::view(output_gradient);
+        check(nft_backward(get(), &view, nullptr));
     }
     /** The same for a model whose output is features. */
     void backward(WeightsView output_gradient)
     {
-        check(nft_backward_weights(get(), output_gradient.get(), nullptr));
+        const nft_view view = detail::view(output_gradient);
+        check(nft_backward(get(), &view, nullptr));
     }
-    /** "output", or "latents" of a model with a decoder; null for features. */
-    ArrayView output(const std::string &name) const noexcept
+    /** What goes into the decoder of a model that has one. */
+    ArrayView latents() const noexcept
     {
-        return ArrayView(nft_context_get(get(), name.c_str()));
+        return ArrayView(nft_context_output(get(), NFT_OUTPUT_LATENTS)->array);
     }
     /** The C handle. */
     nft_context *get() const noexcept
@@ -1026,6 +1052,10 @@ class Context
     }
 
   private:
+    nft_status run(const nft_view &input)
+    {
+        return nft_forward(get(), &input);
+    }
     void finish(nft_status status)
     {
         if (listener_)
@@ -1057,12 +1087,14 @@ class Gradients
     /** Adds those of Σ output_gradient · output over the networks of the context's last forward. */
     void backward(Context &context, ArrayView output_gradient)
     {
-        check(nft_backward(context.get(), output_gradient.get(), get()));
+        const nft_view view = detail::view(output_gradient);
+        check(nft_backward(context.get(), &view, get()));
     }
     /** The same for a model whose output is features. */
     void backward(Context &context, WeightsView output_gradient)
     {
-        check(nft_backward_weights(context.get(), output_gradient.get(), get()));
+        const nft_view view = detail::view(output_gradient);
+        check(nft_backward(context.get(), &view, get()));
     }
     /** Of the model's tensor `index`; borrowed. */
     nft_tensor_info tensor(std::int64_t index) const

@@ -210,8 +210,9 @@ typedef struct forward_run {
 static nft_status run_forward(void *argument)
 {
     forward_run *f = argument;
-    return f->input->weights ? nft_forward(f->context, f->input->weights)
-                             : nft_forward_tokens(f->context, f->input->tokens, 0, f->input->count);
+    return f->input->weights
+               ? nft_forward(f->context, NFT_VIEW_WEIGHTS(f->input->weights))
+               : nft_forward(f->context, NFT_VIEW_ARRAY_RANGE(f->input->tokens, 0, f->input->count));
 }
 
 static int bench_forward(bench *b, const cli_options *given)

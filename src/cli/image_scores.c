@@ -137,10 +137,12 @@ static int add_batch(void *user, const nft_context *context, int64_t first, int6
     int failed = render ? read_extra(&targets, task->input, "target", first, count) : EXIT_SUCCESS;
     if (!failed && render)
         failed = check_finite(task, targets, first);
-    const nft_weights *sirens = render ? nft_context_output_weights(context) : task->input->weights;
+    const nft_weights *sirens =
+        render ? nft_context_output(context, NFT_OUTPUT)->weights : task->input->weights;
     if (!failed && nft_inr_render(&rendered, sirens, 0, count, task->height, task->width, &task->options))
         failed = fail("%s: %s", task->given->operands[1], library_message());
-    const float *others = render ? nft_array_f32(targets) : nft_array_f32(nft_context_output(context));
+    const float *others =
+        render ? nft_array_f32(targets) : nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array);
     for (int64_t n = 0; n < count && !failed; n++)
         add_image(task, nft_array_f32(rendered) + n * numbers, others + n * numbers);
     nft_array_free(targets);

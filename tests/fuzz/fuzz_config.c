@@ -77,8 +77,8 @@ static void run(const nft_model *model, nft_context *context, const nft_module_i
     else
         tokens = random_tokens(input);
     if (weights || tokens) {
-        nft_status status =
-            weights ? nft_forward(context, weights) : nft_forward_tokens(context, tokens, 0, 2);
+        nft_status status = weights ? nft_forward(context, NFT_VIEW_WEIGHTS(weights))
+                                    : nft_forward(context, NFT_VIEW_ARRAY_RANGE(tokens, 0, 2));
         if (status != NFT_OK && status != NFT_ERROR_MEMORY)
             abort();
     }

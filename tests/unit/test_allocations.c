@@ -233,7 +233,7 @@ static nft_status create_context(void)
     nft_status status = INTERPOSE(nft_context_create(&context, f.model, &options));
     CHECK_HANDLE(status, context);
     if (!status)
-        assert_ok(nft_forward(context, f.networks));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(f.networks)));
     nft_context_free(context);
     return status;
 }
@@ -242,9 +242,10 @@ static nft_status create_context(void)
 static nft_status run_forward(int64_t first)
 {
     nft_context *context = support_context(f.model, 2, FEW);
-    nft_status status = INTERPOSE(nft_forward_range(context, f.networks, 0, first));
+    nft_status status = INTERPOSE(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(f.networks, 0, first)));
     if (status)
-        assert_true(!nft_context_output(context) && !nft_context_output_weights(context));
+        assert_true(!nft_context_output(context, NFT_OUTPUT)->array &&
+                    !nft_context_output(context, NFT_OUTPUT)->weights);
     support_result result = support_forward(context, f.networks);
     assert_int_equal(result.count, f.expected.count);
     support_identical("the output after a refused allocation", result.count, result.values,
@@ -431,9 +432,9 @@ static void forwards_allocate_nothing(void **state)
         for (int32_t threads = 1; threads <= 2; threads++) {
             nft_context *context = support_context(f.model, threads, FEW);
             for (int64_t count = 1; count <= MORE; count += MORE - 1) {
-                assert_ok(nft_forward_range(context, f.networks, 0, count));
+                assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(f.networks, 0, count)));
                 for (int i = 0; i < 20; i++) {
-                    assert_ok(INTERPOSE(nft_forward_range(context, f.networks, 0, count)));
+                    assert_ok(INTERPOSE(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(f.networks, 0, count))));
                     assert_int_equal(interposed_calls, 0);
                 }
             }

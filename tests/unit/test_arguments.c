@@ -407,10 +407,10 @@ static void contexts(void **state)
     assert_said("memory_limit is -1");
     assert_null(context);
     nft_context_set_progress(NULL, NULL, NULL);
-    assert_null(nft_context_output(NULL));
-    assert_null(nft_context_output_weights(NULL));
-    assert_null(nft_context_get(NULL, "output"));
-    assert_null(nft_context_get(f->context, NULL));
+    assert_null(nft_context_output(NULL, NFT_OUTPUT)->array);
+    assert_null(nft_context_output(NULL, NFT_OUTPUT)->weights);
+    assert_null(nft_context_output(f->context, -1)->array);
+    assert_null(nft_context_output(f->context, NFT_OUTPUT_INPUT_GRADIENT + 1)->array);
 }
 
 /* The options of older callers are shorter: missing fields have their defaults. */
@@ -425,7 +425,7 @@ static void older_options(void **state)
     options.threads = 1;
     options.memory_limit = 1;
     assert_ok(nft_context_create(&context, f->model, &options));
-    assert_ok(nft_forward(context, f->weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(f->weights)));
     nft_context_free(context);
     assert_ok(nft_model_save(f->model, temporary_path("older")));
     load.size = offsetof(nft_load_options, memory_limit);
@@ -440,38 +440,40 @@ static void forwards(void **state)
     nft_weights *empty = NULL, *other = NULL, *channels = NULL;
     nft_space *longer = NULL;
     const int64_t widths[] = {2, 3, 1, 1};
-    assert_refused(nft_forward(NULL, f->weights));
+    assert_refused(nft_forward(NULL, NFT_VIEW_WEIGHTS(f->weights)));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS(NULL)));
     assert_refused(nft_forward(f->context, NULL));
-    assert_refused(nft_forward_range(NULL, f->weights, 0, 1));
-    assert_refused(nft_forward_range(f->context, NULL, 0, 1));
-    assert_refused(nft_forward_range(f->context, f->weights, -1, 1));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, -1, 1)));
     assert_said("first is -1, expected 0 … 2");
-    assert_refused(nft_forward_range(f->context, f->weights, 0, 4));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 0, 4)));
     assert_said("3");
-    assert_refused(nft_forward_range(f->context, f->weights, 3, 1));
-    assert_refused(nft_forward_range(f->context, f->weights, 2, INT64_MAX));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 3, 1)));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 2, INT64_MAX)));
     assert_said("reach past the 3");
-    assert_refused(nft_forward_range(f->context, f->weights, INT64_MAX, 1));
-    assert_refused(nft_forward_range(f->context, f->weights, 0, 0));
-    assert_refused(nft_forward_range(f->context, f->weights, 0, -1));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, INT64_MAX, 1)));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 3, 0)));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 0, -1)));
+    nft_view view = {.weights = f->weights};
+    assert_refused(nft_forward(f->context, &view));
+    assert_said("NFT_VIEW_INIT");
     assert_ok(nft_weights_create(&empty, nft_model_space(f->model), 0, 1));
-    assert_refused(nft_forward(f->context, empty));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS(empty)));
     assert_said("at least 1");
     assert_ok(nft_weights_create(&other, f->other_space, 1, 1));
-    assert_status(nft_forward(f->context, other), NFT_ERROR_MISMATCH);
+    assert_status(nft_forward(f->context, NFT_VIEW_WEIGHTS(other)), NFT_ERROR_MISMATCH);
     assert_said("layer 0");
     nft_weights_free(other);
     assert_ok(nft_space_create_mlp(&longer, widths, 4));
     assert_ok(nft_weights_create(&other, longer, 1, 1));
-    assert_status(nft_forward(f->context, other), NFT_ERROR_MISMATCH);
+    assert_status(nft_forward(f->context, NFT_VIEW_WEIGHTS(other)), NFT_ERROR_MISMATCH);
     assert_said("3 layers");
     assert_ok(nft_weights_create(&channels, nft_model_space(f->model), 1, 2));
-    assert_status(nft_forward(f->context, channels), NFT_ERROR_MISMATCH);
+    assert_status(nft_forward(f->context, NFT_VIEW_WEIGHTS(channels)), NFT_ERROR_MISMATCH);
     assert_said("2 channels");
-    assert_status(nft_forward(f->tokens_context, f->weights), NFT_ERROR_MISMATCH);
+    assert_status(nft_forward(f->tokens_context, NFT_VIEW_WEIGHTS(f->weights)), NFT_ERROR_MISMATCH);
     assert_said("tokens");
-    assert_null(nft_context_output(f->context));
-    assert_null(nft_context_get(f->context, "output"));
+    assert_null(nft_context_output(f->context, NFT_OUTPUT)->array);
+    assert_null(nft_context_output(f->context, NFT_OUTPUT_LATENTS)->array);
     nft_weights_free(channels);
     nft_weights_free(other);
     nft_weights_free(empty);
@@ -482,7 +484,7 @@ static void refuse_tokens(const fixture *f, int32_t type, int64_t rank, const in
 {
     nft_array *array = NULL;
     assert_ok(nft_array_create(&array, type, shape, rank, NULL));
-    assert_status(nft_forward_tokens(f->tokens_context, array, 0, 1), NFT_ERROR_MISMATCH);
+    assert_status(nft_forward(f->tokens_context, NFT_VIEW_ARRAY_RANGE(array, 0, 1)), NFT_ERROR_MISMATCH);
     assert_said("(N, 3, 2)");
     nft_array_free(array);
 }
@@ -493,19 +495,25 @@ static void token_forwards(void **state)
     nft_array *tokens = NULL;
     const int64_t shape[] = {4, 3, 2}, fewer[] = {4, 2, 2}, wider[] = {4, 3, 3}, more[] = {4, 3, 2, 1};
     assert_ok(nft_array_create(&tokens, NFT_ARRAY_F32, shape, 3, NULL));
-    assert_refused(nft_forward_tokens(NULL, tokens, 0, 1));
-    assert_refused(nft_forward_tokens(f->tokens_context, NULL, 0, 1));
-    assert_refused(nft_forward_tokens(f->tokens_context, tokens, -1, 1));
-    assert_refused(nft_forward_tokens(f->tokens_context, tokens, 1, 4));
-    assert_refused(nft_forward_tokens(f->tokens_context, tokens, 0, 0));
-    assert_status(nft_forward_tokens(f->context, tokens, 0, 4), NFT_ERROR_MISMATCH);
+    assert_refused(nft_forward(NULL, NFT_VIEW_ARRAY_RANGE(tokens, 0, 1)));
+    assert_refused(nft_forward(f->tokens_context, NFT_VIEW_ARRAY(NULL)));
+    assert_said("neither weights nor an array");
+    nft_view both = NFT_VIEW_INIT;
+    both.weights = f->weights;
+    both.array = tokens;
+    assert_refused(nft_forward(f->tokens_context, &both));
+    assert_said("weights and an array");
+    assert_refused(nft_forward(f->tokens_context, NFT_VIEW_ARRAY_RANGE(tokens, -1, 1)));
+    assert_refused(nft_forward(f->tokens_context, NFT_VIEW_ARRAY_RANGE(tokens, 1, 4)));
+    assert_refused(nft_forward(f->tokens_context, NFT_VIEW_ARRAY_RANGE(tokens, 4, 0)));
+    assert_status(nft_forward(f->context, NFT_VIEW_ARRAY_RANGE(tokens, 0, 4)), NFT_ERROR_MISMATCH);
     assert_said("weights");
     refuse_tokens(f, NFT_ARRAY_F32, 3, fewer);
     refuse_tokens(f, NFT_ARRAY_F32, 3, wider);
     refuse_tokens(f, NFT_ARRAY_F32, 2, shape);
     refuse_tokens(f, NFT_ARRAY_F32, 4, more);
     refuse_tokens(f, NFT_ARRAY_I64, 3, shape);
-    assert_ok(nft_forward_tokens(f->tokens_context, tokens, 1, 3));
+    assert_ok(nft_forward(f->tokens_context, NFT_VIEW_ARRAY_RANGE(tokens, 1, 3)));
     nft_array_free(tokens);
 }
 
@@ -514,10 +522,10 @@ static void messages(void **state)
 {
     fixture *f = *state;
     char kept[1024];
-    assert_refused(nft_forward(f->context, NULL));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS(NULL)));
     assert_said("nft_forward: argument 'weights' is NULL");
     snprintf(kept, sizeof kept, "%s", nft_error_message());
-    assert_ok(nft_forward(f->context, f->weights));
+    assert_ok(nft_forward(f->context, NFT_VIEW_WEIGHTS(f->weights)));
     assert_string_equal(nft_error_message(), kept);
 }
 

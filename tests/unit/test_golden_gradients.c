@@ -36,11 +36,11 @@ static void read_features(backward_run *run, const nft_weights *like)
 
 static void run_backward(backward_run *run)
 {
-    assert_ok(nft_forward(run->context, run->o.input));
+    assert_ok(nft_forward(run->context, NFT_VIEW_WEIGHTS(run->o.input)));
     if (run->output_gradient)
-        assert_ok(nft_backward(run->context, run->output_gradient, run->gradients));
+        assert_ok(nft_backward(run->context, NFT_VIEW_ARRAY(run->output_gradient), run->gradients));
     else
-        assert_ok(nft_backward_weights(run->context, run->output_gradient_weights, run->gradients));
+        assert_ok(nft_backward(run->context, NFT_VIEW_WEIGHTS(run->output_gradient_weights), run->gradients));
 }
 
 static backward_run open_backward(const golden_case *c, int32_t threads)
@@ -55,11 +55,11 @@ static backward_run open_backward(const golden_case *c, int32_t threads)
     assert_ok(nft_context_create(&run.context, run.o.model, &options));
     assert_ok(nft_gradients_create(&run.gradients, run.o.model));
     assert_ok(nft_file_open(&run.file, c->expected, NULL));
-    assert_ok(nft_forward(run.context, run.o.input));
-    if (nft_context_output(run.context))
+    assert_ok(nft_forward(run.context, NFT_VIEW_WEIGHTS(run.o.input)));
+    if (nft_context_output(run.context, NFT_OUTPUT)->array)
         assert_ok(nft_file_read(&run.output_gradient, run.file, "grad_output.output"));
     else
-        read_features(&run, nft_context_output_weights(run.context));
+        read_features(&run, nft_context_output(run.context, NFT_OUTPUT)->weights);
     run_backward(&run);
     return run;
 }
@@ -98,7 +98,7 @@ static void agrees(void **state)
             compared++;
         }
     }
-    const nft_weights *input = nft_context_input_gradient_weights(run.context);
+    const nft_weights *input = nft_context_output(run.context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
     assert_non_null(input);
     for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(input)); t++) {
         char name[300];
@@ -123,8 +123,8 @@ static void same_gradients(const backward_run *a, const backward_run *b)
         assert_ok(nft_gradients_tensor(&y, b->gradients, i));
         support_identical(x.name, x.count, x.data, y.data);
     }
-    const nft_weights *x = nft_context_input_gradient_weights(a->context),
-                      *y = nft_context_input_gradient_weights(b->context);
+    const nft_weights *x = nft_context_output(a->context, NFT_OUTPUT_INPUT_GRADIENT)->weights,
+                      *y = nft_context_output(b->context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
     for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(x)); t++)
         support_identical("the input's", nft_weights_data_count(x, t), nft_weights_data(x, t),
                           nft_weights_data(y, t));

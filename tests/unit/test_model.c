@@ -271,7 +271,7 @@ static void other_float_types(void **state)
     nft_weights_edit(weights, 0)[0] = 1;
     nft_weights_edit(weights, 1)[0] = 1;
     nft_context *context = support_context(model, 1, 1);
-    assert_ok(nft_forward(context, weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     const float *weight = support_feature(context, 0);
     const float *bias = support_feature(context, 1);
     assert_true(weight[0] == 0.25F && weight[1] == -0.25F && bias[0] == 11 && bias[1] == 8);

@@ -207,8 +207,8 @@ static void best_is_kept(void **state)
     same_values("the best parameters", values, kept);
     assert_string_equal(nft_model_metadata(best, "nft.loss"), "bce");
     nft_context *context = support_context(best, 1, 0);
-    assert_ok(nft_forward(context, validation));
-    const float *output = nft_array_f32(nft_context_output(context)),
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(validation)));
+    const float *output = nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array),
                 *target = nft_array_f32(nft_weights_extra(validation, "label"));
     for (int i = 0; i < 40; i++)
         own -= ((double)target[i] * log((double)output[i]) +

@@ -174,12 +174,12 @@ static nft_status forward_and_backward(void)
     if (!status)
         status = INTERPOSE(nft_gradients_create(&gradients, model));
     if (!status) {
-        assert_ok(nft_forward(context, set));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
         nft_array *ones = NULL;
         int64_t shape[] = {SAMPLES, 1};
         float values[SAMPLES] = {1};
         assert_ok(nft_array_borrow(&ones, NFT_ARRAY_F32, shape, 2, values));
-        status = INTERPOSE(nft_backward(context, ones, gradients));
+        status = INTERPOSE(nft_backward(context, NFT_VIEW_ARRAY(ones), gradients));
         nft_array_free(ones);
     }
     nft_gradients_free(gradients);
@@ -195,7 +195,7 @@ static nft_status set_tensor(void)
     assert_ok(nft_context_create(&context, model, NULL));
     assert_ok(nft_model_tensor(&info, model, 0));
     nft_status status = INTERPOSE(nft_context_set_tensor(context, 0, info.data, info.count));
-    assert_ok(nft_forward(context, set));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
     nft_context_free(context);
     return status;
 }
