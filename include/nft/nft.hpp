@@ -1220,74 +1220,77 @@ class Trainer
                                  &options));
         return bytes;
     }
-    /** The sets must not change; the trainer keeps references. */
+    /** The sets must not change; the trainer keeps references. A validation set that is there stays. */
     void set_data(const Weights &train)
     {
         const nft_weights *sets[] = {train.get()};
-        check(nft_trainer_set_data(get(), sets, 1, nullptr, 0));
+        set(weights(sets, 1), nullptr);
     }
     /** With a validation set. */
     void set_data(const Weights &train, const Weights &validation)
     {
         const nft_weights *sets[] = {train.get()}, *others[] = {validation.get()};
-        check(nft_trainer_set_data(get(), sets, 1, others, 1));
+        const nft_trainer_data data = weights(others, 1);
+        set(weights(sets, 1), &data);
     }
-    /** Networks of several spaces, a set of each, for a model of any space. */
+    /** Networks of several spaces, a set of each, for a model of any space; an empty list: none. */
     void set_data(const std::vector<const nft_weights *> &train,
                   const std::vector<const nft_weights *> &validation = {})
     {
-        check(nft_trainer_set_data(get(), train.data(), static_cast<std::int64_t>(train.size()),
-                                   validation.data(), static_cast<std::int64_t>(validation.size())));
+        const nft_trainer_data data = weights(validation.data(), validation.size());
+        set(weights(train.data(), train.size()), &data);
     }
     /** As set_data(), with data sets that are read batch by batch. */
     void set_dataset(const Dataset &train)
     {
-        check(nft_trainer_set_dataset(get(), train.get(), nullptr));
+        set(files(train), nullptr);
     }
     /** With a validation set. */
     void set_dataset(const Dataset &train, const Dataset &validation)
     {
-        check(nft_trainer_set_dataset(get(), train.get(), validation.get()));
+        const nft_trainer_data data = files(validation);
+        set(files(train), &data);
     }
     /** As set_data(), for a model on tokens: (N, tokens, channels) and their targets. */
     void set_tokens(ArrayView train, ArrayView train_targets)
     {
-        check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), nullptr, nullptr));
+        set(tokens(train, train_targets), nullptr);
     }
     /** With a validation set. */
     void set_tokens(ArrayView train, ArrayView train_targets, ArrayView validation,
                     ArrayView validation_targets)
     {
-        check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), validation.get(),
-                                     validation_targets.get()));
+        const nft_trainer_data data = tokens(validation, validation_targets);
+        set(tokens(train, train_targets), &data);
     }
     /** Sets only the validation set, for example with a source; the training set stays. */
     void set_validation(const Weights &validation)
     {
         const nft_weights *sets[] = {validation.get()};
-        check(nft_trainer_set_data(get(), nullptr, 0, sets, 1));
+        const nft_trainer_data data = weights(sets, 1);
+        check(nft_trainer_set_data(get(), nullptr, &data));
     }
     /** As set_validation(), with a data set that is read batch by batch. */
     void set_validation(const Dataset &validation)
     {
-        check(nft_trainer_set_dataset(get(), nullptr, validation.get()));
+        const nft_trainer_data data = files(validation);
+        check(nft_trainer_set_data(get(), nullptr, &data));
     }
     /** As set_validation(), for a model on tokens. */
     void set_validation(ArrayView validation, ArrayView validation_targets)
     {
-        check(nft_trainer_set_tokens(get(), nullptr, nullptr, validation.get(), validation_targets.get()));
+        const nft_trainer_data data = tokens(validation, validation_targets);
+        check(nft_trainer_set_data(get(), nullptr, &data));
     }
     /** Asks a function for every batch, in place of a training set; an empty one: no more. Not from inside
      * such a function. */
     void set_source(Source source)
     {
-        if (!source) {
-            check(nft_trainer_set_source(get(), nullptr, nullptr));
-            filling_.reset();
-            return;
-        }
-        auto filling = std::make_unique<Filling>(Filling{std::move(source), nullptr});
-        check(nft_trainer_set_source(get(), fill, filling.get()));
+        nft_trainer_data data = NFT_TRAINER_DATA_INIT;
+        auto filling = source ? std::make_unique<Filling>(Filling{std::move(source), nullptr}) : nullptr;
+        data.callback = filling ? fill : nullptr;
+        data.user = filling.get();
+        set(data, nullptr);
         filling_ = std::move(filling);
     }
     /** Sets the statistics of `normalize` from the training set, before the first step. */
@@ -1381,6 +1384,30 @@ class Trainer
     }
 
   private:
+    void set(const nft_trainer_data &train, const nft_trainer_data *validation)
+    {
+        check(nft_trainer_set_data(get(), &train, validation));
+    }
+    static nft_trainer_data weights(const nft_weights *const *sets, std::size_t count)
+    {
+        nft_trainer_data data = NFT_TRAINER_DATA_INIT;
+        data.weights = sets;
+        data.weights_count = static_cast<std::int64_t>(count);
+        return data;
+    }
+    static nft_trainer_data tokens(ArrayView tokens, ArrayView targets)
+    {
+        nft_trainer_data data = NFT_TRAINER_DATA_INIT;
+        data.tokens = tokens.get();
+        data.targets = targets.get();
+        return data;
+    }
+    static nft_trainer_data files(const Dataset &dataset)
+    {
+        nft_trainer_data data = NFT_TRAINER_DATA_INIT;
+        data.dataset = dataset.get();
+        return data;
+    }
     struct Filling {
         Source source;
         std::exception_ptr thrown;

@@ -73,7 +73,8 @@ static int set_data(nft_trainer *trainer, source *s)
     if (!status)
         status = nft_weights_set_extra(s->input.weights, "label", label);
     if (!status)
-        status = nft_trainer_set_data(trainer, (const nft_weights *const[]){s->input.weights}, 1, NULL, 0);
+        status = nft_trainer_set_data(
+            trainer, NFT_DATA_WEIGHTS((const nft_weights *const[]){s->input.weights}, 1), NULL);
     nft_array_free(label);
     return status ? fail_library() : EXIT_SUCCESS;
 }
@@ -99,7 +100,8 @@ static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b,
         return fail_library();
     if (s->space) /* a callback fills batches of one model's space */
         return set_data(*trainer, s);
-    return nft_trainer_set_source(*trainer, fill_batch, s) ? fail_library() : EXIT_SUCCESS;
+    return nft_trainer_set_data(*trainer, NFT_DATA_CALLBACK(fill_batch, s), NULL) ? fail_library()
+                                                                                  : EXIT_SUCCESS;
 }
 
 static nft_status run_step(void *argument)

@@ -3,6 +3,8 @@
  * else's model follows. */
 #include "unit/training.h"
 
+#include "model/backward.h"
+
 #define NETWORKS 4
 
 static const char config[] = "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 2, 'out': "

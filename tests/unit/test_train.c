@@ -251,7 +251,7 @@ static void callback_source(void **state)
     nft_weights *set = make_set(model, SAMPLES, 2);
     nft_trainer *trainer = make_trainer(model, recipe, 2), *other = make_trainer(model, recipe, 2);
     assert_ok(set_data(trainer, set, NULL));
-    assert_ok(nft_trainer_set_source(other, fill_batch, set));
+    assert_ok(nft_trainer_set_data(other, NFT_DATA_CALLBACK(fill_batch, set), NULL));
     assert_int_equal(nft_trainer_fit_normalize(other), NFT_ERROR_ARGUMENT);
     for (int step = 0; step < 4; step++) {
         assert_ok(nft_trainer_step(NULL, trainer));
@@ -262,7 +262,7 @@ static void callback_source(void **state)
     same_values("batches of a callback", values, others);
     free(values.values);
     free(others.values);
-    assert_ok(nft_trainer_set_source(other, NULL, NULL));
+    assert_ok(nft_trainer_set_data(other, NFT_DATA_NONE, NULL));
     assert_int_equal(nft_trainer_step(NULL, other), NFT_ERROR_ARGUMENT);
     nft_trainer_free(other);
     nft_trainer_free(trainer);
@@ -294,11 +294,12 @@ static void tokens(void **state)
                                  "'batch_size': 4, 'steps': 60, 'shuffle': false}";
     nft_trainer *trainer = make_trainer(model, recipe, 1), *other = make_trainer(model, recipe, 1);
     double loss = 0;
-    assert_ok(nft_trainer_set_tokens(trainer, data[0], data[1], data[0], data[1]));
+    assert_ok(
+        nft_trainer_set_data(trainer, NFT_DATA_TOKENS(data[0], data[1]), NFT_DATA_TOKENS(data[0], data[1])));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     assert_ok(nft_trainer_validate(&loss, trainer));
     assert_true(loss < 0.1);
-    assert_ok(nft_trainer_set_source(other, fill_tokens, data));
+    assert_ok(nft_trainer_set_data(other, NFT_DATA_CALLBACK(fill_tokens, data), NULL));
     assert_ok(nft_trainer_run(other, NULL, NULL));
     support_result a = trainer_values(trainer), b = trainer_values(other);
     same_values("tokens of a callback", a, b);

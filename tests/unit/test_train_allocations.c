@@ -79,7 +79,8 @@ static nft_status set_dataset(void)
     nft_trainer *trainer = made();
     nft_dataset *dataset = NULL;
     assert_ok(nft_dataset_open(&dataset, data_path, NULL));
-    nft_status status = INTERPOSE(nft_trainer_set_dataset(trainer, dataset, dataset));
+    nft_status status =
+        INTERPOSE(nft_trainer_set_data(trainer, NFT_DATA_FILES(dataset), NFT_DATA_FILES(dataset)));
     nft_dataset_free(dataset);
     return finish(status, trainer);
 }
@@ -95,7 +96,7 @@ static int fill(nft_batch *batch, void *user)
 static nft_status set_source(void)
 {
     nft_trainer *trainer = made();
-    nft_status status = INTERPOSE(nft_trainer_set_source(trainer, fill, NULL));
+    nft_status status = INTERPOSE(nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(fill, NULL), NULL));
     assert_int_equal(nft_trainer_step(NULL, trainer) == NFT_OK, status == NFT_OK);
     nft_trainer_free(trainer);
     return status;

@@ -238,9 +238,7 @@ static void trainers_of_nothing(void **state)
     options.size = 1;
     expect(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options), NFT_ERROR_ARGUMENT, "size");
     expect_null(set_data(NULL, NULL, NULL), "trainer");
-    expect_null(nft_trainer_set_tokens(NULL, NULL, NULL, NULL, NULL), "trainer");
-    expect_null(nft_trainer_set_dataset(NULL, NULL, NULL), "trainer");
-    expect_null(nft_trainer_set_source(NULL, NULL, NULL), "trainer");
+    expect_null(nft_trainer_set_data(NULL, NFT_DATA_NONE, NULL), "trainer");
     expect_null(nft_trainer_fit_normalize(NULL), "trainer");
     expect_null(nft_trainer_step(NULL, NULL), "trainer");
     expect_null(nft_trainer_run(NULL, NULL, NULL), "trainer");
@@ -335,9 +333,7 @@ static void expect_changes_refused(void)
     expect(nft_trainer_run(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
     expect(nft_trainer_validate(&loss, asked), NFT_ERROR_ARGUMENT, why);
     expect(set_data(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
-    expect(nft_trainer_set_tokens(asked, NULL, NULL, NULL, NULL), NFT_ERROR_ARGUMENT, why);
-    expect(nft_trainer_set_dataset(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
-    expect(nft_trainer_set_source(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
+    expect(nft_trainer_set_data(asked, NFT_DATA_NONE, NULL), NFT_ERROR_ARGUMENT, why);
     expect(nft_trainer_fit_normalize(asked), NFT_ERROR_ARGUMENT, why);
     expect(nft_trainer_resume(asked, "absent"), NFT_ERROR_ARGUMENT, why);
 }
@@ -374,11 +370,11 @@ static void changes_from_callbacks(void **state)
     options.reduce = ask_from_sum;
     options.reduce_user = &sums;
     assert_ok(nft_trainer_create(&asked, model, recipe, strlen(recipe), &options));
-    assert_ok(nft_trainer_set_source(asked, ask_from_batch, NULL));
+    assert_ok(nft_trainer_set_data(asked, NFT_DATA_CALLBACK(ask_from_batch, NULL), NULL));
     assert_ok(nft_trainer_step(NULL, asked));
     assert_ok(nft_trainer_step(NULL, asked));
     assert_int_equal(sums, 2);
-    assert_ok(nft_trainer_set_source(asked, NULL, NULL));
+    assert_ok(nft_trainer_set_data(asked, NFT_DATA_NONE, NULL));
     nft_trainer_free(asked);
     free(recipe);
     nft_model_free(model);

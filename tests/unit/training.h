@@ -50,7 +50,8 @@ static inline nft_weights *make_set(const nft_model *model, int64_t count, uint6
 static inline nft_status set_data(nft_trainer *trainer, const nft_weights *train,
                                   const nft_weights *validation)
 {
-    return nft_trainer_set_data(trainer, &train, train != NULL, &validation, validation != NULL);
+    return nft_trainer_set_data(trainer, train ? NFT_DATA_WEIGHTS(&train, 1) : NULL,
+                                NFT_DATA_WEIGHTS(&validation, validation != NULL));
 }
 
 /* All parameters and buffers, one after the other; free them. */
