@@ -69,11 +69,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", nft_error_message());
         goto done;
     }
-    nft_module_info output = NFT_MODULE_INFO_INIT;
+    const nft_module_info *output = nft_model_describe(model)->output;
     const nft_array *label = nft_weights_extra(networks, "label");
     const float *actual = label ? nft_array_f32(label) : NULL;
     int64_t count = nft_weights_count(networks);
-    if (nft_model_output(&output, model) || output.output != NFT_VALUE_VECTOR || output.channels != 1) {
+    if (output->output != NFT_VALUE_VECTOR || output->channels != 1) {
         fprintf(stderr, "%s: expected a model that gives one number a network\n", argv[1]);
         goto done;
     }

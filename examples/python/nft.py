@@ -57,6 +57,11 @@ class _ModuleInfo(_Sized):
                 ("channels", c_int64), ("parameter_count", c_int64), ("buffer_count", c_int64), ("flops", c_int64)]
 
 
+class _ModelDescription(_Sized):
+    _fields_ = [("size", c_size_t), ("input", POINTER(_ModuleInfo)), ("output", POINTER(_ModuleInfo)),
+                ("module_count", c_int64), ("tensor_count", c_int64), ("has_decoder", c_int32)]
+
+
 class _TensorInfo(_Sized):
     _fields_ = [("size", c_size_t), ("name", c_char_p), ("type", c_char_p), ("rank", c_int64),
                 ("shape", c_int64 * _MAX_RANK), ("count", c_int64), ("data", c_void_p), ("trained", c_int32)]
@@ -75,7 +80,6 @@ def _load_library():
         "nft_forward": [handle, POINTER(_View)],
         "nft_model_create": [handle_out, text, c_size_t, c_uint64, POINTER(_LoadOptions)],
         "nft_model_load": [handle_out, text, POINTER(_LoadOptions)],
-        "nft_model_output": [POINTER(_ModuleInfo), handle],
         "nft_model_save": [handle, text],
         "nft_model_tensor": [POINTER(_TensorInfo), handle, integer],
         "nft_space_get_tensor": [POINTER(_SpaceTensor), handle, integer],
@@ -97,7 +101,7 @@ def _load_library():
         "nft_file_tensor_count": (integer, [handle]),
         "nft_model_config": (c_char_p, [handle]),
         "nft_model_metadata": (c_char_p, [handle, text]),
-        "nft_model_tensor_count": (integer, [handle]),
+        "nft_model_describe": (POINTER(_ModelDescription), [handle]),
         "nft_space_json": (c_char_p, [handle]),
         "nft_space_tensor_count": (integer, [handle]),
         "nft_version": (c_char_p, []),
@@ -375,14 +379,12 @@ class Model:
 
     @property
     def parameter_count(self):
-        info = _ModuleInfo()
-        _check(_library.nft_model_output(byref(info), self._handle.pointer))
-        return info.parameter_count
+        return _library.nft_model_describe(self._handle.pointer).contents.output.contents.parameter_count
 
     def tensors(self):
         """Parameters and buffers by their names: views."""
         named = {}
-        for index in range(_library.nft_model_tensor_count(self._handle.pointer)):
+        for index in range(_library.nft_model_describe(self._handle.pointer).contents.tensor_count):
             info = _TensorInfo()
             _check(_library.nft_model_tensor(byref(info), self._handle.pointer, index))
             named[info.name.decode()] = _view(info.data, np.float32, info.shape[:info.rank], self)

@@ -85,23 +85,25 @@ NFT_API const char *nft_model_config(const nft_model *model);
 /** A text of the model file's metadata (`nft.loss` …), NULL if there is none. Borrowed from the model. */
 NFT_API const char *nft_model_metadata(const nft_model *model, const char *key);
 /** The space of the networks it reads. NULL for a model on tokens and for a model of any space;
- * nft_model_input() tells them apart. Borrowed from the model. */
+ * the input of nft_model_describe() tells them apart. Borrowed from the model. */
 NFT_API const nft_space *nft_model_space(const nft_model *model);
-/** The input: ::NFT_VALUE_FEATURES with its channels, or ::NFT_VALUE_TOKENS with tokens and channels.
- * `type` is "input". */
-NFT_API NFT_MUST_CHECK nft_status nft_model_input(nft_module_info *info, const nft_model *model);
-/** The output of the last module, or of the decoder if there is one. `type` is "output". Counts are the
- * model's totals. */
-NFT_API NFT_MUST_CHECK nft_status nft_model_output(nft_module_info *info, const nft_model *model);
-/** 1 if the model has a decoder: its output is then images, and `latents` are what the last module gives. */
-NFT_API int nft_model_has_decoder(const nft_model *model);
-/** Number of modules in the sequence, the decoder not counted. */
-NFT_API int64_t nft_model_module_count(const nft_model *model);
+/** Facts about a model. */
+typedef struct nft_model_description {
+    size_t size;                   /**< of the library's struct */
+    const nft_module_info *input;  /**< ::NFT_VALUE_FEATURES with its channels, or ::NFT_VALUE_TOKENS with
+                                      tokens  and channels; its `type` is "input" */
+    const nft_module_info *output; /**< of the last module, or of the decoder if there is one; its `type` is
+                                      "output", and its counts are the model's totals */
+    int64_t module_count;          /**< in the sequence, the decoder not counted */
+    int64_t tensor_count;          /**< parameters and buffers */
+    int32_t has_decoder; /**< 1: the output is images, and the latents are what the last module gives */
+} nft_model_description;
+
+/** Facts about a model. Borrowed from it; never NULL: all is 0 for NULL. Thread-safe. */
+NFT_API const nft_model_description *nft_model_describe(const nft_model *model);
 /** Fills `info` (its `size` set by the caller) with module `index`. */
 NFT_API NFT_MUST_CHECK nft_status nft_model_module(nft_module_info *info, const nft_model *model,
                                                    int64_t index);
-/** Number of parameter and buffer tensors. */
-NFT_API int64_t nft_model_tensor_count(const nft_model *model);
 /** Fills `info` (its `size` set by the caller) with tensor `index`, in the order of the modules. */
 NFT_API NFT_MUST_CHECK nft_status nft_model_tensor(nft_tensor_info *info, const nft_model *model,
                                                    int64_t index);

@@ -870,29 +870,25 @@ class Model
     {
         return SpaceView(nft_model_space(get()));
     }
-    /** The input: see nft_model_input(). */
+    /** The input: see nft_model_description. */
     nft_module_info input() const
     {
-        nft_module_info info = NFT_MODULE_INFO_INIT;
-        check(nft_model_input(&info, get()));
-        return info;
+        return *nft_model_describe(get())->input;
     }
-    /** The output, and the model's totals: see nft_model_output(). */
+    /** The output, and the model's totals: see nft_model_description. */
     nft_module_info output() const
     {
-        nft_module_info info = NFT_MODULE_INFO_INIT;
-        check(nft_model_output(&info, get()));
-        return info;
+        return *nft_model_describe(get())->output;
     }
     /** Whether the output is images, and `latents` what the last module gives. */
     bool has_decoder() const noexcept
     {
-        return nft_model_has_decoder(get()) != 0;
+        return nft_model_describe(get())->has_decoder != 0;
     }
     /** Modules in the sequence. */
     std::int64_t module_count() const noexcept
     {
-        return nft_model_module_count(get());
+        return nft_model_describe(get())->module_count;
     }
     /** Module `index`; its type is borrowed from the model. */
     nft_module_info module(std::int64_t index) const
@@ -904,7 +900,7 @@ class Model
     /** Parameters and buffers. */
     std::int64_t tensor_count() const noexcept
     {
-        return nft_model_tensor_count(get());
+        return nft_model_describe(get())->tensor_count;
     }
     /** Its name and data are borrowed from the model. */
     nft_tensor_info tensor(std::int64_t index) const

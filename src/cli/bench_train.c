@@ -33,14 +33,12 @@ static int fill_batch(nft_batch *batch, void *user)
 static int count_outputs(int64_t *outputs, const nft_model *model, const bench_batch *batch,
                          const cli_options *given)
 {
-    nft_module_info output = NFT_MODULE_INFO_INIT;
-    if (nft_model_output(&output, model))
-        return fail_library();
-    if (output.output == NFT_VALUE_FEATURES)
+    const nft_module_info *output = nft_model_describe(model)->output;
+    if (output->output == NFT_VALUE_FEATURES)
         return fail(
             "%s: the model gives features; bench --train measures with loss mse, for a vector or tokens",
             given->operands[0]);
-    *outputs = output.output == NFT_VALUE_TOKENS ? output.tokens * output.channels : output.channels;
+    *outputs = output->output == NFT_VALUE_TOKENS ? output->tokens * output->channels : output->channels;
     if (!*outputs)
         return fail("%s: how many numbers the model gives depends on the space; bench --train needs a fixed "
                     "number",

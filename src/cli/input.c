@@ -74,11 +74,8 @@ int open_networks(cli_input *input, const char *path, const cli_options *given)
 
 int open_input(cli_input *input, const nft_model *model, const char *path, const cli_options *given)
 {
-    nft_module_info kind = NFT_MODULE_INFO_INIT;
     *input = (cli_input){.path = path, .part = -1};
-    if (model && nft_model_input(&kind, model))
-        return fail_library();
-    bool takes_tokens = model && kind.output == NFT_VALUE_TOKENS;
+    bool takes_tokens = nft_model_describe(model)->input->output == NFT_VALUE_TOKENS;
     int failed = takes_tokens ? check_file_of_tokens(path, given) : EXIT_SUCCESS;
     if (!failed)
         failed = open_dataset_for(&input->dataset, path, "weights", model, given);

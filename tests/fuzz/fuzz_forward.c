@@ -104,7 +104,7 @@ static void make_subject(subject *s, random_bytes *bytes)
     uint64_t seed = (uint64_t)choose(bytes, 0, 255);
     make_random_model(&s->config, bytes);
     succeed(s, nft_model_create(&s->model, s->config.text, s->config.length, seed, NULL));
-    if (nft_model_has_decoder(s->model) == 0) /* larger weights make a SIREN wild */
+    if (nft_model_describe(s->model)->has_decoder == 0) /* larger weights make a SIREN wild */
         stir_parameters(s->model, seed, false);
     const int64_t shape[] = {NETWORKS, s->config.input.tokens, s->config.input.channels};
     if (s->config.input.output == NFT_VALUE_FEATURES)
@@ -228,7 +228,7 @@ static void check_backward(const subject *s, bool recompute)
            on_two = forward(s, two, s->weights, 0, NETWORKS);
     check_same(s, &on_one, &on_two);
     nft_gradients *a = backward(s, one, 1), *b = backward(s, two, 1);
-    for (int64_t i = 0; i < nft_model_tensor_count(s->model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(s->model)->tensor_count; i++) {
         nft_tensor_info of_a = NFT_TENSOR_INFO_INIT, of_b = NFT_TENSOR_INFO_INIT;
         succeed(s, nft_gradients_tensor(&of_a, a, i));
         succeed(s, nft_gradients_tensor(&of_b, b, i));

@@ -16,15 +16,15 @@ static bytes_as_file file;
 /* Every number of a model came from the file, so it has the names, shapes and counts that it says. */
 static void check_tensors(const nft_model *model)
 {
-    nft_module_info output = NFT_MODULE_INFO_INIT;
+    const nft_module_info *output = nft_model_describe(model)->output;
     int64_t numbers = 0;
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_model_tensor(&info, model, i) || !info.name || !info.data)
             abort();
         numbers += info.count;
     }
-    if (nft_model_output(&output, model) || numbers != output.parameter_count + output.buffer_count)
+    if (numbers != output->parameter_count + output->buffer_count)
         abort();
 }
 
@@ -40,18 +40,18 @@ static void check_config(const nft_model *model)
 
 static void run(const nft_model *model)
 {
-    nft_module_info input = NFT_MODULE_INFO_INIT, output = NFT_MODULE_INFO_INIT;
+    const nft_module_info *input = nft_model_describe(model)->input,
+                          *output = nft_model_describe(model)->output;
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_context *context = NULL;
     nft_weights *weights = NULL;
-    if (nft_model_input(&input, model) || nft_model_output(&output, model))
-        abort();
     options.threads = 1;
     options.max_batch = 1;
     options.memory_limit = MOST_BYTES;
-    if (!nft_model_space(model) || output.flops > MOST_FLOPS || nft_context_create(&context, model, &options))
+    if (!nft_model_space(model) || output->flops > MOST_FLOPS ||
+        nft_context_create(&context, model, &options))
         return;
-    if (nft_weights_create(&weights, nft_model_space(model), 1, input.channels) ||
+    if (nft_weights_create(&weights, nft_model_space(model), 1, input->channels) ||
         nft_forward(context, NFT_VIEW_WEIGHTS(weights)))
         abort();
     nft_weights_free(weights);

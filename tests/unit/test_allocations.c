@@ -45,7 +45,7 @@ static void open_fixture(const char *name)
     snprintf(f.networks_path, sizeof f.networks_path, "%s", temporary_path("networks"));
     f.model_bytes = support_read(f.model_path, &f.model_size);
     assert_ok(nft_model_load(&f.model, f.model_path, NULL));
-    assert_ok(nft_model_input(&input, f.model));
+    input = *nft_model_describe(f.model)->input;
     f.networks = support_weights(nft_model_space(f.model), MORE, input.channels, 3);
     assert_ok(nft_array_create(&label, NFT_ARRAY_I64, &five, 1, labels));
     assert_ok(nft_weights_set_extra(f.networks, "label", label));

@@ -194,7 +194,7 @@ static void roles_without_tensors_have_no_gradient(void **state)
     assert_ok(
         nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), gradients));
     int found = 0;
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_gradients_tensor(&info, gradients, i));
         double largest = support_largest(info.count, info.data);
@@ -543,7 +543,7 @@ static void outputs_follow_the_space(void **state)
     nft_context_free(b);
     nft_context_free(a);
     nft_module_info info = NFT_MODULE_INFO_INIT;
-    assert_ok(nft_model_output(&info, tokens));
+    info = *nft_model_describe(tokens)->output;
     assert_int_equal(info.output, NFT_VALUE_TOKENS);
     assert_int_equal(info.tokens, 0);
     assert_int_equal(info.channels, 8);

@@ -276,7 +276,7 @@ static void long_sequences(void **state)
     (void)state;
     char *text = many_modules(4096);
     nft_model *model = support_model(text, 0);
-    assert_int_equal(nft_model_module_count(model), 4096);
+    assert_int_equal(nft_model_describe(model)->module_count, 4096);
     nft_model_free(model);
     free(text);
     text = many_modules(4097);

@@ -41,8 +41,8 @@ static void outputs(void **state)
     assert_ptr_equal(nft_context_output(context, NFT_OUTPUT)->array,
                      nft_context_output(context, NFT_OUTPUT)->array);
     check_shape(nft_context_output(context, NFT_OUTPUT_LATENTS)->array, 3, (const int64_t[]){2, 4, 6});
-    assert_int_equal(nft_model_has_decoder(images), 1);
-    assert_int_equal(nft_model_has_decoder(features), 0);
+    assert_int_equal(nft_model_describe(images)->has_decoder, 1);
+    assert_int_equal(nft_model_describe(features)->has_decoder, 0);
     nft_context_free(context);
     nft_weights_free(sirens);
     nft_weights_free(cnns);
@@ -101,7 +101,7 @@ static void tokens(void **state)
                                        "'modules': [{'type': 'flatten_weights'}]}",
                                        0);
     nft_module_info input = NFT_MODULE_INFO_INIT;
-    assert_ok(nft_model_input(&input, tail));
+    input = *nft_model_describe(tail)->input;
     assert_int_equal(input.output, NFT_VALUE_TOKENS);
     assert_int_equal(input.tokens, 15);
     assert_int_equal(input.channels, 4);

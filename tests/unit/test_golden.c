@@ -157,7 +157,7 @@ static void batches_and_threads(void **state)
 static void latents(void **state)
 {
     opened o = open_case(*state);
-    if (nft_model_has_decoder(o.model)) {
+    if (nft_model_describe(o.model)->has_decoder) {
         nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
         options.without_decoder = 1;
         options.precision = support_precision();
@@ -236,8 +236,8 @@ static void the_same_names(void **state)
     assert_ok(nft_file_open(&file, c->model, NULL));
     const char *config = nft_file_metadata(file, "nft.config");
     assert_ok(nft_model_create(&fresh, config, strlen(config), 0, NULL));
-    assert_int_equal(nft_model_tensor_count(fresh), nft_file_tensor_count(file));
-    for (int64_t i = 0; i < nft_model_tensor_count(fresh); i++) {
+    assert_int_equal(nft_model_describe(fresh)->tensor_count, nft_file_tensor_count(file));
+    for (int64_t i = 0; i < nft_model_describe(fresh)->tensor_count; i++) {
         nft_tensor_info a = NFT_TENSOR_INFO_INIT, b = NFT_TENSOR_INFO_INIT;
         nft_array *array = NULL;
         char *end;

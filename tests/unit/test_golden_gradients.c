@@ -88,7 +88,7 @@ static void agrees(void **state)
 {
     backward_run run = open_backward(*state, 1);
     int64_t compared = 0, in_file = 0;
-    for (int64_t i = 0; i < nft_model_tensor_count(run.o.model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(run.o.model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         char name[300];
         assert_ok(nft_gradients_tensor(&info, run.gradients, i));
@@ -117,7 +117,7 @@ static void agrees(void **state)
 
 static void same_gradients(const backward_run *a, const backward_run *b)
 {
-    for (int64_t i = 0; i < nft_model_tensor_count(a->o.model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(a->o.model)->tensor_count; i++) {
         nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_gradients_tensor(&x, a->gradients, i));
         assert_ok(nft_gradients_tensor(&y, b->gradients, i));
@@ -147,7 +147,7 @@ static void twice(void **state)
 {
     backward_run once = open_backward(*state, 1), both = open_backward(*state, 1);
     run_backward(&both);
-    for (int64_t i = 0; i < nft_model_tensor_count(once.o.model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(once.o.model)->tensor_count; i++) {
         nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_gradients_tensor(&x, once.gradients, i));
         assert_ok(nft_gradients_tensor(&y, both.gradients, i));

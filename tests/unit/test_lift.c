@@ -50,7 +50,7 @@ static const float *parameter(const nft_model *model, const char *role, const ch
 {
     char full[64];
     snprintf(full, sizeof full, "0.maps.%s.%s", role, name);
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, model, i));
         if (!strcmp(info.name, full))
@@ -149,7 +149,7 @@ static void gradients_agree_with_the_output(void **state)
     for (int64_t t = 0; t < TENSORS; t++)
         loss += product(OUTPUTS * NEURONS, nft_weights_data(output, t), nft_weights_data(given, t));
     assert_ok(nft_backward(context, NFT_VIEW_WEIGHTS(given), gradients));
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info values = NFT_TENSOR_INFO_INIT, gradient = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&values, model, i));
         assert_ok(nft_gradients_tensor(&gradient, gradients, i));

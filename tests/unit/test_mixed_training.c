@@ -73,7 +73,7 @@ static void parameters_move_for_every_space(void **state)
     nft_trainer *trainer = trainer_in_memory(model, &z, &z, 2);
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     assert_ok(nft_trainer_snapshot(&after, trainer));
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info a = NFT_TENSOR_INFO_INIT, b = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&a, model, i));
         assert_ok(nft_model_tensor(&b, after, i));
@@ -229,7 +229,7 @@ static const float *buffer_of(const nft_model *model, const char *kind, const ch
 {
     char name[64];
     snprintf(name, sizeof name, "0.%s_%s", kind, role);
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, model, i));
         if (!strcmp(info.name, name))

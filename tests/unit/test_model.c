@@ -26,11 +26,11 @@ static void the_papers_encoder(void **state)
     assert_ok(nft_model_create(&model, json, strlen(json), 0, NULL));
     free(json);
     assert_int_equal(nft_space_parameter_count(nft_model_space(model)), 1185);
-    assert_ok(nft_model_input(&input, model));
+    input = *nft_model_describe(model)->input;
     assert_string_equal(input.type, "input");
     assert_int_equal(input.output, NFT_VALUE_FEATURES);
     assert_int_equal(input.channels, 1);
-    assert_ok(nft_model_output(&output, model));
+    output = *nft_model_describe(model)->output;
     assert_string_equal(output.type, "output");
     assert_int_equal(output.output, NFT_VALUE_TOKENS);
     assert_int_equal(output.tokens, 16);
@@ -45,7 +45,7 @@ static void the_papers_encoder(void **state)
                                         "nft_block",        "nft_block",
                                         "flatten_weights",  "perceiver"};
     int64_t parameters = 0, buffers = 0, flops = 0;
-    assert_int_equal(nft_model_module_count(model), COUNT(types));
+    assert_int_equal(nft_model_describe(model)->module_count, COUNT(types));
     for (int64_t i = 0; i < (int64_t)COUNT(types); i++) {
         nft_module_info info = module_of(model, i);
         assert_string_equal(info.type, types[i]);
@@ -118,7 +118,7 @@ static void tensors_are_listed(void **state)
                                            "2.norm.w_norms.1.gamma", "2.base_layer.w0_rpt.weight",
                                            "3.weight_maps.1.bias",   "4.bias_scales.1"};
     int64_t trained = 0, buffers = 0, module = 0;
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, model, i));
         int64_t count = 1;
@@ -133,7 +133,7 @@ static void tensors_are_listed(void **state)
     }
     for (size_t k = 0; k < COUNT(expected); k++) {
         int found = 0;
-        for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+        for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
             nft_tensor_info info = NFT_TENSOR_INFO_INIT;
             assert_ok(nft_model_tensor(&info, model, i));
             found += !strcmp(info.name, expected[k]);
@@ -142,7 +142,7 @@ static void tensors_are_listed(void **state)
             fail_msg("%d tensors '%s'", found, expected[k]);
     }
     nft_module_info output = NFT_MODULE_INFO_INIT;
-    assert_ok(nft_model_output(&output, model));
+    output = *nft_model_describe(model)->output;
     assert_int_equal(output.parameter_count, trained);
     assert_int_equal(output.buffer_count, buffers);
     nft_model_free(model);
@@ -158,7 +158,7 @@ static void configurations_are_kept(void **state)
         assert_null(strchr(config, '\n'));
         assert_ok(nft_model_create(&again, config, strlen(config), 3, NULL));
         assert_string_equal(nft_model_config(again), config);
-        assert_int_equal(nft_model_tensor_count(again), nft_model_tensor_count(model));
+        assert_int_equal(nft_model_describe(again)->tensor_count, nft_model_describe(model)->tensor_count);
         nft_model_free(again);
         nft_model_free(model);
     }
@@ -189,7 +189,7 @@ static void metadata_is_kept(void **state)
     assert_string_equal(nft_model_metadata(again, "nft.loss"), "bce");
     assert_string_equal(nft_model_metadata(again, "note"), "a \"word\"");
     assert_null(nft_model_metadata(again, "other"));
-    assert_int_equal(nft_model_tensor_count(again), 0);
+    assert_int_equal(nft_model_describe(again)->tensor_count, 0);
     nft_model_free(again);
 }
 

@@ -36,7 +36,7 @@ static support_result run(nft_context *context, nft_gradients *gradients, const 
         nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), gradients));
     nft_model *model = NULL;
     assert_ok(nft_context_snapshot(&model, context));
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_gradients_tensor(&info, gradients, i));
         support_append_floats(&all, info.data, info.count);
@@ -48,7 +48,7 @@ static support_result run(nft_context *context, nft_gradients *gradients, const 
 static nft_status set_all(nft_context *context, const nft_model *from)
 {
     nft_status status = NFT_OK;
-    for (int64_t i = 0; i < nft_model_tensor_count(from) && !status; i++) {
+    for (int64_t i = 0; i < nft_model_describe(from)->tensor_count && !status; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, from, i));
         status = nft_context_set_tensor(context, i, info.data, info.count);
@@ -107,7 +107,7 @@ static double descend(nft_context *context, nft_gradients *gradients, const nft_
     nft_gradients_clear(gradients);
     assert_ok(nft_backward(context, NFT_VIEW_ARRAY(output), gradients));
     assert_ok(nft_context_snapshot(&model, context));
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info value = NFT_TENSOR_INFO_INIT, gradient = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&value, model, i));
         assert_ok(nft_gradients_tensor(&gradient, gradients, i));
@@ -155,7 +155,7 @@ static void what_cannot_be(void **state)
     nft_model *model = support_model(config, 1), *snapshot = NULL;
     nft_weights *weights = support_weights(nft_model_space(model), NETWORKS, 1, 3);
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-    int64_t last = nft_model_tensor_count(model) - 1;
+    int64_t last = nft_model_describe(model)->tensor_count - 1;
     assert_ok(nft_model_tensor(&info, model, last));
     float values[2] = {1, NAN};
     assert_int_equal(info.count, 2);

@@ -36,7 +36,7 @@ static subject open_subject(const char *path)
     subject s = {NULL, NULL, {0, NULL}};
     nft_module_info input = NFT_MODULE_INFO_INIT;
     assert_ok(nft_model_load(&s.model, path, NULL));
-    assert_ok(nft_model_input(&input, s.model));
+    input = *nft_model_describe(s.model)->input;
     s.networks = support_weights(nft_model_space(s.model), NETWORKS, input.channels, 1);
     nft_context *context = support_context(s.model, 1, NETWORKS);
     s.expected = support_forward(context, s.networks);

@@ -55,7 +55,7 @@ static void compare_trained(const nft_trainer *trainer, const char *folder)
     nft_file *file = NULL;
     assert_ok(nft_trainer_snapshot(&model, trainer));
     assert_ok(nft_file_open(&file, golden_path(folder, "trained.safetensors"), NULL));
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *expected = NULL;
         assert_ok(nft_model_tensor(&info, model, i));
@@ -316,7 +316,7 @@ static void tokens(void **state)
 
 static const float *tensor_of(const nft_model *model, const char *name, int64_t *count)
 {
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, model, i));
         *count = info.count;

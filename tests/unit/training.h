@@ -58,7 +58,7 @@ static inline nft_status set_data(nft_trainer *trainer, const nft_weights *train
 static inline support_result model_values(const nft_model *model)
 {
     support_result all = {0, NULL};
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, model, i));
         support_append_floats(&all, info.data, info.count);
