@@ -138,15 +138,17 @@ NFT_API void nft_file_writer_free(nft_file_writer *writer);
  * - HDF5: datasets by their path, where libnft was built with it and libhdf5 is installed;
  * - each of these gzipped.
  *
- * Packed parts are unpacked into memory, at most half of the machine's. Parts that are not read are
+ * Packed parts are unpacked into memory. Parts that are not read are
  * listed by nft_file_left_out_at(). Files of other kinds are ::NFT_ERROR_FORMAT with their kind in the
  * message.
  * @param[out] file the opened file; free it with nft_file_free()
- * @param path where it is
+ * @param path where it is; NULL if the options have its bytes, which are never written
+ * @param options `memory_limit` and `bytes` count; NULL for the defaults
+ * @return ::NFT_ERROR_FILE, ::NFT_ERROR_FORMAT, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT.
+ * Thread-safe
  */
-NFT_API NFT_MUST_CHECK nft_status nft_file_open(nft_file **file, const char *path);
-/** As nft_file_open(), on `size` bytes in memory, which must stay valid and are never written. */
-NFT_API NFT_MUST_CHECK nft_status nft_file_open_memory(nft_file **file, const void *bytes, size_t size);
+NFT_API NFT_MUST_CHECK nft_status nft_file_open(nft_file **file, const char *path,
+                                                const nft_load_options *options);
 /** Closes a file; NULL is fine. */
 NFT_API void nft_file_free(nft_file *file);
 /** How many tensors it holds. */

@@ -21,24 +21,6 @@ extern "C" {
  * readers. */
 typedef struct nft_weights nft_weights;
 
-/** How to read a file. Zero in a field is its default. */
-typedef struct nft_load_options {
-    size_t size;               /**< sizeof(nft_load_options) */
-    int64_t memory_limit;      /**< bytes that the object may take; 0: the machine's memory */
-    const char *const *layers; /**< weights of a chain: names of the layers in order; NULL: natural order of
-                                  the names */
-    int64_t layer_count;       /**< how many names */
-    const nft_space *space;    /**< weights: the space of the networks, whose tensors are found by name; NULL:
-                                  the file's `nft.space`, or else a chain */
-    const char *prefix;        /**< weights: tensors whose names begin with it are the networks; NULL: "" */
-} nft_load_options;
-
-/** Options with every default. */
-#define NFT_LOAD_OPTIONS_INIT                                                                                \
-    {                                                                                                        \
-        sizeof(nft_load_options), 0, NULL, 0, NULL, NULL                                                     \
-    }
-
 /**
  * Makes a set of `count` networks with all weights zero; fill it through nft_weights_edit().
  * @param[out] weights free it with nft_weights_free()
@@ -85,14 +67,14 @@ NFT_API void nft_weights_free(nft_weights *weights);
  *
  * Tensors with a leading N that belong to no network are kept as extras (`label`). The metadata is kept.
  * Tensors that are not read are reported once, through the log callback.
+ * @param[out] weights free it with nft_weights_free()
+ * @param path of the file; NULL if the options have its bytes
+ * @param options NULL for the defaults
+ * @return ::NFT_ERROR_FILE, ::NFT_ERROR_FORMAT, ::NFT_ERROR_MISMATCH for another space than that of the
+ * options, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT. Thread-safe
  */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_load(nft_weights **weights, const char *path);
-/** As nft_weights_load(), with options (NULL: the defaults). */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_load_with(nft_weights **weights, const char *path,
-                                                        const nft_load_options *options);
-/** As nft_weights_load_with(), from `size` bytes in memory. */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_load_memory(nft_weights **weights, const void *bytes,
-                                                          size_t size, const nft_load_options *options);
+NFT_API NFT_MUST_CHECK nft_status nft_weights_load(nft_weights **weights, const char *path,
+                                                   const nft_load_options *options);
 /** Writes the set with its tensor names, its rank, its extras and its metadata, to which it adds `nft.space`.
  * The target is whole at any moment: a temporary file is renamed over it. */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, const char *path);
@@ -103,7 +85,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, c
  * @param path networks in any format of nft_file_open(); a model, for the space of the networks that it
  * reads; or JSON: a space as nft_space_parse() reads it, or an object that has one under `space` or
  * `model.space` (a configuration, a recipe, a sidecar)
- * @param options as nft_weights_load_with(); NULL for the defaults
+ * @param options as nft_weights_load(); NULL for the defaults
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_load(nft_space **space, const char *path,
                                                  const nft_load_options *options);

@@ -24,7 +24,7 @@ static int add_up(const beginning *own, int64_t *sum)
     free(text);
     crc = crc32_z(crc, (const void *)samples, sizeof samples);
     nft_status status = nft_trainer_snapshot(&model, own->trainer);
-    for (int64_t i = 0; i < nft_model_tensor_count(model) && !status; i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count && !status; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         status = nft_model_tensor(&info, model, i);
         if (!status)

@@ -53,7 +53,7 @@ int load_answers(cli_answers *answers, const char *path)
 {
     nft_file *file = NULL;
     *answers = (cli_answers){0};
-    int failed = nft_file_open(&file, path) ? fail_library() : read_tensors(answers, file, path);
+    int failed = nft_file_open(&file, path, NULL) ? fail_library() : read_tensors(answers, file, path);
     nft_file_free(file);
     return failed;
 }

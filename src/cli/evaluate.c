@@ -76,14 +76,12 @@ static int check_options(const cli_options *given, loss_kind kind)
 /* The model gives one row of numbers for each network; its length is *width. */
 static int check_output(int64_t *width, const nft_model *model, loss_kind kind, const char *path)
 {
-    nft_module_info info = NFT_MODULE_INFO_INIT;
-    if (nft_model_output(&info, model))
-        return fail_library();
-    if (info.output == NFT_VALUE_FEATURES)
+    const nft_module_info *info = nft_model_describe(model)->output;
+    if (info->output == NFT_VALUE_FEATURES)
         return fail("%s: the model gives features, evaluate needs a vector for each network", path);
-    if (kind == LOSS_CROSS_ENTROPY && info.output != NFT_VALUE_VECTOR)
+    if (kind == LOSS_CROSS_ENTROPY && info->output != NFT_VALUE_VECTOR)
         return fail("%s: the model gives tokens, loss cross_entropy needs a vector of logits", path);
-    *width = info.channels * (info.output == NFT_VALUE_TOKENS ? info.tokens : 1);
+    *width = info->channels * (info->output == NFT_VALUE_TOKENS ? info->tokens : 1);
     return *width
                ? EXIT_SUCCESS
                : fail("%s: how many numbers the model gives depends on the space; evaluate needs as many for "
@@ -123,7 +121,7 @@ static int check_rows(const char *name, const cli_input *input)
     int failed = EXIT_SUCCESS;
     if (is_index(input->path) || has_extra(input, name))
         return EXIT_SUCCESS;
-    if (nft_file_open(&file, input->path))
+    if (nft_file_open(&file, input->path, NULL))
         return fail_library();
     for (int64_t i = 0; !failed && i < nft_file_tensor_count(file); i++)
         if (!nft_file_tensor(&info, file, i) && !strcmp(info.name, name))

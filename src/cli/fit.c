@@ -145,7 +145,7 @@ static int check_init(const job *j, const char *path)
 /* The networks to begin with: as many as will be fitted, or one for all. */
 static int load_init(job *j, const char *path)
 {
-    if (nft_weights_load(&j->init, path))
+    if (nft_weights_load(&j->init, path, NULL))
         return fail_library();
     if (option_text(j->given, "widths") && !nft_space_equal(j->space, nft_weights_space(j->init)))
         return fail("%s: the networks have other layers than --widths says", path);

@@ -100,13 +100,10 @@ static int run_to_file(const nft_model *model, cli_input *input, const cli_optio
     result_texts texts = {0};
     cli_output output = {.path = option_text(given, "output"), .input = input};
     cli_run run = {.model = model, .input = input, .given = given, .take = write_results, .user = &output};
-    nft_module_info info = NFT_MODULE_INFO_INIT;
     run.decode = option_text(given, "decode") != NULL;
-    int failed = nft_model_output(&info, model) ? fail_library() : EXIT_SUCCESS;
-    bool features = info.output == NFT_VALUE_FEATURES;
+    int failed = run.decode ? note_image_size(&texts, model) : EXIT_SUCCESS;
+    bool features = nft_model_describe(model)->output->output == NFT_VALUE_FEATURES;
     run.at_once = features && is_written_in_place(output.path);
-    if (!failed && run.decode)
-        failed = note_image_size(&texts, model);
     if (!failed && features && input->space)
         failed = note_networks(&texts, model, input);
     output.metadata = run.decode ? texts.image_texts : texts.list;
@@ -130,7 +127,7 @@ static int run(const cli_options *given)
     int failed = check_outputs(given);
     if (!failed)
         failed = load_model(&model, given->operands[0], given);
-    if (!failed && decode && !nft_model_has_decoder(model))
+    if (!failed && decode && !nft_model_describe(model)->has_decoder)
         failed = fail("%s: the model has no decoder, --decode is for one that has", given->operands[0]);
     if (!failed)
         failed = open_input(&input, model, given->operands[1], given);

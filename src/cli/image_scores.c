@@ -12,7 +12,7 @@
 
 static int check_decoder(image_scores *task)
 {
-    if (!nft_model_has_decoder(task->model))
+    if (!nft_model_describe(task->model)->has_decoder)
         return fail("%s: the model has no decoder, loss reconstruction is for one that has",
                     task->given->operands[0]);
     return read_decoder(task->model, &task->height, &task->width, &task->options.omega);
@@ -20,20 +20,18 @@ static int check_decoder(image_scores *task)
 
 static int check_features(const image_scores *task)
 {
-    nft_module_info info = NFT_MODULE_INFO_INIT;
+    const nft_module_info *info = nft_model_describe(task->model)->output;
     const char *path = task->given->operands[0];
-    if (nft_model_output(&info, task->model))
-        return fail_library();
-    if (info.output != NFT_VALUE_FEATURES)
+    if (info->output != NFT_VALUE_FEATURES)
         return fail("%s: the model gives %s, loss render needs features of 1 channel, the weights of SIRENs",
                     path,
-                    nft_model_has_decoder(task->model) ? "images"
-                    : info.output == NFT_VALUE_TOKENS  ? "tokens"
-                                                       : "a vector");
-    if (info.channels != 1)
+                    nft_model_describe(task->model)->has_decoder ? "images"
+                    : info->output == NFT_VALUE_TOKENS           ? "tokens"
+                                                                 : "a vector");
+    if (info->channels != 1)
         return fail("%s: the model gives features of %" PRId64
                     " channels, loss render needs 1, the weights of SIRENs",
-                    path, info.channels);
+                    path, info->channels);
     return EXIT_SUCCESS;
 }
 
@@ -137,10 +135,12 @@ static int add_batch(void *user, const nft_context *context, int64_t first, int6
     int failed = render ? read_extra(&targets, task->input, "target", first, count) : EXIT_SUCCESS;
     if (!failed && render)
         failed = check_finite(task, targets, first);
-    const nft_weights *sirens = render ? nft_context_output_weights(context) : task->input->weights;
+    const nft_weights *sirens =
+        render ? nft_context_output(context, NFT_OUTPUT)->weights : task->input->weights;
     if (!failed && nft_inr_render(&rendered, sirens, 0, count, task->height, task->width, &task->options))
         failed = fail("%s: %s", task->given->operands[1], library_message());
-    const float *others = render ? nft_array_f32(targets) : nft_array_f32(nft_context_output(context));
+    const float *others =
+        render ? nft_array_f32(targets) : nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array);
     for (int64_t n = 0; n < count && !failed; n++)
         add_image(task, nft_array_f32(rendered) + n * numbers, others + n * numbers);
     nft_array_free(targets);

@@ -26,7 +26,7 @@ static bool has_images(const char *path)
     nft_file *file = NULL;
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     bool output = false, layers = false;
-    if (nft_file_open(&file, path))
+    if (nft_file_open(&file, path, NULL))
         return false;
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++)
         if (!nft_file_tensor(&info, file, i)) {
@@ -116,7 +116,7 @@ static int open_tensor(image_source *source, const char *path)
 {
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     int64_t i = 0;
-    if (nft_file_open(&source->file, path))
+    if (nft_file_open(&source->file, path, NULL))
         return fail_library();
     while (i < nft_file_tensor_count(source->file) &&
            (nft_file_tensor(&info, source->file, i) || strcmp(info.name, source->tensor)))

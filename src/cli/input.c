@@ -40,7 +40,7 @@ static int check_file_of_tokens(const char *path, const cli_options *given)
         return failed;
     if (is_index(path))
         return fail("%s: is an index of networks, the model takes tokens", path);
-    if (nft_file_open(&file, path))
+    if (nft_file_open(&file, path, NULL))
         return fail_library();
     failed = check_tokens(file, path);
     nft_file_free(file);
@@ -74,11 +74,8 @@ int open_networks(cli_input *input, const char *path, const cli_options *given)
 
 int open_input(cli_input *input, const nft_model *model, const char *path, const cli_options *given)
 {
-    nft_module_info kind = NFT_MODULE_INFO_INIT;
     *input = (cli_input){.path = path, .part = -1};
-    if (model && nft_model_input(&kind, model))
-        return fail_library();
-    bool takes_tokens = model && kind.output == NFT_VALUE_TOKENS;
+    bool takes_tokens = nft_model_describe(model)->input->output == NFT_VALUE_TOKENS;
     int failed = takes_tokens ? check_file_of_tokens(path, given) : EXIT_SUCCESS;
     if (!failed)
         failed = open_dataset_for(&input->dataset, path, "weights", model, given);

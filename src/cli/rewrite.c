@@ -185,7 +185,7 @@ static int write_file(writing *w)
 int rewrite_networks(cli_rewrite *rewrite)
 {
     writing w = {.rewrite = rewrite};
-    int failed = nft_file_open(&w.file, rewrite->input->path) ? fail_library() : write_file(&w);
+    int failed = nft_file_open(&w.file, rewrite->input->path, NULL) ? fail_library() : write_file(&w);
     nft_file_writer_free(w.writer);
     nft_file_free(w.file);
     table_free(&w.table);

@@ -81,7 +81,7 @@ static nft_status create_model(nft_model **model, const char *text, size_t lengt
 {
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     options.memory_limit = given->memory_limit ? given->memory_limit : CONFIGURATION_LIMIT;
-    return nft_model_create_with(model, text, length, given->seed, &options);
+    return nft_model_create(model, text, length, given->seed, &options);
 }
 
 static const char *limit_advice(nft_status status, const cli_options *given)
@@ -113,7 +113,7 @@ static int load_file(nft_model **model, const char *path, bool may_be_recipe, co
         return load_json(model, path, may_be_recipe, given);
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     options.memory_limit = given->memory_limit;
-    return nft_model_load_with(model, path, &options) ? fail_library() : EXIT_SUCCESS;
+    return nft_model_load(model, path, &options) ? fail_library() : EXIT_SUCCESS;
 }
 
 char *path_beside(const char *recipe, const char *path)
@@ -203,7 +203,7 @@ static bool says_space(const char *path)
 {
     nft_file *file = NULL;
     bool says =
-        !is_configuration(path) && !nft_file_open(&file, path) && nft_file_metadata(file, "nft.space");
+        !is_configuration(path) && !nft_file_open(&file, path, NULL) && nft_file_metadata(file, "nft.space");
     nft_file_free(file);
     return says;
 }
@@ -291,7 +291,7 @@ bool has_tensor(const nft_file *file, const char *name)
 static bool is_model_file(const char *path)
 {
     nft_file *file = NULL;
-    bool is_model = !nft_file_open(&file, path) && nft_file_metadata(file, "nft.config");
+    bool is_model = !nft_file_open(&file, path, NULL) && nft_file_metadata(file, "nft.config");
     nft_file_free(file);
     return is_model;
 }
@@ -328,7 +328,7 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
     int failed = check_networks(path, "weights", false);
     if (!failed)
         failed = begin_reading(&r, path, NULL, given);
-    if (!failed && nft_weights_load_with(weights, path, &r.options))
+    if (!failed && nft_weights_load(weights, path, &r.options))
         failed = fail_layers();
     end_reading(&r);
     return failed;

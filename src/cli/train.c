@@ -85,7 +85,7 @@ static int set_data(training *t)
         t->train ? EXIT_SUCCESS : open_dataset(&t->train, recipe->train_path, t->model, &recipe->data);
     if (!failed && recipe->validation_path)
         failed = open_dataset(&t->validation, recipe->validation_path, t->model, &recipe->data);
-    if (!failed && nft_trainer_set_dataset(t->trainer, t->train, t->validation))
+    if (!failed && nft_trainer_set_data(t->trainer, NFT_DATA_FILES(t->train), NFT_DATA_FILES(t->validation)))
         failed = fail_training(t);
     if (failed || !t->validation || loss_has_images(t->kind))
         return failed;

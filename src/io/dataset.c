@@ -70,7 +70,7 @@ static nft_status add_part(nft_dataset *dataset, int64_t index, const char *path
                            const nft_load_options *options)
 {
     nft_part *part = &dataset->parts[index];
-    nft_status status = nft_file_open(&part->file, path);
+    nft_status status = nft_file_open_within(&part->file, path, 0);
     if (status)
         return status;
     status = find_samples(part, options);
@@ -140,6 +140,9 @@ nft_status nft_dataset_open(nft_dataset **out, const char *path, const nft_load_
         return nft_fail_null("nft_dataset_open", "path");
     nft_load_options options;
     nft_status status = nft_fill_load_options("nft_dataset_open", &options, given);
+    if (!status && options.bytes)
+        status = nft_fail(NFT_ERROR_ARGUMENT,
+                          "nft_dataset_open: options->bytes is set, but a data set is read from files");
     if (status)
         return status;
     nft_dataset *dataset = nft_allocate(sizeof *dataset);

@@ -130,27 +130,6 @@ nft_status nft_file_open_memory_within(nft_file **out, const void *bytes, size_t
     return status;
 }
 
-nft_status nft_file_open(nft_file **out, const char *path)
-{
-    if (!out)
-        return nft_fail_null("nft_file_open", "file");
-    *out = NULL;
-    return path ? nft_file_open_within(out, path, 0) : nft_fail_null("nft_file_open", "path");
-}
-
-nft_status nft_file_open_memory(nft_file **out, const void *bytes, size_t size)
-{
-    if (!out)
-        return nft_fail_null("nft_file_open_memory", "file");
-    *out = NULL;
-    if (!bytes)
-        return nft_fail_null("nft_file_open_memory", "bytes");
-    if (size > (size_t)INT64_MAX)
-        return nft_fail(NFT_ERROR_LIMIT,
-                        "nft_file_open_memory: size is %zu bytes, more than can be addressed", size);
-    return nft_file_open_memory_within(out, bytes, size, 0);
-}
-
 static void close_source(nft_source *source)
 {
     if (source->descriptor >= 0)

@@ -97,7 +97,7 @@ struct nft_file {
     int64_t left_out_count, left_out_capacity;
 };
 
-/* As nft_file_open() and nft_file_open_memory(). At most `limit` bytes are unpacked into memory; 0 is half of
+/* Open a file, or its bytes in memory. At most `limit` bytes are unpacked into memory; 0 is half of
  * the machine's. */
 nft_status nft_file_open_within(nft_file **file, const char *path, int64_t limit);
 nft_status nft_file_open_memory_within(nft_file **file, const void *bytes, size_t size, int64_t limit);

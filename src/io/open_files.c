@@ -87,7 +87,7 @@ static nft_status open_again(nft_file **file, nft_open_files *files, const nft_f
     slot *room = find_room(files);
     if (room)
         close_slot(room);
-    nft_status status = nft_file_open(file, header->path);
+    nft_status status = nft_file_open_within(file, header->path, 0);
     if (!status && room)
         *room = (slot){.file = *file, .number = number, .users = 1, .last_use = ++files->uses};
     return status;

@@ -374,7 +374,7 @@ nft_status nft_trainer_resume(nft_trainer *trainer, const char *path)
                         "nft_trainer_resume: there is no training set yet; set the data first");
     nft_file *file = NULL;
     checkpoint c = {0};
-    if (!(status = nft_file_open(&file, path))) {
+    if (!(status = nft_file_open_within(&file, path, 0))) {
         status = read_checkpoint(&c, trainer, file);
         if (!status && c.has_best && !trainer->best)
             status = nft_fail(NFT_ERROR_FORMAT, "it has best values of a training without a validation set");

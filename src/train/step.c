@@ -32,11 +32,12 @@ static nft_status group_backward(nft_trainer *trainer, int64_t count)
     nft_array *gradient = trainer->output_gradient;
     if (trainer->features_gradient) {
         trainer->features_gradient->count = count;
-        return nft_backward_weights(trainer->context, trainer->features_gradient, trainer->gradients);
+        return nft_backward(trainer->context, NFT_VIEW_WEIGHTS(trainer->features_gradient),
+                            trainer->gradients);
     }
     gradient->shape[0] = count;
     gradient->count = count * trainer->outputs;
-    return nft_backward(trainer->context, gradient, trainer->gradients);
+    return nft_backward(trainer->context, NFT_VIEW_ARRAY(gradient), trainer->gradients);
 }
 
 /* `first`: number of the first sample in the batch. */

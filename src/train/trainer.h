@@ -117,8 +117,6 @@ void nft_source_free_batch(nft_batch_source *source);
 void nft_source_clear(nft_batch_source *source);
 /* Frees the sets, the memory of the callback and that of samples of files. */
 void nft_trainer_clear_data(nft_trainer *trainer);
-/* "data", "tokens": which nft_trainer_set_… a message names. */
-const char *nft_trainer_data_call(const nft_trainer *trainer);
 
 /* ---- Steps ---- */
 

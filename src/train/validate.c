@@ -120,8 +120,8 @@ nft_status nft_trainer_validate(double *loss, nft_trainer *trainer)
     if (!loss)
         return nft_fail_null(function, "loss");
     if (!trainer->validation.count)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_%s first",
-                        function, nft_trainer_data_call(trainer));
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_data first",
+                        function);
     status = nft_trainer_run_validation(trainer, loss);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }

@@ -29,8 +29,8 @@ static nft_trainer *make_trainer(const nft_model *model, bool validates)
     nft_trainer *trainer = NULL;
     options.threads = 1;
     if (nft_trainer_create(&trainer, model, recipe, sizeof recipe - 1, &options) ||
-        nft_trainer_set_tokens(trainer, tokens, targets, validates ? tokens : NULL,
-                               validates ? targets : NULL))
+        nft_trainer_set_data(trainer, NFT_DATA_TOKENS(tokens, targets),
+                             NFT_DATA_TOKENS(validates ? tokens : NULL, validates ? targets : NULL)))
         abort();
     return trainer;
 }
@@ -45,7 +45,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     nft_model *model = NULL;
     (void)argc;
     (void)argv;
-    if (nft_model_create(&model, config, sizeof config - 1, 1) ||
+    if (nft_model_create(&model, config, sizeof config - 1, 1, NULL) ||
         nft_array_create(&tokens, NFT_ARRAY_F32, shape, 3, numbers) ||
         nft_array_create(&targets, NFT_ARRAY_F32, shape, 1, numbers))
         abort();

@@ -31,7 +31,7 @@ static bool is_readable(const char *type)
 static void read_tensors(const uint8_t *bytes, size_t size)
 {
     nft_file *opened = NULL;
-    if (nft_file_open_memory(&opened, bytes, size))
+    if (nft_file_open(&opened, NULL, NFT_LOAD_BYTES(bytes, size)))
         return;
     nft_file_metadata(opened, "format");
     for (int64_t i = 0; i < nft_file_tensor_count(opened); i++) {
@@ -55,7 +55,10 @@ static void read_tensors(const uint8_t *bytes, size_t size)
 static void read_weights(const uint8_t *bytes, size_t size, const nft_load_options *options)
 {
     nft_weights *weights = NULL;
-    if (nft_weights_load_memory(&weights, bytes, size, options))
+    nft_load_options in_memory = *options;
+    in_memory.bytes = bytes;
+    in_memory.byte_count = size;
+    if (nft_weights_load(&weights, NULL, &in_memory))
         return;
     nft_status status = nft_weights_permute_random(weights, 1);
     if (status && status != NFT_ERROR_MISMATCH) /* of tensors that may belong to the networks */

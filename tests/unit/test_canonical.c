@@ -9,7 +9,7 @@
 static nft_weights *real_sirens(void)
 {
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_load(&weights, NFT_SOURCE_DIR "/examples/data/mnist-sirens.safetensors"));
+    assert_ok(nft_weights_load(&weights, NFT_SOURCE_DIR "/examples/data/mnist-sirens.safetensors", NULL));
     return weights;
 }
 

@@ -304,7 +304,7 @@ static void of_the_same_data(void **state)
     assert_ok(nft_weights_save(set, temporary_path("data")));
     assert_ok(nft_dataset_open(&data, temporary_path("data"), NULL));
     assert_ok(set_data(memory, set, set));
-    assert_ok(nft_trainer_set_dataset(file, data, data));
+    assert_ok(nft_trainer_set_data(file, NFT_DATA_FILES(data), NFT_DATA_FILES(data)));
     assert_ok(nft_trainer_save(memory, temporary_path("of memory")));
     assert_ok(nft_trainer_resume(file, temporary_path("of memory")));
     nft_trainer_free(memory);
@@ -325,11 +325,11 @@ static void of_other_tokens(void **state)
     nft_array *tokens = NULL, *label = NULL;
     assert_ok(nft_array_borrow(&tokens, NFT_ARRAY_F32, shape, 3, values));
     assert_ok(nft_array_borrow(&label, NFT_ARRAY_I64, shape, 1, labels));
-    assert_ok(nft_trainer_set_tokens(trainer, tokens, label, NULL, NULL));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_TOKENS(tokens, label), NULL));
     assert_ok(nft_trainer_save(trainer, temporary_path("of tokens")));
     assert_ok(nft_trainer_resume(trainer, temporary_path("of tokens")));
     values[11] = 13;
-    assert_ok(nft_trainer_set_tokens(other, tokens, label, NULL, NULL));
+    assert_ok(nft_trainer_set_data(other, NFT_DATA_TOKENS(tokens, label), NULL));
     assert_int_equal(nft_trainer_resume(other, temporary_path("of tokens")), NFT_ERROR_MISMATCH);
     expect_message("the inputs of the training set are not the same");
     nft_array_free(tokens);

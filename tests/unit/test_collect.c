@@ -80,7 +80,7 @@ static void an_interrupted_collection_continues(void **state)
     assert_int_equal(nft_dataset_open(&dataset, output, NULL), NFT_OK);
     assert_int_equal(nft_dataset_count(dataset), NETWORKS);
     nft_weights *weights = NULL;
-    assert_int_equal(nft_weights_load(&weights, "collect-again-0.safetensors"), NFT_OK);
+    assert_int_equal(nft_weights_load(&weights, "collect-again-0.safetensors", NULL), NFT_OK);
     for (int i = 0; i < NETWORKS; i++)
         assert_true(nft_weights_data(weights, 0)[6 * i] == (float)i);
     nft_weights_free(weights);
@@ -106,7 +106,7 @@ static void networks_that_are_not_finite_are_left_out_and_told(void **state)
     assert_int_equal(result.left_out, 1);
     assert_int_equal(stop.left_out, 1);
     nft_weights *weights = NULL;
-    assert_int_equal(nft_weights_load(&weights, "finite-all.safetensors"), NFT_OK);
+    assert_int_equal(nft_weights_load(&weights, "finite-all.safetensors", NULL), NFT_OK);
     assert_true(nft_weights_data(weights, 0)[6] == 2);
     nft_weights_free(weights);
 }

@@ -54,7 +54,7 @@ static void the_same_training(void **state)
     assert_null(nft_trainer_validation_output(from_file));
     assert_true(isnan(nft_trainer_best_loss(from_file)));
     assert_ok(set_data(in_memory, train, validation));
-    assert_ok(nft_trainer_set_dataset(from_file, train_file, validation_file));
+    assert_ok(nft_trainer_set_data(from_file, NFT_DATA_FILES(train_file), NFT_DATA_FILES(validation_file)));
     nft_dataset_free(train_file);
     nft_dataset_free(validation_file);
     same_runs(in_memory, from_file);
@@ -96,8 +96,9 @@ static void tokens(void **state)
                 *validation = opened(save_tokens("others", 7, &arrays[2], &arrays[3]));
     assert_null(nft_dataset_space(train));
     nft_trainer *in_memory = make_trainer(model, recipe, 1), *from_file = make_trainer(model, recipe, 1);
-    assert_ok(nft_trainer_set_tokens(in_memory, arrays[0], arrays[1], arrays[2], arrays[3]));
-    assert_ok(nft_trainer_set_dataset(from_file, train, validation));
+    assert_ok(nft_trainer_set_data(in_memory, NFT_DATA_TOKENS(arrays[0], arrays[1]),
+                                   NFT_DATA_TOKENS(arrays[2], arrays[3])));
+    assert_ok(nft_trainer_set_data(from_file, NFT_DATA_FILES(train), NFT_DATA_FILES(validation)));
     same_runs(in_memory, from_file);
     nft_weights *weights = NULL;
     nft_model *other = support_model(PREDICTOR, 1);
@@ -156,11 +157,11 @@ static void do_not_fit(void **state)
     nft_dataset *good = opened(saved(set, "good")), *bad = NULL;
     nft_array *arrays[2] = {NULL}, *label = NULL;
     int64_t count = 40;
-    assert_ok(nft_trainer_set_dataset(trainer, good, NULL));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(good), NULL));
 
     nft_weights_edit(set, 3)[4 * 37] = INFINITY;
     bad = opened(saved(set, "infinite"));
-    assert_int_equal(nft_trainer_set_dataset(trainer, bad, NULL), NFT_ERROR_NOT_FINITE);
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(bad), NULL), NFT_ERROR_NOT_FINITE);
     expect_message("training set: ");
     expect_message("infinite: network 37: '1.bias' has a number that is not finite");
     nft_dataset_free(bad);
@@ -171,17 +172,18 @@ static void do_not_fit(void **state)
     assert_ok(nft_array_create(&label, NFT_ARRAY_F32, &count, 1, targets));
     assert_ok(nft_weights_set_extra(set, "label", label));
     bad = opened(saved(set, "out of range"));
-    assert_int_equal(nft_trainer_set_dataset(trainer, good, bad), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(good), NFT_DATA_FILES(bad)),
+                     NFT_ERROR_MISMATCH);
     expect_message("validation set: ");
     expect_message("out of range: target 35 is 1.5, loss bce takes 0 … 1");
     nft_dataset_free(bad);
 
     bad = opened(save_tokens("tokens", 5, &arrays[0], &arrays[1]));
-    assert_int_equal(nft_trainer_set_dataset(trainer, bad, NULL), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(bad), NULL), NFT_ERROR_MISMATCH);
     expect_message("it holds tokens, the model takes weights");
     nft_dataset_free(bad);
     assert_int_equal(nft_dataset_open(&bad, temporary_path("nowhere"), NULL), NFT_ERROR_FILE);
-    assert_int_equal(nft_trainer_set_dataset(NULL, good, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_trainer_set_data(NULL, NFT_DATA_FILES(good), NULL), NFT_ERROR_ARGUMENT);
     assert_ok(nft_trainer_step(NULL, trainer));
     nft_array_free(label);
     nft_array_free(arrays[0]);
@@ -206,7 +208,7 @@ static void empty(void **state)
     assert_int_equal(nft_dataset_count(dataset), 0);
     assert_ok(nft_dataset_read(one, dataset, &index, 0));
     assert_int_equal(nft_dataset_read(one, dataset, &index, 1), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_trainer_set_dataset(trainer, dataset, NULL), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(dataset), NULL), NFT_ERROR_MISMATCH);
     expect_message("it has no samples");
     nft_trainer_free(trainer);
     nft_dataset_free(dataset);
@@ -229,7 +231,7 @@ static void without_bias(void **state)
         assert_ok(nft_array_create(&arrays[i], NFT_ARRAY_F32, shapes[i], ranks[i], values));
     assert_ok(nft_array_save(path, names, (const nft_array *const *)arrays, 3, NULL));
     nft_dataset *dataset = opened(path);
-    assert_ok(nft_weights_load(&whole, path));
+    assert_ok(nft_weights_load(&whole, path, NULL));
     assert_ok(nft_weights_create(&two, nft_dataset_space(dataset), 2, 1));
     for (int i = 0; i < 2; i++)
         nft_weights_edit(two, 3)[i] = 5;
@@ -256,7 +258,7 @@ static void shrinking(void **state)
     const char *path = saved(set, "shrinks");
     nft_dataset *dataset = opened(path);
     nft_trainer *trainer = make_trainer(model, RECIPE, 1);
-    assert_ok(nft_trainer_set_dataset(trainer, dataset, NULL));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(dataset), NULL));
     assert_ok(nft_trainer_step(NULL, trainer));
     support_result before = trainer_values(trainer);
     assert_int_equal(truncate(path, 600), 0);

@@ -170,7 +170,7 @@ static void from_files(const char *model_text, const char *recipe)
     nft_dataset *train_file = opened(train, "train"), *validation_file = opened(validation, "validation");
     nft_trainer *a = make_trainer(model, recipe, 1), *b = make_trainer(model, recipe, 3);
     assert_ok(set_data(a, train, validation));
-    assert_ok(nft_trainer_set_dataset(b, train_file, validation_file));
+    assert_ok(nft_trainer_set_data(b, NFT_DATA_FILES(train_file), NFT_DATA_FILES(validation_file)));
     assert_ok(nft_trainer_run(a, NULL, NULL));
     assert_ok(nft_trainer_run(b, NULL, NULL));
     support_result x = trainer_values(a), y = trainer_values(b);
@@ -206,7 +206,7 @@ static nft_dataset *noted(const char *name, const char *omega)
     nft_dataset *dataset = NULL;
     char path[512];
     snprintf(path, sizeof path, "%s", temporary_path(name));
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     int64_t count = nft_file_tensor_count(file);
     assert_in_range(count, 1, MOST_TENSORS);
     for (int64_t i = 0; i < count; i++) {
@@ -246,18 +246,18 @@ static void frequency(const char *model_text, const char *recipe, const char *ow
     nft_dataset_free(opened(train, "train"));
     nft_trainer *trainer = make_trainer(model, recipe, 1);
     nft_dataset *dataset = noted("train", own);
-    assert_ok(nft_trainer_set_dataset(trainer, dataset, dataset));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(dataset), NFT_DATA_FILES(dataset)));
     nft_dataset_free(dataset);
     dataset = noted("train", "5.0");
-    assert_int_equal(nft_trainer_set_dataset(trainer, dataset, NULL), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(dataset), NULL), NFT_ERROR_MISMATCH);
     assert_non_null(strstr(nft_error_message(), message));
     nft_dataset_free(dataset);
     dataset = noted("train", "5.");
-    assert_int_equal(nft_trainer_set_dataset(trainer, NULL, dataset), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_trainer_set_data(trainer, NULL, NFT_DATA_FILES(dataset)), NFT_ERROR_FORMAT);
     assert_non_null(strstr(nft_error_message(), "'nft.omega' of its metadata"));
     nft_dataset_free(dataset);
     dataset = noted("train", "");
-    assert_int_equal(nft_trainer_set_dataset(trainer, NULL, dataset), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_trainer_set_data(trainer, NULL, NFT_DATA_FILES(dataset)), NFT_ERROR_FORMAT);
     nft_dataset_free(dataset);
     frequency_in_memory(trainer, train, own, message);
     nft_trainer_free(trainer);
@@ -288,7 +288,7 @@ static void reconstruction_of_a_source(void **state)
     (void)state;
     nft_model *model = support_model(INR2ARRAY, 1);
     nft_trainer *trainer = make_trainer(model, LOSS("reconstruction", ""), 2);
-    assert_ok(nft_trainer_set_source(trainer, leave, NULL));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(leave, NULL), NULL));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     nft_trainer_free(trainer);
     nft_model_free(model);
@@ -367,7 +367,8 @@ static void data_that_do_not_fit(void **state)
     nft_trainer *trainer = make_trainer(model, LOSS("render", ""), 1);
     nft_weights *set = make_networks(model, 6, 1), *other = make_networks(model, 3, 2);
     expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "no tensor 'target'");
-    expect(nft_trainer_set_source(trainer, leave, NULL), NFT_ERROR_ARGUMENT, "call nft_trainer_set_data");
+    expect(nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(leave, NULL), NULL), NFT_ERROR_ARGUMENT,
+           "not from a callback");
     set_images(set, 3, (int64_t[]){6, 4, 5});
     expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'target' is (6, 4, 5)");
     set_images(set, 4, (int64_t[]){6, 4, 5, 3});

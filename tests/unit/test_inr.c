@@ -29,7 +29,7 @@ static nft_array *read_tensor(const nft_file *file, const char *name)
 static nft_array *read_images(const char *path)
 {
     nft_file *file = NULL;
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     nft_array *bytes = read_tensor(file, "images"), *images = NULL;
     int64_t shape[4], count = nft_array_count(bytes);
     float *colours = support_allocate((size_t)count * sizeof *colours);
@@ -65,9 +65,9 @@ static nft_inr_fit_options read_recipe(const char *path)
 static golden_fit open_golden(const char *name)
 {
     golden_fit g = {0};
-    assert_ok(nft_weights_load(&g.networks, golden_path(name, "init.safetensors")));
-    assert_ok(nft_weights_load(&g.expected, golden_path(name, "expected.safetensors")));
-    assert_ok(nft_file_open(&g.rendered, golden_path(name, "expected.safetensors")));
+    assert_ok(nft_weights_load(&g.networks, golden_path(name, "init.safetensors"), NULL));
+    assert_ok(nft_weights_load(&g.expected, golden_path(name, "expected.safetensors"), NULL));
+    assert_ok(nft_file_open(&g.rendered, golden_path(name, "expected.safetensors"), NULL));
     g.images = read_images(golden_path(name, "images.safetensors"));
     g.options = read_recipe(golden_path(name, "fit.json"));
     return g;

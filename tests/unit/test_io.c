@@ -26,7 +26,7 @@ static nft_status open_bytes(nft_file **file, const char *header, const void *da
 {
     size_t total;
     *bytes = safetensors_bytes(header, data, size, &total);
-    return nft_file_open_memory(file, *bytes, total);
+    return nft_file_open(file, NULL, NFT_LOAD_BYTES(*bytes, total));
 }
 
 static void names_in_natural_order(void **state)
@@ -205,18 +205,20 @@ static void wrong_lengths_are_refused(void **state)
     (void)state;
     nft_file *file;
     uint8_t bytes[16] = {255, 255, 255, 255, 255, 255, 255, 255, '{', '}'};
-    assert_int_equal(nft_file_open_memory(&file, bytes, 10), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, 10)), NFT_ERROR_FORMAT);
     assert_message("its header would be 18446744073709551615 bytes long, expected at most 100000000");
-    assert_int_equal(nft_file_open_memory(&file, "{\"format_version\": 1}", 21), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES("{\"format_version\": 1}", 21)),
+                     NFT_ERROR_FORMAT);
     assert_message("looks like JSON");
-    assert_int_equal(nft_file_open_memory(&file, "\x89PNG\r\n\x1a\n a picture", 18), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES("\x89PNG\r\n\x1a\n a picture", 18)),
+                     NFT_ERROR_FORMAT);
     assert_message("looks like a PNG image");
     nft_convert_to_bytes(&(uint64_t){100000000}, 8, 1, bytes);
-    assert_int_equal(nft_file_open_memory(&file, bytes, 10), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, 10)), NFT_ERROR_FORMAT);
     assert_message("the header is 100000000 bytes long, but only 2 follow");
-    assert_int_equal(nft_file_open_memory(&file, bytes, 7), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, 7)), NFT_ERROR_FORMAT);
     assert_message("memory: 7 bytes are too few");
-    assert_int_equal(nft_file_open_memory(&file, bytes, 0), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, 0)), NFT_ERROR_FORMAT);
     assert_message("the file is empty");
 }
 
@@ -229,7 +231,7 @@ static void deep_json_is_refused(void **state)
     memset(header, '[', depth);
     unsigned char *bytes = safetensors_bytes(header, NULL, 0, &size);
     nft_file *file;
-    assert_int_equal(nft_file_open_memory(&file, bytes, size), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, size)), NFT_ERROR_FORMAT);
     assert_message("nested 100000 deep");
     free(bytes);
     free(header);
@@ -453,7 +455,8 @@ static void other_files_are_named(void **state)
     };
     for (size_t i = 0; i < COUNT(files); i++) {
         nft_file *file;
-        assert_int_equal(nft_file_open_memory(&file, files[i].bytes, files[i].size), NFT_ERROR_FORMAT);
+        assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(files[i].bytes, files[i].size)),
+                         NFT_ERROR_FORMAT);
         assert_message(files[i].message);
     }
 }
@@ -466,7 +469,7 @@ static void good_file_is_read(void **state)
     const char *path = temporary_path("good.safetensors");
     temporary_write(path, bytes, size);
     nft_file *file;
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     check_good_file(file);
     assert_int_equal(truncate(path, (off_t)size - 1), 0);
     nft_array *array;
@@ -488,7 +491,7 @@ static void every_prefix_is_refused(void **state)
         assert_non_null(prefix);
         memcpy(prefix, bytes, cut);
         nft_file *file;
-        assert_int_equal(nft_file_open_memory(&file, prefix, cut), NFT_ERROR_FORMAT);
+        assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(prefix, cut)), NFT_ERROR_FORMAT);
         free(prefix);
     }
     free(bytes);
@@ -513,7 +516,7 @@ static void long_tensors_are_converted(void **state)
     temporary_write(path, bytes, size);
     nft_file *file;
     nft_array *array;
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     assert_ok(nft_file_read(&array, file, "x"));
     for (uint32_t i = 0; i < N; i++) {
         uint32_t bits;
@@ -530,18 +533,18 @@ static void only_regular_files_are_opened(void **state)
 {
     (void)state;
     nft_file *file;
-    assert_int_equal(nft_file_open(&file, temporary_path("absent")), NFT_ERROR_FILE);
+    assert_int_equal(nft_file_open(&file, temporary_path("absent"), NULL), NFT_ERROR_FILE);
     assert_message("absent: cannot open: No such file");
-    assert_int_equal(nft_file_open(&file, temporary_folder), NFT_ERROR_FILE);
+    assert_int_equal(nft_file_open(&file, temporary_folder, NULL), NFT_ERROR_FILE);
     assert_message("is a folder");
     const char *pipe = temporary_path("pipe");
     assert_int_equal(mkfifo(pipe, 0600), 0);
-    assert_int_equal(nft_file_open(&file, pipe), NFT_ERROR_FILE);
+    assert_int_equal(nft_file_open(&file, pipe, NULL), NFT_ERROR_FILE);
     assert_message("not a regular file");
     remove(pipe);
-    assert_int_equal(nft_file_open(&file, NULL), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_file_open(NULL, "x"), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_file_open_memory(&file, NULL, 8), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_open(&file, NULL, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_open(NULL, "x", NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(NULL, 8)), NFT_ERROR_ARGUMENT);
 }
 int main(void)
 {

@@ -13,7 +13,8 @@ static nft_trainer *trainer_in_memory(const nft_model *model, const zoo *train, 
                                       int32_t threads)
 {
     nft_trainer *trainer = make_trainer(model, MIXED_RECIPE, threads);
-    assert_ok(nft_trainer_set_data(trainer, sets_of(train), SPACES, sets_of(validation), SPACES));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(sets_of(train), SPACES),
+                                   NFT_DATA_WEIGHTS(sets_of(validation), SPACES)));
     return trainer;
 }
 
@@ -24,7 +25,7 @@ static nft_trainer *trainer_from_index(const nft_model *model, const char *train
     nft_dataset *datasets[2];
     assert_ok(nft_dataset_open(&datasets[0], train, NULL));
     assert_ok(nft_dataset_open(&datasets[1], validation, NULL));
-    assert_ok(nft_trainer_set_dataset(trainer, datasets[0], datasets[1]));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(datasets[0]), NFT_DATA_FILES(datasets[1])));
     nft_dataset_free(datasets[0]);
     nft_dataset_free(datasets[1]);
     return trainer;
@@ -72,7 +73,7 @@ static void parameters_move_for_every_space(void **state)
     nft_trainer *trainer = trainer_in_memory(model, &z, &z, 2);
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     assert_ok(nft_trainer_snapshot(&after, trainer));
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info a = NFT_TENSOR_INFO_INIT, b = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&a, model, i));
         assert_ok(nft_model_tensor(&b, after, i));
@@ -101,8 +102,9 @@ static void validation_outputs_are_in_the_order_of_the_samples(void **state)
     const float *output = nft_array_f32(nft_trainer_validation_output(trainer));
     assert_int_equal(nft_array_size(nft_trainer_validation_output(trainer), 0), 5 + 11 + 4);
     for (int i = 0; i < SPACES; i++) {
-        assert_ok(nft_forward(context, validation.sets[i]));
-        support_identical("outputs", counts[i], output, nft_array_f32(nft_context_output(context)));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(validation.sets[i])));
+        support_identical("outputs", counts[i], output,
+                          nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array));
         output += counts[i];
     }
     nft_context_free(context);
@@ -149,7 +151,8 @@ static void a_checkpoint_of_other_spaces_is_refused(void **state)
     const char *path = temporary_path("checkpoint");
     assert_ok(nft_trainer_save(trainer, path));
     const nft_weights *order[] = {z.sets[1], z.sets[0], z.sets[2]};
-    assert_ok(nft_trainer_set_data(trainer, order, SPACES, sets_of(&z), SPACES));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(order, SPACES),
+                                   NFT_DATA_WEIGHTS(sets_of(&z), SPACES)));
     expect(nft_trainer_resume(trainer, path), NFT_ERROR_MISMATCH, "the inputs of the training set");
 
     char text[700];
@@ -165,10 +168,12 @@ static void a_checkpoint_of_other_spaces_is_refused(void **state)
     order[0] = z.sets[0];
     order[1] = other;
     assert_true(nft_space_equal(nft_weights_space(other), nft_weights_space(z.sets[1])));
-    assert_ok(nft_trainer_set_data(trainer, order, SPACES, sets_of(&z), SPACES));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(order, SPACES),
+                                   NFT_DATA_WEIGHTS(sets_of(&z), SPACES)));
     expect(nft_trainer_resume(trainer, path), NFT_ERROR_MISMATCH, "the inputs of the training set");
     order[1] = z.sets[1];
-    assert_ok(nft_trainer_set_data(trainer, order, SPACES, sets_of(&z), SPACES));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(order, SPACES),
+                                   NFT_DATA_WEIGHTS(sets_of(&z), SPACES)));
     assert_ok(nft_trainer_resume(trainer, path));
     nft_weights_free(other);
     nft_space_free(renamed);
@@ -202,7 +207,7 @@ static void how_a_set_is_cut_does_not_matter(void **state)
     nft_trainer *a = make_trainer(model, RECIPE, 2), *b = make_trainer(model, RECIPE, 1);
     assert_ok(set_data(a, whole, whole));
     const nft_weights *const list[] = {parts[0], parts[1]};
-    assert_ok(nft_trainer_set_data(b, list, 2, list, 2));
+    assert_ok(nft_trainer_set_data(b, NFT_DATA_WEIGHTS(list, 2), NFT_DATA_WEIGHTS(list, 2)));
     assert_ok(nft_trainer_fit_normalize(a));
     assert_ok(nft_trainer_fit_normalize(b));
     assert_ok(nft_trainer_run(a, NULL, NULL));
@@ -224,7 +229,7 @@ static const float *buffer_of(const nft_model *model, const char *kind, const ch
 {
     char name[64];
     snprintf(name, sizeof name, "0.%s_%s", kind, role);
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, model, i));
         if (!strcmp(info.name, name))
@@ -340,16 +345,18 @@ static void lists_are_checked_by_set(void **state)
     zoo z = open_zoo("zoo", 10);
     nft_trainer *trainer = make_trainer(model, MIXED_RECIPE, 1), *of_one = make_trainer(fixed, RECIPE, 1);
     const nft_weights *list[] = {z.sets[0], NULL};
-    expect(nft_trainer_set_data(trainer, list, 2, NULL, 0), NFT_ERROR_ARGUMENT,
+    expect(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(list, 2), NULL), NFT_ERROR_ARGUMENT,
            "training set: set 1: it is NULL");
-    expect(nft_trainer_set_data(of_one, list, 1, NULL, 0), NFT_ERROR_MISMATCH, "training set: ");
-    expect(nft_trainer_set_source(trainer, no_batch, NULL), NFT_ERROR_ARGUMENT, "of any space");
+    expect(nft_trainer_set_data(of_one, NFT_DATA_WEIGHTS(list, 1), NULL), NFT_ERROR_MISMATCH,
+           "training set: ");
+    expect(nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(no_batch, NULL), NULL), NFT_ERROR_ARGUMENT,
+           "of any space");
     nft_weights_edit(z.sets[1], 3)[80] = INFINITY; /* network 0 has 81 numbers of that tensor */
-    expect(nft_trainer_set_data(trainer, sets_of(&z), SPACES, NULL, 0), NFT_ERROR_NOT_FINITE,
+    expect(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(sets_of(&z), SPACES), NULL), NFT_ERROR_NOT_FINITE,
            "training set: network 5: 'block.weight'");
     nft_weights_edit(z.sets[1], 3)[80] = 0;
     assert_ok(nft_weights_set_extra(z.sets[2], "label", NULL));
-    expect(nft_trainer_set_data(trainer, sets_of(&z), SPACES, NULL, 0), NFT_ERROR_MISMATCH,
+    expect(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(sets_of(&z), SPACES), NULL), NFT_ERROR_MISMATCH,
            "training set: set 2: it has no tensor 'label'");
     expect(nft_trainer_step(NULL, trainer), NFT_ERROR_ARGUMENT, "there is no training data");
     nft_trainer_free(trainer);
@@ -384,9 +391,10 @@ static void spaces_that_need_too_much_memory_are_refused(void **state)
     options.memory_limit = most;
     nft_trainer *trainer = NULL;
     assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
-    assert_ok(nft_trainer_set_data(trainer, sets_of(&z), SPACES, NULL, 0));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(sets_of(&z), SPACES), NULL));
     const nft_weights *const list[] = {z.sets[0], networks};
-    expect(nft_trainer_set_data(trainer, list, 2, NULL, 0), NFT_ERROR_LIMIT, "from number 5 on");
+    expect(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(list, 2), NULL), NFT_ERROR_LIMIT,
+           "from number 5 on");
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     nft_trainer_free(trainer);
     nft_weights_free(networks);

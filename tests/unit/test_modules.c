@@ -103,9 +103,10 @@ static void statistics_of_few(void **state)
     const float *const tensors[] = {numbers, &bias};
     assert_ok(nft_weights_borrow(&weights, nft_model_space(model), 1, 1, tensors));
     nft_context *context = support_context(model, 1, 1);
-    assert_ok(nft_forward(context, weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     const float expected[14] = {1.75F, 22.75F / 3, -1, -0.25F, 1.5F, 3.5F, 5, 7, 0, 7, 7, 7, 7, 7};
-    support_close("statistics", 14, nft_array_f32(nft_context_output(context)), expected, 1e-6, 0);
+    support_close("statistics", 14, nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array), expected,
+                  1e-6, 0);
     nft_context_free(context);
     nft_weights_free(weights);
     nft_model_free(model);

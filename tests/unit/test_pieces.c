@@ -77,7 +77,7 @@ static void pieces_make_the_file_of_the_whole(void **state)
         nft_file *file = NULL;
         nft_file_writer *writer = NULL;
         nft_tensor_info tensors[16];
-        assert_ok(nft_file_open(&file, temporary_path(name)));
+        assert_ok(nft_file_open(&file, temporary_path(name), NULL));
         int64_t count = nft_file_tensor_count(file), label = -1;
         for (int64_t t = 0; t < count; t++) {
             tensors[t] = (nft_tensor_info)NFT_TENSOR_INFO_INIT;
@@ -93,7 +93,7 @@ static void pieces_make_the_file_of_the_whole(void **state)
         nft_load_options options = NFT_LOAD_OPTIONS_INIT;
         nft_weights *again = NULL;
         options.space = nft_weights_space(z.sets[i]);
-        assert_ok(nft_weights_load_with(&again, temporary_path("again"), &options));
+        assert_ok(nft_weights_load(&again, temporary_path("again"), &options));
         for (int64_t t = 0; t < nft_space_tensor_count(options.space); t++)
             support_identical("a tensor", nft_weights_data_count(again, t), nft_weights_data(again, t),
                               nft_weights_data(z.sets[i], t));
@@ -191,7 +191,7 @@ static void operations_depend_on_the_space(void **state)
     assert_true(small > 0 && large > small);
     expect(nft_model_flops(&flops, any, NULL), NFT_ERROR_ARGUMENT, "any space");
     assert_int_equal(flops, 0);
-    assert_ok(nft_model_output(&total, one));
+    total = *nft_model_describe(one)->output;
     assert_ok(nft_model_flops(&flops, one, NULL));
     assert_int_equal(flops, total.flops);
     expect(nft_model_flops(&flops, one, nft_weights_space(z.sets[1])), NFT_ERROR_MISMATCH, "nft_model_flops");

@@ -81,7 +81,7 @@ static nft_status set_files(seat *own)
     if (!status && own->validation_path)
         status = nft_dataset_open(&validation, own->validation_path, NULL);
     if (!status)
-        status = nft_trainer_set_dataset(own->trainer, train, validation);
+        status = nft_trainer_set_data(own->trainer, NFT_DATA_FILES(train), NFT_DATA_FILES(validation));
     nft_dataset_free(train);
     nft_dataset_free(validation);
     return status;
@@ -212,7 +212,8 @@ static void agree_on_several_spaces(void **state)
     nft_trainer *trainer = NULL;
     seat like = {.model = model, .path = z.index, .validation_path = z.index};
     assert_ok(create(&trainer, model, RANKS_RECIPE, 0, 0, NULL, NULL));
-    assert_ok(nft_trainer_set_data(trainer, sets_of(&z), SPACES, sets_of(&z), SPACES));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(sets_of(&z), SPACES),
+                                   NFT_DATA_WEIGHTS(sets_of(&z), SPACES)));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     support_result one = trainer_values(trainer);
@@ -302,7 +303,7 @@ static void *source_thread(void *argument)
     own->status =
         create(&own->trainer, own->model, RANKS_RECIPE, own->rank, own->meeting->ranks, reduce, own);
     if (!own->status)
-        own->status = nft_trainer_set_source(own->trainer, bad_batch, own);
+        own->status = nft_trainer_set_data(own->trainer, NFT_DATA_CALLBACK(bad_batch, own), NULL);
     if (!own->status)
         own->status = nft_trainer_step(NULL, own->trainer);
     snprintf(own->message, sizeof own->message, "%s", nft_error_message());

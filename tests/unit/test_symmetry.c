@@ -142,7 +142,7 @@ static void free_outputs(outputs *o)
 static support_result permuted_outputs(const outputs *o, const shuffle *rows, const shuffle *columns)
 {
     support_result result = {0, NULL};
-    const nft_weights *features = nft_context_output_weights(o->context);
+    const nft_weights *features = nft_context_output(o->context, NFT_OUTPUT)->weights;
     if (!features) {
         support_array array = support_output_at(o->context, 0);
         support_append_floats(&result, array.values, array.count);
