@@ -111,11 +111,14 @@ static void canonicalize_layer(const hidden_layer *layer, double half_period)
 
 nft_status nft_inr_canonicalize(nft_weights *weights, double omega)
 {
+    nft_siren_form form;
     nft_status status = nft_check_own_siren_set("nft_inr_canonicalize", weights);
     if (!status)
-        status = nft_fill_omega("nft_inr_canonicalize", &omega);
+        status = nft_fill_form("nft_inr_canonicalize", &form, weights, omega);
     if (!status)
         status = nft_weights_check_whole(weights);
+    if (!status)
+        status = nft_metadata_set(&weights->metadata, NFT_CANONICAL_KEY, NFT_SIGN_PHASE);
     if (status)
         return status;
     const nft_layer *layers = weights->space->layers;
@@ -128,7 +131,7 @@ nft_status nft_inr_canonicalize(nft_weights *weights, double omega)
                               nft_weights_edit(weights, 2 * i + 2),
                               i == 0};
         for (int64_t n = 0; n < weights->count; n++) {
-            canonicalize_layer(&layer, PI / omega);
+            canonicalize_layer(&layer, PI / nft_siren_omega(&form, i));
             layer.weight += layer.in * layer.out;
             layer.bias += layer.out;
             layer.next += layer.out * layer.next_out;

@@ -113,12 +113,10 @@ static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
     nft_status status = nft_model_set_metadata(model, "nft.loss", recipe->loss->name);
     if (status || recipe->loss->target != NFT_TARGET_IMAGE)
         return status;
-    json_t *omega = json_real(recipe->omega);
     nft_text text = {0};
-    bool written = omega && nft_json_append(&text, omega, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-    json_decref(omega);
-    status =
-        written ? nft_model_set_metadata(model, "nft.omega", text.data) : nft_fail_memory("the metadata", 32);
+    status = nft_siren_write_omega(&text, recipe->omega);
+    if (!status)
+        status = nft_model_set_metadata(model, NFT_OMEGA_KEY, text.data);
     nft_text_clear(&text);
     return status;
 }
