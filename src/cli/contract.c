@@ -14,9 +14,10 @@ typedef struct difference {
 
 static bool same_text(const char *key, const char *a, const char *b)
 {
-    if (!strcmp(key, OMEGA_KEY) && (float)noted_omega(a) == (float)noted_omega(b) && noted_omega(a) > 0)
+    cli_omega left = noted_omega(a), right = noted_omega(b);
+    if (!strcmp(key, OMEGA_KEY) && same_omega(&left, &right))
         return true;
-    return !strcmp(a, b);
+    return !strcmp(key, OFFSET_KEY) ? same_offset(a, b) : !strcmp(a, b);
 }
 
 /* Parts of the input that differ in one of the keys; the first. */
@@ -51,7 +52,8 @@ static int fail_difference(const cli_input *input, const difference *d)
         "%s: its networks have %s%s%s%.80s by its metadata, those that the model was trained on %s %.80s%s",
         input->path, d->found ? "" : "no ", word, d->found ? " " : "", d->found ? d->found : "", word,
         d->expected,
-        omega && noted_omega(d->found) > 0 ? ": --prepare scales the weights" : "; 'nftool fit' makes such");
+        omega && noted_omega(d->found).count ? ": --prepare scales the weights"
+                                             : "; 'nftool fit' makes such");
 }
 
 /* Whether --prepare repairs it, on the way. */
@@ -61,11 +63,14 @@ static bool prepare(cli_input *input, const difference *d)
         input->canonicalize = true;
         return true;
     }
-    double from = noted_omega(d->found), to = noted_omega(d->expected);
-    if (strcmp(d->key, OMEGA_KEY) != 0 || !(from > 0) || !(to > 0) ||
-        nft_dataset_part_count(input->dataset) > 1)
+    cli_omega to = noted_omega(d->expected);
+    if (strcmp(d->key, OMEGA_KEY) != 0 || !to.count)
         return false;
-    input->scale = from / to;
+    for (int64_t part = 0; part < nft_dataset_part_count(input->dataset); part++)
+        if (!noted_omega(nft_dataset_metadata(input->dataset, part, OMEGA_KEY)).count)
+            return false;
+    write_omega(input->omega, &to, 17);
+    input->scale = true;
     return true;
 }
 
@@ -77,22 +82,14 @@ static int check_key(cli_input *input, const char *key, const json_t *said, bool
     return fail_difference(input, &d);
 }
 
-static double omega_of(const cli_input *input, const json_t *said)
-{
-    double trained = noted_omega(json_string_value(json_object_get(said, OMEGA_KEY)));
-    double own = noted_omega(nft_dataset_metadata(input->dataset, 0, OMEGA_KEY));
-    return trained > 0 ? trained : own > 0 ? own : DEFAULT_OMEGA;
-}
-
 int check_contract(cli_input *input, const nft_model *model, const cli_options *given)
 {
-    static const char *const keys[] = {OMEGA_KEY, CANONICAL_KEY, "nft.offset", "nft.image"};
+    static const char *const keys[] = {OMEGA_KEY, CANONICAL_KEY, OFFSET_KEY, "nft.image"};
     const char *text = nft_model_metadata(model, "nft.trained_on");
     json_t *said = text ? json_loads(text, 0, NULL) : NULL;
     int failed = EXIT_SUCCESS;
     if (text && !said)
         return fail("%s: 'nft.trained_on' of its metadata is no JSON", given->operands[0]);
-    input->omega = omega_of(input, said);
     for (size_t i = 0; i < sizeof keys / sizeof *keys && !failed; i++)
         failed = check_key(input, keys[i], said, option_text(given, "prepare") != NULL);
     json_decref(said);
