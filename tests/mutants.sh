@@ -22,6 +22,7 @@ tests_of() {
     src/io/index.c | src/io/dataset.c | src/io/dataset_tensors.c) echo test_weights_space test_index test_dataset test_mixed_training ;;
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
     src/space/*) echo test_space test_weights test_weights_space test_formats test_any_space test_golden_gradients test_golden ;;
+    src/model/contract.c) echo test_contract ;;
     src/model/plans.c | src/model/sequence.c) echo test_any_space test_context test_model ;;
     src/model/*)
         echo test_arguments test_train_arguments test_context test_own_loop test_any_space test_backward_engine test_golden_gradients \

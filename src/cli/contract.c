@@ -4,20 +4,41 @@
 #include "report.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define CLASSES_KEY "nft.classes"
+#define FIT_KEY "nft.fit"
 
 /* What the data lack or have otherwise. */
 typedef struct difference {
     const char *key, *expected, *found; /* found: NULL if the data do not say */
 } difference;
 
+/* Compared only where both sides have them. */
+static bool is_soft(const char *key)
+{
+    return !strcmp(key, CLASSES_KEY) || !strcmp(key, FIT_KEY);
+}
+
+static bool same_json(const char *a, const char *b)
+{
+    json_t *left = json_loads(a, 0, NULL), *right = json_loads(b, 0, NULL);
+    bool same = left && right && json_equal(left, right);
+    json_decref(left);
+    json_decref(right);
+    return same;
+}
+
 static bool same_text(const char *key, const char *a, const char *b)
 {
     cli_omega left = noted_omega(a), right = noted_omega(b);
     if (!strcmp(key, OMEGA_KEY) && same_omega(&left, &right))
         return true;
-    return !strcmp(key, OFFSET_KEY) ? same_offset(a, b) : !strcmp(a, b);
+    if (!strcmp(key, OFFSET_KEY))
+        return same_offset(a, b);
+    return !strcmp(a, b) || (is_soft(key) && same_json(a, b));
 }
 
 /* Parts of the input that differ in one of the keys; the first. */
@@ -25,7 +46,9 @@ static bool find_difference(difference *d, const cli_input *input)
 {
     for (int64_t part = 0; part < nft_dataset_part_count(input->dataset); part++) {
         d->found = nft_dataset_metadata(input->dataset, part, d->key);
-        if (!d->found || !same_text(d->key, d->found, d->expected))
+        if (!d->found && !strcmp(d->key, OFFSET_KEY))
+            d->found = "0";
+        if (d->found ? !same_text(d->key, d->found, d->expected) : !is_soft(d->key))
             return true;
     }
     return false;
@@ -42,18 +65,25 @@ static int fail_form(const cli_input *input, const difference *d)
         input->path, d->expected, input->path);
 }
 
+static const char *repair_of(const difference *d)
+{
+    if (!strcmp(d->key, OFFSET_KEY))
+        return ": --prepare moves it into the last biases";
+    if (!strcmp(d->key, CLASSES_KEY))
+        return ": the model knows other classes";
+    return !strcmp(d->key, OMEGA_KEY) && noted_omega(d->found).count ? ": --prepare scales the weights"
+                                                                     : "; 'nftool fit' makes such";
+}
+
 static int fail_difference(const cli_input *input, const difference *d)
 {
     if (!strcmp(d->key, CANONICAL_KEY))
         return fail_form(input, d);
-    bool omega = !strcmp(d->key, OMEGA_KEY);
     const char *word = d->key + strlen("nft.");
     return fail(
         "%s: its networks have %s%s%s%.80s by its metadata, those that the model was trained on %s %.80s%s",
         input->path, d->found ? "" : "no ", word, d->found ? " " : "", d->found ? d->found : "", word,
-        d->expected,
-        omega && noted_omega(d->found).count ? ": --prepare scales the weights"
-                                             : "; 'nftool fit' makes such");
+        d->expected, repair_of(d));
 }
 
 /* Whether --prepare repairs it, on the way. */
@@ -61,6 +91,11 @@ static bool prepare(cli_input *input, const difference *d)
 {
     if (!strcmp(d->key, CANONICAL_KEY) && !strcmp(d->expected, SIGN_PHASE)) {
         input->canonicalize = true;
+        return true;
+    }
+    if (!strcmp(d->key, OFFSET_KEY) && strlen(d->expected) < OFFSET_CAPACITY) {
+        snprintf(input->offset, sizeof input->offset, "%s", d->expected);
+        input->shift = true;
         return true;
     }
     cli_omega to = noted_omega(d->expected);
@@ -77,6 +112,8 @@ static bool prepare(cli_input *input, const difference *d)
 static int check_key(cli_input *input, const char *key, const json_t *said, bool repairs)
 {
     difference d = {key, json_string_value(json_object_get(said, key)), NULL};
+    if (said && !d.expected && !strcmp(key, OFFSET_KEY))
+        d.expected = "0";
     if (!d.expected || !find_difference(&d, input) || (repairs && prepare(input, &d)))
         return EXIT_SUCCESS;
     return fail_difference(input, &d);
@@ -84,7 +121,8 @@ static int check_key(cli_input *input, const char *key, const json_t *said, bool
 
 int check_contract(cli_input *input, const nft_model *model, const cli_options *given)
 {
-    static const char *const keys[] = {OMEGA_KEY, CANONICAL_KEY, OFFSET_KEY, "nft.image"};
+    static const char *const keys[] = {OMEGA_KEY,   CANONICAL_KEY, OFFSET_KEY,
+                                       "nft.image", CLASSES_KEY,   FIT_KEY};
     const char *text = nft_model_metadata(model, "nft.trained_on");
     json_t *said = text ? json_loads(text, 0, NULL) : NULL;
     int failed = EXIT_SUCCESS;

@@ -135,6 +135,8 @@ static int note_form(cli_input *input, int64_t part)
 {
     input->from = noted_omega(nft_dataset_metadata(input->dataset, part, OMEGA_KEY));
     input->to = noted_omega(input->omega);
+    input->added =
+        noted_offset(nft_dataset_metadata(input->dataset, part, OFFSET_KEY)) - noted_offset(input->offset);
     if (input->scale && !input->from.count)
         return fail("%s: its networks' omega is not known", input->path);
     if (input->omega[0] && nft_weights_set_metadata(input->weights, OMEGA_KEY, input->omega))
@@ -169,6 +171,15 @@ static void scale_frequency(nft_weights *weights, const cli_omega *from, const c
     }
 }
 
+/* The output is that of the last layer plus the offset. */
+static void shift_output(nft_weights *weights, double added)
+{
+    int64_t last = nft_space_tensor_count(nft_weights_space(weights)) - 1;
+    float *biases = nft_weights_edit(weights, last);
+    for (int64_t i = 0; i < nft_weights_data_count(weights, last); i++)
+        biases[i] = (float)(biases[i] + added);
+}
+
 static int read_networks(cli_input *input, int64_t first, int64_t count)
 {
     nft_dataset_part part;
@@ -185,6 +196,8 @@ static int read_networks(cli_input *input, int64_t first, int64_t count)
     free(numbers);
     if (!status && input->scale)
         scale_frequency(input->weights, &input->from, &input->to);
+    if (!status && input->shift)
+        shift_output(input->weights, input->added);
     if (!status && input->canonicalize)
         status = nft_inr_canonicalize(input->weights, 0);
     return status ? fail_library() : EXIT_SUCCESS;

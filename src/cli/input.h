@@ -19,8 +19,10 @@ typedef struct cli_input {
     char omega[OMEGA_CAPACITY];   /* noted in their metadata unless it is empty */
     char offset[OFFSET_CAPACITY]; /* the same */
     bool scale;                   /* the weights, from ω of their file to that */
+    bool shift;                   /* the last biases, from the offset of their file to that */
     bool canonicalize;
     cli_omega from, to; /* of the batch that is scaled */
+    double added;       /* to the last biases of the batch */
 } cli_input;
 
 /* Networks, or tokens if `model` takes them; `model` NULL: networks for no model. Fails for N = 0 as well. */

@@ -121,6 +121,12 @@ static bool is_number(const char *text, double *number)
     return is;
 }
 
+double noted_offset(const char *text)
+{
+    double number = 0;
+    return text && is_number(text, &number) ? number : 0;
+}
+
 bool same_offset(const char *a, const char *b)
 {
     double left, right;

@@ -41,6 +41,8 @@ int parse_omega(cli_omega *omega, const char *path, const char *text);
 /* --offset, or the noted offset (NULL: none), into `offset`, OFFSET_CAPACITY bytes; "" for neither. Fails
  * where they contradict each other. */
 int choose_offset(char *offset, const char *path, const char *noted, const cli_options *given);
+/* The number of a text; 0 for NULL, and for a text that is none. */
+double noted_offset(const char *text);
 /* Whether two texts are the same number. */
 bool same_offset(const char *a, const char *b);
 

@@ -134,8 +134,8 @@ nft_status nft_context_create(nft_context **out, const nft_model *model, const n
     if (!context)
         return nft_fail_memory("a context", sizeof *context);
     context->model = nft_model_retain(model);
-    nft_status status;
-    if (!(status = fill_options(&context->options, options, "nft_context_create"))) {
+    nft_status status = nft_contract_read(&context->contract, model);
+    if (!status && !(status = fill_options(&context->options, options, "nft_context_create"))) {
         context->step_count = nft_plan_steps(model, &context->options);
         if (!(status = nft_pool_create(&context->pool, context->options.threads)))
             status = prepare(context);
@@ -161,6 +161,7 @@ void nft_context_free(nft_context *context)
     nft_packed_weights_give(context->packed);
     nft_packed_weights_give(context->packed_back);
     nft_release(context->arenas);
+    nft_contract_clear(&context->contract);
     nft_model_free(context->model);
     nft_release(context);
 }

@@ -190,7 +190,8 @@ static nft_status forward_weights(nft_context *context, const nft_weights *weigh
     if (model->input.kind == NFT_VALUE_TOKENS)
         return nft_fail(NFT_ERROR_MISMATCH, "the model takes tokens, not weights; call nft_forward_tokens");
     if ((status = nft_model_check_weights(model, weights)) ||
-        (status = check_range(first, count, weights->count)))
+        (status = check_range(first, count, weights->count)) ||
+        (status = nft_contract_check_data(&context->contract, &weights->metadata)))
         return status;
     call c = {.context = context,
               .range = {.weights = weights, .index = first},

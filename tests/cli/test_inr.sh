@@ -443,6 +443,38 @@ run 1 evaluate contract.safetensors slow.safetensors
 says "its networks have omega 20 by its metadata, those that the model was trained on omega 30"
 run 0 evaluate contract.safetensors slow.safetensors --prepare
 run 0 forward contract.safetensors raw.safetensors -o x.safetensors --prepare
+# An offset is moved into the last biases, classes and fits must be the same where both sides say them.
+python "the same networks with other texts" "
+def with_texts(out, last, **texts):
+    data = open('canonical.safetensors', 'rb').read()
+    size = struct.unpack('<Q', data[:8])[0]
+    header, body = json.loads(data[8:8 + size]), bytearray(data[8 + size:])
+    header['__metadata__'].update({'nft.' + key: text for key, text in texts.items()})
+    begin, end = header['1.bias']['data_offsets']
+    body[begin:end] = struct.pack('<%df' % ((end - begin) // 4), *[v + last for v in struct.unpack('<%df' % ((end - begin) // 4), body[begin:end])])
+    text = json.dumps(header).encode()
+    open(out, 'wb').write(struct.pack('<Q', len(text)) + text + body)
+with_texts('offset.safetensors', -0.5, offset='0.5')
+with_texts('refit.safetensors', 0, fit='{\"steps\": 4, \"lr\": 0.001, \"schedule\": \"constant\"}')
+with_texts('cats.safetensors', 0, classes='[\"cat\", \"dog\"]')
+with_texts('dogs.safetensors', 0, classes='[\"dog\", \"cat\"]')"
+run 1 evaluate contract.safetensors offset.safetensors
+says "its networks have offset 0.5 by its metadata, those that the model was trained on offset 0: --prepare moves it"
+run 0 forward contract.safetensors canonical.safetensors -o plain-scores.safetensors
+run 0 forward contract.safetensors offset.safetensors -o offset-scores.safetensors --prepare
+python "an offset is prepared" "
+a, b = read('plain-scores.safetensors')['output'][1], read('offset-scores.safetensors')['output'][1]
+assert max(abs(x - y) for x, y in zip(a, b)) < 1e-5 and max(map(abs, a)) > 1e-3"
+run 1 evaluate contract.safetensors refit.safetensors
+says "its networks have fit {"
+run 1 train contract.json -o x.safetensors --validation refit.safetensors
+says "nft.fit"
+run 0 evaluate contract.safetensors cats.safetensors
+sed 's/canonical.safetensors/cats.safetensors/' contract.json >cats.json
+run 0 train cats.json -o cats-model.safetensors --quiet
+run 0 evaluate cats-model.safetensors canonical.safetensors
+run 1 evaluate cats-model.safetensors dogs.safetensors
+says "the model knows other classes"
 run 1 train contract.json -o x.safetensors --validation raw.safetensors
 says "nft.canonical"
 rm -f x.safetensors x.safetensors.*
