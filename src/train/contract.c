@@ -45,6 +45,11 @@ nft_status nft_contract_check(const nft_set *train, const nft_set *validation)
     return status;
 }
 
+bool nft_contract_is_canonical(const nft_set *set)
+{
+    return set->part_count && text_of(set, 0, keys[0]);
+}
+
 nft_status nft_contract_note(nft_model *model, const nft_set *train)
 {
     nft_text text = {0};
