@@ -34,11 +34,13 @@ tests_of() {
         echo test_role_modules test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/modules/weights/views.c | src/modules/weights/means.c | src/modules/weights/linear_terms.c)
         echo test_views test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+    src/train/augment.c | src/train/batches.c) echo test_train_augment ;;
     src/train/* | src/math/schedule.c)
         echo test_train_parts test_mixed_training && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
     src/math/kernels.c) echo test_rows test_math ;;
     src/inr/*) echo test_siren_form test_canonical test_inr ;;
+    src/siren/canonical.c) echo test_canonical test_inr test_siren_form ;;
     src/siren/*) echo test_siren_form test_siren_tape test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/math/packed.c) echo test_packed ;;
     src/math/products.c | src/math/panels.c) echo test_products test_packed ;;

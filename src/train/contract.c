@@ -1,6 +1,7 @@
 #include "train/contract.h"
 
 #include "config/json.h"
+#include "siren/form.h"
 
 #include <inttypes.h>
 
@@ -52,6 +53,11 @@ nft_status nft_contract_check(const nft_set *train, const nft_set *validation)
     for (int64_t i = 0; validation->count && i < validation->part_count && !status; i++)
         status = compare(train, validation, i, "validation");
     return status;
+}
+
+bool nft_contract_is_canonical(const nft_set *set)
+{
+    return set->part_count && text_of(set, 0, NFT_CANONICAL_KEY);
 }
 
 nft_status nft_contract_note(nft_model *model, const nft_set *train)
