@@ -31,6 +31,15 @@
  * - `validate_every` = 1000: steps
  * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its
  *   configuration, and with any other loss the key is an error
+ * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "canonical",
+ * "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its moved image, f(A
+ * x + t), where x is a place (y, x): A is a rotation by at most `rotate` degrees either way, times a factor
+ * between the two of `scale`, and with `mirror` in half of the cases a change of left and right; both numbers
+ * of t are within ± `shift`. All are uniform, and depend on seed, step and place in the batch. Labels stay.
+ * `canonical` brings the moved networks to the canonical form of `omega`, as nft_inr_canonicalize() does;
+ * without it the metadata of the training data decide
+ *   (`nft.canonical`). Validation and nft_trainer_fit_normalize() see the data as they are. Not with the loss
+ *   "render", whose images would not move
  *
  * `model`, `train` and `validation`, which name files in a recipe of the nftool program, are left to the
  * caller; any other key is an error that names it.

@@ -61,6 +61,21 @@ static json_t *other_tensors_json(const known_names *known, const nft_file *file
     return list;
 }
 
+/* ω as a number, or as a list of one for each of the first layers, and the offset. */
+static void add_form(json_t *object, const nft_file *file)
+{
+    const cli_omega omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));
+    const char *offset = nft_file_metadata(file, OFFSET_KEY);
+    json_t *list = json_array();
+    for (int i = 0; i < omega.count; i++)
+        json_array_append_new(list, json_real(omega.values[i]));
+    if (omega.count)
+        json_object_set(object, "omega", omega.count == 1 ? json_array_get(list, 0) : list);
+    json_decref(list);
+    if (offset)
+        json_object_set_new(object, "offset", json_text(offset));
+}
+
 static int print_as_json(cli_input *input, const known_names *known, const nft_file *file, const char *kind,
                          const cli_options *given)
 {
@@ -68,7 +83,6 @@ static int print_as_json(cli_input *input, const known_names *known, const nft_f
     int failed = count_non_finite(&found, input, given);
     if (failed)
         return failed;
-    double omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));
     json_t *object = json_object();
     json_object_set_new(object, "kind", json_string(kind));
     json_object_set_new(object, "space", space_json(input->space));
@@ -76,8 +90,7 @@ static int print_as_json(cli_input *input, const known_names *known, const nft_f
     json_object_set_new(object, "networks", json_integer(input->count));
     json_object_set_new(object, "channels", json_integer(input->channels));
     json_object_set_new(object, "non_finite", json_integer(found.values));
-    if (omega > 0)
-        json_object_set_new(object, "omega", json_real(omega));
+    add_form(object, file);
     json_object_set_new(object, "extras", other_tensors_json(known, file, true));
     json_object_set_new(object, "ignored", other_tensors_json(known, file, false));
     json_object_set_new(object, "tensors", tensors_json(file, nft_file_tensor_count(file), file_tensor));
@@ -168,15 +181,19 @@ static int print_for_people(cli_input *input, const nft_weights *header, const k
                             const nft_file *file, const char *kind, const cli_options *given)
 {
     char text[3][TEXT_CAPACITY];
-    double omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));
+    char said[OMEGA_CAPACITY];
+    const cli_omega omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));
+    const char *offset = nft_file_metadata(file, OFFSET_KEY);
     printf("kind       %s\n", kind);
     printf("networks   %s of %s in %s\n", text_count(text[0], input->count),
            text_plural(text[1], nft_space_parameter_count(input->space), "parameter"),
            describe_space_size(text[2], input->space));
     if (input->channels > 1)
         printf("channels   %s\n", text_count(text[0], input->channels));
-    if (omega > 0)
-        printf("omega      %g\n", omega);
+    if (omega.count)
+        printf("omega      %s\n", write_omega(said, &omega, 6));
+    if (offset)
+        printf("offset     %.80s\n", offset);
     putchar('\n');
     int failed = print_space(input->space, header);
     if (!failed)

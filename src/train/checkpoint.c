@@ -17,19 +17,30 @@
 #define MOST_STEPS (INT64_MAX / INT32_MAX) /* a recipe's; nft_trainer_step() may take more than its own */
 #define HASH_DIGITS 17                     /* with the 0 at the end */
 
+static json_t *describe_augment(const nft_augment *augment)
+{
+    if (!augment->enabled)
+        return json_null();
+    return json_pack(
+        "{s:f, s:f, s:[f, f], s:b, s:o, s:f}", "rotate", augment->rotate, "shift", augment->shift, "scale",
+        augment->scale[0], augment->scale[1], "mirror", (int)augment->mirror, "canonical",
+        augment->by_data ? json_null() : json_boolean(augment->canonical), "omega", augment->omega);
+}
+
 /* "steps" before the schedule's total, which follows it unless it is given: the first difference is told. */
 static json_t *describe_recipe(const nft_recipe *recipe)
 {
     const nft_optimizer *o = &recipe->optimizer;
     return json_pack(
-        "{s:s, s:I, s:{s:s, s:f, s:f, s:f, s:f, s:f}, s:{s:s, s:I, s:I}, s:f, s:f, s:I, s:b, s:I, s:I}",
+        "{s:s, s:I, s:{s:s, s:f, s:f, s:f, s:f, s:f}, s:{s:s, s:I, s:I}, s:f, s:f, s:I, s:b, s:I, s:I, s:o}",
         "loss", recipe->loss->name, "steps", (json_int_t)recipe->steps, "optimizer", "type",
         o->decoupled ? "adamw" : "adam", "lr", o->lr, "beta1", o->beta1, "beta2", o->beta2, "eps", o->eps,
         "weight_decay", o->weight_decay, "schedule", "type", recipe->schedule.cosine ? "cosine" : "constant",
         "warmup_steps", (json_int_t)recipe->schedule.warmup, "total_steps",
         (json_int_t)recipe->schedule.total, "grad_clip", recipe->grad_clip, "omega", recipe->omega,
         "batch_size", (json_int_t)recipe->batch_size, "shuffle", (int)recipe->shuffle, "seed",
-        (json_int_t)recipe->seed, "validate_every", (json_int_t)recipe->validate_every);
+        (json_int_t)recipe->seed, "validate_every", (json_int_t)recipe->validate_every, "augment",
+        describe_augment(&recipe->augment));
 }
 
 /* How many samples, and their fingerprint. */
@@ -230,6 +241,8 @@ static nft_status check_training(const nft_trainer *trainer, const json_t *found
     nft_status status = NFT_OK;
     if (!json_object_get(found, "precision") && trainer->options.precision == NFT_PRECISION_FLOAT32)
         json_object_del(expected, "precision"); /* a checkpoint from before there was another */
+    if (!json_object_get(json_object_get(found, "recipe"), "augment") && !trainer->recipe.augment.enabled)
+        json_object_del(json_object_get(expected, "recipe"), "augment"); /* the same */
     if (find_difference(expected, found, &path, pair))
         status = path.failed ? nft_fail_memory("the description of the training", 1 << 10)
                              : fail_difference(&path, pair);

@@ -111,7 +111,7 @@ static nft_status skip_files(nft_options *options)
 static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
 {
     nft_options options;
-    const json_t *optimizer = NULL, *schedule = NULL;
+    const json_t *optimizer = NULL, *schedule = NULL, *augment = NULL;
     int64_t seed = 0;
     int loss = 0;
     nft_status status;
@@ -119,6 +119,7 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status = nft_options_choice(&options, "loss", true, nft_loss_names, NFT_LOSS_COUNT, &loss)) ||
         (status = nft_options_value(&options, "optimizer", true, &optimizer)) ||
         (status = nft_options_value(&options, "schedule", false, &schedule)) ||
+        (status = nft_options_value(&options, "augment", false, &augment)) ||
         (status = read_clip(&options, &recipe->grad_clip)) ||
         (status = nft_options_integer(&options, "batch_size", true, 1, INT32_MAX, &recipe->batch_size)) ||
         (status = nft_options_integer(&options, "steps", true, 1, INT64_MAX / INT32_MAX, &recipe->steps)) ||
@@ -127,7 +128,8 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status =
              nft_options_integer(&options, "validate_every", false, 1, INT64_MAX, &recipe->validate_every)) ||
         (status = read_omega(&options, &recipe->omega, loss)) || (status = skip_files(&options)) ||
-        (status = nft_options_finish(&options)) || (status = read_optimizer(&recipe->optimizer, optimizer)))
+        (status = nft_options_finish(&options)) || (status = read_optimizer(&recipe->optimizer, optimizer)) ||
+        (status = nft_augment_read(&recipe->augment, augment)))
         return status;
     recipe->loss = &nft_losses[loss];
     recipe->seed = (uint64_t)seed;

@@ -3,6 +3,7 @@
 #define NFT_TRAIN_RECIPE_H
 
 #include "math/schedule.h"
+#include "train/augment.h"
 #include "train/losses.h"
 #include "train/optimizer.h"
 
@@ -14,6 +15,7 @@ typedef struct nft_recipe {
     double omega;     /* of the networks that loss render renders */
     int64_t batch_size, steps, validate_every;
     bool shuffle;
+    nft_augment augment;
     uint64_t seed;
 } nft_recipe;
 

@@ -98,8 +98,22 @@ static nft_status check_output(const nft_model *model, const nft_loss *loss)
     return NFT_OK;
 }
 
+/* The images of the loss would have to move with the networks. */
+static nft_status check_augment(const nft_model *model, const nft_recipe *recipe)
+{
+    if (recipe->augment.enabled && recipe->loss->target == NFT_TARGET_IMAGE)
+        return nft_fail(NFT_ERROR_CONFIG,
+                        "nft_trainer_create: loss render compares with images that do not move with the "
+                        "networks; leave out 'augment'");
+    nft_status status = nft_augment_check(&recipe->augment, model);
+    return status ? nft_fail_in(status, "nft_trainer_create") : NFT_OK;
+}
+
 static nft_status check_model(const nft_model *model, const nft_recipe *recipe)
 {
+    nft_status status = check_augment(model, recipe);
+    if (status)
+        return status;
     for (int64_t i = 0; i < model->parameters.count; i++)
         if (model->parameters.items[i].trained)
             return check_output(model, recipe->loss);
@@ -113,12 +127,10 @@ static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
     nft_status status = nft_model_set_metadata(model, "nft.loss", recipe->loss->name);
     if (status || recipe->loss->target != NFT_TARGET_IMAGE)
         return status;
-    json_t *omega = json_real(recipe->omega);
     nft_text text = {0};
-    bool written = omega && nft_json_append(&text, omega, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-    json_decref(omega);
-    status =
-        written ? nft_model_set_metadata(model, "nft.omega", text.data) : nft_fail_memory("the metadata", 32);
+    status = nft_siren_write_omega(&text, recipe->omega);
+    if (!status)
+        status = nft_model_set_metadata(model, NFT_OMEGA_KEY, text.data);
     nft_text_clear(&text);
     return status;
 }
@@ -195,7 +207,11 @@ static nft_status make_group(nft_trainer *trainer)
     trainer->samples = nft_allocate_array((size_t)batch, sizeof *trainer->samples);
     if (!trainer->dropout || !trainer->numbers || !trainer->samples)
         return nft_fail_memory("a batch", nft_size_multiply(batch, sizeof *trainer->samples));
-    nft_status status = make_image_loss(trainer);
+    nft_status status = NFT_OK;
+    if (trainer->recipe.augment.enabled)
+        status = nft_weights_allocate(&trainer->augmented, trainer->model->space, batch, 1, NULL, 0);
+    if (!status)
+        status = make_image_loss(trainer);
     return status ? status : make_output_gradient(trainer);
 }
 
@@ -262,6 +278,7 @@ void nft_trainer_free(nft_trainer *trainer)
     nft_release(trainer->dropout);
     nft_release(trainer->numbers);
     nft_release(trainer->samples);
+    nft_weights_free(trainer->augmented);
     nft_release(trainer->best);
     nft_context_free(trainer->validation_context);
     nft_context_free(trainer->context);

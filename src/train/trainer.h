@@ -36,6 +36,7 @@ struct nft_trainer {
     nft_dropout_key *dropout; /* one for each sample of a group */
     int64_t *numbers;         /* of a batch's samples, in the training set */
     nft_sample *samples;      /* of a batch: this rank's part of them is set */
+    nft_weights *augmented;   /* the networks of a batch; NULL unless the recipe has "augment" */
     int64_t step;             /* the next one */
     nft_step_info owed;       /* the last one, while a validation is due after it that has not succeeded */
     bool owes_validation;
