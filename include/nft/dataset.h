@@ -94,18 +94,17 @@ NFT_API const char *nft_dataset_extra_name(const nft_dataset *dataset, int64_t i
 /** A text of the metadata of part `part`, NULL if there is none. Borrowed from the data set. Thread-safe. */
 NFT_API const char *nft_dataset_metadata(const nft_dataset *dataset, int64_t part, const char *key);
 /**
- * Reads a whole tensor of the file that the data set has open, such as its labels.
+ * Reads a tensor with a row for each sample, such as the labels, or some rows of it. Thread-safe.
  * @param[out] tensor free it with nft_array_free()
  * @param dataset of networks or of tokens
  * @param name of a tensor of the file, such as `label`
- * @return ::NFT_ERROR_ARGUMENT if there is no tensor of that name; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if
- * it cannot be read (any more); ::NFT_ERROR_MEMORY
+ * @param first sample
+ * @param count samples; ::NFT_ALL: all that follow
+ * @return ::NFT_ERROR_ARGUMENT if there is no tensor of that name, or no such sample; ::NFT_ERROR_FILE or
+ * ::NFT_ERROR_FORMAT if it cannot be read (any more); ::NFT_ERROR_MEMORY
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset,
-                                                          const char *name);
-/** As nft_dataset_read_tensor(), only the rows of samples first … first + count - 1. */
-NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_rows(nft_array **tensor, const nft_dataset *dataset,
-                                                        const char *name, int64_t first, int64_t count);
+                                                          const char *name, int64_t first, int64_t count);
 
 #ifdef __cplusplus
 }

@@ -7,7 +7,7 @@
  * nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS((const nft_weights *const[]){networks}, 1), NULL);
  * nft_trainer_fit_normalize(trainer);
  * nft_trainer_run(trainer, NULL, NULL);
- * nft_trainer_best(&trained, trainer);
+ * nft_trainer_snapshot(&trained, trainer, NFT_SNAPSHOT_BEST);
  * @endcode
  *
  * A recipe is a JSON object with these keys; a value after "=" is the default.
@@ -336,13 +336,24 @@ NFT_API int64_t nft_trainer_steps(const nft_trainer *trainer);
 /** The lowest validation loss so far; not-a-number before the first validation. */
 NFT_API double nft_trainer_best_loss(const nft_trainer *trainer);
 
-/** A new model with the parameters as they are now; its metadata say the loss (`nft.loss`), what the
- * training set says of itself (`nft.trained_on`: JSON of its `nft.canonical`, `nft.omega` …), and for
- * loss render ω (`nft.omega`). Free it with nft_model_free(). */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer);
-/** As nft_trainer_snapshot(), of the lowest validation loss so far; as they are now if there was no
- * validation. */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_best(nft_model **model, const nft_trainer *trainer);
+/** The parameters of a snapshot. */
+enum {
+    NFT_SNAPSHOT_LAST = 0, /**< as they are now */
+    NFT_SNAPSHOT_BEST =
+        1 /**< of the lowest validation loss so far; as they are now if there was no validation */
+};
+
+/**
+ * A new model. Its metadata say the loss (`nft.loss`), what the training set says of itself
+ * (`nft.trained_on`: JSON of its `nft.canonical`, `nft.omega` …), and for loss render ω (`nft.omega`). Not
+ * thread-safe.
+ * @param[out] model free it with nft_model_free()
+ * @param trainer any
+ * @param which NFT_SNAPSHOT_…
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_MEMORY
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer,
+                                                       int32_t which);
 
 #ifdef __cplusplus
 }

@@ -111,7 +111,7 @@ static nft_status describe_range(char *text, const nft_file *file, const nft_ten
     for (int64_t first = 0; row && first < info->shape[0] && !status; first += most) {
         int64_t count = info->shape[0] - first < most ? info->shape[0] - first : most;
         nft_array *rows = NULL;
-        status = nft_file_read_rows(&rows, file, info->name, first, count);
+        status = nft_file_read(&rows, file, info->name, first, count);
         if (!status)
             widen_range(&range, rows);
         nft_array_free(rows);

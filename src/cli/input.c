@@ -191,7 +191,7 @@ bool has_extra(const cli_input *input, const char *name)
 
 int read_extra(nft_array **array, const cli_input *input, const char *name, int64_t first, int64_t count)
 {
-    return nft_dataset_read_rows(array, input->dataset, name, first, count) ? fail_library() : EXIT_SUCCESS;
+    return nft_dataset_read_tensor(array, input->dataset, name, first, count) ? fail_library() : EXIT_SUCCESS;
 }
 
 static int64_t count_non_finite_values(const nft_weights *weights, int64_t network)

@@ -377,9 +377,9 @@ int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model
 
 int read_targets(nft_array **targets, const nft_dataset *dataset)
 {
-    nft_status status = nft_dataset_read_tensor(targets, dataset, "label");
+    nft_status status = nft_dataset_read_tensor(targets, dataset, "label", 0, NFT_ALL);
     if (status == NFT_ERROR_ARGUMENT)
-        status = nft_dataset_read_tensor(targets, dataset, "target");
+        status = nft_dataset_read_tensor(targets, dataset, "target", 0, NFT_ALL);
     return status ? fail_library() : EXIT_SUCCESS;
 }
 

@@ -268,7 +268,7 @@ static const char *keep_best(const training *t, char *text, size_t size)
     text[0] = 0;
     if (t->ranks.rank || !isfinite(nft_trainer_best_loss(t->trainer)))
         return text;
-    if (!nft_trainer_best(&best, t->trainer) && !nft_model_save(best, t->best))
+    if (!nft_trainer_snapshot(&best, t->trainer, NFT_SNAPSHOT_BEST) && !nft_model_save(best, t->best))
         snprintf(text, size, "; %s is the model with the lowest validation loss so far, %.6g", t->best,
                  nft_trainer_best_loss(t->trainer));
     else
@@ -378,8 +378,10 @@ static int write_model(const training *t, const char *path)
     char line[1024] = "";
     nft_model *trained = NULL;
     fail_into(line, sizeof line);
-    int failed = nft_trainer_best(&trained, t->trainer) || nft_model_save(trained, path) ? fail_library()
-                                                                                         : EXIT_SUCCESS;
+    int failed =
+        nft_trainer_snapshot(&trained, t->trainer, NFT_SNAPSHOT_BEST) || nft_model_save(trained, path)
+            ? fail_library()
+            : EXIT_SUCCESS;
     nft_model_free(trained);
     if (!failed)
         failed = draw_curves(t);

@@ -291,28 +291,23 @@ int64_t nft_trainer_steps(const nft_trainer *trainer)
     return trainer ? trainer->recipe.steps : 0;
 }
 
-static nft_status snapshot(const char *function, nft_model **model, const nft_trainer *trainer, bool best)
+nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer, int32_t which)
 {
+    static const char function[] = "nft_trainer_snapshot";
     if (!model)
         return nft_fail_null(function, "model");
     *model = NULL;
     if (!trainer)
         return nft_fail_null(function, "trainer");
-    const float *values = best && trainer->has_best ? trainer->best : trainer->model->values;
-    nft_status status = nft_model_copy(model, trainer->model, values, 0);
+    if (which != NFT_SNAPSHOT_LAST && which != NFT_SNAPSHOT_BEST)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: which is %" PRId32 ", expected NFT_SNAPSHOT_…", function,
+                        which);
+    bool best = which == NFT_SNAPSHOT_BEST && trainer->has_best;
+    nft_status status =
+        nft_model_copy(model, trainer->model, best ? trainer->best : trainer->model->values, 0);
     if (status || !(status = nft_contract_note(*model, &trainer->train)))
         return status;
     nft_model_free(*model);
     *model = NULL;
     return status;
-}
-
-nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer)
-{
-    return snapshot("nft_trainer_snapshot", model, trainer, false);
-}
-
-nft_status nft_trainer_best(nft_model **model, const nft_trainer *trainer)
-{
-    return snapshot("nft_trainer_best", model, trainer, true);
 }

@@ -38,7 +38,8 @@ static void read_part(const nft_dataset *dataset, const nft_dataset_part *part)
 {
     nft_weights *weights = NULL;
     const int64_t indices[] = {part->first + part->count - 1, part->first};
-    if (nft_weights_create(&weights, part->space, 2, 1) || nft_dataset_read(weights, dataset, indices, 2))
+    if (nft_weights_create(&weights, part->space, 2, 1, NULL) ||
+        nft_dataset_read(weights, dataset, indices, 2))
         abort();
     nft_weights_free(weights);
 }

@@ -41,7 +41,7 @@ static int stop_after(const nft_step_info *info, void *user)
 static support_result best_values(const nft_trainer *trainer)
 {
     nft_model *model = NULL;
-    assert_ok(nft_trainer_best(&model, trainer));
+    assert_ok(nft_trainer_snapshot(&model, trainer, NFT_SNAPSHOT_BEST));
     support_result all = model_values(model);
     nft_model_free(model);
     return all;

@@ -44,7 +44,7 @@ static void write_network(const char *path, float value)
     nft_space *space = NULL;
     nft_weights *weights = NULL;
     assert_int_equal(nft_space_create_mlp(&space, widths, 3), NFT_OK);
-    assert_int_equal(nft_weights_create(&weights, space, 1, 1), NFT_OK);
+    assert_int_equal(nft_weights_create(&weights, space, 1, 1, NULL), NFT_OK);
     nft_weights_edit(weights, 0)[0] = value;
     assert_int_equal(nft_weights_save(weights, path), NFT_OK);
     nft_weights_free(weights);

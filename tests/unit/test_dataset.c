@@ -103,7 +103,7 @@ static void tokens(void **state)
     nft_weights *weights = NULL;
     nft_model *other = support_model(PREDICTOR, 1);
     int64_t index = 0;
-    assert_ok(nft_weights_create(&weights, nft_model_space(other), 1, 1));
+    assert_ok(nft_weights_create(&weights, nft_model_space(other), 1, 1, NULL));
     assert_int_equal(nft_dataset_read(weights, train, &index, 1), NFT_ERROR_MISMATCH);
     expect_message("holds tokens");
     nft_weights_free(weights);
@@ -124,7 +124,7 @@ static void any_samples(void **state)
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *set = make_set(model, SAMPLES, 2), *read = NULL;
     nft_dataset *dataset = opened(saved(set, "set"));
-    assert_ok(nft_weights_create(&read, nft_model_space(model), COUNT(indices), 1));
+    assert_ok(nft_weights_create(&read, nft_model_space(model), COUNT(indices), 1, NULL));
     assert_ok(nft_dataset_read(read, dataset, indices, COUNT(indices)));
     for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++) {
         int64_t row = nft_weights_data_count(set, t) / SAMPLES;
@@ -232,7 +232,7 @@ static void without_bias(void **state)
     assert_ok(nft_array_save(path, names, (const nft_array *const *)arrays, 3, NULL));
     nft_dataset *dataset = opened(path);
     assert_ok(nft_weights_load(&whole, path, NULL));
-    assert_ok(nft_weights_create(&two, nft_dataset_space(dataset), 2, 1));
+    assert_ok(nft_weights_create(&two, nft_dataset_space(dataset), 2, 1, NULL));
     for (int i = 0; i < 2; i++)
         nft_weights_edit(two, 3)[i] = 5;
     assert_ok(nft_dataset_read(two, dataset, samples, 2));

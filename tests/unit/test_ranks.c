@@ -251,7 +251,7 @@ static void share_the_validation(void **state)
         nft_model *trained = NULL;
         nft_trainer *one = NULL;
         double loss = 0;
-        assert_ok(nft_trainer_snapshot(&trained, seats[0].trainer));
+        assert_ok(nft_trainer_snapshot(&trained, seats[0].trainer, NFT_SNAPSHOT_LAST));
         assert_ok(create(&one, trained, RANKS_RECIPE, 0, 0, NULL, NULL));
         assert_ok(set_data(one, like.train, whole));
         assert_ok(nft_trainer_validate(&loss, one));

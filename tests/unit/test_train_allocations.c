@@ -156,7 +156,7 @@ static nft_status take_snapshot(void)
 {
     nft_trainer *trainer = made();
     nft_model *copy = model;
-    nft_status status = INTERPOSE(nft_trainer_snapshot(&copy, trainer));
+    nft_status status = INTERPOSE(nft_trainer_snapshot(&copy, trainer, NFT_SNAPSHOT_LAST));
     assert_true((status == NFT_OK) == (copy != NULL));
     nft_model_free(copy);
     nft_trainer_free(trainer);
