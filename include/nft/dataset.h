@@ -38,10 +38,18 @@ NFT_API NFT_MUST_CHECK nft_status nft_dataset_open(nft_dataset **dataset, const 
                                                    const nft_load_options *options);
 /** Frees a data set; NULL is fine. A trainer that uses it keeps its own reference. */
 NFT_API void nft_dataset_free(nft_dataset *dataset);
-/** Samples, N; 0 of NULL. Thread-safe. */
-NFT_API int64_t nft_dataset_count(const nft_dataset *dataset);
-/** The space of its networks; NULL if they have several, or if it holds tokens. Borrowed. Thread-safe. */
-NFT_API const nft_space *nft_dataset_space(const nft_dataset *dataset);
+
+/** What a data set holds. */
+typedef struct nft_dataset_description {
+    size_t size;        /**< of the library's struct */
+    int64_t count;      /**< samples, N */
+    int64_t part_count; /**< parts: 1 of a single file */
+    const nft_space
+        *space; /**< of its networks; NULL if they have several, or if it holds tokens; borrowed */
+} nft_dataset_description;
+
+/** What a data set holds. Borrowed from it; never NULL: all is 0 for NULL. Thread-safe. */
+NFT_API const nft_dataset_description *nft_dataset_describe(const nft_dataset *dataset);
 
 /** A part of a data set: networks of one space, or tokens. */
 typedef struct nft_dataset_part {
@@ -60,8 +68,6 @@ typedef struct nft_dataset_part {
         sizeof(nft_dataset_part), NULL, NULL, 0, 0, 0, 0                                                     \
     }
 
-/** Number of parts: 1 of a single file; 0 of NULL. Thread-safe. */
-NFT_API int64_t nft_dataset_part_count(const nft_dataset *dataset);
 /** Fills `part` (its `size` set by the caller) with part `index`. Thread-safe.
  * @return ::NFT_ERROR_ARGUMENT if there is no such part */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_get_part(nft_dataset_part *part, const nft_dataset *dataset,

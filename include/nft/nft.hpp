@@ -1127,12 +1127,12 @@ class Dataset
     /** Samples, N. */
     std::int64_t count() const noexcept
     {
-        return nft_dataset_count(get());
+        return nft_dataset_describe(get())->count;
     }
     /** False if it holds tokens. */
     SpaceView space() const noexcept
     {
-        return SpaceView(nft_dataset_space(get()));
+        return SpaceView(nft_dataset_describe(get())->space);
     }
     /** Reads the samples of these numbers into the first networks of a set. */
     void read(const std::vector<std::int64_t> &indices, Weights &weights) const
@@ -1332,22 +1332,22 @@ class Trainer
     /** The model's output for every sample at the last validation; ends with the next one. */
     ArrayView validation_output() const noexcept
     {
-        return ArrayView(nft_trainer_validation_output(get()));
+        return ArrayView(nft_trainer_describe(get())->validation_output);
     }
     /** The lowest validation loss so far; not-a-number before the first. */
     double best_loss() const noexcept
     {
-        return nft_trainer_best_loss(get());
+        return nft_trainer_describe(get())->best_loss;
     }
     /** Steps of the recipe. */
     std::int64_t steps() const noexcept
     {
-        return nft_trainer_steps(get());
+        return nft_trainer_describe(get())->steps;
     }
     /** Steps taken so far. */
     std::int64_t steps_done() const noexcept
     {
-        return nft_trainer_steps_done(get());
+        return nft_trainer_describe(get())->steps_done;
     }
     /** Writes a checkpoint. */
     void save(const std::string &path) const

@@ -44,7 +44,7 @@ int begin_alike(const cli_ranks *ranks, const beginning *own, bool *alike)
     if (add_up(own, &sum))
         return EXIT_FAILED;
     *alike = true;
-    if (!ranks_agree(ranks, nft_trainer_steps_done(own->trainer), &least, &most))
+    if (!ranks_agree(ranks, nft_trainer_describe(own->trainer)->steps_done, &least, &most))
         return ranks->rank ? EXIT_FAILED
                            : fail("%s: ranks have done between %" PRId64 " and %" PRId64
                                   " steps: all must see the same checkpoint, in a folder that they share",

@@ -22,7 +22,7 @@ static bool same_text(const char *key, const char *a, const char *b)
 /* Parts of the input that differ in one of the keys; the first. */
 static bool find_difference(difference *d, const cli_input *input)
 {
-    for (int64_t part = 0; part < nft_dataset_part_count(input->dataset); part++) {
+    for (int64_t part = 0; part < nft_dataset_describe(input->dataset)->part_count; part++) {
         d->found = nft_dataset_metadata(input->dataset, part, d->key);
         if (!d->found || !same_text(d->key, d->found, d->expected))
             return true;
@@ -63,7 +63,7 @@ static bool prepare(cli_input *input, const difference *d)
     }
     double from = noted_omega(d->found), to = noted_omega(d->expected);
     if (strcmp(d->key, OMEGA_KEY) != 0 || !(from > 0) || !(to > 0) ||
-        nft_dataset_part_count(input->dataset) > 1)
+        nft_dataset_describe(input->dataset)->part_count > 1)
         return false;
     input->scale = from / to;
     return true;

@@ -217,7 +217,7 @@ static int index_as_json(cli_input *input, const cli_options *given)
     int failed = count_non_finite(&found, input, given);
     json_t *parts = json_array(), *extras = json_array();
     const char *name;
-    for (int64_t i = 0; i < nft_dataset_part_count(input->dataset); i++) {
+    for (int64_t i = 0; i < nft_dataset_describe(input->dataset)->part_count; i++) {
         nft_dataset_part part = NFT_DATASET_PART_INIT;
         if (!nft_dataset_get_part(&part, input->dataset, i))
             json_array_append_new(parts, part_json(&part));
@@ -241,7 +241,7 @@ static int print_parts(const nft_dataset *dataset)
     cli_table table = TABLE_INIT("lrrr", 2);
     char text[TEXT_CAPACITY];
     table_header(&table, titles);
-    for (int64_t i = 0; i < nft_dataset_part_count(dataset); i++) {
+    for (int64_t i = 0; i < nft_dataset_describe(dataset)->part_count; i++) {
         nft_dataset_part part = NFT_DATASET_PART_INIT;
         if (nft_dataset_get_part(&part, dataset, i))
             return table_fail(&table);
@@ -260,7 +260,7 @@ int info_index(cli_input *input, const cli_options *given)
     if (given->json)
         return index_as_json(input, given);
     printf("kind       index: %s in %s\n", text_plural(text[0], input->count, "network"),
-           text_plural(text[1], nft_dataset_part_count(input->dataset), "part"));
+           text_plural(text[1], nft_dataset_describe(input->dataset)->part_count, "part"));
     if (input->channels > 1)
         printf("channels   %s\n", text_count(text[0], input->channels));
     for (int64_t i = 0; (name = nft_dataset_extra_name(input->dataset, i)); i++)

@@ -45,7 +45,7 @@ static int compare_omega(const char *path, const char *text, double omega, const
 int check_omega(const char *path, const nft_dataset *dataset, double omega, const char *other)
 {
     int failed = EXIT_SUCCESS;
-    for (int64_t part = 0; part < nft_dataset_part_count(dataset) && !failed; part++)
+    for (int64_t part = 0; part < nft_dataset_describe(dataset)->part_count && !failed; part++)
         failed = compare_omega(path, nft_dataset_metadata(dataset, part, OMEGA_KEY), omega, other);
     return failed;
 }

@@ -368,7 +368,7 @@ int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model
 {
     nft_dataset_part part = NFT_DATASET_PART_INIT;
     int failed = open_dataset_for(dataset, path, "a data set", model, given);
-    if (failed || !nft_dataset_count(*dataset))
+    if (failed || !nft_dataset_describe(*dataset)->count)
         return failed;
     if (nft_dataset_get_part(&part, *dataset, 0))
         return fail_library();

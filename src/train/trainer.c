@@ -8,6 +8,7 @@
 #include "siren/siren.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 /* The options of an older caller are shorter; what is missing is zero, the default. */
@@ -224,7 +225,12 @@ nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const c
     if (!trainer)
         return nft_fail_memory("a trainer", sizeof *trainer);
     int64_t bytes = 0;
-    nft_status status;
+    nft_status status = NFT_OK;
+    trainer->description = nft_allocate(sizeof *trainer->description);
+    if (!trainer->description) {
+        status = nft_fail_memory("a trainer", sizeof *trainer->description);
+        goto failed;
+    }
     if ((status =
              plan(&trainer->recipe, &trainer->options, &bytes, model, NULL, recipe_json, length, options)) ||
         (status = nft_check_limit("the trainer", bytes, trainer->options.memory_limit)) ||
@@ -263,6 +269,7 @@ void nft_trainer_free(nft_trainer *trainer)
     nft_release(trainer->numbers);
     nft_release(trainer->samples);
     nft_release(trainer->best);
+    nft_release(trainer->description);
     nft_context_free(trainer->validation_context);
     nft_context_free(trainer->context);
     nft_model_free(trainer->model);
@@ -281,14 +288,18 @@ nft_status nft_trainer_check_call(const nft_trainer *trainer, const char *functi
     return NFT_OK;
 }
 
-int64_t nft_trainer_steps_done(const nft_trainer *trainer)
+const nft_trainer_description *nft_trainer_describe(const nft_trainer *trainer)
 {
-    return trainer ? trainer->step : 0;
-}
-
-int64_t nft_trainer_steps(const nft_trainer *trainer)
-{
-    return trainer ? trainer->recipe.steps : 0;
+    static const nft_trainer_description none = {sizeof none, 0, 0, NAN, NULL};
+    if (!trainer)
+        return &none;
+    *trainer->description = (nft_trainer_description){
+        .size = sizeof none,
+        .steps = trainer->recipe.steps,
+        .steps_done = trainer->step,
+        .best_loss = trainer->has_best ? trainer->best_loss : NAN,
+        .validation_output = trainer->has_validated ? trainer->validation_output : NULL};
+    return trainer->description;
 }
 
 nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer, int32_t which)

@@ -73,10 +73,10 @@ static void read_dataset(const nft_load_options *options)
     nft_weights *weights = NULL;
     if (nft_dataset_open(&dataset, file.path, options))
         return;
-    int64_t count = nft_dataset_count(dataset);
-    if (nft_dataset_space(dataset) && count > 0) {
+    int64_t count = nft_dataset_describe(dataset)->count;
+    if (nft_dataset_describe(dataset)->space && count > 0) {
         const int64_t indices[] = {count - 1, 0};
-        if (nft_weights_create(&weights, nft_dataset_space(dataset), 2, 1, NULL))
+        if (nft_weights_create(&weights, nft_dataset_describe(dataset)->space, 2, 1, NULL))
             abort();
         nft_status status = nft_dataset_read(weights, dataset, indices, 2);
         if (status && status != NFT_ERROR_MISMATCH)

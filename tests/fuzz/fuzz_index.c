@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     write_file(&file, bytes, size);
     if (nft_dataset_open(&dataset, file.path, NULL))
         return 0;
-    for (int64_t i = 0; i < nft_dataset_part_count(dataset); i++) {
+    for (int64_t i = 0; i < nft_dataset_describe(dataset)->part_count; i++) {
         nft_dataset_part part = NFT_DATASET_PART_INIT;
         if (nft_dataset_get_part(&part, dataset, i) || part.first != samples)
             abort();
@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         if (part.space && part.count > 0 && i < 100)
             read_part(dataset, &part);
     }
-    if (samples != nft_dataset_count(dataset))
+    if (samples != nft_dataset_describe(dataset)->count)
         abort();
     nft_dataset_free(dataset);
     return 0;

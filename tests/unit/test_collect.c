@@ -78,7 +78,7 @@ static void an_interrupted_collection_continues(void **state)
     assert_int_equal(result.resumed, 4);
     nft_dataset *dataset = NULL;
     assert_int_equal(nft_dataset_open(&dataset, output, NULL), NFT_OK);
-    assert_int_equal(nft_dataset_count(dataset), NETWORKS);
+    assert_int_equal(nft_dataset_describe(dataset)->count, NETWORKS);
     nft_weights *weights = NULL;
     assert_int_equal(nft_weights_load(&weights, "collect-again-0.safetensors", NULL), NFT_OK);
     for (int i = 0; i < NETWORKS; i++)

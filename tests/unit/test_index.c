@@ -52,9 +52,9 @@ static void parts_are_described(void **state)
     nft_dataset *dataset = NULL;
     nft_dataset_part part = NFT_DATASET_PART_INIT;
     assert_ok(nft_dataset_open(&dataset, z.index, NULL));
-    assert_int_equal(nft_dataset_count(dataset), 20);
-    assert_int_equal(nft_dataset_part_count(dataset), SPACES);
-    assert_null(nft_dataset_space(dataset));
+    assert_int_equal(nft_dataset_describe(dataset)->count, 20);
+    assert_int_equal(nft_dataset_describe(dataset)->part_count, SPACES);
+    assert_null(nft_dataset_describe(dataset)->space);
     assert_ok(nft_dataset_get_part(&part, dataset, 2));
     assert_int_equal(part.first, 16);
     assert_int_equal(part.count, 4);
@@ -178,7 +178,7 @@ static void equal_spaces_of_other_names_stay_apart(void **state)
     write_text(temporary_path("index"), "{'format_version': 1, 'parts': [{'file': 'norm.gain', 'count': 2}, "
                                         "{'file': 'norm.bias', 'count': 2}]}");
     assert_ok(nft_dataset_open(&dataset, temporary_path("index"), NULL));
-    assert_null(nft_dataset_space(dataset));
+    assert_null(nft_dataset_describe(dataset)->space);
     for (int64_t i = 0; i < 2; i++) {
         nft_space_tensor tensor = {.size = sizeof tensor};
         assert_ok(nft_dataset_get_part(&part, dataset, i));
@@ -215,7 +215,7 @@ static void few_files_are_open_at_a_time(void **state)
     few.rlim_cur = 90;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
     assert_ok(nft_dataset_open(&dataset, temporary_path("index"), NULL));
-    assert_true(nft_space_equal(nft_dataset_space(dataset), space));
+    assert_true(nft_space_equal(nft_dataset_describe(dataset)->space, space));
     assert_ok(nft_weights_create(&one, space, 1, 1, NULL));
     for (int round = 0; round < 2; round++)
         for (int64_t i = 0; i < 2 * PARTS; i++) {

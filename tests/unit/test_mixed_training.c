@@ -35,10 +35,10 @@ static void same_state(const nft_trainer *a, const nft_trainer *b)
 {
     support_result x = trainer_values(a), y = trainer_values(b);
     same_values("the parameters", x, y);
-    assert_true(nft_trainer_best_loss(a) == nft_trainer_best_loss(b));
-    support_identical("the validation's output", nft_array_count(nft_trainer_validation_output(a)),
-                      nft_array_f32(nft_trainer_validation_output(a)),
-                      nft_array_f32(nft_trainer_validation_output(b)));
+    assert_true(nft_trainer_describe(a)->best_loss == nft_trainer_describe(b)->best_loss);
+    support_identical("the validation's output", nft_array_count(nft_trainer_describe(a)->validation_output),
+                      nft_array_f32(nft_trainer_describe(a)->validation_output),
+                      nft_array_f32(nft_trainer_describe(b)->validation_output));
     free(x.values);
     free(y.values);
 }
@@ -99,8 +99,8 @@ static void validation_outputs_are_in_the_order_of_the_samples(void **state)
     assert_ok(nft_trainer_validate(&loss, trainer));
     assert_ok(nft_trainer_snapshot(&trained, trainer, NFT_SNAPSHOT_LAST));
     nft_context *context = support_context(trained, 1, 32);
-    const float *output = nft_array_f32(nft_trainer_validation_output(trainer));
-    assert_int_equal(nft_array_size(nft_trainer_validation_output(trainer), 0), 5 + 11 + 4);
+    const float *output = nft_array_f32(nft_trainer_describe(trainer)->validation_output);
+    assert_int_equal(nft_array_size(nft_trainer_describe(trainer)->validation_output, 0), 5 + 11 + 4);
     for (int i = 0; i < SPACES; i++) {
         assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(validation.sets[i])));
         support_identical("outputs", counts[i], output,
@@ -130,7 +130,7 @@ static void a_checkpoint_goes_on_with_the_same_bits(void **state)
         assert_ok(nft_trainer_step(NULL, begun));
     assert_ok(nft_trainer_save(begun, temporary_path("checkpoint")));
     assert_ok(nft_trainer_resume(resumed, temporary_path("checkpoint")));
-    assert_int_equal(nft_trainer_steps_done(resumed), 3);
+    assert_int_equal(nft_trainer_describe(resumed)->steps_done, 3);
     assert_ok(nft_trainer_run(resumed, NULL, NULL));
     same_state(whole, resumed);
     nft_trainer_free(whole);

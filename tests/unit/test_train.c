@@ -80,7 +80,7 @@ static void golden_case(void **state)
     for (int32_t threads = 1; threads <= 3; threads++) {
         nft_trainer *trainer = make_trainer(model, recipe, threads);
         assert_ok(set_data(trainer, data, NULL));
-        for (int64_t step = 0; step < nft_trainer_steps(trainer); step++) {
+        for (int64_t step = 0; step < nft_trainer_describe(trainer)->steps; step++) {
             nft_step_info info = NFT_STEP_INFO_INIT;
             assert_ok(nft_trainer_step(&info, trainer));
             assert_int_equal(info.step, step);
@@ -165,14 +165,14 @@ static void stopped_run(void **state)
     assert_ok(set_data(trainer, set, set));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_int_equal(nft_trainer_run(trainer, count_steps, &calls), NFT_ERROR_CANCELLED);
-    assert_int_equal(nft_trainer_steps_done(trainer), 3);
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, 3);
     assert_ok(nft_trainer_validate(&loss, trainer));
     assert_ok(nft_trainer_validate(&again, trainer));
     assert_true(loss == again);
     assert_ok(nft_trainer_run(trainer, count_steps, &calls));
     assert_ok(nft_trainer_run(trainer, count_steps, &calls));
     assert_int_equal(calls, 6);
-    assert_int_equal(nft_trainer_steps_done(trainer), nft_trainer_steps(trainer));
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, nft_trainer_describe(trainer)->steps);
     support_result values = trainer_values(trainer);
     same_values("a run in two parts", values, whole);
     free(values.values);

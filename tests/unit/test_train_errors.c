@@ -193,7 +193,7 @@ static void diverged(void **state)
         expect(nft_trainer_run(trainer, NULL, NULL), NFT_ERROR_NOT_FINITE,
                "step 1: the loss of sample 0 of the training set is not finite, the largest parameter is "
                "1e+30 in '");
-        assert_int_equal(nft_trainer_steps_done(trainer), 1);
+        assert_int_equal(nft_trainer_describe(trainer)->steps_done, 1);
     }
     expect(nft_trainer_validate(&loss, trainer), NFT_ERROR_NOT_FINITE,
            "of the validation set is not finite, the largest parameter is 1e+30 in '");

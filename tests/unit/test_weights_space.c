@@ -221,7 +221,7 @@ static void a_target_has_a_row_for_each_network(void **state)
     nft_dataset *dataset = NULL;
     nft_array *target = NULL;
     assert_ok(nft_dataset_open(&dataset, write_pieces(pieces, COUNT(pieces), SMALL), NULL));
-    assert_int_equal(nft_dataset_count(dataset), 1);
+    assert_int_equal(nft_dataset_describe(dataset)->count, 1);
     expect(nft_dataset_read_tensor(&target, dataset, "three", 0, NFT_ALL), NFT_ERROR_ARGUMENT,
            "has no tensor 'three' with a row for each of its 1 samples");
     expect(nft_dataset_read_tensor(&target, dataset, "two", 0, NFT_ALL), NFT_ERROR_ARGUMENT,
