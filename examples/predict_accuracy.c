@@ -87,7 +87,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "out of memory\n");
         goto done;
     }
-    if (predict(context, networks, predicted) || nft_weights_permute_random(networks, 1) ||
+    if (predict(context, networks, predicted) || nft_weights_permute_random(networks, 1, 0) ||
         predict(context, networks, again)) {
         fprintf(stderr, "%s\n", nft_error_message());
         goto done;

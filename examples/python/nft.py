@@ -20,6 +20,7 @@ import numpy as np
 
 _FLOAT32, _INT64 = 0, 1
 _OUTPUT, _LATENTS = 0, 1
+_ALL = -1
 _MAX_RANK = 8
 
 
@@ -75,7 +76,7 @@ def _load_library():
         "nft_array_save": [text, POINTER(c_char_p), POINTER(c_void_p), c_size_t, POINTER(c_char_p)],
         "nft_context_create": [handle_out, handle, POINTER(_ContextOptions)],
         "nft_file_open": [handle_out, text, POINTER(_LoadOptions)],
-        "nft_file_read": [handle_out, handle, text],
+        "nft_file_read": [handle_out, handle, text, integer, integer],
         "nft_file_tensor": [POINTER(_TensorInfo), handle, integer],
         "nft_forward": [handle, POINTER(_View)],
         "nft_model_create": [handle_out, text, c_size_t, c_uint64, POINTER(_LoadOptions)],
@@ -203,7 +204,7 @@ def read(path):
     for index in range(_library.nft_file_tensor_count(file.pointer)):
         info = _TensorInfo()
         _check(_library.nft_file_tensor(byref(info), file.pointer, index))
-        array = _Handle("array", _library.nft_file_read, file.pointer, info.name)
+        array = _Handle("array", _library.nft_file_read, file.pointer, info.name, 0, _ALL)
         arrays[info.name.decode()] = _array_view(array.pointer, array)
     return arrays
 

@@ -125,6 +125,9 @@ NFT_API void nft_set_log(nft_log_callback *callback, void *user);
  */
 typedef int nft_progress_callback(int64_t done, int64_t total, void *user);
 
+/** A count: all that follow. */
+#define NFT_ALL (-1)
+
 /** How to read a file. Zero in a field is its default. */
 typedef struct nft_load_options {
     size_t size;                   /**< sizeof(nft_load_options) */

@@ -389,14 +389,14 @@ class File
     Array read(const std::string &name) const
     {
         nft_array *handle = nullptr;
-        check(nft_file_read(&handle, get(), name.c_str()));
+        check(nft_file_read(&handle, get(), name.c_str(), 0, NFT_ALL));
         return Array(handle);
     }
     /** Rows first … first + count - 1 of a tensor's first axis. */
     Array read_rows(const std::string &name, std::int64_t first, std::int64_t count) const
     {
         nft_array *handle = nullptr;
-        check(nft_file_read_rows(&handle, get(), name.c_str(), first, count));
+        check(nft_file_read(&handle, get(), name.c_str(), first, count));
         return Array(handle);
     }
     /** "" if there is none of that key. */
@@ -628,14 +628,14 @@ class Weights : public detail::WeightsGetters<Weights>
     Weights(SpaceView space, std::int64_t count, std::int64_t channels = 1)
     {
         nft_weights *handle = nullptr;
-        check(nft_weights_create(&handle, space.get(), count, channels));
+        check(nft_weights_create(&handle, space.get(), count, channels, nullptr));
         owner_.reset(handle);
     }
     /** Copies an array for each tensor of the space; nullptr in place of a chain's bias is zeros. */
     static Weights copy(SpaceView space, std::int64_t count, std::int64_t channels,
                         const std::vector<const float *> &tensors)
     {
-        return make(nft_weights_copy, space, count, channels, tensors);
+        return make(nft_weights_create, space, count, channels, tensors);
     }
     /** Reads the caller's arrays in place: they must stay valid. */
     static Weights borrow(SpaceView space, std::int64_t count, std::int64_t channels,
@@ -685,12 +685,12 @@ class Weights : public detail::WeightsGetters<Weights>
     /** Permutes every axis that has that symmetry at random: see nft_weights_permute_random(). */
     void permute_random(std::uint64_t seed)
     {
-        check(nft_weights_permute_random(get(), seed));
+        check(nft_weights_permute_random(get(), seed, 0));
     }
-    /** The same for a piece of a larger set: see nft_weights_permute_random_from(). */
+    /** The same for a piece of a larger set: see nft_weights_permute_random(). */
     void permute_random_from(std::uint64_t seed, std::int64_t first)
     {
-        check(nft_weights_permute_random_from(get(), seed, first));
+        check(nft_weights_permute_random(get(), seed, first));
     }
     /** The first `count` networks, as networks first … of a file: see nft_weights_write(). */
     void write(FileWriter &writer, std::int64_t first, std::int64_t count) const
@@ -1127,12 +1127,12 @@ class Dataset
     /** Samples, N. */
     std::int64_t count() const noexcept
     {
-        return nft_dataset_count(get());
+        return nft_dataset_describe(get())->count;
     }
     /** False if it holds tokens. */
     SpaceView space() const noexcept
     {
-        return SpaceView(nft_dataset_space(get()));
+        return SpaceView(nft_dataset_describe(get())->space);
     }
     /** Reads the samples of these numbers into the first networks of a set. */
     void read(const std::vector<std::int64_t> &indices, Weights &weights) const
@@ -1144,14 +1144,14 @@ class Dataset
     Array read_tensor(const std::string &name) const
     {
         nft_array *handle = nullptr;
-        check(nft_dataset_read_tensor(&handle, get(), name.c_str()));
+        check(nft_dataset_read_tensor(&handle, get(), name.c_str(), 0, NFT_ALL));
         return Array(handle);
     }
     /** The rows of samples first … first + count - 1 alone. */
     Array read_rows(const std::string &name, std::int64_t first, std::int64_t count) const
     {
         nft_array *handle = nullptr;
-        check(nft_dataset_read_rows(&handle, get(), name.c_str(), first, count));
+        check(nft_dataset_read_tensor(&handle, get(), name.c_str(), first, count));
         return Array(handle);
     }
     /** A set for read(), with room for `count` networks of a part: see nft_dataset_batch(). */
@@ -1332,22 +1332,22 @@ class Trainer
     /** The model's output for every sample at the last validation; ends with the next one. */
     ArrayView validation_output() const noexcept
     {
-        return ArrayView(nft_trainer_validation_output(get()));
+        return ArrayView(nft_trainer_describe(get())->validation_output);
     }
     /** The lowest validation loss so far; not-a-number before the first. */
     double best_loss() const noexcept
     {
-        return nft_trainer_best_loss(get());
+        return nft_trainer_describe(get())->best_loss;
     }
     /** Steps of the recipe. */
     std::int64_t steps() const noexcept
     {
-        return nft_trainer_steps(get());
+        return nft_trainer_describe(get())->steps;
     }
     /** Steps taken so far. */
     std::int64_t steps_done() const noexcept
     {
-        return nft_trainer_steps_done(get());
+        return nft_trainer_describe(get())->steps_done;
     }
     /** Writes a checkpoint. */
     void save(const std::string &path) const
@@ -1363,14 +1363,14 @@ class Trainer
     Model snapshot() const
     {
         nft_model *handle = nullptr;
-        check(nft_trainer_snapshot(&handle, get()));
+        check(nft_trainer_snapshot(&handle, get(), NFT_SNAPSHOT_LAST));
         return Model(handle);
     }
     /** Those of the lowest validation loss so far. */
     Model best() const
     {
         nft_model *handle = nullptr;
-        check(nft_trainer_best(&handle, get()));
+        check(nft_trainer_snapshot(&handle, get(), NFT_SNAPSHOT_BEST));
         return Model(handle);
     }
     /** The C handle. */

@@ -7,7 +7,7 @@
  * nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS((const nft_weights *const[]){networks}, 1), NULL);
  * nft_trainer_fit_normalize(trainer);
  * nft_trainer_run(trainer, NULL, NULL);
- * nft_trainer_best(&trained, trainer);
+ * nft_trainer_snapshot(&trained, trainer, NFT_SNAPSHOT_BEST);
  * @endcode
  *
  * A recipe is a JSON object with these keys; a value after "=" is the default.
@@ -306,13 +306,6 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(double *loss, nft_trainer *trainer);
 
 /**
- * The model's output for every sample of the validation set, (N, …), at the last validation: for metrics of
- * your own. Borrowed until the next validation or change of data; NULL before the first, and for losses
- * between images.
- */
-NFT_API const nft_array *nft_trainer_validation_output(const nft_trainer *trainer);
-
-/**
  * Writes a checkpoint, from which the training can resume: parameters, the optimizer's state, the best
  * parameters so far, the step. A temporary file is renamed over the target, so an older checkpoint stays
  * whole until then. One of several ranks is enough: all can resume from its file, also with a validation that
@@ -337,21 +330,40 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_save(const nft_trainer *trainer, c
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_resume(nft_trainer *trainer, const char *path);
 
-/** Steps taken so far, those before a checkpoint included; 0 of NULL. */
-NFT_API int64_t nft_trainer_steps_done(const nft_trainer *trainer);
-/** Steps of the recipe; 0 of NULL. */
-NFT_API int64_t nft_trainer_steps(const nft_trainer *trainer);
+/** Where a training is. */
+typedef struct nft_trainer_description {
+    size_t size;        /**< of the library's struct */
+    int64_t steps;      /**< of the recipe */
+    int64_t steps_done; /**< taken so far, those before a checkpoint included */
+    double best_loss;   /**< the lowest of the validations so far; not-a-number before the first */
+    const nft_array *validation_output; /**< the model's output for every sample of the validation set, (N,
+                                           …), at the last validation: for metrics of your own. Borrowed until
+                                           the next validation or change of data; NULL before the first, and
+                                           for losses between images */
+} nft_trainer_description;
 
-/** The lowest validation loss so far; not-a-number before the first validation. */
-NFT_API double nft_trainer_best_loss(const nft_trainer *trainer);
+/** Where a training is. Borrowed until the next call on the trainer; never NULL: there are no steps of NULL.
+ * Not thread-safe. */
+NFT_API const nft_trainer_description *nft_trainer_describe(const nft_trainer *trainer);
 
-/** A new model with the parameters as they are now; its metadata say the loss (`nft.loss`), what the
- * training set says of itself (`nft.trained_on`: JSON of its `nft.canonical`, `nft.omega` …), and for
- * loss render ω (`nft.omega`). Free it with nft_model_free(). */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer);
-/** As nft_trainer_snapshot(), of the lowest validation loss so far; as they are now if there was no
- * validation. */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_best(nft_model **model, const nft_trainer *trainer);
+/** The parameters of a snapshot. */
+enum {
+    NFT_SNAPSHOT_LAST = 0, /**< as they are now */
+    NFT_SNAPSHOT_BEST =
+        1 /**< of the lowest validation loss so far; as they are now if there was no validation */
+};
+
+/**
+ * A new model. Its metadata say the loss (`nft.loss`), what the training set says of itself
+ * (`nft.trained_on`: JSON of its `nft.canonical`, `nft.omega` …), and for loss render ω (`nft.omega`). Not
+ * thread-safe.
+ * @param[out] model free it with nft_model_free()
+ * @param trainer any
+ * @param which NFT_SNAPSHOT_…
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_MEMORY
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer,
+                                                       int32_t which);
 
 #ifdef __cplusplus
 }

@@ -22,29 +22,22 @@ extern "C" {
 typedef struct nft_weights nft_weights;
 
 /**
- * Makes a set of `count` networks with all weights zero; fill it through nft_weights_edit().
+ * Makes a set that copies the caller's arrays, one for each tensor of the space, or a set of zeros to be
+ * filled through nft_weights_edit(). Thread-safe.
  * @param[out] weights free it with nft_weights_free()
  * @param space of all the networks
- * @param count networks, ≥ 0
- * @param channels values for each weight, 1 for raw weights
- */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_create(nft_weights **weights, const nft_space *space,
-                                                     int64_t count, int64_t channels);
-
-/**
- * Makes a set that copies the caller's arrays, one for each tensor of the space.
- * @param[out] weights free it with nft_weights_free()
- * @param space of all the networks
- * @param count networks, N
+ * @param count networks, N ≥ 0
  * @param channels values for each weight, C; 1 for raw weights
  * @param tensors an array (N, C, *shape) for each tensor of the space; NULL in place of the bias of a chain's
- * layer means zeros
+ * layer means zeros. NULL: all weights are zero
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY
  */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_copy(nft_weights **weights, const nft_space *space,
-                                                   int64_t count, int64_t channels,
-                                                   const float *const *tensors);
+NFT_API NFT_MUST_CHECK nft_status nft_weights_create(nft_weights **weights, const nft_space *space,
+                                                     int64_t count, int64_t channels,
+                                                     const float *const *tensors);
 
-/** As nft_weights_copy(), but reads the caller's arrays in place: they must stay valid and are never written.
+/** As nft_weights_create(), but reads the caller's arrays in place: they must stay valid and are never
+ * written.
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_borrow(nft_weights **weights, const nft_space *space,
                                                      int64_t count, int64_t channels,
@@ -116,13 +109,17 @@ NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t tenso
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_permute(nft_weights *weights,
                                                       const int64_t *const *permutations);
-/** Permutes every axis with that symmetry, with another random permutation for each network. The same
- * seed gives the same permutations. */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed);
-/** As nft_weights_permute_random(), for a set that is a piece of a larger one: its networks have the numbers
- * first, first + 1 …, and the pieces are permuted as the whole would be. */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random_from(nft_weights *weights, uint64_t seed,
-                                                                  int64_t first);
+/**
+ * Permutes every axis with that symmetry, with another random permutation for each network. Not thread-safe
+ * for one set.
+ * @param weights the set; one that borrows the caller's memory is refused
+ * @param seed the same seed gives the same permutations
+ * @param first number of the set's first network. A set that is a piece of a larger one is permuted as the
+ * whole would be; 0 for a whole set
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY; as nft_weights_permute()
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed,
+                                                             int64_t first);
 
 /**
  * Writes the first `count` networks of a set to a file that is written piece by piece, as its networks first

@@ -71,7 +71,7 @@ void bench_fill(float *values, int64_t count, uint64_t *state)
 
 static int make_weights(bench_batch *input, const nft_space *space, int64_t channels, uint64_t seed)
 {
-    if (nft_weights_create(&input->weights, space, input->count, channels))
+    if (nft_weights_create(&input->weights, space, input->count, channels, NULL))
         return fail_library();
     for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
         bench_fill(nft_weights_edit(input->weights, t), nft_weights_data_count(input->weights, t), &seed);

@@ -330,7 +330,7 @@ static int fit_batch(job *j, int64_t count)
     int failed = values && losses
                      ? EXIT_SUCCESS
                      : fail("out of memory: %" PRId64 " images at a time; try a smaller --batch-size", count);
-    if (!failed && nft_weights_create(&weights, j->space, count, 1))
+    if (!failed && nft_weights_create(&weights, j->space, count, 1, NULL))
         failed = fail_library();
     if (!failed)
         failed = fit_networks(j, weights, values, losses);

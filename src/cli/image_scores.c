@@ -43,7 +43,7 @@ static int check_sirens(image_scores *task)
     nft_weights *none = NULL;
     nft_array *nothing = NULL;
     if (nft_space_layer(&last, space, nft_space_layer_count(space) - 1) ||
-        nft_weights_create(&none, space, 0, 1))
+        nft_weights_create(&none, space, 0, 1, NULL))
         return fail_library();
     nft_status status = nft_inr_render(&nothing, none, 0, 0, 1, 1, &task->options);
     nft_array_free(nothing);

@@ -124,7 +124,7 @@ static nft_status describe_range(char *text, const nft_file *file, const nft_ten
     for (int64_t first = 0; row && first < info->shape[0] && !status; first += most) {
         int64_t count = info->shape[0] - first < most ? info->shape[0] - first : most;
         nft_array *rows = NULL;
-        status = nft_file_read_rows(&rows, file, info->name, first, count);
+        status = nft_file_read(&rows, file, info->name, first, count);
         if (!status)
             widen_range(&range, rows);
         nft_array_free(rows);
@@ -234,7 +234,7 @@ static int index_as_json(cli_input *input, const cli_options *given)
     int failed = count_non_finite(&found, input, given);
     json_t *parts = json_array(), *extras = json_array();
     const char *name;
-    for (int64_t i = 0; i < nft_dataset_part_count(input->dataset); i++) {
+    for (int64_t i = 0; i < nft_dataset_describe(input->dataset)->part_count; i++) {
         nft_dataset_part part = NFT_DATASET_PART_INIT;
         if (!nft_dataset_get_part(&part, input->dataset, i))
             json_array_append_new(parts, part_json(&part));
@@ -258,7 +258,7 @@ static int print_parts(const nft_dataset *dataset)
     cli_table table = TABLE_INIT("lrrr", 2);
     char text[TEXT_CAPACITY];
     table_header(&table, titles);
-    for (int64_t i = 0; i < nft_dataset_part_count(dataset); i++) {
+    for (int64_t i = 0; i < nft_dataset_describe(dataset)->part_count; i++) {
         nft_dataset_part part = NFT_DATASET_PART_INIT;
         if (nft_dataset_get_part(&part, dataset, i))
             return table_fail(&table);
@@ -277,7 +277,7 @@ int info_index(cli_input *input, const cli_options *given)
     if (given->json)
         return index_as_json(input, given);
     printf("kind       index: %s in %s\n", text_plural(text[0], input->count, "network"),
-           text_plural(text[1], nft_dataset_part_count(input->dataset), "part"));
+           text_plural(text[1], nft_dataset_describe(input->dataset)->part_count, "part"));
     if (input->channels > 1)
         printf("channels   %s\n", text_count(text[0], input->channels));
     for (int64_t i = 0; (name = nft_dataset_extra_name(input->dataset, i)); i++)

@@ -50,8 +50,8 @@ static int check_file_of_tokens(const char *path, const cli_options *given)
 static int describe(cli_input *input, bool takes_tokens)
 {
     nft_dataset_part part = NFT_DATASET_PART_INIT;
-    input->count = nft_dataset_count(input->dataset);
-    input->space = nft_dataset_space(input->dataset);
+    input->count = nft_dataset_describe(input->dataset)->count;
+    input->space = nft_dataset_describe(input->dataset)->space;
     if (nft_dataset_get_part(&part, input->dataset, 0))
         return fail_library();
     input->channels = part.channels;
@@ -95,7 +95,7 @@ void close_input(cli_input *input)
 /* The part that has sample `number`, which exists. */
 static int64_t find_part(const cli_input *input, int64_t number, nft_dataset_part *part)
 {
-    int64_t low = 0, high = nft_dataset_part_count(input->dataset) - 1;
+    int64_t low = 0, high = nft_dataset_describe(input->dataset)->part_count - 1;
     *part = (nft_dataset_part)NFT_DATASET_PART_INIT;
     while (low <= high) {
         int64_t middle = low + (high - low) / 2;
@@ -219,7 +219,7 @@ bool has_extra(const cli_input *input, const char *name)
 
 int read_extra(nft_array **array, const cli_input *input, const char *name, int64_t first, int64_t count)
 {
-    return nft_dataset_read_rows(array, input->dataset, name, first, count) ? fail_library() : EXIT_SUCCESS;
+    return nft_dataset_read_tensor(array, input->dataset, name, first, count) ? fail_library() : EXIT_SUCCESS;
 }
 
 static int64_t count_non_finite_values(const nft_weights *weights, int64_t network)

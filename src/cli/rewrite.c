@@ -155,8 +155,7 @@ static int copy_tensor(writing *w, int64_t tensor)
     for (int64_t first = 0; first < rows && row && !failed; first += most) {
         nft_array *piece = NULL;
         int64_t count = rows - first < most ? rows - first : most;
-        nft_status status = info->rank ? nft_file_read_rows(&piece, w->file, info->name, first, count)
-                                       : nft_file_read(&piece, w->file, info->name);
+        nft_status status = nft_file_read(&piece, w->file, info->name, first, info->rank ? count : NFT_ALL);
         failed = status ? fail_library() : write_array(w, tensor, first * row, piece);
         nft_array_free(piece);
     }

@@ -368,7 +368,7 @@ int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model
 {
     nft_dataset_part part = NFT_DATASET_PART_INIT;
     int failed = open_dataset_for(dataset, path, "a data set", model, given);
-    if (failed || !nft_dataset_count(*dataset))
+    if (failed || !nft_dataset_describe(*dataset)->count)
         return failed;
     if (nft_dataset_get_part(&part, *dataset, 0))
         return fail_library();
@@ -377,9 +377,9 @@ int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model
 
 int read_targets(nft_array **targets, const nft_dataset *dataset)
 {
-    nft_status status = nft_dataset_read_tensor(targets, dataset, "label");
+    nft_status status = nft_dataset_read_tensor(targets, dataset, "label", 0, NFT_ALL);
     if (status == NFT_ERROR_ARGUMENT)
-        status = nft_dataset_read_tensor(targets, dataset, "target");
+        status = nft_dataset_read_tensor(targets, dataset, "target", 0, NFT_ALL);
     return status ? fail_library() : EXIT_SUCCESS;
 }
 

@@ -43,7 +43,7 @@ static nft_status read_extra(nft_weights *weights, const nft_file *file, const n
     extra->name = nft_copy_text(entry->name);
     if (!extra->name)
         return nft_fail_memory("a tensor's name", (int64_t)strlen(entry->name));
-    return nft_file_read(&extra->array, file, entry->name);
+    return nft_file_read(&extra->array, file, entry->name, 0, NFT_ALL);
 }
 
 static nft_status read_extras(nft_weights *weights, const nft_file *file, const nft_network *network)
@@ -81,7 +81,7 @@ static nft_status read_others(nft_weights *weights, const nft_file *file, const 
             continue;
         nft_extra *other = &weights->others[weights->other_count++];
         other->name = nft_copy_text(file->entries[i].name);
-        status = other->name ? nft_file_read(&other->array, file, other->name)
+        status = other->name ? nft_file_read(&other->array, file, other->name, 0, NFT_ALL)
                              : nft_fail_memory("a tensor's name", (int64_t)strlen(file->entries[i].name));
     }
     return status;

@@ -54,6 +54,7 @@ struct nft_trainer {
     float *best; /* the values with the lowest validation loss */
     double best_loss;
     bool has_best;
+    nft_trainer_description *description; /* that was lent to the caller */
 };
 
 /* A group is at most as many samples as fit into this many bytes of kept memory, but two at least; with

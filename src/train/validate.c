@@ -125,13 +125,3 @@ nft_status nft_trainer_validate(double *loss, nft_trainer *trainer)
     status = nft_trainer_run_validation(trainer, loss);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }
-
-const nft_array *nft_trainer_validation_output(const nft_trainer *trainer)
-{
-    return trainer && trainer->has_validated ? trainer->validation_output : NULL;
-}
-
-double nft_trainer_best_loss(const nft_trainer *trainer)
-{
-    return trainer && trainer->has_best ? trainer->best_loss : NAN;
-}

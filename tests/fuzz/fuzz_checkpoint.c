@@ -62,11 +62,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 static void go_on(nft_trainer *trainer)
 {
     nft_step_info info = NFT_STEP_INFO_INIT;
-    int64_t done = nft_trainer_steps_done(trainer);
+    int64_t done = nft_trainer_describe(trainer)->steps_done;
     nft_status status = nft_trainer_step(&info, trainer);
     if (status && status != NFT_ERROR_NOT_FINITE)
         abort();
-    if (nft_trainer_steps_done(trainer) != done + (status == NFT_OK))
+    if (nft_trainer_describe(trainer)->steps_done != done + (status == NFT_OK))
         abort();
 }
 
@@ -75,13 +75,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     write_file(&file, bytes, size);
     for (int i = 0; i < TRAINERS; i++) {
         float before[NUMBERS];
-        int64_t done = nft_trainer_steps_done(trainers[i]);
+        int64_t done = nft_trainer_describe(trainers[i])->steps_done;
         memcpy(before, trainers[i]->model->values, sizeof before);
         if (nft_trainer_resume(trainers[i], file.path) == NFT_OK) {
             go_on(trainers[i]);
             continue;
         }
-        if (nft_trainer_steps_done(trainers[i]) != done ||
+        if (nft_trainer_describe(trainers[i])->steps_done != done ||
             memcmp(before, trainers[i]->model->values, sizeof before) != 0)
             abort();
     }

@@ -43,7 +43,7 @@ static void fill(float *values, int64_t count)
 static nft_weights *random_weights(const nft_model *model, int64_t channels)
 {
     nft_weights *weights = NULL;
-    if (nft_weights_create(&weights, nft_model_space(model), 2, channels))
+    if (nft_weights_create(&weights, nft_model_space(model), 2, channels, NULL))
         return NULL;
     for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++)
         fill(nft_weights_edit(weights, t), nft_weights_data_count(weights, t));

@@ -68,7 +68,8 @@ static nft_weights *make_weights(const subject *s, int64_t kind, uint64_t seed)
 {
     static const float scales[] = {1, 0.1F, 3, 0, 0}, constants[] = {0, 0, 0, 0, 0.25F};
     nft_weights *weights = NULL;
-    succeed(s, nft_weights_create(&weights, nft_model_space(s->model), NETWORKS, s->config.input.channels));
+    succeed(
+        s, nft_weights_create(&weights, nft_model_space(s->model), NETWORKS, s->config.input.channels, NULL));
     fill_weights(weights, seed);
     for (int64_t t = 0; t < 2 * s->config.layers; t++) {
         float *values = nft_weights_edit(weights, t);
@@ -190,7 +191,7 @@ static nft_gradients *backward(const subject *s, nft_context *context, uint64_t 
     if (features) {
         nft_weights *of_output = NULL;
         succeed(s, nft_weights_create(&of_output, nft_weights_space(features), NETWORKS,
-                                      nft_weights_channels(features)));
+                                      nft_weights_channels(features), NULL));
         fill_weights(of_output, seed);
         succeed(s, nft_backward(context, NFT_VIEW_WEIGHTS(of_output), gradients));
         nft_weights_free(of_output);
@@ -250,8 +251,8 @@ static nft_weights *copy_weights(const subject *s, const nft_weights *weights)
     nft_weights *copy = NULL;
     for (int64_t t = 0; t < 2 * s->config.layers; t++)
         data[t] = nft_weights_data(weights, t);
-    succeed(s, nft_weights_copy(&copy, nft_weights_space(weights), NETWORKS, nft_weights_channels(weights),
-                                data));
+    succeed(s, nft_weights_create(&copy, nft_weights_space(weights), NETWORKS, nft_weights_channels(weights),
+                                  data));
     return copy;
 }
 
@@ -322,11 +323,11 @@ static void check_difference(const subject *s, nft_context *context, const outpu
 static void check_symmetry(const subject *s, nft_context *context, nft_context *exact, uint64_t seed)
 {
     nft_weights *moved = copy_weights(s, s->weights), *features = NULL;
-    succeed(s, nft_weights_permute_random(moved, seed));
+    succeed(s, nft_weights_permute_random(moved, seed, 0));
     output found = forward(s, context, moved, 0, NETWORKS), answer = read_output(exact), expected = answer;
     if (nft_context_output(exact, NFT_OUTPUT)->weights) {
         features = copy_weights(s, nft_context_output(exact, NFT_OUTPUT)->weights);
-        succeed(s, nft_weights_permute_random(features, seed));
+        succeed(s, nft_weights_permute_random(features, seed, 0));
         for (int64_t t = 0; t < expected.parts; t++)
             expected.data[t] = nft_weights_data(features, t);
     }

@@ -51,7 +51,7 @@ static void run(const nft_model *model)
     if (!nft_model_space(model) || output->flops > MOST_FLOPS ||
         nft_context_create(&context, model, &options))
         return;
-    if (nft_weights_create(&weights, nft_model_space(model), 1, input->channels) ||
+    if (nft_weights_create(&weights, nft_model_space(model), 1, input->channels, NULL) ||
         nft_forward(context, NFT_VIEW_WEIGHTS(weights)))
         abort();
     nft_weights_free(weights);

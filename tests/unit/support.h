@@ -109,7 +109,7 @@ static inline nft_weights *support_weights(const nft_space *space, int64_t count
                                            uint64_t seed)
 {
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_create(&weights, space, count, channels));
+    assert_ok(nft_weights_create(&weights, space, count, channels, NULL));
     fill_weights(weights, seed);
     return weights;
 }

@@ -148,7 +148,7 @@ static nft_status load_weights_from_memory(void)
 static nft_status create_weights(void)
 {
     nft_weights *weights = f.networks;
-    nft_status status = INTERPOSE(nft_weights_create(&weights, nft_model_space(f.model), 3, 2));
+    nft_status status = INTERPOSE(nft_weights_create(&weights, nft_model_space(f.model), 3, 2, NULL));
     return keep_weights(status, weights);
 }
 
@@ -167,7 +167,7 @@ static nft_status take_weights(nft_status (*take)(nft_weights **, const nft_spac
 
 static nft_status copy_weights(void)
 {
-    return take_weights(nft_weights_copy);
+    return take_weights(nft_weights_create);
 }
 
 static nft_status borrow_weights(void)
@@ -187,7 +187,7 @@ static nft_status permute_weights(void)
 {
     nft_weights *weights = NULL;
     assert_ok(nft_weights_load(&weights, f.networks_path, NULL));
-    nft_status status = INTERPOSE(nft_weights_permute_random(weights, 1));
+    nft_status status = INTERPOSE(nft_weights_permute_random(weights, 1, 0));
     for (int64_t t = 0; status && t < nft_space_tensor_count(nft_weights_space(weights)); t++)
         support_identical("a tensor after a failed permutation", nft_weights_data_count(weights, t),
                           nft_weights_data(weights, t), nft_weights_data(f.networks, t));
@@ -347,7 +347,7 @@ static nft_status read_tensor(void)
     nft_file *file = NULL;
     nft_array *array = (void *)f.model;
     assert_ok(nft_file_open(&file, f.networks_path, NULL));
-    nft_status status = INTERPOSE(nft_file_read(&array, file, "label"));
+    nft_status status = INTERPOSE(nft_file_read(&array, file, "label", 0, NFT_ALL));
     CHECK_HANDLE(status, array);
     nft_array_free(array);
     nft_file_free(file);
@@ -367,7 +367,7 @@ static nft_status fit_and_render(void)
     options.threads = 2;
     options.steps = 2;
     assert_ok(nft_space_create_mlp(&space, widths, 3));
-    assert_ok(nft_weights_create(&sirens, space, 3, 1));
+    assert_ok(nft_weights_create(&sirens, space, 3, 1, NULL));
     assert_ok(nft_array_create(&images, NFT_ARRAY_F32, shape, 4, NULL));
     nft_status status = INTERPOSE(nft_inr_init(sirens, 1, 0, 0));
     if (!status)

@@ -667,7 +667,7 @@ static nft_status live(void)
     for (int i = 0; i < 2 && !status; i++) {
         status = nft_space_parse(&spaces[i], texts[i], strlen(texts[i]));
         if (!status)
-            status = nft_weights_create(&sets[i], spaces[i], 2, 1);
+            status = nft_weights_create(&sets[i], spaces[i], 2, 1, NULL);
     }
     const nft_forward_sample samples[] = {{.weights = sets[0], .index = 1}, {.weights = sets[1], .index = 0}};
     if (!status)

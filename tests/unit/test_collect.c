@@ -44,7 +44,7 @@ static void write_network(const char *path, float value)
     nft_space *space = NULL;
     nft_weights *weights = NULL;
     assert_int_equal(nft_space_create_mlp(&space, widths, 3), NFT_OK);
-    assert_int_equal(nft_weights_create(&weights, space, 1, 1), NFT_OK);
+    assert_int_equal(nft_weights_create(&weights, space, 1, 1, NULL), NFT_OK);
     nft_weights_edit(weights, 0)[0] = value;
     assert_int_equal(nft_weights_save(weights, path), NFT_OK);
     nft_weights_free(weights);
@@ -78,7 +78,7 @@ static void an_interrupted_collection_continues(void **state)
     assert_int_equal(result.resumed, 4);
     nft_dataset *dataset = NULL;
     assert_int_equal(nft_dataset_open(&dataset, output, NULL), NFT_OK);
-    assert_int_equal(nft_dataset_count(dataset), NETWORKS);
+    assert_int_equal(nft_dataset_describe(dataset)->count, NETWORKS);
     nft_weights *weights = NULL;
     assert_int_equal(nft_weights_load(&weights, "collect-again-0.safetensors", NULL), NFT_OK);
     for (int i = 0; i < NETWORKS; i++)

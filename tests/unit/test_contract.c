@@ -23,7 +23,7 @@ static nft_weights *networks(void)
 {
     nft_space *space = SUPPORT_MLP(2, 4, 1);
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_create(&weights, space, 2, 1));
+    assert_ok(nft_weights_create(&weights, space, 2, 1, NULL));
     assert_ok(nft_weights_set_metadata(weights, "nft.canonical", "sign-phase"));
     assert_ok(nft_weights_set_metadata(weights, "nft.omega", "30.0,2.0"));
     assert_ok(nft_weights_set_metadata(weights, "nft.image", "28,28,1"));

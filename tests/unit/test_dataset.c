@@ -32,10 +32,10 @@ static void same_runs(nft_trainer *a, nft_trainer *b)
     assert_ok(nft_trainer_run(b, NULL, NULL));
     support_result x = trainer_values(a), y = trainer_values(b);
     same_values("the parameters", x, y);
-    assert_true(nft_trainer_best_loss(a) == nft_trainer_best_loss(b));
-    support_identical("the validation's output", nft_array_count(nft_trainer_validation_output(a)),
-                      nft_array_f32(nft_trainer_validation_output(a)),
-                      nft_array_f32(nft_trainer_validation_output(b)));
+    assert_true(nft_trainer_describe(a)->best_loss == nft_trainer_describe(b)->best_loss);
+    support_identical("the validation's output", nft_array_count(nft_trainer_describe(a)->validation_output),
+                      nft_array_f32(nft_trainer_describe(a)->validation_output),
+                      nft_array_f32(nft_trainer_describe(b)->validation_output));
     free(x.values);
     free(y.values);
 }
@@ -48,11 +48,11 @@ static void the_same_training(void **state)
     nft_weights *train = make_set(model, SAMPLES, 2), *validation = make_set(model, 41, 3);
     nft_dataset *train_file = opened(saved(train, "train.safetensors")),
                 *validation_file = opened(saved(validation, "validation.safetensors"));
-    assert_int_equal(nft_dataset_count(train_file), SAMPLES);
-    assert_true(nft_space_equal(nft_dataset_space(train_file), nft_model_space(model)));
+    assert_int_equal(nft_dataset_describe(train_file)->count, SAMPLES);
+    assert_true(nft_space_equal(nft_dataset_describe(train_file)->space, nft_model_space(model)));
     nft_trainer *in_memory = make_trainer(model, RECIPE, 2), *from_file = make_trainer(model, RECIPE, 3);
-    assert_null(nft_trainer_validation_output(from_file));
-    assert_true(isnan(nft_trainer_best_loss(from_file)));
+    assert_null(nft_trainer_describe(from_file)->validation_output);
+    assert_true(isnan(nft_trainer_describe(from_file)->best_loss));
     assert_ok(set_data(in_memory, train, validation));
     assert_ok(nft_trainer_set_data(from_file, NFT_DATA_FILES(train_file), NFT_DATA_FILES(validation_file)));
     nft_dataset_free(train_file);
@@ -94,7 +94,7 @@ static void tokens(void **state)
     nft_array *arrays[4] = {NULL};
     nft_dataset *train = opened(save_tokens("tokens", 10, &arrays[0], &arrays[1])),
                 *validation = opened(save_tokens("others", 7, &arrays[2], &arrays[3]));
-    assert_null(nft_dataset_space(train));
+    assert_null(nft_dataset_describe(train)->space);
     nft_trainer *in_memory = make_trainer(model, recipe, 1), *from_file = make_trainer(model, recipe, 1);
     assert_ok(nft_trainer_set_data(in_memory, NFT_DATA_TOKENS(arrays[0], arrays[1]),
                                    NFT_DATA_TOKENS(arrays[2], arrays[3])));
@@ -103,7 +103,7 @@ static void tokens(void **state)
     nft_weights *weights = NULL;
     nft_model *other = support_model(PREDICTOR, 1);
     int64_t index = 0;
-    assert_ok(nft_weights_create(&weights, nft_model_space(other), 1, 1));
+    assert_ok(nft_weights_create(&weights, nft_model_space(other), 1, 1, NULL));
     assert_int_equal(nft_dataset_read(weights, train, &index, 1), NFT_ERROR_MISMATCH);
     expect_message("holds tokens");
     nft_weights_free(weights);
@@ -124,7 +124,7 @@ static void any_samples(void **state)
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *set = make_set(model, SAMPLES, 2), *read = NULL;
     nft_dataset *dataset = opened(saved(set, "set"));
-    assert_ok(nft_weights_create(&read, nft_model_space(model), COUNT(indices), 1));
+    assert_ok(nft_weights_create(&read, nft_model_space(model), COUNT(indices), 1, NULL));
     assert_ok(nft_dataset_read(read, dataset, indices, COUNT(indices)));
     for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++) {
         int64_t row = nft_weights_data_count(set, t) / SAMPLES;
@@ -205,7 +205,7 @@ static void empty(void **state)
     nft_dataset *dataset = opened(saved(none, "empty"));
     nft_trainer *trainer = make_trainer(model, RECIPE, 1);
     int64_t index = 0;
-    assert_int_equal(nft_dataset_count(dataset), 0);
+    assert_int_equal(nft_dataset_describe(dataset)->count, 0);
     assert_ok(nft_dataset_read(one, dataset, &index, 0));
     assert_int_equal(nft_dataset_read(one, dataset, &index, 1), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(dataset), NULL), NFT_ERROR_MISMATCH);
@@ -232,7 +232,7 @@ static void without_bias(void **state)
     assert_ok(nft_array_save(path, names, (const nft_array *const *)arrays, 3, NULL));
     nft_dataset *dataset = opened(path);
     assert_ok(nft_weights_load(&whole, path, NULL));
-    assert_ok(nft_weights_create(&two, nft_dataset_space(dataset), 2, 1));
+    assert_ok(nft_weights_create(&two, nft_dataset_describe(dataset)->space, 2, 1, NULL));
     for (int i = 0; i < 2; i++)
         nft_weights_edit(two, 3)[i] = 5;
     assert_ok(nft_dataset_read(two, dataset, samples, 2));
@@ -267,7 +267,7 @@ static void shrinking(void **state)
     expect_message("shrinks");
     support_result after = trainer_values(trainer);
     same_values("the parameters", before, after);
-    assert_int_equal(nft_trainer_steps_done(trainer), 1);
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, 1);
     free(before.values);
     free(after.values);
     nft_trainer_free(trainer);

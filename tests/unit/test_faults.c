@@ -99,7 +99,7 @@ static nft_status read_tensors(const char *path)
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *array = NULL;
         assert_ok(nft_file_tensor(&info, file, i));
-        status = nft_file_read(&array, file, info.name);
+        status = nft_file_read(&array, file, info.name, 0, NFT_ALL);
         assert_int_equal(!status, array != NULL);
         nft_array_free(array);
     }
@@ -112,7 +112,7 @@ static nft_status read_samples(const char *path)
     const int64_t samples[] = {3, 0};
     nft_dataset *dataset = NULL;
     nft_weights *two = NULL;
-    nft_status status = nft_weights_create(&two, nft_model_space(f.model), 2, 1);
+    nft_status status = nft_weights_create(&two, nft_model_space(f.model), 2, 1, NULL);
     if (!status)
         status = nft_dataset_open(&dataset, path, NULL);
     if (!status)

@@ -71,7 +71,7 @@ static void check_tensor(const nft_file *file, const char *name, const char *sha
         fail_msg("%s: there is no tensor '%s'", file->path, name);
     nft_shape_describe(entry->shape, entry->rank, found, sizeof found);
     assert_string_equal(found, shape);
-    assert_ok(nft_file_read(&array, file, name));
+    assert_ok(nft_file_read(&array, file, name, 0, NFT_ALL));
     assert_int_equal(nft_array_count(array), count);
     for (int64_t i = 0; i < count; i++) {
         float value = 0;
@@ -431,7 +431,7 @@ static nft_status open_and_read(void)
     snprintf(path, sizeof path, DATA "%s", allocation_file);
     nft_status status = nft_file_open(&file, path, NULL);
     for (int64_t i = 0; !status && i < file->entry_count; i++) {
-        status = nft_file_read(&array, file, file->entries[i].name);
+        status = nft_file_read(&array, file, file->entries[i].name, 0, NFT_ALL);
         nft_array_free(array);
         array = NULL;
     }

@@ -16,7 +16,7 @@ static bool is_result(const char *name)
 static void compare_array(const support_array *found, const nft_file *file)
 {
     nft_array *expected = NULL;
-    assert_ok(nft_file_read(&expected, file, found->name));
+    assert_ok(nft_file_read(&expected, file, found->name, 0, NFT_ALL));
     assert_int_equal(found->rank, nft_array_rank(expected));
     for (int64_t axis = 0; axis < found->rank; axis++)
         assert_int_equal(found->shape[axis], nft_array_size(expected, axis));
@@ -99,7 +99,7 @@ static nft_weights *repeat(const nft_weights *set, int64_t count)
 {
     const nft_space *space = nft_weights_space(set);
     nft_weights *repeated = NULL;
-    assert_ok(nft_weights_create(&repeated, space, count, nft_weights_channels(set)));
+    assert_ok(nft_weights_create(&repeated, space, count, nft_weights_channels(set), NULL));
     for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
         int64_t floats = nft_weights_data_count(set, t) / nft_weights_count(set);
         const float *from = nft_weights_data(set, t);
@@ -245,7 +245,7 @@ static void the_same_names(void **state)
         assert_ok(nft_model_tensor(&b, loaded, i));
         assert_string_equal(a.name, b.name);
         assert_int_equal(a.trained, b.trained);
-        assert_ok(nft_file_read(&array, file, a.name));
+        assert_ok(nft_file_read(&array, file, a.name, 0, NFT_ALL));
         assert_int_equal(nft_array_rank(array), a.rank);
         for (int64_t axis = 0; axis < a.rank; axis++)
             assert_int_equal(nft_array_size(array, axis), a.shape[axis]);

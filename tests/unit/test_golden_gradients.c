@@ -20,12 +20,12 @@ static void read_features(backward_run *run, const nft_weights *like)
 {
     const nft_space *space = nft_weights_space(like);
     assert_ok(nft_weights_create(&run->output_gradient_weights, space, nft_weights_count(like),
-                                 nft_weights_channels(like)));
+                                 nft_weights_channels(like), NULL));
     for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
         char name[300];
         nft_array *array = NULL;
         snprintf(name, sizeof name, "grad_output.%s", support_features_at(like, t).name);
-        assert_ok(nft_file_read(&array, run->file, name));
+        assert_ok(nft_file_read(&array, run->file, name, 0, NFT_ALL));
         int64_t count = nft_weights_data_count(run->output_gradient_weights, t);
         assert_int_equal(nft_array_count(array), count);
         memcpy(nft_weights_edit(run->output_gradient_weights, t), nft_array_f32(array),
@@ -57,7 +57,7 @@ static backward_run open_backward(const golden_case *c, int32_t threads)
     assert_ok(nft_file_open(&run.file, c->expected, NULL));
     assert_ok(nft_forward(run.context, NFT_VIEW_WEIGHTS(run.o.input)));
     if (nft_context_output(run.context, NFT_OUTPUT)->array)
-        assert_ok(nft_file_read(&run.output_gradient, run.file, "grad_output.output"));
+        assert_ok(nft_file_read(&run.output_gradient, run.file, "grad_output.output", 0, NFT_ALL));
     else
         read_features(&run, nft_context_output(run.context, NFT_OUTPUT)->weights);
     run_backward(&run);
@@ -77,7 +77,7 @@ static void close_backward(backward_run *run)
 static void compare_gradient(const backward_run *run, const char *name, int64_t count, const float *found)
 {
     nft_array *expected = NULL;
-    assert_ok(nft_file_read(&expected, run->file, name));
+    assert_ok(nft_file_read(&expected, run->file, name, 0, NFT_ALL));
     assert_int_equal(nft_array_count(expected), count);
     support_close(name, count, found, nft_array_f32(expected), GRADIENT_RELATIVE, GRADIENT_ABSOLUTE);
     nft_array_free(expected);

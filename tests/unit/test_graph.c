@@ -307,7 +307,7 @@ static void a_network_computes_the_same_after_its_axes_are_permuted(void **state
             path_of(path, networks[i].name, ".onnx");
             assert_ok(nft_weights_load(&weights, path, NULL));
             networks[i].compute(weights, before);
-            assert_ok(nft_weights_permute_random(weights, seed));
+            assert_ok(nft_weights_permute_random(weights, seed, 0));
             networks[i].compute(weights, behind);
             for (int o = 0; o < 2; o++)
                 assert_true(fabs(before[o] - behind[o]) < 1e-5 * fabs(before[o]));
@@ -325,7 +325,7 @@ static void a_network_computes_something_else_if_one_tensor_is_permuted_alone(vo
         path_of(path, networks[i].name, ".onnx");
         assert_ok(nft_weights_load(&kept, path, NULL));
         assert_ok(nft_weights_load(&weights, path, NULL));
-        assert_ok(nft_weights_permute_random(weights, 1));
+        assert_ok(nft_weights_permute_random(weights, 1, 0));
         for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(kept)); t++) {
             double before[2], behind[2];
             size_t bytes = (size_t)nft_weights_data_count(kept, t) * sizeof(float);

@@ -265,7 +265,7 @@ static void check_good_file(const nft_file *file)
     assert_null(nft_file_metadata(file, "absent"));
 
     nft_array *array;
-    assert_ok(nft_file_read(&array, file, "t.9"));
+    assert_ok(nft_file_read(&array, file, "t.9", 0, NFT_ALL));
     const float *floats = nft_array_f32(array);
     assert_true(floats[0] == 1.0f && floats[1] == ldexpf(1, -24) && floats[2] == -INFINITY);
     assert_null(nft_array_i64(array));
@@ -273,29 +273,29 @@ static void check_good_file(const nft_file *file)
     assert_int_equal(nft_array_size(array, 0), 3);
     assert_int_equal(nft_array_size(array, 2), 0);
     nft_array_free(array);
-    assert_ok(nft_file_read_rows(&array, file, "t.9", 1, 2));
+    assert_ok(nft_file_read(&array, file, "t.9", 1, 2));
     assert_true(nft_array_f32(array)[0] == ldexpf(1, -24) && nft_array_f32(array)[1] == -INFINITY);
     assert_int_equal(nft_array_size(array, 0), 2);
     assert_int_equal(nft_array_size(array, 1), 1);
     nft_array_free(array);
-    assert_int_equal(nft_file_read_rows(&array, file, "t.9", 2, 2), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read(&array, file, "t.9", 2, 2), NFT_ERROR_ARGUMENT);
     assert_message("2 rows from row 2 of tensor 't.9' were asked for, it has 3");
-    assert_int_equal(nft_file_read_rows(&array, file, "t.9", 1, -1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read(&array, file, "t.9", 1, -1), NFT_ERROR_ARGUMENT);
     assert_message("-1 rows from row 1");
-    assert_int_equal(nft_file_read_rows(&array, file, "one", 0, 1), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_file_read_rows(&array, file, "one", 0, 0), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read(&array, file, "one", 0, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read(&array, file, "one", 0, 0), NFT_ERROR_ARGUMENT);
     assert_message("is a single number and has no rows");
-    assert_ok(nft_file_read(&array, file, "t.10"));
+    assert_ok(nft_file_read(&array, file, "t.10", 0, NFT_ALL));
     assert_true(nft_array_i64(array)[0] == -1 && nft_array_i64(array)[1] == 2);
     nft_array_free(array);
-    assert_ok(nft_file_read(&array, file, "one"));
+    assert_ok(nft_file_read(&array, file, "one", 0, NFT_ALL));
     assert_true(nft_array_f32(array)[0] == 10.0f);
     assert_int_equal(nft_array_count(array), 1);
     nft_array_free(array);
-    assert_ok(nft_file_read(&array, file, "none"));
+    assert_ok(nft_file_read(&array, file, "none", 0, NFT_ALL));
     assert_int_equal(nft_array_count(array), 0);
     nft_array_free(array);
-    assert_int_equal(nft_file_read(&array, file, "t.1"), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read(&array, file, "t.1", 0, NFT_ALL), NFT_ERROR_ARGUMENT);
     assert_message("there is no tensor 't.1'");
     assert_null(array);
 }
@@ -349,7 +349,7 @@ static void types_of_few_bytes(void **state)
     assert_ok(open_bytes(&file, header, data, sizeof data, &bytes));
     assert_int_equal(nft_file_tensor_count(file), 8);
     for (size_t i = 0; i < COUNT(expected); i++) {
-        assert_ok(nft_file_read(&array, file, names[i]));
+        assert_ok(nft_file_read(&array, file, names[i], 0, NFT_ALL));
         const float *floats = nft_array_f32(array);
         if (floats)
             assert_true(floats[0] == 1.0f && floats[1] == -1.0f && floats[2] == 448.0f &&
@@ -358,7 +358,7 @@ static void types_of_few_bytes(void **state)
             assert_true(nft_array_i64(array)[0] == expected[i]);
         nft_array_free(array);
     }
-    assert_int_equal(nft_file_read(&array, file, "h"), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_read(&array, file, "h", 0, NFT_ALL), NFT_ERROR_FORMAT);
     assert_message("tensor 'h': the value 9223372036854775808 is larger than any I64");
     nft_file_free(file);
     free(bytes);
@@ -420,9 +420,9 @@ static void other_types_are_left_out(void **state)
     assert_null(nft_file_left_out_at(NULL, NULL, 0));
     assert_string_equal(nft_file_why_left_out(file, "b"), "it is C64, complex numbers");
     assert_string_equal(nft_file_why_left_out(file, "c"), "it is F4, quantised numbers");
-    assert_int_equal(nft_file_read(&array, file, "b"), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_read(&array, file, "b", 0, NFT_ALL), NFT_ERROR_FORMAT);
     assert_message("tensor 'b' is not read: it is C64, complex numbers");
-    assert_ok(nft_file_read(&array, file, "a"));
+    assert_ok(nft_file_read(&array, file, "a", 0, NFT_ALL));
     assert_true(nft_array_f32(array)[0] == 1.0f);
     nft_array_free(array);
     nft_file_free(file);
@@ -473,7 +473,7 @@ static void good_file_is_read(void **state)
     check_good_file(file);
     assert_int_equal(truncate(path, (off_t)size - 1), 0);
     nft_array *array;
-    assert_int_equal(nft_file_read(&array, file, "one"), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_read(&array, file, "one", 0, NFT_ALL), NFT_ERROR_FORMAT);
     assert_message("good.safetensors: tensor 'one': the file ends at byte");
     assert_null(array);
     nft_file_free(file);
@@ -517,7 +517,7 @@ static void long_tensors_are_converted(void **state)
     nft_file *file;
     nft_array *array;
     assert_ok(nft_file_open(&file, path, NULL));
-    assert_ok(nft_file_read(&array, file, "x"));
+    assert_ok(nft_file_read(&array, file, "x", 0, NFT_ALL));
     for (uint32_t i = 0; i < N; i++) {
         uint32_t bits;
         memcpy(&bits, nft_array_f32(array) + i, 4);

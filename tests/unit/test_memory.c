@@ -139,7 +139,7 @@ static void orders_of_freeing(void **state)
         nft_weights *weights = NULL;
         const nft_layer layers[] = {NFT_LAYER_INIT_CONV2D(2, 3, 3, 1), NFT_LAYER_INIT_FLATTENED(3, 4, 2)};
         assert_ok(nft_space_create_chain(&space, layers, 2));
-        assert_ok(nft_weights_create(&weights, space, 2, 1));
+        assert_ok(nft_weights_create(&weights, space, 2, 1, NULL));
         nft_context *context = support_context(model, 2, 2);
         assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
         int left = 4, rest = order;
@@ -178,7 +178,7 @@ static nft_status live(void)
     nft_status status = nft_model_create(&model, json, strlen(json), 0, NULL);
     free(json);
     if (!status)
-        status = nft_weights_create(&weights, nft_model_space(model), 3, 1);
+        status = nft_weights_create(&weights, nft_model_space(model), 3, 1, NULL);
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     options.threads = 2;
     options.max_batch = 2;

@@ -35,10 +35,10 @@ static void same_state(const nft_trainer *a, const nft_trainer *b)
 {
     support_result x = trainer_values(a), y = trainer_values(b);
     same_values("the parameters", x, y);
-    assert_true(nft_trainer_best_loss(a) == nft_trainer_best_loss(b));
-    support_identical("the validation's output", nft_array_count(nft_trainer_validation_output(a)),
-                      nft_array_f32(nft_trainer_validation_output(a)),
-                      nft_array_f32(nft_trainer_validation_output(b)));
+    assert_true(nft_trainer_describe(a)->best_loss == nft_trainer_describe(b)->best_loss);
+    support_identical("the validation's output", nft_array_count(nft_trainer_describe(a)->validation_output),
+                      nft_array_f32(nft_trainer_describe(a)->validation_output),
+                      nft_array_f32(nft_trainer_describe(b)->validation_output));
     free(x.values);
     free(y.values);
 }
@@ -72,7 +72,7 @@ static void parameters_move_for_every_space(void **state)
     zoo z = open_zoo("zoo", 10);
     nft_trainer *trainer = trainer_in_memory(model, &z, &z, 2);
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
-    assert_ok(nft_trainer_snapshot(&after, trainer));
+    assert_ok(nft_trainer_snapshot(&after, trainer, NFT_SNAPSHOT_LAST));
     for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info a = NFT_TENSOR_INFO_INIT, b = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&a, model, i));
@@ -97,10 +97,10 @@ static void validation_outputs_are_in_the_order_of_the_samples(void **state)
     double loss = 0;
     assert_ok(nft_trainer_step(NULL, trainer));
     assert_ok(nft_trainer_validate(&loss, trainer));
-    assert_ok(nft_trainer_snapshot(&trained, trainer));
+    assert_ok(nft_trainer_snapshot(&trained, trainer, NFT_SNAPSHOT_LAST));
     nft_context *context = support_context(trained, 1, 32);
-    const float *output = nft_array_f32(nft_trainer_validation_output(trainer));
-    assert_int_equal(nft_array_size(nft_trainer_validation_output(trainer), 0), 5 + 11 + 4);
+    const float *output = nft_array_f32(nft_trainer_describe(trainer)->validation_output);
+    assert_int_equal(nft_array_size(nft_trainer_describe(trainer)->validation_output, 0), 5 + 11 + 4);
     for (int i = 0; i < SPACES; i++) {
         assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(validation.sets[i])));
         support_identical("outputs", counts[i], output,
@@ -130,7 +130,7 @@ static void a_checkpoint_goes_on_with_the_same_bits(void **state)
         assert_ok(nft_trainer_step(NULL, begun));
     assert_ok(nft_trainer_save(begun, temporary_path("checkpoint")));
     assert_ok(nft_trainer_resume(resumed, temporary_path("checkpoint")));
-    assert_int_equal(nft_trainer_steps_done(resumed), 3);
+    assert_int_equal(nft_trainer_describe(resumed)->steps_done, 3);
     assert_ok(nft_trainer_run(resumed, NULL, NULL));
     same_state(whole, resumed);
     nft_trainer_free(whole);
@@ -163,7 +163,7 @@ static void a_checkpoint_of_other_spaces_is_refused(void **state)
     const float *arrays[5];
     for (int t = 0; t < 5; t++)
         arrays[t] = nft_weights_data(z.sets[1], t);
-    assert_ok(nft_weights_copy(&other, renamed, counts[1], 1, arrays));
+    assert_ok(nft_weights_create(&other, renamed, counts[1], 1, arrays));
     assert_ok(nft_weights_set_extra(other, "label", nft_weights_extra(z.sets[1], "label")));
     order[0] = z.sets[0];
     order[1] = other;
@@ -192,7 +192,7 @@ static void how_a_set_is_cut_does_not_matter(void **state)
     int64_t from = 0;
     for (int i = 0; i < 2; i++) {
         nft_array *label = NULL;
-        assert_ok(nft_weights_create(&parts[i], nft_model_space(model), sizes[i], 1));
+        assert_ok(nft_weights_create(&parts[i], nft_model_space(model), sizes[i], 1, NULL));
         for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++) {
             int64_t row = nft_weights_data_count(whole, t) / SAMPLES;
             memcpy(nft_weights_edit(parts[i], t), nft_weights_data(whole, t) + from * row,
@@ -277,7 +277,7 @@ static void statistics_of_a_role_are_pooled_over_all_spaces(void **state)
         constant[k] = 0.5F;
     nft_trainer *trainer = trainer_in_memory(model, &z, &z, 2);
     assert_ok(nft_trainer_fit_normalize(trainer));
-    assert_ok(nft_trainer_snapshot(&fitted, trainer));
+    assert_ok(nft_trainer_snapshot(&fitted, trainer, NFT_SNAPSHOT_LAST));
     for (int32_t role = 0; role < 8; role++)
         check_role(fitted, &z, role + 1, names[role]);
     assert_true(*buffer_of(fitted, "std", "running_var") == 1);

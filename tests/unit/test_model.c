@@ -267,7 +267,7 @@ static void other_float_types(void **state)
     assert_ok(nft_model_load(&model, NULL, NFT_LOAD_BYTES(bytes, size)));
     free(bytes);
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_create(&weights, nft_model_space(model), 1, 1));
+    assert_ok(nft_weights_create(&weights, nft_model_space(model), 1, 1, NULL));
     nft_weights_edit(weights, 0)[0] = 1;
     nft_weights_edit(weights, 1)[0] = 1;
     nft_context *context = support_context(model, 1, 1);

@@ -82,7 +82,8 @@ static const nft_weights *backward_from(run *r, float value)
 {
     const nft_weights *output = nft_context_output(r->context, NFT_OUTPUT)->weights;
     nft_weights *gradient = NULL;
-    assert_ok(nft_weights_create(&gradient, nft_weights_space(output), 1, nft_weights_channels(output)));
+    assert_ok(
+        nft_weights_create(&gradient, nft_weights_space(output), 1, nft_weights_channels(output), NULL));
     for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(output)); t++)
         for (int64_t i = 0; i < nft_weights_data_count(gradient, t); i++)
             nft_weights_edit(gradient, t)[i] = value;

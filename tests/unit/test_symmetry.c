@@ -99,7 +99,7 @@ static nft_weights *permuted(const nft_weights *set, const shuffle *first, const
 {
     nft_weights *result = NULL;
     int64_t channels = nft_weights_channels(set);
-    assert_ok(nft_weights_create(&result, nft_weights_space(set), NETWORKS, channels));
+    assert_ok(nft_weights_create(&result, nft_weights_space(set), NETWORKS, channels, NULL));
     for (int64_t t = 0; t < set->space->tensor_count; t++) {
         const nft_tensor *tensor = &set->space->tensors[t];
         int64_t numbers = tensor->tokens * tensor->positions;

@@ -53,13 +53,13 @@ static void compare_trained(const nft_trainer *trainer, const char *folder)
 {
     nft_model *model = NULL;
     nft_file *file = NULL;
-    assert_ok(nft_trainer_snapshot(&model, trainer));
+    assert_ok(nft_trainer_snapshot(&model, trainer, NFT_SNAPSHOT_LAST));
     assert_ok(nft_file_open(&file, golden_path(folder, "trained.safetensors"), NULL));
     for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *expected = NULL;
         assert_ok(nft_model_tensor(&info, model, i));
-        assert_ok(nft_file_read(&expected, file, info.name));
+        assert_ok(nft_file_read(&expected, file, info.name, 0, NFT_ALL));
         support_close(info.name, info.count, info.data, nft_array_f32(expected), RELATIVE, ABSOLUTE);
         nft_array_free(expected);
     }
@@ -80,7 +80,7 @@ static void golden_case(void **state)
     for (int32_t threads = 1; threads <= 3; threads++) {
         nft_trainer *trainer = make_trainer(model, recipe, threads);
         assert_ok(set_data(trainer, data, NULL));
-        for (int64_t step = 0; step < nft_trainer_steps(trainer); step++) {
+        for (int64_t step = 0; step < nft_trainer_describe(trainer)->steps; step++) {
             nft_step_info info = NFT_STEP_INFO_INIT;
             assert_ok(nft_trainer_step(&info, trainer));
             assert_int_equal(info.step, step);
@@ -165,14 +165,14 @@ static void stopped_run(void **state)
     assert_ok(set_data(trainer, set, set));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_int_equal(nft_trainer_run(trainer, count_steps, &calls), NFT_ERROR_CANCELLED);
-    assert_int_equal(nft_trainer_steps_done(trainer), 3);
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, 3);
     assert_ok(nft_trainer_validate(&loss, trainer));
     assert_ok(nft_trainer_validate(&again, trainer));
     assert_true(loss == again);
     assert_ok(nft_trainer_run(trainer, count_steps, &calls));
     assert_ok(nft_trainer_run(trainer, count_steps, &calls));
     assert_int_equal(calls, 6);
-    assert_int_equal(nft_trainer_steps_done(trainer), nft_trainer_steps(trainer));
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, nft_trainer_describe(trainer)->steps);
     support_result values = trainer_values(trainer);
     same_values("a run in two parts", values, whole);
     free(values.values);
@@ -202,7 +202,7 @@ static void best_is_kept(void **state)
         free(kept.values);
         kept = trainer_values(trainer);
     }
-    assert_ok(nft_trainer_best(&best, trainer));
+    assert_ok(nft_trainer_snapshot(&best, trainer, NFT_SNAPSHOT_BEST));
     support_result values = model_values(best);
     same_values("the best parameters", values, kept);
     assert_string_equal(nft_model_metadata(best, "nft.loss"), "bce");
@@ -399,7 +399,7 @@ static void normalize(void **state)
         assert_int_equal(nft_trainer_fit_normalize(trainer), NFT_ERROR_ARGUMENT);
         assert_ok(set_data(trainer, set, NULL));
         assert_ok(nft_trainer_fit_normalize(trainer));
-        assert_ok(nft_trainer_snapshot(&fitted, trainer));
+        assert_ok(nft_trainer_snapshot(&fitted, trainer, NFT_SNAPSHOT_LAST));
         check_normalize(fitted, set, per_weight);
         assert_ok(nft_trainer_step(NULL, trainer));
         assert_int_equal(nft_trainer_fit_normalize(trainer), NFT_ERROR_ARGUMENT);
@@ -427,7 +427,7 @@ static void normalize_twice(void **state)
     nft_trainer *trainer = make_trainer(model, "{'loss': 'mse', " ADAMW ", 'batch_size': 4, 'steps': 1}", 1);
     assert_ok(set_data(trainer, set, NULL));
     assert_ok(nft_trainer_fit_normalize(trainer));
-    assert_ok(nft_trainer_snapshot(&fitted, trainer));
+    assert_ok(nft_trainer_snapshot(&fitted, trainer, NFT_SNAPSHOT_LAST));
     static const char *const prefixes[] = {"1.", "2.norm.", "3.base_layer."};
     for (size_t i = 0; i < COUNT(prefixes); i++) {
         char mean[64], deviation[64];

@@ -193,7 +193,7 @@ static void diverged(void **state)
         expect(nft_trainer_run(trainer, NULL, NULL), NFT_ERROR_NOT_FINITE,
                "step 1: the loss of sample 0 of the training set is not finite, the largest parameter is "
                "1e+30 in '");
-        assert_int_equal(nft_trainer_steps_done(trainer), 1);
+        assert_int_equal(nft_trainer_describe(trainer)->steps_done, 1);
     }
     expect(nft_trainer_validate(&loss, trainer), NFT_ERROR_NOT_FINITE,
            "of the validation set is not finite, the largest parameter is 1e+30 in '");
@@ -405,7 +405,7 @@ static nft_status make_labelled(nft_weights **set, const nft_model *model)
 {
     const int64_t count = 3;
     nft_array *label = NULL;
-    nft_status status = nft_weights_create(set, nft_model_space(model), count, 1);
+    nft_status status = nft_weights_create(set, nft_model_space(model), count, 1, NULL);
     if (!status)
         status = nft_array_create(&label, NFT_ARRAY_F32, &count, 1, NULL);
     if (!status)
@@ -428,7 +428,8 @@ static nft_status whole_training(void)
            (status = nft_trainer_create(&trainer, model, refused_recipe, strlen(refused_recipe), &options)) ||
            (status = nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(no_batch, NULL), NULL)) ||
            (status = set_data(trainer, set, set)) || (status = nft_trainer_fit_normalize(trainer)) ||
-           (status = nft_trainer_run(trainer, NULL, NULL)) || (status = nft_trainer_best(&trained, trainer)));
+           (status = nft_trainer_run(trainer, NULL, NULL)) ||
+           (status = nft_trainer_snapshot(&trained, trainer, NFT_SNAPSHOT_BEST)));
     assert_true(!trained == !!status);
     nft_model_free(trained);
     nft_trainer_free(trainer);

@@ -436,7 +436,7 @@ static nft_status load_and_save(void)
     nft_weights *weights = NULL;
     nft_status status = nft_weights_load(&weights, path, &options);
     if (!status)
-        status = nft_weights_permute_random(weights, 1);
+        status = nft_weights_permute_random(weights, 1, 0);
     if (!status)
         status = nft_weights_set_extra(weights, "more", nft_weights_extra(weights, "label"));
     if (!status)
@@ -453,7 +453,7 @@ static nft_status copy_and_borrow(void)
     nft_weights *copy = NULL, *borrowed = NULL;
     nft_status status = nft_space_create_chain(&space, layers, 2);
     if (!status)
-        status = nft_weights_copy(&copy, space, 1, 1, arrays);
+        status = nft_weights_create(&copy, space, 1, 1, arrays);
     if (!status)
         status = nft_weights_borrow(&borrowed, space, 1, 1, arrays);
     nft_weights_free(copy);

@@ -38,7 +38,7 @@ static nft_weights *numbered_set(const nft_space *space, int64_t count, int64_t 
 {
     nft_weights *weights = NULL;
     float next = 1;
-    assert_ok(nft_weights_create(&weights, space, count, channels));
+    assert_ok(nft_weights_create(&weights, space, count, channels, NULL));
     for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
         for (int64_t k = 0; k < nft_weights_data_count(weights, t); k++)
             nft_weights_edit(weights, t)[k] = next++;
@@ -89,8 +89,8 @@ static void slices_are_joined_in_the_file(void **state)
     assert_ok(nft_weights_save(set, path));
     assert_ok(nft_file_open(&file, path, NULL));
     assert_int_equal(nft_file_tensor_count(file), TENSORS - 2);
-    assert_ok(nft_file_read(&proj, file, "proj.weight"));
-    assert_ok(nft_file_read(&cat, file, "cat.weight"));
+    assert_ok(nft_file_read(&proj, file, "proj.weight", 0, NFT_ALL));
+    assert_ok(nft_file_read(&cat, file, "cat.weight", 0, NFT_ALL));
     assert_int_equal(nft_array_count(proj), 2 * 7 * 2);
     for (int64_t n = 0; n < 2; n++)
         for (int64_t row = 0; row < 7; row++)
@@ -221,12 +221,13 @@ static void a_target_has_a_row_for_each_network(void **state)
     nft_dataset *dataset = NULL;
     nft_array *target = NULL;
     assert_ok(nft_dataset_open(&dataset, write_pieces(pieces, COUNT(pieces), SMALL), NULL));
-    assert_int_equal(nft_dataset_count(dataset), 1);
-    expect(nft_dataset_read_tensor(&target, dataset, "three"), NFT_ERROR_ARGUMENT,
+    assert_int_equal(nft_dataset_describe(dataset)->count, 1);
+    expect(nft_dataset_read_tensor(&target, dataset, "three", 0, NFT_ALL), NFT_ERROR_ARGUMENT,
            "has no tensor 'three' with a row for each of its 1 samples");
-    expect(nft_dataset_read_tensor(&target, dataset, "two"), NFT_ERROR_ARGUMENT, "has no tensor 'two'");
+    expect(nft_dataset_read_tensor(&target, dataset, "two", 0, NFT_ALL), NFT_ERROR_ARGUMENT,
+           "has no tensor 'two'");
     assert_null(target);
-    assert_ok(nft_dataset_read_tensor(&target, dataset, "one"));
+    assert_ok(nft_dataset_read_tensor(&target, dataset, "one", 0, NFT_ALL));
     assert_int_equal(nft_array_count(target), 1);
     nft_array_free(target);
     nft_dataset_free(dataset);

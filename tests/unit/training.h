@@ -69,7 +69,7 @@ static inline support_result model_values(const nft_model *model)
 static inline support_result trainer_values(const nft_trainer *trainer)
 {
     nft_model *model = NULL;
-    assert_ok(nft_trainer_snapshot(&model, trainer));
+    assert_ok(nft_trainer_snapshot(&model, trainer, NFT_SNAPSHOT_LAST));
     support_result all = model_values(model);
     nft_model_free(model);
     return all;
