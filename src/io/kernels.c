@@ -187,13 +187,12 @@ static nft_status check_shapes(const nft_file *file, const nft_entry *kernel)
 
 /* A flattened map has its channels last. If the names do not say which layer a dense one follows, its numbers
  * cannot be put in order. */
-static nft_status check_order(const nft_file *file, int64_t count, const nft_kernel *kernel,
-                              const nft_kernel *before)
+static nft_status check_order(const nft_file *file, const nft_kernel *kernel, const nft_kernel *before)
 {
     if (kernel->rank != 2 || kernel->channels ||
         (before->rank && before->shape[before->rank - 1] == kernel->shape[0]))
         return NFT_OK;
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < file->entry_count; i++) {
         const nft_entry *other = &file->entries[i];
         int64_t out = other->rank > 2 ? other->shape[other->rank - 1] : 0;
         if (is_part(other->name, "kernel") && out > 1 && kernel->shape[0] > out &&
@@ -207,8 +206,7 @@ static nft_status check_order(const nft_file *file, int64_t count, const nft_ker
     return NFT_OK;
 }
 
-static nft_status convert_kernel(nft_file *file, int64_t count, const nft_entry *entry, const char *name,
-                                 nft_kernel *before)
+static nft_status convert_kernel(nft_file *file, const nft_entry *entry, const char *name, nft_kernel *before)
 {
     nft_kernel kernel = {.name = name, .rank = entry->rank};
     nft_status status = check_shapes(file, entry);
@@ -216,7 +214,7 @@ static nft_status convert_kernel(nft_file *file, int64_t count, const nft_entry 
         return status;
     memcpy(kernel.shape, entry->shape, sizeof kernel.shape);
     kernel.channels = nft_kernel_channels(&kernel, before);
-    status = check_order(file, count, &kernel, before);
+    status = check_order(file, &kernel, before);
     if (!status)
         status = nft_views_keep(&kernel.base, file, entry);
     if (!status)
@@ -242,13 +240,13 @@ static nft_status convert_all(nft_file *file, bool *removed, int64_t count)
     for (int64_t i = 0; i < count && !status; i++)
         status = check_layer(&file->entries[i]);
     for (int64_t i = 0; i < count && !status; i++) {
-        const nft_entry entry = file->entries[i]; /* the table may move */
-        char *name = converted_name(entry.name);
+        const nft_entry *entry = &file->entries[i];
+        char *name = converted_name(entry->name);
         if (!name)
-            return nft_fail_memory("a tensor's name", (int64_t)strlen(entry.name));
+            return nft_fail_memory("a tensor's name", (int64_t)strlen(entry->name));
         removed[i] = true;
-        status = is_part(entry.name, "kernel") ? convert_kernel(file, count, &entry, name, &before)
-                                               : rename_entry(file, &entry, name);
+        status = is_part(entry->name, "kernel") ? convert_kernel(file, entry, name, &before)
+                                                : rename_entry(file, entry, name);
         nft_release(name);
     }
     return status;
@@ -266,7 +264,7 @@ nft_status nft_kernels_convert(nft_file *file)
         return nft_fail_memory("a table of tensors", count);
     nft_status status = convert_all(file, removed, count);
     if (!status)
-        status = nft_views_finish(file, removed, count);
+        status = nft_views_finish(file, removed);
     nft_release(removed);
     return status;
 }

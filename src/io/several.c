@@ -227,7 +227,7 @@ static nft_status stack(const several *found)
     for (int64_t i = 0; i < found->entries && !status; i++)
         status = stack_tensor(found, i, parts);
     if (!status)
-        status = nft_views_finish(found->file, removed, count);
+        status = nft_views_finish(found->file, removed);
     nft_release(parts);
     nft_release(removed);
     return status;

@@ -8,8 +8,8 @@
 /* Keeps a tensor for views of it, whatever becomes of the table; it belongs to the file. */
 nft_status nft_views_keep(const nft_entry **kept, nft_file *file, const nft_entry *entry);
 
-/* Adds a tensor. `view` has rank, shape, strides and offset, both in elements of the kept tensor `base` in
- * row-major order; `is_strided` false means no gaps. nft_views_finish() sorts the table afterwards. */
+/* Adds a tensor, which the table has from nft_views_finish() on. `view` has rank, shape, strides and offset,
+ * both in elements of the kept tensor `base` in row-major order; `is_strided` false means no gaps. */
 nft_status nft_views_add(nft_file *file, const char *name, const nft_entry *base, const nft_entry *view);
 
 /* Adds a stack (count, …) of kept tensors of equal types and shapes. */
@@ -19,10 +19,12 @@ nft_status nft_views_stack(nft_file *file, const char *name, const nft_entry *co
 nft_status nft_views_add_numbers(nft_file *file, const char *name, const int64_t *shape, int64_t rank,
                                  float *numbers);
 
-/* Removes the entries that are marked and sorts the table. `removed` has one mark for each entry that the
- * table had at first; entries that were added since stay. */
-nft_status nft_views_finish(nft_file *file, const bool *removed, int64_t count);
+/* Removes the entries that are marked, adds the new ones and sorts the table. */
+nft_status nft_views_finish(nft_file *file, const bool *removed);
 
 void nft_views_clear(nft_file *file);
+
+/* Adds a text of the metadata, whose key is not there. */
+nft_status nft_file_add_metadata(nft_file *file, const char *key, const char *value);
 
 #endif
