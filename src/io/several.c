@@ -38,8 +38,8 @@ static size_t common_length(const nft_file *file)
             same++;
         length = same;
     }
-    while (length && first[length - 1] != '.')
-        length--;
+    while (length && (first[length - 1] != '.' || isdigit((unsigned char)first[length])))
+        length--; /* a word before the number is not common to all */
     return length;
 }
 
