@@ -19,7 +19,25 @@ static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *
 
 typedef struct known_names {
     cli_names tensors, extras; /* of the networks, and of what travels with them */
+    bool is_other_form;        /* the file has the networks' tensors under other names, in other shapes */
 } known_names;
+
+static bool is_other_form(const known_names *known, const nft_file *file)
+{
+    for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        if (!nft_file_tensor(&info, file, i) && names_find(&known->tensors, info.name) >= 0)
+            return false;
+    }
+    return true;
+}
+
+/* Whether a tensor belongs to no network. */
+static bool is_beyond(const known_names *known, const char *name)
+{
+    return names_find(&known->tensors, name) < 0 &&
+           (!known->is_other_form || names_find(&known->extras, name) >= 0);
+}
 
 /* What only reading all numbers can tell. */
 typedef struct non_finite {
@@ -53,7 +71,7 @@ static json_t *other_tensors_json(const known_names *known, const nft_file *file
     json_t *list = json_array();
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(&info, file, i) || names_find(&known->tensors, info.name) >= 0)
+        if (nft_file_tensor(&info, file, i) || !is_beyond(known, info.name))
             continue;
         if ((names_find(&known->extras, info.name) >= 0) == extras)
             json_array_append_new(list, json_text(info.name));
@@ -144,7 +162,7 @@ static int print_others(const known_names *known, const nft_file *file)
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, file, i))
             return table_fail(&table);
-        if (names_find(&known->tensors, info.name) >= 0)
+        if (!is_beyond(known, info.name))
             continue;
         if (!table.count)
             table_header(&table, titles);
@@ -206,13 +224,15 @@ static int print_for_people(cli_input *input, const nft_weights *header, const k
 int info_weights(cli_input *input, const nft_file *file, const cli_options *given)
 {
     const char *kind = has_extra(input, "label") ? "data set" : "weights";
-    known_names known = {{0}, {0}};
+    known_names known = {{0}, {0}, false};
     nft_weights *header = NULL;
     if (nft_dataset_batch(&header, input->dataset, 0, 0))
         return fail_library();
     int failed = names_of_tensors(&known.tensors, header);
     if (!failed)
         failed = names_of_extras(&known.extras, input->dataset);
+    if (!failed)
+        known.is_other_form = is_other_form(&known, file);
     if (!failed)
         failed = given->json ? print_as_json(input, &known, file, kind, given)
                              : print_for_people(input, header, &known, file, kind, given);
