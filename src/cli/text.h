@@ -5,6 +5,7 @@
 #include "report.h"
 
 #include <stdint.h>
+#include <stdio.h>
 
 /* Long enough for each of the text_… functions below. */
 #define TEXT_CAPACITY 192
@@ -41,6 +42,8 @@ void table_header(cli_table *table, const char *const *titles);
 void table_cell(cli_table *table, const char *format, ...) CLI_PRINTF(2, 3);
 /* Prints and frees the table; the exit status. */
 int table_print(cli_table *table);
+/* The same, to a stream. */
+int table_write(cli_table *table, FILE *stream);
 /* Frees the table and fails with the library's last message. */
 int table_fail(cli_table *table);
 

@@ -51,7 +51,7 @@ run 2 --vrsion
 says "did you mean '--version'"
 run 2 forward --thread 2 a b
 says "did you mean '--threads'"
-run 2 forward a b
+run 2 permute a
 says "--output is missing"
 run 2 forward a b c -o d
 says "'c' is one file too many"
