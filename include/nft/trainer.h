@@ -29,6 +29,8 @@
  *   joined end to end, so no batch is short
  * - `seed` = 0: of the permutations and of dropout
  * - `validate_every` = 1000: steps
+ * - `patience` = null, none: nft_trainer_run() ends after that many validations in a row without a lower loss
+ *   (early stopping); it needs a validation set
  * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its
  *   configuration, and with any other loss the key is an error
  *
@@ -88,8 +90,8 @@ typedef struct nft_trainer_options {
     nft_reduce_callback *reduce; /**< needed by more than one rank, else not called */
     void *reduce_user;           /**< handed to it */
     int32_t extend;    /**< 1: nft_trainer_resume() takes a checkpoint of other `steps`, another `lr`, another
-                          `validate_every` or a schedule of other `total_steps`; from there on those of the
-                          trainer hold */
+                          `validate_every` or `patience`, or a schedule of other `total_steps`; from there on
+                          those of the    trainer hold */
     int32_t precision; /**< NFT_PRECISION_… of forward and backward; 0: ::NFT_PRECISION_FLOAT32. Weights,
                           gradients and the optimizer's state are in single precision with each */
 } nft_trainer_options;
@@ -317,7 +319,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_resume(nft_trainer *trainer, const
 
 /** Steps taken so far, those before a checkpoint included; 0 of NULL. */
 NFT_API int64_t nft_trainer_steps_done(const nft_trainer *trainer);
-/** Steps of the recipe; 0 of NULL. */
+/** Steps of the recipe, or those taken once `patience` has ended the training; 0 of NULL. */
 NFT_API int64_t nft_trainer_steps(const nft_trainer *trainer);
 
 /** The lowest validation loss so far; not-a-number before the first validation. */

@@ -127,7 +127,7 @@ static int fail_resume(nft_status status)
     const char *advice =
         status == NFT_ERROR_MISMATCH
             ? "; remove it to begin anew, or give another --checkpoint; --extend takes one of other steps"
-              ", lr or validate_every"
+              ", lr, validate_every or patience"
         : status == NFT_ERROR_MEMORY ? ""
                                      : "; give another --checkpoint";
     return fail("%s%s", library_message(), advice);
@@ -389,6 +389,18 @@ static int write_model(const training *t, const char *path)
     return failed;
 }
 
+/* `patience` has ended it before the recipe's last step. */
+static void tell_early_end(const training *t)
+{
+    int64_t done = nft_trainer_steps_done(t->trainer),
+            patience = json_integer_value(json_object_get(t->recipe.object, "patience")),
+            steps = json_integer_value(json_object_get(t->recipe.object, "steps"));
+    char validations[TEXT_CAPACITY];
+    if (done < steps)
+        say("stopped early after %" PRId64 " of %" PRId64 " steps: %s without a lower loss", done, steps,
+            text_plural(validations, patience, "validation"));
+}
+
 static int save(const training *t)
 {
     const char *path = option_text(t->given, "output");
@@ -403,6 +415,7 @@ static int save(const training *t)
     if (t->given->json)
         return EXIT_SUCCESS;
     text_plural(steps, nft_trainer_steps_done(t->trainer), "step");
+    tell_early_end(t);
     if (t->recipe.validation_path)
         say("%s: the model with the lowest validation loss of %s, %.6g", path, steps,
             nft_trainer_best_loss(t->trainer));
@@ -470,7 +483,7 @@ static const cli_option own_options[] = {
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
     {"set", 0, OPTION_SETTING, "KEY=VALUE",
      "any entry of the recipe, as optimizer.lr=1e-4; may be given again", 0, 0, NULL},
-    {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, another lr or validate_every",
+    {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, lr, validate_every or patience",
      0, 0, NULL},
     {"keep-checkpoint", 0, OPTION_FLAG, NULL,
      "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
@@ -495,6 +508,7 @@ const cli_command train_command = {
         "                 \"weight_decay\": 0.01 of adamw, 0 of adam},\n"
         "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\": 0, \"total_steps\": N},\n"
         "   \"validation\": PATH, \"validate_every\": 1000,\n"
+        "   \"patience\": null (validations in a row without a lower loss that end it: early stopping),\n"
         "   \"grad_clip\": null (the largest norm of the gradients), \"shuffle\": true, \"seed\": 0\n\n"
         "The data hold 'label', or 'target': integer classes for cross_entropy, floats for mse and bce;\n"
         "they are read batch by batch and may be larger than memory. Two losses compare images:\n"

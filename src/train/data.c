@@ -130,6 +130,7 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
     replace_set(&trainer->validation, &sets[1]);
     trainer->group_floats = group_floats;
     trainer->has_best = trainer->has_validated = false;
+    trainer->stale = 0;
     return NFT_OK;
 }
 

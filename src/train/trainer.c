@@ -288,7 +288,10 @@ int64_t nft_trainer_steps_done(const nft_trainer *trainer)
 
 int64_t nft_trainer_steps(const nft_trainer *trainer)
 {
-    return trainer ? trainer->recipe.steps : 0;
+    if (!trainer)
+        return 0;
+    int64_t patience = trainer->recipe.patience;
+    return patience && trainer->stale >= patience ? trainer->step : trainer->recipe.steps;
 }
 
 static nft_status snapshot(const char *function, nft_model **model, const nft_trainer *trainer, bool best)

@@ -53,6 +53,7 @@ struct nft_trainer {
     float *best; /* the values with the lowest validation loss */
     double best_loss;
     bool has_best;
+    int64_t stale; /* validations of nft_trainer_run() since the one with the lowest loss */
 };
 
 /* A group is at most as many samples as fit into this many bytes of kept memory, but two at least; with

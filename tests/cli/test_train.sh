@@ -421,4 +421,19 @@ check "nothing was replaced" cmp own.json recipes/cnns.json
 check "no model is left by failures" test ! -e x.safetensors
 # What kill -9 interrupts while it is written stays, under another name.
 check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" ! -name ".killed.*" | wc -l)" -eq 0 ]'
+# Early stopping: without a learning rate no validation is better than the first.
+cat >patient.json <<JSON
+{"model": {"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 32}, {"type": "linear", "in": 32, "out": 32}, {"type": "linear", "in": 32, "out": 1}]},
+           "modules": [{"type": "hnp_pool"}, {"type": "linear", "out_features": 10}]},
+ "train": "$examples/mnist-sirens.safetensors", "validation": "$examples/mnist-sirens.safetensors", "loss": "cross_entropy",
+ "optimizer": {"type": "adam", "lr": 0}, "batch_size": 8, "epochs": 2, "validate_every": 2, "patience": 2}
+JSON
+run 0 train patient.json -o patient.safetensors
+prints "stopped early after 6 of 15 steps: 2 validations without a lower loss"
+prints "patient.safetensors: the model with the lowest validation loss of 6 steps"
+run 0 train patient.json -o patient.safetensors --set patience=null
+prints "lowest validation loss of 15 steps"
+run 1 train patient.json -o patient.safetensors --set patience=0
+says "'patience' is not a number of validations, at least 1"
+
 finish
