@@ -177,6 +177,12 @@ int table_fail(cli_table *table)
     return fail_library();
 }
 
+const char *text_file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 bool text_ends_with(const char *text, const char *end)
 {
     size_t length = strlen(text), tail = strlen(end);

@@ -16,6 +16,7 @@ char *text_bytes(char *text, double bytes);                       /* "45.2 MiB" 
 char *text_shape(char *text, const int64_t *shape, int64_t rank); /* "16 × 1 × 3 × 3" */
 char *text_plural(char *text, int64_t count, const char *word);   /* "1 layer", "2 layers" */
 
+const char *text_file_name(const char *path); /* without the folder */
 bool text_ends_with(const char *text, const char *end);
 /* The word that `text` may have been meant for, NULL if none is near. */
 const char *text_nearest(const char *text, const char *const *words, int count);

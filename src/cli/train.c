@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define CHECKPOINT_SECONDS 60
+#define PATHS_CAPACITY 512
 #define KEPT_CAPACITY 5000 /* a path, and what is said of it */
 
 typedef struct training {
@@ -257,7 +258,10 @@ static int record_validation(training *t, const nft_step_info *info)
 static int draw_curves(const training *t)
 {
     const char *path = option_text(t->given, "plot");
-    return path && !t->ranks.rank ? plot_curves(path, &t->log) : EXIT_SUCCESS;
+    char title[PATHS_CAPACITY];
+    snprintf(title, sizeof title, "%.200s, trained on %.200s",
+             text_file_name(option_text(t->given, "output")), text_file_name(t->recipe.train_path));
+    return path && !t->ranks.rank ? plot_curves(path, title, &t->log) : EXIT_SUCCESS;
 }
 
 /* A training that diverged ends without its model: the best that it has come to is kept beside where that
@@ -477,8 +481,8 @@ static const cli_option own_options[] = {
     {"log", 0, OPTION_STREAM, "FILE",
      "a JSON object on a line for each step and validation; a new training replaces an earlier log", 0, 0,
      NULL},
-    {"plot", 0, OPTION_OUTPUT, "FILE", "draw the learning curves at each validation and at the end (SVG)", 0,
-     0, NULL},
+    {"plot", 0, OPTION_OUTPUT, "FILE",
+     "draw the learning curves at each validation and at the end (SVG or PNG)", 0, 0, NULL},
     {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
     {"set", 0, OPTION_SETTING, "KEY=VALUE",
