@@ -300,7 +300,7 @@ run 1 train recipes/good.json -o x.safetensors --log absent/x.jsonl
 says "cannot write to folder 'absent'"
 run 0 train recipes/good.json -o good.safetensors --plot good.png
 check "a plot may be PNG" test "$(head -c 8 good.png | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a
-run 0 evaluate good.safetensors "$sample" --plot good.png
+run 0 evaluate whole.safetensors "$sample" --plot good.png
 run 1 train recipes/good.json -o x.safetensors --plot x.pdf
 says "--plot x.pdf: expected a name that ends in .svg or .png"
 run 1 train recipes/good.json -o x.safetensors --plot absent/x.svg
