@@ -138,6 +138,7 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
         return NFT_OK;
     replace_set(&trainer->validation, &sets[1]);
     trainer->has_best = trainer->has_validated = false;
+    trainer->stale = 0;
     return NFT_OK;
 }
 

@@ -305,6 +305,13 @@ nft_status nft_trainer_check_call(const nft_trainer *trainer, const char *functi
     return NFT_OK;
 }
 
+/* Of the recipe, or those that early stopping took. */
+static int64_t steps_in_all(const nft_trainer *trainer)
+{
+    int64_t patience = trainer->recipe.patience;
+    return patience && trainer->stale >= patience ? trainer->step : trainer->recipe.steps;
+}
+
 const nft_trainer_description *nft_trainer_describe(const nft_trainer *trainer)
 {
     static const nft_trainer_description none = {sizeof none, 0, 0, NAN, NULL};
@@ -312,7 +319,7 @@ const nft_trainer_description *nft_trainer_describe(const nft_trainer *trainer)
         return &none;
     *trainer->description = (nft_trainer_description){
         .size = sizeof none,
-        .steps = trainer->recipe.steps,
+        .steps = steps_in_all(trainer),
         .steps_done = trainer->step,
         .best_loss = trainer->has_best ? trainer->best_loss : NAN,
         .validation_output = trainer->has_validated ? trainer->validation_output : NULL};

@@ -54,6 +54,7 @@ struct nft_trainer {
     float *best; /* the values with the lowest validation loss */
     double best_loss;
     bool has_best;
+    int64_t stale; /* validations of nft_trainer_run() since the one with the lowest loss */
     nft_trainer_description *description; /* that was lent to the caller */
 };
 

@@ -56,7 +56,7 @@ static void write_file(const char *path, const tensor *tensors, size_t count)
 static void assert_refused(const char *path, const char *reason)
 {
     nft_weights *weights = NULL;
-    assert_int_not_equal(nft_weights_load(&weights, path), NFT_OK);
+    assert_int_not_equal(nft_weights_load(&weights, path, NULL), NFT_OK);
     if (!strstr(nft_error_message(), reason))
         fail_msg("'%s' is not in '%s'", reason, nft_error_message());
 }
@@ -74,7 +74,7 @@ static void kernels_are_read_with_their_outputs_first(void **state)
     (void)state;
     nft_weights *weights = NULL;
     write_file("flax.safetensors", flax, COUNT(flax));
-    assert_ok(nft_weights_load(&weights, "flax.safetensors"));
+    assert_ok(nft_weights_load(&weights, "flax.safetensors", NULL));
     const float *conv = nft_weights_data(weights, 0), *flat = nft_weights_data(weights, 2),
                 *last = nft_weights_data(weights, 4);
     for (int64_t o = 0; o < 3; o++)
@@ -104,9 +104,9 @@ static void kernels_of_a_data_set_are_the_same(void **state)
     nft_weights *weights = NULL, *whole = NULL;
     const int64_t indices[] = {0};
     write_file("again.safetensors", flax, COUNT(flax));
-    assert_ok(nft_weights_load(&whole, "again.safetensors"));
+    assert_ok(nft_weights_load(&whole, "again.safetensors", NULL));
     assert_ok(nft_dataset_open(&dataset, "again.safetensors", NULL));
-    assert_ok(nft_weights_create(&weights, nft_dataset_space(dataset), 1, 1));
+    assert_ok(nft_weights_create(&weights, nft_dataset_describe(dataset)->space, 1, 1, NULL));
     assert_ok(nft_dataset_read(weights, dataset, indices, 1));
     for (int64_t t = 0; t < 6; t++)
         assert_memory_equal(nft_weights_data(weights, t), nft_weights_data(whole, t),
@@ -150,7 +150,7 @@ static void alike_networks_of_a_file_are_a_stack(void **state)
     nft_weights *weights = NULL;
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     write_file("several.safetensors", tensors, COUNT(tensors));
-    assert_ok(nft_weights_load(&weights, "several.safetensors"));
+    assert_ok(nft_weights_load(&weights, "several.safetensors", NULL));
     assert_int_equal(nft_weights_count(weights), 3);
     assert_string_equal(nft_weights_tensor_name(weights, 0), "fc1.weight");
     for (int64_t n = 0; n < 3; n++)
@@ -161,7 +161,7 @@ static void alike_networks_of_a_file_are_a_stack(void **state)
     assert_non_null(nft_weights_extra(weights, "label"));
     nft_weights_free(weights);
     options.prefix = "nets.1.";
-    assert_ok(nft_weights_load_with(&weights, "several.safetensors", &options));
+    assert_ok(nft_weights_load(&weights, "several.safetensors", &options));
     assert_int_equal(nft_weights_count(weights), 1);
     assert_true(nft_weights_data(weights, 0)[0] == 50);
     nft_weights_free(weights);
@@ -222,7 +222,7 @@ static void assert_folded(const char *path, nft_collect_options options, double 
     nft_weights *weights = NULL;
     options.fold_norms = 1;
     assert_ok(nft_collect(NULL, paths, 1, "folded.safetensors", &options));
-    assert_ok(nft_weights_load(&weights, "folded.safetensors"));
+    assert_ok(nft_weights_load(&weights, "folded.safetensors", NULL));
     assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 2);
     for (int64_t o = 0; o < WIDTH; o++) {
         double found = (double)nft_weights_data(weights, 1)[o], expected = normed_output(x, o, eps);

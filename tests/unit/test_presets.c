@@ -26,7 +26,7 @@ static nft_weights *collect(const char *preset, nft_collect_options options)
     snprintf(folder, sizeof folder, "%s%s", COLLECTIONS, preset);
     options.preset = preset;
     assert_ok(nft_collect(NULL, paths, 1, "out.json", &options));
-    assert_ok(nft_weights_load(&weights, "out-0.safetensors"));
+    assert_ok(nft_weights_load(&weights, "out-0.safetensors", NULL));
     return weights;
 }
 
@@ -98,7 +98,7 @@ static void rows_of_hdf5_are_networks_in_pytorchs_order(void **state)
 {
     (void)state;
     nft_file *file = NULL;
-    if (nft_file_open(&file, COLLECTIONS "fit-a-nef/nefs_0-2.hdf5")) /* built without HDF5 */
+    if (nft_file_open(&file, COLLECTIONS "fit-a-nef/nefs_0-2.hdf5", NULL)) /* built without HDF5 */
         skip();
     nft_file_free(file);
     nft_weights *weights = collect_plainly("fit-a-nef");
@@ -186,7 +186,7 @@ static void networks_with_residual_connections_have_ordered_axes(void **state)
     assert_labels(weights, (const double[]){0.25}, 1);
     assert_counting(weights, 0, 0);
     nft_weights_free(weights);
-    assert_ok(nft_weights_load(&weights, "out-1.safetensors"));
+    assert_ok(nft_weights_load(&weights, "out-1.safetensors", NULL));
     assert_labels(weights, (const double[]){0.75}, 1);
     nft_weights_free(weights);
     assert_int_equal(count_permutable("out-0.safetensors"), 2);
