@@ -102,6 +102,12 @@ static inline bool are_features(const random_model *m)
     return m->kind == NFT_VALUE_FEATURES;
 }
 
+/* Weights as they enter, of networks of two coordinates. */
+static inline bool are_raw_sirens(const random_model *m)
+{
+    return are_features(m) && !m->depth && m->channels == 1 && m->linear && m->flat && m->inputs == 2;
+}
+
 static inline bool are_tokens(const random_model *m)
 {
     return m->kind == NFT_VALUE_TOKENS;
@@ -176,6 +182,19 @@ static inline bool add_place_embedding(random_model *m, random_bytes *bytes)
         return false;
     begin(m, "place_embedding");
     add_number(m, "num_bands", choose(bytes, 1, 3));
+    return true;
+}
+
+/* A high frequency would magnify the rounding of a permuted network. */
+static inline bool add_siren_phases(random_model *m, random_bytes *bytes)
+{
+    if (!are_raw_sirens(m))
+        return false;
+    bool even = choose(bytes, 0, 1);
+    begin(m, "siren_phases");
+    add_value(m, "omega", choose_scale(bytes));
+    add_name(m, "form", even ? "even" : "plain");
+    m->channels = even ? 2 : 3;
     return true;
 }
 
@@ -328,6 +347,22 @@ static inline bool become(random_model *m, int32_t kind, int64_t tokens, int64_t
     return true;
 }
 
+static inline bool add_siren_probes(random_model *m, random_bytes *bytes)
+{
+    if (!are_raw_sirens(m))
+        return false;
+    int64_t probes = choose(bytes, 1, 5);
+    bool outputs = choose(bytes, 0, 1);
+    begin(m, "siren_probes");
+    add_number(m, "num_probes", probes);
+    add_value(m, "omega", choose_scale(bytes));
+    add_name(m, "form", outputs ? "outputs" : "features");
+    if (outputs)
+        return become(m, NFT_VALUE_VECTOR, 0, probes, KEPT);
+    m->channels = 1 + probes;
+    return true;
+}
+
 static inline bool add_pool(random_model *m, random_bytes *bytes)
 {
     static const char *const pools[] = {"np_pool", "hnp_pool", "stat_featurizer", "role_pool",
@@ -471,6 +506,7 @@ static inline void add_any_module(random_model *m, random_bytes *bytes)
         add_token_embedding,   add_select_token,
         add_flatten_tokens,    add_cross_attn_decoder,
         add_place_embedding,   add_signed_log,
+        add_siren_phases,      add_siren_probes,
         add_function,
     };
     const int64_t count = sizeof modules / sizeof *modules;
