@@ -250,13 +250,16 @@ static inline bool add_param_layer_norm(random_model *m, random_bytes *bytes)
 }
 
 /* Each term is left out now and then. */
-static inline void add_attention_options(random_model *m, random_bytes *bytes)
+/* Whether axes may attend in forward order. */
+static inline bool add_attention_options(random_model *m, random_bytes *bytes)
 {
     add_number(m, "num_heads", choose_heads(m, bytes));
     add_value(m, "dropout", choose_probability(bytes));
-    add_value(m, "share_projections", m->flat ? choose_boolean(bytes) : "false");
-    add_value(m, "ablate_crossterm", choose(bytes, 0, 3) == 3 ? "true" : "false");
+    bool shared = m->flat && choose(bytes, 0, 1), crosses = choose(bytes, 0, 3) != 3;
+    add_value(m, "share_projections", shared ? "true" : "false");
+    add_value(m, "ablate_crossterm", crosses ? "false" : "true");
     add_value(m, "ablate_diagonalterm", choose(bytes, 0, 3) == 3 ? "true" : "false");
+    return shared && crosses;
 }
 
 static inline bool add_np_attention(random_model *m, random_bytes *bytes)
@@ -274,7 +277,8 @@ static inline bool add_nft_block(random_model *m, random_bytes *bytes)
         return false;
     begin(m, "nft_block");
     add_number(m, "ff_factor", choose(bytes, 1, 3));
-    add_attention_options(m, bytes);
+    if (add_attention_options(m, bytes))
+        add_name(m, "order", choose(bytes, 0, 1) ? "forward" : "together");
     return true;
 }
 
