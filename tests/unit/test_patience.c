@@ -133,7 +133,7 @@ static void is_extended(void **state)
         assert_ok(set_data(more, s.train, s.validation));
         assert_ok(nft_trainer_resume(more, path));
         assert_ok(nft_trainer_run(more, NULL, NULL));
-        assert_int_equal(nft_trainer_steps_done(more), with ? 8 : 20);
+        assert_int_equal(nft_trainer_describe(more)->steps_done, with ? 8 : 20);
         nft_trainer_free(more);
     }
     nft_trainer_free(ended);
