@@ -303,7 +303,7 @@ int read_image_source(image_source *source, int64_t first, int64_t count,
         return read_pixels(source, first, count, images);
     if (source->file) /* whose messages name it */
         return nft_file_read(images, source->file, source->tensor, first, count) ? fail_library()
-                                                                                  : EXIT_SUCCESS;
+                                                                                 : EXIT_SUCCESS;
     return render_networks(source, first, count, options, images);
 }
 
