@@ -1,6 +1,6 @@
 /**
  * @file collect.h
- * Data sets made of files of single networks. Included by nft/nft.h.
+ * Data sets made of files of single networks. Included by nft/file.h.
  */
 #ifndef NFT_COLLECT_H
 #define NFT_COLLECT_H

@@ -1,6 +1,6 @@
 /**
  * @file dataset.h
- * Data sets in files, read sample by sample: for training on more than memory holds. Included by nft/nft.h.
+ * Data sets in files, read sample by sample: for training on more than memory holds. Included by nft/train.h.
  */
 #ifndef NFT_DATASET_H
 #define NFT_DATASET_H

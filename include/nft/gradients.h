@@ -1,7 +1,7 @@
 /**
  * @file gradients.h
  * Gradients of a user's loss: a forward that keeps its activations, a backward, and the update. Included by
- * nft/nft.h.
+ * nft/train.h.
  */
 #ifndef NFT_GRADIENTS_H
 #define NFT_GRADIENTS_H

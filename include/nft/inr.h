@@ -1,6 +1,6 @@
 /**
  * @file inr.h
- * Implicit neural representations: SIRENs, networks that are images. Included by nft/nft.h.
+ * Implicit neural representations: SIRENs, networks that are images.
  *
  * A SIREN is an MLP that maps the place (y, x) of a pixel to its colours: h ← sin(ω (W h + v)) in every layer
  * but the last, which is linear. Places are linearly spaced in [-1, 1] in both directions; colours are in

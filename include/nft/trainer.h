@@ -1,6 +1,6 @@
 /**
  * @file trainer.h
- * Training: a recipe, a data set and a model to begin with. Included by nft/nft.h.
+ * Training: a recipe, a data set and a model to begin with. Included by nft/train.h.
  *
  * @code
  * nft_trainer_create(&trainer, model, recipe, strlen(recipe), NULL);

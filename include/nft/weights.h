@@ -121,17 +121,6 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_permute(nft_weights *weights,
 NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed,
                                                              int64_t first);
 
-/**
- * Writes the first `count` networks of a set to a file that is written piece by piece, as its networks first
- * … first + count - 1. The tensors are found by the names that the set has for them; parts of one tensor of
- * the file are joined. The bias of a chain's layer that is zero may be missing in the file.
- * @param writer as nft_file_writer_write() takes it
- * @return ::NFT_ERROR_MISMATCH for a tensor that the file does not have, or has with another row, else as
- * nft_file_writer_write()
- */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_write(nft_file_writer *writer, const nft_weights *weights,
-                                                    int64_t first, int64_t count);
-
 /** How many extra tensors (leading axis N) travel with the set. */
 NFT_API int64_t nft_weights_extra_count(const nft_weights *weights);
 /** The name of one of them, NULL if there is no such one. Borrowed. */

@@ -4,6 +4,7 @@
 #include "contract.h"
 #include "files.h"
 #include "image_source.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "outputs.h"
 #include "report.h"

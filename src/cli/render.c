@@ -3,6 +3,8 @@
 #include "commands.h"
 #include "image_source.h"
 #include "files.h"
+#include "nft/file.h"
+#include "nft/inr.h"
 #include "outputs.h"
 #include "progress.h"
 #include "report.h"

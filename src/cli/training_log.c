@@ -2,6 +2,7 @@
 #include "training_log.h"
 
 #include "files.h"
+#include "nft/train.h"
 #include "report.h"
 #include "text.h"
 

@@ -4,7 +4,7 @@
 #define NFT_IO_FILE_H
 
 #include "base/memory.h"
-#include "nft/array.h"
+#include "nft/file.h"
 
 typedef enum nft_type {
     NFT_TYPE_F32,

@@ -5,6 +5,7 @@
 #include "unit/temporary.h"
 
 #include "model/backward.h"
+#include "nft/train.h"
 
 #define ANY(modules) "{'format_version': 1, 'space': 'any', 'modules': [" modules "]}"
 #define BLOCK                                                                                                \

@@ -2,6 +2,7 @@
  * Fallible calls refuse them with one line, getters give 0 or NULL, freeing nothing is fine, and outputs are
  * NULL after a failure. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
 

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "nft/file.h"
 #include "unit/checks.h"
 
 #define DATA NFT_TEST_DATA "/formats/"

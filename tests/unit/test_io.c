@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "nft/file.h"
 #include "unit/checks.h"
 
 static nft_status open_bytes(nft_file **file, const char *header, const void *data, size_t size, void **bytes)

@@ -1,6 +1,8 @@
 /* Training: the golden cases step by step, the same bits on any number of threads, data sets, validation,
  * statistics of the data. An argument names another folder of golden cases. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/training.h"
 
 #include <dirent.h>

@@ -1,6 +1,7 @@
 /* Arguments that no call of training and of gradients should be given: refused with one line, getters give 0
  * or NULL, and what was there stays. And the gradient of tokens that go in, against differences. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 
