@@ -1,10 +1,10 @@
 /* The canonical sign and phase of SIRENs: inr.h says which they are and why. */
+#include "base/pi.h"
 #include "inr/siren_set.h"
 #include "nft/inr.h"
 
 #include <math.h>
 
-#define PI 3.14159265358979323846
 /* The interval of the phase, in half periods. */
 #define LOWEST (-15.0 / 32)
 #define HIGHEST (17.0 / 32)
@@ -128,7 +128,7 @@ nft_status nft_inr_canonicalize(nft_weights *weights, double omega)
                               nft_weights_edit(weights, 2 * i + 2),
                               i == 0};
         for (int64_t n = 0; n < weights->count; n++) {
-            canonicalize_layer(&layer, PI / omega);
+            canonicalize_layer(&layer, NFT_PI / omega);
             layer.weight += layer.in * layer.out;
             layer.bias += layer.out;
             layer.next += layer.out * layer.next_out;

@@ -1,5 +1,5 @@
 /* Files of tensors. Any format that has a reader (formats/format.h) is listed when it is opened and then read
- * in pieces; safetensors is what is written, beside the target and renamed. */
+ * in pieces; safetensors is what is written, next to the target and renamed. */
 #ifndef NFT_IO_FILE_H
 #define NFT_IO_FILE_H
 
