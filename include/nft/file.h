@@ -128,6 +128,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_file_read(nft_array **array, const nft_fil
  * … first + count - 1. The tensors are found by the names that the set has for them; parts of one tensor of
  * the file are joined. The bias of a chain's layer that is zero may be missing in the file.
  * @param writer as nft_file_writer_write() takes it
+ * @param weights the set
+ * @param first number of its first network in the file
+ * @param count how many of its networks are written
  * @return ::NFT_ERROR_MISMATCH for a tensor that the file does not have, or has with another row, else as
  * nft_file_writer_write()
  */
