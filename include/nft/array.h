@@ -43,32 +43,38 @@ typedef struct nft_tensor_info {
     }
 
 /**
- * Makes an array that owns a copy of `data`.
+ * Makes an array that owns a copy of `data`. Thread-safe.
  * @param[out] array the new array; free it with nft_array_free()
  * @param type ::NFT_ARRAY_F32 or ::NFT_ARRAY_I64
  * @param shape `rank` sizes, none negative
  * @param rank number of axes, at most ::NFT_ARRAY_MAX_RANK; 0 for a single number
  * @param data row-major elements of `type`; NULL for zeros
+ * @return ::NFT_ERROR_ARGUMENT for a type, a rank or a size that there is not, ::NFT_ERROR_LIMIT,
+ * ::NFT_ERROR_MEMORY
  */
 NFT_API NFT_MUST_CHECK nft_status nft_array_create(nft_array **array, int32_t type, const int64_t *shape,
                                                    int64_t rank, const void *data);
 
-/** As nft_array_create(), but reads the caller's memory, which must stay valid and is never written. */
+/**
+ * As nft_array_create(), but reads the caller's memory, which must stay valid and is never written.
+ * Thread-safe.
+ * @return as nft_array_create()
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_array_borrow(nft_array **array, int32_t type, const int64_t *shape,
                                                    int64_t rank, const void *data);
 
-/** Frees an array; NULL is fine. */
+/** Frees an array; NULL is fine. Thread-safe. */
 NFT_API void nft_array_free(nft_array *array);
 
-/** The elements if they are float, else NULL. Borrowed. */
+/** The elements if they are float, else NULL. Borrowed. Thread-safe. */
 NFT_API const float *nft_array_f32(const nft_array *array);
-/** The elements if they are int64_t, else NULL. Borrowed. */
+/** The elements if they are int64_t, else NULL. Borrowed. Thread-safe. */
 NFT_API const int64_t *nft_array_i64(const nft_array *array);
-/** Number of axes. */
+/** Number of axes. Thread-safe. */
 NFT_API int64_t nft_array_rank(const nft_array *array);
-/** The size of one axis, 0 if there is no such axis. */
+/** The size of one axis, 0 if there is no such axis. Thread-safe. */
 NFT_API int64_t nft_array_size(const nft_array *array, int64_t axis);
-/** Number of elements. */
+/** Number of elements. Thread-safe. */
 NFT_API int64_t nft_array_count(const nft_array *array);
 
 #ifdef __cplusplus
