@@ -4,6 +4,7 @@
  * A model made from a configuration is untrained: its output is a random, yet permutation-invariant,
  * description of a network. */
 #define _POSIX_C_SOURCE 200809L
+#include <nft/file.h>
 #include <nft/nft.h>
 
 #include <stdio.h>

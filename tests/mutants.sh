@@ -21,11 +21,11 @@ tests_of() {
     case $1 in
     src/io/index.c | src/io/dataset.c | src/io/dataset_tensors.c) echo test_weights_space test_index test_dataset test_mixed_training ;;
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
-    src/space/*) echo test_space test_weights test_weights_space test_formats test_any_space test_golden_gradients test_golden ;;
+    src/space/*) echo test_space test_weights test_weights_space test_formats test_archives test_any_space test_any_space_memory test_golden_gradients test_golden ;;
     src/model/contract.c) echo test_contract ;;
-    src/model/plans.c | src/model/sequence.c) echo test_any_space test_context test_model ;;
+    src/model/plans.c | src/model/sequence.c) echo test_any_space test_any_space_memory test_context test_model ;;
     src/model/*)
-        echo test_arguments test_train_arguments test_context test_own_loop test_any_space test_backward_engine test_golden_gradients \
+        echo test_arguments test_train_arguments test_context test_own_loop test_any_space test_any_space_memory test_backward_engine test_golden_gradients \
             test_golden test_gradients ;;
     src/modules/weights/np_attention.c) echo test_golden_gradients test_large_axes test_golden test_gradients_of_spaces test_gradients ;;
     src/modules/weights/lift*.c) echo test_lift test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;

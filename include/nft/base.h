@@ -98,7 +98,8 @@ typedef struct nft_allocator {
  *
  * Call it before the first object is made: it fails with ::NFT_ERROR_ARGUMENT while any is alive. Allocations
  * of other libraries for libnft (the JSON parser, BLAS) do not pass through it. No other call of the library
- * may run at the same time.
+ * may run at the same time. Not thread-safe.
+ * @return ::NFT_ERROR_ARGUMENT while an object is alive, or for a struct without both functions
  */
 NFT_API NFT_MUST_CHECK nft_status nft_set_allocator(const nft_allocator *allocator);
 
@@ -112,8 +113,10 @@ enum {
  * several call it. */
 typedef void nft_log_callback(int32_t level, const char *line, void *user);
 
-/** Installs the log callback. NULL, the default, disables logging. No other call of the library may run at
- * the same time. */
+/**
+ * Installs the log callback. NULL, the default, disables logging. No other call of the library may run at
+ * the same time. Not thread-safe.
+ */
 NFT_API void nft_set_log(nft_log_callback *callback, void *user);
 
 /**

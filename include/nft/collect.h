@@ -1,6 +1,6 @@
 /**
  * @file collect.h
- * Data sets made of files of single networks. Included by nft/nft.h.
+ * Data sets made of files of single networks. Included by nft/file.h.
  */
 #ifndef NFT_COLLECT_H
 #define NFT_COLLECT_H
@@ -82,7 +82,7 @@ typedef struct nft_collect_result {
  *
  * Memory holds the path, the space and the labels of each network, never the weights of more than one file. A
  * call that is interrupted, or stopped by `progress`, continues when it is repeated; files next to `output`
- * whose names end in `.partial` hold its state until then.
+ * whose names end in `.partial` hold its state until then. Thread-safe for different outputs.
  * @param[out] result may be NULL
  * @param paths files; folders, with all that is in them but hidden files, sidecars and text; patterns with *,
  * ? or [; or `@`FILE, a file with a path on each line

@@ -50,6 +50,7 @@ typedef struct nft_context_options {
  *
  * A context for a model of any space has plans for several spaces. They share workspace and kept memory,
  * which are as large as the space that needs most of each. Outputs that depend on the space are added up.
+ * Thread-safe.
  * @param[out] bytes 0 on failure
  * @param model any
  * @param space of the networks, for a model of any space; else NULL, or the model's own
@@ -62,7 +63,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_context_memory(int64_t *bytes, const nft_m
                                                      const nft_context_options *options);
 
 /**
- * Floating-point operations of the matrix products for one sample.
+ * Floating-point operations of the matrix products for one sample. Thread-safe.
  * @param[out] flops 0 on failure
  * @param model any
  * @param space as nft_context_memory()
@@ -74,17 +75,20 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_flops(int64_t *flops, const nft_mode
 /**
  * Makes a context for a model. All memory that calls of up to max_batch networks need is allocated here; for
  * a model of any space, when a call first has a space, or more networks than before. Such a call may fail
- * with ::NFT_ERROR_LIMIT, and the context then stays as it was.
+ * with ::NFT_ERROR_LIMIT, and the context then stays as it was. Thread-safe.
  * @param[out] context free it with nft_context_free()
  * @param model of which the context keeps a reference
  * @param options NULL for the defaults
+ * @return ::NFT_ERROR_ARGUMENT for the options, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_CONFIG,
+ * ::NFT_ERROR_THREAD
  */
 NFT_API NFT_MUST_CHECK nft_status nft_context_create(nft_context **context, const nft_model *model,
                                                      const nft_context_options *options);
-/** Frees a context with its outputs; NULL is fine. */
+/** Frees a context with its outputs; NULL is fine. Not thread-safe for one context. */
 NFT_API void nft_context_free(nft_context *context);
 
-/** Installs the progress callback of long calls (networks done, networks in all); NULL: none. */
+/** Installs the progress callback of long calls (networks done, networks in all); NULL: none. Not thread-safe
+ * for one context. */
 NFT_API void nft_context_set_progress(nft_context *context, nft_progress_callback *callback, void *user);
 
 /** Samples of a weight set or of an array, in place: the input of a model, its output, or the gradient of

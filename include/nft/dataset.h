@@ -1,6 +1,6 @@
 /**
  * @file dataset.h
- * Data sets in files, read sample by sample: for training on more than memory holds. Included by nft/nft.h.
+ * Data sets in files, read sample by sample: for training on more than memory holds. Included by nft/train.h.
  */
 #ifndef NFT_DATASET_H
 #define NFT_DATASET_H
@@ -27,6 +27,7 @@ typedef struct nft_dataset nft_dataset;
  * The parts are files of networks, each of one space, with paths relative to the index and as many networks
  * as the index says; all have the same number of channels. Samples are numbered from 0 through the parts.
  * Reads headers only. At most 64 files stay open, however many parts there are. The files must not change.
+ * Thread-safe.
  * @param[out] dataset free it with nft_dataset_free()
  * @param path the file or the index
  * @param options for the file, or for each part; NULL for the defaults
@@ -36,7 +37,7 @@ typedef struct nft_dataset nft_dataset;
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_open(nft_dataset **dataset, const char *path,
                                                    const nft_load_options *options);
-/** Frees a data set; NULL is fine. A trainer that uses it keeps its own reference. */
+/** Frees a data set; NULL is fine. A trainer that uses it keeps its own reference. Thread-safe. */
 NFT_API void nft_dataset_free(nft_dataset *dataset);
 
 /** What a data set holds. */

@@ -75,17 +75,23 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char
  */
 NFT_API NFT_MUST_CHECK nft_status nft_model_load(nft_model **model, const char *path,
                                                  const nft_load_options *options);
-/** Writes a model file: to a temporary file, which is renamed over the target. */
+/**
+ * Writes a model file: to a temporary file, which is renamed over the target. Thread-safe.
+ * @return ::NFT_ERROR_FILE if it cannot be written, ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_MEMORY
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_model_save(const nft_model *model, const char *path);
-/** Drops the caller's reference; NULL is fine. Contexts keep their own. */
+/** Drops the caller's reference; NULL is fine. Contexts keep their own. Thread-safe. */
 NFT_API void nft_model_free(nft_model *model);
 
-/** The configuration as JSON text. Borrowed from the model. */
+/** The configuration as JSON text. Borrowed from the model. Thread-safe. */
 NFT_API const char *nft_model_config(const nft_model *model);
-/** A text of the model file's metadata (`nft.loss` …), NULL if there is none. Borrowed from the model. */
+/** A text of the model file's metadata (`nft.loss` …), NULL if there is none. Borrowed from the model.
+ * Thread-safe. */
 NFT_API const char *nft_model_metadata(const nft_model *model, const char *key);
-/** The space of the networks it reads. NULL for a model on tokens and for a model of any space;
- * the input of nft_model_describe() tells them apart. Borrowed from the model. */
+/**
+ * The space of the networks it reads. NULL for a model on tokens and for a model of any space;
+ * the input of nft_model_describe() tells them apart. Borrowed from the model. Thread-safe.
+ */
 NFT_API const nft_space *nft_model_space(const nft_model *model);
 /** Facts about a model. */
 typedef struct nft_model_description {
@@ -101,10 +107,16 @@ typedef struct nft_model_description {
 
 /** Facts about a model. Borrowed from it; never NULL: all is 0 for NULL. Thread-safe. */
 NFT_API const nft_model_description *nft_model_describe(const nft_model *model);
-/** Fills `info` (its `size` set by the caller) with module `index`. */
+/**
+ * Fills `info` (its `size` set by the caller) with module `index`. Thread-safe.
+ * @return ::NFT_ERROR_ARGUMENT if there is no such module
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_model_module(nft_module_info *info, const nft_model *model,
                                                    int64_t index);
-/** Fills `info` (its `size` set by the caller) with tensor `index`, in the order of the modules. */
+/**
+ * Fills `info` (its `size` set by the caller) with tensor `index`, in the order of the modules. Thread-safe.
+ * @return ::NFT_ERROR_ARGUMENT if there is no such tensor
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_model_tensor(nft_tensor_info *info, const nft_model *model,
                                                    int64_t index);
 

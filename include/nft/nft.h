@@ -37,6 +37,9 @@
  * }
  * @endcode
  *
+ * This header runs models. nft/train.h trains them, nft/inr.h fits and renders SIRENs, nft/file.h reads and
+ * writes files of tensors, and nft/nft.hpp is for C++.
+ *
  * **Shapes.** Raw arrays are PyTorch's: row-major, output axis first. Sizes are int64_t.
  *
  * **Ownership.** An output parameter comes first. A handle in it is the caller's to free, and NULL after a
@@ -61,14 +64,9 @@
 
 #include "nft/array.h"
 #include "nft/base.h"
-#include "nft/collect.h"
 #include "nft/context.h"
-#include "nft/dataset.h"
-#include "nft/gradients.h"
-#include "nft/inr.h"
 #include "nft/model.h"
 #include "nft/space.h"
-#include "nft/trainer.h"
 #include "nft/weights.h"
 
 #endif

@@ -1,6 +1,6 @@
 /**
  * @file nft.hpp
- * libnft for C++17: the handles of nft/nft.h as move-only classes, failures as exceptions. Header-only.
+ * libnft for C++17: the handles of the C headers as move-only classes, failures as exceptions. Header-only.
  *
  * @code
  * nft::Model model = nft::Model::load("accuracy-predictor.safetensors");
@@ -25,7 +25,10 @@
 #error "nft.hpp needs exceptions, which report failures: compile with -fexceptions, or include nft/nft.h"
 #else
 
+#include "nft/file.h"
+#include "nft/inr.h"
 #include "nft/nft.h"
+#include "nft/train.h"
 
 #include <cstdint>
 #include <exception>

@@ -1,6 +1,6 @@
 /**
  * @file trainer.h
- * Training: a recipe, a data set and a model to begin with. Included by nft/nft.h.
+ * Training: a recipe, a data set and a model to begin with. Included by nft/train.h.
  *
  * @code
  * nft_trainer_create(&trainer, model, recipe, strlen(recipe), NULL);
@@ -182,7 +182,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_memory(int64_t *bytes, const nft_m
 
 /**
  * Makes a trainer that begins with a copy of the model's parameters; the model stays as it is, and need not
- * outlive the trainer.
+ * outlive the trainer. Thread-safe.
  * @param[out] trainer free it with nft_trainer_free()
  * @param model to begin with
  * @param recipe_json `length` bytes of JSON, see above
@@ -193,7 +193,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_memory(int64_t *bytes, const nft_m
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_create(nft_trainer **trainer, const nft_model *model,
                                                      const char *recipe_json, size_t length,
                                                      const nft_trainer_options *options);
-/** Frees a trainer with what it lent; NULL is fine. */
+/** Frees a trainer with what it lent; NULL is fine. Not thread-safe for one trainer. */
 NFT_API void nft_trainer_free(nft_trainer *trainer);
 
 /** The data of a training or a validation, of one kind; all others are NULL. */
@@ -266,7 +266,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_data(nft_trainer *trainer, con
  * any space the tensors of a role, of all spaces, have one mean and one deviation for each channel, in which
  * every entry counts once; a role that no network has keeps the mean 0 and the deviation 1. With a callback
  * as the source: first nft_trainer_set_data() with networks like the callback's, then this, then the
- * callback. A model without such a module is left as it is. Every rank does all of it.
+ * callback. A model without such a module is left as it is. Every rank does all of it. Not thread-safe for
+ * one trainer.
  * @return ::NFT_ERROR_ARGUMENT after the first step, or without a training set (a callback is none)
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer);
@@ -274,7 +275,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer
 /**
  * One step: a batch's loss and gradients, clipping, update. Never a validation.
  *
- * On failure parameters, optimizer and step number are as they were before.
+ * On failure parameters, optimizer and step number are as they were before. Not thread-safe for one trainer.
  * @param[out] info what it did (its `size` set by the caller); NULL is fine
  * @param trainer takes the step
  * @return ::NFT_ERROR_NOT_FINITE, with a message that names the step and the sample or parameter;
@@ -287,7 +288,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_step_info *info, nft_trai
 
 /**
  * Steps until the recipe's end. With a validation set it validates after every `validate_every` steps and at
- * the end.
+ * the end. Not thread-safe for one trainer.
  * @param trainer takes the steps
  * @param callback receives every step; NULL: none
  * @param user handed to the callback
@@ -302,7 +303,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step
  * The mean loss over the validation set, without dropout. Keeps the parameters if it is the lowest so far.
  *
  * Several ranks share the samples; the loss and the outputs are those of one process with these parameters,
- * bit by bit but for the sign of a zero.
+ * bit by bit but for the sign of a zero. Not thread-safe for one trainer.
  * @return ::NFT_ERROR_ARGUMENT without a validation set, else as nft_trainer_step()
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(double *loss, nft_trainer *trainer);
@@ -311,7 +312,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(double *loss, nft_trainer
  * Writes a checkpoint, from which the training can resume: parameters, the optimizer's state, the best
  * parameters so far, the step. A temporary file is renamed over the target, so an older checkpoint stays
  * whole until then. One of several ranks is enough: all can resume from its file, also with a validation that
- * is due or failed.
+ * is due or failed. Not thread-safe for one trainer.
  * @return ::NFT_ERROR_NOT_FINITE, and no file, if a number is not finite; ::NFT_ERROR_FILE if it cannot be
  * written
  */
@@ -325,7 +326,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_save(const nft_trainer *trainer, c
  * checkpoint keeps. Their source, memory or a file, does not count. The numbers of a callback cannot be known
  * beforehand: the caller ensures that they are the same again.
  *
- * On failure the trainer is as it was.
+ * On failure the trainer is as it was. Not thread-safe for one trainer.
  * @return ::NFT_ERROR_MISMATCH, with a message that says what differs, if it is a checkpoint of another
  * recipe, model or data set; ::NFT_ERROR_FORMAT if it is none, or damaged; ::NFT_ERROR_NOT_FINITE if a number
  * in it is not finite; ::NFT_ERROR_FILE if it cannot be read

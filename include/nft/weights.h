@@ -36,14 +36,16 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_create(nft_weights **weights, cons
                                                      int64_t count, int64_t channels,
                                                      const float *const *tensors);
 
-/** As nft_weights_create(), but reads the caller's arrays in place: they must stay valid and are never
- * written.
+/**
+ * As nft_weights_create(), but reads the caller's arrays in place: they must stay valid and are never
+ * written. Thread-safe.
+ * @return as nft_weights_create()
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_borrow(nft_weights **weights, const nft_space *space,
                                                      int64_t count, int64_t channels,
                                                      const float *const *tensors);
 
-/** Drops a set; NULL is fine. */
+/** Drops a set; NULL is fine. Thread-safe. */
 NFT_API void nft_weights_free(nft_weights *weights);
 
 /**
@@ -68,39 +70,49 @@ NFT_API void nft_weights_free(nft_weights *weights);
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_load(nft_weights **weights, const char *path,
                                                    const nft_load_options *options);
-/** Writes the set with its tensor names, its rank, its extras and its metadata, to which it adds `nft.space`.
- * The target is whole at any moment: a temporary file is renamed over it. */
+/**
+ * Writes the set with its tensor names, its rank, its extras and its metadata, to which it adds `nft.space`.
+ * The target is whole at any moment: a temporary file is renamed over it. Thread-safe unless another thread
+ * writes the set.
+ * @return ::NFT_ERROR_FILE if it cannot be written, ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT,
+ * ::NFT_ERROR_MEMORY
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, const char *path);
 
 /**
- * Finds the space of a file, and reads no weights.
+ * Finds the space of a file, and reads no weights. Thread-safe.
  * @param[out] space free it with nft_space_free()
  * @param path networks in any format of nft_file_open(); a model, for the space of the networks that it
  * reads; or JSON: a space as nft_space_parse() reads it, or an object that has one under `space` or
  * `model.space` (a configuration, a recipe, a sidecar)
  * @param options as nft_weights_load(); NULL for the defaults
+ * @return ::NFT_ERROR_FILE, ::NFT_ERROR_FORMAT, ::NFT_ERROR_CONFIG for a wrong description,
+ * ::NFT_ERROR_MISMATCH, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_load(nft_space **space, const char *path,
                                                  const nft_load_options *options);
 
-/** The space. Borrowed from the set. */
+/** The space. Borrowed from the set. Thread-safe unless another thread writes the set. */
 NFT_API const nft_space *nft_weights_space(const nft_weights *weights);
-/** N, the number of networks. */
+/** N, the number of networks. Thread-safe unless another thread writes the set. */
 NFT_API int64_t nft_weights_count(const nft_weights *weights);
-/** C, the channels. */
+/** C, the channels. Thread-safe unless another thread writes the set. */
 NFT_API int64_t nft_weights_channels(const nft_weights *weights);
-/** The name of a tensor in its file; that of the space for a set made in memory; NULL if there is no such
- * tensor. Borrowed. */
+/**
+ * The name of a tensor in its file; that of the space for a set made in memory; NULL if there is no such
+ * tensor. Borrowed. Thread-safe unless another thread writes the set.
+ */
 NFT_API const char *nft_weights_tensor_name(const nft_weights *weights, int64_t tensor);
-/** The array (N, C, *shape) of a tensor. Borrowed; NULL if there is none. */
+/** The array (N, C, *shape) of a tensor. Borrowed; NULL if there is none. Thread-safe unless another thread
+ * writes the set. */
 NFT_API const float *nft_weights_data(const nft_weights *weights, int64_t tensor);
-/** The same, to be written; NULL for a set that borrows the caller's memory. */
+/** The same, to be written; NULL for a set that borrows the caller's memory. Not thread-safe for one set. */
 NFT_API float *nft_weights_edit(nft_weights *weights, int64_t tensor);
-/** How many floats nft_weights_data() points to. */
+/** How many floats nft_weights_data() points to. Thread-safe unless another thread writes the set. */
 NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t tensor);
 
 /**
- * Permutes axes, which does not change what the networks compute.
+ * Permutes axes, which does not change what the networks compute. Not thread-safe for one set.
  * @param weights the set; one that borrows the caller's memory is refused
  * @param permutations an array (N, neurons of the axis) for each axis of the space: new neuron k of network n
  * is old neuron permutations[axis][n · neurons + k]. A NULL entry leaves an axis as it is, and an axis
@@ -121,39 +133,40 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_permute(nft_weights *weights,
 NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed,
                                                              int64_t first);
 
-/**
- * Writes the first `count` networks of a set to a file that is written piece by piece, as its networks first
- * … first + count - 1. The tensors are found by the names that the set has for them; parts of one tensor of
- * the file are joined. The bias of a chain's layer that is zero may be missing in the file.
- * @param writer as nft_file_writer_write() takes it
- * @param weights the set; it has at least `count` networks
- * @param first number of the file's network that the set's first one becomes
- * @param count how many
- * @return ::NFT_ERROR_MISMATCH for a tensor that the file does not have, or has with another row, else as
- * nft_file_writer_write()
- */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_write(nft_file_writer *writer, const nft_weights *weights,
-                                                    int64_t first, int64_t count);
-
-/** How many extra tensors (leading axis N) travel with the set. */
+/** How many extra tensors (leading axis N) travel with the set. Thread-safe unless another thread writes the
+ * set. */
 NFT_API int64_t nft_weights_extra_count(const nft_weights *weights);
-/** The name of one of them, NULL if there is no such one. Borrowed. */
+/** The name of one of them, NULL if there is no such one. Borrowed. Thread-safe unless another thread writes
+ * the set. */
 NFT_API const char *nft_weights_extra_name(const nft_weights *weights, int64_t index);
-/** An extra tensor by its name; NULL if there is none. Borrowed from the set. `label` is what
- * cross_entropy (I64 classes) and mse and bce (F32 numbers) compare with, see nft_trainer_set_data(). */
+/**
+ * An extra tensor by its name; NULL if there is none. Borrowed from the set. `label` is what
+ * cross_entropy (I64 classes) and mse and bce (F32 numbers) compare with, see nft_trainer_set_data().
+ * Thread-safe unless another thread writes the set.
+ */
 NFT_API const nft_array *nft_weights_extra(const nft_weights *weights, const char *name);
-/** Adds, replaces or (array NULL) removes an extra tensor; the set keeps a copy. Its leading axis must be N,
+/**
+ * Adds, replaces or (array NULL) removes an extra tensor; the set keeps a copy. Its leading axis must be N,
  * its name UTF-8, not `__metadata__` and without `.weight` or `.bias` at its end: ::NFT_ERROR_ARGUMENT
- * otherwise. */
+ * otherwise. Not thread-safe for one set.
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_MEMORY
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_set_extra(nft_weights *weights, const char *name,
                                                         const nft_array *array);
 
-/** A text of the metadata that travels with the set from load to save (`nft.omega` …), NULL if there is none.
- * Borrowed until that key is set again. */
+/**
+ * A text of the metadata that travels with the set from load to save (`nft.omega` …), NULL if there is none.
+ * Borrowed until that key is set again. Thread-safe unless another thread writes the set.
+ */
 NFT_API const char *nft_weights_metadata(const nft_weights *weights, const char *key);
-/** Key `index` of the metadata, and its text in *text unless that is NULL; NULL beyond the last. Borrowed. */
+/** Key `index` of the metadata, and its text in *text unless that is NULL; NULL beyond the last. Borrowed.
+ * Thread-safe unless another thread writes the set. */
 NFT_API const char *nft_weights_metadata_at(const char **text, const nft_weights *weights, int64_t index);
-/** Sets a text of the metadata, or removes it (text NULL). Key and text are UTF-8 and copied. */
+/**
+ * Sets a text of the metadata, or removes it (text NULL). Key and text are UTF-8 and copied. Not thread-safe
+ * for one set.
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_MEMORY
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_set_metadata(nft_weights *weights, const char *key,
                                                            const char *text);
 

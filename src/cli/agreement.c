@@ -1,5 +1,6 @@
 #include "agreement.h"
 
+#include "nft/train.h"
 #include "report.h"
 
 #include <inttypes.h>

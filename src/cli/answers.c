@@ -1,6 +1,7 @@
 #include "answers.h"
 
 #include "metrics.h"
+#include "nft/file.h"
 #include "report.h"
 #include "sources.h"
 #include "text.h"

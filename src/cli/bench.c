@@ -3,6 +3,7 @@
 #include "bench.h"
 #include "commands.h"
 #include "input.h"
+#include "nft/train.h"
 #include "progress.h"
 #include "report.h"
 #include "sgemm.h"

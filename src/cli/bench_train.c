@@ -1,5 +1,6 @@
 /* nftool bench --train: steps of a trainer whose batches a callback fills. */
 #include "bench.h"
+#include "nft/train.h"
 #include "report.h"
 
 #include <inttypes.h>

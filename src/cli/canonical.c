@@ -1,5 +1,6 @@
 /* nftool canonicalize: one sign and phase for every neuron of SIRENs. */
 #include "commands.h"
+#include "nft/inr.h"
 #include "omega.h"
 #include "outputs.h"
 #include "report.h"

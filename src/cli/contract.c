@@ -1,5 +1,6 @@
 #include "contract.h"
 
+#include "nft/train.h"
 #include "omega.h"
 #include "report.h"
 

@@ -1,5 +1,6 @@
 #include "data_set.h"
 
+#include "nft/file.h"
 #include "omega.h"
 #include "report.h"
 

@@ -3,6 +3,7 @@
 #include "contract.h"
 #include "image_scores.h"
 #include "metrics.h"
+#include "nft/file.h"
 #include "outputs.h"
 #include "plot_predictions.h"
 #include "report.h"

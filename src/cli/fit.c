@@ -4,6 +4,7 @@
 #include "data_set.h"
 #include "images.h"
 #include "metrics.h"
+#include "nft/inr.h"
 #include "omega.h"
 #include "outputs.h"
 #include "partial.h"

@@ -5,6 +5,7 @@
 #include "files.h"
 #include "image_source.h"
 #include "metrics.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "outputs.h"
 #include "predictions.h"

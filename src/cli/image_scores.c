@@ -1,6 +1,7 @@
 #include "image_scores.h"
 
 #include "metrics.h"
+#include "nft/inr.h"
 #include "omega.h"
 #include "report.h"
 #include "results.h"

@@ -1,6 +1,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include "image_source.h"
 
+#include "nft/file.h"
+#include "nft/inr.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "report.h"
 #include "text.h"

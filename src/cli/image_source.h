@@ -5,6 +5,8 @@
 
 #include "images.h"
 #include "input.h"
+#include "nft/file.h"
+#include "nft/inr.h"
 
 /* Metadata of a file of images as vectors: "HEIGHT WIDTH". */
 #define IMAGE_SIZE_KEY "nft.image_size"

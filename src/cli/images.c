@@ -1,5 +1,6 @@
 #include "images.h"
 
+#include "nft/file.h"
 #include "report.h"
 
 #include <errno.h>

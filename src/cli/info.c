@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "images.h"
+#include "nft/file.h"
 #include "sources.h"
 #include "text.h"
 

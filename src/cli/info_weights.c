@@ -2,6 +2,8 @@
 #include "info.h"
 #include "metrics.h"
 #include "names.h"
+#include "nft/file.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "progress.h"
 #include "text.h"

@@ -1,6 +1,9 @@
 #include "input.h"
 
 #include "metrics.h"
+#include "nft/file.h"
+#include "nft/inr.h"
+#include "nft/train.h"
 #include "report.h"
 
 #include <inttypes.h>

@@ -1,5 +1,7 @@
 #include "names.h"
 
+#include "nft/file.h"
+#include "nft/train.h"
 #include "report.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
 #include "omega.h"
 
+#include "nft/train.h"
 #include "report.h"
 
 #include <jansson.h>

@@ -4,6 +4,8 @@
 #include "image_source.h"
 #include "omega.h"
 #include "files.h"
+#include "nft/file.h"
+#include "nft/inr.h"
 #include "outputs.h"
 #include "progress.h"
 #include "report.h"

@@ -2,6 +2,8 @@
 #include "results.h"
 
 #include "metrics.h"
+#include "nft/file.h"
+#include "nft/train.h"
 #include "progress.h"
 #include "report.h"
 #include "text.h"

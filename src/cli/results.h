@@ -4,6 +4,7 @@
 #define NFT_CLI_RESULTS_H
 
 #include "input.h"
+#include "nft/file.h"
 #include "tables.h"
 
 /* Takes what the context gave for samples first … first + count - 1, which are also in the input. */

@@ -2,6 +2,8 @@
 
 #include "files.h"
 #include "names.h"
+#include "nft/file.h"
+#include "nft/train.h"
 #include "progress.h"
 #include "report.h"
 #include "tables.h"

@@ -1,6 +1,8 @@
 #include "sources.h"
 
 #include "metrics.h"
+#include "nft/file.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "outputs.h"
 #include "piped.h"

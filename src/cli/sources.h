@@ -6,7 +6,9 @@
 #include "options.h"
 
 #include <jansson.h>
+#include <nft/file.h>
 #include <nft/nft.h>
+#include <nft/train.h>
 
 /* Whether a file is JSON, a configuration: by its name, or by its first bytes. */
 bool is_configuration(const char *path);

@@ -3,6 +3,7 @@
 #include "agreement.h"
 #include "commands.h"
 #include "metrics.h"
+#include "nft/train.h"
 #include "output_lock.h"
 #include "outputs.h"
 #include "plot_curves.h"

@@ -1,10 +1,10 @@
 /* Files of tensors. Any format that has a reader (formats/format.h) is listed when it is opened and then read
- * in pieces; safetensors is what is written, beside the target and renamed. */
+ * in pieces; safetensors is what is written, next to the target and renamed. */
 #ifndef NFT_IO_FILE_H
 #define NFT_IO_FILE_H
 
 #include "base/memory.h"
-#include "nft/array.h"
+#include "nft/file.h"
 
 typedef enum nft_type {
     NFT_TYPE_F32,

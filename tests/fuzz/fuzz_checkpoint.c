@@ -4,6 +4,7 @@
 #include "fuzz/bytes_as_file.h"
 #include "fuzz/mutate_header.h"
 
+#include "nft/train.h"
 #include "train/trainer.h"
 
 #include <stdbool.h>

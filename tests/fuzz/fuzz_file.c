@@ -4,7 +4,9 @@
 #include "fuzz/bytes_as_file.h"
 #include "fuzz/mutate_header.h"
 
+#include "nft/file.h"
 #include "nft/nft.h"
+#include "nft/train.h"
 
 #include <stdbool.h>
 #include <string.h>

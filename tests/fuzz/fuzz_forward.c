@@ -2,6 +2,7 @@
  * are finite, the same bits alone and in a batch, on one thread and two, with whatever is recomputed; and
  * networks whose hidden neurons are permuted give the permuted answer, where the theory promises it. */
 #include "fuzz/random_model.h"
+#include "nft/train.h"
 #include "unit/random_values.h"
 
 #include <math.h>

@@ -4,6 +4,7 @@
 #include "fuzz/bytes_as_file.h"
 
 #include "nft/nft.h"
+#include "nft/train.h"
 
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* Any text as a training's recipe: a trainer of what is valid and small takes a step. */
 #include "nft/nft.h"
+#include "nft/train.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,6 +8,7 @@
 #include "unit/symmetry_cases.h"
 
 #include "model/backward.h"
+#include "nft/train.h"
 
 #define NETWORKS 2
 #define TOLERANCE 1e-2

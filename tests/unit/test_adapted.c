@@ -1,5 +1,7 @@
 /* Networks in forms of other libraries: kernels with inputs first, several in a file, norms behind layers. */
 #define _POSIX_C_SOURCE 200809L
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
 

@@ -1,6 +1,8 @@
 /* Whichever allocation of a call is refused: the call says so, gives nothing, leaks nothing, leaves no file
  * behind, and what it was given still works. And a forward allocates nothing after its first. */
 #define _GNU_SOURCE
+#include "nft/file.h"
+#include "nft/inr.h"
 #include "unit/refusals.h"
 #include "unit/support.h"
 #include "unit/temporary.h"

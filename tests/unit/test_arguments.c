@@ -2,6 +2,8 @@
  * Fallible calls refuse them with one line, getters give 0 or NULL, freeing nothing is fine, and outputs are
  * NULL after a failure. */
 #define _XOPEN_SOURCE 700
+#include "nft/dataset.h"
+#include "nft/file.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
 
@@ -196,6 +198,19 @@ static void spaces(void **state)
     assert_null(space);
     assert_status(nft_space_parse(&space, "{}", 2), NFT_ERROR_CONFIG);
     assert_status(nft_space_parse(&space, "{", 1), NFT_ERROR_FORMAT);
+    assert_refused(nft_space_load(&space, NULL, NULL));
+    assert_refused(nft_space_load(&space, "x", NFT_LOAD_BYTES("{}", 2)));
+    assert_status(nft_space_load(&space, NULL, NFT_LOAD_BYTES("{}", 2)), NFT_ERROR_CONFIG);
+    assert_status(nft_space_load(&space, NULL, NFT_LOAD_BYTES("x", 1)), NFT_ERROR_FORMAT);
+    assert_null(space);
+    const char *json = nft_space_json(f->other_space);
+    assert_ok(nft_space_load(&space, NULL, NFT_LOAD_BYTES(json, strlen(json))));
+    assert_int_equal(nft_space_equal(space, f->other_space), 1);
+    nft_space_free(space);
+    nft_dataset *dataset = WRONG(nft_dataset);
+    assert_refused(nft_dataset_open(&dataset, "x", NFT_LOAD_BYTES("x", 1)));
+    assert_said("a data set is read from files");
+    assert_null(dataset);
 
     assert_int_equal(nft_space_layer_count(NULL) + nft_space_parameter_count(NULL), 0);
     assert_int_equal(nft_space_equal(f->other_space, NULL) + nft_space_equal(NULL, f->other_space), 0);
@@ -519,8 +534,8 @@ static void messages(void **state)
 {
     fixture *f = *state;
     char kept[1024];
-    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS(NULL)));
-    assert_said("nft_forward: argument 'weights' is NULL");
+    assert_refused(nft_forward(f->context, NULL));
+    assert_said("nft_forward: argument 'input' is NULL");
     snprintf(kept, sizeof kept, "%s", nft_error_message());
     assert_ok(nft_forward(f->context, NFT_VIEW_WEIGHTS(f->weights)));
     assert_string_equal(nft_error_message(), kept);

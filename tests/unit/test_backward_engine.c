@@ -5,6 +5,7 @@
 #include "unit/training.h"
 
 #include "model/backward.h"
+#include "nft/train.h"
 
 #define NETWORKS 5 /* two or three threads leave some over, which are shared */
 

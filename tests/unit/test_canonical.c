@@ -1,5 +1,6 @@
 /* The canonical sign and phase of SIRENs: the same function, the same bits the second time, and the same
  * neurons from every copy. */
+#include "nft/inr.h"
 #include "unit/support.h"
 
 #define PI 3.14159265358979323846

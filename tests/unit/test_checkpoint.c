@@ -1,6 +1,7 @@
 /* Checkpoints: a training that is interrupted after any step and resumes is bit-identical to an uninterrupted
  * one. A checkpoint that is damaged or belongs to another training is refused, and changes nothing. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 

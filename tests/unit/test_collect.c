@@ -1,5 +1,7 @@
 /* Collections: what an interrupted call leaves, and that the next one continues. */
 #define _POSIX_C_SOURCE 200809L
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
 

@@ -1,5 +1,6 @@
 /* Contexts: outputs, progress, and calls at the same time. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/models.h"
 
 #include <pthread.h>

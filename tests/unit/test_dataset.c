@@ -1,6 +1,8 @@
 /* Data sets that are read from their files: the same training, bit by bit, as with the data in memory; every
  * fault of a file is found and named. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 

@@ -1,6 +1,8 @@
 /* What can go wrong with files: whichever system call fails, at whichever the process is killed, the old file
  * is whole, no half of a new one stands under its name, and the message names the file and the reason. */
 #define _GNU_SOURCE
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/interposed_files.h"
 #include "unit/temporary.h"
 #include "unit/training.h"

@@ -1,6 +1,8 @@
 /* The gradients of tests/data/golden: what PyTorch's backward computes for every parameter and input, and
  * that they depend neither on threads nor on how the networks are cut into calls. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/golden_cases.h"
 
 #define GRADIENT_RELATIVE (10 * RELATIVE)

@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "io/file.h"
 #include "io/graph/graph.h"
+#include "nft/file.h"
 #include "nft/nft.h"
 
 #include "unit/failing_allocator.h"

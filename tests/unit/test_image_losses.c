@@ -1,6 +1,9 @@
 /* The losses between images: against renderings made another way, against finite differences, from files as
  * from memory; and what does not fit them. The golden training cases are test_train's. */
 #define _GNU_SOURCE
+#include "nft/file.h"
+#include "nft/inr.h"
+#include "nft/train.h"
 #include "train/image_loss.h"
 #include "unit/refusals.h"
 #include "unit/temporary.h"

@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "unit/temporary.h"
 
+#include "nft/train.h"
 #include "unit/mixed_zoo.h"
 
 #include <sys/resource.h>

@@ -1,4 +1,6 @@
 /* SIRENs: the golden fits and renderings, fresh networks, and that a network's result is its own. */
+#include "nft/file.h"
+#include "nft/inr.h"
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
 

@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "nft/file.h"
 #include "unit/checks.h"
 
 static nft_status open_bytes(nft_file **file, const char *header, const void *data, size_t size, void **bytes)
@@ -280,8 +281,12 @@ static void check_good_file(const nft_file *file)
     nft_array_free(array);
     assert_int_equal(nft_file_read(&array, file, "t.9", 2, 2), NFT_ERROR_ARGUMENT);
     assert_message("2 rows from row 2 of tensor 't.9' were asked for, it has 3");
-    assert_int_equal(nft_file_read(&array, file, "t.9", 1, -1), NFT_ERROR_ARGUMENT);
-    assert_message("-1 rows from row 1");
+    assert_int_equal(nft_file_read(&array, file, "t.9", 1, -2), NFT_ERROR_ARGUMENT);
+    assert_message("-2 rows from row 1");
+    assert_int_equal(nft_file_read(&array, file, "t.9", 4, NFT_ALL), NFT_ERROR_ARGUMENT);
+    assert_ok(nft_file_read(&array, file, "t.9", 1, NFT_ALL));
+    assert_int_equal(nft_array_size(array, 0), 2);
+    nft_array_free(array);
     assert_int_equal(nft_file_read(&array, file, "one", 0, 1), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_file_read(&array, file, "one", 0, 0), NFT_ERROR_ARGUMENT);
     assert_message("is a single number and has no rows");

@@ -1,5 +1,6 @@
 /* Attention along an axis whose vectors exceed the caches, in several chunks of queries. */
 #include "modules/weights/np_attention.h"
+#include "nft/train.h"
 #include "unit/support.h"
 
 #define A 28

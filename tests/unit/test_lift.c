@@ -1,4 +1,5 @@
 /* lift and unlift: where positions go, and where the modules may stand. */
+#include "nft/train.h"
 #include "unit/support.h"
 
 #define ANY(modules) "{'format_version': 1, 'space': 'any', 'in_channels': 2, 'modules': [" modules "]}"

@@ -4,6 +4,7 @@
 #include "unit/training.h"
 
 #include "model/backward.h"
+#include "nft/train.h"
 
 #define NETWORKS 4
 

@@ -2,6 +2,8 @@
 #define _XOPEN_SOURCE 700
 #include "unit/temporary.h"
 
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/mixed_zoo.h"
 #include "unit/models.h"
 

@@ -3,6 +3,7 @@
 #include "unit/training.h"
 
 #include "model/context.h"
+#include "nft/train.h"
 
 #define WIDE                                                                                                 \
     MLP("{'type': 'pointwise', 'out_channels': 32}, {'type': 'nft_block', 'num_heads': 4}, "                 \

@@ -1,5 +1,6 @@
 /* Published collections, each by its preset, on miniatures of the same layouts (tests/data/collections). */
 #define _POSIX_C_SOURCE 200809L
+#include "nft/file.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
 

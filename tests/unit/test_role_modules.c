@@ -1,4 +1,5 @@
 /* Modules that tell tensors apart by role, and sums over many entries. */
+#include "nft/train.h"
 #include "unit/support.h"
 
 #define AXES "'axes': [{'name': 'image', 'size': 2, 'symmetry': 'none'}, {'name': 'c', 'size': 3}], "

@@ -21,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "nft/file.h"
 #include "unit/checks.h"
 
 static nft_status save_two(const char *path, const char *second)

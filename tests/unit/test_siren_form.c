@@ -1,5 +1,6 @@
 /* SIRENs whose layers have different ω, and whose output has an offset: values, gradients, rendering, fit and
  * canonical form against the formula in double. */
+#include "nft/inr.h"
 #include "unit/support.h"
 
 #include "siren/siren.h"

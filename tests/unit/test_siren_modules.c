@@ -1,4 +1,5 @@
 /* Modules that know SIRENs, against the network itself and its symmetries: probes and phases. */
+#include "nft/inr.h"
 #include "unit/support.h"
 
 #include "siren/siren.h"

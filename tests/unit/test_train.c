@@ -1,6 +1,8 @@
 /* Training: the golden cases step by step, the same bits on any number of threads, data sets, validation,
  * statistics of the data. An argument names another folder of golden cases. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/training.h"
 
 #include <dirent.h>
@@ -178,6 +180,35 @@ static void stopped_run(void **state)
     free(values.values);
     free(whole.values);
     nft_trainer_free(trainer);
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
+/* NULL leaves a validation set where it is, with the best loss on it; empty data take it away. */
+static void a_validation_set_stays_or_goes(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *set = make_set(model, SAMPLES, 2), *other = make_set(model, SAMPLES, 4),
+                *validation = make_set(model, 40, 3);
+    nft_trainer *trainer = make_trainer(model, RECIPE, 2);
+    double loss = 0, again = 0;
+    assert_ok(set_data(trainer, set, validation));
+    assert_ok(nft_trainer_validate(&loss, trainer));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS((const nft_weights *const *)&other, 1), NULL));
+    assert_true(nft_trainer_describe(trainer)->best_loss == loss);
+    assert_ok(nft_trainer_validate(&again, trainer));
+    assert_true(again == loss);
+    assert_ok(nft_trainer_set_data(trainer, NULL, NULL));
+    assert_ok(nft_trainer_step(NULL, trainer));
+    assert_ok(nft_trainer_set_data(trainer, NULL, NFT_DATA_NONE));
+    assert_true(isnan(nft_trainer_describe(trainer)->best_loss));
+    assert_int_equal(nft_trainer_validate(&again, trainer), NFT_ERROR_ARGUMENT);
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_NONE, NULL));
+    assert_int_equal(nft_trainer_step(NULL, trainer), NFT_ERROR_ARGUMENT);
+    nft_trainer_free(trainer);
+    nft_weights_free(validation);
+    nft_weights_free(other);
     nft_weights_free(set);
     nft_model_free(model);
 }
@@ -444,13 +475,10 @@ static void normalize_twice(void **state)
 }
 
 static const struct CMUnitTest own_tests[] = {
-    cmocka_unit_test(threads_and_seeds),
-    cmocka_unit_test(stopped_run),
-    cmocka_unit_test(best_is_kept),
-    cmocka_unit_test(callback_source),
-    cmocka_unit_test(tokens),
-    cmocka_unit_test(normalize),
-    cmocka_unit_test(normalize_twice),
+    cmocka_unit_test(threads_and_seeds), cmocka_unit_test(stopped_run),
+    cmocka_unit_test(best_is_kept),      cmocka_unit_test(a_validation_set_stays_or_goes),
+    cmocka_unit_test(callback_source),   cmocka_unit_test(tokens),
+    cmocka_unit_test(normalize),         cmocka_unit_test(normalize_twice),
     cmocka_unit_test(sets_may_be_freed),
 };
 

@@ -1,6 +1,7 @@
 /* Training with every allocation refused, one after the other: out of memory is a status, nothing leaks, and
  * a trainer continues as if nothing had happened. */
 #define _GNU_SOURCE
+#include "nft/train.h"
 #include "unit/refusals.h"
 #include "unit/temporary.h"
 #include "unit/training.h"

@@ -1,6 +1,7 @@
 /* Arguments that no call of training and of gradients should be given: refused with one line, getters give 0
  * or NULL, and what was there stays. And the gradient of tokens that go in, against differences. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 
@@ -274,6 +275,9 @@ static void trainers(void **state)
     expect_null(nft_trainer_resume(trainer, NULL), "path");
     expect_null(nft_trainer_snapshot(NULL, trainer, NFT_SNAPSHOT_LAST), "model");
     expect_null(nft_trainer_snapshot(NULL, trainer, NFT_SNAPSHOT_BEST), "model");
+    nft_model *snapshot = WRONG(nft_model);
+    expect(nft_trainer_snapshot(&snapshot, trainer, 2), NFT_ERROR_ARGUMENT, "which is 2");
+    assert_null(snapshot);
     info.size = 0;
     expect(nft_trainer_step(&info, trainer), NFT_ERROR_ARGUMENT, "info->size is 0");
     assert_int_equal(nft_trainer_describe(trainer)->steps_done, 0);

@@ -1,6 +1,7 @@
 /* Augmentation in weight space: the moved image, the canonical form, and a training that sees the moved
  * networks. */
 #define _XOPEN_SOURCE 700
+#include "nft/inr.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 

@@ -1,5 +1,6 @@
 /* Trainings that fail: data that do not fit, numbers that are not finite, memory that is not there. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/failing_allocator.h"
 #include "unit/temporary.h"
 #include "unit/training.h"

@@ -1,6 +1,8 @@
 /* Weights files on tensors and axes: found by name, cut from larger tensors and joined again, refused by
  * name. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
 #include "unit/temporary.h"

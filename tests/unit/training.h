@@ -2,6 +2,7 @@
 #ifndef NFT_TEST_TRAINING_H
 #define NFT_TEST_TRAINING_H
 
+#include "nft/train.h"
 #include "unit/models.h"
 
 #define PREDICTOR                                                                                            \

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <nft/file.h>
 #include <nft/nft.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <nft/nft.h>
+#include <nft/train.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -489,15 +489,15 @@ static nft_status rename_group(const nft_collection *collection, int64_t g)
 
 static nft_status write_text(const char *path, const nft_text *text)
 {
-    nft_beside beside;
+    nft_replacement replacement;
     const char *action = "write";
-    nft_status status = nft_beside_create(&beside, path);
+    nft_status status = nft_replacement_create(&replacement, path);
     if (status)
         return status;
-    if (!nft_write_fully(beside.descriptor, text->data, (int64_t)text->length) ||
-        !nft_sync(beside.descriptor) || !nft_beside_commit(&beside, &action))
+    if (!nft_write_fully(replacement.descriptor, text->data, (int64_t)text->length) ||
+        !nft_sync(replacement.descriptor) || !nft_replacement_commit(&replacement, &action))
         status = nft_fail_system(path, action);
-    nft_beside_clear(&beside);
+    nft_replacement_clear(&replacement);
     return status;
 }
 
