@@ -39,8 +39,23 @@ static nft_status parse_space(nft_space **space, const json_t *json)
     return nft_space_from_json(space, inner && !json_is_null(inner) ? inner : json);
 }
 
+static nft_status load(nft_space **space, const char *path, const nft_load_options *options, bool is_inner);
+
+/* A recipe may name the file of its model, relative to itself. That is no recipe again. */
+static nft_status read_model_of_recipe(nft_space **space, const char *recipe, const char *model)
+{
+    const nft_load_options options = NFT_LOAD_OPTIONS_INIT;
+    const char *slash = strrchr(recipe, '/');
+    nft_text path = {0};
+    nft_text_append(&path, "%.*s%s", slash && model[0] != '/' ? (int)(slash + 1 - recipe) : 0, recipe, model);
+    nft_status status = path.failed ? nft_fail_memory("a path", (int64_t)strlen(model))
+                                    : load(space, path.data, &options, true);
+    nft_text_clear(&path);
+    return status;
+}
+
 /* An index of shards is JSON, too, and holds a network. */
-static nft_status read_json(nft_space **space, bool *found, const char *path)
+static nft_status read_json(nft_space **space, bool *found, const char *path, bool is_inner)
 {
     char *text = NULL;
     size_t length = 0;
@@ -53,7 +68,9 @@ static nft_status read_json(nft_space **space, bool *found, const char *path)
     if (status)
         return nft_fail_in(status, "%s", path);
     *found = !json_object_get(json, "weight_map");
-    if (*found)
+    if (*found && json_is_string(json_object_get(json, "model")) && !is_inner)
+        status = read_model_of_recipe(space, path, json_string_value(json_object_get(json, "model")));
+    else if (*found)
         status = parse_space(space, json);
     json_decref(json);
     return status ? nft_fail_in(status, "%s", path) : NFT_OK;
@@ -82,8 +99,8 @@ static nft_status read_network(nft_space **space, const char *path, const nft_lo
         configuration ? read_configuration(space, configuration) : nft_network_find(&network, file, options);
     if (!status && !configuration)
         status = nft_space_with_names(space, network.space, network.names);
-    if (!status && network.note)
-        nft_log(NFT_LOG_WARNING, "%s: %s", path, network.note);
+    if (!status)
+        nft_network_tell(&network, file);
     if (!status && network.may_have_sums)
         nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, path);
     if (status)
@@ -93,19 +110,23 @@ static nft_status read_network(nft_space **space, const char *path, const nft_lo
     return status;
 }
 
+static nft_status load(nft_space **space, const char *path, const nft_load_options *options, bool is_inner)
+{
+    bool json = false, found = false;
+    nft_status status = begins_like_json(&json, path);
+    if (!status && json)
+        status = read_json(space, &found, path, is_inner);
+    return status || found ? status : read_network(space, path, options);
+}
+
 nft_status nft_space_load(nft_space **space, const char *path, const nft_load_options *options)
 {
     nft_load_options filled;
-    bool json = false, found = false;
     if (!space)
         return nft_fail_null("nft_space_load", "space");
     *space = NULL;
     if (!path)
         return nft_fail_null("nft_space_load", "path");
     nft_status status = nft_fill_load_options("nft_space_load", &filled, options);
-    if (!status)
-        status = begins_like_json(&json, path);
-    if (!status && json)
-        status = read_json(space, &found, path);
-    return status || found ? status : read_network(space, path, &filled);
+    return status ? status : load(space, path, &filled, false);
 }
