@@ -111,9 +111,9 @@ static nft_status fail_key(const nft_collected *item, const json_t *sidecar, con
     int nearest = nft_nearest(wanted, keys, count);
     if (!status)
         status = nft_fail(
-            NFT_ERROR_FORMAT, "its sidecar %s has no key '%s'%s%s%s; its keys are %s%s", path.data, wanted,
-            nearest < 0 ? "" : "; did you mean '", nearest < 0 ? "" : keys[nearest], nearest < 0 ? "" : "'?",
-            list.failed || !count ? "none" : list.data, json_object_size(sidecar) > MOST_KEYS ? ", …" : "");
+            NFT_ERROR_FORMAT, "its sidecar %s has no key '%s'; its keys are %s%s%s%s%s", path.data, wanted,
+            list.failed || !count ? "none" : list.data, json_object_size(sidecar) > MOST_KEYS ? ", …" : "",
+            nearest < 0 ? "" : "; did you mean '", nearest < 0 ? "" : keys[nearest], nearest < 0 ? "" : "'?");
     nft_text_clear(&path);
     nft_text_clear(&list);
     return status;
