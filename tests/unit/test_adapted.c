@@ -181,12 +181,16 @@ static void different_networks_are_listed(void **state)
 static void blocks_of_one_network_are_no_networks(void **state)
 {
     (void)state;
-    static const tensor tensors[] = {{"blocks.0.a.weight", 2, {3, 2}, 0},
-                                     {"blocks.0.b.weight", 2, {2, 3}, 0},
-                                     {"blocks.1.a.weight", 2, {3, 2}, 0},
-                                     {"blocks.1.b.weight", 2, {2, 3}, 0}};
+    static const tensor tensors[] = {{"blocks.0.fc1.weight", 2, {3, 2}, 0},
+                                     {"blocks.0.fc2.weight", 2, {2, 3}, 0},
+                                     {"blocks.1.fc1.weight", 2, {3, 2}, 0},
+                                     {"blocks.1.fc2.weight", 2, {2, 3}, 0}};
+    nft_weights *weights = NULL;
     write_file("blocks.safetensors", tensors, COUNT(tensors));
-    assert_refused("blocks.safetensors", "the names of the layers do not tell their order");
+    assert_ok(nft_weights_load(&weights, "blocks.safetensors"));
+    assert_int_equal(nft_weights_count(weights), 1);
+    assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 4);
+    nft_weights_free(weights);
 }
 
 /* --- layers that a chain cannot know --- */
@@ -335,6 +339,25 @@ static void norms_are_told_by_names_unless_the_file_says_otherwise(void **state)
     assert_non_null(strstr(nft_error_message(), "norm 'bn1' cannot be folded"));
 }
 
+/* Two layers have names and widths that fit: the one that the file lists right before the norm is meant. */
+static void the_order_of_a_file_chooses_between_layers(void **state)
+{
+    (void)state;
+    static const tensor tensors[] = {{"fc1.weight", 2, {3, 2}, 1},   {"bn1.weight", 1, {3}, 2},
+                                     {"bn1.bias", 1, {3}, 0},        {"bn1.running_mean", 1, {3}, 0},
+                                     {"bn1.running_var", 1, {3}, 1}, {"lin1.weight", 2, {3, 3}, 5}};
+    const char *paths[] = {"chosen.safetensors"};
+    nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
+    nft_weights *weights = NULL;
+    options.fold_norms = 1;
+    write_file("chosen.safetensors", tensors, COUNT(tensors));
+    assert_ok(nft_collect(NULL, paths, 1, "folded.safetensors", &options));
+    assert_ok(nft_weights_load(&weights, "folded.safetensors"));
+    assert_true(fabsf(nft_weights_data(weights, 0)[0] - 2) < 1e-3F);
+    assert_true(nft_weights_data(weights, 2)[0] == 5);
+    nft_weights_free(weights);
+}
+
 static void norms_behind_no_layer_are_refused(void **state)
 {
     (void)state;
@@ -368,6 +391,7 @@ int main(void)
         cmocka_unit_test(layers_that_no_chain_has_are_refused_with_the_reason),
         cmocka_unit_test(a_folded_norm_computes_the_same),
         cmocka_unit_test(norms_are_told_by_names_unless_the_file_says_otherwise),
+        cmocka_unit_test(the_order_of_a_file_chooses_between_layers),
         cmocka_unit_test(norms_behind_no_layer_are_refused),
     };
     return cmocka_run_group_tests_name("other forms", tests, enter, leave);
