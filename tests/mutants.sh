@@ -19,7 +19,10 @@ workers=$(nproc)
 # The test programs that may notice a change of a file, the fastest first.
 tests_of() {
     case $1 in
-    src/io/index.c | src/io/dataset.c | src/io/dataset_tensors.c) echo test_weights_space test_index test_dataset test_mixed_training ;;
+    src/io/index.c | src/io/dataset.c | src/io/dataset_tensors.c) echo test_weights_space test_index test_dataset test_mixed_training test_adapted ;;
+    src/io/collect/*) echo test_presets test_collect ;;
+    src/io/fold.c | src/io/kernels.c | src/io/several.c | src/io/chain_doubts.c) echo test_adapted test_presets ;;
+    src/io/tensor_read.c) echo test_adapted test_weights_space test_weights_file ;;
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
     src/space/*) echo test_space test_weights test_weights_space test_formats test_archives test_any_space test_any_space_memory test_golden_gradients test_golden ;;
     src/model/contract.c) echo test_contract ;;

@@ -246,15 +246,20 @@ int refuse_layers(const cli_options *given, const char *path, const char *what)
                                         : EXIT_SUCCESS;
 }
 
-void layers_message(char *text, size_t capacity)
+void translate_options(char *text, size_t capacity, const char *message)
 {
     static const char field[] = "nft_load_options.";
-    const char *message = library_message(), *found;
+    const char *found;
     size_t used = 0;
     for (; (found = strstr(message, field)) && used < capacity; message = found + sizeof field - 1)
         used += (size_t)snprintf(text + used, capacity - used, "%.*s--", (int)(found - message), message);
     if (used < capacity)
         snprintf(text + used, capacity - used, "%s", message);
+}
+
+void layers_message(char *text, size_t capacity)
+{
+    translate_options(text, capacity, library_message());
 }
 
 int fail_layers(void)
@@ -291,7 +296,7 @@ bool has_tensor(const nft_file *file, const char *name)
     return false;
 }
 
-static bool is_model_file(const char *path)
+bool is_model_file(const char *path)
 {
     nft_file *file = NULL;
     bool is_model = !nft_file_open(&file, path, NULL) && nft_file_metadata(file, "nft.config");
@@ -334,6 +339,17 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
     if (!failed)
         failed = begin_reading(&r, path, NULL, given);
     if (!failed && nft_weights_load(weights, path, &r.options))
+        failed = fail_layers();
+    end_reading(&r);
+    return failed;
+}
+
+int load_space(nft_space **space, const char *path, const cli_options *given)
+{
+    reading r = {0};
+    *space = NULL;
+    int failed = begin_reading(&r, path, NULL, given);
+    if (!failed && nft_space_load(space, path, &r.options))
         failed = fail_layers();
     end_reading(&r);
     return failed;

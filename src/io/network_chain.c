@@ -1,5 +1,6 @@
 /* Networks of a file that are chains of layers: pairs of tensors NAME.weight and NAME.bias. */
 #include "base/nearest.h"
+#include "io/chain_doubts.h"
 #include "io/chain_order.h"
 #include "io/network.h"
 #include "space/metadata.h"
@@ -285,19 +286,45 @@ static void list_layers(const layer_chain *chain, nft_text *text)
     nft_text_append(text, chain->layer_count > LISTED_LAYERS ? ", …" : "");
 }
 
+static bool has_biases(const layer_chain *chain)
+{
+    for (int64_t i = 0; i < chain->layer_count; i++)
+        if (chain->layers[i].bias)
+            return true;
+    return false;
+}
+
+static nft_status fail_groups(const layer_chain *chain, int64_t i)
+{
+    int64_t in = chain->shapes[i].in, given = chain->shapes[i - 1].out;
+    return nft_fail(NFT_ERROR_FORMAT,
+                    "layer '%s' takes %" PRId64 " of the %" PRId64
+                    " outputs of '%s': it looks like a grouped convolution of %" PRId64
+                    " groups, which a chain of layers does not have; give the network's space in "
+                    "nft_load_options.space",
+                    chain->layers[i].name, in, given, chain->layers[i - 1].name, given / in);
+}
+
 static nft_status fail_chain(const layer_chain *chain, int64_t i, bool by_hand)
 {
     nft_text list = {0};
+    int64_t in = chain->shapes[i].in;
+    if (chain->shapes[i].type == NFT_LAYER_CONV2D && in > 0 && in < chain->shapes[i - 1].out &&
+        chain->shapes[i - 1].out % in == 0)
+        return fail_groups(chain, i);
     list_layers(chain, &list);
     nft_status status = nft_fail(
         NFT_ERROR_FORMAT,
         "layer '%s' takes %" PRId64 " inputs, but '%s' before it gives %" PRId64
-        " outputs; %s the layers are %s%s",
+        " outputs; %s the layers are %s%s%s",
         chain->layers[i].name, chain->shapes[i].in, chain->layers[i - 1].name, chain->shapes[i - 1].out,
         by_hand ? "in the order given" : "in natural order", list.failed ? "too many to list" : list.data,
         by_hand ? ""
                 : "; if that is not their order, give it in nft_load_options.layers; if they "
-                  "are no chain, give the network's space in nft_load_options.space");
+                  "are no chain, give the network's space in nft_load_options.space",
+        chain->rank > 1 && !has_biases(chain)
+            ? "; they are read as a stack, but without biases conv1d and conv3d look the same"
+            : "");
     nft_text_clear(&list);
     return status;
 }
@@ -423,12 +450,38 @@ static bool may_have_sums(const layer_chain *chain)
     return chain->rank == 1 && !is_sequential(chain) && has_equal_widths(chain);
 }
 
+/* Joins what the order and the shapes leave to be told. */
+static nft_status find_doubts(const layer_chain *chain, char **note)
+{
+    nft_text text = {0};
+    nft_status status = NFT_OK;
+    int64_t leading = chain->rank - 1;
+    for (int64_t i = 0; i < chain->layer_count && !status; i++) {
+        const chain_layer *layer = &chain->layers[i];
+        status = nft_doubt_layer(&text, layer->name, layer->weight->shape + leading,
+                                 layer->weight->rank - leading, layer->bias != NULL);
+    }
+    if (!status && *note && text.length) {
+        nft_text_append(&text, "; %s", *note);
+        status = text.failed ? nft_fail_memory("a note", (int64_t)text.length) : NFT_OK;
+    }
+    if (status || !text.length) {
+        nft_text_clear(&text);
+        return status;
+    }
+    nft_release(*note);
+    *note = text.data;
+    return NFT_OK;
+}
+
 /* The space that the shapes tell. */
 static nft_status make_space(nft_space **space, layer_chain *chain, bool by_hand, char **note)
 {
     nft_status status = check_layers(chain);
     if (!status && !by_hand)
         status = order_layers(chain, note);
+    if (!status && !by_hand)
+        status = find_doubts(chain, note);
     if (status)
         return status;
     chain->shapes = nft_allocate_array((size_t)chain->layer_count, sizeof *chain->shapes);

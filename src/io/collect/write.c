@@ -63,6 +63,8 @@ static uint64_t mix_text(uint64_t hash, const char *text)
 static uint64_t fingerprint(const nft_collection *collection, const nft_group *group)
 {
     uint64_t hash = mix_text(group->hash, collection->options.prefix);
+    for (int64_t i = 0; i < collection->options.layer_count; i++)
+        hash = mix_text(hash, collection->options.layers[i]);
     hash = mix_bytes(hash, &collection->options.fold_norms, sizeof collection->options.fold_norms);
     hash = mix_bytes(hash, &collection->options.norm_eps, sizeof collection->options.norm_eps);
     for (int64_t m = 0; m < group->member_count; m++) {
