@@ -18,7 +18,7 @@
 static const cli_command *const commands[] = {
     &info_command,    &forward_command,      &train_command, &evaluate_command,
     &permute_command, &canonicalize_command, &fit_command,   &render_command,
-    &bench_command,   &collect_command,      &space_command,
+    &bench_command,   &collect_command,      &space_command, &compare_command,
 };
 
 #define COMMAND_COUNT ((int)(sizeof commands / sizeof commands[0]))
