@@ -55,5 +55,6 @@ const cli_command compare_command = {
     .least_operands = 1,
     .most_operands = INT_MAX,
     .options = own_options,
+    .idle = "threads seed batch-size memory-limit",
     .run = run,
 };
