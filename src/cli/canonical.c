@@ -84,5 +84,6 @@ const cli_command canonicalize_command = {
     .most_operands = 1,
     .options = own_options,
     .required = "output",
+    .idle = "threads seed",
     .run = run,
 };

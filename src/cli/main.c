@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 static const cli_command *const commands[] = {
-    &info_command,    &forward_command,      &train_command, &evaluate_command,
-    &permute_command, &canonicalize_command, &fit_command,   &render_command,
-    &bench_command,   &collect_command,      &space_command,
+    &info_command,         &forward_command, &train_command,  &evaluate_command, &permute_command,
+    &canonicalize_command, &fit_command,     &render_command, &bench_command,    &collect_command,
+    &space_command,        &compare_command, &init_command,
 };
 
 #define COMMAND_COUNT ((int)(sizeof commands / sizeof commands[0]))

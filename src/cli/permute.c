@@ -78,5 +78,6 @@ const cli_command permute_command = {
     .most_operands = 1,
     .options = own_options,
     .required = "output",
+    .idle = "threads",
     .run = run,
 };

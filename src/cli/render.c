@@ -334,5 +334,6 @@ const cli_command render_command = {
     .most_operands = INT32_MAX,
     .options = own_options,
     .required = "output",
+    .idle = "seed",
     .run = run,
 };

@@ -13,6 +13,9 @@
 /* Whether a file is JSON, a configuration: by its name, or by its first bytes. */
 bool is_configuration(const char *path);
 
+/* JSON that is an object, and neither a configuration nor a recipe; NULL if the file is none. */
+json_t *load_other_json(const char *path);
+
 /* A model file; or a configuration, which is freshly initialised from --seed; or a recipe, for its model. */
 int load_model(nft_model **model, const char *path, const cli_options *given);
 /* What the recipe `path` says of its model: a configuration, or the path of a model or configuration as seen

@@ -11,8 +11,10 @@
 #include "ranks.h"
 #include "recipes.h"
 #include "report.h"
+#include "seeds.h"
 #include "stop_signals.h"
 #include "text.h"
+#include "train.h"
 #include "training_log.h"
 
 #include <inttypes.h>
@@ -428,23 +430,23 @@ static int save(const training *t)
     if (t->recipe.validation_path)
         say("%s: the model with the lowest validation loss of %s, %.6g", path, steps,
             nft_trainer_describe(t->trainer)->best_loss);
-    else
+    else if (t->last.size)
         say("%s: the model after %s, loss of the last batch %.6g", path, steps, t->last.loss);
+    else
+        say("%s: the model after %s", path, steps);
     return EXIT_SUCCESS;
 }
 
-static int run(const cli_options *given)
+int train_once(const cli_options *given, const cli_ranks *ranks, training_log *kept, bool *together)
 {
-    training t = {.own = *given, .lock = OUTPUT_LOCK_NONE};
-    bool together = true;
-    int failed = ranks_open(&t.ranks);
+    training t = {.own = *given, .ranks = *ranks, .lock = OUTPUT_LOCK_NONE};
     t.given = &t.own;
     if (t.ranks.rank) {
         t.own.quiet = true;
         t.own.json = false;
     }
-    if (!failed)
-        failed = ranks_in_turn(&t.ranks, prepare, &t, &together);
+    *together = true;
+    int failed = ranks_in_turn(&t.ranks, prepare, &t, together);
     if (!failed) {
         const beginning own = {t.recipe.path,
                                t.recipe.object,
@@ -452,14 +454,16 @@ static int run(const cli_options *given)
                                t.trainer,
                                nft_dataset_describe(t.train)->count,
                                nft_dataset_describe(t.validation)->count};
-        failed = begin_alike(&t.ranks, &own, &together);
+        failed = begin_alike(&t.ranks, &own, together);
     }
     if (!failed) {
         failed = run_steps(&t);
-        together = !failed || t.stopped;
+        *together = !failed || t.stopped;
     }
     if (!failed && !t.ranks.rank)
         failed = save(&t);
+    if (kept)
+        log_keep(kept, &t.log);
     if (log_close(&t.log) && !failed)
         failed = EXIT_FAILED;
     output_lock_release(&t.lock);
@@ -471,7 +475,18 @@ static int run(const cli_options *given)
     free_recipe(&t.recipe);
     free(t.checkpoint);
     free(t.best);
-    ranks_close(&t.ranks, together);
+    return failed;
+}
+
+static int run(const cli_options *given)
+{
+    cli_ranks ranks = {0};
+    bool together = true;
+    int failed = ranks_open(&ranks);
+    if (!failed)
+        failed = option_text(given, "seeds") ? train_seeds(given, &ranks, &together)
+                                             : train_once(given, &ranks, NULL, &together);
+    ranks_close(&ranks, together);
     return failed;
 }
 
@@ -496,6 +511,8 @@ static const cli_option own_options[] = {
      0, 0, NULL},
     {"keep-checkpoint", 0, OPTION_FLAG, NULL,
      "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
+    {"seeds", 0, OPTION_INTEGER, "N",
+     "train N times, from seeds --seed, --seed + 1, …, into MODEL-SEED, and compare the runs", 1, 1000, NULL},
     {"recompute", 0, OPTION_FLAG, NULL, "less memory, more time, the same result", 0, 0, NULL},
     LAYERS_OPTION,
     {0},

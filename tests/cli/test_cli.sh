@@ -39,7 +39,7 @@ check "no command prints the usage" grep -q '^usage' usage
 for command in info forward evaluate permute bench; do
     run 0 $command --help
     prints "usage: nftool $command"
-    prints "--threads"
+    prints "--quiet"
     run 0 $command --no-such -h
     run 2 $command
     run 2 $command --no-such x

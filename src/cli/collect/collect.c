@@ -189,13 +189,17 @@ const cli_command collect_command = {
         "each space next to it. The space of a network is that of --space, or of its file, or the key\n"
         "`space` of its sidecar (NAME.json next to NAME.pt), or else follows from its names.\n\n"
         "A table is matched by the path relative to it, the file's name, or its stem. Texts become classes,\n"
-        "whose names go into the metadata. In path:PATTERN {label} is the label and * stands for anything\n"
-        "else. The presets are small-cnn-zoo, dws-mnist, dws-fmnist, nfn-sirens, cnn-wild-park, cnn-zoos,\n"
-        "fit-a-nef and implicit-zoo. The networks are in the natural order of their paths. The same\n"
-        "command continues after an interruption.",
+        "whose names go into the metadata nft.classes; 'nftool forward' prints them. In path:PATTERN {label}\n"
+        "is the label and * stands for anything else. The presets are small-cnn-zoo, dws-mnist, dws-fmnist,\n"
+        "nfn-sirens, cnn-wild-park, cnn-zoos, fit-a-nef and implicit-zoo. The networks are in the natural\n"
+        "order of their paths. The same command continues after an interruption.\n\n"
+        "Examples:\n"
+        "  nftool collect zoo/*.pt --labels zoo/results.csv --label test_accuracy -o zoo.safetensors\n"
+        "  nftool collect cats dogs --labels folder -o pets.safetensors",
     .least_operands = 1,
     .most_operands = INT_MAX,
     .options = own_options,
     .required = "output",
+    .idle = "threads seed batch-size memory-limit",
     .run = run,
 };

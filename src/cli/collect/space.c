@@ -214,5 +214,6 @@ const cli_command space_command = {
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,
+    .idle = "threads seed batch-size memory-limit force",
     .run = run,
 };
