@@ -1,6 +1,7 @@
 /* The data of a trainer: sets of the caller, files, or a callback. */
 #include "train/contract.h"
 #include "config/json.h"
+#include "io/targets.h"
 #include "modules/sequence/decoder.h"
 #include "train/trainer.h"
 
@@ -19,24 +20,6 @@ void nft_trainer_clear_data(nft_trainer *trainer)
     nft_source_clear(&trainer->source);
     nft_reading_clear(&trainer->batch);
     nft_reading_clear(&trainer->pieces);
-}
-
-/* A look at every number, piece by piece. */
-static nft_status look_through(nft_trainer *trainer, nft_set *set)
-{
-    nft_sample samples[NFT_PIECE_SAMPLES];
-    const int64_t size_of_images[] = {set->height, set->width};
-    nft_status status = NFT_OK;
-    set->fingerprint = (nft_fingerprint){.targets = nft_hash_bytes(size_of_images, sizeof size_of_images, 0)};
-    for (int64_t first = 0; first < set->count && !status; first += NFT_PIECE_SAMPLES) {
-        int64_t left = set->count - first, count = left < NFT_PIECE_SAMPLES ? left : NFT_PIECE_SAMPLES;
-        status = nft_set_fetch(trainer, set, NULL, first, count, &trainer->pieces, samples);
-        if (!status && !set->dataset)
-            status = nft_samples_check(trainer, samples, count);
-        if (!status)
-            nft_samples_hash(trainer, samples, count, &set->fingerprint);
-    }
-    return status;
 }
 
 /* Memory for samples of files. More of it than is needed does no harm. A batch is in memory once. */
@@ -73,7 +56,7 @@ static nft_status look_through_both(nft_trainer *trainer, nft_set sets[2])
 {
     nft_status status = NFT_OK;
     for (int s = 0; s < 2 && !status; s++)
-        if ((status = look_through(trainer, &sets[s])))
+        if ((status = nft_set_look_through(trainer, &sets[s], s ? "validation" : "training")))
             nft_fail_in(status, "%s set", s ? "validation" : "training");
     return status;
 }
@@ -93,7 +76,7 @@ static nft_status check_sets(nft_trainer *trainer, nft_set sets[2], nft_sampler 
     if (!status && sets[0].count)
         status = nft_sampler_create(sampler, sets[0].count, recipe->shuffle, recipe->seed);
     if (!status && sets[1].count)
-        status = nft_trainer_prepare_validation(trainer, sets[1].count);
+        status = nft_trainer_prepare_validation(trainer, sets[1].total);
     return status;
 }
 
@@ -153,14 +136,18 @@ static nft_status fail_no_targets(const nft_trainer *trainer, int64_t samples)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "it has no tensor 'target' with an image for each of its %" PRId64 " networks",
                         samples);
-    return nft_fail(
-        NFT_ERROR_MISMATCH,
-        "it has no tensor 'label' (or 'target') with a number for each of its %" PRId64 " samples", samples);
+    const char *label = trainer->recipe.label;
+    return nft_fail(NFT_ERROR_MISMATCH,
+                    "it has no tensor '%s'%s with a number for each of its %" PRId64
+                    " samples; the recipe's \"label\" names another tensor",
+                    label[0] ? label : "label", label[0] ? "" : " (or 'target')", samples);
 }
 
 /* The tensor that holds the targets. */
 static const char *target_name(const nft_trainer *trainer, bool has_label)
 {
+    if (trainer->recipe.label[0])
+        return trainer->recipe.label;
     return has_label && trainer->recipe.loss->target != NFT_TARGET_IMAGE ? "label" : "target";
 }
 
@@ -220,6 +207,34 @@ static nft_status check_metadata(const nft_trainer *trainer, const char *omega, 
     return check_omega(omega, augment->omega, "augment has");
 }
 
+/* Targets in memory as the loss takes them, if they are not. */
+static nft_status convert_targets(const nft_trainer *trainer, nft_set_part *part)
+{
+    const nft_array *targets = part->target_array;
+    bool images = trainer->recipe.loss->target == NFT_TARGET_IMAGE;
+    nft_label_rows rows = {.first = part->first,
+                           .count = part->count,
+                           .width = targets->count / part->count,
+                           .classes = nft_trainer_classes(trainer),
+                           .floats = nft_array_f32(targets),
+                           .integers = nft_array_i64(targets)};
+    if (images || !nft_labels_convert(rows.floats != NULL, rows.width, rows.classes))
+        return NFT_OK;
+    int64_t shape[] = {part->count, rows.width};
+    nft_status status = nft_array_create(&part->converted, rows.classes ? NFT_ARRAY_I64 : NFT_ARRAY_F32,
+                                         shape, rows.classes ? 1 : 2, NULL);
+    if (status)
+        return status;
+    return rows.classes ? nft_labels_to_classes(part->converted->storage, &rows)
+                        : nft_labels_to_numbers(part->converted->storage, &rows);
+}
+
+static nft_status take_targets(const nft_trainer *trainer, nft_set_part *part, const char *name, nft_set *set)
+{
+    nft_status status = nft_check_targets(trainer, part->target_array, name, part->count, set);
+    return status ? status : convert_targets(trainer, part);
+}
+
 static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_trainer *trainer,
                                const nft_weights *weights)
 {
@@ -241,8 +256,7 @@ static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_train
     if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
         return NFT_OK;
     part->target_array = targets;
-    return targets ? nft_check_targets(trainer, targets, name, weights->count, set)
-                   : fail_no_targets(trainer, weights->count);
+    return targets ? take_targets(trainer, part, name, set) : fail_no_targets(trainer, weights->count);
 }
 
 static nft_status read_list(nft_set *set, const nft_trainer *trainer, const nft_weights *const *list,
@@ -288,7 +302,7 @@ static nft_status read_tokens(nft_set *set, const nft_trainer *trainer, const nf
         return status;
     set->parts[0] = (nft_set_part){.tokens = tokens, .count = tokens->shape[0], .target_array = targets};
     set->count = tokens->shape[0];
-    return nft_check_targets(trainer, targets, "label", set->count, set);
+    return take_targets(trainer, &set->parts[0], "label", set);
 }
 
 nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,

@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <inttypes.h>
+#include <string.h>
 
 static nft_status read_beta(const json_t *list, size_t index, double *beta)
 {
@@ -98,6 +99,19 @@ static nft_status read_omega(nft_options *options, double *omega, int loss)
                                        nft_losses[loss].name);
 }
 
+static nft_status read_label(nft_options *options, nft_recipe *recipe)
+{
+    const char *name = NULL;
+    nft_status status = nft_options_text(options, "label", false, &name);
+    if (status || !name)
+        return status;
+    if (!*name || strlen(name) >= sizeof recipe->label)
+        return nft_fail(NFT_ERROR_CONFIG, "recipe: 'label' is no name of a tensor, 1 … %d bytes",
+                        NFT_LABEL_CAPACITY - 1);
+    memcpy(recipe->label, name, strlen(name) + 1);
+    return NFT_OK;
+}
+
 /* A recipe of the program names its files; they are the caller's. */
 static nft_status skip_files(nft_options *options)
 {
@@ -124,6 +138,8 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status = nft_options_integer(&options, "batch_size", true, 1, INT32_MAX, &recipe->batch_size)) ||
         (status = nft_options_integer(&options, "steps", true, 1, INT64_MAX / INT32_MAX, &recipe->steps)) ||
         (status = nft_options_boolean(&options, "shuffle", false, &recipe->shuffle)) ||
+        (status = nft_options_boolean(&options, "skip", false, &recipe->skip)) ||
+        (status = read_label(&options, recipe)) ||
         (status = nft_options_integer(&options, "seed", false, 0, INT64_MAX, &seed)) ||
         (status =
              nft_options_integer(&options, "validate_every", false, 1, INT64_MAX, &recipe->validate_every)) ||

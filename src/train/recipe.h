@@ -7,6 +7,8 @@
 #include "train/losses.h"
 #include "train/optimizer.h"
 
+#define NFT_LABEL_CAPACITY 256
+
 typedef struct nft_recipe {
     const nft_loss *loss;
     nft_optimizer optimizer;
@@ -15,6 +17,8 @@ typedef struct nft_recipe {
     double omega;     /* of the networks that loss render renders */
     int64_t batch_size, steps, validate_every;
     bool shuffle;
+    bool skip;                      /* samples that are not finite are left out */
+    char label[NFT_LABEL_CAPACITY]; /* the tensor of the labels; "": label, or else target */
     nft_augment augment;
     uint64_t seed;
 } nft_recipe;

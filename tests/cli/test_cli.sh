@@ -204,10 +204,8 @@ says "the output of 1 of 2 has values that are not finite"
 run 1 evaluate probability.json floats.safetensors
 says "--loss"
 run 1 evaluate probability.json p.safetensors --loss bce
-run 1 evaluate probability.json classes.safetensors --loss bce
-says "holds integers"
 run 1 evaluate logits.json floats.safetensors --loss cross_entropy
-says "holds floats"
+says "label 1 is 0.5, expected a whole number, a class"
 run 1 evaluate logits.json range.safetensors --loss cross_entropy
 says "label 1 is 7, expected 0 … 2"
 run 1 evaluate logits.json floats.safetensors --loss mse
