@@ -29,6 +29,9 @@
  *   joined end to end, so no batch is short
  * - `seed` = 0: of the permutations and of dropout
  * - `validate_every` = 1000: steps
+ * - `label`: the name of the tensor with the labels, which the model's metadata keep (`nft.label`); `label`,
+ * or else `target`, without it
+ * - `skip` = false; true: samples whose networks or labels are not finite are left out
  * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its
  *   configuration, and with any other loss the key is an error
  * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "canonical",
@@ -199,12 +202,13 @@ NFT_API void nft_trainer_free(nft_trainer *trainer);
  * through the list. The sets of a model of any space may have different spaces, and a batch mixes them. The
  * sets are read in place, so they must not change; the trainer keeps references, so the caller may free them.
  *
- * Each set holds an extra `label`, or else `target`: (N) I64 classes for cross_entropy; F32 for mse and bce,
- * (N) where an output is one number, else the output's shape. For render it is `target`, images (N, height,
- * width, colours) of -1 … 1, all of one size; reconstruction needs neither. Everything is checked here:
- * space, channels, that weights and targets are finite, classes the outputs', targets of bce in 0 … 1, and
- * `nft.omega` of the set's metadata, if it is there, against the ω that the loss renders with. On failure the
- * data are those of before.
+ * Each set holds an extra `label`, or else `target`, or the one that the recipe names: for cross_entropy (N)
+ * classes, I64 or whole numbers of F32, or (N, classes) of a 1 among zeros, and -100 for a sample that is
+ * left out; for mse and bce F32, or I64 that F32 holds exactly, (N) where an output is one number, else the
+ * output's shape. For render it is `target`, images (N, height, width, colours) of -1 … 1, all of one size;
+ * reconstruction needs neither. Everything is checked here: space, channels, that weights and targets are
+ * finite, classes the outputs', targets of bce in 0 … 1, and `nft.omega` of the set's metadata, if it is
+ * there, against the ω that the loss renders with. On failure the data are those of before.
  *
  * The lowest validation loss so far, and the parameters that had it, are forgotten; steps taken are not.
  * @param trainer whose data it is
