@@ -32,6 +32,8 @@
  * - `label`: the name of the tensor with the labels, which the model's metadata keep (`nft.label`); `label`,
  * or else `target`, without it
  * - `skip` = false; true: samples whose networks or labels are not finite are left out
+ * - `prepare` = false; true: networks of files are brought to the canonical form, ω and offset of the first
+ *   file of the training set, where the metadata say that they have others
  * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its
  *   configuration, and with any other loss the key is an error
  * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "canonical",

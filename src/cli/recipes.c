@@ -86,11 +86,13 @@ static int override_rate(cli_recipe *recipe)
                                                     : EXIT_SUCCESS;
 }
 
-/* --label and --skip. */
+/* --label, --skip and --prepare. */
 static int override_labels(cli_recipe *recipe)
 {
     const char *label = option_text(&recipe->data, "label");
     int failed = label ? set(recipe->object, "label", json_text(label)) : EXIT_SUCCESS;
+    if (!failed && option_text(&recipe->data, "prepare"))
+        failed = set(recipe->object, "prepare", json_true());
     return !failed && option_text(&recipe->data, "skip") ? set(recipe->object, "skip", json_true()) : failed;
 }
 

@@ -492,6 +492,8 @@ static const cli_option own_options[] = {
      "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
     {"label", 0, OPTION_TEXT, "NAME", "tensor with the labels, in place of the recipe's", 0, 0, NULL},
     {"skip", 0, OPTION_FLAG, NULL, "leave out networks and labels that are not finite", 0, 0, NULL},
+    {"prepare", 0, OPTION_FLAG, NULL,
+     "bring networks to the form, frequency and offset of the training set's first", 0, 0, NULL},
     {"recompute", 0, OPTION_FLAG, NULL, "less memory, more time, the same result", 0, 0, NULL},
     LAYERS_OPTION,
     {0},

@@ -119,8 +119,11 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
 /* After the sets were read, or not. */
 static nft_status finish_sets(nft_trainer *trainer, const char *function, nft_set sets[2], nft_status status)
 {
+    nft_set *train = sets[0].count ? &sets[0] : &trainer->train;
+    if (!status && trainer->recipe.prepare)
+        status = nft_contract_prepare(train, &sets[1]);
     if (!status)
-        status = nft_contract_check(sets[0].count ? &sets[0] : &trainer->train, &sets[1]);
+        status = nft_contract_check(train, &sets[1]);
     if (!status)
         status = take_sets(trainer, sets);
     if (!status)

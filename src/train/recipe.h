@@ -17,7 +17,8 @@ typedef struct nft_recipe {
     double omega;     /* of the networks that loss render renders */
     int64_t batch_size, steps, validate_every;
     bool shuffle;
-    bool skip;                      /* samples that are not finite are left out */
+    bool prepare; /* networks of files are brought to the form of the first of the training set */
+    bool skip;    /* samples that are not finite are left out */
     char label[NFT_LABEL_CAPACITY]; /* the tensor of the labels; "": label, or else target */
     nft_augment augment;
     uint64_t seed;

@@ -90,7 +90,11 @@ static nft_status read_networks(const nft_set *set, const run *r)
                              .rank = channels == 1 ? 2 : 3,
                              .data = r->arrays,
                              .names = file->network.names};
-    return nft_dataset_read_networks(set->dataset, index, r->index, r->count, (float *const *)r->arrays);
+    float *const *arrays = (float *const *)r->arrays;
+    nft_status status = nft_dataset_read_networks(set->dataset, index, r->index, r->count, arrays);
+    if (!status)
+        nft_siren_repair_networks(&r->part->repair, r->part->space, arrays, r->count);
+    return status;
 }
 
 static nft_status read_run(const nft_trainer *trainer, const nft_set *set, const run *r, nft_reading *reading,

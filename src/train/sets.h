@@ -5,6 +5,7 @@
 #include "io/dataset.h"
 #include "model/context.h"
 #include "nft/trainer.h"
+#include "siren/repair.h"
 
 /* Sets with equal fingerprints hold the same numbers in the same order. */
 typedef struct nft_fingerprint {
@@ -20,6 +21,7 @@ typedef struct nft_set_part {
     nft_array *converted;          /* the caller's targets as the loss takes them, owned; NULL: as they are */
     const nft_space *space;        /* NULL of tokens; borrowed from the weights or the data set */
     int64_t first, count;          /* of its samples in the set */
+    nft_siren_repair repair;       /* of the networks that are read */
     int64_t kept;                  /* floats that a forward for backward keeps of a sample */
 } nft_set_part;
 
