@@ -34,8 +34,9 @@
  * - `skip` = false; true: samples whose networks or labels are not finite are left out
  * - `prepare` = false; true: networks of files are brought to the canonical form, ω and offset of the first
  *   file of the training set, where the metadata say that they have others
- * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its
- *   configuration, and with any other loss the key is an error
+ * - `omega` = 30: of the networks that the loss "render" renders, a number, or a list of one for each layer,
+ *   whose last also holds for those that follow. Loss "reconstruction" renders with `nft.omega` of the data,
+ * or else the decoder's, and with any other loss the key is an error. Both add `nft.offset` of the data
  * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "canonical",
  * "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its moved image, f(A
  * x + t), where x is a place (y, x): A is a rotation by at most `rotate` degrees either way, times a factor

@@ -48,8 +48,31 @@ static nft_status size_images(nft_trainer *trainer, const nft_set sets[2])
                         "the images of the validation set are %" PRId64 " × %" PRId64
                         ", those of the training set %" PRId64 " × %" PRId64,
                         validation->height, validation->width, sized->height, sized->width);
-    return nft_image_loss_create(&trainer->images, trainer->model->space, (float)trainer->recipe.omega,
-                                 sized->height, sized->width);
+    return nft_image_loss_create(&trainer->images, trainer->model->space,
+                                 (float)trainer->recipe.form.omega[0], sized->height, sized->width);
+}
+
+/* How a loss between images renders: the networks that come out as the recipe says, those that go in as the
+ * data say, or the decoder; with the offset of the data. */
+static nft_status find_form(nft_siren_form *form, const nft_trainer *trainer, const nft_set sets[2])
+{
+    const nft_set *train = sets[0].count ? &sets[0] : &trainer->train;
+    const nft_set *set = train->count ? train : &sets[1];
+    const char *omega = NULL;
+    *form = trainer->recipe.form;
+    if (trainer->recipe.loss->sample || !set->count)
+        return NFT_OK;
+    if (trainer->recipe.loss->target == NFT_TARGET_INPUT) {
+        const nft_model *model = trainer->model;
+        int64_t height = 0, width = 0;
+        float own = 0;
+        nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
+                          &own);
+        *form = nft_siren_plain((double)own);
+        omega = nft_contract_text(set, 0, NFT_OMEGA_KEY);
+    }
+    nft_status status = nft_siren_form_read(form, omega, nft_contract_text(set, 0, NFT_OFFSET_KEY));
+    return status ? status : nft_siren_form_check(form, trainer->model->space);
 }
 
 static nft_status look_through_both(nft_trainer *trainer, nft_set sets[2])
@@ -63,12 +86,14 @@ static nft_status look_through_both(nft_trainer *trainer, nft_set sets[2])
 
 /* All that may fail. Changes only trainer->images and the memory for samples. */
 static nft_status check_sets(nft_trainer *trainer, nft_set sets[2], nft_sampler *sampler,
-                             int64_t *group_floats)
+                             int64_t *group_floats, nft_siren_form *form)
 {
     const nft_recipe *recipe = &trainer->recipe;
     nft_status status = nft_trainer_plan_sets(trainer, sets, group_floats);
     if (!status)
         status = size_images(trainer, sets);
+    if (!status)
+        status = find_form(form, trainer, sets);
     if (!status)
         status = prepare_reading(trainer, sets);
     if (!status)
@@ -94,7 +119,8 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
     nft_sampler sampler = {0};
     nft_image_loss *images = trainer->images;
     int64_t group_floats = 0;
-    nft_status status = check_sets(trainer, sets, &sampler, &group_floats);
+    nft_siren_form form;
+    nft_status status = check_sets(trainer, sets, &sampler, &group_floats, &form);
     if (status) {
         if (trainer->images != images)
             nft_image_loss_free(trainer->images);
@@ -104,6 +130,8 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
     }
     if (trainer->images != images)
         nft_image_loss_free(images);
+    if (trainer->images)
+        nft_siren_tape_set_form(trainer->images->tape, &form);
     if (sets[0].count) {
         nft_sampler_clear(&trainer->sampler);
         trainer->sampler = sampler;
@@ -154,60 +182,36 @@ static const char *target_name(const nft_trainer *trainer, bool has_label)
     return has_label && trainer->recipe.loss->target != NFT_TARGET_IMAGE ? "label" : "target";
 }
 
-/* The frequency with which the loss renders the networks; 0 of a loss that renders nothing. */
-static double rendered_omega(const nft_trainer *trainer)
+/* Data may say the frequency of their networks, as those of `nftool fit` do. */
+static nft_status check_omega(const char *text, const nft_siren_form *form, const char *what)
 {
-    const nft_model *model = trainer->model;
-    int64_t height = 0, width = 0;
-    float omega = 0;
-    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
-        return trainer->recipe.omega;
-    if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
-        nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
-                          &omega);
-    return omega;
-}
-
-/* "30", or a number for each layer, "30,30,30". */
-static nft_status compare_omega(const json_t *said, double omega, const char *what)
-{
-    for (size_t i = 0; i < json_array_size(said); i++) {
-        double number = json_number_value(json_array_get(said, i)); /* 0 of any other value */
-        if ((float)number != (float)omega)
-            return nft_fail(NFT_ERROR_MISMATCH, "its networks have omega %g by its metadata, %s %g", number,
-                            what, omega);
-    }
-    return NFT_OK;
-}
-
-/* Data may say the frequency of their networks, as those of `nft fit` do. */
-static nft_status check_omega(const char *text, double omega, const char *what)
-{
-    json_t *said = NULL;
-    nft_text list = {0};
-    if (!text || omega == 0)
-        return NFT_OK;
-    nft_text_append(&list, "[%s]", text);
-    if (list.failed)
-        return nft_fail_memory("the metadata", (int64_t)strlen(text));
-    nft_status status = nft_json_parse(&said, list.data, list.length);
-    nft_text_clear(&list);
-    if (status)
-        return nft_fail_in(status, "'nft.omega' of its metadata");
-    status = json_array_size(said) ? compare_omega(said, omega, what)
-                                   : nft_fail(NFT_ERROR_FORMAT, "'nft.omega' of its metadata is empty");
-    json_decref(said);
+    nft_siren_form said = nft_siren_plain(NFT_DEFAULT_OMEGA);
+    nft_text expected = {0};
+    nft_status status = text ? nft_siren_form_read(&said, text, NULL) : NFT_OK;
+    if (status || !text || nft_siren_omega_is(&said, form))
+        return status;
+    for (int64_t i = 0; i < form->omegas; i++)
+        nft_text_append(&expected, "%s%g", i ? "," : "", form->omega[i]);
+    status = expected.failed
+                 ? nft_fail_memory("the metadata", 0)
+                 : nft_fail(NFT_ERROR_MISMATCH, "its networks have omega %.80s by its metadata, %s %s", text,
+                            what, expected.data);
+    nft_text_clear(&expected);
     return status;
 }
 
-/* The frequency and the form that the metadata of data say; NULL: they say nothing. */
+/* The frequency and the form that the metadata of data say; NULL: they say nothing. A network that goes in is
+ * rendered with its own frequency. */
 static nft_status check_metadata(const nft_trainer *trainer, const char *omega, const char *canonical)
 {
     const nft_augment *augment = &trainer->recipe.augment;
-    nft_status status = check_omega(omega, rendered_omega(trainer), "the loss renders with");
+    const nft_siren_form augmented = nft_siren_plain(augment->omega);
+    nft_status status = NFT_OK;
+    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
+        status = check_omega(omega, &trainer->recipe.form, "the loss renders with");
     if (status || !nft_augment_is_canonical(augment, canonical != NULL))
         return status;
-    return check_omega(omega, augment->omega, "augment has");
+    return check_omega(omega, &augmented, "augment has");
 }
 
 /* Targets in memory as the loss takes them, if they are not. */

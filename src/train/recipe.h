@@ -3,6 +3,7 @@
 #define NFT_TRAIN_RECIPE_H
 
 #include "math/schedule.h"
+#include "siren/form.h"
 #include "train/augment.h"
 #include "train/losses.h"
 #include "train/optimizer.h"
@@ -13,8 +14,8 @@ typedef struct nft_recipe {
     const nft_loss *loss;
     nft_optimizer optimizer;
     nft_schedule schedule;
-    double grad_clip; /* the largest norm; 0: no clipping */
-    double omega;     /* of the networks that loss render renders */
+    double grad_clip;    /* the largest norm; 0: no clipping */
+    nft_siren_form form; /* of the networks that loss render renders */
     int64_t batch_size, steps, validate_every;
     bool shuffle;
     bool prepare; /* networks of files are brought to the form of the first of the training set */

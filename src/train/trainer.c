@@ -130,7 +130,7 @@ static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
     if (status || recipe->loss->target != NFT_TARGET_IMAGE)
         return status;
     nft_text text = {0};
-    status = nft_siren_write_omega(&text, recipe->omega);
+    status = nft_siren_write_omega(&text, &recipe->form);
     if (!status)
         status = nft_model_set_metadata(model, NFT_OMEGA_KEY, text.data);
     nft_text_clear(&text);
