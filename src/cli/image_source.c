@@ -9,6 +9,7 @@
 #include "text.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -44,13 +45,39 @@ static bool has_images(const char *path)
 static int choose_form(cli_input *input, const cli_options *given)
 {
     cli_omega omega;
-    int failed = choose_omega(&omega, input->path, nft_dataset_metadata(input->dataset, 0, OMEGA_KEY), given);
+    const char *noted = nft_dataset_metadata(input->dataset, 0, OMEGA_KEY);
+    int failed = choose_omega(&omega, input->path, noted, given);
     if (!failed)
         failed = check_omega(input->path, input->dataset, &omega, "its other parts have");
     if (!failed)
         failed = choose_offset(input->offset, input->path,
                                nft_dataset_metadata(input->dataset, 0, OFFSET_KEY), given);
     write_omega(input->omega, &omega, 17);
+    return failed;
+}
+
+/* With --prepare: the networks of every part are brought to one ω and offset, those that are given or the
+ * first part's. A part that does not note its ω has the default. */
+static int prepare_form(cli_input *input, const cli_options *given)
+{
+    const char *noted = nft_dataset_metadata(input->dataset, 0, OMEGA_KEY), *own;
+    const char *omega = option_text(given, "omega") ? NULL : noted;
+    const char *offset =
+        option_text(given, "offset") ? NULL : nft_dataset_metadata(input->dataset, 0, OFFSET_KEY);
+    cli_omega to;
+    int failed = choose_omega(&to, input->path, omega, given);
+    if (!failed)
+        failed = choose_offset(input->offset, input->path, offset, given);
+    write_omega(input->omega, &to, 17);
+    for (int64_t part = 0; part < nft_dataset_describe(input->dataset)->part_count && !failed; part++) {
+        cli_omega from = plain_omega(DEFAULT_OMEGA);
+        own = nft_dataset_metadata(input->dataset, part, OMEGA_KEY);
+        failed = own ? parse_omega(&from, input->path, own) : EXIT_SUCCESS;
+        input->scale = input->scale || !same_omega(&from, &to);
+    }
+    input->shift = true;
+    if (!failed && !input->offset[0])
+        snprintf(input->offset, sizeof input->offset, "0");
     return failed;
 }
 
@@ -64,7 +91,7 @@ static int open_sirens(image_source *source, const cli_options *given)
     if (!failed && !input->space)
         failed = fail("%s: has networks of several spaces, expected SIRENs of one", source->operand);
     if (!failed)
-        failed = choose_form(input, given);
+        failed = option_text(given, "prepare") ? prepare_form(input, given) : choose_form(input, given);
     nft_layer last = {.size = sizeof last};
     if (!failed && nft_space_layer(&last, input->space, nft_space_layer_count(input->space) - 1))
         failed = fail("%s: %s", source->operand, library_message());

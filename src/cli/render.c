@@ -308,6 +308,8 @@ static const cli_option own_options[] = {
     OMEGA_OPTION("what WEIGHTS say, or 30"),
     {"offset", 0, OPTION_REAL, "X", "number added to the output (default: what WEIGHTS say, or 0)", 0, 0,
      NULL},
+    {"prepare", 0, OPTION_FLAG, NULL,
+     "bring networks to --omega and --offset, or those of the first part of an index", 0, 0, NULL},
     LAYERS_OPTION,
     {0},
 };

@@ -452,14 +452,6 @@ int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model
     return part.tokens ? refuse_layers(given, path, "a data set of tokens") : EXIT_SUCCESS;
 }
 
-int read_targets(nft_array **targets, const nft_dataset *dataset)
-{
-    nft_status status = nft_dataset_read_tensor(targets, dataset, "label", 0, NFT_ALL);
-    if (status == NFT_ERROR_ARGUMENT)
-        status = nft_dataset_read_tensor(targets, dataset, "target", 0, NFT_ALL);
-    return status ? fail_library() : EXIT_SUCCESS;
-}
-
 int choose_range(int64_t *first, int64_t *chosen, const cli_options *given, const char *path, int64_t count,
                  const char *word)
 {

@@ -57,8 +57,6 @@ int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model
  * no memory. Free the list. */
 const char **list_weights_metadata(const nft_weights *weights);
 bool has_tensor(const nft_file *file, const char *name);
-/* Its tensor `label`, or else `target`. */
-int read_targets(nft_array **targets, const nft_dataset *dataset);
 
 /* What --first and --count choose of the `count` that are in a file; `word` says what they are. */
 int choose_range(int64_t *first, int64_t *chosen, const cli_options *given, const char *path, int64_t count,

@@ -82,6 +82,15 @@ static int make_trainer(training *t)
     return status ? fail_training(t) : EXIT_SUCCESS;
 }
 
+/* The labels of the validation set, as the loss takes them. */
+static int read_validation_targets(training *t)
+{
+    const char *name = json_string_value(json_object_get(t->recipe.object, "label"));
+    int64_t classes = t->kind == LOSS_CROSS_ENTROPY ? nft_model_describe(t->model)->output->channels : 0;
+    return nft_dataset_read_targets(&t->targets, t->validation, name, classes) ? fail_library()
+                                                                               : EXIT_SUCCESS;
+}
+
 static int set_data(training *t)
 {
     const cli_recipe *recipe = &t->recipe;
@@ -93,7 +102,7 @@ static int set_data(training *t)
         failed = fail_training(t);
     if (failed || !t->validation || loss_has_images(t->kind))
         return failed;
-    return read_targets(&t->targets, t->validation);
+    return read_validation_targets(t);
 }
 
 /* Epochs are steps once the number of samples is known. */
@@ -219,10 +228,14 @@ static int score_validation(cli_scores *scores, const training *t, double loss)
         return EXIT_SUCCESS;
     }
     int64_t samples = nft_dataset_describe(t->validation)->count;
-    cli_predictions predictions = {samples, nft_array_count(output) / samples, nft_array_f32(output),
-                                   nft_array_f32(t->targets), nft_array_i64(t->targets)};
-    int failed = scores_compute(scores, t->kind, &predictions);
+    cli_scored kept = {0};
+    int failed =
+        select_scored(&kept, nft_array_f32(output), samples, nft_array_count(output) / samples, t->targets);
+    cli_predictions predictions = predictions_of(&kept);
+    if (!failed)
+        failed = scores_compute(scores, t->kind, &predictions);
     scores->loss = loss;
+    free_scored(&kept);
     return failed;
 }
 
@@ -513,6 +526,10 @@ static const cli_option own_options[] = {
      "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
     {"seeds", 0, OPTION_INTEGER, "N",
      "train N times, from seeds --seed, --seed + 1, …, into MODEL-SEED, and compare the runs", 1, 1000, NULL},
+    {"label", 0, OPTION_TEXT, "NAME", "tensor with the labels, in place of the recipe's", 0, 0, NULL},
+    {"skip", 0, OPTION_FLAG, NULL, "leave out networks and labels that are not finite", 0, 0, NULL},
+    {"prepare", 0, OPTION_FLAG, NULL,
+     "bring networks to the form, frequency and offset of the training set's first", 0, 0, NULL},
     {"recompute", 0, OPTION_FLAG, NULL, "less memory, more time, the same result", 0, 0, NULL},
     LAYERS_OPTION,
     {0},
@@ -539,8 +556,10 @@ const cli_command train_command = {
         "   \"augment\": null, or of SIRENs, whose images move at random in training, with these defaults:\n"
         "              {\"rotate\": 0 (degrees), \"shift\": 0 (an image is 2 wide), \"scale\": [1, 1],\n"
         "               \"mirror\": false, \"canonical\": as the data, \"omega\": 30}\n\n"
-        "The data hold 'label', or 'target': integer classes for cross_entropy, floats for mse and bce;\n"
-        "they are read batch by batch and may be larger than memory. Two losses compare images:\n"
+        "The data hold 'label', or 'target', or what \"label\" of the recipe names: classes for\n"
+        "cross_entropy, whole numbers or rows of a 1 among zeros, and -100 for a sample that is left out;\n"
+        "numbers of any type for mse and bce. \"skip\": true leaves out what is not finite. The data are\n"
+        "read batch by batch and may be larger than memory. Two losses compare images:\n"
         "reconstruction the decoder's with the rendering of the SIREN that goes in, render those of the\n"
         "SIRENs that come out with 'target' (N, height, width, colours), -1 … 1; its recipe may have the\n"
         "SIRENs' frequency, \"omega\": 30. The metric of both is the PSNR of the validation loss,\n"
