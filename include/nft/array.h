@@ -138,15 +138,17 @@ NFT_API void nft_file_writer_free(nft_file_writer *writer);
  * - HDF5: datasets by their path, where libnft was built with it and libhdf5 is installed;
  * - each of these gzipped.
  *
- * Packed parts are unpacked into memory, at most half of the machine's. Parts that are not read are
+ * Packed parts are unpacked into memory. Parts that are not read are
  * listed by nft_file_left_out_at(). Files of other kinds are ::NFT_ERROR_FORMAT with their kind in the
  * message.
  * @param[out] file the opened file; free it with nft_file_free()
- * @param path where it is
+ * @param path where it is; NULL if the options have its bytes, which are never written
+ * @param options `memory_limit` and `bytes` count; NULL for the defaults
+ * @return ::NFT_ERROR_FILE, ::NFT_ERROR_FORMAT, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT.
+ * Thread-safe
  */
-NFT_API NFT_MUST_CHECK nft_status nft_file_open(nft_file **file, const char *path);
-/** As nft_file_open(), on `size` bytes in memory, which must stay valid and are never written. */
-NFT_API NFT_MUST_CHECK nft_status nft_file_open_memory(nft_file **file, const void *bytes, size_t size);
+NFT_API NFT_MUST_CHECK nft_status nft_file_open(nft_file **file, const char *path,
+                                                const nft_load_options *options);
 /** Closes a file; NULL is fine. */
 NFT_API void nft_file_free(nft_file *file);
 /** How many tensors it holds. */
@@ -162,14 +164,21 @@ NFT_API const char *nft_file_metadata(const nft_file *file, const char *key);
 /** Key `index` of `__metadata__`, and its text in *text unless that is NULL; NULL beyond the last. Both are
  * borrowed from the file. */
 NFT_API const char *nft_file_metadata_at(const char **text, const nft_file *file, int64_t index);
-/** Reads one tensor: F32, F16, BF16, F64 and the F8 types become F32, exactly but for F64, which is rounded;
- * I64, I32, I16, I8, U64, U32, U16, U8 and BOOL become I64. A U64 larger than any I64, and a tensor that was
- * left out, is ::NFT_ERROR_FORMAT. Free the array with nft_array_free(). */
-NFT_API NFT_MUST_CHECK nft_status nft_file_read(nft_array **array, const nft_file *file, const char *name);
-/** As nft_file_read(), only rows first … first + count - 1 of the tensor's first axis, so that a tensor need
- * not fit in memory. */
-NFT_API NFT_MUST_CHECK nft_status nft_file_read_rows(nft_array **array, const nft_file *file,
-                                                     const char *name, int64_t first, int64_t count);
+/**
+ * Reads a tensor, or rows of its first axis, so that a tensor need not fit in memory. F32, F16, BF16, F64 and
+ * the F8 types become F32, exactly but for F64, which is rounded; I64, I32, I16, I8, U64, U32, U16, U8 and
+ * BOOL become I64. Not thread-safe for one file.
+ * @param[out] array free it with nft_array_free()
+ * @param file any
+ * @param name of the tensor
+ * @param first row; 0 of a single number
+ * @param count rows; ::NFT_ALL: all that follow, also of a single number
+ * @return ::NFT_ERROR_FORMAT for a U64 larger than any I64, and for a tensor that was left out;
+ * ::NFT_ERROR_ARGUMENT for another name, or rows that there are not; ::NFT_ERROR_FILE, ::NFT_ERROR_LIMIT,
+ * ::NFT_ERROR_MEMORY
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_file_read(nft_array **array, const nft_file *file, const char *name,
+                                                int64_t first, int64_t count);
 
 #ifdef __cplusplus
 }

@@ -41,18 +41,14 @@ NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(nft_tensor_info *info, co
  * refused, unless the context was made with `recompute`. `output_gradient` is not checked: a number that is
  * not finite passes into the gradients.
  * @param context whose last forward it is
- * @param output_gradient F32, the shape of nft_context_output()
+ * @param output_gradient as many samples as the forward had, of the shape of ::NFT_OUTPUT
  * @param gradients of the context's model, or of one with the same configuration; NULL: only the input's
  * gradient is wanted, so the context was made with `input_gradient`
  * @return ::NFT_ERROR_ARGUMENT without a forward whose values are still there, or if neither gradient is
  * wanted; ::NFT_ERROR_MISMATCH if a shape or the model is another
  */
-NFT_API NFT_MUST_CHECK nft_status nft_backward(nft_context *context, const nft_array *output_gradient,
+NFT_API NFT_MUST_CHECK nft_status nft_backward(nft_context *context, const nft_view *output_gradient,
                                                nft_gradients *gradients);
-/** As nft_backward(), for a model whose output is features: the shape of nft_context_output_weights(). */
-NFT_API NFT_MUST_CHECK nft_status nft_backward_weights(nft_context *context,
-                                                       const nft_weights *output_gradient,
-                                                       nft_gradients *gradients);
 
 /**
  * Replaces the values of one tensor of the context's model: the update of a user's training loop.
@@ -72,13 +68,6 @@ NFT_API NFT_MUST_CHECK nft_status nft_context_set_tensor(nft_context *context, i
 /** The context's model as it is now, which later calls do not change: to read, to save, for other contexts.
  * Free it with nft_model_free(); nothing is copied. */
 NFT_API NFT_MUST_CHECK nft_status nft_context_snapshot(nft_model **model, const nft_context *context);
-
-/** The gradient of the last backward with respect to the tokens that went in, (N, tokens, channels).
- * Borrowed until the next call on the context; NULL if there is none. */
-NFT_API const nft_array *nft_context_input_gradient(const nft_context *context);
-/** The same for a model on weights, with the input's channels. Borrowed until the next call on the context.
- */
-NFT_API const nft_weights *nft_context_input_gradient_weights(const nft_context *context);
 
 #ifdef __cplusplus
 }

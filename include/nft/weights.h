@@ -21,48 +21,23 @@ extern "C" {
  * readers. */
 typedef struct nft_weights nft_weights;
 
-/** How to read a file. Zero in a field is its default. */
-typedef struct nft_load_options {
-    size_t size;               /**< sizeof(nft_load_options) */
-    int64_t memory_limit;      /**< bytes that the object may take; 0: the machine's memory */
-    const char *const *layers; /**< weights of a chain: names of the layers in order; NULL: natural order of
-                                  the names */
-    int64_t layer_count;       /**< how many names */
-    const nft_space *space;    /**< weights: the space of the networks, whose tensors are found by name; NULL:
-                                  the file's `nft.space`, or else a chain */
-    const char *prefix;        /**< weights: tensors whose names begin with it are the networks; NULL: "" */
-} nft_load_options;
-
-/** Options with every default. */
-#define NFT_LOAD_OPTIONS_INIT                                                                                \
-    {                                                                                                        \
-        sizeof(nft_load_options), 0, NULL, 0, NULL, NULL                                                     \
-    }
-
 /**
- * Makes a set of `count` networks with all weights zero; fill it through nft_weights_edit().
+ * Makes a set that copies the caller's arrays, one for each tensor of the space, or a set of zeros to be
+ * filled through nft_weights_edit(). Thread-safe.
  * @param[out] weights free it with nft_weights_free()
  * @param space of all the networks
- * @param count networks, ≥ 0
- * @param channels values for each weight, 1 for raw weights
- */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_create(nft_weights **weights, const nft_space *space,
-                                                     int64_t count, int64_t channels);
-
-/**
- * Makes a set that copies the caller's arrays, one for each tensor of the space.
- * @param[out] weights free it with nft_weights_free()
- * @param space of all the networks
- * @param count networks, N
+ * @param count networks, N ≥ 0
  * @param channels values for each weight, C; 1 for raw weights
  * @param tensors an array (N, C, *shape) for each tensor of the space; NULL in place of the bias of a chain's
- * layer means zeros
+ * layer means zeros. NULL: all weights are zero
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY
  */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_copy(nft_weights **weights, const nft_space *space,
-                                                   int64_t count, int64_t channels,
-                                                   const float *const *tensors);
+NFT_API NFT_MUST_CHECK nft_status nft_weights_create(nft_weights **weights, const nft_space *space,
+                                                     int64_t count, int64_t channels,
+                                                     const float *const *tensors);
 
-/** As nft_weights_copy(), but reads the caller's arrays in place: they must stay valid and are never written.
+/** As nft_weights_create(), but reads the caller's arrays in place: they must stay valid and are never
+ * written.
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_borrow(nft_weights **weights, const nft_space *space,
                                                      int64_t count, int64_t channels,
@@ -85,14 +60,14 @@ NFT_API void nft_weights_free(nft_weights *weights);
  *
  * Tensors with a leading N that belong to no network are kept as extras (`label`). The metadata is kept.
  * Tensors that are not read are reported once, through the log callback.
+ * @param[out] weights free it with nft_weights_free()
+ * @param path of the file; NULL if the options have its bytes
+ * @param options NULL for the defaults
+ * @return ::NFT_ERROR_FILE, ::NFT_ERROR_FORMAT, ::NFT_ERROR_MISMATCH for another space than that of the
+ * options, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT. Thread-safe
  */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_load(nft_weights **weights, const char *path);
-/** As nft_weights_load(), with options (NULL: the defaults). */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_load_with(nft_weights **weights, const char *path,
-                                                        const nft_load_options *options);
-/** As nft_weights_load_with(), from `size` bytes in memory. */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_load_memory(nft_weights **weights, const void *bytes,
-                                                          size_t size, const nft_load_options *options);
+NFT_API NFT_MUST_CHECK nft_status nft_weights_load(nft_weights **weights, const char *path,
+                                                   const nft_load_options *options);
 /** Writes the set with its tensor names, its rank, its extras and its metadata, to which it adds `nft.space`.
  * The target is whole at any moment: a temporary file is renamed over it. */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, const char *path);
@@ -103,7 +78,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, c
  * @param path networks in any format of nft_file_open(); a model, for the space of the networks that it
  * reads; or JSON: a space as nft_space_parse() reads it, or an object that has one under `space` or
  * `model.space` (a configuration, a recipe, a sidecar)
- * @param options as nft_weights_load_with(); NULL for the defaults
+ * @param options as nft_weights_load(); NULL for the defaults
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_load(nft_space **space, const char *path,
                                                  const nft_load_options *options);
@@ -134,19 +109,26 @@ NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t tenso
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_permute(nft_weights *weights,
                                                       const int64_t *const *permutations);
-/** Permutes every axis with that symmetry, with another random permutation for each network. The same
- * seed gives the same permutations. */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed);
-/** As nft_weights_permute_random(), for a set that is a piece of a larger one: its networks have the numbers
- * first, first + 1 …, and the pieces are permuted as the whole would be. */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random_from(nft_weights *weights, uint64_t seed,
-                                                                  int64_t first);
+/**
+ * Permutes every axis with that symmetry, with another random permutation for each network. Not thread-safe
+ * for one set.
+ * @param weights the set; one that borrows the caller's memory is refused
+ * @param seed the same seed gives the same permutations
+ * @param first number of the set's first network. A set that is a piece of a larger one is permuted as the
+ * whole would be; 0 for a whole set
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY; as nft_weights_permute()
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed,
+                                                             int64_t first);
 
 /**
  * Writes the first `count` networks of a set to a file that is written piece by piece, as its networks first
  * … first + count - 1. The tensors are found by the names that the set has for them; parts of one tensor of
  * the file are joined. The bias of a chain's layer that is zero may be missing in the file.
  * @param writer as nft_file_writer_write() takes it
+ * @param weights the set; it has at least `count` networks
+ * @param first number of the file's network that the set's first one becomes
+ * @param count how many
  * @return ::NFT_ERROR_MISMATCH for a tensor that the file does not have, or has with another row, else as
  * nft_file_writer_write()
  */

@@ -36,7 +36,7 @@ static int describe(const cli_options *given, const cli_input *input)
 static nft_status permute(void *user, nft_weights *weights, int64_t first)
 {
     const cli_options *given = user;
-    return nft_weights_permute_random_from(weights, given->seed, first);
+    return nft_weights_permute_random(weights, given->seed, first);
 }
 
 static int run(const cli_options *given)

@@ -3,6 +3,7 @@
 #include "metrics.h"
 #include "omega.h"
 #include "outputs.h"
+#include "piped.h"
 #include "report.h"
 #include "text.h"
 
@@ -81,7 +82,7 @@ static nft_status create_model(nft_model **model, const char *text, size_t lengt
 {
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     options.memory_limit = given->memory_limit ? given->memory_limit : CONFIGURATION_LIMIT;
-    return nft_model_create_with(model, text, length, given->seed, &options);
+    return nft_model_create(model, text, length, given->seed, &options);
 }
 
 static const char *limit_advice(nft_status status, const cli_options *given)
@@ -113,12 +114,12 @@ static int load_file(nft_model **model, const char *path, bool may_be_recipe, co
         return load_json(model, path, may_be_recipe, given);
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     options.memory_limit = given->memory_limit;
-    return nft_model_load_with(model, path, &options) ? fail_library() : EXIT_SUCCESS;
+    return nft_model_load(model, path, &options) ? fail_library() : EXIT_SUCCESS;
 }
 
 char *path_beside(const char *recipe, const char *path)
 {
-    const char *slash = strrchr(recipe, '/');
+    const char *slash = is_piped(recipe) ? NULL : strrchr(recipe, '/');
     size_t folder = slash && path[0] != '/' ? (size_t)(slash - recipe) + 1 : 0, length = strlen(path) + 1;
     char *joined = malloc(folder + length);
     if (!joined)
@@ -203,7 +204,7 @@ static bool says_space(const char *path)
 {
     nft_file *file = NULL;
     bool says =
-        !is_configuration(path) && !nft_file_open(&file, path) && nft_file_metadata(file, "nft.space");
+        !is_configuration(path) && !nft_file_open(&file, path, NULL) && nft_file_metadata(file, "nft.space");
     nft_file_free(file);
     return says;
 }
@@ -291,7 +292,7 @@ bool has_tensor(const nft_file *file, const char *name)
 static bool is_model_file(const char *path)
 {
     nft_file *file = NULL;
-    bool is_model = !nft_file_open(&file, path) && nft_file_metadata(file, "nft.config");
+    bool is_model = !nft_file_open(&file, path, NULL) && nft_file_metadata(file, "nft.config");
     nft_file_free(file);
     return is_model;
 }
@@ -316,6 +317,8 @@ static int check_networks(const char *path, const char *what, bool may_be_index)
     struct stat about;
     if (stat(path, &about))
         return fail("%s: cannot open: %s", path, strerror(errno));
+    if (may_be_index && is_piped(path))
+        return fail("%s: is an index, whose parts are relative to it; give its file", path);
     if (!may_be_index && is_configuration(path))
         return fail("%s: this is a configuration, or JSON without 'parts', expected %s", path, what);
     return is_model_file(path) ? fail("%s: this is a model, expected %s", path, what) : EXIT_SUCCESS;
@@ -328,7 +331,7 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
     int failed = check_networks(path, "weights", false);
     if (!failed)
         failed = begin_reading(&r, path, NULL, given);
-    if (!failed && nft_weights_load_with(weights, path, &r.options))
+    if (!failed && nft_weights_load(weights, path, &r.options))
         failed = fail_layers();
     end_reading(&r);
     return failed;
@@ -368,7 +371,7 @@ int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model
 {
     nft_dataset_part part = NFT_DATASET_PART_INIT;
     int failed = open_dataset_for(dataset, path, "a data set", model, given);
-    if (failed || !nft_dataset_count(*dataset))
+    if (failed || !nft_dataset_describe(*dataset)->count)
         return failed;
     if (nft_dataset_get_part(&part, *dataset, 0))
         return fail_library();
@@ -377,9 +380,9 @@ int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model
 
 int read_targets(nft_array **targets, const nft_dataset *dataset)
 {
-    nft_status status = nft_dataset_read_tensor(targets, dataset, "label");
+    nft_status status = nft_dataset_read_tensor(targets, dataset, "label", 0, NFT_ALL);
     if (status == NFT_ERROR_ARGUMENT)
-        status = nft_dataset_read_tensor(targets, dataset, "target");
+        status = nft_dataset_read_tensor(targets, dataset, "target", 0, NFT_ALL);
     return status ? fail_library() : EXIT_SUCCESS;
 }
 

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define CHECKPOINT_SECONDS 60
+#define PATHS_CAPACITY 512
 #define KEPT_CAPACITY 5000 /* a path, and what is said of it */
 
 typedef struct training {
@@ -85,7 +86,7 @@ static int set_data(training *t)
         t->train ? EXIT_SUCCESS : open_dataset(&t->train, recipe->train_path, t->model, &recipe->data);
     if (!failed && recipe->validation_path)
         failed = open_dataset(&t->validation, recipe->validation_path, t->model, &recipe->data);
-    if (!failed && nft_trainer_set_dataset(t->trainer, t->train, t->validation))
+    if (!failed && nft_trainer_set_data(t->trainer, NFT_DATA_FILES(t->train), NFT_DATA_FILES(t->validation)))
         failed = fail_training(t);
     if (failed || !t->validation || loss_has_images(t->kind))
         return failed;
@@ -99,7 +100,7 @@ static int count_steps(training *t)
     if (!json_object_get(recipe->object, "epochs"))
         return EXIT_SUCCESS;
     int failed = open_dataset(&t->train, recipe->train_path, t->model, &recipe->data);
-    return failed ? failed : recipe_count_steps(recipe, nft_dataset_count(t->train));
+    return failed ? failed : recipe_count_steps(recipe, nft_dataset_describe(t->train)->count);
 }
 
 static int name_checkpoint(training *t)
@@ -127,7 +128,7 @@ static int fail_resume(nft_status status)
     const char *advice =
         status == NFT_ERROR_MISMATCH
             ? "; remove it to begin anew, or give another --checkpoint; --extend takes one of other steps"
-              ", lr or validate_every"
+              ", lr, validate_every or patience"
         : status == NFT_ERROR_MEMORY ? ""
                                      : "; give another --checkpoint";
     return fail("%s%s", library_message(), advice);
@@ -189,10 +190,10 @@ static int prepare(void *argument)
     if (!failed)
         failed = begin_or_resume(t);
     if (!failed)
-        failed = log_open(&t->log, t->ranks.rank ? NULL : log, nft_trainer_steps_done(t->trainer));
+        failed = log_open(&t->log, t->ranks.rank ? NULL : log, nft_trainer_describe(t->trainer)->steps_done);
     if (!failed && t->resumed)
         note(t->given, "%s: goes on after %s", t->checkpoint,
-             text_plural(steps, nft_trainer_steps_done(t->trainer), "step"));
+             text_plural(steps, nft_trainer_describe(t->trainer)->steps_done, "step"));
     return failed;
 }
 
@@ -209,12 +210,12 @@ static int record_step(training *t, const nft_step_info *info)
 
 static int score_validation(cli_scores *scores, const training *t, double loss)
 {
-    const nft_array *output = nft_trainer_validation_output(t->trainer);
+    const nft_array *output = nft_trainer_describe(t->trainer)->validation_output;
     if (loss_has_images(t->kind)) {
         *scores = scores_of_images(t->kind, loss, metrics_psnr(loss));
         return EXIT_SUCCESS;
     }
-    int64_t samples = nft_dataset_count(t->validation);
+    int64_t samples = nft_dataset_describe(t->validation)->count;
     cli_predictions predictions = {samples, nft_array_count(output) / samples, nft_array_f32(output),
                                    nft_array_f32(t->targets), nft_array_i64(t->targets)};
     int failed = scores_compute(scores, t->kind, &predictions);
@@ -240,7 +241,7 @@ static int record_validation(training *t, const nft_step_info *info)
     bool best = !(info->validation_loss >= t->lowest);
     int64_t step = info->step + 1;
     char *beside = t->progress.beside;
-    t->lowest = nft_trainer_best_loss(t->trainer);
+    t->lowest = nft_trainer_describe(t->trainer)->best_loss;
     if (score_validation(&scores, t, info->validation_loss))
         return EXIT_FAILED;
     describe_scores(beside, sizeof t->progress.beside, &scores);
@@ -257,7 +258,10 @@ static int record_validation(training *t, const nft_step_info *info)
 static int draw_curves(const training *t)
 {
     const char *path = option_text(t->given, "plot");
-    return path && !t->ranks.rank ? plot_curves(path, &t->log) : EXIT_SUCCESS;
+    char title[PATHS_CAPACITY];
+    snprintf(title, sizeof title, "%.200s, trained on %.200s",
+             text_file_name(option_text(t->given, "output")), text_file_name(t->recipe.train_path));
+    return path && !t->ranks.rank ? plot_curves(path, title, &t->log) : EXIT_SUCCESS;
 }
 
 /* A training that diverged ends without its model: the best that it has come to is kept beside where that
@@ -266,11 +270,11 @@ static const char *keep_best(const training *t, char *text, size_t size)
 {
     nft_model *best = NULL;
     text[0] = 0;
-    if (t->ranks.rank || !isfinite(nft_trainer_best_loss(t->trainer)))
+    if (t->ranks.rank || !isfinite(nft_trainer_describe(t->trainer)->best_loss))
         return text;
-    if (!nft_trainer_best(&best, t->trainer) && !nft_model_save(best, t->best))
+    if (!nft_trainer_snapshot(&best, t->trainer, NFT_SNAPSHOT_BEST) && !nft_model_save(best, t->best))
         snprintf(text, size, "; %s is the model with the lowest validation loss so far, %.6g", t->best,
-                 nft_trainer_best_loss(t->trainer));
+                 nft_trainer_describe(t->trainer)->best_loss);
     else
         snprintf(text, size, "; the best model so far cannot be kept: %s", library_message());
     nft_model_free(best);
@@ -302,7 +306,8 @@ static void fail_sound(const training *t, const char *line)
         fail("%s; nor can the state of the training be kept: %s", line, library_message());
     else
         fail("%s; the same command goes on from %s, after %" PRId64 " of %" PRId64 " steps", line,
-             t->checkpoint, nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer));
+             t->checkpoint, nft_trainer_describe(t->trainer)->steps_done,
+             nft_trainer_describe(t->trainer)->steps);
 }
 
 static int report_step(training *t, const nft_step_info *info)
@@ -328,7 +333,7 @@ static int hear_step(const nft_step_info *info, void *user)
     fflush(stdout);
     t->ranks.wants_stop = stop_signal_came();
     t->stopped = t->ranks.count > 1 ? t->ranks.agreed_stop : t->ranks.wants_stop;
-    bool last = info->step + 1 == nft_trainer_steps(t->trainer);
+    bool last = info->step + 1 == nft_trainer_describe(t->trainer)->steps;
     if (!t->failed && !last && (t->stopped || steady_seconds() - t->saved >= t->seconds_between))
         t->failed = save_checkpoint(t);
     progress_show(&t->progress, info->step + 1);
@@ -343,7 +348,8 @@ static int fail_run(const training *t, nft_status status)
         return EXIT_FAILED;
     if (noticed && t->stopped)
         return fail("stopped after %" PRId64 " of %" PRId64 " steps; the same command goes on from %s",
-                    nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer), t->checkpoint);
+                    nft_trainer_describe(t->trainer)->steps_done, nft_trainer_describe(t->trainer)->steps,
+                    t->checkpoint);
     char kept[KEPT_CAPACITY] = "", message[1024];
     bool diverged = status == NFT_ERROR_NOT_FINITE, saved = diverged && !access(t->checkpoint, F_OK);
     snprintf(message, sizeof message, "%s", library_message());
@@ -359,11 +365,11 @@ static int fail_run(const training *t, nft_status status)
 
 static int run_steps(training *t)
 {
-    progress_start(&t->progress, t->given, "train", "steps", nft_trainer_steps(t->trainer));
-    t->progress.first = nft_trainer_steps_done(t->trainer);
+    progress_start(&t->progress, t->given, "train", "steps", nft_trainer_describe(t->trainer)->steps);
+    t->progress.first = nft_trainer_describe(t->trainer)->steps_done;
     t->progress.parts = t->batch_size;
     t->progress.part_units = "samples";
-    t->lowest = nft_trainer_best_loss(t->trainer);
+    t->lowest = nft_trainer_describe(t->trainer)->best_loss;
     t->saved = t->step_began = steady_seconds();
     stop_signals signals = {0};
     stop_signals_listen(&signals);
@@ -378,8 +384,10 @@ static int write_model(const training *t, const char *path)
     char line[1024] = "";
     nft_model *trained = NULL;
     fail_into(line, sizeof line);
-    int failed = nft_trainer_best(&trained, t->trainer) || nft_model_save(trained, path) ? fail_library()
-                                                                                         : EXIT_SUCCESS;
+    int failed =
+        nft_trainer_snapshot(&trained, t->trainer, NFT_SNAPSHOT_BEST) || nft_model_save(trained, path)
+            ? fail_library()
+            : EXIT_SUCCESS;
     nft_model_free(trained);
     if (!failed)
         failed = draw_curves(t);
@@ -387,6 +395,18 @@ static int write_model(const training *t, const char *path)
     if (failed)
         fail_sound(t, line);
     return failed;
+}
+
+/* `patience` has ended it before the recipe's last step. */
+static void tell_early_end(const training *t)
+{
+    int64_t done = nft_trainer_describe(t->trainer)->steps_done,
+            patience = json_integer_value(json_object_get(t->recipe.object, "patience")),
+            steps = json_integer_value(json_object_get(t->recipe.object, "steps"));
+    char validations[TEXT_CAPACITY];
+    if (done < steps)
+        say("stopped early after %" PRId64 " of %" PRId64 " steps: %s without a lower loss", done, steps,
+            text_plural(validations, patience, "validation"));
 }
 
 static int save(const training *t)
@@ -402,10 +422,11 @@ static int save(const training *t)
         return fail_library();
     if (t->given->json)
         return EXIT_SUCCESS;
-    text_plural(steps, nft_trainer_steps_done(t->trainer), "step");
+    text_plural(steps, nft_trainer_describe(t->trainer)->steps_done, "step");
+    tell_early_end(t);
     if (t->recipe.validation_path)
         say("%s: the model with the lowest validation loss of %s, %.6g", path, steps,
-            nft_trainer_best_loss(t->trainer));
+            nft_trainer_describe(t->trainer)->best_loss);
     else
         say("%s: the model after %s, loss of the last batch %.6g", path, steps, t->last.loss);
     return EXIT_SUCCESS;
@@ -428,8 +449,8 @@ static int run(const cli_options *given)
                                t.recipe.object,
                                t.checkpoint,
                                t.trainer,
-                               nft_dataset_count(t.train),
-                               nft_dataset_count(t.validation)};
+                               nft_dataset_describe(t.train)->count,
+                               nft_dataset_describe(t.validation)->count};
         failed = begin_alike(&t.ranks, &own, &together);
     }
     if (!failed) {
@@ -464,13 +485,13 @@ static const cli_option own_options[] = {
     {"log", 0, OPTION_STREAM, "FILE",
      "a JSON object on a line for each step and validation; a new training replaces an earlier log", 0, 0,
      NULL},
-    {"plot", 0, OPTION_OUTPUT, "FILE", "draw the learning curves at each validation and at the end (SVG)", 0,
-     0, NULL},
+    {"plot", 0, OPTION_OUTPUT, "FILE",
+     "draw the learning curves at each validation and at the end (SVG or PNG)", 0, 0, NULL},
     {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
     {"set", 0, OPTION_SETTING, "KEY=VALUE",
      "any entry of the recipe, as optimizer.lr=1e-4; may be given again", 0, 0, NULL},
-    {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, another lr or validate_every",
+    {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, lr, validate_every or patience",
      0, 0, NULL},
     {"keep-checkpoint", 0, OPTION_FLAG, NULL,
      "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
@@ -495,6 +516,7 @@ const cli_command train_command = {
         "                 \"weight_decay\": 0.01 of adamw, 0 of adam},\n"
         "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\": 0, \"total_steps\": N},\n"
         "   \"validation\": PATH, \"validate_every\": 1000,\n"
+        "   \"patience\": null (validations in a row without a lower loss that end it: early stopping),\n"
         "   \"grad_clip\": null (the largest norm of the gradients), \"shuffle\": true, \"seed\": 0,\n"
         "   \"augment\": null, or of SIRENs, whose images move at random in training, with these defaults:\n"
         "              {\"rotate\": 0 (degrees), \"shift\": 0 (an image is 2 wide), \"scale\": [1, 1],\n"

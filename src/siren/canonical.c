@@ -108,8 +108,8 @@ static void canonicalize_layer(const hidden_layer *layer, double half_period)
     }
 }
 
-void nft_siren_canonicalize(const nft_space *space, double omega, float *const *tensors, int64_t first,
-                            int64_t count)
+void nft_siren_canonicalize(const nft_space *space, const nft_siren_form *form, float *const *tensors,
+                            int64_t first, int64_t count)
 {
     const nft_layer *layers = space->layers;
     for (int64_t i = 0; i + 1 < space->layer_count; i++) {
@@ -122,7 +122,7 @@ void nft_siren_canonicalize(const nft_space *space, double omega, float *const *
                               tensors[NFT_WEIGHT_OF(i + 1)] + first * out * next_out,
                               i == 0};
         for (int64_t n = 0; n < count; n++) {
-            canonicalize_layer(&layer, PI / omega);
+            canonicalize_layer(&layer, PI / nft_siren_omega(form, i));
             layer.weight += in * out;
             layer.bias += out;
             layer.next += out * next_out;

@@ -104,6 +104,7 @@ void nft_augment_network(const nft_augment *augment, const nft_random *random, n
         weight[0] = (float)(y * m.map[0][0] + x * m.map[1][0]);
         weight[1] = (float)(y * m.map[0][1] + x * m.map[1][1]);
     }
+    const nft_siren_form form = nft_siren_plain(augment->omega);
     if (canonical)
-        nft_siren_canonicalize(space, augment->omega, tensors, index, 1);
+        nft_siren_canonicalize(space, &form, tensors, index, 1);
 }

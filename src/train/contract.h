@@ -2,11 +2,8 @@
 #ifndef NFT_TRAIN_CONTRACT_H
 #define NFT_TRAIN_CONTRACT_H
 
-#include "model/model.h"
+#include "model/contract.h"
 #include "train/sets.h"
-
-/* Where a model notes it: a JSON object of the data's own texts. */
-#define NFT_TRAINED_ON_KEY "nft.trained_on"
 
 /* All parts of both sets must say the same of form, frequency, offset and image. The validation set may be
  * empty. */

@@ -16,7 +16,7 @@ static void read_row(const nft_file *from, const nft_tensor_info *info)
     nft_array *row = NULL;
     if (info->rank == 0 || info->shape[0] == 0)
         return;
-    if (nft_file_read_rows(&row, from, info->name, info->shape[0] - 1, 1) ||
+    if (nft_file_read(&row, from, info->name, info->shape[0] - 1, 1) ||
         nft_array_count(row) != info->count / info->shape[0])
         abort();
     nft_array_free(row);
@@ -31,7 +31,7 @@ static bool is_readable(const char *type)
 static void read_tensors(const uint8_t *bytes, size_t size)
 {
     nft_file *opened = NULL;
-    if (nft_file_open_memory(&opened, bytes, size))
+    if (nft_file_open(&opened, NULL, NFT_LOAD_BYTES(bytes, size)))
         return;
     nft_file_metadata(opened, "format");
     for (int64_t i = 0; i < nft_file_tensor_count(opened); i++) {
@@ -39,7 +39,7 @@ static void read_tensors(const uint8_t *bytes, size_t size)
         nft_array *array = NULL;
         if (nft_file_tensor(&info, opened, i))
             abort();
-        nft_status status = nft_file_read(&array, opened, info.name);
+        nft_status status = nft_file_read(&array, opened, info.name, 0, NFT_ALL);
         if (status && (status != NFT_ERROR_FORMAT || is_readable(info.type)))
             abort(); /* the header was checked */
         if (status)
@@ -55,9 +55,12 @@ static void read_tensors(const uint8_t *bytes, size_t size)
 static void read_weights(const uint8_t *bytes, size_t size, const nft_load_options *options)
 {
     nft_weights *weights = NULL;
-    if (nft_weights_load_memory(&weights, bytes, size, options))
+    nft_load_options in_memory = *options;
+    in_memory.bytes = bytes;
+    in_memory.byte_count = size;
+    if (nft_weights_load(&weights, NULL, &in_memory))
         return;
-    nft_status status = nft_weights_permute_random(weights, 1);
+    nft_status status = nft_weights_permute_random(weights, 1, 0);
     if (status && status != NFT_ERROR_MISMATCH) /* of tensors that may belong to the networks */
         abort();
     nft_weights_free(weights);
@@ -70,10 +73,10 @@ static void read_dataset(const nft_load_options *options)
     nft_weights *weights = NULL;
     if (nft_dataset_open(&dataset, file.path, options))
         return;
-    int64_t count = nft_dataset_count(dataset);
-    if (nft_dataset_space(dataset) && count > 0) {
+    int64_t count = nft_dataset_describe(dataset)->count;
+    if (nft_dataset_describe(dataset)->space && count > 0) {
         const int64_t indices[] = {count - 1, 0};
-        if (nft_weights_create(&weights, nft_dataset_space(dataset), 2, 1))
+        if (nft_weights_create(&weights, nft_dataset_describe(dataset)->space, 2, 1, NULL))
             abort();
         nft_status status = nft_dataset_read(weights, dataset, indices, 2);
         if (status && status != NFT_ERROR_MISMATCH)

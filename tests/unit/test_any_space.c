@@ -99,8 +99,9 @@ static support_result run_alone(const nft_model *model, const nft_forward_sample
     for (int64_t i = 0; i < count; i++) {
         nft_context_set_dropout(context, keys ? keys + i : NULL);
         assert_ok(nft_context_run(context, samples + i, 1, 0));
-        support_append(&all, nft_context_output(context));
-        assert_ok(nft_backward(context, nft_context_output(context), gradients));
+        support_append(&all, nft_context_output(context, NFT_OUTPUT)->array);
+        assert_ok(
+            nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), gradients));
     }
     support_append_floats(&all, gradients->values, model->parameters.total);
     nft_gradients_free(gradients);
@@ -117,8 +118,9 @@ static support_result run_together(const nft_model *model, const nft_forward_sam
     assert_ok(nft_gradients_create(&gradients, model));
     nft_context_set_dropout(context, keys);
     assert_ok(nft_context_run(context, samples, count, 0));
-    support_append(&all, nft_context_output(context));
-    assert_ok(nft_backward(context, nft_context_output(context), gradients));
+    support_append(&all, nft_context_output(context, NFT_OUTPUT)->array);
+    assert_ok(
+        nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), gradients));
     support_append_floats(&all, gradients->values, model->parameters.total);
     nft_gradients_free(gradients);
     nft_context_free(context);
@@ -167,8 +169,9 @@ static void a_set_gives_what_its_networks_give(void **state)
         support_result together = support_forward(context, z.sets[i]);
         assert_int_equal(together.count, 3 * NETWORKS);
         for (int64_t k = 0; k < NETWORKS; k++) {
-            assert_ok(nft_forward_range(context, z.sets[i], k, 1));
-            support_identical("a network alone", 3, nft_array_f32(nft_context_output(context)),
+            assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(z.sets[i], k, 1)));
+            support_identical("a network alone", 3,
+                              nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array),
                               together.values + 3 * k);
         }
         free(together.values);
@@ -187,10 +190,11 @@ static void roles_without_tensors_have_no_gradient(void **state)
     nft_context *context = open_context(model, 2, NETWORKS, 1, 0);
     nft_gradients *gradients = NULL;
     assert_ok(nft_gradients_create(&gradients, model));
-    assert_ok(nft_forward(context, z.sets[0])); /* linear layers and biases */
-    assert_ok(nft_backward(context, nft_context_output(context), gradients));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(z.sets[0]))); /* linear layers and biases */
+    assert_ok(
+        nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), gradients));
     int found = 0;
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_gradients_tensor(&info, gradients, i));
         double largest = support_largest(info.count, info.data);
@@ -246,13 +250,13 @@ static void takes_what_it_said(const nft_model *model, const nft_space *space, i
     assert_ok(nft_context_memory(&promised, model, space, &options));
     counted_bytes = 0;
     assert_ok(nft_context_create(&context, model, &options));
-    assert_ok(nft_forward(context, weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     if (counted_bytes < promised || counted_bytes > promised + slack)
         fail_msg("it said %" PRId64 " bytes and took %" PRId64, promised, counted_bytes);
     assert_int_equal(nft_context_bytes(context), promised);
     counted_calls = 0;
-    assert_ok(nft_forward(context, weights));
-    assert_ok(nft_forward_range(context, weights, 1, 2));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(weights, 1, 2)));
     assert_int_equal(counted_calls, 0);
     nft_context_free(context);
     nft_weights_free(weights);
@@ -304,9 +308,10 @@ static void spaces_share_their_memory(void **state)
     for (int round = 0; round < 2; round++) {
         counted_calls = 0;
         assert_ok(nft_context_run(context, samples, count, 0));
-        assert_ok(nft_backward(context, nft_context_output(context), gradients));
+        assert_ok(
+            nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), gradients));
         for (int64_t i = 0; i < SPACES; i++)
-            assert_ok(nft_forward(context, z.sets[i]));
+            assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(z.sets[i])));
         assert_true(round == 0 || counted_calls == 0);
     }
     assert_true(nft_context_bytes(context) <= most);
@@ -321,7 +326,7 @@ static void spaces_share_their_memory(void **state)
 static int64_t allocations_of(nft_context *context, const nft_weights *weights)
 {
     counted_calls = 0;
-    assert_ok(nft_forward(context, weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     return counted_calls;
 }
 
@@ -395,11 +400,11 @@ static void a_space_beyond_the_limit_is_refused(void **state)
     options.memory_limit = large - 1;
     assert_ok(nft_context_create(&context, model, &options));
     support_result expected = support_forward(context, z.sets[3]);
-    const nft_array *output = nft_context_output(context);
-    assert_int_equal(nft_forward(context, z.sets[0]), NFT_ERROR_LIMIT);
+    const nft_array *output = nft_context_output(context, NFT_OUTPUT)->array;
+    assert_int_equal(nft_forward(context, NFT_VIEW_WEIGHTS(z.sets[0])), NFT_ERROR_LIMIT);
     assert_int_equal(context->plan_count, 1);
-    assert_ptr_equal(nft_context_output(context), output);
-    assert_ok(nft_backward(context, output, gradients));
+    assert_ptr_equal(nft_context_output(context, NFT_OUTPUT)->array, output);
+    assert_ok(nft_backward(context, NFT_VIEW_ARRAY(output), gradients));
     support_result found = support_forward(context, z.sets[3]);
     support_identical("after the refusal", found.count, found.values, expected.values);
     free(found.values);
@@ -424,7 +429,7 @@ static void outputs_make_room_for_others(void **state)
     assert_ok(nft_context_create(&context, model, &options));
     for (int round = 0; round < 2; round++)
         for (int64_t i = 0; i < 2; i++) {
-            assert_ok(nft_forward(context, z.sets[i]));
+            assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(z.sets[i])));
             assert_int_equal(context->plan_count, 1);
             assert_true(nft_context_bytes(context) <= options.memory_limit);
             assert_true(nft_space_equal(context->plan->sequence->space, z.spaces[i]));
@@ -468,7 +473,7 @@ static void statistics_are_visited_in_order(void **state)
             sums found = {{0}, {0}};
             nft_context *context = open_context(model, threads, count, 1, recompute);
             assert_ok(nft_context_run(context, samples, count, 1));
-            assert_null(nft_context_output(context));
+            assert_null(nft_context_output(context, NFT_OUTPUT)->array);
             nft_context_visit_statistics(context, 0, step->first_parameter, items, add_entries, &found);
             if (threads == 1 && !recompute)
                 expected = found;
@@ -522,14 +527,14 @@ static void outputs_follow_the_space(void **state)
     nft_model *features = support_model(FEATURES, 0), *tokens = support_model(TOKENS, 0);
     nft_context *a = open_context(features, 2, count, 0, 0), *b = open_context(tokens, 2, count, 0, 0);
     for (int64_t i = 0; i < SPACES; i++) {
-        assert_ok(nft_forward(a, z.sets[i]));
-        const nft_weights *output = nft_context_output_weights(a);
+        assert_ok(nft_forward(a, NFT_VIEW_WEIGHTS(z.sets[i])));
+        const nft_weights *output = nft_context_output(a, NFT_OUTPUT)->weights;
         assert_int_equal(nft_weights_count(output), NETWORKS);
         assert_int_equal(nft_weights_channels(output), 2);
         assert_int_equal(nft_space_tensor_count(nft_weights_space(output)),
                          nft_space_tensor_count(z.spaces[i]));
-        assert_ok(nft_forward(b, z.sets[i]));
-        assert_int_equal(nft_array_size(nft_context_output(b), 1), z.spaces[i]->tokens);
+        assert_ok(nft_forward(b, NFT_VIEW_WEIGHTS(z.sets[i])));
+        assert_int_equal(nft_array_size(nft_context_output(b, NFT_OUTPUT)->array, 1), z.spaces[i]->tokens);
     }
     assert_int_equal(nft_context_run(a, samples, count, 0), NFT_ERROR_MISMATCH);
     assert_non_null(strstr(nft_error_message(), "depends on the space"));
@@ -538,7 +543,7 @@ static void outputs_follow_the_space(void **state)
     nft_context_free(b);
     nft_context_free(a);
     nft_module_info info = NFT_MODULE_INFO_INIT;
-    assert_ok(nft_model_output(&info, tokens));
+    info = *nft_model_describe(tokens)->output;
     assert_int_equal(info.output, NFT_VALUE_TOKENS);
     assert_int_equal(info.tokens, 0);
     assert_int_equal(info.channels, 8);
@@ -561,10 +566,11 @@ static void input_gradients_are_of_one_space(void **state)
     assert_int_equal(nft_context_run(context, samples, count, 0), NFT_ERROR_MISMATCH);
     assert_non_null(strstr(nft_error_message(), "input_gradient"));
     for (int64_t i = 0; i < SPACES; i++) {
-        assert_ok(nft_forward(context, z.sets[i]));
-        assert_null(nft_context_input_gradient_weights(context));
-        assert_ok(nft_backward(context, nft_context_output(context), NULL));
-        const nft_weights *gradient = nft_context_input_gradient_weights(context);
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(z.sets[i])));
+        assert_null(nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->weights);
+        assert_ok(
+            nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), NULL));
+        const nft_weights *gradient = nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
         assert_true(nft_space_equal(nft_weights_space(gradient), z.spaces[i]));
         assert_int_equal(nft_weights_count(gradient), NETWORKS);
     }
@@ -609,7 +615,7 @@ static void wrong_models_are_refused_by_name(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *json = support_json(cases[i].text);
         nft_model *model = NULL;
-        assert_int_equal(nft_model_create(&model, json, strlen(json), 0), NFT_ERROR_CONFIG);
+        assert_int_equal(nft_model_create(&model, json, strlen(json), 0, NULL), NFT_ERROR_CONFIG);
         assert_null(model);
         if (!strstr(nft_error_message(), cases[i].words))
             fail_msg("%s", nft_error_message());
@@ -624,7 +630,7 @@ static void a_model_of_any_space_is_saved_and_loaded(void **state)
     nft_model *model = support_model(POOLED, 9), *loaded = NULL;
     assert_ok(nft_model_set_metadata(model, "nft.loss", "mse"));
     assert_ok(nft_model_save(model, temporary_path("any")));
-    assert_ok(nft_model_load(&loaded, temporary_path("any")));
+    assert_ok(nft_model_load(&loaded, temporary_path("any"), NULL));
     assert_string_equal(nft_model_metadata(loaded, "nft.loss"), "mse");
     assert_string_equal(nft_model_config(loaded), nft_model_config(model));
     support_same_tensors(model, loaded);
@@ -657,11 +663,11 @@ static nft_status live(void)
     options.threads = 1;
     options.max_batch = 4;
     options.keep_for_backward = 1;
-    nft_status status = nft_model_create(&model, json, strlen(json), 0);
+    nft_status status = nft_model_create(&model, json, strlen(json), 0, NULL);
     for (int i = 0; i < 2 && !status; i++) {
         status = nft_space_parse(&spaces[i], texts[i], strlen(texts[i]));
         if (!status)
-            status = nft_weights_create(&sets[i], spaces[i], 2, 1);
+            status = nft_weights_create(&sets[i], spaces[i], 2, 1, NULL);
     }
     const nft_forward_sample samples[] = {{.weights = sets[0], .index = 1}, {.weights = sets[1], .index = 0}};
     if (!status)
@@ -671,11 +677,13 @@ static nft_status live(void)
     if (!status)
         status = nft_context_run(context, samples, 2, 0);
     if (!status)
-        status = nft_backward(context, nft_context_output(context), gradients);
+        status =
+            nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), gradients);
     /* A failed call leaves a context that works. */
     if (context && gradients && status == NFT_ERROR_MEMORY &&
         nft_context_run(context, samples, 2, 0) == NFT_OK)
-        assert_ok(nft_backward(context, nft_context_output(context), gradients));
+        assert_ok(
+            nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), gradients));
     nft_gradients_free(gradients);
     nft_context_free(context);
     nft_model_free(model);

@@ -36,7 +36,7 @@ static nft_file *open_path(const char *name)
     char path[512];
     nft_file *file;
     snprintf(path, sizeof path, DATA "%s", name);
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     return file;
 }
 
@@ -45,7 +45,7 @@ static nft_file *open_memory(const char *name)
 {
     nft_file *file;
     size_t size = load(name);
-    assert_ok(nft_file_open_memory(&file, contents, size));
+    assert_ok(nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size)));
     return file;
 }
 
@@ -71,7 +71,7 @@ static void check_tensor(const nft_file *file, const char *name, const char *sha
         fail_msg("%s: there is no tensor '%s'", file->path, name);
     nft_shape_describe(entry->shape, entry->rank, found, sizeof found);
     assert_string_equal(found, shape);
-    assert_ok(nft_file_read(&array, file, name));
+    assert_ok(nft_file_read(&array, file, name, 0, NFT_ALL));
     assert_int_equal(nft_array_count(array), count);
     for (int64_t i = 0; i < count; i++) {
         float value = 0;
@@ -145,7 +145,8 @@ static void checkpoints(void **state)
         double value;
     } scalars[] = {{"epoch", NFT_SCALAR_INTEGER, 3},     {"accuracy", NFT_SCALAR_REAL, 0.75},
                    {"score", NFT_SCALAR_REAL, 0.5},      {"label", NFT_SCALAR_INTEGER, 7},
-                   {"augmented", NFT_SCALAR_BOOLEAN, 1}, {"last_result.test/acc", NFT_SCALAR_REAL, 0.25}};
+                   {"augmented", NFT_SCALAR_BOOLEAN, 1}, {"last_result.test/acc", NFT_SCALAR_REAL, 0.25},
+                   {"history.0", NFT_SCALAR_INTEGER, 1}, {"history.2", NFT_SCALAR_INTEGER, 3}};
     for (size_t i = 0; i < 2 * COUNT(files); i++) {
         nft_file *file = open_either(files[i / 2], i % 2);
         assert_int_equal(nft_file_tensor_count(file), 4);
@@ -160,7 +161,7 @@ static void checkpoints(void **state)
         }
         assert_string_equal(nft_file_scalar(file, "arch")->text, "mlp");
         assert_null(nft_file_scalar(file, "none"));
-        assert_int_equal(file->scalar_count, COUNT(scalars) + 1);
+        assert_int_equal(file->scalar_count, COUNT(scalars) + 2);
         assert_int_equal(file->left_out_count, 1);
         check_left_out(file, "args", "it is of the class argparse.Namespace");
         nft_file_free(file);
@@ -304,7 +305,7 @@ static void hdf5_datasets(void **state)
 {
     (void)state;
     nft_file *file;
-    if (nft_file_open(&file, DATA "datasets.h5")) {
+    if (nft_file_open(&file, DATA "datasets.h5", NULL)) {
         assert_message("this libnft was built without HDF5");
         skip();
     }
@@ -329,7 +330,7 @@ static void hdf5_datasets(void **state)
         nft_file_free(file);
     }
     size_t size = load("datasets.h5");
-    assert_int_equal(nft_file_open_memory(&file, contents, size / 2), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size / 2)), NFT_ERROR_FORMAT);
     assert_message("the HDF5 file is damaged; is it cut short?");
 }
 
@@ -352,14 +353,14 @@ static void sharded_networks(void **state)
     check_counting(file, "1.bias", "(2)", 2);
     nft_file_free(file);
     size_t size = load(index);
-    assert_int_equal(nft_file_open_memory(&file, contents, size), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size)), NFT_ERROR_FORMAT);
     assert_message("can only be read from its folder");
 
     static const char torch[] = "{\"weight_map\": {\"0.weight\": \"state-1.pt\", \"p\": \"parameter-1.pt\"}}";
     temporary_write(temporary_path("bin.index.json"), torch, strlen(torch));
     copy_to("state-1.pt", temporary_path("state-1.pt"));
     copy_to("parameter-1.pt", temporary_path("parameter-1.pt"));
-    assert_ok(nft_file_open(&file, temporary_path("bin.index.json")));
+    assert_ok(nft_file_open(&file, temporary_path("bin.index.json"), NULL));
     assert_int_equal(nft_file_tensor_count(file), 5);
     check_counting(file, "0.weight", "(2, 3)", 6);
     check_counting(file, "p", "(2)", 2);
@@ -368,18 +369,18 @@ static void sharded_networks(void **state)
 
     copy_to(index, temporary_path(index));
     copy_to(first, temporary_path(first));
-    assert_int_equal(nft_file_open(&file, temporary_path(index)), NFT_ERROR_FILE);
+    assert_int_equal(nft_file_open(&file, temporary_path(index), NULL), NFT_ERROR_FILE);
     assert_message("model-00002-of-00002.safetensors: cannot open: No such file");
     copy_to(first, temporary_path(second));
-    assert_int_equal(nft_file_open(&file, temporary_path(index)), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, temporary_path(index), NULL), NFT_ERROR_FORMAT);
     assert_message("tensor '1.weight' is not in model-00002-of-00002.safetensors, where the index has it");
     static const char above[] = "{\"weight_map\": {\"a\": \"../x.safetensors\"}}",
                       itself[] = "{\"weight_map\": {\"a\": \"itself.json\"}}";
     temporary_write(temporary_path(index), above, strlen(above));
-    assert_int_equal(nft_file_open(&file, temporary_path(index)), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, temporary_path(index), NULL), NFT_ERROR_FORMAT);
     assert_message("names the file '../x.safetensors', expected one in its own folder");
     temporary_write(temporary_path("itself.json"), itself, strlen(itself));
-    assert_int_equal(nft_file_open(&file, temporary_path("itself.json")), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, temporary_path("itself.json"), NULL), NFT_ERROR_FORMAT);
     temporary_entries(1);
 }
 
@@ -397,7 +398,7 @@ static void files_that_are_cut_short(void **state)
             unsigned char *prefix = malloc(cut ? cut : 1); /* so that a sanitizer sees a byte too many */
             assert_non_null(prefix);
             memcpy(prefix, contents, cut);
-            nft_status status = nft_file_open_memory(&file, prefix, cut);
+            nft_status status = nft_file_open(&file, NULL, NFT_LOAD_BYTES(prefix, cut));
             /* Of the stream the last bytes may belong to no tensor, and of a model they may be a field. */
             if (!status && size - cut > 64)
                 fail_msg("%s: the first %d bytes were opened", files[i], (int)cut);
@@ -429,9 +430,9 @@ static nft_status open_and_read(void)
     nft_file *file = NULL;
     nft_array *array = NULL;
     snprintf(path, sizeof path, DATA "%s", allocation_file);
-    nft_status status = nft_file_open(&file, path);
+    nft_status status = nft_file_open(&file, path, NULL);
     for (int64_t i = 0; !status && i < file->entry_count; i++) {
-        status = nft_file_read(&array, file, file->entries[i].name);
+        status = nft_file_read(&array, file, file->entries[i].name, 0, NFT_ALL);
         nft_array_free(array);
         array = NULL;
     }
@@ -519,11 +520,11 @@ static void archives_with_64_bit_records(void **state)
     static const char pickle[] = "\x80\2}X\1\0\0\0aK\7s.";
     nft_file *file;
     size_t size = make_archive64("a/data.pkl", pickle, sizeof pickle - 1);
-    assert_ok(nft_file_open_memory(&file, contents, size));
+    assert_ok(nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size)));
     assert_int_equal(nft_file_scalar(file, "a")->integer, 7);
     nft_file_free(file);
     contents[30 + 10 + sizeof pickle - 1 + 46 + 10 + 4] = 255; /* the size in the extra field */
-    assert_int_equal(nft_file_open_memory(&file, contents, size), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size)), NFT_ERROR_FORMAT);
 }
 
 /* A machine's own order of bytes is in the archive: the same bytes, read the other way round. */
@@ -547,7 +548,7 @@ static void big_endian_storages(void **state)
             }
     }
     assert_int_equal(changed, 2);
-    assert_ok(nft_file_open_memory(&file, contents, size));
+    assert_ok(nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size)));
     float values[6];
     assert_ok(nft_file_read_f32(file, nft_file_find(file, "0.weight"), 0, 6, values));
     for (int i = 0; i < 6; i++) {
@@ -595,7 +596,7 @@ static void wrong_pickles_are_refused(void **state)
     for (size_t i = 0; i < COUNT(pickles); i++) {
         nft_file *file;
         size_t size = make_archive("a/data.pkl", pickles[i].bytes, pickles[i].size);
-        nft_status status = nft_file_open_memory(&file, contents, size);
+        nft_status status = nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size));
         if (status == NFT_OK)
             fail_msg("pickle %d was read, expected \"%s\"", (int)i, pickles[i].message);
         assert_message(pickles[i].message);
@@ -609,7 +610,7 @@ static void calls_are_not_made(void **state)
     static const char pickle[] = "\x80\2}X\1\0\0\0acos\nsystem\nX\7\0\0\0touch x\x85Rs.";
     nft_file *file;
     size_t size = make_archive("a/data.pkl", pickle, sizeof pickle - 1);
-    assert_ok(nft_file_open_memory(&file, contents, size));
+    assert_ok(nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size)));
     assert_int_equal(nft_file_tensor_count(file), 0);
     check_left_out(file, "a", "it is of the class os.system");
     nft_file_free(file);
@@ -633,7 +634,7 @@ static void names_have_a_limit(void **state)
     assert_in_range(length, 1, sizeof pickle);
     nft_file *file;
     size_t size = make_archive("a/data.pkl", pickle, length);
-    assert_int_equal(nft_file_open_memory(&file, contents, size), NFT_ERROR_LIMIT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size)), NFT_ERROR_LIMIT);
     assert_message("the names of its values take more memory than its size allows");
 }
 
@@ -642,13 +643,13 @@ static void other_archives_are_named(void **state)
     (void)state;
     nft_file *file;
     size_t size = make_archive("net.safetensors", "abc", 3);
-    assert_int_equal(nft_file_open_memory(&file, contents, size), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size)), NFT_ERROR_FORMAT);
     assert_message("it is a zip archive of 1 files, neither PyTorch's nor NumPy's");
     size = make_archive("model.weights.h5", "abc", 3);
-    assert_int_equal(nft_file_open_memory(&file, contents, size), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size)), NFT_ERROR_FORMAT);
     assert_message("it is a Keras archive");
     size = make_archive("a.npy", "abc", 3);
-    assert_int_equal(nft_file_open_memory(&file, contents, size), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(contents, size)), NFT_ERROR_FORMAT);
     assert_message("'a.npy' in the archive: it is no array of NumPy's versions 1 to 3");
 }
 
@@ -677,7 +678,8 @@ static void wrong_arrays_are_refused(void **state)
         nft_file *file;
         bytes[8] = (char)length;
         memcpy(bytes + 10, arrays[i].header, length);
-        assert_int_equal(nft_file_open_memory(&file, bytes, 10 + length + 4), NFT_ERROR_FORMAT);
+        assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, 10 + length + 4)),
+                         NFT_ERROR_FORMAT);
         assert_message(arrays[i].message);
     }
 }

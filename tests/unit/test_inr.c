@@ -22,14 +22,14 @@ static const char *golden_path(const char *name, const char *file)
 static nft_array *read_tensor(const nft_file *file, const char *name)
 {
     nft_array *array = NULL;
-    assert_ok(nft_file_read(&array, file, name));
+    assert_ok(nft_file_read(&array, file, name, 0, NFT_ALL));
     return array;
 }
 
 static nft_array *read_images(const char *path)
 {
     nft_file *file = NULL;
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     nft_array *bytes = read_tensor(file, "images"), *images = NULL;
     int64_t shape[4], count = nft_array_count(bytes);
     float *colours = support_allocate((size_t)count * sizeof *colours);
@@ -65,9 +65,9 @@ static nft_inr_fit_options read_recipe(const char *path)
 static golden_fit open_golden(const char *name)
 {
     golden_fit g = {0};
-    assert_ok(nft_weights_load(&g.networks, golden_path(name, "init.safetensors")));
-    assert_ok(nft_weights_load(&g.expected, golden_path(name, "expected.safetensors")));
-    assert_ok(nft_file_open(&g.rendered, golden_path(name, "expected.safetensors")));
+    assert_ok(nft_weights_load(&g.networks, golden_path(name, "init.safetensors"), NULL));
+    assert_ok(nft_weights_load(&g.expected, golden_path(name, "expected.safetensors"), NULL));
+    assert_ok(nft_file_open(&g.rendered, golden_path(name, "expected.safetensors"), NULL));
     g.images = read_images(golden_path(name, "images.safetensors"));
     g.options = read_recipe(golden_path(name, "fit.json"));
     return g;
@@ -119,7 +119,7 @@ static void golden_fits(void **state)
 static nft_weights *fresh(const nft_space *space, int64_t count, uint64_t seed, int64_t first)
 {
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_create(&weights, space, count, 1));
+    assert_ok(nft_weights_create(&weights, space, count, 1, NULL));
     assert_ok(nft_inr_init(weights, seed, first, 0));
     return weights;
 }
@@ -328,7 +328,7 @@ static void wrong_networks(void **state)
     assert_ok(nft_space_create_chain(&spaces[1], &conv, 1));
     for (size_t i = 0; i < COUNT(spaces); i++) {
         nft_weights *weights = NULL;
-        assert_ok(nft_weights_create(&weights, spaces[i], 1, 1));
+        assert_ok(nft_weights_create(&weights, spaces[i], 1, 1, NULL));
         refused(NFT_ERROR_CONFIG, words[i], nft_inr_init(weights, 0, 0, 0));
         refused(NFT_ERROR_CONFIG, words[i], nft_inr_fit(weights, NULL, images, NULL));
         refused(NFT_ERROR_CONFIG, words[i], nft_inr_render(&rendered, weights, 0, 1, 4, 4, NULL));
@@ -348,7 +348,7 @@ static void wrong_arguments(void **state)
               *colours = smooth_images(2, 4, 4, 3), *empty = NULL, *labels = NULL, *rendered = NULL;
     const float *tensors[] = {nft_weights_data(weights, 0), NULL, nft_weights_data(weights, 2), NULL};
     assert_ok(nft_weights_borrow(&borrowed, space, 2, 1, tensors));
-    assert_ok(nft_weights_create(&features, space, 2, 3));
+    assert_ok(nft_weights_create(&features, space, 2, 3, NULL));
     assert_ok(nft_array_create(&empty, NFT_ARRAY_F32, (int64_t[]){2, 0, 4, 1}, 4, NULL));
     assert_ok(nft_array_create(&labels, NFT_ARRAY_I64, (int64_t[]){2, 4, 4, 1}, 4, NULL));
     refused(NFT_ERROR_ARGUMENT, "weights", nft_inr_init(NULL, 0, 0, 0));
@@ -437,7 +437,7 @@ static nft_status whole_life(void)
     options.threads = 2;
     nft_status status = nft_space_create_mlp(&space, widths, 3);
     if (!status)
-        status = nft_weights_create(&weights, space, 2, 1);
+        status = nft_weights_create(&weights, space, 2, 1, NULL);
     if (!status)
         status = nft_inr_init(weights, 0, 0, 0);
     if (!status)

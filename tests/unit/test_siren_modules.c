@@ -31,7 +31,7 @@ static run run_model(const char *text)
     run r = {.model = support_model(text, 5)};
     r.set = sirens(nft_model_space(r.model));
     r.context = support_context(r.model, 1, NETWORKS);
-    assert_ok(nft_forward(r.context, r.set));
+    assert_ok(nft_forward(r.context, NFT_VIEW_WEIGHTS(r.set)));
     return r;
 }
 
@@ -63,7 +63,7 @@ static void outputs_are_the_network(void **state)
     const nft_space *space = r.set->space;
     float places[2 * PROBES], expected[2 * PROBES], network[128], found[2 * PROBES];
     float *scratch = support_allocate((size_t)nft_siren_scratch(space, PROBES) * sizeof *scratch);
-    const nft_array *output = nft_context_output(r.context);
+    const nft_array *output = nft_context_output(r.context, NFT_OUTPUT)->array;
     assert_int_equal(nft_array_count(output), NETWORKS * 2 * PROBES);
     read_places(r.model, places);
     for (int64_t n = 0; n < NETWORKS; n++) {
@@ -116,7 +116,7 @@ static void generated_places(void **state)
 /* Channel `c` of number `index` of a tensor. */
 static double feature(const run *r, int64_t n, int64_t tensor, int64_t channel, int64_t index)
 {
-    const nft_weights *features = nft_context_output_weights(r->context);
+    const nft_weights *features = nft_context_output(r->context, NFT_OUTPUT)->weights;
     int64_t numbers = features->space->tensors[tensor].tokens;
     return (double)nft_weights_data(features, tensor)[(n * features->channels + channel) * numbers + index];
 }
@@ -157,7 +157,7 @@ static void responses_are_the_networks(void **state)
     (void)state;
     run r = run_model(SIREN("{'type': 'siren_probes', 'num_probes': 6, 'form': 'features'}"));
     float places[2 * PROBES];
-    assert_int_equal(nft_weights_channels(nft_context_output_weights(r.context)), 1 + PROBES);
+    assert_int_equal(nft_weights_channels(nft_context_output(r.context, NFT_OUTPUT)->weights), 1 + PROBES);
     read_places(r.model, places);
     for (int64_t n = 0; n < NETWORKS; n++)
         for (int64_t k = 0; k < PROBES; k++)
@@ -169,7 +169,7 @@ static void plain_phases(void **state)
 {
     (void)state;
     run r = run_model(SIREN("{'type': 'siren_phases', 'omega': 20}"));
-    assert_int_equal(nft_weights_channels(nft_context_output_weights(r.context)), 3);
+    assert_int_equal(nft_weights_channels(nft_context_output(r.context, NFT_OUTPUT)->weights), 3);
     for (int64_t t = 0; t < 6; t++)
         for (int64_t n = 0; n < NETWORKS; n++) {
             int64_t numbers = r.set->space->tensors[t].tokens;
@@ -191,7 +191,7 @@ static void even_phases(void **state)
     const float *w0 = nft_weights_data(r.set, 0), *v0 = nft_weights_data(r.set, 1),
                 *w1 = nft_weights_data(r.set, 2), *v1 = nft_weights_data(r.set, 3),
                 *w2 = nft_weights_data(r.set, 4), *v2 = nft_weights_data(r.set, 5);
-    assert_int_equal(nft_weights_channels(nft_context_output_weights(r.context)), 2);
+    assert_int_equal(nft_weights_channels(nft_context_output(r.context, NFT_OUTPUT)->weights), 2);
     double row = sin(2 * OMEGA * (double)v0[3]);
     near(feature(&r, 0, 0, 0, 7), (double)w0[7] * row);
     near(feature(&r, 0, 0, 1, 7), (double)w0[7] * (double)w0[7]);
@@ -265,7 +265,7 @@ static void refused(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         nft_model *model = NULL;
         char *json = support_json(cases[i].config);
-        assert_int_equal(nft_model_create(&model, json, strlen(json), 1), NFT_ERROR_CONFIG);
+        assert_int_equal(nft_model_create(&model, json, strlen(json), 1, NULL), NFT_ERROR_CONFIG);
         if (!strstr(nft_error_message(), cases[i].message))
             fail_msg("\"%s\", expected \"%s\"", nft_error_message(), cases[i].message);
         free(json);

@@ -238,9 +238,9 @@ static void repeats(void **state)
     assert_ok(nft_dataset_open(&data, path, NULL));
     nft_trainer *half = make_trainer(model, MOVED "}}", 1), *rest = make_trainer(model, MOVED "}}", 2),
                 *other = make_trainer(model, MOVED ", 'canonical': false}}", 1);
-    assert_ok(nft_trainer_set_dataset(half, data, NULL));
-    assert_ok(nft_trainer_set_dataset(rest, data, NULL));
-    assert_ok(nft_trainer_set_dataset(other, data, NULL));
+    assert_ok(nft_trainer_set_data(half, NFT_DATA_FILES(data), NULL));
+    assert_ok(nft_trainer_set_data(rest, NFT_DATA_FILES(data), NULL));
+    assert_ok(nft_trainer_set_data(other, NFT_DATA_FILES(data), NULL));
     for (int i = 0; i < 3; i++)
         assert_ok(nft_trainer_step(NULL, half));
     assert_ok(nft_trainer_save(half, saved));
@@ -352,8 +352,8 @@ static void moves_batches_of_a_callback(void **state)
     (void)state;
     nft_model *model = support_model(PREDICTOR, 1);
     nft_trainer *moved = make_trainer(model, MOVED "}}", 1), *plain = make_trainer(model, HEAD "}", 1);
-    assert_ok(nft_trainer_set_source(moved, fill_batch, NULL));
-    assert_ok(nft_trainer_set_source(plain, fill_batch, NULL));
+    assert_ok(nft_trainer_set_data(moved, NFT_DATA_CALLBACK(fill_batch, NULL), NULL));
+    assert_ok(nft_trainer_set_data(plain, NFT_DATA_CALLBACK(fill_batch, NULL), NULL));
     nft_step_info a = NFT_STEP_INFO_INIT, b = NFT_STEP_INFO_INIT;
     assert_ok(nft_trainer_step(&a, moved));
     assert_ok(nft_trainer_step(&b, plain));

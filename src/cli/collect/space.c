@@ -130,7 +130,7 @@ static int print_space(const cli_options *given, const nft_space *space)
 static int print_parts(const cli_options *given, const nft_dataset *dataset)
 {
     int failed = EXIT_SUCCESS;
-    for (int64_t i = 0; i < nft_dataset_part_count(dataset) && !failed; i++) {
+    for (int64_t i = 0; i < nft_dataset_describe(dataset)->part_count && !failed; i++) {
         nft_dataset_part part = NFT_DATASET_PART_INIT;
         char text[TEXT_CAPACITY];
         if (nft_dataset_get_part(&part, dataset, i))
