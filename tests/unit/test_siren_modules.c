@@ -104,7 +104,8 @@ static void generated_places(void **state)
     nft_weights_gather(r.set, 1, network);
     nft_siren_forward(r.set->space, (float)OMEGA, network, 300, places, expected, scratch);
     for (int i = 0; i < 600; i++)
-        found[i % 300 * 2 + i / 300] = nft_array_f32(nft_context_output(r.context))[600 + i];
+        found[i % 300 * 2 + i / 300] =
+            nft_array_f32(nft_context_output(r.context, NFT_OUTPUT)->array)[600 + i];
     support_close("outputs", 600, found, expected, 0, 5e-4);
     free(scratch);
     free(found);
