@@ -497,7 +497,7 @@ const cli_command fit_command = {
     .description =
         "Fits a SIREN, a small network that maps the place of a pixel to its colour, to each image on its\n"
         "own, and writes their weights to OUT: Adam on the mean squared error over all pixels.\n\n"
-        "IMAGES is an IDX file (MNIST's format, also gzipped), PNG files of one size, or a safetensors\n"
+        "IMAGES is an IDX file (MNIST's format, also gzipped), PNG or JPEG files of one size, or a safetensors\n"
         "file with 'images' (N, height, width, colours) of 0 … 255.\n"
         "Each batch of networks that is finished is kept in OUT.partial, with checksums: the same command\n"
         "continues there after an interruption, and fits again what is damaged. With --views the tensor\n"

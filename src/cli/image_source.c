@@ -81,6 +81,18 @@ static int prepare_form(cli_input *input, const cli_options *given)
     return failed;
 }
 
+/* "HEIGHT,WIDTH,COLOURS", as nftool fit notes it. */
+static void read_fitted_size(image_source *source, const char *text)
+{
+    char *comma = NULL, *end = NULL;
+    int64_t height = text ? strtoll(text, &comma, 10) : 0;
+    int64_t width = height > 0 && *comma == ',' ? strtoll(comma + 1, &end, 10) : 0;
+    if (width < 1 || *end != ',' || height > PICTURE_MOST_PIXELS / width)
+        return;
+    source->fitted_height = height;
+    source->fitted_width = width;
+}
+
 static int open_sirens(image_source *source, const cli_options *given)
 {
     cli_input *input = malloc(sizeof *input);
@@ -95,6 +107,8 @@ static int open_sirens(image_source *source, const cli_options *given)
     nft_layer last = {.size = sizeof last};
     if (!failed && nft_space_layer(&last, input->space, nft_space_layer_count(input->space) - 1))
         failed = fail("%s: %s", source->operand, library_message());
+    if (!failed)
+        read_fitted_size(source, nft_dataset_metadata(input->dataset, 0, "nft.image"));
     source->count = input->count;
     source->colours = last.out;
     return failed;
@@ -275,6 +289,10 @@ int settle_image_sizes(image_source *sources, int source_count, int64_t height, 
     int failed = EXIT_SUCCESS;
     if (!height || !width)
         failed = find_own_size(sources, source_count, &own_height, &own_width);
+    for (int i = 0; i < source_count && !own_height && !height && !width; i++) {
+        own_height = sources[i].fitted_height;
+        own_width = sources[i].fitted_width;
+    }
     if (!own_height)
         own_height = own_width = height ? height : width ? width : DEFAULT_SIZE;
     for (int i = 0; i < source_count && !failed; i++) {

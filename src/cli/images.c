@@ -1,5 +1,6 @@
 #include "images.h"
 
+#include "jpeg.h"
 #include "nft/file.h"
 #include "report.h"
 
@@ -16,7 +17,7 @@
 #define IMAGE_MOST_NUMBERS (INT64_C(1) << 26)
 #define LABELS_MOST (INT64_C(1) << 24)
 
-typedef enum file_kind { FILE_IDX, FILE_PNG, FILE_SAFETENSORS } file_kind;
+typedef enum file_kind { FILE_IDX, FILE_PICTURE, FILE_SAFETENSORS } file_kind;
 
 typedef struct head {
     unsigned char bytes[8];
@@ -41,8 +42,8 @@ static bool read_head(head *first, const char *path)
 static file_kind kind_of(const head *first)
 {
     const unsigned char *bytes = first->bytes;
-    if (first->count >= 4 && !memcmp(bytes, "\x89PNG", 4))
-        return FILE_PNG;
+    if ((first->count >= 4 && !memcmp(bytes, "\x89PNG", 4)) || is_jpeg(bytes, first->count))
+        return FILE_PICTURE;
     bool gzip = first->count >= 3 && bytes[0] == 0x1f && bytes[1] == 0x8b && bytes[2] == 8 && bytes[3] < 32;
     return gzip || (first->count >= 4 && !bytes[0] && !bytes[1] && bytes[2] && bytes[3]) ? FILE_IDX
                                                                                          : FILE_SAFETENSORS;
@@ -64,7 +65,7 @@ static int find_kind(file_kind *kind, const char *path)
     for (int i = 7; i >= 0; i--)
         header = header << 8 | first.bytes[i];
     if (*kind == FILE_SAFETENSORS && (first.count < sizeof first.bytes || header > (uint64_t)about.st_size))
-        return fail("%s: is neither an IDX file, nor PNG, nor safetensors", path);
+        return fail("%s: is neither an IDX file, nor PNG, JPEG or safetensors", path);
     return EXIT_SUCCESS;
 }
 
@@ -94,7 +95,7 @@ static int open_idx(cli_images *images)
     return EXIT_SUCCESS;
 }
 
-static int open_pngs(cli_images *images)
+static int open_pictures(cli_images *images)
 {
     int failed = EXIT_SUCCESS;
     images->count = images->path_count;
@@ -135,18 +136,19 @@ static int open_safetensors(cli_images *images)
 
 static int open_all(cli_images *images)
 {
-    file_kind kind = FILE_PNG;
+    file_kind kind = FILE_PICTURE;
     int failed = EXIT_SUCCESS;
     for (int i = images->path_count - 1; i >= 0 && !failed; i--) {
         failed = find_kind(&kind, images->paths[i]);
-        if (!failed && kind != FILE_PNG && images->path_count > 1)
-            failed = fail("%s: is no PNG file; of other files only one can be given", images->paths[i]);
+        if (!failed && kind != FILE_PICTURE && images->path_count > 1)
+            failed =
+                fail("%s: is neither PNG nor JPEG; of other files only one can be given", images->paths[i]);
     }
     if (failed)
         return failed;
-    return kind == FILE_PNG   ? open_pngs(images)
-           : kind == FILE_IDX ? open_idx(images)
-                              : open_safetensors(images);
+    return kind == FILE_PICTURE ? open_pictures(images)
+           : kind == FILE_IDX   ? open_idx(images)
+                                : open_safetensors(images);
 }
 
 int open_images(cli_images *images, char **paths, int path_count)
@@ -182,7 +184,7 @@ static float colour(double byte)
     return (float)((byte / 255 - 0.5) / 0.5);
 }
 
-static int read_png(cli_images *images, const char *path, float *values)
+static int read_picture(cli_images *images, const char *path, float *values)
 {
     picture wanted = {images->height, images->width, images->colours};
     int64_t numbers = numbers_of(images);
@@ -245,7 +247,7 @@ int read_images(cli_images *images, int64_t count, float *values)
         failed = read_idx(images, count, values);
     else
         for (int64_t n = 0; n < count && !failed; n++)
-            failed = read_png(images, images->paths[images->next + n], values + n * numbers);
+            failed = read_picture(images, images->paths[images->next + n], values + n * numbers);
     images->next += count;
     return failed;
 }
@@ -309,7 +311,7 @@ static int load_idx_labels(nft_array **labels, const char *path, int64_t count)
 
 int load_labels(nft_array **labels, const char *path, int64_t count)
 {
-    file_kind kind = FILE_PNG;
+    file_kind kind = FILE_PICTURE;
     nft_file *file = NULL;
     int failed = find_kind(&kind, path);
     if (failed)

@@ -306,7 +306,7 @@ rm odd.safetensors.partial
 run 2 fit "$images"
 echo "this is a text" >text
 run 1 fit text -o x.safetensors
-says "text: is neither an IDX file, nor PNG, nor safetensors"
+says "text: is neither an IDX file, nor PNG, JPEG or safetensors"
 cp "$fit/images.safetensors" own.safetensors
 run 1 fit own.safetensors -o own.safetensors
 says "own.safetensors: is also an input; give -o another file"

@@ -1,0 +1,60 @@
+#!/bin/sh
+# test_photos.sh PATH-OF-NFTOOL: pictures as cameras make them: JPEG, and of several sizes.
+# shellcheck source=tests/cli/support.sh
+. "$(dirname "$0")/support.sh"
+
+photos=$root/tests/data/jpeg
+
+# A network renders in the size of the image that it was fitted to.
+if command -v python3 >/dev/null 2>&1; then
+    python3 - <<'PNG'
+import struct, zlib
+def png(path, width, height):
+    rows = b"".join(b"\0" + b"".join(bytes((12 * x, 19 * y % 256, 128)) for x in range(width)) for y in range(height))
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    open(path, "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+                           chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+png("wide.png", 20, 13)
+png("tall.png", 9, 24)
+PNG
+    run 0 fit wide.png --steps 5 -o wide.safetensors --quiet
+    prints "1 network of 13 × 20 pixels"
+    run 0 render wide.safetensors -o wide-again.png --json
+    prints '"shape":[1,13,20,3]'
+    run 0 render wide.safetensors -o wide-again.png --json --height 5 --width 6
+    prints '"shape":[1,5,6,3]'
+fi
+
+# JPEG, if the program has it.
+"$nftool" fit "$photos/colours.jpg" --steps 1 -o x.safetensors >out 2>err
+if grep -q "built without" err; then
+    run 1 fit "$photos/grey.jpg" -o x.safetensors
+    says "grey.jpg: is a JPEG file, which this program was built without (libjpeg)"
+    finish
+    exit
+fi
+run 0 fit "$photos/grey.jpg" --steps 5 -o grey.safetensors --quiet
+prints "1 network of 13 × 20 pixels"
+run 0 render grey.safetensors -o grey.png --json
+prints '"shape":[1,13,20,1]'
+run 0 render "$photos/colours.jpg" -o colours.png
+run 0 render "$photos/progressive.jpg" -o progressive.png
+python "pixels are those that were stored" '
+for name in "colours.png", "progressive.png":
+    found = pixels(name, 13, 20, 3)
+    for y in range(13):
+        for x in range(20):
+            for c, value in enumerate((12 * x, 19 * y, 128)):
+                assert abs(found[(20 * y + x) * 3 + c] - value) <= 12, (name, x, y, c)
+'
+run 0 fit "$photos/grey.jpg" "$photos/colours.jpg" --steps 1 -o x.safetensors --quiet
+run 1 fit "$photos/cmyk.jpg" -o y.safetensors
+says "cmyk.jpg: is no JPEG file that can be read: "
+head -c 500 "$photos/colours.jpg" >cut.jpg
+run 1 fit cut.jpg -o y.safetensors
+says "cut.jpg: is no JPEG file that can be read: Premature end"
+check "nothing is left of it" test ! -e y.safetensors
+run 1 info "$photos/grey.jpg"
+says "is PNG, JPEG, IDX or gzipped"
+
+finish
