@@ -190,7 +190,8 @@ const cli_command collect_command = {
         "A table is matched by the path relative to it, the file's name, or its stem. Texts become classes,\n"
         "whose names go into the metadata. In path:PATTERN {label} is the label and * stands for anything\n"
         "else. The presets are small-cnn-zoo, dws-mnist, dws-fmnist, nfn-sirens, cnn-wild-park, cnn-zoos,\n"
-        "fit-a-nef and implicit-zoo. The networks are in the natural order of their paths. The same\n"
+        "fit-a-nef, small-transformer-zoo and implicit-zoo. The networks are in the natural order of their "
+        "paths. The same\n"
         "command continues after an interruption.",
     .least_operands = 1,
     .most_operands = INT_MAX,
