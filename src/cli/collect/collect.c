@@ -191,8 +191,8 @@ const cli_command collect_command = {
         "A table is matched by the path relative to it, the file's name, or its stem. Texts become classes,\n"
         "whose names go into the metadata nft.classes; 'nftool forward' prints them. In path:PATTERN {label}\n"
         "is the label and * stands for anything else. The presets are small-cnn-zoo, dws-mnist, dws-fmnist,\n"
-        "nfn-sirens, cnn-wild-park, cnn-zoos, fit-a-nef and implicit-zoo. The networks are in the natural\n"
-        "order of their paths. The same command continues after an interruption.\n\n"
+        "nfn-sirens, cnn-wild-park, cnn-zoos, fit-a-nef, small-transformer-zoo and implicit-zoo. The networks\n"
+        "are in the natural order of their paths. The same command continues after an interruption.\n\n"
         "Examples:\n"
         "  nftool collect zoo/*.pt --labels zoo/results.csv --label test_accuracy -o zoo.safetensors\n"
         "  nftool collect cats dogs --labels folder -o pets.safetensors",
