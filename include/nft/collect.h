@@ -22,13 +22,16 @@ typedef void nft_collect_left_out(const char *path, const char *reason, void *us
 
 /** How to collect networks. Zero or NULL in a field is its default. */
 typedef struct nft_collect_options {
-    size_t size;        /**< sizeof(nft_collect_options) */
-    const char *labels; /**< where labels are: the path of a table (CSV, TSV, JSON or JSON lines), or
-                           "sidecar", NAME.json next to NAME.pt; "folder", the name of the folder; "key:NAME",
-                           inside the file. NULL: the tensor `label` of a stack, or none */
-    const char *key;    /**< the column of the table that names the file; NULL: the first */
-    const char *label;  /**< the column that becomes the tensor `label`; dots go into nested objects; NULL:
-                           "label" */
+    size_t size; /**< sizeof(nft_collect_options) */
+    const char
+        *labels;       /**< where labels are: the path of a table (CSV, TSV, JSON or JSON lines), or
+                          "sidecar", NAME.json next to NAME.pt; "folder", the name of the folder; "key:NAME",
+                          inside the file; "path:PATTERN", in the path, whose last parts are as the pattern, where
+                          * stands for any characters and {label} for the label. NULL: the tensor `label` of a
+                          stack, or none */
+    const char *key;   /**< the column of the table that names the file; NULL: the first */
+    const char *label; /**< the column that becomes the tensor `label`; dots go into nested objects; NULL:
+                          "label" */
     const char *const *also; /**< further columns, which become tensors of their names */
     int64_t also_count;      /**< how many */
     const nft_space *space;  /**< of all networks; NULL: the file's, or the key `space` of its sidecar, or a
@@ -39,12 +42,19 @@ typedef struct nft_collect_options {
     nft_collect_left_out *left_out;  /**< told of each network that is left out; may be NULL */
     nft_progress_callback *progress; /**< told of files: each counts twice, found and written; may be NULL */
     void *user;                      /**< handed to both */
+    const char *preset; /**< a published collection, whose layout fills the fields that are left out:
+                           small-cnn-zoo, dws-mnist, dws-fmnist, nfn-sirens, cnn-wild-park, cnn-zoos,
+                           fit-a-nef, implicit-zoo; NULL: none */
+    int fold_norms;  /**< 1: each batch norm is folded into the linear or convolutional layer before it, which
+                        then computes both; one that is behind none is ::NFT_ERROR_FORMAT. A file with norms is
+                        read as a whole */
+    double norm_eps; /**< what the norms add to the variance; 0: 1e-5, PyTorch's */
 } nft_collect_options;
 
 /** Options with every default. */
 #define NFT_COLLECT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_collect_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL              \
+        sizeof(nft_collect_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL, NULL, 0, 0  \
     }
 
 /** What nft_collect() has made. */

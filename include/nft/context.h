@@ -124,15 +124,19 @@ typedef struct nft_view {
  * The result for a sample is bit-identical in every batch and with every number of threads. Non-finite
  * weights are passed through. During the call the process's OpenBLAS runs one thread; afterwards it has as
  * many as before. With `keep_blas_threads` it keeps its threads, and how many they are may change the bits.
- * A call that is refused before it computes leaves the last output as it was, unless memory_limit made it
- * drop the plan of that output's space.
+ * A model may note what it was trained on (`nft.trained_on`, see nft_trainer_snapshot()). Then the metadata
+ * of the networks must say the same of `nft.canonical`, `nft.omega`, `nft.offset` (0 if there is none) and
+ * `nft.image` as that of the training set, and the same of `nft.classes` and `nft.fit` if they have them. The
+ * message names the key, both texts and the repair; nft_weights_set_metadata() notes what a set does not say
+ * of itself. A call that is refused before it computes leaves the last output as it was, unless memory_limit
+ * made it drop the plan of that output's space.
  * @param context of the model; not thread-safe
  * @param input networks of the model's space, or F32 (N, tokens, channels) for a model on tokens
  * @return ::NFT_ERROR_ARGUMENT if the view holds no sample, or one that there is not, or more than
  * `max_batch` with `keep_for_backward`, or while another call uses the context; ::NFT_ERROR_MISMATCH if the
- * input's space, shape or channels are not the model's; ::NFT_ERROR_CONFIG if a module of a model of any
- * space cannot work on the space; ::NFT_ERROR_MEMORY or ::NFT_ERROR_LIMIT if a larger batch than before, or
- * another space, finds no room; ::NFT_ERROR_CANCELLED
+ * input's space, shape, channels or metadata are not those that the model takes; ::NFT_ERROR_CONFIG if a
+ * module of a model of any space cannot work on the space; ::NFT_ERROR_MEMORY or ::NFT_ERROR_LIMIT if a
+ * larger batch than before, or another space, finds no room; ::NFT_ERROR_CANCELLED
  */
 NFT_API NFT_MUST_CHECK nft_status nft_forward(nft_context *context, const nft_view *input);
 

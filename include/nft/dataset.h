@@ -90,9 +90,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(nft_weights *weights, const n
  * Makes a set with the space, the channels, the names and the metadata of part `part`, and room for `count`
  * networks, for nft_dataset_read() to fill. Its metadata have `nft.space`. Thread-safe.
  * @param[out] weights free it with nft_weights_free(); its networks are zero
- * @param dataset of networks
- * @param part its index
- * @param count networks, 0 or more
+ * @param dataset of networks, not of tokens
+ * @param part from 0; a single file is part 0
+ * @param count room, in networks
  * @return ::NFT_ERROR_ARGUMENT if there is no such part or `count` is negative, ::NFT_ERROR_MISMATCH if the
  * data set holds tokens, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY
  */

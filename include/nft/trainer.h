@@ -29,8 +29,19 @@
  *   joined end to end, so no batch is short
  * - `seed` = 0: of the permutations and of dropout
  * - `validate_every` = 1000: steps
+ * - `patience` = null, none: nft_trainer_run() ends after that many validations in a row without a lower loss
+ *   (early stopping); it needs a validation set
  * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its
  *   configuration, and with any other loss the key is an error
+ * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "canonical",
+ * "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its moved image, f(A
+ * x + t), where x is a place (y, x): A is a rotation by at most `rotate` degrees either way, times a factor
+ * between the two of `scale`, and with `mirror` in half of the cases a change of left and right; both numbers
+ * of t are within ± `shift`. All are uniform, and depend on seed, step and place in the batch. Labels stay.
+ * `canonical` brings the moved networks to the canonical form of `omega`, as nft_inr_canonicalize() does;
+ * without it the metadata of the training data decide
+ *   (`nft.canonical`). Validation and nft_trainer_fit_normalize() see the data as they are. Not with the loss
+ *   "render", whose images would not move
  *
  * `model`, `train` and `validation`, which name files in a recipe of the nftool program, are left to the
  * caller; any other key is an error that names it.
@@ -88,8 +99,8 @@ typedef struct nft_trainer_options {
     nft_reduce_callback *reduce; /**< needed by more than one rank, else not called */
     void *reduce_user;           /**< handed to it */
     int32_t extend;    /**< 1: nft_trainer_resume() takes a checkpoint of other `steps`, another `lr`, another
-                          `validate_every` or a schedule of other `total_steps`; from there on those of the
-                          trainer hold */
+                          `validate_every` or `patience`, or a schedule of other `total_steps`; from there on
+                          those of the    trainer hold */
     int32_t precision; /**< NFT_PRECISION_… of forward and backward; 0: ::NFT_PRECISION_FLOAT32. Weights,
                           gradients and the optimizer's state are in single precision with each */
 } nft_trainer_options;
@@ -325,7 +336,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_resume(nft_trainer *trainer, const
 /** Where a training is. */
 typedef struct nft_trainer_description {
     size_t size;        /**< of the library's struct */
-    int64_t steps;      /**< of the recipe */
+    int64_t steps;      /**< of the recipe, or those taken once `patience` has ended the training */
     int64_t steps_done; /**< taken so far, those before a checkpoint included */
     double best_loss;   /**< the lowest of the validations so far; not-a-number before the first */
     const nft_array *validation_output; /**< the model's output for every sample of the validation set, (N,

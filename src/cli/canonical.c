@@ -24,27 +24,26 @@ static int describe(const cli_options *given, const cli_input *input)
 
 static nft_status canonicalize(void *user, nft_weights *weights, int64_t first)
 {
-    const double *omega = user;
+    (void)user;
     (void)first;
-    return nft_inr_canonicalize(weights, *omega);
+    return nft_inr_canonicalize(weights, 0);
 }
 
-static int note_form(nft_weights *holder, double omega, const cli_options *given)
+static int note_form(nft_weights *holder, cli_input *input, const cli_omega *omega, const cli_options *given)
 {
-    char text[OMEGA_CAPACITY];
+    write_omega(input->omega, omega, 17);
     if (nft_weights_set_metadata(holder, CANONICAL_KEY, SIGN_PHASE))
         return fail_library();
     if (!option_text(given, "omega") || nft_weights_metadata(holder, OMEGA_KEY))
         return EXIT_SUCCESS;
-    return nft_weights_set_metadata(holder, OMEGA_KEY, write_omega(text, omega)) ? fail_library()
-                                                                                 : EXIT_SUCCESS;
+    return nft_weights_set_metadata(holder, OMEGA_KEY, input->omega) ? fail_library() : EXIT_SUCCESS;
 }
 
 static int run(const cli_options *given)
 {
     cli_input input = {0};
     cli_rewrite rewrite;
-    double omega = 0;
+    cli_omega omega = {.count = 0};
     int failed = check_outputs(given);
     if (failed)
         return failed;
@@ -52,9 +51,8 @@ static int run(const cli_options *given)
     if (!failed)
         failed = choose_omega(&omega, input.path, nft_weights_metadata(rewrite.holder, OMEGA_KEY), given);
     if (!failed)
-        failed = note_form(rewrite.holder, omega, given);
+        failed = note_form(rewrite.holder, &input, &omega, given);
     rewrite.change = canonicalize;
-    rewrite.user = &omega;
     if (!failed)
         failed = rewrite_networks(&rewrite);
     if (!failed)
@@ -66,8 +64,7 @@ static int run(const cli_options *given)
 static const cli_option own_options[] = {
     {"output", 'o', OPTION_RESULT, "OUT", "file to write, replaced if it exists; - is standard output", 0, 0,
      NULL},
-    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: what WEIGHTS says, or 30)", 0,
-     1000000, NULL},
+    OMEGA_OPTION("what WEIGHTS says, or 30"),
     LAYERS_OPTION,
     {0},
 };

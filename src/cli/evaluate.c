@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TITLE_CAPACITY 512
 #define LOSSES "mse, bce, cross_entropy, reconstruction or render"
 
 /* The networks whose predictions are finite: predictions (rows, width) and their labels. */
@@ -347,7 +348,10 @@ static int write_files(const evaluation *e)
     const char *output = option_text(e->given, "predictions"), *plot = option_text(e->given, "plot");
     cli_predictions predictions = predictions_of(&e->kept);
     int failed = output ? save_predictions(e, output) : EXIT_SUCCESS;
-    return plot && !failed ? plot_predictions(plot, &predictions, &e->scores) : failed;
+    char title[TITLE_CAPACITY];
+    snprintf(title, sizeof title, "%.200s on %.200s", text_file_name(e->given->operands[0]),
+             text_file_name(e->given->operands[1]));
+    return plot && !failed ? plot_predictions(plot, title, &predictions, &e->scores) : failed;
 }
 
 /* Of a loss with labels: all predictions, then how good they are. */
@@ -389,8 +393,8 @@ static const cli_option own_options[] = {
      0, 1000000, NULL},
     {"predictions", 0, OPTION_OUTPUT, "FILE", "also write the model's output there, as 'nftool forward' does",
      0, 0, NULL},
-    {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,
-     NULL},
+    {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG, PNG)",
+     0, 0, NULL},
     PREPARE_OPTION,
     PRECISION_OPTION,
     LAYERS_OPTION,

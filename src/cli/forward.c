@@ -4,9 +4,11 @@
 #include "contract.h"
 #include "files.h"
 #include "image_source.h"
+#include "metrics.h"
 #include "nft/train.h"
 #include "omega.h"
 #include "outputs.h"
+#include "predictions.h"
 #include "report.h"
 #include "results.h"
 #include "text.h"
@@ -56,9 +58,9 @@ static int describe(const cli_options *given, const cli_output *output)
 static int check_frequency(const nft_model *model, const cli_input *input, const cli_options *given)
 {
     const char *text = nft_model_metadata(model, OMEGA_KEY);
-    double omega = 0;
+    cli_omega omega;
     int failed = text ? parse_omega(&omega, given->operands[0], text) : EXIT_SUCCESS;
-    return text && !failed ? check_omega(input->path, input->dataset, omega, "the model was trained for")
+    return text && !failed ? check_omega(input->path, input->dataset, &omega, "the model was trained for")
                            : failed;
 }
 
@@ -120,14 +122,63 @@ static int run_to_file(const nft_model *model, cli_input *input, const cli_optio
     return failed;
 }
 
+static int64_t count_non_finite(const cli_predicted *predicted)
+{
+    int64_t found = 0;
+    for (int64_t n = 0; n < predicted->count; n++)
+        found += !all_finite(predicted->values + n * predicted->row, predicted->row);
+    return found;
+}
+
+static int describe_text(const cli_options *given, const cli_predicted *predicted)
+{
+    const char *path = option_text(given, "output");
+    char networks[TEXT_CAPACITY];
+    int64_t bad = count_non_finite(predicted);
+    if (bad)
+        note(given, "warning: the output of %" PRId64 " of %" PRId64 " has values that are not finite", bad,
+             predicted->count);
+    if (!path)
+        return EXIT_SUCCESS;
+    if (given->json)
+        return print_json(
+            json_pack("{s:o,s:I}", "output", json_text(path), "networks", (json_int_t)predicted->count));
+    say("%s: predictions of %s", path, text_plural(networks, predicted->count, "network"));
+    return EXIT_SUCCESS;
+}
+
+static int run_to_text(const nft_model *model, cli_input *input, const cli_options *given,
+                       prediction_format format)
+{
+    cli_predicted predicted = {.count = input->count};
+    cli_run run = {.model = model,
+                   .input = input,
+                   .given = given,
+                   .decode = option_text(given, "decode") != NULL,
+                   .take = keep_predictions,
+                   .user = &predicted};
+    int failed = run_model(&run);
+    if (!failed)
+        failed = save_prediction_text(option_text(given, "output"), format, model, input, &predicted);
+    if (!failed)
+        failed = describe_text(given, &predicted);
+    free(predicted.values);
+    return failed;
+}
+
 static int run(const cli_options *given)
 {
     bool decode = option_text(given, "decode") != NULL;
     nft_model *model = NULL;
     cli_input input = {0};
-    int failed = check_outputs(given);
+    prediction_format format = FORMAT_TABLE;
+    int failed = choose_prediction_format(&format, given, option_text(given, "output"));
+    if (!failed)
+        failed = check_outputs(given);
     if (!failed)
         failed = load_model(&model, given->operands[0], given);
+    if (!failed && format != FORMAT_SAFETENSORS)
+        failed = check_prediction_output(model, given->operands[0]);
     if (!failed && decode && !nft_model_describe(model)->has_decoder)
         failed = fail("%s: the model has no decoder, --decode is for one that has", given->operands[0]);
     if (!failed)
@@ -137,7 +188,8 @@ static int run(const cli_options *given)
     if (!failed)
         failed = check_contract(&input, model, given);
     if (!failed)
-        failed = run_to_file(model, &input, given);
+        failed = format == FORMAT_SAFETENSORS ? run_to_file(model, &input, given)
+                                              : run_to_text(model, &input, given, format);
     close_input(&input);
     nft_model_free(model);
     return failed;
@@ -146,6 +198,8 @@ static int run(const cli_options *given)
 static const cli_option own_options[] = {
     {"output", 'o', OPTION_RESULT, "OUT", "file to write, replaced if it exists; - is standard output", 0, 0,
      NULL},
+    {"format", 0, OPTION_CHOICE, "NAME",
+     "table, csv, json, jsonl or safetensors (default: by the ending of OUT)", 0, 0, prediction_formats},
     {"decode", 0, OPTION_FLAG, NULL, "of a model with a decoder: its images as vectors, not the latents", 0,
      0, NULL},
     PREPARE_OPTION,
@@ -156,20 +210,24 @@ static const cli_option own_options[] = {
 
 const cli_command forward_command = {
     .name = "forward",
-    .operands = "MODEL WEIGHTS -o OUT",
+    .operands = "MODEL WEIGHTS [-o OUT]",
     .summary = "run a model on the weights of networks",
     .description =
-        "Runs a model on every network of WEIGHTS and writes what comes out to OUT (safetensors).\n\n"
+        "Runs a model on every network of WEIGHTS and prints its predictions as a table. With -o it writes\n"
+        "them to OUT: CSV, JSON, JSON lines or a table where OUT ends in .csv, .json, .jsonl or .txt,\n"
+        "else safetensors, which also holds tokens and features.\n\n"
         "MODEL is a model file, or a configuration or recipe (.json), freshly initialised from --seed.\n"
         "WEIGHTS holds the weights of one network (a PyTorch state_dict), of N networks stacked along\n"
         "a leading axis, or features; or is an index of such files; for a model on tokens it holds the\n"
         "tensor 'output' (N, tokens, channels).\n"
-        "OUT gets 'output', tokens (N, M, D) or a vector (N, F), or for a model that gives features\n"
+        "Of a model that was trained with cross_entropy, a table has the most probable class, by its name\n"
+        "if the training set had names, and its probability. CSV and JSON have all probabilities.\n"
+        "A file of safetensors gets 'output', tokens (N, M, D) or a vector (N, F), or for a model that gives "
+        "features\n"
         "'0.weight', '0.bias', …, (N, C, …). Other tensors of WEIGHTS with a leading N, labels for\n"
         "example, are carried along.",
     .least_operands = 2,
     .most_operands = 2,
     .options = own_options,
-    .required = "output",
     .run = run,
 };

@@ -57,8 +57,11 @@ static int check_sirens(image_scores *task)
 static int choose_rendering(double *omega, const nft_model *model, const cli_options *given)
 {
     const char *said = nft_model_metadata(model, OMEGA_KEY);
-    *omega = option_text(given, "omega") ? option_value(given, "omega")->number : DEFAULT_OMEGA;
-    return said && !option_text(given, "omega") ? parse_omega(omega, given->operands[0], said) : EXIT_SUCCESS;
+    cli_omega trained = plain_omega(DEFAULT_OMEGA);
+    int failed =
+        said && !option_text(given, "omega") ? parse_omega(&trained, given->operands[0], said) : EXIT_SUCCESS;
+    *omega = option_text(given, "omega") ? option_value(given, "omega")->number : trained.values[0];
+    return failed;
 }
 
 int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *model, const cli_options *given)
@@ -100,7 +103,8 @@ int image_scores_set_data(image_scores *task, cli_input *input)
 {
     nft_array *targets = NULL;
     task->input = input;
-    int failed = check_omega(input->path, input->dataset, task->options.omega, "the loss renders with");
+    const cli_omega omega = plain_omega(task->options.omega);
+    int failed = check_omega(input->path, input->dataset, &omega, "the loss renders with");
     if (failed || task->kind == LOSS_RECONSTRUCTION)
         return failed;
     if (!has_extra(input, "target"))

@@ -40,6 +40,20 @@ static bool has_images(const char *path)
     return output && !layers;
 }
 
+/* ω and the offset of all networks. */
+static int choose_form(cli_input *input, const cli_options *given)
+{
+    cli_omega omega;
+    int failed = choose_omega(&omega, input->path, nft_dataset_metadata(input->dataset, 0, OMEGA_KEY), given);
+    if (!failed)
+        failed = check_omega(input->path, input->dataset, &omega, "its other parts have");
+    if (!failed)
+        failed = choose_offset(input->offset, input->path,
+                               nft_dataset_metadata(input->dataset, 0, OFFSET_KEY), given);
+    write_omega(input->omega, &omega, 17);
+    return failed;
+}
+
 static int open_sirens(image_source *source, const cli_options *given)
 {
     cli_input *input = malloc(sizeof *input);
@@ -50,10 +64,7 @@ static int open_sirens(image_source *source, const cli_options *given)
     if (!failed && !input->space)
         failed = fail("%s: has networks of several spaces, expected SIRENs of one", source->operand);
     if (!failed)
-        failed = choose_omega(&source->omega, source->operand,
-                              nft_dataset_metadata(input->dataset, 0, OMEGA_KEY), given);
-    if (!failed)
-        failed = check_omega(source->operand, input->dataset, source->omega, "its other parts have");
+        failed = choose_form(input, given);
     nft_layer last = {.size = sizeof last};
     if (!failed && nft_space_layer(&last, input->space, nft_space_layer_count(input->space) - 1))
         failed = fail("%s: %s", source->operand, library_message());
@@ -296,9 +307,7 @@ int read_image_source(image_source *source, int64_t first, int64_t count,
     if (source->file) /* whose messages name it */
         return nft_file_read(images, source->file, source->tensor, first, count) ? fail_library()
                                                                                  : EXIT_SUCCESS;
-    nft_inr_render_options own = *options;
-    own.omega = source->omega;
-    return render_networks(source, first, count, &own, images);
+    return render_networks(source, first, count, options, images);
 }
 
 void close_image_source(image_source *source)

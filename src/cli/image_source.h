@@ -20,7 +20,6 @@ typedef struct image_source {
     int64_t count;         /* N */
     int64_t numbers;       /* of each image, 0 of SIRENs */
     int64_t height, width; /* 0 unless the tensor says so, until settle_image_sizes() */
-    double omega;          /* of SIRENs */
     int64_t colours;       /* 0 of images as vectors, until then */
 } image_source;
 

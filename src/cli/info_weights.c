@@ -21,7 +21,25 @@ static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *
 
 typedef struct known_names {
     cli_names tensors, extras; /* of the networks, and of what travels with them */
+    bool is_other_form;        /* the file has the networks' tensors under other names, in other shapes */
 } known_names;
+
+static bool is_other_form(const known_names *known, const nft_file *file)
+{
+    for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        if (!nft_file_tensor(&info, file, i) && names_find(&known->tensors, info.name) >= 0)
+            return false;
+    }
+    return true;
+}
+
+/* Whether a tensor belongs to no network. */
+static bool is_beyond(const known_names *known, const char *name)
+{
+    return names_find(&known->tensors, name) < 0 &&
+           (!known->is_other_form || names_find(&known->extras, name) >= 0);
+}
 
 /* What only reading all numbers can tell. */
 typedef struct non_finite {
@@ -55,12 +73,27 @@ static json_t *other_tensors_json(const known_names *known, const nft_file *file
     json_t *list = json_array();
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(&info, file, i) || names_find(&known->tensors, info.name) >= 0)
+        if (nft_file_tensor(&info, file, i) || !is_beyond(known, info.name))
             continue;
         if ((names_find(&known->extras, info.name) >= 0) == extras)
             json_array_append_new(list, json_text(info.name));
     }
     return list;
+}
+
+/* ω as a number, or as a list of one for each of the first layers, and the offset. */
+static void add_form(json_t *object, const nft_file *file)
+{
+    const cli_omega omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));
+    const char *offset = nft_file_metadata(file, OFFSET_KEY);
+    json_t *list = json_array();
+    for (int i = 0; i < omega.count; i++)
+        json_array_append_new(list, json_real(omega.values[i]));
+    if (omega.count)
+        json_object_set(object, "omega", omega.count == 1 ? json_array_get(list, 0) : list);
+    json_decref(list);
+    if (offset)
+        json_object_set_new(object, "offset", json_text(offset));
 }
 
 static int print_as_json(cli_input *input, const known_names *known, const nft_file *file, const char *kind,
@@ -70,7 +103,6 @@ static int print_as_json(cli_input *input, const known_names *known, const nft_f
     int failed = count_non_finite(&found, input, given);
     if (failed)
         return failed;
-    double omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));
     json_t *object = json_object();
     json_object_set_new(object, "kind", json_string(kind));
     json_object_set_new(object, "space", space_json(input->space));
@@ -78,8 +110,7 @@ static int print_as_json(cli_input *input, const known_names *known, const nft_f
     json_object_set_new(object, "networks", json_integer(input->count));
     json_object_set_new(object, "channels", json_integer(input->channels));
     json_object_set_new(object, "non_finite", json_integer(found.values));
-    if (omega > 0)
-        json_object_set_new(object, "omega", json_real(omega));
+    add_form(object, file);
     json_object_set_new(object, "extras", other_tensors_json(known, file, true));
     json_object_set_new(object, "ignored", other_tensors_json(known, file, false));
     json_object_set_new(object, "tensors", tensors_json(file, nft_file_tensor_count(file), file_tensor));
@@ -133,7 +164,7 @@ static int print_others(const known_names *known, const nft_file *file)
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, file, i))
             return table_fail(&table);
-        if (names_find(&known->tensors, info.name) >= 0)
+        if (!is_beyond(known, info.name))
             continue;
         if (!table.count)
             table_header(&table, titles);
@@ -170,15 +201,19 @@ static int print_for_people(cli_input *input, const nft_weights *header, const k
                             const nft_file *file, const char *kind, const cli_options *given)
 {
     char text[3][TEXT_CAPACITY];
-    double omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));
+    char said[OMEGA_CAPACITY];
+    const cli_omega omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));
+    const char *offset = nft_file_metadata(file, OFFSET_KEY);
     printf("kind       %s\n", kind);
     printf("networks   %s of %s in %s\n", text_count(text[0], input->count),
            text_plural(text[1], nft_space_parameter_count(input->space), "parameter"),
            describe_space_size(text[2], input->space));
     if (input->channels > 1)
         printf("channels   %s\n", text_count(text[0], input->channels));
-    if (omega > 0)
-        printf("omega      %g\n", omega);
+    if (omega.count)
+        printf("omega      %s\n", write_omega(said, &omega, 6));
+    if (offset)
+        printf("offset     %.80s\n", offset);
     putchar('\n');
     int failed = print_space(input->space, header);
     if (!failed)
@@ -191,13 +226,15 @@ static int print_for_people(cli_input *input, const nft_weights *header, const k
 int info_weights(cli_input *input, const nft_file *file, const cli_options *given)
 {
     const char *kind = has_extra(input, "label") ? "data set" : "weights";
-    known_names known = {{0}, {0}};
+    known_names known = {{0}, {0}, false};
     nft_weights *header = NULL;
     if (nft_dataset_batch(&header, input->dataset, 0, 0))
         return fail_library();
     int failed = names_of_tensors(&known.tensors, header);
     if (!failed)
         failed = names_of_extras(&known.extras, input->dataset);
+    if (!failed)
+        known.is_other_form = is_other_form(&known, file);
     if (!failed)
         failed = given->json ? print_as_json(input, &known, file, kind, given)
                              : print_for_people(input, header, &known, file, kind, given);

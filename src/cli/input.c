@@ -130,6 +130,22 @@ int64_t batch_of(const cli_input *input, int64_t first)
     return BATCH_NUMBERS / (numbers ? numbers : 1) + 1;
 }
 
+/* What is known of the networks beside their file's own metadata. */
+static int note_form(cli_input *input, int64_t part)
+{
+    input->from = noted_omega(nft_dataset_metadata(input->dataset, part, OMEGA_KEY));
+    input->to = noted_omega(input->omega);
+    input->added =
+        noted_offset(nft_dataset_metadata(input->dataset, part, OFFSET_KEY)) - noted_offset(input->offset);
+    if (input->scale && !input->from.count)
+        return fail("%s: its networks' omega is not known", input->path);
+    if (input->omega[0] && nft_weights_set_metadata(input->weights, OMEGA_KEY, input->omega))
+        return fail_library();
+    if (input->offset[0] && nft_weights_set_metadata(input->weights, OFFSET_KEY, input->offset))
+        return fail_library();
+    return EXIT_SUCCESS;
+}
+
 /* Room in input->weights for networks of that part. */
 static int reserve(cli_input *input, int64_t part, int64_t count)
 {
@@ -141,17 +157,27 @@ static int reserve(cli_input *input, int64_t part, int64_t count)
         return fail_library();
     input->part = part;
     input->room = count;
-    return EXIT_SUCCESS;
+    return note_form(input, part);
 }
 
-/* sin(ω (W h + v)) is sin(ω' (ω/ω' W h + ω/ω' v)): `factor` is ω/ω'. */
-static void scale_frequency(nft_weights *weights, double factor)
+/* sin(ω (W h + v)) is sin(ω' (ω/ω' W h + ω/ω' v)). */
+static void scale_frequency(nft_weights *weights, const cli_omega *from, const cli_omega *to)
 {
     for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)) - 2; t++) {
+        double factor = omega_of_layer(from, t / 2) / omega_of_layer(to, t / 2);
         float *values = nft_weights_edit(weights, t);
         for (int64_t i = 0; i < nft_weights_data_count(weights, t); i++)
             values[i] = (float)(values[i] * factor);
     }
+}
+
+/* The output is that of the last layer plus the offset. */
+static void shift_output(nft_weights *weights, double added)
+{
+    int64_t last = nft_space_tensor_count(nft_weights_space(weights)) - 1;
+    float *biases = nft_weights_edit(weights, last);
+    for (int64_t i = 0; i < nft_weights_data_count(weights, last); i++)
+        biases[i] = (float)(biases[i] + added);
 }
 
 static int read_networks(cli_input *input, int64_t first, int64_t count)
@@ -168,10 +194,12 @@ static int read_networks(cli_input *input, int64_t first, int64_t count)
         numbers[i] = first + i;
     nft_status status = nft_dataset_read(input->weights, input->dataset, numbers, count);
     free(numbers);
-    if (!status && input->scale > 0)
-        scale_frequency(input->weights, input->scale);
+    if (!status && input->scale)
+        scale_frequency(input->weights, &input->from, &input->to);
+    if (!status && input->shift)
+        shift_output(input->weights, input->added);
     if (!status && input->canonicalize)
-        status = nft_inr_canonicalize(input->weights, input->omega);
+        status = nft_inr_canonicalize(input->weights, 0);
     return status ? fail_library() : EXIT_SUCCESS;
 }
 

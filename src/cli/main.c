@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "cleanup.h"
 #include "commands.h"
+#include "piped.h"
 #include "ranks.h"
 #include "report.h"
 #include "text.h"
@@ -87,7 +88,9 @@ static int run_command(const cli_command *command, int count, char **arguments)
         report_results_as_notes();
     cleanup_begin(&given);
     nft_set_log(print_log, &given);
-    int status = command->run(&given);
+    int status = read_piped_inputs(&given);
+    if (!status)
+        status = command->run(&given);
     nft_set_log(NULL, NULL);
     return status;
 }

@@ -185,6 +185,23 @@ void plot_draw_axes(cli_plot *plot, plot_area *area)
     plot_text_upwards(plot, left + PLOT_FONT / 2 + GAP, (area->top + area->bottom) / 2, area->y.title);
 }
 
+void plot_band(cli_plot *plot, const plot_area *area, const double *x, const double *low, const double *high,
+               int64_t n)
+{
+    cairo_save(plot->cairo);
+    cairo_rectangle(plot->cairo, area->left, area->top, area->right - area->left, area->bottom - area->top);
+    cairo_clip(plot->cairo);
+    cairo_new_path(plot->cairo);
+    for (int64_t i = 0; i < n; i++)
+        if (isfinite(high[i]) && isfinite(low[i]))
+            cairo_line_to(plot->cairo, plot_at_x(area, x[i]), plot_at_y(area, high[i]));
+    for (int64_t i = n; i-- > 0;)
+        if (isfinite(high[i]) && isfinite(low[i]))
+            cairo_line_to(plot->cairo, plot_at_x(area, x[i]), plot_at_y(area, low[i]));
+    cairo_fill(plot->cairo);
+    cairo_restore(plot->cairo);
+}
+
 void plot_line(cli_plot *plot, const plot_area *area, const double *x, const double *y, int64_t n)
 {
     cairo_save(plot->cairo);

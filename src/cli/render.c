@@ -2,6 +2,7 @@
 #include "answers.h"
 #include "commands.h"
 #include "image_source.h"
+#include "omega.h"
 #include "files.h"
 #include "nft/file.h"
 #include "nft/inr.h"
@@ -304,8 +305,9 @@ static const cli_option own_options[] = {
     {"answers", 0, OPTION_INPUT, "FILE", "write a classifier's answers below the networks", 0, 0, NULL},
     {"zoom", 0, OPTION_INTEGER, "K", "pixels of OUT for each of an image, in each direction (default: 1)", 1,
      MAX_ZOOM, NULL},
-    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: what WEIGHTS say, or 30)", 0,
-     1000000, NULL},
+    OMEGA_OPTION("what WEIGHTS say, or 30"),
+    {"offset", 0, OPTION_REAL, "X", "number added to the output (default: what WEIGHTS say, or 0)", 0, 0,
+     NULL},
     LAYERS_OPTION,
     {0},
 };

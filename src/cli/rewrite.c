@@ -36,8 +36,10 @@ void end_rewrite(cli_rewrite *rewrite)
     close_input(rewrite->input);
 }
 
-/* Dimensions before a tensor's own: 0 of one network, 1 of a stack, 2 of features. */
-static int find_leading(int64_t *leading, const nft_file *file, const nft_weights *networks)
+/* Dimensions before a tensor's own: 0 of one network, 1 of a stack, 2 of features. A file that stores its
+ * networks in another form has none of their tensors; they become a stack. */
+static int find_leading(int64_t *leading, bool *is_other_form, const nft_file *file,
+                        const nft_weights *networks)
 {
     nft_space_tensor tensor = {.size = sizeof tensor};
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
@@ -49,7 +51,9 @@ static int find_leading(int64_t *leading, const nft_file *file, const nft_weight
             *leading = info.rank - tensor.rank;
             return EXIT_SUCCESS;
         }
-    return fail("there is no tensor '%s' any more", name);
+    *is_other_form = true;
+    *leading = 1;
+    return EXIT_SUCCESS;
 }
 
 static bool is_integer(const char *type)
@@ -57,16 +61,18 @@ static bool is_integer(const char *type)
     return (strchr("IU", type[0]) || !strcmp(type, "BOOL")) != 0;
 }
 
-/* Whatever belongs to no network. */
-static int add_others(writing *w)
+/* Whatever belongs to no network: of a file in another form only what travels with the networks. */
+static int add_others(writing *w, bool is_other_form)
 {
-    cli_names names = {0};
+    cli_names names = {0}, extras = {0};
     int failed = names_of_tensors(&names, w->rewrite->holder);
+    if (!failed)
+        failed = names_of_extras(&extras, w->rewrite->input->dataset);
     for (int64_t i = 0; i < nft_file_tensor_count(w->file) && !failed; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, w->file, i))
             failed = fail_library();
-        else if (names_find(&names, info.name) >= 0)
+        else if (names_find(&names, info.name) >= 0 || (is_other_form && names_find(&extras, info.name) < 0))
             continue;
         nft_tensor_info *added =
             failed ? NULL : table_add(&w->table, info.name, is_integer(info.type) ? "I64" : "F32");
@@ -78,6 +84,7 @@ static int add_others(writing *w)
         memcpy(added->shape, info.shape, sizeof info.shape);
     }
     names_free(&names);
+    names_free(&extras);
     return failed;
 }
 
@@ -97,14 +104,15 @@ static int make_table(writing *w)
 {
     const cli_input *input = w->rewrite->input;
     const int64_t shape[] = {input->count, input->channels};
+    bool is_other_form = false;
     int64_t leading = 0;
-    int failed = find_leading(&leading, w->file, w->rewrite->holder);
+    int failed = find_leading(&leading, &is_other_form, w->file, w->rewrite->holder);
     if (!failed)
         failed = table_add_networks(&w->table, w->rewrite->holder, shape, leading);
-    if (!failed)
+    if (!failed && !is_other_form)
         failed = leave_out_absent(w);
     w->own = w->table.count;
-    return failed ? failed : add_others(w);
+    return failed ? failed : add_others(w, is_other_form);
 }
 
 static int fail_change(const char *path)

@@ -5,6 +5,7 @@
 #include "nft/train.h"
 #include "omega.h"
 #include "outputs.h"
+#include "piped.h"
 #include "report.h"
 #include "text.h"
 
@@ -120,7 +121,7 @@ static int load_file(nft_model **model, const char *path, bool may_be_recipe, co
 
 char *path_beside(const char *recipe, const char *path)
 {
-    const char *slash = strrchr(recipe, '/');
+    const char *slash = is_piped(recipe) ? NULL : strrchr(recipe, '/');
     size_t folder = slash && path[0] != '/' ? (size_t)(slash - recipe) + 1 : 0, length = strlen(path) + 1;
     char *joined = malloc(folder + length);
     if (!joined)
@@ -318,6 +319,8 @@ static int check_networks(const char *path, const char *what, bool may_be_index)
     struct stat about;
     if (stat(path, &about))
         return fail("%s: cannot open: %s", path, strerror(errno));
+    if (may_be_index && is_piped(path))
+        return fail("%s: is an index, whose parts are relative to it; give its file", path);
     if (!may_be_index && is_configuration(path))
         return fail("%s: this is a configuration, or JSON without 'parts', expected %s", path, what);
     return is_model_file(path) ? fail("%s: this is a model, expected %s", path, what) : EXIT_SUCCESS;

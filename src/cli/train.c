@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define CHECKPOINT_SECONDS 60
+#define PATHS_CAPACITY 512
 #define KEPT_CAPACITY 5000 /* a path, and what is said of it */
 
 typedef struct training {
@@ -128,7 +129,7 @@ static int fail_resume(nft_status status)
     const char *advice =
         status == NFT_ERROR_MISMATCH
             ? "; remove it to begin anew, or give another --checkpoint; --extend takes one of other steps"
-              ", lr or validate_every"
+              ", lr, validate_every or patience"
         : status == NFT_ERROR_MEMORY ? ""
                                      : "; give another --checkpoint";
     return fail("%s%s", library_message(), advice);
@@ -258,7 +259,10 @@ static int record_validation(training *t, const nft_step_info *info)
 static int draw_curves(const training *t)
 {
     const char *path = option_text(t->given, "plot");
-    return path && !t->ranks.rank ? plot_curves(path, &t->log) : EXIT_SUCCESS;
+    char title[PATHS_CAPACITY];
+    snprintf(title, sizeof title, "%.200s, trained on %.200s",
+             text_file_name(option_text(t->given, "output")), text_file_name(t->recipe.train_path));
+    return path && !t->ranks.rank ? plot_curves(path, title, &t->log) : EXIT_SUCCESS;
 }
 
 /* A training that diverged ends without its model: the best that it has come to is kept beside where that
@@ -394,6 +398,18 @@ static int write_model(const training *t, const char *path)
     return failed;
 }
 
+/* `patience` has ended it before the recipe's last step. */
+static void tell_early_end(const training *t)
+{
+    int64_t done = nft_trainer_describe(t->trainer)->steps_done,
+            patience = json_integer_value(json_object_get(t->recipe.object, "patience")),
+            steps = json_integer_value(json_object_get(t->recipe.object, "steps"));
+    char validations[TEXT_CAPACITY];
+    if (done < steps)
+        say("stopped early after %" PRId64 " of %" PRId64 " steps: %s without a lower loss", done, steps,
+            text_plural(validations, patience, "validation"));
+}
+
 static int save(const training *t)
 {
     const char *path = option_text(t->given, "output");
@@ -408,6 +424,7 @@ static int save(const training *t)
     if (t->given->json)
         return EXIT_SUCCESS;
     text_plural(steps, nft_trainer_describe(t->trainer)->steps_done, "step");
+    tell_early_end(t);
     if (t->recipe.validation_path)
         say("%s: the model with the lowest validation loss of %s, %.6g", path, steps,
             nft_trainer_describe(t->trainer)->best_loss);
@@ -469,13 +486,13 @@ static const cli_option own_options[] = {
     {"log", 0, OPTION_STREAM, "FILE",
      "a JSON object on a line for each step and validation; a new training replaces an earlier log", 0, 0,
      NULL},
-    {"plot", 0, OPTION_OUTPUT, "FILE", "draw the learning curves at each validation and at the end (SVG)", 0,
-     0, NULL},
+    {"plot", 0, OPTION_OUTPUT, "FILE",
+     "draw the learning curves at each validation and at the end (SVG or PNG)", 0, 0, NULL},
     {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
     {"set", 0, OPTION_SETTING, "KEY=VALUE",
      "any entry of the recipe, as optimizer.lr=1e-4; may be given again", 0, 0, NULL},
-    {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, another lr or validate_every",
+    {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, lr, validate_every or patience",
      0, 0, NULL},
     {"keep-checkpoint", 0, OPTION_FLAG, NULL,
      "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
@@ -500,7 +517,11 @@ const cli_command train_command = {
         "                 \"weight_decay\": 0.01 of adamw, 0 of adam},\n"
         "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\": 0, \"total_steps\": N},\n"
         "   \"validation\": PATH, \"validate_every\": 1000,\n"
-        "   \"grad_clip\": null (the largest norm of the gradients), \"shuffle\": true, \"seed\": 0\n\n"
+        "   \"patience\": null (validations in a row without a lower loss that end it: early stopping),\n"
+        "   \"grad_clip\": null (the largest norm of the gradients), \"shuffle\": true, \"seed\": 0,\n"
+        "   \"augment\": null, or of SIRENs, whose images move at random in training, with these defaults:\n"
+        "              {\"rotate\": 0 (degrees), \"shift\": 0 (an image is 2 wide), \"scale\": [1, 1],\n"
+        "               \"mirror\": false, \"canonical\": as the data, \"omega\": 30}\n\n"
         "The data hold 'label', or 'target': integer classes for cross_entropy, floats for mse and bce;\n"
         "they are read batch by batch and may be larger than memory. Two losses compare images:\n"
         "reconstruction the decoder's with the rendering of the SIREN that goes in, render those of the\n"

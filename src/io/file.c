@@ -3,6 +3,7 @@
 #include "io/file.h"
 #include "io/formats/format.h"
 #include "io/system.h"
+#include "io/views.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -177,6 +178,7 @@ void nft_file_free(nft_file *file)
         nft_release(file->left_out[i].name);
         nft_release(file->left_out[i].reason);
     }
+    nft_views_clear(file);
     nft_release(file->entries);
     nft_release(file->metadata);
     nft_release(file->scalars);

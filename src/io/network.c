@@ -1,4 +1,5 @@
 #include "io/network.h"
+#include "io/adapt.h"
 #include "io/families/families.h"
 #include "io/incomplete.h"
 #include "base/nearest.h"
@@ -243,12 +244,13 @@ static void find_outsider(nft_network *network, const nft_file *file, const nft_
             network->outsider = &file->entries[i];
 }
 
-nft_status nft_network_find(nft_network *network, const nft_file *file, const nft_load_options *options)
+nft_status nft_network_find(nft_network *network, nft_file *file, const nft_load_options *options)
 {
     nft_space *own = NULL;
     nft_status status = NFT_OK;
     *network = (nft_network){0};
-    if (!options->space && !(options->layers && file->format == &nft_format_onnx))
+    status = nft_file_adapt(file, options);
+    if (!status && !options->space && !(options->layers && file->format == &nft_format_onnx))
         status = find_own(&own, file);
     if (status)
         return status;

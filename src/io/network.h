@@ -20,8 +20,9 @@ typedef struct nft_network {
     bool *used; /* for each entry of the file: it is a network's, whether it was chosen or not */
 } nft_network;
 
-/* The space is that of the options, or the metadata's, or else a chain. Clear it also after a failure. */
-nft_status nft_network_find(nft_network *network, const nft_file *file, const nft_load_options *options);
+/* The space is that of the options, or the metadata's, or else a chain. The file's table is adapted first
+ * (io/adapt.h). Clear it also after a failure. */
+nft_status nft_network_find(nft_network *network, nft_file *file, const nft_load_options *options);
 void nft_network_clear(nft_network *network);
 
 /* Whether an entry, number `index` of the file, travels with the networks, a row for each. */

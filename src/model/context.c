@@ -136,9 +136,9 @@ nft_status nft_context_create(nft_context **out, const nft_model *model, const n
     context->model = nft_model_retain(model);
     context->views = nft_allocate_array(NFT_OUTPUT_COUNT, sizeof *context->views);
     nft_status status = context->views
-                            ? fill_options(&context->options, options, "nft_context_create")
+                            ? nft_contract_read(&context->contract, model)
                             : nft_fail_memory("a context", NFT_OUTPUT_COUNT * sizeof *context->views);
-    if (!status) {
+    if (!status && !(status = fill_options(&context->options, options, "nft_context_create"))) {
         context->step_count = nft_plan_steps(model, &context->options);
         if (!(status = nft_pool_create(&context->pool, context->options.threads)))
             status = prepare(context);
@@ -165,6 +165,7 @@ void nft_context_free(nft_context *context)
     nft_packed_weights_give(context->packed_back);
     nft_release(context->arenas);
     nft_release(context->views);
+    nft_contract_clear(&context->contract);
     nft_model_free(context->model);
     nft_release(context);
 }

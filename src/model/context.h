@@ -5,6 +5,7 @@
 #ifndef NFT_MODEL_CONTEXT_H
 #define NFT_MODEL_CONTEXT_H
 
+#include "model/contract.h"
 #include "model/plan.h"
 #include "nft/gradients.h"
 #include "space/array.h"
@@ -43,6 +44,7 @@ typedef struct nft_slot {
 struct nft_context {
     int busy; /* atomic: a call is running */
     nft_model *model;
+    nft_contract contract;       /* of the model with its data */
     nft_context_options options; /* with every default filled in */
     nft_pool *pool;
     nft_progress_callback *progress;

@@ -187,6 +187,8 @@ static nft_status forward(nft_context *context, const nft_view *input)
     nft_status status = nft_view_fill(&c.view, input);
     if (!status)
         status = check_input(context->model, &c.view);
+    if (!status && c.view.weights)
+        status = nft_contract_check_data(&context->contract, &c.view.weights->metadata);
     c.count = c.view.count;
     return status ? status : run(&c);
 }

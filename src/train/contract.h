@@ -2,15 +2,14 @@
 #ifndef NFT_TRAIN_CONTRACT_H
 #define NFT_TRAIN_CONTRACT_H
 
-#include "model/model.h"
+#include "model/contract.h"
 #include "train/sets.h"
-
-/* Where a model notes it: a JSON object of the data's own texts. */
-#define NFT_TRAINED_ON_KEY "nft.trained_on"
 
 /* All parts of both sets must say the same of form, frequency, offset and image. The validation set may be
  * empty. */
 nft_status nft_contract_check(const nft_set *train, const nft_set *validation);
+/* The set says that its networks are in canonical form. */
+bool nft_contract_is_canonical(const nft_set *set);
 /* Notes what the set says in a model's metadata; nothing if it says nothing. */
 nft_status nft_contract_note(nft_model *model, const nft_set *train);
 

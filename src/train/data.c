@@ -138,6 +138,7 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
         return NFT_OK;
     replace_set(&trainer->validation, &sets[1]);
     trainer->has_best = trainer->has_validated = false;
+    trainer->stale = 0;
     return NFT_OK;
 }
 
@@ -188,22 +189,20 @@ static double rendered_omega(const nft_trainer *trainer)
 }
 
 /* "30", or a number for each layer, "30,30,30". */
-static nft_status compare_omega(const json_t *said, double omega)
+static nft_status compare_omega(const json_t *said, double omega, const char *what)
 {
     for (size_t i = 0; i < json_array_size(said); i++) {
         double number = json_number_value(json_array_get(said, i)); /* 0 of any other value */
         if ((float)number != (float)omega)
-            return nft_fail(NFT_ERROR_MISMATCH,
-                            "its networks have omega %g by its metadata, the loss renders with %g", number,
-                            omega);
+            return nft_fail(NFT_ERROR_MISMATCH, "its networks have omega %g by its metadata, %s %g", number,
+                            what, omega);
     }
     return NFT_OK;
 }
 
 /* Data may say the frequency of their networks, as those of `nft fit` do. */
-static nft_status check_omega(const nft_trainer *trainer, const char *text)
+static nft_status check_omega(const char *text, double omega, const char *what)
 {
-    double omega = rendered_omega(trainer);
     json_t *said = NULL;
     nft_text list = {0};
     if (!text || omega == 0)
@@ -215,10 +214,20 @@ static nft_status check_omega(const nft_trainer *trainer, const char *text)
     nft_text_clear(&list);
     if (status)
         return nft_fail_in(status, "'nft.omega' of its metadata");
-    status = json_array_size(said) ? compare_omega(said, omega)
+    status = json_array_size(said) ? compare_omega(said, omega, what)
                                    : nft_fail(NFT_ERROR_FORMAT, "'nft.omega' of its metadata is empty");
     json_decref(said);
     return status;
+}
+
+/* The frequency and the form that the metadata of data say; NULL: they say nothing. */
+static nft_status check_metadata(const nft_trainer *trainer, const char *omega, const char *canonical)
+{
+    const nft_augment *augment = &trainer->recipe.augment;
+    nft_status status = check_omega(omega, rendered_omega(trainer), "the loss renders with");
+    if (status || !nft_augment_is_canonical(augment, canonical != NULL))
+        return status;
+    return check_omega(omega, augment->omega, "augment has");
 }
 
 static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_trainer *trainer,
@@ -228,7 +237,8 @@ static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_train
         return nft_fail(NFT_ERROR_ARGUMENT, "it is NULL");
     nft_status status = nft_model_check_weights(trainer->model, weights);
     if (!status)
-        status = check_omega(trainer, nft_weights_metadata(weights, "nft.omega"));
+        status = check_metadata(trainer, nft_weights_metadata(weights, "nft.omega"),
+                                nft_weights_metadata(weights, "nft.canonical"));
     if (status)
         return status;
     if (!weights->count)
@@ -251,7 +261,7 @@ static nft_status read_list(nft_set *set, const nft_trainer *trainer, const nft_
     if (nft_trainer_takes_tokens(trainer))
         return nft_fail(NFT_ERROR_MISMATCH, "the model takes tokens, not weights");
     nft_status status = nft_set_allocate(set, count);
-    for (int64_t i = 0; i < set->part_count && !status; i++) {
+    for (int64_t i = 0; i < count && !status; i++) {
         status = read_weights(&set->parts[i], set, trainer, list[i]);
         if (status && count > 1)
             nft_fail_in(status, "set %" PRId64, i);
@@ -318,7 +328,8 @@ static nft_status read_part(nft_set_part *out, nft_set *set, const nft_trainer *
 {
     nft_status status = check_inputs(trainer, part, set->dataset->channels);
     if (!status)
-        status = check_omega(trainer, nft_file_metadata(part->file, "nft.omega"));
+        status = check_metadata(trainer, nft_file_metadata(part->file, "nft.omega"),
+                                nft_file_metadata(part->file, "nft.canonical"));
     if (status)
         return status;
     if (!part->count)
@@ -333,7 +344,7 @@ static nft_status read_dataset(nft_set *set, const nft_trainer *trainer, nft_dat
     nft_status status = nft_set_allocate(set, dataset->part_count);
     set->dataset = dataset;
     set->count = dataset->count;
-    for (int64_t i = 0; i < set->part_count && !status; i++) {
+    for (int64_t i = 0; i < dataset->part_count && !status; i++) {
         status = read_part(&set->parts[i], set, trainer, &dataset->parts[i]);
         if (status)
             nft_fail_in(status, "%s", dataset->parts[i].file->path);

@@ -86,6 +86,20 @@ static nft_status read_clip(nft_options *options, double *clip)
     return nft_fail(NFT_ERROR_CONFIG, "recipe: 'grad_clip' is not a number above 0; null means no clipping");
 }
 
+static nft_status read_patience(nft_options *options, int64_t *patience)
+{
+    const json_t *value = NULL;
+    nft_status status = nft_options_value(options, "patience", false, &value);
+    if (status || !value)
+        return status;
+    *patience = json_integer_value(value);
+    if (json_is_integer(value) && *patience > 0)
+        return NFT_OK;
+    return nft_fail(
+        NFT_ERROR_CONFIG,
+        "recipe: 'patience' is not a number of validations, at least 1; null means no early stopping");
+}
+
 /* Of the decoder, where there is one, it is the model's configuration that says it. */
 static nft_status read_omega(nft_options *options, double *omega, int loss)
 {
@@ -111,7 +125,7 @@ static nft_status skip_files(nft_options *options)
 static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
 {
     nft_options options;
-    const json_t *optimizer = NULL, *schedule = NULL;
+    const json_t *optimizer = NULL, *schedule = NULL, *augment = NULL;
     int64_t seed = 0;
     int loss = 0;
     nft_status status;
@@ -119,6 +133,7 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status = nft_options_choice(&options, "loss", true, nft_loss_names, NFT_LOSS_COUNT, &loss)) ||
         (status = nft_options_value(&options, "optimizer", true, &optimizer)) ||
         (status = nft_options_value(&options, "schedule", false, &schedule)) ||
+        (status = nft_options_value(&options, "augment", false, &augment)) ||
         (status = read_clip(&options, &recipe->grad_clip)) ||
         (status = nft_options_integer(&options, "batch_size", true, 1, INT32_MAX, &recipe->batch_size)) ||
         (status = nft_options_integer(&options, "steps", true, 1, INT64_MAX / INT32_MAX, &recipe->steps)) ||
@@ -126,8 +141,10 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status = nft_options_integer(&options, "seed", false, 0, INT64_MAX, &seed)) ||
         (status =
              nft_options_integer(&options, "validate_every", false, 1, INT64_MAX, &recipe->validate_every)) ||
+        (status = read_patience(&options, &recipe->patience)) ||
         (status = read_omega(&options, &recipe->omega, loss)) || (status = skip_files(&options)) ||
-        (status = nft_options_finish(&options)) || (status = read_optimizer(&recipe->optimizer, optimizer)))
+        (status = nft_options_finish(&options)) || (status = read_optimizer(&recipe->optimizer, optimizer)) ||
+        (status = nft_augment_read(&recipe->augment, augment)))
         return status;
     recipe->loss = &nft_losses[loss];
     recipe->seed = (uint64_t)seed;

@@ -3,6 +3,7 @@
 #define NFT_TRAIN_RECIPE_H
 
 #include "math/schedule.h"
+#include "train/augment.h"
 #include "train/losses.h"
 #include "train/optimizer.h"
 
@@ -13,7 +14,9 @@ typedef struct nft_recipe {
     double grad_clip; /* the largest norm; 0: no clipping */
     double omega;     /* of the networks that loss render renders */
     int64_t batch_size, steps, validate_every;
+    int64_t patience; /* validations in a row without a lower loss, after which it ends; 0: no such end */
     bool shuffle;
+    nft_augment augment;
     uint64_t seed;
 } nft_recipe;
 

@@ -99,8 +99,22 @@ static nft_status check_output(const nft_model *model, const nft_loss *loss)
     return NFT_OK;
 }
 
+/* The images of the loss would have to move with the networks. */
+static nft_status check_augment(const nft_model *model, const nft_recipe *recipe)
+{
+    if (recipe->augment.enabled && recipe->loss->target == NFT_TARGET_IMAGE)
+        return nft_fail(NFT_ERROR_CONFIG,
+                        "nft_trainer_create: loss render compares with images that do not move with the "
+                        "networks; leave out 'augment'");
+    nft_status status = nft_augment_check(&recipe->augment, model);
+    return status ? nft_fail_in(status, "nft_trainer_create") : NFT_OK;
+}
+
 static nft_status check_model(const nft_model *model, const nft_recipe *recipe)
 {
+    nft_status status = check_augment(model, recipe);
+    if (status)
+        return status;
     for (int64_t i = 0; i < model->parameters.count; i++)
         if (model->parameters.items[i].trained)
             return check_output(model, recipe->loss);
@@ -114,12 +128,10 @@ static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
     nft_status status = nft_model_set_metadata(model, "nft.loss", recipe->loss->name);
     if (status || recipe->loss->target != NFT_TARGET_IMAGE)
         return status;
-    json_t *omega = json_real(recipe->omega);
     nft_text text = {0};
-    bool written = omega && nft_json_append(&text, omega, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-    json_decref(omega);
-    status =
-        written ? nft_model_set_metadata(model, "nft.omega", text.data) : nft_fail_memory("the metadata", 32);
+    status = nft_siren_write_omega(&text, recipe->omega);
+    if (!status)
+        status = nft_model_set_metadata(model, NFT_OMEGA_KEY, text.data);
     nft_text_clear(&text);
     return status;
 }
@@ -196,7 +208,11 @@ static nft_status make_group(nft_trainer *trainer)
     trainer->samples = nft_allocate_array((size_t)batch, sizeof *trainer->samples);
     if (!trainer->dropout || !trainer->numbers || !trainer->samples)
         return nft_fail_memory("a batch", nft_size_multiply(batch, sizeof *trainer->samples));
-    nft_status status = make_image_loss(trainer);
+    nft_status status = NFT_OK;
+    if (trainer->recipe.augment.enabled)
+        status = nft_weights_allocate(&trainer->augmented, trainer->model->space, batch, 1, NULL, 0);
+    if (!status)
+        status = make_image_loss(trainer);
     return status ? status : make_output_gradient(trainer);
 }
 
@@ -268,6 +284,7 @@ void nft_trainer_free(nft_trainer *trainer)
     nft_release(trainer->dropout);
     nft_release(trainer->numbers);
     nft_release(trainer->samples);
+    nft_weights_free(trainer->augmented);
     nft_release(trainer->best);
     nft_release(trainer->description);
     nft_context_free(trainer->validation_context);
@@ -288,6 +305,13 @@ nft_status nft_trainer_check_call(const nft_trainer *trainer, const char *functi
     return NFT_OK;
 }
 
+/* Of the recipe, or those that early stopping took. */
+static int64_t steps_in_all(const nft_trainer *trainer)
+{
+    int64_t patience = trainer->recipe.patience;
+    return patience && trainer->stale >= patience ? trainer->step : trainer->recipe.steps;
+}
+
 const nft_trainer_description *nft_trainer_describe(const nft_trainer *trainer)
 {
     static const nft_trainer_description none = {sizeof none, 0, 0, NAN, NULL};
@@ -295,7 +319,7 @@ const nft_trainer_description *nft_trainer_describe(const nft_trainer *trainer)
         return &none;
     *trainer->description = (nft_trainer_description){
         .size = sizeof none,
-        .steps = trainer->recipe.steps,
+        .steps = steps_in_all(trainer),
         .steps_done = trainer->step,
         .best_loss = trainer->has_best ? trainer->best_loss : NAN,
         .validation_output = trainer->has_validated ? trainer->validation_output : NULL};

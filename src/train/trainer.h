@@ -36,6 +36,7 @@ struct nft_trainer {
     nft_dropout_key *dropout; /* one for each sample of a group */
     int64_t *numbers;         /* of a batch's samples, in the training set */
     nft_sample *samples;      /* of a batch: this rank's part of them is set */
+    nft_weights *augmented;   /* the networks of a batch; NULL unless the recipe has "augment" */
     int64_t step;             /* the next one */
     nft_step_info owed;       /* the last one, while a validation is due after it that has not succeeded */
     bool owes_validation;
@@ -53,6 +54,7 @@ struct nft_trainer {
     float *best; /* the values with the lowest validation loss */
     double best_loss;
     bool has_best;
+    int64_t stale; /* validations of nft_trainer_run() since the one with the lowest loss */
     nft_trainer_description *description; /* that was lent to the caller */
 };
 

@@ -51,7 +51,7 @@ run 2 --vrsion
 says "did you mean '--version'"
 run 2 forward --thread 2 a b
 says "did you mean '--threads'"
-run 2 forward a b
+run 2 permute a
 says "--output is missing"
 run 2 forward a b c -o d
 says "'c' is one file too many"
@@ -157,7 +157,8 @@ run 0 info floats.safetensors --layers a
 run 1 info probability.json --layers a
 says "probability.json: is a configuration; --layers names the layers of weights"
 mkfifo pipe
-run 1 info pipe
+echo nothing >pipe &
+LIMIT=20 run 1 info pipe
 says "pipe: "
 run 2 permute floats.safetensors -o x.safetensors --seed 9223372036854775808
 says "9223372036854775807"

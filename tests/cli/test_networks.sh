@@ -152,8 +152,8 @@ for form in weight_g:remove_weight_norm parametrizations.weight.original0:remove
     says "${form#*:}"
 done
 safetensors form.safetensors '{"0.kernel":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"0.bias":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}' "$one$one"
-run 1 space form.safetensors
-says "its layer has a kernel of flax or Keras"
+run 0 space form.safetensors
+prints "0.weight"
 safetensors net-00002-of-00002.safetensors '{"0.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}' "$one"
 run 1 space net-00002-of-00002.safetensors
 says "it is one shard of several"

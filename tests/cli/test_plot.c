@@ -39,7 +39,7 @@ static void expect_drawn(double a, double b, double metric)
                                              .r2 = metric,
                                              .mean_absolute_error = metric,
                                              .psnr = (double)NAN};
-    assert_int_equal(plot_curves(path, &log), 0);
+    assert_int_equal(plot_curves(path, "a model", &log), 0);
     assert_true(is_svg(path));
 }
 

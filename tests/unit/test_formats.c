@@ -1,5 +1,6 @@
 /* Files as other libraries write them, each opened by its path and in memory. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
 #include "unit/failing_allocator.h"
 #include "unit/format_files.h"
 
@@ -43,7 +44,8 @@ static void checkpoints(void **state)
         double value;
     } scalars[] = {{"epoch", NFT_SCALAR_INTEGER, 3},     {"accuracy", NFT_SCALAR_REAL, 0.75},
                    {"score", NFT_SCALAR_REAL, 0.5},      {"label", NFT_SCALAR_INTEGER, 7},
-                   {"augmented", NFT_SCALAR_BOOLEAN, 1}, {"last_result.test/acc", NFT_SCALAR_REAL, 0.25}};
+                   {"augmented", NFT_SCALAR_BOOLEAN, 1}, {"last_result.test/acc", NFT_SCALAR_REAL, 0.25},
+                   {"history.0", NFT_SCALAR_INTEGER, 1}, {"history.2", NFT_SCALAR_INTEGER, 3}};
     for (size_t i = 0; i < 2 * COUNT(files); i++) {
         nft_file *file = open_either(files[i / 2], i % 2);
         assert_int_equal(nft_file_tensor_count(file), 4);
@@ -58,7 +60,7 @@ static void checkpoints(void **state)
         }
         assert_string_equal(nft_file_scalar(file, "arch")->text, "mlp");
         assert_null(nft_file_scalar(file, "none"));
-        assert_int_equal(file->scalar_count, COUNT(scalars) + 1);
+        assert_int_equal(file->scalar_count, COUNT(scalars) + 2);
         assert_int_equal(file->left_out_count, 1);
         check_left_out(file, "args", "it is of the class argparse.Namespace");
         nft_file_free(file);

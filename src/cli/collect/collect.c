@@ -105,6 +105,9 @@ static int run(const cli_options *given)
         options.also_count = also ? split(names, list) : 0;
         options.space = space;
         options.prefix = option_text(given, "prefix");
+        options.preset = option_text(given, "preset");
+        options.fold_norms = option_text(given, "fold-norms") != NULL;
+        options.norm_eps = option_value(given, "norm-eps")->number;
         options.skip = option_text(given, "skip") != NULL;
         failed = collect(given, options);
     }
@@ -117,14 +120,18 @@ static int run(const cli_options *given)
 static const cli_option own_options[] = {
     {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, or OUT.json, an index with its parts next to it", 0,
      0, NULL},
-    {"labels", 0, OPTION_TEXT, "FROM", "a table (CSV, TSV, JSON, JSON lines), sidecar, folder or key:NAME", 0,
-     0, NULL},
+    {"preset", 0, OPTION_TEXT, "NAME", "read a published collection: its files, labels and conventions", 0, 0,
+     NULL},
+    {"labels", 0, OPTION_TEXT, "FROM",
+     "a table (CSV, TSV, JSON, JSON lines), sidecar, folder, key:NAME or path:PATTERN", 0, 0, NULL},
     {"key", 0, OPTION_TEXT, "COLUMN", "of the table, which names the file (default: the first)", 0, 0, NULL},
     {"label", 0, OPTION_TEXT, "COLUMN", "that is the label; dots go into nested objects (default: label)", 0,
      0, NULL},
     {"also", 0, OPTION_TEXT, "COLUMN,…", "further columns, as tensors of their names", 0, 0, NULL},
     {"space", 0, OPTION_INPUT, "FILE", "JSON with the space of all networks, or a network of it", 0, 0, NULL},
     {"prefix", 0, OPTION_TEXT, "P", "read the tensors whose names begin with P", 0, 0, NULL},
+    {"fold-norms", 0, OPTION_FLAG, NULL, "fold each batch norm into the layer before it", 0, 0, NULL},
+    {"norm-eps", 0, OPTION_POSITIVE, "E", "what the norms add to the variance (default: 1e-5)", 0, 1, NULL},
     {"skip", 0, OPTION_FLAG, NULL, "leave out and list what cannot be read, is not finite or has no label", 0,
      0, NULL},
     {0},
@@ -141,7 +148,9 @@ const cli_command collect_command = {
         "each space next to it. The space of a network is that of --space, or of its file, or the key\n"
         "`space` of its sidecar (NAME.json next to NAME.pt), or else follows from its names.\n\n"
         "A table is matched by the path relative to it, the file's name, or its stem. Texts become classes,\n"
-        "whose names go into the metadata. The networks are in the natural order of their paths. The same\n"
+        "whose names go into the metadata. In path:PATTERN {label} is the label and * stands for anything\n"
+        "else. The presets are small-cnn-zoo, dws-mnist, dws-fmnist, nfn-sirens, cnn-wild-park, cnn-zoos,\n"
+        "fit-a-nef and implicit-zoo. The networks are in the natural order of their paths. The same\n"
         "command continues after an interruption.",
     .least_operands = 1,
     .most_operands = INT_MAX,

@@ -4,6 +4,9 @@
 
 #include "base/random.h"
 #include "config/json.h"
+#include "io/adapt.h"
+#include "io/fold.h"
+#include "io/formats/format.h"
 #include "io/space_json.h"
 #include "space/space.h"
 #include "space/weights.h"
@@ -13,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DEFAULT_EPS 1e-5 /* PyTorch's */
 #define MOST_SIDECAR_BYTES (INT64_C(64) << 20)
 
 /* --- a file and its sidecar --- */
@@ -48,6 +52,19 @@ static nft_status space_of_sidecar(nft_space **space, const json_t *sidecar)
     return status ? nft_fail_in(status, "'space' of its sidecar") : NFT_OK;
 }
 
+/* A space of tensors and axes has the norms, too. */
+static nft_status fold(nft_text *note, nft_file *file, const nft_collection *collection,
+                       const nft_load_options *load)
+{
+    double eps = collection->options.norm_eps;
+    if (load->space || nft_file_metadata(file, NFT_SPACE_KEY) || file->format == &nft_format_onnx)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "norms are folded where names tell the space, but it has a space");
+    nft_status status = nft_file_adapt(file, load);
+    return status ? status
+                  : nft_fold_norms(note, file, load->prefix ? load->prefix : "", eps > 0 ? eps : DEFAULT_EPS);
+}
+
 nft_status nft_collection_open(nft_opened *opened, const nft_collection *collection, const char *path)
 {
     nft_load_options load = NFT_LOAD_OPTIONS_INIT;
@@ -65,7 +82,13 @@ nft_status nft_collection_open(nft_opened *opened, const nft_collection *collect
         load.space = own;
     }
     if (!status)
+        status = nft_collection_show(collection, opened->file);
+    if (!status && collection->options.fold_norms)
+        status = fold(&opened->folds, opened->file, collection, &load);
+    if (!status)
         status = nft_network_find(&opened->network, opened->file, &load);
+    if (!status)
+        status = nft_collection_order_axes(collection, opened->file, &opened->network);
     if (!status && opened->network.rank > 2)
         status = nft_fail(NFT_ERROR_FORMAT, "it holds features of %" PRId64 " channels, expected weights",
                           opened->network.channels);
@@ -76,6 +99,7 @@ nft_status nft_collection_open(nft_opened *opened, const nft_collection *collect
 void nft_opened_close(nft_opened *opened)
 {
     nft_network_clear(&opened->network);
+    nft_text_clear(&opened->folds);
     nft_file_free(opened->file);
     json_decref(opened->sidecar);
     *opened = (nft_opened){0};
@@ -201,12 +225,17 @@ static nft_status add_group(nft_collection *collection, uint64_t hash, const nft
     return status ? status : copy_names(group, network, collection->options.prefix);
 }
 
-static void tell_doubts(nft_collection *collection, const nft_network *network, const nft_file *file)
+static void tell_doubts(nft_collection *collection, const nft_opened *opened)
 {
+    const nft_network *network = &opened->network;
+    const nft_file *file = opened->file;
+    if (opened->folds.length && !collection->told_folds)
+        nft_log(NFT_LOG_WARNING, "%s: %s", file->path, opened->folds.data);
     if (network->note && !collection->told_order)
         nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->note);
     if (network->may_have_sums && !collection->told_sums)
         nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, file->path);
+    collection->told_folds |= opened->folds.length > 0;
     collection->told_order |= network->note != NULL;
     collection->told_sums |= network->may_have_sums;
 }
@@ -222,7 +251,7 @@ static nft_status join_group(nft_collection *collection, int64_t index, const nf
     if (!group) {
         status = add_group(collection, hash, network, opened->file);
         group = status ? NULL : &collection->groups[collection->group_count - 1];
-        tell_doubts(collection, network, opened->file);
+        tell_doubts(collection, opened);
     }
     if (!status)
         status = nft_grow(&group->members, group->member_count + 1, &group->member_capacity,

@@ -63,6 +63,8 @@ static uint64_t mix_text(uint64_t hash, const char *text)
 static uint64_t fingerprint(const nft_collection *collection, const nft_group *group)
 {
     uint64_t hash = mix_text(group->hash, collection->options.prefix);
+    hash = mix_bytes(hash, &collection->options.fold_norms, sizeof collection->options.fold_norms);
+    hash = mix_bytes(hash, &collection->options.norm_eps, sizeof collection->options.norm_eps);
     for (int64_t m = 0; m < group->member_count; m++) {
         const nft_collected *item = &collection->items[group->members[m]];
         struct stat about = {0};
@@ -70,6 +72,8 @@ static uint64_t fingerprint(const nft_collection *collection, const nft_group *g
             hash = mix(mix(mix(hash, (uint64_t)about.st_size), (uint64_t)about.st_mtim.tv_sec),
                        (uint64_t)about.st_mtim.tv_nsec);
         hash = mix_text(hash, item->path);
+        for (int64_t i = 0; item->rows && i < item->networks; i++)
+            hash = mix(hash, (uint64_t)item->rows[i]);
         for (int64_t i = 0; i < collection->column_count; i++) {
             const nft_value *value = &item->values[i];
             hash = mix_bytes(hash, &value->number, sizeof value->number);
@@ -221,17 +225,18 @@ static bool all_finite(const float *numbers, int64_t count)
     return finite;
 }
 
-/* All networks of a file, one tensor. A bias that is not there is zero, as is what nobody writes. */
-static nft_status write_tensor(group_writer *writer, const nft_opened *opened, int64_t i, int64_t row)
+/* Networks first … first + count - 1 of a file, one tensor, from `row` of the output on. */
+static nft_status write_rows(group_writer *writer, const nft_opened *opened, int64_t i, int64_t row,
+                             int64_t first, int64_t rows)
 {
     const nft_stored_tensor *item = &writer->tensors.items[i];
     const nft_entry *entry = opened->network.entries[writer->tensors.order[item->first]];
-    int64_t own = nft_shape_count(item->shape, item->rank), count = entry ? own * opened->network.count : 0;
+    int64_t own = nft_shape_count(item->shape, item->rank), count = own * rows;
     int64_t piece = writer->piece_count;
     nft_status status = NFT_OK;
     for (int64_t done = 0; done < count && !status; done += piece) {
         int64_t now = count - done < piece ? count - done : piece;
-        status = nft_file_read_f32(opened->file, entry, done, now, writer->piece);
+        status = nft_file_read_f32(opened->file, entry, first * own + done, now, writer->piece);
         if (!status && !all_finite(writer->piece, now))
             status = nft_fail(NFT_ERROR_NOT_FINITE, "'%s' has a number that is not finite", entry->name);
         if (status)
@@ -243,15 +248,38 @@ static nft_status write_tensor(group_writer *writer, const nft_opened *opened, i
     return status;
 }
 
+/* All networks of a file that are chosen, one tensor. A bias that is not there is zero, as is what nobody
+ * writes. */
+static nft_status write_tensor(group_writer *writer, const nft_opened *opened, const nft_collected *item,
+                               int64_t i, int64_t row)
+{
+    nft_status status = NFT_OK;
+    if (!opened->network.entries[writer->tensors.order[writer->tensors.items[i].first]])
+        return NFT_OK;
+    for (int64_t done = 0, run; done < item->networks && !status; done += run) {
+        int64_t first = item->rows ? item->rows[done] : done;
+        for (run = 1; done + run < item->networks; run++)
+            if (item->rows && item->rows[done + run] != first + run)
+                break;
+        status = write_rows(writer, opened, i, row + done, first, run);
+    }
+    return status;
+}
+
+static bool has_rows(const nft_collected *item, int64_t count)
+{
+    return item->rows ? item->rows[item->networks - 1] < count : item->networks == count;
+}
+
 static nft_status write_network(group_writer *writer, const nft_collected *item, int64_t row)
 {
     nft_opened opened = {0};
     nft_status status = nft_collection_open(&opened, writer->collection, item->path);
-    if (!status && (opened.network.count != item->networks ||
+    if (!status && (!has_rows(item, opened.network.count) ||
                     !nft_space_equal(opened.network.space, writer->group->space)))
         status = nft_fail(NFT_ERROR_FORMAT, "%s: it is not as it was when it was opened first", item->path);
     for (int64_t i = 0; i < writer->tensors.count && !status; i++)
-        status = write_tensor(writer, &opened, i, row);
+        status = write_tensor(writer, &opened, item, i, row);
     nft_opened_close(&opened);
     return status;
 }
