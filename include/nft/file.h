@@ -150,9 +150,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_file_read(nft_array **array, const nft_fil
  * the file are joined. The bias of a chain's layer that is zero may be missing in the file. Not thread-safe
  * for one writer.
  * @param writer as nft_file_writer_write() takes it
- * @param weights the set
- * @param first number of its first network in the file
- * @param count how many of its networks are written
+ * @param weights the set; it has at least `count` networks
+ * @param first number of the file's network that the set's first one becomes
+ * @param count how many
  * @return ::NFT_ERROR_MISMATCH for a tensor that the file does not have, or has with another row, else as
  * nft_file_writer_write()
  */

@@ -36,16 +36,15 @@ enum {
 
 /** How SIRENs are fitted. Zero in a field is its default. */
 typedef struct nft_inr_fit_options {
-    size_t size;          /**< sizeof(nft_inr_fit_options) */
-    int32_t threads;      /**< threads that share the networks, the caller's included, at most 1024; 0: all
-                             cores */
-    int32_t schedule;     /**< NFT_INR_SCHEDULE_… */
-    int64_t steps;        /**< updates of each network; 0: 250 */
-    double learning_rate; /**< 0: 1e-3 */
-    double beta1;         /**< of Adam, below 1; 0: 0.9 */
-    double beta2;         /**< of Adam, below 1; 0: 0.999 */
-    double epsilon;       /**< of Adam; 0: 1e-8 */
-    double omega;         /**< ω, 1e-6 … 1e6; 0: that of the set, or 30 */
+    size_t size;      /**< sizeof(nft_inr_fit_options) */
+    int32_t threads;  /**< threads that share the networks, the caller's included, at most 1024; 0: all
+                         cores */
+    int32_t schedule; /**< NFT_INR_SCHEDULE_… */
+    int64_t steps;    /**< updates of each network; 0: 250 */
+    double lr;        /**< learning rate; 0: 1e-3 */
+    double betas[2];  /**< of Adam, below 1; 0: 0.9 and 0.999 */
+    double eps;       /**< of Adam; 0: 1e-8 */
+    double omega;     /**< ω, 1e-6 … 1e6; 0: that of the set, or 30 */
     nft_progress_callback *progress; /**< receives networks finished and in all, also from time to time while
                                         none finishes, until the caller's thread is done; NULL: none */
     void *user;                      /**< handed to the callback */
@@ -54,7 +53,7 @@ typedef struct nft_inr_fit_options {
 /** Options with every default. */
 #define NFT_INR_FIT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_inr_fit_options), 0, NFT_INR_SCHEDULE_CONSTANT, 0, 0, 0, 0, 0, 0, NULL, NULL              \
+        sizeof(nft_inr_fit_options), 0, NFT_INR_SCHEDULE_CONSTANT, 0, 0, {0, 0}, 0, 0, NULL, NULL            \
     }
 
 /** How SIRENs are rendered. Zero in a field is its default. */

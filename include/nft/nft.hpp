@@ -176,8 +176,7 @@ template <class Self> class ArrayGetters
             sizes.push_back(size(axis));
         return sizes;
     }
-    /** False if there is no such array: an output that is features, a name that a context or set does not
-     * have. */
+    /** False if there is no such array: a name that a set does not have. */
     explicit operator bool() const noexcept
     {
         return handle() != nullptr;
@@ -608,7 +607,7 @@ template <class Self> class WeightsGetters
     {
         check(nft_weights_save(handle(), path.c_str()));
     }
-    /** False if there is none: an output that is not features. */
+    /** False if there is none. */
     explicit operator bool() const noexcept
     {
         return handle() != nullptr;
@@ -922,6 +921,51 @@ class Model
     detail::Owner<nft_model, nft_model_free> owner_;
 };
 
+/** A result of a context, borrowed as long as nft_context_output() says. One that is missing throws. */
+class Output
+{
+  public:
+    /** A result of the C API. */
+    explicit Output(const nft_view &view) noexcept : array_(view.array), weights_(view.weights)
+    {
+    }
+    /** False if there is no such result. */
+    explicit operator bool() const noexcept
+    {
+        return array_ || weights_;
+    }
+    /** Tokens or vectors. */
+    ArrayView array() const
+    {
+        if (!array_)
+            throw Error(NFT_ERROR_ARGUMENT,
+                        weights_ ? "nft::Output: it is features, call weights()" : missing);
+        return ArrayView(array_);
+    }
+    /** Features. */
+    WeightsView weights() const
+    {
+        if (!weights_)
+            throw Error(NFT_ERROR_ARGUMENT, array_ ? "nft::Output: it is an array, call array()" : missing);
+        return WeightsView(weights_);
+    }
+    /** As array(). */
+    operator ArrayView() const
+    {
+        return array();
+    }
+    /** As weights(). */
+    operator WeightsView() const
+    {
+        return weights();
+    }
+
+  private:
+    static constexpr const char *missing = "nft::Output: there is no such result";
+    const nft_array *array_;
+    const nft_weights *weights_;
+};
+
 /** The workspace in which a model runs; one for each thread. */
 class Context
 {
@@ -974,32 +1018,32 @@ class Context
         nft_context_set_progress(get(), listener_ ? detail::ProgressListener::report : nullptr,
                                  listener_.get());
     }
-    /** Runs the model on every network. The result is output(), and false if it is features. */
-    ArrayView forward(WeightsView weights)
+    /** Runs the model on every network. The result is output(). */
+    Output forward(WeightsView weights)
     {
         finish(run(detail::view(weights)));
         return output();
     }
     /** On networks first … first + count - 1; a count of 0: all that follow. */
-    ArrayView forward(WeightsView weights, std::int64_t first, std::int64_t count)
+    Output forward(WeightsView weights, std::int64_t first, std::int64_t count)
     {
         finish(run(detail::view(weights, first, count)));
         return output();
     }
     /** For a model on tokens, (N, tokens, channels). */
-    ArrayView forward(ArrayView tokens, std::int64_t first, std::int64_t count)
+    Output forward(ArrayView tokens, std::int64_t first, std::int64_t count)
     {
         finish(run(detail::view(tokens, first, count)));
         return output();
     }
     /** On all tokens of the array. */
-    ArrayView forward(ArrayView tokens)
+    Output forward(ArrayView tokens)
     {
         finish(run(detail::view(tokens)));
         return output();
     }
     /** On these networks of the set, in this order. */
-    ArrayView forward(WeightsView weights, const std::vector<std::int64_t> &indices)
+    Output forward(WeightsView weights, const std::vector<std::int64_t> &indices)
     {
         nft_view view = detail::view(weights);
         view.indices = indices.data();
@@ -1008,24 +1052,14 @@ class Context
         return output();
     }
     /** The output of the last forward; ends with the next one. */
-    ArrayView output() const noexcept
+    Output output() const noexcept
     {
-        return ArrayView(nft_context_output(get(), NFT_OUTPUT)->array);
+        return Output(*nft_context_output(get(), NFT_OUTPUT));
     }
-    /** The same if it is features. */
-    WeightsView output_weights() const noexcept
+    /** The gradient of the last backward with respect to the input. */
+    Output input_gradient() const noexcept
     {
-        return WeightsView(nft_context_output(get(), NFT_OUTPUT)->weights);
-    }
-    /** The gradient of the last backward with respect to the tokens that went in. */
-    ArrayView input_gradient() const noexcept
-    {
-        return ArrayView(nft_context_output(get(), NFT_OUTPUT_INPUT_GRADIENT)->array);
-    }
-    /** The same for a model on weights. */
-    WeightsView input_gradient_weights() const noexcept
-    {
-        return WeightsView(nft_context_output(get(), NFT_OUTPUT_INPUT_GRADIENT)->weights);
+        return Output(*nft_context_output(get(), NFT_OUTPUT_INPUT_GRADIENT));
     }
     /** Backward for only the input's gradient: see nft_backward(). */
     void backward(ArrayView output_gradient)
@@ -1039,10 +1073,10 @@ class Context
         const nft_view view = detail::view(output_gradient);
         check(nft_backward(get(), &view, nullptr));
     }
-    /** What goes into the decoder of a model that has one. */
-    ArrayView latents() const noexcept
+    /** The input of the decoder of a model that has one. */
+    Output latents() const noexcept
     {
-        return ArrayView(nft_context_output(get(), NFT_OUTPUT_LATENTS)->array);
+        return Output(*nft_context_output(get(), NFT_OUTPUT_LATENTS));
     }
     /** The C handle. */
     nft_context *get() const noexcept

@@ -81,7 +81,7 @@ static void read_options(job *j)
     j->options.user = &j->progress;
     j->canonical = option_text(j->given, "canonical") != NULL;
     j->views = integer_of(j->given, "views", 1);
-    j->options.learning_rate = number_of(j->given, "lr", DEFAULT_RATE);
+    j->options.lr = number_of(j->given, "lr", DEFAULT_RATE);
 }
 
 static int read_widths(job *j, int64_t *widths, int64_t *count)
@@ -218,7 +218,7 @@ static int describe_settings(const job *j, char *text, size_t capacity)
                         "%" PRIu64 "; steps %" PRId64 "; lr %a; schedule %d; omega %s; offset %s; widths 2",
                         j->images.first, j->images.count, j->images.height, j->images.width,
                         j->images.colours, sum, j->views, init_sum, j->given->seed, j->options.steps,
-                        j->options.learning_rate, j->options.schedule, j->omega, j->offset);
+                        j->options.lr, j->options.schedule, j->omega, j->offset);
     nft_layer layer = {.size = sizeof layer};
     for (int64_t i = 0; i < nft_space_layer_count(j->space) && !failed; i++) {
         failed = nft_space_layer(&layer, j->space, i) ? fail_library() : EXIT_SUCCESS;
@@ -385,7 +385,7 @@ static int save(job *j)
     snprintf(size, sizeof size, "%" PRId64 ",%" PRId64 ",%" PRId64, j->images.height, j->images.width,
              j->images.colours);
     snprintf(settings, sizeof settings, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"}",
-             j->options.steps, j->options.learning_rate, schedules[cosine]);
+             j->options.steps, j->options.lr, schedules[cosine]);
     const fitted_images images = {.first = j->images.first,
                                   .views = j->views,
                                   .labels = j->labels,

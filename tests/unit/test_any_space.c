@@ -1,5 +1,6 @@
 /* Models of any space: calls with several spaces, and what depends on the space. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/any_space.h"
 #include "unit/temporary.h"
 

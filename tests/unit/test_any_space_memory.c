@@ -1,4 +1,5 @@
 /* Memory of models of any space: plans of the spaces that a context meets, and their limits. */
+#include "nft/train.h"
 #include "unit/any_space.h"
 #include "unit/failing_allocator.h"
 

@@ -1,5 +1,6 @@
 /* Archives, pickles and arrays that no writer makes, or makes only for very large files. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
 #include "unit/format_files.h"
 
 /* A zip archive of one stored part, with the directory at its end. */

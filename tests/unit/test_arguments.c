@@ -4,6 +4,7 @@
 #define _XOPEN_SOURCE 700
 #include "nft/dataset.h"
 #include "nft/file.h"
+#include "nft/train.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
 

@@ -3,6 +3,7 @@
 #include "unit/support.h"
 
 #include "model/model.h"
+#include "nft/inr.h"
 
 #define TRAINED_ON                                                                                           \
     "{\"nft.canonical\":\"sign-phase\",\"nft.omega\":\"30,2\",\"nft.image\":\"28,28,1\","                    \

@@ -1,5 +1,6 @@
 /* Files as other libraries write them, each opened by its path and in memory. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
 #include "unit/failing_allocator.h"
 #include "unit/format_files.h"
 

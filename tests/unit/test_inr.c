@@ -54,10 +54,10 @@ static nft_inr_fit_options read_recipe(const char *path)
     json_t *optimizer = json_object_get(recipe, "optimizer"), *betas = json_object_get(optimizer, "betas");
     const char *schedule = json_string_value(json_object_get(json_object_get(recipe, "schedule"), "type"));
     options.steps = json_integer_value(json_object_get(recipe, "steps"));
-    options.learning_rate = json_number_value(json_object_get(optimizer, "lr"));
-    options.beta1 = json_number_value(json_array_get(betas, 0));
-    options.beta2 = json_number_value(json_array_get(betas, 1));
-    options.epsilon = json_number_value(json_object_get(optimizer, "eps"));
+    options.lr = json_number_value(json_object_get(optimizer, "lr"));
+    options.betas[0] = json_number_value(json_array_get(betas, 0));
+    options.betas[1] = json_number_value(json_array_get(betas, 1));
+    options.eps = json_number_value(json_object_get(optimizer, "eps"));
     options.omega = json_number_value(json_object_get(recipe, "omega"));
     options.schedule = strcmp(schedule, "cosine") ? NFT_INR_SCHEDULE_CONSTANT : NFT_INR_SCHEDULE_COSINE;
     json_decref(recipe);
@@ -396,10 +396,10 @@ static void wrong_options(void **state)
         {{.size = sizeof(nft_inr_fit_options), .threads = -1}, "threads is -1"},
         {{.size = sizeof(nft_inr_fit_options), .schedule = 2}, "schedule is 2"},
         {{.size = sizeof(nft_inr_fit_options), .steps = -5}, "steps is -5"},
-        {{.size = sizeof(nft_inr_fit_options), .learning_rate = -1}, "learning_rate is -1"},
-        {{.size = sizeof(nft_inr_fit_options), .beta1 = 1}, "beta1 is 1"},
-        {{.size = sizeof(nft_inr_fit_options), .beta2 = NAN}, "beta2 is"},
-        {{.size = sizeof(nft_inr_fit_options), .epsilon = INFINITY}, "epsilon is inf"},
+        {{.size = sizeof(nft_inr_fit_options), .lr = -1}, "lr is -1"},
+        {{.size = sizeof(nft_inr_fit_options), .betas = {1, 0}}, "betas[0] is 1"},
+        {{.size = sizeof(nft_inr_fit_options), .betas = {0, NAN}}, "betas[1] is"},
+        {{.size = sizeof(nft_inr_fit_options), .eps = INFINITY}, "eps is inf"},
         {{.size = sizeof(nft_inr_fit_options), .omega = NAN}, "omega is"},
     };
     nft_space *space = SUPPORT_MLP(2, 8, 1);
@@ -472,7 +472,7 @@ static void diverging(void **state)
     nft_weights *weights = fresh(space, 1, 0, 0);
     nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
     float loss = NAN;
-    options.learning_rate = 1e5;
+    options.lr = 1e5;
     options.steps = 5;
     assert_ok(nft_inr_fit(weights, &loss, images, &options));
     assert_true(isfinite(loss));

@@ -2,6 +2,7 @@
 #include "nft/inr.h"
 #include "unit/support.h"
 
+#include "nft/inr.h"
 #include "siren/siren.h"
 
 #define NETWORKS 4

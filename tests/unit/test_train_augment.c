@@ -6,6 +6,8 @@
 #include "unit/training.h"
 
 #include "config/json.h"
+#include "nft/inr.h"
+#include "nft/train.h"
 #include "siren/siren.h"
 #include "train/augment.h"
 #include "train/trainer.h"

@@ -1,5 +1,6 @@
 /* Early stopping. A learning rate of 0 leaves the validation loss as the first validation found it. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 
