@@ -32,13 +32,12 @@ static json_t *describe_augment(const nft_augment *augment)
 /* A number where it is the same in every layer, else a list. */
 static json_t *describe_omega(const nft_siren_form *form)
 {
+    if (form->omegas == 1)
+        return json_real(form->omega[0]);
     json_t *list = json_array();
-    for (int64_t i = 0; i < form->omegas && form->omegas > 1; i++)
+    for (int64_t i = 0; i < form->omegas; i++)
         json_array_append_new(list, json_real(form->omega[i]));
-    if (form->omegas > 1)
-        return list;
-    json_decref(list);
-    return json_real(form->omega[0]);
+    return list;
 }
 
 /* "steps" before the schedule's total, which follows it unless it is given: the first difference is told. */

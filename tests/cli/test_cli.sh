@@ -435,7 +435,26 @@ agree(got, ([4, 2], parts[0][1] + parts[1][1]), 1e-4, 5e-5)"
 run 0 forward "$any/model.safetensors" index.json -o again.safetensors --batch-size 1 --threads 1
 check "batches do not change an index's results" cmp mixed.safetensors again.safetensors
 run 1 permute index.json -o x.safetensors
-says "is an index"
+says "is an index, so that --output must be one too, a name that ends in .json"
+run 1 permute index.json -o index.json
+mkdir -p permuted
+run 0 permute index.json -o permuted/all.json --seed 3
+prints "permuted/all-1.safetensors: 2 networks permuted"
+run 0 forward "$any/model.safetensors" permuted/all.json -o permuted-mixed.safetensors
+python "an index is permuted part by part, with the numbers of its networks" "
+import subprocess
+agree(read('permuted-mixed.safetensors')['output'], read('mixed.safetensors')['output'], 1e-3, 1e-4)
+index = json.load(open('permuted/all.json'))
+assert [part['count'] for part in index['parts']] == [2, 2]
+part = json.load(open('index.json'))['parts'][1]['file']
+subprocess.run(['$nftool', 'permute', part, '-o', 'alone.safetensors', '--seed', '3', '-q'], check=True)
+a, b = read('alone.safetensors'), read('permuted/all-1.safetensors')
+assert set(a) == set(b) and a != b"
+run 1 permute permuted/all.json -o permuted/all.json
+cp permuted/all-0.safetensors permuted/all-1.safetensors .
+printf '{"format_version": 1, "parts": [{"file": "all-1.safetensors", "count": 2}, {"file": "all-0.safetensors", "count": 2}]}' >turned.json
+run 1 permute turned.json -o all.json
+says "all-0.safetensors: is also an input; give -o another file"
 run 1 forward "$golden/general_resnet_block/model.safetensors" index.json -o x.safetensors
 run 0 bench "$any/model.safetensors" --space "$any/input-resnet.safetensors" --threads 1 --batch-size 2 --json
 keys samples_per_s gflops fraction context_bytes

@@ -512,11 +512,13 @@ run 0 render rescaled.safetensors -o after.safetensors
 run 1 render rescaled.safetensors -o prepared.safetensors --omega 30
 run 0 render rescaled.safetensors -o prepared.safetensors --omega 30 --offset 0 --prepare
 printf '{"format_version": 1, "parts": [{"file": "canonical.safetensors", "count": 4}, {"file": "rescaled.safetensors", "count": 4}]}' >both.json
+run 0 canonicalize both.json -o both-canonical.json
+run 0 render both-canonical-1.safetensors -o after-canonical.safetensors
 run 1 render both.json -o both.safetensors
 run 0 render both.json -o both.safetensors --prepare
 python "networks are rendered alike, as they are and prepared" "
 before, after, prepared, both = (read(name + '.safetensors')['rendered'][1] for name in ('before', 'after', 'prepared', 'both'))
-for other in (after, prepared, both[:len(before)], both[len(before):]):
+for other in (after, prepared, read('after-canonical.safetensors')['rendered'][1], both[:len(before)], both[len(before):]):
     assert len(before) == len(other) and max(abs(x - y) for x, y in zip(before, other)) < 1e-4
 assert max(map(abs, before)) > 0.1"
 rm -f x.safetensors x.safetensors.*
