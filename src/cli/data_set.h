@@ -2,6 +2,7 @@
 #ifndef NFT_CLI_DATA_SET_H
 #define NFT_CLI_DATA_SET_H
 
+#include "images.h"
 #include "partial.h"
 
 /* The images that the networks are of, in order. */
@@ -10,14 +11,16 @@ typedef struct fitted_images {
     int64_t views;           /* networks of each */
     const nft_array *labels; /* of all images from number 0 on; or NULL */
     double omega;            /* of the networks */
-    const char *size;        /* "height,width,colours" */
-    const char *settings;    /* JSON: steps, lr, schedule */
-    bool canonical;          /* they are in canonical form */
-    bool numbered;           /* each network is told the number of its image */
+    const cli_images *images;
+    const char *size;     /* "height,width,colours" */
+    const char *settings; /* JSON: steps, lr, schedule */
+    bool canonical;       /* they are in canonical form */
+    bool numbered;        /* each network is told the number of its image */
 } fitted_images;
 
-/* Writes the networks, `label` if there are labels, and if they are numbered `image`. In pieces: the data set
- * need not fit in memory. Prints failures and returns the exit status. */
+/* Writes the networks, `label` if there are labels, if they are numbered `image`, and of images of
+ * several sizes `image_size`. In pieces: the data set need not fit in memory. Prints failures and returns the
+ * exit status. */
 int save_data_set(const char *path, const cli_partial *partial, const fitted_images *images);
 
 #endif
