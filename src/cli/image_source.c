@@ -93,6 +93,27 @@ static void read_fitted_size(image_source *source, const char *text)
     source->fitted_width = width;
 }
 
+/* Of several sizes, the greatest height and the greatest width of the networks that are drawn. */
+static int find_largest_size(image_source *source, const cli_options *given)
+{
+    int64_t first = 0, count = 0;
+    nft_array *sizes = NULL;
+    int failed = choose_range(&first, &count, given, source->operand, source->networks->count, "network");
+    if (!failed)
+        failed = read_extra(&sizes, source->networks, "image_size", first, count);
+    const int64_t *pairs =
+        failed || nft_array_rank(sizes) != 2 || nft_array_size(sizes, 1) != 2 ? NULL : nft_array_i64(sizes);
+    for (int64_t n = 0; pairs && n < count; n++) {
+        bool valid = pairs[2 * n] > 0 && pairs[2 * n + 1] > 0 &&
+                     pairs[2 * n] <= PICTURE_MOST_PIXELS / pairs[2 * n + 1];
+        int64_t height = valid ? pairs[2 * n] : 0, width = valid ? pairs[2 * n + 1] : 0;
+        source->fitted_height = height > source->fitted_height ? height : source->fitted_height;
+        source->fitted_width = width > source->fitted_width ? width : source->fitted_width;
+    }
+    nft_array_free(sizes);
+    return failed;
+}
+
 static int open_sirens(image_source *source, const cli_options *given)
 {
     cli_input *input = malloc(sizeof *input);
@@ -109,6 +130,8 @@ static int open_sirens(image_source *source, const cli_options *given)
         failed = fail("%s: %s", source->operand, library_message());
     if (!failed)
         read_fitted_size(source, nft_dataset_metadata(input->dataset, 0, "nft.image"));
+    if (!failed && has_extra(input, "image_size"))
+        failed = find_largest_size(source, given);
     source->count = input->count;
     source->colours = last.out;
     return failed;

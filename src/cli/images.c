@@ -99,17 +99,18 @@ static int open_pictures(cli_images *images)
 {
     int failed = EXIT_SUCCESS;
     images->count = images->path_count;
+    images->sizes = calloc((size_t)images->path_count, sizeof *images->sizes);
+    if (!images->sizes)
+        return fail_memory();
     for (int i = 0; i < images->path_count && !failed; i++) {
-        picture about = {0};
-        failed = picture_measure(&about, images->paths[i]);
-        if (!failed && i && (about.height != images->height || about.width != images->width))
-            failed = fail("%s: is %" PRId64 " × %" PRId64 " pixels, the images before it are %" PRId64
-                          " × %" PRId64,
-                          images->paths[i], about.height, about.width, images->height, images->width);
-        images->height = about.height;
-        images->width = about.width;
-        images->colours = about.colours > images->colours ? about.colours : images->colours;
+        picture *about = &images->sizes[i];
+        failed = picture_measure(about, images->paths[i]);
+        int64_t pixels = about->height * about->width;
+        images->largest = pixels > images->largest ? pixels : images->largest;
+        images->colours = about->colours > images->colours ? about->colours : images->colours;
     }
+    images->height = images->sizes[0].height;
+    images->width = images->sizes[0].width;
     return failed;
 }
 
@@ -151,6 +152,12 @@ static int open_all(cli_images *images)
                                 : open_safetensors(images);
 }
 
+void image_size(const cli_images *images, int64_t number, int64_t size[2])
+{
+    size[0] = images->sizes ? images->sizes[number].height : images->height;
+    size[1] = images->sizes ? images->sizes[number].width : images->width;
+}
+
 int open_images(cli_images *images, char **paths, int path_count)
 {
     *images = (cli_images){.paths = paths, .path_count = path_count};
@@ -159,10 +166,16 @@ int open_images(cli_images *images, char **paths, int path_count)
         failed = fail("%s: holds no images", paths[0]);
     if (!failed && (!images->height || !images->width || !images->colours))
         failed = fail("%s: its images have no pixels", paths[0]);
-    if (!failed && images->height > IMAGE_MOST_NUMBERS / images->width / images->colours)
-        failed = fail("%s: an image is %" PRId64 " × %" PRId64 " pixels of %" PRId64
-                      " numbers, expected at most %" PRId64 " numbers in all",
-                      paths[0], images->height, images->width, images->colours, IMAGE_MOST_NUMBERS);
+    for (int i = 0; i < path_count && !failed; i++) {
+        int64_t size[2];
+        image_size(images, i, size);
+        if (size[0] > IMAGE_MOST_NUMBERS / size[1] / images->colours)
+            failed = fail("%s: an image is %" PRId64 " × %" PRId64 " pixels of %" PRId64
+                          " numbers, expected at most %" PRId64 " numbers in all",
+                          paths[i], size[0], size[1], images->colours, IMAGE_MOST_NUMBERS);
+    }
+    if (!failed && !images->sizes)
+        images->largest = images->height * images->width;
     return failed;
 }
 
@@ -170,7 +183,21 @@ int choose_images(cli_images *images, int64_t first, int64_t count)
 {
     images->first = first;
     images->count = count;
+    images->several_sizes = false;
+    for (int64_t i = first; images->sizes && i < first + count; i++)
+        images->several_sizes = images->several_sizes ||
+                                images->sizes[i].height != images->sizes[first].height ||
+                                images->sizes[i].width != images->sizes[first].width;
     return skip_images(images, first);
+}
+
+/* After `next` has changed. */
+static void set_size(cli_images *images)
+{
+    if (!images->sizes || images->next >= images->path_count)
+        return;
+    images->height = images->sizes[images->next].height;
+    images->width = images->sizes[images->next].width;
 }
 
 static int64_t numbers_of(const cli_images *images)
@@ -249,12 +276,14 @@ int read_images(cli_images *images, int64_t count, float *values)
         for (int64_t n = 0; n < count && !failed; n++)
             failed = read_picture(images, images->paths[images->next + n], values + n * numbers);
     images->next += count;
+    set_size(images);
     return failed;
 }
 
 int skip_images(cli_images *images, int64_t count)
 {
     images->next += count;
+    set_size(images);
     return !images->idx.stream || idx_skip(&images->idx, count) ? EXIT_SUCCESS
                                                                 : fail("%s", images->idx.message);
 }
@@ -263,7 +292,9 @@ void close_images(cli_images *images)
 {
     idx_close(&images->idx);
     nft_file_free(images->file);
+    free(images->sizes);
     images->file = NULL;
+    images->sizes = NULL;
 }
 
 static int make_labels(nft_array **labels, const idx_file *idx, const double *numbers)

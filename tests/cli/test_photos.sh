@@ -23,6 +23,27 @@ PNG
     prints '"shape":[1,13,20,3]'
     run 0 render wide.safetensors -o wide-again.png --json --height 5 --width 6
     prints '"shape":[1,5,6,3]'
+
+    # Images of several sizes are fitted as each alone would be, and say their sizes.
+    run 0 fit wide.png tall.png tall.png wide.png --steps 5 -o several.safetensors --quiet --views 2
+    prints "several.safetensors: 8 networks of several sizes, mean PSNR"
+    run 0 fit tall.png --steps 5 -o tall.safetensors --quiet
+    python "each network is of its image" '
+several = read("several.safetensors")
+assert several["image_size"] == ([8, 2], (13, 20, 13, 20, 24, 9, 24, 9, 24, 9, 24, 9, 13, 20, 13, 20))
+wide = read("wide.safetensors")
+for name in wide:
+    row = len(wide[name][1])
+    assert several[name][1][:row] == wide[name][1], name
+'
+    run 0 render several.safetensors -o sheet.png --json
+    prints '"shape":[8,24,20,3]'
+    run 0 render several.safetensors -o single.png --json --first 3 --count 1
+    prints '"shape":[1,24,9,3]'
+    run 0 fit wide.png tall.png --first 1 --steps 5 -o second.safetensors --quiet
+    prints "1 network of 24 × 9 pixels"
+    run 0 render second.safetensors -o single.png --json
+    prints '"shape":[1,24,9,3]'
 fi
 
 # JPEG, if the program has it.
