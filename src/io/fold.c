@@ -322,10 +322,11 @@ static nft_status fold_all(folding *f, const char *prefix)
         const nft_entry *entry = &f->file->entries[i];
         if (!ends_with(entry->name, mean_suffix) || strncmp(entry->name, prefix, strlen(prefix)) != 0)
             continue;
-        if (entry->rank < 1 || entry->rank > 2)
+        if (entry->rank < 1 || entry->rank > 2 || !entry->count)
             return nft_fail(NFT_ERROR_FORMAT,
-                            "tensor '%s' has %" PRId64 " axes, expected (channels) or (N, channels)",
-                            entry->name, entry->rank);
+                            "tensor '%s' has %" PRId64 " axes and %" PRId64
+                            " numbers, expected (channels) or (N, channels)",
+                            entry->name, entry->rank, entry->count);
         f->networks = entry->rank == 2 ? entry->shape[0] : 0;
         f->channels = entry->shape[entry->rank - 1];
         f->norm = nft_copy_text_range(entry->name, strlen(entry->name) - strlen(mean_suffix));
