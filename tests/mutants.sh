@@ -20,6 +20,8 @@ workers=$(nproc)
 tests_of() {
     case $1 in
     src/io/index.c | src/io/dataset.c | src/io/dataset_tensors.c) echo test_weights_space test_index test_dataset test_mixed_training ;;
+    src/io/load_options.c) echo test_arguments ;;
+    src/io/array_file.c) echo test_io test_weights_file ;;
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
     src/space/*) echo test_space test_weights test_weights_space test_formats test_archives test_any_space test_any_space_memory test_golden_gradients test_golden ;;
     src/model/contract.c) echo test_contract ;;
