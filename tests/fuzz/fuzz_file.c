@@ -60,14 +60,14 @@ static void read_folded(const uint8_t *bytes, size_t size)
 {
     nft_file *opened = NULL;
     nft_text note = {0};
-    if (nft_file_open_memory(&opened, bytes, size))
+    if (nft_file_open(&opened, NULL, NFT_LOAD_BYTES(bytes, size)))
         return;
     nft_status status = nft_fold_norms(&note, opened, "", 1e-5);
     for (int64_t i = 0; i < nft_file_tensor_count(opened) && !status; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *array = NULL;
         if (nft_file_tensor(&info, opened, i) ||
-            (is_readable(info.type) && nft_file_read(&array, opened, info.name)))
+            (is_readable(info.type) && nft_file_read(&array, opened, info.name, 0, NFT_ALL)))
             abort();
         nft_array_free(array);
     }
