@@ -98,6 +98,28 @@ static void kernels_are_read_with_their_outputs_first(void **state)
     nft_weights_free(weights);
 }
 
+/* Keras 3 numbers the variables of a layer. */
+static void numbered_variables_of_keras_are_kernels_and_biases(void **state)
+{
+    (void)state;
+    static const tensor tensors[] = {{"layers/dense/vars/0", 2, {2, 3}, 0},
+                                     {"layers/dense/vars/1", 1, {3}, 10},
+                                     {"layers/dense_1/vars/0", 2, {3, 5}, 20},
+                                     {"optimizer/vars/1", 2, {2, 3}, 0}};
+    static const tensor lstm[] = {{"layers/lstm/cell/vars/0", 2, {2, 12}, 0}};
+    nft_weights *weights = NULL;
+    write_file("keras3.safetensors", tensors, COUNT(tensors));
+    assert_ok(nft_weights_load(&weights, "keras3.safetensors", NULL));
+    assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 2);
+    for (int64_t o = 0; o < 3; o++)
+        for (int64_t i = 0; i < 2; i++)
+            assert_true(nft_weights_data(weights, 0)[o * 2 + i] == (float)(i * 3 + o));
+    assert_true(nft_weights_data(weights, 1)[2] == 12);
+    nft_weights_free(weights);
+    write_file("refused.safetensors", lstm, COUNT(lstm));
+    assert_refused("refused.safetensors", "a layer of Keras that is not read");
+}
+
 /* A data set opens its files again. */
 static void kernels_of_a_data_set_are_the_same(void **state)
 {
@@ -383,6 +405,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels_are_read_with_their_outputs_first),
+        cmocka_unit_test(numbered_variables_of_keras_are_kernels_and_biases),
         cmocka_unit_test(kernels_of_a_data_set_are_the_same),
         cmocka_unit_test(kernels_that_no_order_makes_readable_are_refused),
         cmocka_unit_test(alike_networks_of_a_file_are_a_stack),
