@@ -24,6 +24,8 @@ tests_of() {
     src/io/fold.c | src/io/kernels.c | src/io/several.c | src/io/chain_doubts.c) echo test_adapted test_presets ;;
     src/io/tensor_read.c) echo test_adapted test_weights_space test_weights_file ;;
     src/io/targets.c) echo test_labels ;;
+    src/io/load_options.c) echo test_arguments ;;
+    src/io/array_file.c) echo test_io test_weights_file ;;
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
     src/space/*) echo test_space test_weights test_weights_space test_formats test_archives test_any_space test_any_space_memory test_golden_gradients test_golden ;;
     src/model/contract.c | src/model/outputs.c) echo test_contract test_image_losses test_own_loop test_any_space test_context ;;

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "data_set.h"
+#include "fit_widths.h"
 #include "images.h"
 #include "metrics.h"
 #include "nft/inr.h"
@@ -104,10 +105,36 @@ static int read_widths(job *j, int64_t *widths, int64_t *count)
     return EXIT_USAGE;
 }
 
+/* --psnr chooses both hidden layers. */
+static int choose_widths(const job *j, int64_t widths[4])
+{
+    double reached = 0;
+    const width_search search = {.paths = j->given->operands,
+                                 .path_count = j->given->operand_count,
+                                 .first = j->images.first,
+                                 .count = j->images.count,
+                                 .options = &j->options,
+                                 .seed = j->given->seed,
+                                 .psnr = number_of(j->given, "psnr", 0)};
+    if (!option_text(j->given, "psnr"))
+        return EXIT_SUCCESS;
+    if (option_text(j->given, "widths") || option_text(j->given, "init"))
+        return fail("--psnr chooses the widths, which %s says too; give one of them",
+                    option_text(j->given, "widths") ? "--widths" : "--init");
+    int failed = find_width(&widths[1], &reached, &search);
+    widths[2] = widths[1];
+    if (!failed)
+        note(j->given, "widths 2,%" PRId64 ",%" PRId64 ",%" PRId64 " reach %.2f dB on the first images",
+             widths[1], widths[2], widths[3], reached);
+    return failed;
+}
+
 static int make_space(job *j)
 {
     int64_t widths[MAX_WIDTHS] = {2, 32, 32, j->images.colours}, count = 4;
     int failed = option_text(j->given, "widths") ? read_widths(j, widths, &count) : EXIT_SUCCESS;
+    if (!failed)
+        failed = choose_widths(j, widths);
     if (failed)
         return failed;
     if (count < 2 || widths[0] != 2 || widths[count - 1] != j->images.colours)
@@ -501,6 +528,8 @@ static const cli_option own_options[] = {
      "networks to begin with, one for each or one for all (default: fresh)", 0, 0, NULL},
     {"widths", 0, OPTION_TEXT, "2,32,32,1", "neurons of each layer, inputs first (default: 2,32,32,colours)",
      0, 0, NULL},
+    {"psnr", 0, OPTION_POSITIVE, "DB",
+     "choose the widths: the fewest neurons that reach it on the first images", 0, 1000, NULL},
     {"steps", 0, OPTION_INTEGER, "N", "updates of each network (default: 250)", 1, INT32_MAX, NULL},
     {"lr", 0, OPTION_POSITIVE, "R", "learning rate of Adam (default: 0.001)", 0, 1000000, NULL},
     {"schedule", 0, OPTION_CHOICE, "NAME", "of the learning rate: constant (default) or cosine", 0, 0,

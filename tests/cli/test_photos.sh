@@ -24,6 +24,22 @@ PNG
     run 0 render wide.safetensors -o wide-again.png --json --height 5 --width 6
     prints '"shape":[1,5,6,3]'
 
+    # The widths may follow from a PSNR.
+    "$nftool" fit wide.png tall.png --psnr 20 --steps 100 -o small.safetensors >out 2>err
+    says " dB on the first images"
+    check "few neurons are enough for few dB" grep -Eq 'widths 2,(8|12|16|24),' err
+    "$nftool" fit wide.png tall.png --psnr 38 --steps 100 -o larger.safetensors >out 2>err
+    python "more dB take more neurons, and are reached" '
+small, larger = (read(name)["0.bias"][0][1] for name in ("small.safetensors", "larger.safetensors"))
+assert small < larger
+import re
+assert float(re.search(r"mean PSNR ([0-9.]*) dB", open("out").read()).group(1)) > 37.9
+'
+    run 1 fit wide.png --psnr 200 --steps 2 -o x.safetensors
+    says "--psnr is 200, but networks of up to 256 neurons a layer reach"
+    run 1 fit wide.png --psnr 20 --widths 2,4,3 -o x.safetensors
+    says "--psnr chooses the widths, which --widths says too; give one of them"
+
     # Images of several sizes are fitted as each alone would be, and say their sizes.
     run 0 fit wide.png tall.png tall.png wide.png --steps 5 -o several.safetensors --quiet --views 2
     prints "several.safetensors: 8 networks of several sizes, mean PSNR"

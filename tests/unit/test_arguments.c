@@ -464,6 +464,7 @@ static void forwards(void **state)
     assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 2, INT64_MAX)));
     assert_said("reach past the 3");
     assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, INT64_MAX, 1)));
+    assert_said("first is 9223372036854775807, expected 0 … 2");
     assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 3, 0)));
     assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 0, -1)));
     nft_view view = {.weights = f->weights};
