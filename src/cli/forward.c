@@ -95,7 +95,23 @@ static int note_image_size(result_texts *texts, const nft_model *model)
     return failed;
 }
 
-static int run_to_file(const nft_model *model, cli_input *input, const cli_options *given)
+/* Vectors and tokens of all ranks, which rank 0 writes. */
+static int run_shared(cli_run *run, cli_output *output)
+{
+    cli_predicted predicted = {.count = run->input->count};
+    run->take = keep_predictions;
+    run->user = &predicted;
+    int failed = run_model(run);
+    if (!failed)
+        failed = share_predictions(run, &predicted);
+    if (!failed && !run->ranks->rank)
+        failed = write_predictions(output, &predicted);
+    free(predicted.values);
+    return failed;
+}
+
+/* Features are rank 0's alone. */
+static int run_to_file(const nft_model *model, cli_input *input, const cli_options *given, cli_ranks *ranks)
 {
     result_texts texts = {0};
     cli_output output = {.path = option_text(given, "output"), .input = input};
@@ -110,11 +126,15 @@ static int run_to_file(const nft_model *model, cli_input *input, const cli_optio
     if (!failed && features && input->space)
         failed = note_networks(&texts, model, input);
     output.metadata = run.decode ? texts.image_texts : texts.list;
-    if (!failed)
+    if (!failed && !features && ranks->count > 1) {
+        run.ranks = ranks;
+        failed = run_shared(&run, &output);
+    } else if (!failed && !ranks->rank) {
         failed = run_model(&run);
-    if (!failed)
+    }
+    if (!failed && !ranks->rank)
         failed = complete_output(&output);
-    if (!failed)
+    if (!failed && !ranks->rank)
         failed = describe(given, &output);
     close_output(&output);
     free(texts.list);
@@ -122,26 +142,47 @@ static int run_to_file(const nft_model *model, cli_input *input, const cli_optio
     return failed;
 }
 
-static int run(const cli_options *given)
+typedef struct job {
+    const cli_options *given;
+    nft_model *model;
+    cli_input input;
+} job;
+
+/* Whatever can be wrong is found before the model runs. */
+static int prepare(void *argument)
 {
+    job *j = argument;
+    const cli_options *given = j->given;
     bool decode = option_text(given, "decode") != NULL;
-    nft_model *model = NULL;
-    cli_input input = {0};
     int failed = check_outputs(given);
     if (!failed)
-        failed = load_model(&model, given->operands[0], given);
-    if (!failed && decode && !nft_model_has_decoder(model))
+        failed = load_model(&j->model, given->operands[0], given);
+    if (!failed && decode && !nft_model_has_decoder(j->model))
         failed = fail("%s: the model has no decoder, --decode is for one that has", given->operands[0]);
     if (!failed)
-        failed = open_input(&input, model, given->operands[1], given);
+        failed = open_input(&j->input, j->model, given->operands[1], given);
     if (!failed)
-        failed = check_frequency(model, &input, given);
+        failed = check_frequency(j->model, &j->input, given);
+    return failed ? failed : check_contract(&j->input, j->model, given);
+}
+
+static int run(const cli_options *given)
+{
+    cli_ranks ranks;
+    cli_options own = *given; /* ranks other than 0 say nothing */
+    job j = {.given = &own};
+    bool together = true;
+    int failed = ranks_open_if_launched(&ranks);
+    own.quiet = given->quiet || ranks.rank;
     if (!failed)
-        failed = check_contract(&input, model, given);
-    if (!failed)
-        failed = run_to_file(model, &input, given);
-    close_input(&input);
-    nft_model_free(model);
+        failed = ranks_in_turn(&ranks, prepare, &j, &together);
+    if (!failed) {
+        failed = run_to_file(j.model, &j.input, &own, &ranks);
+        together = !failed;
+    }
+    close_input(&j.input);
+    nft_model_free(j.model);
+    ranks_close(&ranks, together);
     return failed;
 }
 
