@@ -19,7 +19,7 @@ int64_t nft_kernel_channels(const nft_kernel *kernel, const nft_kernel *before)
 static nft_entry transposed(const nft_kernel *kernel)
 {
     nft_entry view = {.is_strided = true, .offset = kernel->offset};
-    int64_t strides[NFT_ARRAY_MAX_RANK], rank = kernel->rank, stride = 1;
+    int64_t strides[NFT_ARRAY_MAX_RANK] = {0}, rank = kernel->rank, stride = 1;
     for (int64_t axis = rank - 1; axis >= 0; axis--) {
         strides[axis] = stride;
         stride *= kernel->shape[axis];
