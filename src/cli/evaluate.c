@@ -21,7 +21,9 @@
 #define LOSSES "mse, bce, cross_entropy, reconstruction or render"
 
 typedef struct evaluation {
-    const cli_options *given;
+    const cli_options *given; /* as rank 0 sees it: the others say nothing */
+    cli_options own;
+    cli_ranks ranks;
     loss_kind kind;
     nft_model *model;
     cli_input input;
@@ -316,8 +318,9 @@ static int report(const evaluation *e)
 }
 
 /* Whatever can be wrong is found before the model runs. */
-static int prepare(evaluation *e)
+static int prepare(void *argument)
 {
+    evaluation *e = argument;
     const char *model_path = e->given->operands[0], *data_path = e->given->operands[1];
     int64_t width = 0;
     int failed = check_outputs(e->given);
@@ -375,21 +378,40 @@ static int predict_and_evaluate(evaluation *e)
                    .given = e->given,
                    .decode = true,
                    .take = keep_predictions,
-                   .user = &e->predicted};
+                   .user = &e->predicted,
+                   .ranks = &e->ranks};
     int failed = run_model(&run);
-    e->bad_inputs = run.bad_inputs;
     if (!failed)
-        failed = evaluate(e);
+        failed = share_predictions(&run, &e->predicted);
+    e->bad_inputs = run.bad_inputs;
+    if (failed || e->ranks.rank)
+        return failed;
+    failed = evaluate(e);
     return failed ? failed : write_files(e);
+}
+
+/* Images are compared by rank 0 alone. */
+static int compute(evaluation *e)
+{
+    if (!loss_has_images(e->kind))
+        return predict_and_evaluate(e);
+    return e->ranks.rank ? EXIT_SUCCESS : evaluate_images(e);
 }
 
 static int run(const cli_options *given)
 {
-    evaluation e = {.given = given};
-    int failed = prepare(&e);
+    evaluation e = {.own = *given};
+    bool together = true;
+    int failed = ranks_open_if_launched(&e.ranks);
+    e.given = &e.own;
+    e.own.quiet = given->quiet || e.ranks.rank;
     if (!failed)
-        failed = loss_has_images(e.kind) ? evaluate_images(&e) : predict_and_evaluate(&e);
-    if (!failed)
+        failed = ranks_in_turn(&e.ranks, prepare, &e, &together);
+    if (!failed) {
+        failed = compute(&e);
+        together = !failed;
+    }
+    if (!failed && !e.ranks.rank)
         failed = report(&e);
     free_scored(&e.kept);
     free(e.outputs);
@@ -397,6 +419,7 @@ static int run(const cli_options *given)
     nft_array_free(e.labels);
     close_input(&e.input);
     nft_model_free(e.model);
+    ranks_close(&e.ranks, together);
     return failed;
 }
 

@@ -114,6 +114,8 @@ static int choose_widths(const job *j, int64_t widths[4])
                                  .first = j->images.first,
                                  .count = j->images.count,
                                  .options = &j->options,
+                                 .omega = j->omega,
+                                 .offset = j->offset[0] ? j->offset : NULL,
                                  .seed = j->given->seed,
                                  .psnr = number_of(j->given, "psnr", 0)};
     if (!option_text(j->given, "psnr"))
@@ -210,10 +212,10 @@ static int open_job(job *j)
     if (j->images.first + j->images.count > INT64_MAX / j->views)
         return fail("%" PRId64 " views of %" PRId64 " images are too many", j->views, j->images.count);
     j->networks = j->images.count * j->views;
-    failed = make_space(j);
+    failed = init ? EXIT_SUCCESS : choose_form(j, NULL, NULL);
     if (!failed)
-        failed = init ? load_init(j, init) : choose_form(j, NULL, NULL);
-    return failed;
+        failed = make_space(j);
+    return failed || !init ? failed : load_init(j, init);
 }
 
 static int add_checksum(unsigned long *sum, const char *path)
