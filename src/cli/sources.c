@@ -98,16 +98,20 @@ static bool is_other_json(const json_t *object)
            !json_object_get(object, "model") && !json_object_get(object, "format_version");
 }
 
-json_t *load_other_json(const char *path)
+/* JSON that is too deep or too large is the library's to refuse. */
+json_t *load_other_json(const char *path, const cli_options *given)
 {
     char *text = NULL;
     size_t length = 0;
+    nft_model *none = NULL;
     fail_into((char[1]){0}, 1);
     int failed = read_text(&text, &length, path);
     fail_into(NULL, 0);
     json_t *object = failed ? NULL : json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    bool is_other = is_other_json(object) && create_model(&none, text, length, given) == NFT_ERROR_CONFIG;
+    nft_model_free(none);
     free(text);
-    if (is_other_json(object))
+    if (is_other)
         return object;
     json_decref(object);
     return NULL;
@@ -132,9 +136,9 @@ static int load_json(nft_model **model, const char *path, bool may_be_recipe, co
     json_t *object = failed ? NULL : json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
     if (may_be_recipe && is_recipe(object))
         failed = load_model_of_recipe(model, path, json_object_get(object, "model"), given);
-    else if (!failed)
+    if (!failed && !*model && (status = create_model(model, text, length, given)) == NFT_ERROR_CONFIG)
         failed = refuse_other_json(object, path);
-    if (!failed && !*model && (status = create_model(model, text, length, given)))
+    if (!failed && status)
         failed = fail("%s: %s%s", path, library_message(), limit_advice(status, given));
     json_decref(object);
     free(text);
