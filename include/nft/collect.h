@@ -44,7 +44,10 @@ typedef struct nft_collect_options {
     void *user;                      /**< handed to both */
     const char *preset; /**< a published collection, whose layout fills the fields that are left out:
                            small-cnn-zoo, dws-mnist, dws-fmnist, nfn-sirens, cnn-wild-park, cnn-zoos,
-                           fit-a-nef, implicit-zoo; NULL: none */
+                           fit-a-nef, small-transformer-zoo, implicit-zoo; NULL: none */
+    const char *const
+        *layers;         /**< of chains: names of the layers in order; NULL: natural order of the names */
+    int64_t layer_count; /**< how many names */
     int fold_norms;  /**< 1: each batch norm is folded into the linear or convolutional layer before it, which
                         then computes both; one that is behind none is ::NFT_ERROR_FORMAT. A file with norms is
                         read as a whole */
@@ -54,7 +57,8 @@ typedef struct nft_collect_options {
 /** Options with every default. */
 #define NFT_COLLECT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_collect_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL, NULL, 0, 0  \
+        sizeof(nft_collect_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, \
+            0, 0, 0                                                                                          \
     }
 
 /** What nft_collect() has made. */

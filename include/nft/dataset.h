@@ -116,6 +116,21 @@ NFT_API const char *nft_dataset_metadata(const nft_dataset *dataset, int64_t par
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset,
                                                           const char *name, int64_t first, int64_t count);
 
+/**
+ * Reads the labels of all samples as a loss takes them, from any type that converts exactly: I64 (N) classes,
+ * from whole numbers or from rows of a 1 among zeros, or F32 (N, numbers of a sample). The class -100 is that
+ * of a sample that is left out; the label of a class that is infinite or NaN is INT64_MIN. Thread-safe.
+ * @param[out] targets free it with nft_array_free()
+ * @param dataset of networks or of tokens
+ * @param name of the tensor; NULL: `label`, or else `target`
+ * @param classes how many classes there are; 0: the labels are numbers
+ * @return ::NFT_ERROR_ARGUMENT if there is no such tensor with a row for each sample; ::NFT_ERROR_MISMATCH if
+ * it has another shape, or a label does not convert; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if it cannot be
+ * read (any more); ::NFT_ERROR_MEMORY
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_targets(nft_array **targets, const nft_dataset *dataset,
+                                                           const char *name, int64_t classes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1184,6 +1184,14 @@ class Dataset
         check(nft_dataset_read_tensor(&handle, get(), name.c_str(), 0, NFT_ALL));
         return Array(handle);
     }
+    /** The labels as a loss takes them: classes, or with 0 classes numbers; an empty name is `label`, or else
+     * `target`. See nft_dataset_read_targets(). */
+    Array read_targets(std::int64_t classes, const std::string &name = "") const
+    {
+        nft_array *handle = nullptr;
+        check(nft_dataset_read_targets(&handle, get(), name.empty() ? nullptr : name.c_str(), classes));
+        return Array(handle);
+    }
     /** The rows of samples first … first + count - 1 alone. */
     Array read_rows(const std::string &name, std::int64_t first, std::int64_t count) const
     {

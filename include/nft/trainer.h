@@ -31,8 +31,14 @@
  * - `validate_every` = 1000: steps
  * - `patience` = null, none: nft_trainer_run() ends after that many validations in a row without a lower loss
  *   (early stopping); it needs a validation set
- * - `omega` = 30: of the networks that the loss "render" renders; a decoder's is in its
- *   configuration, and with any other loss the key is an error
+ * - `label`: the name of the tensor with the labels, which the model's metadata keep (`nft.label`); `label`,
+ * or else `target`, without it
+ * - `skip` = false; true: samples whose networks or labels are not finite are left out
+ * - `prepare` = false; true: networks of files are brought to the canonical form, ω and offset of the first
+ *   file of the training set, where the metadata say that they have others
+ * - `omega` = 30: of the networks that the loss "render" renders, a number, or a list of one for each layer,
+ *   whose last also holds for those that follow. Loss "reconstruction" renders with `nft.omega` of the data,
+ * or else the decoder's, and with any other loss the key is an error. Both add `nft.offset` of the data
  * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "canonical",
  * "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its moved image, f(A
  * x + t), where x is a place (y, x): A is a rotation by at most `rotate` degrees either way, times a factor
@@ -238,12 +244,13 @@ typedef struct nft_trainer_data {
  * caller may free them. Files are read once as a whole here, to be checked, and every batch is checked again
  * when it is read; they must not change either.
  *
- * Each set holds an extra `label`, or else `target`: (N) I64 classes for cross_entropy; F32 for mse and bce,
- * (N) where an output is one number, else the output's shape. For render it is `target`, images (N, height,
- * width, colours) of -1 … 1, all of one size; reconstruction needs neither. Everything is checked here:
- * space, channels, that weights and targets are finite, classes the outputs', targets of bce in 0 … 1, and
- * `nft.omega` of the set's metadata, if it is there, against the ω that the loss renders with. On failure the
- * data are those of before.
+ * Each set holds an extra `label`, or else `target`, or the one that the recipe names: for cross_entropy (N)
+ * classes, I64 or whole numbers of F32, or (N, classes) of a 1 among zeros, and -100 for a sample that is
+ * left out; for mse and bce F32, or I64 that F32 holds exactly, (N) where an output is one number, else the
+ * output's shape. For render it is `target`, images (N, height, width, colours) of -1 … 1, all of one size;
+ * reconstruction needs neither. Everything is checked here: space, channels, that weights and targets are
+ * finite, classes the outputs', targets of bce in 0 … 1, and `nft.omega` of the set's metadata, if it is
+ * there, against the ω that the loss renders with. On failure the data are those of before.
  *
  * A new validation set makes the trainer forget the lowest validation loss so far, and the parameters that
  * had it. Steps taken are not forgotten. Not thread-safe.

@@ -308,5 +308,6 @@ const cli_command bench_command = {
     .least_operands = 1,
     .most_operands = 1,
     .options = options,
+    .idle = "force",
     .run = run,
 };

@@ -2,7 +2,7 @@
 #include "commands.h"
 #include "nft/inr.h"
 #include "omega.h"
-#include "outputs.h"
+#include "parts.h"
 #include "report.h"
 #include "rewrite.h"
 #include "sources.h"
@@ -39,15 +39,13 @@ static int note_form(nft_weights *holder, cli_input *input, const cli_omega *ome
     return nft_weights_set_metadata(holder, OMEGA_KEY, input->omega) ? fail_library() : EXIT_SUCCESS;
 }
 
-static int run(const cli_options *given)
+static int canonicalize_file(const cli_options *given, int64_t first)
 {
     cli_input input = {0};
     cli_rewrite rewrite;
     cli_omega omega = {.count = 0};
-    int failed = check_outputs(given);
-    if (failed)
-        return failed;
-    failed = begin_rewrite(&rewrite, &input, given);
+    (void)first;
+    int failed = begin_rewrite(&rewrite, &input, given);
     if (!failed)
         failed = choose_omega(&omega, input.path, nft_weights_metadata(rewrite.holder, OMEGA_KEY), given);
     if (!failed)
@@ -59,6 +57,11 @@ static int run(const cli_options *given)
         failed = describe(given, &input);
     end_rewrite(&rewrite);
     return failed;
+}
+
+static int run(const cli_options *given)
+{
+    return work_on_parts(given, canonicalize_file);
 }
 
 static const cli_option own_options[] = {
@@ -79,10 +82,11 @@ const cli_command canonicalize_command = {
         "layer's weights change with it. Models learn much more from networks in one form. Afterwards\n"
         "every neuron's weights have a positive sum and W times its bias is in (-15/32 pi, 17/32 pi]. If W\n"
         "is theirs, which files of nftool fit say, the networks compute what they computed before. Names,\n"
-        "labels and other tensors are kept.",
+        "labels and other tensors are kept. Of an index OUT.json is an index as well.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,
     .required = "output",
+    .idle = "threads seed",
     .run = run,
 };

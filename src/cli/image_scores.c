@@ -16,7 +16,10 @@ static int check_decoder(image_scores *task)
     if (!nft_model_describe(task->model)->has_decoder)
         return fail("%s: the model has no decoder, loss reconstruction is for one that has",
                     task->given->operands[0]);
-    return read_decoder(task->model, &task->height, &task->width, &task->options.omega);
+    double omega = DEFAULT_OMEGA;
+    int failed = read_decoder(task->model, &task->height, &task->width, &omega);
+    task->omega = plain_omega(omega);
+    return failed;
 }
 
 static int check_features(const image_scores *task)
@@ -53,15 +56,14 @@ static int check_sirens(image_scores *task)
     return status ? fail("%s: %s", task->given->operands[0], library_message()) : EXIT_SUCCESS;
 }
 
-/* --omega, or what the model was trained with. */
-static int choose_rendering(double *omega, const nft_model *model, const cli_options *given)
+/* --omega, or what the model was trained with, which the networks that it gives note themselves. */
+static int choose_rendering(image_scores *task)
 {
-    const char *said = nft_model_metadata(model, OMEGA_KEY);
-    cli_omega trained = plain_omega(DEFAULT_OMEGA);
-    int failed =
-        said && !option_text(given, "omega") ? parse_omega(&trained, given->operands[0], said) : EXIT_SUCCESS;
-    *omega = option_text(given, "omega") ? option_value(given, "omega")->number : trained.values[0];
-    return failed;
+    const char *said = nft_model_metadata(task->model, OMEGA_KEY);
+    bool given = option_text(task->given, "omega") != NULL;
+    task->omega = plain_omega(given ? option_value(task->given, "omega")->number : DEFAULT_OMEGA);
+    task->options.omega = given ? task->omega.values[0] : 0;
+    return said && !given ? parse_omega(&task->omega, task->given->operands[0], said) : EXIT_SUCCESS;
 }
 
 int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *model, const cli_options *given)
@@ -69,7 +71,7 @@ int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *mode
     *task = (image_scores){.kind = kind, .given = given, .model = model};
     task->options = (nft_inr_render_options)NFT_INR_RENDER_OPTIONS_INIT;
     task->options.threads = given->threads;
-    int failed = kind == LOSS_RENDER ? choose_rendering(&task->options.omega, model, given) : EXIT_SUCCESS;
+    int failed = kind == LOSS_RENDER ? choose_rendering(task) : EXIT_SUCCESS;
     if (failed)
         return failed;
     failed = kind == LOSS_RECONSTRUCTION ? check_decoder(task) : check_features(task);
@@ -103,9 +105,13 @@ int image_scores_set_data(image_scores *task, cli_input *input)
 {
     nft_array *targets = NULL;
     task->input = input;
-    const cli_omega omega = plain_omega(task->options.omega);
-    int failed = check_omega(input->path, input->dataset, &omega, "the loss renders with");
-    if (failed || task->kind == LOSS_RECONSTRUCTION)
+    if (task->kind == LOSS_RECONSTRUCTION) {
+        if (!nft_dataset_metadata(input->dataset, 0, OMEGA_KEY)) /* else they have their own */
+            write_omega(input->omega, &task->omega, 17);
+        return EXIT_SUCCESS;
+    }
+    int failed = check_omega(input->path, input->dataset, &task->omega, "the loss renders with");
+    if (failed)
         return failed;
     if (!has_extra(input, "target"))
         return fail("%s: no tensor 'target' with %" PRId64 " images: nothing to compare with", input->path,

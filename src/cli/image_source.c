@@ -9,6 +9,7 @@
 #include "text.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -44,13 +45,72 @@ static bool has_images(const char *path)
 static int choose_form(cli_input *input, const cli_options *given)
 {
     cli_omega omega;
-    int failed = choose_omega(&omega, input->path, nft_dataset_metadata(input->dataset, 0, OMEGA_KEY), given);
+    const char *noted = nft_dataset_metadata(input->dataset, 0, OMEGA_KEY);
+    int failed = choose_omega(&omega, input->path, noted, given);
     if (!failed)
         failed = check_omega(input->path, input->dataset, &omega, "its other parts have");
     if (!failed)
         failed = choose_offset(input->offset, input->path,
                                nft_dataset_metadata(input->dataset, 0, OFFSET_KEY), given);
     write_omega(input->omega, &omega, 17);
+    return failed;
+}
+
+/* With --prepare: the networks of every part are brought to one ω and offset, those that are given or the
+ * first part's. A part that does not note its ω has the default. */
+static int prepare_form(cli_input *input, const cli_options *given)
+{
+    const char *noted = nft_dataset_metadata(input->dataset, 0, OMEGA_KEY), *own;
+    const char *omega = option_text(given, "omega") ? NULL : noted;
+    const char *offset =
+        option_text(given, "offset") ? NULL : nft_dataset_metadata(input->dataset, 0, OFFSET_KEY);
+    cli_omega to;
+    int failed = choose_omega(&to, input->path, omega, given);
+    if (!failed)
+        failed = choose_offset(input->offset, input->path, offset, given);
+    write_omega(input->omega, &to, 17);
+    for (int64_t part = 0; part < nft_dataset_describe(input->dataset)->part_count && !failed; part++) {
+        cli_omega from = plain_omega(DEFAULT_OMEGA);
+        own = nft_dataset_metadata(input->dataset, part, OMEGA_KEY);
+        failed = own ? parse_omega(&from, input->path, own) : EXIT_SUCCESS;
+        input->scale = input->scale || !same_omega(&from, &to);
+    }
+    input->shift = true;
+    if (!failed && !input->offset[0])
+        snprintf(input->offset, sizeof input->offset, "0");
+    return failed;
+}
+
+/* "HEIGHT,WIDTH,COLOURS", as nftool fit notes it. */
+static void read_fitted_size(image_source *source, const char *text)
+{
+    char *comma = NULL, *end = NULL;
+    int64_t height = text ? strtoll(text, &comma, 10) : 0;
+    int64_t width = height > 0 && *comma == ',' ? strtoll(comma + 1, &end, 10) : 0;
+    if (width < 1 || *end != ',' || height > PICTURE_MOST_PIXELS / width)
+        return;
+    source->fitted_height = height;
+    source->fitted_width = width;
+}
+
+/* Of several sizes, the greatest height and the greatest width of the networks that are drawn. */
+static int find_largest_size(image_source *source, const cli_options *given)
+{
+    int64_t first = 0, count = 0;
+    nft_array *sizes = NULL;
+    int failed = choose_range(&first, &count, given, source->operand, source->networks->count, "network");
+    if (!failed)
+        failed = read_extra(&sizes, source->networks, "image_size", first, count);
+    const int64_t *pairs =
+        failed || nft_array_rank(sizes) != 2 || nft_array_size(sizes, 1) != 2 ? NULL : nft_array_i64(sizes);
+    for (int64_t n = 0; pairs && n < count; n++) {
+        bool valid = pairs[2 * n] > 0 && pairs[2 * n + 1] > 0 &&
+                     pairs[2 * n] <= PICTURE_MOST_PIXELS / pairs[2 * n + 1];
+        int64_t height = valid ? pairs[2 * n] : 0, width = valid ? pairs[2 * n + 1] : 0;
+        source->fitted_height = height > source->fitted_height ? height : source->fitted_height;
+        source->fitted_width = width > source->fitted_width ? width : source->fitted_width;
+    }
+    nft_array_free(sizes);
     return failed;
 }
 
@@ -64,10 +124,14 @@ static int open_sirens(image_source *source, const cli_options *given)
     if (!failed && !input->space)
         failed = fail("%s: has networks of several spaces, expected SIRENs of one", source->operand);
     if (!failed)
-        failed = choose_form(input, given);
+        failed = option_text(given, "prepare") ? prepare_form(input, given) : choose_form(input, given);
     nft_layer last = {.size = sizeof last};
     if (!failed && nft_space_layer(&last, input->space, nft_space_layer_count(input->space) - 1))
         failed = fail("%s: %s", source->operand, library_message());
+    if (!failed)
+        read_fitted_size(source, nft_dataset_metadata(input->dataset, 0, "nft.image"));
+    if (!failed && has_extra(input, "image_size"))
+        failed = find_largest_size(source, given);
     source->count = input->count;
     source->colours = last.out;
     return failed;
@@ -248,6 +312,10 @@ int settle_image_sizes(image_source *sources, int source_count, int64_t height, 
     int failed = EXIT_SUCCESS;
     if (!height || !width)
         failed = find_own_size(sources, source_count, &own_height, &own_width);
+    for (int i = 0; i < source_count && !own_height && !height && !width; i++) {
+        own_height = sources[i].fitted_height;
+        own_width = sources[i].fitted_width;
+    }
     if (!own_height)
         own_height = own_width = height ? height : width ? width : DEFAULT_SIZE;
     for (int i = 0; i < source_count && !failed; i++) {

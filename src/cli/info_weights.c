@@ -9,6 +9,7 @@
 #include "text.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,7 +45,22 @@ static bool is_beyond(const known_names *known, const char *name)
 /* What only reading all numbers can tell. */
 typedef struct non_finite {
     int64_t values, networks;
+    int64_t others; /* values of tensors that travel with the networks */
 } non_finite;
+
+/* Rows first … of a tensor with a row for each network. One that some parts lack is no data's. */
+static int64_t count_non_finite_rows(const cli_input *input, const char *name, int64_t first, int64_t count)
+{
+    nft_array *rows = NULL;
+    int64_t found = 0;
+    if (nft_dataset_read_tensor(&rows, input->dataset, name, first, count))
+        return 0;
+    const float *values = nft_array_f32(rows);
+    for (int64_t i = 0; values && i < nft_array_count(rows); i++)
+        found += !isfinite(values[i]);
+    nft_array_free(rows);
+    return found;
+}
 
 static int count_non_finite(non_finite *found, cli_input *input, const cli_options *given)
 {
@@ -60,6 +76,9 @@ static int count_non_finite(non_finite *found, cli_input *input, const cli_optio
         if (!failed)
             found->networks += count_non_finite_networks(input->weights, count, &values);
         found->values += values;
+        const char *name;
+        for (int64_t i = 0; (name = nft_dataset_extra_name(input->dataset, i)) && !failed; i++)
+            found->others += count_non_finite_rows(input, name, first, count);
         first += count;
         progress_show(&progress, first);
     }
@@ -109,7 +128,7 @@ static int print_as_json(cli_input *input, const known_names *known, const nft_f
     json_object_set_new(object, "parameters", json_integer(nft_space_parameter_count(input->space)));
     json_object_set_new(object, "networks", json_integer(input->count));
     json_object_set_new(object, "channels", json_integer(input->channels));
-    json_object_set_new(object, "non_finite", json_integer(found.values));
+    json_object_set_new(object, "non_finite", json_integer(found.values + found.others));
     add_form(object, file);
     json_object_set_new(object, "extras", other_tensors_json(known, file, true));
     json_object_set_new(object, "ignored", other_tensors_json(known, file, false));
@@ -120,7 +139,8 @@ static int print_as_json(cli_input *input, const known_names *known, const nft_f
 /* The least and the largest value of an extra tensor: which classes, what range. */
 typedef struct value_range {
     bool any;
-    double least, most;
+    double least, most; /* of those that are finite */
+    int64_t not_finite;
 } value_range;
 
 static void widen_range(value_range *range, const nft_array *array)
@@ -129,6 +149,10 @@ static void widen_range(value_range *range, const nft_array *array)
     const int64_t *integers = nft_array_i64(array);
     for (int64_t i = 0; i < nft_array_count(array); i++) {
         double value = numbers ? (double)numbers[i] : (double)integers[i];
+        if (!isfinite(value)) {
+            range->not_finite++;
+            continue;
+        }
         range->least = !range->any || value < range->least ? value : range->least;
         range->most = !range->any || value > range->most ? value : range->most;
         range->any = true;
@@ -150,8 +174,13 @@ static nft_status describe_range(char *text, const nft_file *file, const nft_ten
         nft_array_free(rows);
     }
     text[0] = 0;
-    if (range.any)
+    if (range.any && range.not_finite)
+        snprintf(text, TEXT_CAPACITY, "%.6g … %.6g, %" PRId64 " not finite", range.least, range.most,
+                 range.not_finite);
+    else if (range.any)
         snprintf(text, TEXT_CAPACITY, "%.6g … %.6g", range.least, range.most);
+    else if (range.not_finite)
+        snprintf(text, TEXT_CAPACITY, "not finite");
     return status;
 }
 
@@ -193,6 +222,8 @@ static int print_non_finite(cli_input *input, const cli_options *given)
     printf("\nnon-finite %s", text_plural(text, found.values, "value"));
     if (found.values)
         printf(" in %s", text_plural(text, found.networks, "network"));
+    if (found.others)
+        printf(", %s in other tensors", text_plural(text, found.others, "value"));
     putchar('\n');
     return EXIT_SUCCESS;
 }
@@ -270,8 +301,8 @@ static int index_as_json(cli_input *input, const cli_options *given)
     }
     return print_json(json_pack("{s:s, s:o, s:I, s:I, s:I, s:o, s:o}", "kind", "index", "space",
                                 space_json(input->space), "networks", (json_int_t)input->count, "channels",
-                                (json_int_t)input->channels, "non_finite", (json_int_t)found.values, "extras",
-                                extras, "parts", parts));
+                                (json_int_t)input->channels, "non_finite",
+                                (json_int_t)(found.values + found.others), "extras", extras, "parts", parts));
 }
 
 static int print_parts(const nft_dataset *dataset)

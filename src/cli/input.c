@@ -137,8 +137,8 @@ static int note_form(cli_input *input, int64_t part)
     input->to = noted_omega(input->omega);
     input->added =
         noted_offset(nft_dataset_metadata(input->dataset, part, OFFSET_KEY)) - noted_offset(input->offset);
-    if (input->scale && !input->from.count)
-        return fail("%s: its networks' omega is not known", input->path);
+    if (!input->from.count)
+        input->from = plain_omega(DEFAULT_OMEGA);
     if (input->omega[0] && nft_weights_set_metadata(input->weights, OMEGA_KEY, input->omega))
         return fail_library();
     if (input->offset[0] && nft_weights_set_metadata(input->weights, OFFSET_KEY, input->offset))

@@ -51,8 +51,8 @@ typedef struct plot_axis {
 plot_axis plot_axis_around(const char *title, const double *values, int64_t n);
 /* Widens it to hold a value. */
 void plot_axis_include(plot_axis *axis, double value);
-/* Around two values, 0 < least < most. */
-void plot_axis_make_logarithmic(plot_axis *axis, double least, double most);
+/* Around two values, if both are above 0 and their ratio is so large that an axis has to be logarithmic. */
+void plot_axis_fit_logarithmic(plot_axis *axis, double least, double most);
 
 /* A part of the page with axes: the frame inside which points are drawn. */
 typedef struct plot_area {

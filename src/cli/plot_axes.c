@@ -12,6 +12,7 @@
 #define ROOM 0.04      /* of an axis, beyond its values */
 #define LABEL_BYTES 32 /* of a tick */
 #define SAME 1e-9      /* values no further apart, compared with their size, are one value, rounded */
+#define WIDE 10.0      /* the ratio of two values that are on a logarithmic axis */
 #define OUTSIDE 100.0  /* axes: no point is drawn further away, where coordinates would overflow */
 
 plot_axis plot_axis_around(const char *title, const double *values, int64_t n)
@@ -46,10 +47,14 @@ static double place(const plot_axis *axis, double value)
     return at < -OUTSIDE ? -OUTSIDE : at > OUTSIDE ? OUTSIDE : at;
 }
 
-void plot_axis_make_logarithmic(plot_axis *axis, double least, double most)
+void plot_axis_fit_logarithmic(plot_axis *axis, double least, double most)
 {
+    if (!(least > 0))
+        return;
     least = fmax(least, PLOT_LEAST);
     most = fmin(most, PLOT_MOST);
+    if (!(most / WIDE > least))
+        return;
     double room = pow(most / least, ROOM);
     axis->low = least / room;
     axis->high = most * room;

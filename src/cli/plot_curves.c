@@ -1,6 +1,6 @@
 #include "plot_curves.h"
 
-#include "plot.h"
+#include "curves.h"
 #include "report.h"
 #include "text.h"
 
@@ -14,116 +14,7 @@
 #define WIDTH 780.0
 #define LOSS_HEIGHT 400.0
 #define METRIC_HEIGHT 260.0
-#define MOST_POINTS 600    /* of a curve */
-#define MOST_QUANTILED 101 /* losses that a quantile is found among */
-#define SMOOTHING 50       /* the smoothed loss is the mean over one part in so many of the steps */
-#define WIDE 10.0          /* a loss that changes by such a factor gets a logarithmic axis */
-#define LEAST_R2 (-1.0)    /* it has no lower bound */
-
-/* Points of one line. */
-typedef struct curve {
-    int64_t n;
-    double *x, *y;
-} curve;
-
-static int make_curve(curve *c, int64_t capacity)
-{
-    *c = (curve){.x = malloc((size_t)capacity * sizeof(double) + 1),
-                 .y = malloc((size_t)capacity * sizeof(double) + 1)};
-    return c->x && c->y ? EXIT_SUCCESS : fail_memory();
-}
-
-static void free_curve(curve *c)
-{
-    free(c->x);
-    free(c->y);
-}
-
-static void add_point(curve *c, double x, double y)
-{
-    c->x[c->n] = x;
-    c->y[c->n++] = y;
-}
-
-static int64_t smoothing_window(const training_log *log)
-{
-    return log->step_count / SMOOTHING + 1;
-}
-
-static double mean_loss(const training_log *log, int64_t first, int64_t end)
-{
-    double sum = 0;
-    for (int64_t i = first; i < end; i++)
-        sum += log->steps[i].loss;
-    return sum / (double)(end - first);
-}
-
-/* The mean over a window around each of at most MOST_POINTS steps. */
-static int smooth_losses(curve *c, const training_log *log)
-{
-    int64_t n = log->step_count, every = n / MOST_POINTS + 1, window = smoothing_window(log);
-    int failed = make_curve(c, n / every + 1);
-    for (int64_t i = 0; i < n && !failed; i += every) {
-        int64_t first = i - window / 2 > 0 ? i - window / 2 : 0,
-                end = first + window < n ? first + window : n;
-        add_point(c, (double)log->steps[i].step, mean_loss(log, first, end));
-    }
-    return failed;
-}
-
-static void draw_curve(cli_plot *plot, const plot_area *area, const curve *c, plot_colour colour,
-                       double opacity)
-{
-    plot_set_colour(plot, colour, opacity);
-    cairo_set_line_width(plot->cairo, opacity < 1 ? 1 : 2);
-    plot_line(plot, area, c->x, c->y, c->n);
-}
-
-/* The losses as they were. */
-static int raw_losses(curve *c, const training_log *log)
-{
-    int failed = make_curve(c, log->step_count);
-    for (int64_t i = 0; i < log->step_count && !failed; i++)
-        add_point(c, (double)log->steps[i].step, log->steps[i].loss);
-    return failed;
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Two quantiles of the finite losses of steps first … end - 1, of which some are looked at. */
-static void find_quantiles(double quantiles[2], const training_log *log, int64_t first, int64_t end)
-{
-    double values[MOST_QUANTILED];
-    int64_t every = (end - first + MOST_QUANTILED - 1) / MOST_QUANTILED, n = 0;
-    for (int64_t i = first; i < end; i += every)
-        if (isfinite(log->steps[i].loss))
-            values[n++] = log->steps[i].loss;
-    qsort(values, (size_t)n, sizeof *values, compare_numbers);
-    quantiles[0] = n ? values[(n - 1) / 10] : (double)NAN;
-    quantiles[1] = n ? values[n - 1 - (n - 1) / 10] : (double)NAN;
-}
-
-/* The 10 % and the 90 % quantile around each of at most MOST_POINTS steps, in the window of the mean. */
-static int quantiles_of_losses(curve *low, curve *high, const training_log *log)
-{
-    int64_t n = log->step_count, every = n / MOST_POINTS + 1, window = smoothing_window(log);
-    int failed = make_curve(low, n / every + 1);
-    if (!failed)
-        failed = make_curve(high, n / every + 1);
-    for (int64_t i = 0; i < n && !failed; i += every) {
-        double quantiles[2];
-        int64_t first = i - window / 2 > 0 ? i - window / 2 : 0,
-                end = first + window < n ? first + window : n;
-        find_quantiles(quantiles, log, first, end);
-        add_point(low, (double)log->steps[i].step, quantiles[0]);
-        add_point(high, (double)log->steps[i].step, quantiles[1]);
-    }
-    return failed;
-}
+#define LEAST_R2 (-1.0) /* it has no lower bound */
 
 /* Each loss where they are few, else a band. */
 static int draw_raw_losses(cli_plot *plot, const plot_area *area, const training_log *log, plot_colour colour)
@@ -140,54 +31,6 @@ static int draw_raw_losses(cli_plot *plot, const plot_area *area, const training
     free_curve(&low);
     free_curve(&high);
     return failed;
-}
-
-typedef double metric_function(const cli_scores *scores);
-
-static double loss_metric(const cli_scores *scores)
-{
-    return scores->loss;
-}
-
-static double accuracy_metric(const cli_scores *scores)
-{
-    return scores->accuracy;
-}
-
-static double tau_metric(const cli_scores *scores)
-{
-    return scores->tau;
-}
-
-static double r2_metric(const cli_scores *scores)
-{
-    return scores->r2;
-}
-
-static double psnr_metric(const cli_scores *scores)
-{
-    return scores->psnr;
-}
-
-static int validation_curve(curve *c, const training_log *log, metric_function *metric)
-{
-    int failed = make_curve(c, log->validation_count);
-    for (int64_t i = 0; i < log->validation_count && !failed; i++)
-        add_point(c, (double)log->validations[i].step, metric(&log->validations[i].scores));
-    return failed;
-}
-
-/* Dots where a curve has few points. */
-static void draw_dots(cli_plot *plot, const plot_area *area, const curve *c, plot_colour colour)
-{
-    plot_set_colour(plot, colour, 1);
-    for (int64_t i = 0; i < c->n && c->n <= 40; i++) {
-        double y = plot_at_y(area, c->y[i]);
-        if (!isfinite(y) || y > area->bottom)
-            continue;
-        cairo_arc(plot->cairo, plot_at_x(area, c->x[i]), y, 3, 0, 6.283185307179586);
-        cairo_fill(plot->cairo);
-    }
 }
 
 /* An axis of steps that begins where the log does. */
@@ -218,21 +61,8 @@ static plot_axis loss_axis(const curve *smooth, const curve *validation)
         }
     double ends[] = {least, most};
     plot_axis both = plot_axis_around("loss", ends, 2);
-    if (least > 0 && most > WIDE * PLOT_LEAST && most / WIDE > least)
-        plot_axis_make_logarithmic(&both, least, most);
+    plot_axis_fit_logarithmic(&both, least, most);
     return both;
-}
-
-/* The validation with the lowest loss; -1 of none that is finite. */
-static int64_t best_validation(const training_log *log)
-{
-    int64_t best = -1;
-    for (int64_t i = 0; i < log->validation_count; i++) {
-        double loss = log->validations[i].scores.loss;
-        if (isfinite(loss) && (best < 0 || loss < log->validations[best].scores.loss))
-            best = i;
-    }
-    return best;
 }
 
 /* A ring around it. */

@@ -4,6 +4,7 @@
 #include "settings.h"
 #include "text.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -86,6 +87,16 @@ static int override_rate(cli_recipe *recipe)
                                                     : EXIT_SUCCESS;
 }
 
+/* --label, --skip and --prepare. */
+static int override_labels(cli_recipe *recipe)
+{
+    const char *label = option_text(&recipe->data, "label");
+    int failed = label ? set(recipe->object, "label", json_text(label)) : EXIT_SUCCESS;
+    if (!failed && option_text(&recipe->data, "prepare"))
+        failed = set(recipe->object, "prepare", json_true());
+    return !failed && option_text(&recipe->data, "skip") ? set(recipe->object, "skip", json_true()) : failed;
+}
+
 /* The seed is also that of a fresh model. */
 static int override_seed(cli_recipe *recipe)
 {
@@ -105,8 +116,10 @@ int load_recipe(cli_recipe *recipe, const char *path, const cli_options *given)
     if (!stat(path, &about) && S_ISDIR(about.st_mode))
         return fail("%s: is a folder, expected a recipe (JSON)", path);
     recipe->object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (!recipe->object && json_error_code(&error) == json_error_cannot_open_file)
+        return fail("%s: cannot open: %s", path, strerror(errno));
     if (!recipe->object && error.line < 0)
-        return fail("%s", error.text);
+        return fail("%s: %s", path, error.text);
     if (!recipe->object && !is_configuration(path))
         return fail("%s: is no recipe, which is a JSON object", path);
     if (!recipe->object)
@@ -124,6 +137,8 @@ int load_recipe(cli_recipe *recipe, const char *path, const cli_options *given)
         failed = override_integer(recipe, "validate-every", "validate_every");
     if (!failed)
         failed = override_rate(recipe);
+    if (!failed)
+        failed = override_labels(recipe);
     return failed ? failed : override_seed(recipe);
 }
 

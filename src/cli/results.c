@@ -31,6 +31,16 @@ static int run_batch(cli_run *run, nft_context *context, int64_t first, int64_t 
     return run->take(run->user, context, first, count);
 }
 
+/* The samples of this rank. */
+static void find_part(const cli_run *run, int64_t *first, int64_t *end)
+{
+    int64_t count = run->input->count, ranks = run->ranks ? run->ranks->count : 1,
+            rank = run->ranks ? run->ranks->rank : 0;
+    int64_t each = count / ranks, more = count % ranks;
+    *first = each * rank + (rank < more ? rank : more);
+    *end = *first + each + (rank < more);
+}
+
 static int run_batches(cli_run *run, nft_context *context, int64_t most)
 {
     cli_input *input = run->input;
@@ -39,8 +49,10 @@ static int run_batches(cli_run *run, nft_context *context, int64_t most)
     progress_start(&progress, run->given, run->given->command->name, input->tokens ? "samples" : "networks",
                    input->count);
     nft_context_set_progress(context, progress_callback, &progress);
-    for (int64_t first = 0; first < input->count && !failed;) {
-        int64_t count = count_together(input, first, most);
+    int64_t first, end;
+    find_part(run, &first, &end);
+    while (first < end && !failed) {
+        int64_t count = count_together(input, first, most < end - first ? most : end - first);
         progress.base = first;
         failed = run_batch(run, context, first, count);
         first += count;
@@ -90,7 +102,7 @@ int keep_predictions(void *user, const nft_context *context, int64_t first, int6
         int failed = describe_rows(predicted, output, "the model's output");
         if (failed)
             return failed;
-        predicted->values = malloc((size_t)(predicted->count * predicted->row) * sizeof(float) + 1);
+        predicted->values = calloc((size_t)(predicted->count * predicted->row) + 1, sizeof(float));
         if (!predicted->values)
             return fail_memory();
     }
@@ -100,6 +112,33 @@ int keep_predictions(void *user, const nft_context *context, int64_t first, int6
                     nft_array_count(output) / count, first, predicted->row);
     memcpy(predicted->values + first * predicted->row, nft_array_f32(output),
            (size_t)(count * predicted->row) * sizeof(float));
+    return EXIT_SUCCESS;
+}
+
+/* A rank without samples does not know the shape. */
+static void agree_on_shape(const cli_ranks *ranks, cli_predicted *predicted)
+{
+    int64_t least;
+    ranks_agree(ranks, predicted->row, &least, &predicted->row);
+    ranks_agree(ranks, predicted->rank, &least, &predicted->rank);
+    for (int axis = 0; axis < NFT_ARRAY_MAX_RANK; axis++)
+        ranks_agree(ranks, predicted->shape[axis], &least, &predicted->shape[axis]);
+}
+
+int share_predictions(cli_run *run, cli_predicted *predicted)
+{
+    double bad = (double)run->bad_inputs;
+    if (!run->ranks || run->ranks->count == 1)
+        return EXIT_SUCCESS;
+    agree_on_shape(run->ranks, predicted);
+    int64_t numbers = predicted->count * predicted->row;
+    if (!predicted->values)
+        predicted->values = calloc((size_t)numbers + 1, sizeof(float));
+    if (!predicted->values)
+        return fail_memory();
+    if (ranks_reduce(&bad, 1, predicted->values, numbers, run->ranks))
+        return fail("the ranks cannot reach each other");
+    run->bad_inputs = (int64_t)bad;
     return EXIT_SUCCESS;
 }
 

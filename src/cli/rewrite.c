@@ -24,8 +24,6 @@ typedef struct writing {
 int begin_rewrite(cli_rewrite *rewrite, cli_input *input, const cli_options *given)
 {
     *rewrite = (cli_rewrite){.input = input, .given = given};
-    if (is_index(given->operands[0]))
-        return fail("%s: is an index, expected weights: give its parts one by one", given->operands[0]);
     int failed = open_networks(input, given->operands[0], given);
     return !failed && nft_dataset_batch(&rewrite->holder, input->dataset, 0, 0) ? fail_library() : failed;
 }

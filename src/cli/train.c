@@ -11,8 +11,10 @@
 #include "ranks.h"
 #include "recipes.h"
 #include "report.h"
+#include "seeds.h"
 #include "stop_signals.h"
 #include "text.h"
+#include "train.h"
 #include "training_log.h"
 
 #include <inttypes.h>
@@ -80,6 +82,15 @@ static int make_trainer(training *t)
     return status ? fail_training(t) : EXIT_SUCCESS;
 }
 
+/* The labels of the validation set, as the loss takes them. */
+static int read_validation_targets(training *t)
+{
+    const char *name = json_string_value(json_object_get(t->recipe.object, "label"));
+    int64_t classes = t->kind == LOSS_CROSS_ENTROPY ? nft_model_describe(t->model)->output->channels : 0;
+    return nft_dataset_read_targets(&t->targets, t->validation, name, classes) ? fail_library()
+                                                                               : EXIT_SUCCESS;
+}
+
 static int set_data(training *t)
 {
     const cli_recipe *recipe = &t->recipe;
@@ -91,7 +102,7 @@ static int set_data(training *t)
         failed = fail_training(t);
     if (failed || !t->validation || loss_has_images(t->kind))
         return failed;
-    return read_targets(&t->targets, t->validation);
+    return read_validation_targets(t);
 }
 
 /* Epochs are steps once the number of samples is known. */
@@ -217,10 +228,14 @@ static int score_validation(cli_scores *scores, const training *t, double loss)
         return EXIT_SUCCESS;
     }
     int64_t samples = nft_dataset_describe(t->validation)->count;
-    cli_predictions predictions = {samples, nft_array_count(output) / samples, nft_array_f32(output),
-                                   nft_array_f32(t->targets), nft_array_i64(t->targets)};
-    int failed = scores_compute(scores, t->kind, &predictions);
+    cli_scored kept = {0};
+    int failed =
+        select_scored(&kept, nft_array_f32(output), samples, nft_array_count(output) / samples, t->targets);
+    cli_predictions predictions = predictions_of(&kept);
+    if (!failed)
+        failed = scores_compute(scores, t->kind, &predictions);
     scores->loss = loss;
+    free_scored(&kept);
     return failed;
 }
 
@@ -428,23 +443,23 @@ static int save(const training *t)
     if (t->recipe.validation_path)
         say("%s: the model with the lowest validation loss of %s, %.6g", path, steps,
             nft_trainer_describe(t->trainer)->best_loss);
-    else
+    else if (t->last.size)
         say("%s: the model after %s, loss of the last batch %.6g", path, steps, t->last.loss);
+    else
+        say("%s: the model after %s", path, steps);
     return EXIT_SUCCESS;
 }
 
-static int run(const cli_options *given)
+int train_once(const cli_options *given, const cli_ranks *ranks, training_log *kept, bool *together)
 {
-    training t = {.own = *given, .lock = OUTPUT_LOCK_NONE};
-    bool together = true;
-    int failed = ranks_open(&t.ranks);
+    training t = {.own = *given, .ranks = *ranks, .lock = OUTPUT_LOCK_NONE};
     t.given = &t.own;
     if (t.ranks.rank) {
         t.own.quiet = true;
         t.own.json = false;
     }
-    if (!failed)
-        failed = ranks_in_turn(&t.ranks, prepare, &t, &together);
+    *together = true;
+    int failed = ranks_in_turn(&t.ranks, prepare, &t, together);
     if (!failed) {
         const beginning own = {t.recipe.path,
                                t.recipe.object,
@@ -452,14 +467,16 @@ static int run(const cli_options *given)
                                t.trainer,
                                nft_dataset_describe(t.train)->count,
                                nft_dataset_describe(t.validation)->count};
-        failed = begin_alike(&t.ranks, &own, &together);
+        failed = begin_alike(&t.ranks, &own, together);
     }
     if (!failed) {
         failed = run_steps(&t);
-        together = !failed || t.stopped;
+        *together = !failed || t.stopped;
     }
     if (!failed && !t.ranks.rank)
         failed = save(&t);
+    if (kept)
+        log_keep(kept, &t.log);
     if (log_close(&t.log) && !failed)
         failed = EXIT_FAILED;
     output_lock_release(&t.lock);
@@ -471,7 +488,18 @@ static int run(const cli_options *given)
     free_recipe(&t.recipe);
     free(t.checkpoint);
     free(t.best);
-    ranks_close(&t.ranks, together);
+    return failed;
+}
+
+static int run(const cli_options *given)
+{
+    cli_ranks ranks = {0};
+    bool together = true;
+    int failed = ranks_open(&ranks);
+    if (!failed)
+        failed = option_text(given, "seeds") ? train_seeds(given, &ranks, &together)
+                                             : train_once(given, &ranks, NULL, &together);
+    ranks_close(&ranks, together);
     return failed;
 }
 
@@ -496,6 +524,12 @@ static const cli_option own_options[] = {
      0, 0, NULL},
     {"keep-checkpoint", 0, OPTION_FLAG, NULL,
      "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
+    {"seeds", 0, OPTION_INTEGER, "N",
+     "train N times, from seeds --seed, --seed + 1, …, into MODEL-SEED, and compare the runs", 1, 1000, NULL},
+    {"label", 0, OPTION_TEXT, "NAME", "tensor with the labels, in place of the recipe's", 0, 0, NULL},
+    {"skip", 0, OPTION_FLAG, NULL, "leave out networks and labels that are not finite", 0, 0, NULL},
+    {"prepare", 0, OPTION_FLAG, NULL,
+     "bring networks to the form, frequency and offset of the training set's first", 0, 0, NULL},
     {"recompute", 0, OPTION_FLAG, NULL, "less memory, more time, the same result", 0, 0, NULL},
     LAYERS_OPTION,
     {0},
@@ -522,8 +556,10 @@ const cli_command train_command = {
         "   \"augment\": null, or of SIRENs, whose images move at random in training, with these defaults:\n"
         "              {\"rotate\": 0 (degrees), \"shift\": 0 (an image is 2 wide), \"scale\": [1, 1],\n"
         "               \"mirror\": false, \"canonical\": as the data, \"omega\": 30}\n\n"
-        "The data hold 'label', or 'target': integer classes for cross_entropy, floats for mse and bce;\n"
-        "they are read batch by batch and may be larger than memory. Two losses compare images:\n"
+        "The data hold 'label', or 'target', or what \"label\" of the recipe names: classes for\n"
+        "cross_entropy, whole numbers or rows of a 1 among zeros, and -100 for a sample that is left out;\n"
+        "numbers of any type for mse and bce. \"skip\": true leaves out what is not finite. The data are\n"
+        "read batch by batch and may be larger than memory. Two losses compare images:\n"
         "reconstruction the decoder's with the rendering of the SIREN that goes in, render those of the\n"
         "SIRENs that come out with 'target' (N, height, width, colours), -1 … 1; its recipe may have the\n"
         "SIRENs' frequency, \"omega\": 30. The metric of both is the PSNR of the validation loss,\n"

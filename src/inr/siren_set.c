@@ -73,7 +73,8 @@ nft_status nft_note_form(nft_weights *weights, double omega)
     nft_status status = nft_metadata_set(&weights->metadata, NFT_CANONICAL_KEY, NULL);
     if (status || omega == 0)
         return status;
-    status = nft_siren_write_omega(&text, omega);
+    const nft_siren_form form = nft_siren_plain(omega);
+    status = nft_siren_write_omega(&text, &form);
     if (!status)
         status = nft_metadata_set(&weights->metadata, NFT_OMEGA_KEY, text.data);
     nft_text_clear(&text);

@@ -6,8 +6,6 @@
 #include "space/metadata.h"
 #include "space/space.h"
 
-#include <inttypes.h>
-
 nft_status nft_file_adapt(nft_file *file, const nft_load_options *options)
 {
     bool is_described = file->format == &nft_format_onnx || nft_file_metadata(file, NFT_SPACE_KEY) ||
@@ -19,12 +17,8 @@ nft_status nft_file_adapt(nft_file *file, const nft_load_options *options)
     if (!file->has_kernels_shown)
         status = nft_kernels_convert(file);
     file->has_kernels_shown = !status;
-    if (!status && !file->is_stacked && !options->layers && !(options->prefix && *options->prefix)) {
+    if (!status && !file->is_stacked && !options->layers && !(options->prefix && *options->prefix))
         status = nft_several_stack(file, &file->is_stacked);
-        if (!status && file->is_stacked)
-            nft_log(NFT_LOG_INFO, "%s: several alike networks are read as a stack; a prefix chooses one",
-                    file->path);
-    }
     return status;
 }
 

@@ -41,8 +41,10 @@ static nft_status find_samples(nft_part *part, const nft_load_options *options)
         return check_sample(part);
     }
     part->count = part->network.count;
-    if (part->network.note)
-        nft_log(NFT_LOG_WARNING, "%s: %s", part->file->path, part->network.note);
+    nft_network_tell(&part->network, part->file);
+    if (part->network.may_have_sums)
+        nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, part->file->path);
+    part->network.may_have_sums = false; /* it is told */
     return status ? status : check_sample(part);
 }
 

@@ -304,15 +304,27 @@ static nft_status fold(folding *f)
     return status;
 }
 
-/* The names of modules in the order of a file that sorts them tell nothing. */
-static bool has_order(const nft_file *file)
+static int compare_positions(const void *a, const void *b)
 {
+    const nft_entry *const *p = a, *const *q = b;
+    return ((*p)->position > (*q)->position) - ((*p)->position < (*q)->position);
+}
+
+/* The order of a file that sorts the names of its tensors tells nothing. */
+static nft_status find_order(bool *has_order, const nft_file *file)
+{
+    const nft_entry **entries = nft_allocate_array((size_t)file->entry_count, sizeof *entries);
+    *has_order = false;
+    if (!entries)
+        return nft_fail_memory("a table of tensors", file->entry_count * (int64_t)sizeof *entries);
     for (int64_t i = 0; i < file->entry_count; i++)
-        for (int64_t k = 0; k < file->entry_count; k++)
-            if (file->entries[k].position == file->entries[i].position + 1 &&
-                strcmp(file->entries[i].name, file->entries[k].name) > 0)
-                return true;
-    return false;
+        entries[i] = &file->entries[i];
+    if (file->entry_count)
+        qsort(entries, (size_t)file->entry_count, sizeof *entries, compare_positions);
+    for (int64_t i = 1; i < file->entry_count && !*has_order; i++)
+        *has_order = strcmp(entries[i - 1]->name, entries[i]->name) > 0;
+    nft_release(entries);
+    return NFT_OK;
 }
 
 static nft_status fold_all(folding *f, const char *prefix)
@@ -322,10 +334,11 @@ static nft_status fold_all(folding *f, const char *prefix)
         const nft_entry *entry = &f->file->entries[i];
         if (!ends_with(entry->name, mean_suffix) || strncmp(entry->name, prefix, strlen(prefix)) != 0)
             continue;
-        if (entry->rank < 1 || entry->rank > 2)
+        if (entry->rank < 1 || entry->rank > 2 || !entry->count)
             return nft_fail(NFT_ERROR_FORMAT,
-                            "tensor '%s' has %" PRId64 " axes, expected (channels) or (N, channels)",
-                            entry->name, entry->rank);
+                            "tensor '%s' has %" PRId64 " axes and %" PRId64
+                            " numbers, expected (channels) or (N, channels)",
+                            entry->name, entry->rank, entry->count);
         f->networks = entry->rank == 2 ? entry->shape[0] : 0;
         f->channels = entry->shape[entry->rank - 1];
         f->norm = nft_copy_text_range(entry->name, strlen(entry->name) - strlen(mean_suffix));
@@ -339,12 +352,13 @@ static nft_status fold_all(folding *f, const char *prefix)
 
 nft_status nft_fold_norms(nft_text *note, nft_file *file, const char *prefix, double eps)
 {
-    folding f = {
-        .note = note, .file = file, .eps = eps, .has_order = has_order(file), .count = file->entry_count};
+    folding f = {.note = note, .file = file, .eps = eps, .count = file->entry_count};
+    nft_status status = find_order(&f.has_order, file);
     f.removed = nft_allocate_array((size_t)f.count, sizeof *f.removed);
-    if (!f.removed)
-        return nft_fail_memory("a table of tensors", f.count);
-    nft_status status = fold_all(&f, prefix);
+    if (!status && !f.removed)
+        status = nft_fail_memory("a table of tensors", f.count);
+    if (!status)
+        status = fold_all(&f, prefix);
     if (!status)
         status = nft_views_finish(file, f.removed);
     nft_release(f.removed);

@@ -19,7 +19,7 @@ int64_t nft_kernel_channels(const nft_kernel *kernel, const nft_kernel *before)
 static nft_entry transposed(const nft_kernel *kernel)
 {
     nft_entry view = {.is_strided = true, .offset = kernel->offset};
-    int64_t strides[NFT_ARRAY_MAX_RANK], rank = kernel->rank, stride = 1;
+    int64_t strides[NFT_ARRAY_MAX_RANK] = {0}, rank = kernel->rank, stride = 1;
     for (int64_t axis = rank - 1; axis >= 0; axis--) {
         strides[axis] = stride;
         stride *= kernel->shape[axis];
@@ -233,13 +233,13 @@ static nft_status rename_entry(nft_file *file, const nft_entry *entry, const cha
     return status ? status : nft_views_add(file, name, kept, &same);
 }
 
-static nft_status convert_all(nft_file *file, bool *removed, int64_t count)
+static nft_status convert_all(nft_file *file, bool *removed)
 {
     nft_kernel before = {0};
     nft_status status = NFT_OK;
-    for (int64_t i = 0; i < count && !status; i++)
+    for (int64_t i = 0; i < file->entry_count && !status; i++)
         status = check_layer(&file->entries[i]);
-    for (int64_t i = 0; i < count && !status; i++) {
+    for (int64_t i = 0; i < file->entry_count && !status; i++) {
         const nft_entry *entry = &file->entries[i];
         char *name = converted_name(entry->name);
         if (!name)
@@ -252,19 +252,94 @@ static nft_status convert_all(nft_file *file, bool *removed, int64_t count)
     return status;
 }
 
-nft_status nft_kernels_convert(nft_file *file)
+/* --- Keras 3: layers/NAME/vars/0, whose numbers stand for the parts of a layer --- */
+
+/* The layer's name and the number behind "/vars/"; false for other names. */
+static bool split_variable(const char *name, size_t *length, int *number)
 {
-    int64_t count = file->entry_count, kernels = 0;
-    for (int64_t i = 0; i < count; i++)
-        kernels += is_part(file->entries[i].name, "kernel");
-    if (!kernels)
+    static const char mark[] = "/vars/";
+    const char *at = strstr(name, mark), *digit = at ? at + strlen(mark) : NULL;
+    bool is_layer = !strncmp(name, "layers/", 7) || !strncmp(name, "_layer_checkpoint_dependencies/", 31);
+    if (!at || !is_layer || *digit < '0' || *digit > '3' || digit[1])
+        return false;
+    *length = (size_t)(at - name);
+    *number = *digit - '0';
+    return true;
+}
+
+static bool has_word(const char *name, size_t length, const char *word)
+{
+    const char *found = strstr(name, word);
+    return found && found < name + length;
+}
+
+/* Keras' own name of a variable; NULL if it is of a layer that is not read. */
+static const char *name_of_variable(const char *name, size_t length, int number)
+{
+    static const char *const norm[] = {"gamma", "beta", "moving_mean", "moving_variance"};
+    static const char *const others[] = {"depthwise", "separable", "transpose", "lstm",
+                                         "gru",       "rnn",       "attention"};
+    if (has_word(name, length, "normalization"))
+        return norm[number];
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (has_word(name, length, others[i]))
+            return NULL;
+    return number == 0 ? "kernel" : number == 1 ? "bias" : NULL;
+}
+
+static nft_status name_variable(nft_file *file, const nft_entry *entry, bool *removed)
+{
+    size_t length = 0;
+    int number = 0;
+    nft_text name = {0};
+    if (!split_variable(entry->name, &length, &number))
         return NFT_OK;
+    const char *part = name_of_variable(entry->name, length, number);
+    if (!part)
+        return nft_fail(NFT_ERROR_FORMAT,
+                        "tensor '%s' is of a layer of Keras that is not read: give the network's space in "
+                        "nft_load_options.space",
+                        entry->name);
+    nft_text_append(&name, "%.*s/%s", (int)length, entry->name, part);
+    nft_status status = name.failed ? nft_fail_memory("a tensor's name", (int64_t)length)
+                                    : rename_entry(file, entry, name.data);
+    nft_text_clear(&name);
+    *removed = true;
+    return status;
+}
+
+static nft_status name_variables(nft_file *file, bool *removed)
+{
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < file->entry_count && !status; i++)
+        status = name_variable(file, &file->entries[i], &removed[i]);
+    return status;
+}
+
+/* --- both --- */
+
+static nft_status change_table(nft_file *file, nft_status (*change)(nft_file *file, bool *removed))
+{
+    int64_t count = file->entry_count;
     bool *removed = nft_allocate_array((size_t)count, sizeof *removed);
     if (!removed)
         return nft_fail_memory("a table of tensors", count);
-    nft_status status = convert_all(file, removed, count);
+    nft_status status = change(file, removed);
     if (!status)
         status = nft_views_finish(file, removed);
     nft_release(removed);
     return status;
+}
+
+nft_status nft_kernels_convert(nft_file *file)
+{
+    int64_t kernels = 0, variables = 0;
+    size_t length;
+    int number;
+    for (int64_t i = 0; i < file->entry_count; i++)
+        variables += split_variable(file->entries[i].name, &length, &number);
+    nft_status status = variables ? change_table(file, name_variables) : NFT_OK;
+    for (int64_t i = 0; i < file->entry_count; i++)
+        kernels += is_part(file->entries[i].name, "kernel");
+    return status || !kernels ? status : change_table(file, convert_all);
 }

@@ -126,9 +126,10 @@ static const char *inner_name(const several *found, const nft_entry *entry)
 static bool is_alike(const several *found, int64_t network)
 {
     for (int64_t i = 0; i < found->entries; i++) {
+        if (found->firsts[network] + i >= found->file->entry_count)
+            return false;
         const nft_entry *a = entry_of(found, 0, i), *b = entry_of(found, network, i);
-        if (found->firsts[network] + i >= found->file->entry_count ||
-            !same_network(found->file, found->common, found->firsts[network], found->firsts[network] + i) ||
+        if (!same_network(found->file, found->common, found->firsts[network], found->firsts[network] + i) ||
             strcmp(inner_name(found, a), inner_name(found, b)) != 0 || a->type != b->type ||
             a->rank != b->rank || memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) != 0 ||
             a->rank == NFT_ARRAY_MAX_RANK)

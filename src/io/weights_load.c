@@ -118,8 +118,7 @@ static nft_status tell_ignored(const nft_file *file, const nft_network *network,
                     !is_other(network, &file->entries[i], i, options);
     if (!status)
         status = nft_tell_unread(file, unread);
-    if (network->note)
-        nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->note);
+    nft_network_tell(network, file);
     nft_release(unread);
     return status;
 }

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define OMEGA 1
-#define OFFSET 2
 #define FIRST_JSON 4
 
 const char *const nft_contract_keys[NFT_CONTRACT_KEYS] = {NFT_CANONICAL_KEY, NFT_OMEGA_KEY, NFT_OFFSET_KEY,
@@ -26,16 +24,16 @@ bool nft_contract_same(int64_t key, const char *a, const char *b)
 {
     if (!strcmp(a, b))
         return true;
-    if (key == OMEGA)
+    if (key == NFT_CONTRACT_OMEGA)
         return nft_siren_same_omega(a, b);
-    if (key == OFFSET)
+    if (key == NFT_CONTRACT_OFFSET)
         return nft_siren_same_offset(a, b);
     return key >= FIRST_JSON && same_json(a, b);
 }
 
 bool nft_contract_allows(int64_t key, const char *expected, const char *found)
 {
-    if (key == OFFSET)
+    if (key == NFT_CONTRACT_OFFSET)
         return nft_siren_same_offset(expected ? expected : "0", found ? found : "0");
     if (!expected || (!found && key >= NFT_CONTRACT_STRICT))
         return true;

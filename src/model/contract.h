@@ -12,6 +12,10 @@
  * where both sides have them. */
 #define NFT_CONTRACT_KEYS 6
 #define NFT_CONTRACT_STRICT 4
+/* Their places. */
+#define NFT_CONTRACT_CANONICAL 0
+#define NFT_CONTRACT_OMEGA 1
+#define NFT_CONTRACT_OFFSET 2
 #define NFT_CONTRACT_FIT 5 /* the last; the parts of a training set may differ in it */
 extern const char *const nft_contract_keys[NFT_CONTRACT_KEYS];
 

@@ -72,12 +72,25 @@ nft_status nft_siren_form_read(nft_siren_form *form, const char *omega, const ch
     return status || !offset ? status : read_offset(form, offset);
 }
 
-nft_status nft_siren_write_omega(nft_text *text, double omega)
+nft_status nft_siren_write_omega(nft_text *text, const nft_siren_form *form)
 {
-    json_t *number = json_real(omega);
-    bool written = number && nft_json_append(text, number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-    json_decref(number);
-    return written ? NFT_OK : nft_fail_memory("the metadata", 32);
+    bool written = true;
+    for (int64_t i = 0; i < form->omegas && written; i++) {
+        json_t *number = json_real(form->omega[i]);
+        if (i)
+            nft_text_append(text, ",");
+        written = number && nft_json_append(text, number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+        json_decref(number);
+    }
+    return written && !text->failed ? NFT_OK : nft_fail_memory("the metadata", 32);
+}
+
+bool nft_siren_omega_is(const nft_siren_form *form, const nft_siren_form *other)
+{
+    bool same = true;
+    for (int64_t i = 0; i < NFT_SIREN_OMEGAS; i++)
+        same = same && (float)nft_siren_omega(form, i) == (float)nft_siren_omega(other, i);
+    return same;
 }
 
 nft_status nft_siren_form_check(const nft_siren_form *form, const nft_space *space)
@@ -97,10 +110,7 @@ bool nft_siren_same_omega(const char *a, const char *b)
         return true;
     if (nft_siren_form_read(&left, a, NULL) || nft_siren_form_read(&right, b, NULL))
         return false;
-    bool same = true;
-    for (int64_t i = 0; i < NFT_SIREN_OMEGAS; i++)
-        same = same && (float)nft_siren_omega(&left, i) == (float)nft_siren_omega(&right, i);
-    return same;
+    return nft_siren_omega_is(&left, &right);
 }
 
 bool nft_siren_same_offset(const char *a, const char *b)

@@ -26,8 +26,10 @@ double nft_siren_omega(const nft_siren_form *form, int64_t layer);
 /* Replaces ω by that of a text, numbers with commas between ("30" or "30,1"), and the offset by that of
  * another; NULL leaves them. NFT_ERROR_FORMAT names the key. */
 nft_status nft_siren_form_read(nft_siren_form *form, const char *omega, const char *offset);
-/* The text of one ω for all layers. NFT_ERROR_MEMORY. */
-nft_status nft_siren_write_omega(nft_text *text, double omega);
+/* The text of ω as metadata have it. NFT_ERROR_MEMORY. */
+nft_status nft_siren_write_omega(nft_text *text, const nft_siren_form *form);
+/* Whether ω is the same in every layer. */
+bool nft_siren_omega_is(const nft_siren_form *form, const nft_siren_form *other);
 /* An error if there are more ω than layers. */
 nft_status nft_siren_form_check(const nft_siren_form *form, const nft_space *space);
 /* Whether two texts say the same ω in every layer, "30" and "30,30" for example. */

@@ -29,20 +29,31 @@ static json_t *describe_augment(const nft_augment *augment)
         augment->by_data ? json_null() : json_boolean(augment->canonical), "omega", augment->omega);
 }
 
+/* A number where it is the same in every layer, else a list. */
+static json_t *describe_omega(const nft_siren_form *form)
+{
+    if (form->omegas == 1)
+        return json_real(form->omega[0]);
+    json_t *list = json_array();
+    for (int64_t i = 0; i < form->omegas; i++)
+        json_array_append_new(list, json_real(form->omega[i]));
+    return list;
+}
+
 /* "steps" before the schedule's total, which follows it unless it is given: the first difference is told. */
 static json_t *describe_recipe(const nft_recipe *recipe)
 {
     const nft_optimizer *o = &recipe->optimizer;
     json_t *recipe_json = json_pack(
-        "{s:s, s:I, s:{s:s, s:f, s:f, s:f, s:f, s:f}, s:{s:s, s:I, s:I}, s:f, s:f, s:I, s:b, s:I, s:I, s:o}",
+        "{s:s, s:I, s:{s:s, s:f, s:f, s:f, s:f, s:f}, s:{s:s, s:I, s:I}, s:f, s:o, s:I, s:b, s:I, s:I, s:o}",
         "loss", recipe->loss->name, "steps", (json_int_t)recipe->steps, "optimizer", "type",
         o->decoupled ? "adamw" : "adam", "lr", o->lr, "beta1", o->beta1, "beta2", o->beta2, "eps", o->eps,
         "weight_decay", o->weight_decay, "schedule", "type", recipe->schedule.cosine ? "cosine" : "constant",
         "warmup_steps", (json_int_t)recipe->schedule.warmup, "total_steps",
-        (json_int_t)recipe->schedule.total, "grad_clip", recipe->grad_clip, "omega", recipe->omega,
-        "batch_size", (json_int_t)recipe->batch_size, "shuffle", (int)recipe->shuffle, "seed",
-        (json_int_t)recipe->seed, "validate_every", (json_int_t)recipe->validate_every, "augment",
-        describe_augment(&recipe->augment));
+        (json_int_t)recipe->schedule.total, "grad_clip", recipe->grad_clip, "omega",
+        describe_omega(&recipe->form), "batch_size", (json_int_t)recipe->batch_size, "shuffle",
+        (int)recipe->shuffle, "seed", (json_int_t)recipe->seed, "validate_every",
+        (json_int_t)recipe->validate_every, "augment", describe_augment(&recipe->augment));
     if (recipe_json && recipe->patience &&
         json_object_set_new(recipe_json, PATIENCE_KEY, json_integer((json_int_t)recipe->patience))) {
         json_decref(recipe_json);

@@ -126,10 +126,12 @@ static nft_status check_model(const nft_model *model, const nft_recipe *recipe)
 static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
 {
     nft_status status = nft_model_set_metadata(model, "nft.loss", recipe->loss->name);
+    if (!status)
+        status = nft_model_set_metadata(model, "nft.label", recipe->label[0] ? recipe->label : NULL);
     if (status || recipe->loss->target != NFT_TARGET_IMAGE)
         return status;
     nft_text text = {0};
-    status = nft_siren_write_omega(&text, recipe->omega);
+    status = nft_siren_write_omega(&text, &recipe->form);
     if (!status)
         status = nft_model_set_metadata(model, NFT_OMEGA_KEY, text.data);
     nft_text_clear(&text);

@@ -90,6 +90,8 @@ int64_t nft_fit_bytes(const nft_model *model);
 
 /* Floats of a sample's target; 0 if it is a class, or the input. */
 int64_t nft_trainer_target_numbers(const nft_trainer *trainer);
+/* How many classes labels are of; 0 of a loss that takes numbers or images. */
+int64_t nft_trainer_classes(const nft_trainer *trainer);
 /* A look at every number: inputs are finite, targets in range. */
 nft_status nft_samples_check(const nft_trainer *trainer, const nft_sample *samples, int64_t count);
 /* Whether the loss takes an array, by type and shape, as the targets of `samples` samples. Sets the
@@ -110,6 +112,9 @@ nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t nu
 
 /* ---- Data ---- */
 
+/* A look at every number of a set, piece by piece: samples of the ignored class are left out, and with the
+ * recipe's `skip` those that are not finite. `what`: "training" or "validation". */
+nft_status nft_set_look_through(nft_trainer *trainer, nft_set *set, const char *what);
 /* The samples of the next step to trainer->samples, at least first … first + count - 1, this rank's part. */
 nft_status nft_trainer_next_batch(nft_trainer *trainer, int64_t first, int64_t count);
 /* Memory for the batches of a callback, unless it is there. */

@@ -306,7 +306,7 @@ rm odd.safetensors.partial
 run 2 fit "$images"
 echo "this is a text" >text
 run 1 fit text -o x.safetensors
-says "text: is neither an IDX file, nor PNG, nor safetensors"
+says "text: is neither an IDX file, nor PNG, JPEG or safetensors"
 cp "$fit/images.safetensors" own.safetensors
 run 1 fit own.safetensors -o own.safetensors
 says "own.safetensors: is also an input; give -o another file"
@@ -385,8 +385,8 @@ run 0 fit one.png -o one.safetensors --steps 1
 prints "1 network of 7 × 7 pixels"
 run 0 fit one.png one.png -o two.safetensors --steps 1
 prints "2 networks of 7 × 7 pixels"
-run 1 fit one.png sheet.png -o x.safetensors
-says "7 × 7"
+run 0 fit one.png sheet.png -o x.safetensors --steps 1
+prints "2 networks of several sizes"
 run 0 render a.safetensors -o r1.safetensors --threads 1 --batch-size 1
 run 0 render a.safetensors -o r2.safetensors --threads 2
 check "threads and batch size do not change a bit" cmp r1.safetensors r2.safetensors
@@ -477,6 +477,50 @@ run 1 evaluate cats-model.safetensors dogs.safetensors
 says "the model knows other classes"
 run 1 train contract.json -o x.safetensors --validation raw.safetensors
 says "nft.canonical"
+# A validation set of another form, frequency and offset is prepared: its loss is that of the same networks as they should be.
+run 0 train contract.json -o x.safetensors --validation canonical.safetensors --json
+grep validation_loss out >expected
+run 0 train contract.json -o x.safetensors --validation raw.safetensors --json --prepare
+grep validation_loss out >found
+check "networks of another form are prepared for training" cmp found expected
+run 0 canonicalize slow.safetensors -o slow-canonical.safetensors
+run 1 train contract.json -o x.safetensors --train slow-canonical.safetensors --validation canonical.safetensors
+says "nft.omega '30' in its metadata, the first of the training set has '20'"
+run 0 train contract.json -o x.safetensors --validation slow.safetensors --json --prepare
+python "another frequency and offset change no loss" "
+import subprocess
+def loss(validation, *more):
+    lines = subprocess.run(['$nftool', 'train', 'contract.json', '-o', 'x.safetensors', '--validation', validation, '--json', *more], capture_output=True, text=True, check=True).stdout
+    return next(json.loads(line)['validation_loss'] for line in lines.splitlines() if 'validation_loss' in line)
+def rescaled(name, out, omega, offset):
+    data = open(name, 'rb').read()
+    size = struct.unpack('<Q', data[:8])[0]
+    header, body = json.loads(data[8:8 + size]), bytearray(data[8 + size:])
+    for tensor, factor, added in (('0.weight', 30 / omega, 0), ('0.bias', 30 / omega, 0), ('1.bias', 1, -offset)):
+        begin, end = header[tensor]['data_offsets']
+        form = '<%df' % ((end - begin) // 4)
+        body[begin:end] = struct.pack(form, *[v * factor + added for v in struct.unpack(form, body[begin:end])])
+    header['__metadata__'].update({'nft.omega': str(omega), 'nft.offset': str(offset)})
+    text = json.dumps(header).encode()
+    open(out, 'wb').write(struct.pack('<Q', len(text)) + text + body)
+rescaled('canonical.safetensors', 'rescaled.safetensors', 12, 0.25)
+a, b = loss('canonical.safetensors'), loss('rescaled.safetensors', '--prepare')
+assert abs(a - b) < 1e-5 * a, (a, b)
+assert subprocess.run(['$nftool', 'train', 'contract.json', '-o', 'x.safetensors', '--validation', 'rescaled.safetensors'], capture_output=True).returncode == 1"
+run 0 render canonical.safetensors -o before.safetensors
+run 0 render rescaled.safetensors -o after.safetensors
+run 1 render rescaled.safetensors -o prepared.safetensors --omega 30
+run 0 render rescaled.safetensors -o prepared.safetensors --omega 30 --offset 0 --prepare
+printf '{"format_version": 1, "parts": [{"file": "canonical.safetensors", "count": 4}, {"file": "rescaled.safetensors", "count": 4}]}' >both.json
+run 0 canonicalize both.json -o both-canonical.json
+run 0 render both-canonical-1.safetensors -o after-canonical.safetensors
+run 1 render both.json -o both.safetensors
+run 0 render both.json -o both.safetensors --prepare
+python "networks are rendered alike, as they are and prepared" "
+before, after, prepared, both = (read(name + '.safetensors')['rendered'][1] for name in ('before', 'after', 'prepared', 'both'))
+for other in (after, prepared, read('after-canonical.safetensors')['rendered'][1], both[:len(before)], both[len(before):]):
+    assert len(before) == len(other) and max(abs(x - y) for x, y in zip(before, other)) < 1e-4
+assert max(map(abs, before)) > 0.1"
 rm -f x.safetensors x.safetensors.*
 
 finish

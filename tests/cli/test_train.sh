@@ -191,10 +191,10 @@ check "a log is not touched by what fails" cmp stopped.jsonl untouched.jsonl
 echo "my notes" >notes.txt
 cp notes.txt kept.txt
 run 1 train recipes/cnns.json -o stopped.safetensors --log notes.txt --checkpoint here.checkpoint --steps 100000
-says "notes.txt: is not the log of a training; give another --log"
+says "notes.txt: is not the log of a training"
 check "what is no log stays" cmp notes.txt kept.txt
 run 1 train recipes/cnns.json -o fresh.safetensors --log notes.txt --steps 1
-says "notes.txt: is not the log of a training; give another --log"
+says "notes.txt: is not the log of a training"
 check "what is no log stays when a training begins" cmp notes.txt kept.txt
 head -n 1 whole.jsonl >other.jsonl
 cp other.jsonl kept.jsonl

@@ -1,9 +1,10 @@
 /* Any bytes as a safetensors file: every tensor is read, and the whole as a weight set, once in natural order
- * and once in an order given by hand, and as a data set. */
+ * and once in an order given by hand, as a data set, and with its norms folded. */
 #define _GNU_SOURCE
 #include "fuzz/bytes_as_file.h"
 #include "fuzz/mutate_header.h"
 
+#include "io/fold.h"
 #include "nft/file.h"
 #include "nft/nft.h"
 #include "nft/train.h"
@@ -51,6 +52,26 @@ static void read_tensors(const uint8_t *bytes, size_t size)
         nft_array_free(array);
         read_row(opened, &info);
     }
+    nft_file_free(opened);
+}
+
+/* Layers that norms were folded into can be read. */
+static void read_folded(const uint8_t *bytes, size_t size)
+{
+    nft_file *opened = NULL;
+    nft_text note = {0};
+    if (nft_file_open(&opened, NULL, NFT_LOAD_BYTES(bytes, size)))
+        return;
+    nft_status status = nft_fold_norms(&note, opened, "", 1e-5);
+    for (int64_t i = 0; i < nft_file_tensor_count(opened) && !status; i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        nft_array *array = NULL;
+        if (nft_file_tensor(&info, opened, i) ||
+            (is_readable(info.type) && nft_file_read(&array, opened, info.name, 0, NFT_ALL)))
+            abort();
+        nft_array_free(array);
+    }
+    nft_text_clear(&note);
     nft_file_free(opened);
 }
 
@@ -105,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     options.memory_limit = 1 << 24;
     read_tensors(bytes, size);
+    read_folded(bytes, size);
     read_weights(bytes, size, &options);
     write_file(&file, bytes, size);
     read_dataset(&options);

@@ -359,6 +359,7 @@ static inline bool add_siren_probes(random_model *m, random_bytes *bytes)
     bool outputs = choose(bytes, 0, 1);
     begin(m, "siren_probes");
     add_number(m, "num_probes", probes);
+    add_number(m, "generator", choose(bytes, 0, 3));
     add_value(m, "omega", choose_scale(bytes));
     add_name(m, "form", outputs ? "outputs" : "features");
     if (outputs)

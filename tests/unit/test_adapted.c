@@ -98,6 +98,28 @@ static void kernels_are_read_with_their_outputs_first(void **state)
     nft_weights_free(weights);
 }
 
+/* Keras 3 numbers the variables of a layer. */
+static void numbered_variables_of_keras_are_kernels_and_biases(void **state)
+{
+    (void)state;
+    static const tensor tensors[] = {{"layers/dense/vars/0", 2, {2, 3}, 0},
+                                     {"layers/dense/vars/1", 1, {3}, 10},
+                                     {"layers/dense_1/vars/0", 2, {3, 5}, 20},
+                                     {"optimizer/vars/1", 2, {2, 3}, 0}};
+    static const tensor lstm[] = {{"layers/lstm/cell/vars/0", 2, {2, 12}, 0}};
+    nft_weights *weights = NULL;
+    write_file("keras3.safetensors", tensors, COUNT(tensors));
+    assert_ok(nft_weights_load(&weights, "keras3.safetensors", NULL));
+    assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 2);
+    for (int64_t o = 0; o < 3; o++)
+        for (int64_t i = 0; i < 2; i++)
+            assert_true(nft_weights_data(weights, 0)[o * 2 + i] == (float)(i * 3 + o));
+    assert_true(nft_weights_data(weights, 1)[2] == 12);
+    nft_weights_free(weights);
+    write_file("refused.safetensors", lstm, COUNT(lstm));
+    assert_refused("refused.safetensors", "a layer of Keras that is not read");
+}
+
 /* A data set opens its files again. */
 static void kernels_of_a_data_set_are_the_same(void **state)
 {
@@ -183,12 +205,79 @@ static void different_networks_are_listed(void **state)
 static void blocks_of_one_network_are_no_networks(void **state)
 {
     (void)state;
-    static const tensor tensors[] = {{"blocks.0.a.weight", 2, {3, 2}, 0},
-                                     {"blocks.0.b.weight", 2, {2, 3}, 0},
-                                     {"blocks.1.a.weight", 2, {3, 2}, 0},
-                                     {"blocks.1.b.weight", 2, {2, 3}, 0}};
+    static const tensor tensors[] = {{"blocks.0.fc1.weight", 2, {3, 2}, 0},
+                                     {"blocks.0.fc2.weight", 2, {2, 3}, 0},
+                                     {"blocks.1.fc1.weight", 2, {3, 2}, 0},
+                                     {"blocks.1.fc2.weight", 2, {2, 3}, 0}};
+    nft_weights *weights = NULL;
     write_file("blocks.safetensors", tensors, COUNT(tensors));
-    assert_refused("blocks.safetensors", "the names of the layers do not tell their order");
+    assert_ok(nft_weights_load(&weights, "blocks.safetensors", NULL));
+    assert_int_equal(nft_weights_count(weights), 1);
+    assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 4);
+    nft_weights_free(weights);
+}
+
+/* --- layers that a chain cannot know --- */
+
+static char told[1024];
+
+static void keep_told(int32_t level, const char *message, void *user)
+{
+    (void)user;
+    if (level == NFT_LOG_WARNING)
+        snprintf(told, sizeof told, "%s", message);
+}
+
+static void open_quietly(const char *path)
+{
+    nft_dataset *dataset = NULL;
+    told[0] = 0;
+    assert_ok(nft_dataset_open(&dataset, path, NULL));
+    nft_dataset_free(dataset);
+}
+
+static void data_sets_tell_of_sums_that_a_file_does_not_show(void **state)
+{
+    (void)state;
+    static const tensor tensors[] = {{"a1.weight", 2, {3, 2}, 0}, {"a2.weight", 2, {3, 3}, 0}};
+    static const tensor sequential[] = {{"0.weight", 2, {3, 2}, 0}, {"2.weight", 2, {3, 3}, 0}};
+    nft_set_log(keep_told, NULL);
+    write_file("sums.safetensors", tensors, COUNT(tensors));
+    open_quietly("sums.safetensors");
+    assert_non_null(strstr(told, "sums.safetensors: the network is read as a chain of layers"));
+    write_file("sums.safetensors", sequential, COUNT(sequential));
+    open_quietly("sums.safetensors");
+    assert_string_equal(told, "");
+    nft_set_log(NULL, NULL);
+}
+
+static void transposed_convolutions_of_equal_widths_are_told(void **state)
+{
+    (void)state;
+    static const tensor even[] = {{"0.weight", 4, {3, 3, 4, 4}, 0}, {"0.bias", 1, {3}, 0}};
+    static const tensor odd[] = {{"0.weight", 4, {3, 3, 5, 5}, 0}, {"0.bias", 1, {3}, 0}};
+    nft_set_log(keep_told, NULL);
+    write_file("even.safetensors", even, COUNT(even));
+    open_quietly("even.safetensors");
+    assert_non_null(strstr(told, "a transposed convolution of as many inputs as outputs has the same shape"));
+    write_file("odd.safetensors", odd, COUNT(odd));
+    open_quietly("odd.safetensors");
+    assert_string_equal(told, "");
+    nft_set_log(NULL, NULL);
+}
+
+static void layers_that_no_chain_has_are_refused_with_the_reason(void **state)
+{
+    (void)state;
+    static const tensor embedding[] = {{"embedding.weight", 2, {4, 4}, 0}, {"fc.weight", 2, {3, 4}, 0}};
+    static const tensor last[] = {{"0.weight", 4, {3, 3, 8, 8}, 0}, {"2.weight", 4, {3, 3, 8, 8}, 0}};
+    static const tensor groups[] = {{"0.weight", 4, {8, 3, 3, 3}, 0}, {"2.weight", 4, {8, 4, 3, 3}, 0}};
+    write_file("refused.safetensors", embedding, COUNT(embedding));
+    assert_refused("refused.safetensors", "layer 'embedding' is an embedding by its name");
+    write_file("refused.safetensors", last, COUNT(last));
+    assert_refused("refused.safetensors", "looks like (height, width, in, out)");
+    write_file("refused.safetensors", groups, COUNT(groups));
+    assert_refused("refused.safetensors", "a grouped convolution of 2 groups");
 }
 
 /* --- norms --- */
@@ -274,6 +363,25 @@ static void norms_are_told_by_names_unless_the_file_says_otherwise(void **state)
     assert_non_null(strstr(nft_error_message(), "norm 'bn1' cannot be folded"));
 }
 
+/* Two layers have names and widths that fit: the one that the file lists right before the norm is meant. */
+static void the_order_of_a_file_chooses_between_layers(void **state)
+{
+    (void)state;
+    static const tensor tensors[] = {{"fc1.weight", 2, {3, 2}, 1},   {"bn1.weight", 1, {3}, 2},
+                                     {"bn1.bias", 1, {3}, 0},        {"bn1.running_mean", 1, {3}, 0},
+                                     {"bn1.running_var", 1, {3}, 1}, {"lin1.weight", 2, {3, 3}, 5}};
+    const char *paths[] = {"chosen.safetensors"};
+    nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
+    nft_weights *weights = NULL;
+    options.fold_norms = 1;
+    write_file("chosen.safetensors", tensors, COUNT(tensors));
+    assert_ok(nft_collect(NULL, paths, 1, "folded.safetensors", &options));
+    assert_ok(nft_weights_load(&weights, "folded.safetensors", NULL));
+    assert_true(fabsf(nft_weights_data(weights, 0)[0] - 2) < 1e-3F);
+    assert_true(nft_weights_data(weights, 2)[0] == 5);
+    nft_weights_free(weights);
+}
+
 static void norms_behind_no_layer_are_refused(void **state)
 {
     (void)state;
@@ -297,13 +405,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels_are_read_with_their_outputs_first),
+        cmocka_unit_test(numbered_variables_of_keras_are_kernels_and_biases),
         cmocka_unit_test(kernels_of_a_data_set_are_the_same),
         cmocka_unit_test(kernels_that_no_order_makes_readable_are_refused),
         cmocka_unit_test(alike_networks_of_a_file_are_a_stack),
         cmocka_unit_test(different_networks_are_listed),
         cmocka_unit_test(blocks_of_one_network_are_no_networks),
+        cmocka_unit_test(data_sets_tell_of_sums_that_a_file_does_not_show),
+        cmocka_unit_test(transposed_convolutions_of_equal_widths_are_told),
+        cmocka_unit_test(layers_that_no_chain_has_are_refused_with_the_reason),
         cmocka_unit_test(a_folded_norm_computes_the_same),
         cmocka_unit_test(norms_are_told_by_names_unless_the_file_says_otherwise),
+        cmocka_unit_test(the_order_of_a_file_chooses_between_layers),
         cmocka_unit_test(norms_behind_no_layer_are_refused),
     };
     return cmocka_run_group_tests_name("other forms", tests, enter, leave);

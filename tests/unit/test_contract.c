@@ -1,4 +1,5 @@
 /* What a model was trained on, and whether the networks that it is given are like that. */
+#include "nft/inr.h"
 #include "unit/support.h"
 
 #include "model/model.h"

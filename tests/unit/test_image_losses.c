@@ -240,7 +240,7 @@ static void frequency_in_memory(nft_trainer *trainer, nft_weights *set, const ch
     assert_non_null(strstr(nft_error_message(), message));
 }
 
-/* Networks are rendered with their own frequency, or not at all. */
+/* Networks that come out are rendered with the frequency of those that go in, or not at all. */
 static void frequency(const char *model_text, const char *recipe, const char *own, const char *message)
 {
     nft_model *model = support_model(model_text, 1);
@@ -257,12 +257,12 @@ static void frequency(const char *model_text, const char *recipe, const char *ow
     nft_dataset_free(dataset);
     dataset = noted("train", "5.");
     assert_int_equal(nft_trainer_set_data(trainer, NULL, NFT_DATA_FILES(dataset)), NFT_ERROR_FORMAT);
-    assert_non_null(strstr(nft_error_message(), "'nft.omega' of its metadata"));
+    assert_non_null(strstr(nft_error_message(), "'nft.omega' of the metadata"));
     nft_dataset_free(dataset);
     dataset = noted("train", "");
     assert_int_equal(nft_trainer_set_data(trainer, NULL, NFT_DATA_FILES(dataset)), NFT_ERROR_FORMAT);
     nft_dataset_free(dataset);
-    frequency_in_memory(trainer, train, own, message);
+    frequency_in_memory(trainer, train, own, "the loss renders with 20");
     nft_trainer_free(trainer);
     nft_weights_free(train);
     nft_model_free(model);
@@ -272,9 +272,62 @@ static void frequencies(void **state)
 {
     (void)state;
     frequency(EDITOR("1"), LOSS("render", ", 'omega': 20"), "20",
-              "its networks have omega 5 by its metadata, the loss renders with 20");
-    frequency(INR2ARRAY, LOSS("reconstruction", ""), "30",
-              "its networks have omega 5 by its metadata, the loss renders with 30");
+              "its networks have omega 5.0 by its metadata, the loss renders with 20");
+}
+
+/* The mean squared error of the model's images, or renderings of its networks, made through the public calls.
+ */
+static double loss_of_calls(const nft_model *model, const nft_weights *set, bool decoder, int64_t height,
+                            int64_t width)
+{
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    nft_context *context = NULL;
+    nft_array *rendered = NULL;
+    double sum = 0;
+    options.threads = 1;
+    assert_ok(nft_context_create(&context, model, &options));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
+    const nft_weights *sirens = decoder ? set : nft_context_output(context, NFT_OUTPUT)->weights;
+    assert_ok(nft_inr_render(&rendered, sirens, 0, nft_weights_count(set), height, width, NULL));
+    const float *others =
+        nft_array_f32(decoder ? nft_context_output(context, NFT_OUTPUT)->array : nft_weights_extra(set, "target"));
+    for (int64_t i = 0; i < nft_array_count(rendered); i++)
+        sum += pow((double)nft_array_f32(rendered)[i] - (double)others[i], 2);
+    sum /= (double)nft_array_count(rendered);
+    nft_array_free(rendered);
+    nft_context_free(context);
+    return sum;
+}
+
+/* A frequency for each layer, and an offset. */
+static void check_form(const char *model_text, const char *recipe, bool decoder, int64_t height,
+                       int64_t width)
+{
+    nft_model *model = support_model(model_text, 1), *trained = NULL;
+    nft_weights *set = make_networks(model, SAMPLES, 2);
+    nft_trainer *trainer = make_trainer(model, recipe, 1);
+    double loss = 0;
+    set_targets(set, height, width);
+    assert_ok(nft_weights_set_metadata(set, "nft.omega", "20,3"));
+    assert_ok(nft_weights_set_metadata(set, "nft.offset", "0.5"));
+    assert_ok(set_data(trainer, set, set));
+    assert_ok(nft_trainer_step(NULL, trainer));
+    assert_ok(nft_trainer_validate(&loss, trainer));
+    assert_ok(nft_trainer_snapshot(&trained, trainer, NFT_SNAPSHOT_LAST));
+    double expected = loss_of_calls(trained, set, decoder, height, width);
+    if (!(fabs(loss - expected) < 1e-4 * expected))
+        fail_msg("the loss is %.8g, expected %.8g", loss, expected);
+    nft_model_free(trained);
+    nft_trainer_free(trainer);
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
+static void forms(void **state)
+{
+    (void)state;
+    check_form(EDITOR("1"), LOSS("render", ", 'omega': [20, 3]"), false, HEIGHT, WIDTH);
+    check_form(INR2ARRAY, LOSS("reconstruction", ""), true, 3, 5);
 }
 
 static int leave(nft_batch *batch, void *user)
@@ -359,6 +412,8 @@ static void models_that_do_not_fit(void **state)
     expect(try_create(CNN_EDITOR, LOSS("render", "")), NFT_ERROR_CONFIG, "layer 0 is conv2d");
     expect(try_create(CLASSIFIER, LOSS("reconstruction", "")), NFT_ERROR_MISMATCH, "a model with a decoder");
     expect(try_create(EDITOR("1"), LOSS("render", ", 'omega': 0")), NFT_ERROR_CONFIG, "'omega'");
+    expect(try_create(EDITOR("1"), LOSS("render", ", 'omega': [30, 0]")), NFT_ERROR_CONFIG, "'omega'");
+    expect(try_create(EDITOR("1"), LOSS("render", ", 'omega': []")), NFT_ERROR_CONFIG, "'omega'");
     expect(try_create(INR2ARRAY, LOSS("reconstruction", ", 'omega': 3")), NFT_ERROR_CONFIG,
            "'omega' is for loss render");
 }
@@ -442,6 +497,7 @@ int main(void)
         cmocka_unit_test(finite_differences),
         cmocka_unit_test(the_same_from_files),
         cmocka_unit_test(frequencies),
+        cmocka_unit_test(forms),
         cmocka_unit_test(checkpoints),
         cmocka_unit_test(reconstruction_of_a_source),
         cmocka_unit_test(models_that_do_not_fit),

@@ -1,5 +1,6 @@
 /* Published collections, each by its preset, on miniatures of the same layouts (tests/data/collections). */
 #define _POSIX_C_SOURCE 200809L
+#include "io/collect/pattern.h"
 #include "nft/file.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
@@ -194,6 +195,45 @@ static void networks_with_residual_connections_have_ordered_axes(void **state)
     assert_int_equal(count_permutable("out-1.safetensors"), 0);
 }
 
+static void transformers_are_found_by_their_table(void **state)
+{
+    (void)state;
+    nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
+    options.labels = COLLECTIONS "small-transformer-zoo/metadata/mnist.csv";
+    nft_weights *weights = collect("small-transformer-zoo", options);
+    assert_labels(weights, (const double[]){0.25, 0.5}, 2);
+    const nft_space *space = nft_weights_space(weights);
+    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+        if (!strcmp(nft_weights_tensor_name(weights, t), "embedding.patch.weight"))
+            assert_true(nft_weights_data(weights, t)[12] == 12);
+    nft_weights_free(weights);
+    assert_int_equal(count_permutable("out-0.safetensors"), 2); /* the stream, and the inside of the MLP */
+}
+
+static void assert_label(const char *pattern, const char *path, const char *expected)
+{
+    const char *label = NULL;
+    size_t length = 0;
+    bool matches = nft_pattern_matches(pattern, path, &label, &length);
+    assert_int_equal(matches, expected != NULL);
+    if (expected) {
+        assert_int_equal(length, strlen(expected));
+        assert_memory_equal(label, expected, length);
+    }
+}
+
+static void patterns_find_labels_in_the_last_parts_of_paths(void **state)
+{
+    (void)state;
+    assert_label("{label}/*", "zoo/cat/1.pt", "cat");
+    assert_label("{label}/*", "1.pt", NULL);
+    assert_label("{label}_*/*.pt", "a_b_c/x.pt", "a");
+    assert_label("*_{label}.pt", "a_b_c.pt", "c");
+    assert_label("*_{label}.pt", "x/a_.pt", NULL);
+    assert_label("{label}.th|{label}.pt", "x/7.pt", "7");
+    assert_label("run{label}/net.pt", "run7/other.pt", NULL);
+}
+
 static void unknown_presets_and_patterns_are_refused(void **state)
 {
     (void)state;
@@ -220,6 +260,8 @@ int main(void)
         cmocka_unit_test(labels_are_inside_the_files_of_sirens),
         cmocka_unit_test(labels_are_in_the_results_of_runs),
         cmocka_unit_test(networks_with_residual_connections_have_ordered_axes),
+        cmocka_unit_test(transformers_are_found_by_their_table),
+        cmocka_unit_test(patterns_find_labels_in_the_last_parts_of_paths),
         cmocka_unit_test(unknown_presets_and_patterns_are_refused),
     };
     return cmocka_run_group_tests_name("presets", tests, enter, leave);

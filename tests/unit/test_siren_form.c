@@ -1,8 +1,9 @@
 /* SIRENs whose layers have different ω, and whose output has an offset: values, gradients, rendering, fit and
  * canonical form against the formula in double. */
+#include "nft/inr.h"
 #include "unit/support.h"
 
-#include "nft/inr.h"
+#include "siren/repair.h"
 #include "siren/siren.h"
 #include "siren/siren_tape.h"
 
@@ -194,6 +195,34 @@ static void canonical_form(void **state)
     nft_space_free(space);
 }
 
+/* Other ω, offset and signs, and the same function. */
+static void repaired(void **state)
+{
+    (void)state;
+    nft_space *space = SUPPORT_MLP(2, 12, 10, 1);
+    nft_weights *weights = networks(space, 2);
+    const nft_siren_repair repair = {.scale = true,
+                                     .shift = true,
+                                     .canonicalize = true,
+                                     .from = read_form("30,2", "0.5"),
+                                     .to = read_form("15,20", "-0.25")};
+    nft_array *before = render(weights);
+    nft_siren_repair_networks(&repair, space, (float *const *)weights->data, 2);
+    assert_ok(nft_weights_set_metadata(weights, "nft.omega", "15,20"));
+    assert_ok(nft_weights_set_metadata(weights, "nft.offset", "-0.25"));
+    nft_array *after = render(weights);
+    support_close("the function", nft_array_count(before), nft_array_f32(after), nft_array_f32(before), 1e-4,
+                  1e-4);
+    assert_ok(nft_inr_canonicalize(weights, 0));
+    nft_array *again = render(weights);
+    support_identical("the form", nft_array_count(after), nft_array_f32(again), nft_array_f32(after));
+    nft_array_free(before);
+    nft_array_free(after);
+    nft_array_free(again);
+    nft_weights_free(weights);
+    nft_space_free(space);
+}
+
 /* The loss is that of the formula, and the fit brings it down. */
 static void fits(void **state)
 {
@@ -299,9 +328,10 @@ static void same_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients),      cmocka_unit_test(renderings), cmocka_unit_test(fresh_ones),
-        cmocka_unit_test(canonical_form), cmocka_unit_test(fits),       cmocka_unit_test(given_omega),
-        cmocka_unit_test(wrong_texts),    cmocka_unit_test(same_texts), cmocka_unit_test(noted_omega),
+        cmocka_unit_test(gradients),      cmocka_unit_test(renderings),  cmocka_unit_test(fresh_ones),
+        cmocka_unit_test(canonical_form), cmocka_unit_test(repaired),    cmocka_unit_test(fits),
+        cmocka_unit_test(given_omega),    cmocka_unit_test(wrong_texts), cmocka_unit_test(same_texts),
+        cmocka_unit_test(noted_omega),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

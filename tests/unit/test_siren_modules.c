@@ -1,4 +1,5 @@
 /* Modules that know SIRENs, against the network itself and its symmetries: probes and phases. */
+#include "nft/inr.h"
 #include "unit/support.h"
 
 #include "nft/inr.h"
@@ -75,6 +76,43 @@ static void outputs_are_the_network(void **state)
         support_close("outputs", 2 * PROBES, found, expected, 0, 2e-4);
     }
     free(scratch);
+    close_run(&r);
+}
+
+/* The coordinates of a generator are generator · codes, of the size of others. */
+static void generated_places(void **state)
+{
+    (void)state;
+    run r = run_model(SIREN("{'type': 'siren_probes', 'num_probes': 300, 'generator': 16}"));
+    nft_tensor_info generator = NFT_TENSOR_INFO_INIT, codes = NFT_TENSOR_INFO_INIT;
+    assert_ok(nft_model_tensor(&generator, r.model, 0));
+    assert_ok(nft_model_tensor(&codes, r.model, 1));
+    assert_string_equal(generator.name, "0.generator");
+    assert_string_equal(codes.name, "0.codes");
+    float *places = support_allocate(600 * sizeof *places),
+          *expected = support_allocate(600 * sizeof *places), *found = support_allocate(600 * sizeof *places),
+          network[128];
+    double squares = 0;
+    for (int k = 0; k < 300; k++)
+        for (int d = 0; d < 2; d++) {
+            double place = 0;
+            for (int g = 0; g < 16; g++)
+                place += (double)generator.data[16 * d + g] * (double)codes.data[300 * g + k];
+            places[2 * k + d] = (float)place;
+            squares += place * place / 600;
+        }
+    assert_true(squares > 0.15 && squares < 0.6); /* 1/3 of uniform ones */
+    float *scratch = support_allocate((size_t)nft_siren_scratch(r.set->space, 300) * sizeof *scratch);
+    nft_weights_gather(r.set, 1, network);
+    nft_siren_forward(r.set->space, (float)OMEGA, network, 300, places, expected, scratch);
+    for (int i = 0; i < 600; i++)
+        found[i % 300 * 2 + i / 300] =
+            nft_array_f32(nft_context_output(r.context, NFT_OUTPUT)->array)[600 + i];
+    support_close("outputs", 600, found, expected, 0, 5e-4);
+    free(scratch);
+    free(found);
+    free(expected);
+    free(places);
     close_run(&r);
 }
 
@@ -216,6 +254,7 @@ static void refused(void **state)
         {SIREN("{'type': 'siren_probes'}"), "'num_probes' is missing"},
         {SIREN("{'type': 'siren_probes', 'num_probes': 0}"), "num_probes"},
         {SIREN("{'type': 'siren_probes', 'num_probes': 1, 'omega': 0}"), "omega"},
+        {SIREN("{'type': 'siren_probes', 'num_probes': 1, 'generator': -1}"), "generator"},
         {SIREN("{'type': 'siren_probes', 'num_probes': 1, 'form': 'plain'}"), "form"},
         {SIREN("{'type': 'siren_phases', 'form': 'odd'}"), "form"},
         {SIREN("{'type': 'siren_phases', 'omega': -1}"), "omega"},
@@ -241,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outputs_are_the_network),
         cmocka_unit_test(responses_are_the_networks),
+        cmocka_unit_test(generated_places),
         cmocka_unit_test(plain_phases),
         cmocka_unit_test(even_phases),
         cmocka_unit_test(even_phases_are_symmetric),

@@ -1,6 +1,7 @@
 /* Augmentation in weight space: the moved image, the canonical form, and a training that sees the moved
  * networks. */
 #define _XOPEN_SOURCE 700
+#include "nft/inr.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 
@@ -9,6 +10,7 @@
 #include "nft/train.h"
 #include "siren/siren.h"
 #include "train/augment.h"
+#include "train/trainer.h"
 
 #define PI 3.14159265358979323846
 #define OMEGA 30.0
@@ -364,6 +366,42 @@ static void moves_batches_of_a_callback(void **state)
     nft_model_free(model);
 }
 
+static int add_nothing(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user)
+{
+    (void)sums, (void)sum_count, (void)values, (void)value_count, (void)user;
+    return 0;
+}
+
+/* The second of two ranks moves its half of a batch as a single process does. */
+static void same_on_ranks(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *set = make_set(model, SAMPLES, 2);
+    nft_trainer *whole = make_trainer(model, MOVED "}}", 1), *second = NULL;
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    char *json = support_json(MOVED "}}");
+    options.threads = 1;
+    options.ranks = 2;
+    options.rank = 1;
+    options.reduce = add_nothing;
+    assert_ok(nft_trainer_create(&second, model, json, strlen(json), &options));
+    assert_ok(set_data(whole, set, NULL));
+    assert_ok(set_data(second, set, NULL));
+    assert_ok(nft_trainer_step(NULL, whole));
+    assert_ok(nft_trainer_step(NULL, second));
+    for (int64_t t = 0; t < model->space->tensor_count; t++) {
+        int64_t half = nft_weights_data_count(whole->augmented, t) / 2;
+        support_identical("the half of a batch", half, nft_weights_data(whole->augmented, t) + half,
+                          nft_weights_data(second->augmented, t) + half);
+    }
+    free(json);
+    nft_trainer_free(second);
+    nft_trainer_free(whole);
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +414,7 @@ int main(void)
         cmocka_unit_test(refused_frequency),
         cmocka_unit_test(memory_is_planned),
         cmocka_unit_test(moves_batches_of_a_callback),
+        cmocka_unit_test(same_on_ranks),
     };
     return cmocka_run_group_tests_name("augmentation", tests, temporary_open, temporary_close);
 }

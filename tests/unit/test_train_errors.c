@@ -72,7 +72,7 @@ static void data_of_classes(void **state)
                 *none = support_weights(nft_model_space(model), 0, 1, 0);
     const int64_t count = 6, square[] = {6, 2};
     int64_t labels[12] = {0, 1, 2, 2, 1, 0};
-    float floats[6] = {0};
+    float floats[6] = {0, 1, 0.5f};
     double loss = 0;
     expect(nft_trainer_step(NULL, trainer), NFT_ERROR_ARGUMENT, "call nft_trainer_set_data");
     expect(nft_trainer_validate(&loss, trainer), NFT_ERROR_ARGUMENT, "there is no validation set");
@@ -80,7 +80,7 @@ static void data_of_classes(void **state)
     expect(set_data(trainer, none, NULL), NFT_ERROR_MISMATCH, "it has no networks");
     expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "no tensor 'label'");
     set_label(set, "label", NFT_ARRAY_F32, 1, &count, floats);
-    expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'label' holds floats");
+    expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "label 2 is 0.5, expected a whole number");
     set_label(set, "label", NFT_ARRAY_I64, 2, square, labels);
     expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'label' is (6, 2)");
     labels[4] = 3;
@@ -122,7 +122,7 @@ static void data_of_numbers(void **state)
     const int64_t shape[] = {2, 3}, labels[2] = {0, 1};
     float targets[6] = {0, 1, 0.5f, 0, 0, 0};
     set_label(set, "label", NFT_ARRAY_I64, 1, shape, labels);
-    expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'label' holds integers");
+    expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'label' is (2), loss bce takes (2, 3)");
     assert_ok(nft_weights_set_extra(set, "label", NULL));
     set_label(set, "target", NFT_ARRAY_F32, 1, shape, targets);
     expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'target' is (2), loss bce takes (2, 3)");
@@ -163,7 +163,7 @@ static void data_of_tokens(void **state)
            "sample 1 ");
     values[7] = 0;
     expect(nft_trainer_set_data(trainer, NULL, NFT_DATA_TOKENS(tokens, other)), NFT_ERROR_MISMATCH,
-           "validation set: 'label' holds floats");
+           "validation set: label 0 is no class: expected a 1 and else zeros in a row of 3");
     assert_ok(
         nft_trainer_set_data(trainer, NFT_DATA_TOKENS(tokens, labels), NFT_DATA_TOKENS(tokens, labels)));
     nft_array_free(other);

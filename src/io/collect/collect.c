@@ -13,6 +13,9 @@ static nft_status fill_options(nft_collect_options *filled, const nft_collect_op
                         "nft_collect: options->size is %zu; begin with NFT_COLLECT_OPTIONS_INIT",
                         given->size);
     memcpy(filled, given, given->size < sizeof *filled ? given->size : sizeof *filled);
+    if (filled->layers && (filled->space || filled->layer_count < 1))
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_collect: options->layers needs options->layer_count names, and no space");
     if (filled->also_count < 0 || (filled->also_count && !filled->also))
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_collect: options->also does not hold options->also_count names");

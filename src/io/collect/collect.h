@@ -175,6 +175,14 @@ void nft_opened_close(nft_opened *opened);
 
 /* Finds the spaces and labels of all files. */
 nft_status nft_collection_group(nft_collection *collection);
+/* Of the group's files, their labels and the options. */
+uint64_t nft_collection_fingerprint(const nft_collection *collection, const nft_group *group);
+/* Whether the output is an index. */
+bool nft_collection_makes_index(const nft_collection *collection);
+/* The file of a group; NULL when there is no memory. nft_release() it. */
+char *nft_collection_part_path(const nft_collection *collection, int64_t group);
+/* Writes one group next to its file. */
+nft_status nft_collection_write_group(nft_collection *collection, int64_t group);
 /* Writes all groups. */
 nft_status nft_collection_write(nft_collection *collection);
 

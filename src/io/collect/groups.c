@@ -7,7 +7,7 @@
 #include "io/adapt.h"
 #include "io/fold.h"
 #include "io/formats/format.h"
-#include "io/space_json.h"
+#include "io/sidecar.h"
 #include "space/space.h"
 #include "space/weights.h"
 
@@ -17,40 +17,8 @@
 #include <unistd.h>
 
 #define DEFAULT_EPS 1e-5 /* PyTorch's */
-#define MOST_SIDECAR_BYTES (INT64_C(64) << 20)
 
 /* --- a file and its sidecar --- */
-
-static nft_status read_sidecar(json_t **sidecar, const char *path)
-{
-    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
-    nft_text name = {0};
-    char *text = NULL;
-    size_t length = 0;
-    nft_text_append(&name, "%.*s.json", dot ? (int)(dot - path) : (int)strlen(path), path);
-    if (name.failed)
-        return nft_fail_memory("a path", (int64_t)strlen(path));
-    nft_status status = NFT_OK;
-    if (!access(name.data, F_OK) && strcmp(name.data, path) != 0) {
-        status = nft_read_text_file(&text, &length, name.data);
-        if (!status)
-            status = nft_json_parse_within(sidecar, text, length, MOST_SIDECAR_BYTES);
-        if (status)
-            nft_fail_in(status, "its sidecar");
-        nft_release(text);
-    }
-    nft_text_clear(&name);
-    return status;
-}
-
-static nft_status space_of_sidecar(nft_space **space, const json_t *sidecar)
-{
-    const json_t *value = sidecar ? json_object_get(sidecar, "space") : NULL;
-    if (!value || json_is_null(value))
-        return NFT_OK;
-    nft_status status = nft_space_from_json(space, value);
-    return status ? nft_fail_in(status, "'space' of its sidecar") : NFT_OK;
-}
 
 /* A space of tensors and axes has the norms, too. */
 static nft_status fold(nft_text *note, nft_file *file, const nft_collection *collection,
@@ -68,19 +36,16 @@ static nft_status fold(nft_text *note, nft_file *file, const nft_collection *col
 nft_status nft_collection_open(nft_opened *opened, const nft_collection *collection, const char *path)
 {
     nft_load_options load = NFT_LOAD_OPTIONS_INIT;
-    nft_space *own = NULL;
     *opened = (nft_opened){0};
     nft_status status = nft_file_open_quietly(&opened->file, path);
     if (status)
         return status;
     load.space = collection->options.space;
     load.prefix = collection->options.prefix;
-    if (!load.space || collection->source == NFT_LABELS_SIDECAR)
-        status = read_sidecar(&opened->sidecar, path);
-    if (!status && !load.space && !nft_file_metadata(opened->file, NFT_SPACE_KEY)) {
-        status = space_of_sidecar(&own, opened->sidecar);
-        load.space = own;
-    }
+    load.layers = collection->options.layers;
+    load.layer_count = collection->options.layer_count;
+    if (collection->source == NFT_LABELS_SIDECAR)
+        status = nft_sidecar_read(&opened->sidecar, path);
     if (!status)
         status = nft_collection_show(collection, opened->file);
     if (!status && collection->options.fold_norms)
@@ -92,7 +57,6 @@ nft_status nft_collection_open(nft_opened *opened, const nft_collection *collect
     if (!status && opened->network.rank > 2)
         status = nft_fail(NFT_ERROR_FORMAT, "it holds features of %" PRId64 " channels, expected weights",
                           opened->network.channels);
-    nft_space_free(own);
     return status ? nft_fail_in(status, "%s", path) : NFT_OK;
 }
 

@@ -1,6 +1,8 @@
 /* Labels of networks, and the tensors that they become. */
 #define _POSIX_C_SOURCE 200809L
 #include "io/collect/collect.h"
+#include "base/nearest.h"
+#include "io/sidecar.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -91,18 +93,55 @@ static nft_status label_from_table(nft_collection *collection, nft_collected *it
     return status;
 }
 
+#define MOST_KEYS 12 /* in a message */
+
+/* A key that a sidecar does not have, with those that it has. */
+static nft_status fail_key(const nft_collected *item, const json_t *sidecar, const char *wanted)
+{
+    const char *keys[MOST_KEYS] = {0};
+    int count = 0;
+    nft_text path = {0}, list = {0};
+    json_t *any = (json_t *)sidecar;
+    for (void *at = json_object_iter(any); at && count < MOST_KEYS; at = json_object_iter_next(any, at)) {
+        keys[count] = json_object_iter_key(at);
+        nft_text_append(&list, "%s%s", count ? ", " : "", keys[count]);
+        count++;
+    }
+    nft_status status = nft_sidecar_path(&path, item->path);
+    int nearest = nft_nearest(wanted, keys, count);
+    if (!status)
+        status = nft_fail(
+            NFT_ERROR_FORMAT, "its sidecar %s has no key '%s'; its keys are %s%s%s%s%s", path.data, wanted,
+            list.failed || !count ? "none" : list.data, json_object_size(sidecar) > MOST_KEYS ? ", …" : "",
+            nearest < 0 ? "" : "; did you mean '", nearest < 0 ? "" : keys[nearest], nearest < 0 ? "" : "'?");
+    nft_text_clear(&path);
+    nft_text_clear(&list);
+    return status;
+}
+
+static nft_status fail_sidecar(const nft_collected *item)
+{
+    nft_text path = {0};
+    nft_status status = nft_sidecar_path(&path, item->path);
+    if (!status)
+        status = nft_fail(NFT_ERROR_FORMAT, "it has no sidecar, which would be %s", path.data);
+    nft_text_clear(&path);
+    return status;
+}
+
 static nft_status label_from_sidecar(nft_collection *collection, nft_collected *item, const json_t *sidecar)
 {
     if (!sidecar)
-        return nft_fail(NFT_ERROR_FORMAT, "it has no sidecar, a JSON file of its name next to it");
+        return fail_sidecar(item);
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < collection->column_count && !status; i++) {
         const char *path = collection->columns[i].path;
         const json_t *member = nft_json_member(sidecar, path);
-        status = member ? nft_value_from_json(&item->values[i], member)
-                        : nft_fail(NFT_ERROR_FORMAT, "the sidecar has no such key");
+        if (!member)
+            return fail_key(item, sidecar, path);
+        status = nft_value_from_json(&item->values[i], member);
         if (status)
-            nft_fail_in(status, "'%s'", path);
+            nft_fail_in(status, "'%s' of its sidecar", path);
     }
     return status;
 }

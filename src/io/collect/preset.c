@@ -34,6 +34,7 @@ static const nft_preset presets[] = {
      .labels = "results",
      .label = "test_acc"},
     {.name = "fit-a-nef", .files = "*.hdf5", .labels = "key:labels", .flat = NFT_FLAT_PARAMS},
+    {.name = "small-transformer-zoo", .files = "*.pt", .key = "ckpt_file", .label = "test_top1_accuracy"},
     {.name = "implicit-zoo", .files = "*.ckpt", .labels = "folder", .prefix = "params."},
 };
 
@@ -62,6 +63,10 @@ void nft_preset_fill(nft_collect_options *options, const nft_preset *preset)
 {
     if (!options->labels) {
         options->labels = preset->labels;
+        options->label = options->label ? options->label : preset->label;
+    }
+    if (preset->key && options->labels) { /* the columns of a table that is given */
+        options->key = options->key ? options->key : preset->key;
         options->label = options->label ? options->label : preset->label;
     }
     options->prefix = options->prefix ? options->prefix : preset->prefix;

@@ -3,6 +3,9 @@
  * Equivariant Representations of Neural Networks", 2024). With x (n_0, K) the coordinates, h_{-1} = x and h_i
  * = sin(ω (W_i h_{i-1} + v_i)), the last layer without its sine:
  *
+ * With a generator of width G the coordinates are not parameters themselves: x = generator (n_0, G) · codes
+ * (G, K).
+ *
  * form "outputs": the vector h_{L-1} (n_L, K).
  * form "features": channel 0 is the number itself, channel 1 + k of v_i[r] is h_i[r, k], and that of W_i[r,
  * c] is W_i[r, c] · h_{i-1}[c, k]. */
@@ -15,13 +18,38 @@ typedef struct state {
     int64_t probes; /* K */
     float omega;
     bool features;
-    nft_param coordinates;                       /* (n_0, K) */
-    nft_buffer gradient;                         /* of them */
+    int64_t width;              /* of the generator; 0: there is none */
+    nft_param coordinates;      /* (n_0, K), or: */
+    nft_param generator, codes; /* (n_0, G), (G, K) */
+    nft_buffer generator_gradient, codes_gradient;
+    nft_buffer places;                           /* KEPT: what they make, (n_0, K) */
+    nft_buffer gradient;                         /* of the coordinates, BACKWARD; with a generator TRAINING */
     nft_buffer sine;                             /* KEPT: h of all hidden neurons, (neurons, K) */
     nft_buffer cosine;                           /* KEPT: the cosines of the same angles */
     nft_buffer outputs;                          /* KEPT: (n_L, K) */
     nft_buffer hidden_gradient, output_gradient; /* TRAINING */
 } state;
+
+/* The generator's products have the variance of coordinates that are uniform in [-1, 1]. */
+static nft_status add_coordinates(state *own, nft_builder *builder)
+{
+    int64_t n = builder->space->layers[0].in, K = own->probes, G = own->width;
+    nft_status status;
+    if (!G) {
+        status = nft_parameter_add(builder, &own->coordinates, true, nft_init_uniform(1), 2, NFT_SHAPE(n, K),
+                                   "coordinates");
+        return status ? status : nft_gradient_add(builder, &own->coordinates, &own->gradient);
+    }
+    own->places = nft_reserve(builder, NFT_ARENA_KEPT, n, K);
+    own->gradient = nft_reserve(builder, NFT_ARENA_TRAINING, n, K);
+    if ((status = nft_parameter_add(builder, &own->generator, true, nft_init_fan(G), 2, NFT_SHAPE(n, G),
+                                    "generator")) ||
+        (status = nft_parameter_add(builder, &own->codes, true, nft_init_normal(1), 2, NFT_SHAPE(G, K),
+                                    "codes")) ||
+        (status = nft_gradient_add(builder, &own->generator, &own->generator_gradient)))
+        return status;
+    return nft_gradient_add(builder, &own->codes, &own->codes_gradient);
+}
 
 static nft_status plan(nft_module *module, nft_builder *builder)
 {
@@ -43,29 +71,57 @@ static nft_status plan(nft_module *module, nft_builder *builder)
         module->out.channels = nft_size_add(K, 1);
     else
         module->out = (nft_value){.kind = NFT_VALUE_VECTOR, .channels = nft_size_multiply(outputs, K)};
-    nft_status status = nft_parameter_add(builder, &own->coordinates, true, nft_init_uniform(1), 2,
-                                          NFT_SHAPE(space->layers[0].in, K), "coordinates");
-    return status ? status : nft_gradient_add(builder, &own->coordinates, &own->gradient);
+    return add_coordinates(own, builder);
 }
 
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
     static const char *const forms[] = {"outputs", "features"};
     double omega = NFT_DEFAULT_OMEGA;
-    int64_t probes = 0;
+    int64_t probes = 0, width = 0;
     int form = 0;
     nft_status status;
     if ((status = nft_require_sirens(builder)) ||
         (status = nft_options_integer(options, "num_probes", true, 1, 1 << 20, &probes)) ||
+        (status = nft_options_integer(options, "generator", false, 0, 1 << 16, &width)) ||
         (status = nft_options_number(options, "omega", false, 1e-6, 1e6, &omega)) ||
         (status = nft_options_choice(options, "form", false, forms, 2, &form)) ||
         (status = nft_module_state(module, sizeof(state))))
         return status;
     state *own = module->state;
     own->probes = probes;
+    own->width = width;
     own->omega = (float)omega;
     own->features = form == 1;
     return plan(module, builder);
+}
+
+static const float *places_at(const state *own, const nft_exec *exec)
+{
+    return own->width ? nft_at(exec, &own->places) : nft_param_at(exec, &own->coordinates);
+}
+
+static void generate(const nft_module *module, const nft_exec *exec)
+{
+    const state *own = module->state;
+    int64_t n = module->space->layers[0].in, K = own->probes, G = own->width;
+    if (G)
+        nft_gemm_nn(n, K, G, 1, nft_param_at(exec, &own->generator), G, nft_param_at(exec, &own->codes), K, 0,
+                    nft_at(exec, &own->places), K);
+}
+
+/* dgenerator = dx codesᵀ, dcodes = generatorᵀ dx */
+static void generate_back(const nft_module *module, const nft_exec *exec)
+{
+    const state *own = module->state;
+    int64_t n = module->space->layers[0].in, K = own->probes, G = own->width;
+    const float *dx = nft_at(exec, &own->gradient);
+    if (!G)
+        return;
+    nft_gemm_nt(n, G, K, 1, dx, K, nft_param_at(exec, &own->codes), K, 0,
+                nft_at(exec, &own->generator_gradient), G);
+    nft_gemm_tn(G, K, n, 1, nft_param_at(exec, &own->generator), G, dx, K, 0,
+                nft_at(exec, &own->codes_gradient), K);
 }
 
 /* One layer of a sample: its numbers, what it reads and what it gives. */
@@ -93,7 +149,7 @@ static layer layer_at(const nft_module *module, const nft_exec *exec, int64_t i,
                .weight = space->tensors[NFT_WEIGHT_OF(i)].offset,
                .bias = space->tensors[NFT_BIAS_OF(i)].offset,
                .scale = last ? 1 : own->omega,
-               .x = i ? nft_at(exec, &own->sine) + before : nft_param_at(exec, &own->coordinates),
+               .x = i ? nft_at(exec, &own->sine) + before : places_at(own, exec),
                .y = last ? nft_at(exec, &own->outputs) : nft_at(exec, &own->sine) + first,
                .cosine = last ? NULL : nft_at(exec, &own->cosine) + first};
     if (!back)
@@ -134,6 +190,7 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
 {
     const state *own = module->state;
     const nft_space *space = module->space;
+    generate(module, exec);
     for (int64_t i = 0; i < space->layer_count; i++) {
         layer l = layer_at(module, exec, i, false);
         run_layer(&l, own->probes, in);
@@ -171,7 +228,7 @@ static void begin_gradients(const nft_module *module, const nft_exec *exec, cons
     const state *own = module->state;
     const nft_space *space = module->space;
     int64_t K = own->probes;
-    memset(nft_at(exec, &own->gradient), 0, (size_t)own->coordinates.count * sizeof *grad_in);
+    memset(nft_at(exec, &own->gradient), 0, (size_t)(space->layers[0].in * K) * sizeof *grad_in);
     if (own->features) {
         for (int64_t i = 0; i < space->layer_count; i++) {
             layer l = layer_at(module, exec, i, true);
@@ -208,6 +265,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
         layer l = layer_at(module, exec, i, true);
         layer_back(&l, own->probes, in, grad_in);
     }
+    generate_back(module, exec);
 }
 
 const nft_module_class nft_module_siren_probes = {.type = "siren_probes",

@@ -97,6 +97,18 @@ def torch_collections():
     save("cnn-zoos/dataset.pt", [1, 2])
     for label, number in ((0, 3), (12, 1)):
         save(f"implicit-zoo/ckpts/{label:02d}/{number:06d}_{42:07d}.ckpt", {"image_idx": number, "params": state(siren, number)})
+    block = "encoder.0"
+    names = ["attention.queries", "attention.keys", "attention.values", "attention.out_projection"]
+    transformer = {"embedding.patch.weight": (4, 3), "embedding.patch.bias": (4,), "embedding.places": (1, 5, 4)}
+    for name in names:
+        transformer |= {f"{block}.{name}.weight": (4, 4), f"{block}.{name}.bias": (4,)}
+    transformer |= {f"{block}.mlp.fc1.weight": (6, 4), f"{block}.mlp.fc1.bias": (6,), f"{block}.mlp.fc2.weight": (4, 6), f"{block}.mlp.fc2.bias": (4,)}
+    transformer |= {f"{block}.norm1.weight": (4,), f"{block}.norm1.bias": (4,), "classifier.weight": (2, 4), "classifier.bias": (2,)}
+    for number in (3, 12):
+        save(f"small-transformer-zoo/mnist/model_{number}.pt", state(transformer, number))
+    pathlib.Path("small-transformer-zoo/metadata").mkdir(exist_ok=True)
+    rows = "ckpt_file,ckpt_epoch,test_top1_accuracy\nmodel_3.pt,75,0.25\nmodel_12.pt,75,0.5\n"
+    pathlib.Path("small-transformer-zoo/metadata/mnist.csv").write_text(rows)
 
 
 {"numpy": numpy_collections, "hdf5": hdf5_collections, "torch": torch_collections}[sys.argv[1]]()
