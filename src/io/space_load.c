@@ -59,8 +59,8 @@ static nft_status read_model_of_recipe(nft_space **space, const char *recipe, co
 
 /* An index of shards is JSON, too, and holds a network. A recipe in memory has no file that its paths are
  * relative to. */
-static nft_status parse_json(nft_space **space, bool *found, const char *path, bool is_inner, const char *text,
-                             size_t length)
+static nft_status parse_json(nft_space **space, bool *found, const char *path, bool is_inner,
+                             const char *text, size_t length)
 {
     json_t *json = NULL;
     nft_status status = nft_json_parse(&json, text, length);

@@ -85,7 +85,8 @@ static nft_status look_through_both(nft_trainer *trainer, nft_set sets[2])
 {
     nft_status status = NFT_OK;
     for (int s = 0; s < 2 && !status; s++)
-        if (!(s && stays(trainer, &sets[1])) && (status = nft_set_look_through(trainer, &sets[s], s ? "validation" : "training")))
+        if (!(s && stays(trainer, &sets[1])) &&
+            (status = nft_set_look_through(trainer, &sets[s], s ? "validation" : "training")))
             nft_fail_in(status, "%s set", s ? "validation" : "training");
     return status;
 }

@@ -289,8 +289,8 @@ static double loss_of_calls(const nft_model *model, const nft_weights *set, bool
     assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
     const nft_weights *sirens = decoder ? set : nft_context_output(context, NFT_OUTPUT)->weights;
     assert_ok(nft_inr_render(&rendered, sirens, 0, nft_weights_count(set), height, width, NULL));
-    const float *others =
-        nft_array_f32(decoder ? nft_context_output(context, NFT_OUTPUT)->array : nft_weights_extra(set, "target"));
+    const float *others = nft_array_f32(decoder ? nft_context_output(context, NFT_OUTPUT)->array
+                                                : nft_weights_extra(set, "target"));
     for (int64_t i = 0; i < nft_array_count(rendered); i++)
         sum += pow((double)nft_array_f32(rendered)[i] - (double)others[i], 2);
     sum /= (double)nft_array_count(rendered);
