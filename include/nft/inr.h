@@ -1,11 +1,18 @@
 /**
  * @file inr.h
- * Implicit neural representations: SIRENs, networks that are images. Included by nft/nft.h.
+ * Implicit neural representations: SIRENs, networks that are images.
  *
  * A SIREN is an MLP that maps the place (y, x) of a pixel to its colours: h ← sin(ω (W h + v)) in every layer
  * but the last, which is linear. Places are linearly spaced in [-1, 1] in both directions; colours are in
  * [-1, 1], for a byte p (p / 255 - ½) / ½. The functions here take weight sets whose space is an MLP of 2
  * inputs, {2, 32, 32, 1} for example, with one channel.
+ *
+ * The metadata of a weight set may say its form. `nft.omega` is ω: a number, or one for each layer with
+ * commas between, of which the last also holds for the layers that follow: "30,1" is 30 in the first layer
+ * and 1 in all others. `nft.offset` is a number that is added to the output. Both are of magnitude 1e6 at
+ * most. A function that takes ω takes the set's own for 0, and 30 where the set has none; a number is ω of
+ * every layer, which fresh and fitted networks note. `nft.canonical` is "sign-phase" in canonical form. A
+ * text that cannot be read is ::NFT_ERROR_FORMAT, and more numbers than layers ::NFT_ERROR_MISMATCH.
  *
  * Source: Sitzmann et al., "Implicit Neural Representations with Periodic Activation Functions", 2020,
  * https://arxiv.org/abs/2006.09661.
@@ -29,16 +36,15 @@ enum {
 
 /** How SIRENs are fitted. Zero in a field is its default. */
 typedef struct nft_inr_fit_options {
-    size_t size;          /**< sizeof(nft_inr_fit_options) */
-    int32_t threads;      /**< threads that share the networks, the caller's included, at most 1024; 0: all
-                             cores */
-    int32_t schedule;     /**< NFT_INR_SCHEDULE_… */
-    int64_t steps;        /**< updates of each network; 0: 250 */
-    double learning_rate; /**< 0: 1e-3 */
-    double beta1;         /**< of Adam, below 1; 0: 0.9 */
-    double beta2;         /**< of Adam, below 1; 0: 0.999 */
-    double epsilon;       /**< of Adam; 0: 1e-8 */
-    double omega;         /**< ω, 1e-6 … 1e6; 0: 30 */
+    size_t size;      /**< sizeof(nft_inr_fit_options) */
+    int32_t threads;  /**< threads that share the networks, the caller's included, at most 1024; 0: all
+                         cores */
+    int32_t schedule; /**< NFT_INR_SCHEDULE_… */
+    int64_t steps;    /**< updates of each network; 0: 250 */
+    double lr;        /**< learning rate; 0: 1e-3 */
+    double betas[2];  /**< of Adam, below 1; 0: 0.9 and 0.999 */
+    double eps;       /**< of Adam; 0: 1e-8 */
+    double omega;     /**< ω, 1e-6 … 1e6; 0: that of the set, or 30 */
     nft_progress_callback *progress; /**< receives networks finished and in all, also from time to time while
                                         none finishes, until the caller's thread is done; NULL: none */
     void *user;                      /**< handed to the callback */
@@ -47,7 +53,7 @@ typedef struct nft_inr_fit_options {
 /** Options with every default. */
 #define NFT_INR_FIT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_inr_fit_options), 0, NFT_INR_SCHEDULE_CONSTANT, 0, 0, 0, 0, 0, 0, NULL, NULL              \
+        sizeof(nft_inr_fit_options), 0, NFT_INR_SCHEDULE_CONSTANT, 0, 0, {0, 0}, 0, 0, NULL, NULL            \
     }
 
 /** How SIRENs are rendered. Zero in a field is its default. */
@@ -55,7 +61,7 @@ typedef struct nft_inr_render_options {
     size_t size;          /**< sizeof(nft_inr_render_options) */
     int32_t threads;      /**< threads that share the pixels, the caller's included, at most 1024; 0: all
                              cores */
-    double omega;         /**< ω, 1e-6 … 1e6; 0: 30 */
+    double omega;         /**< ω, 1e-6 … 1e6; 0: that of the set, or 30 */
     int64_t memory_limit; /**< bytes that the images may take; 0: the machine's memory */
 } nft_inr_render_options;
 
@@ -67,12 +73,12 @@ typedef struct nft_inr_render_options {
 
 /**
  * Makes every network of a set a fresh SIREN: weights uniform in ±1/in in the first layer and ±√(6/in)/ω in
- * the others, biases in ±1/√in.
+ * the others, with ω of the layer, biases in ±1/√in. Not thread-safe for one set.
  * @param weights the networks; their values are replaced
  * @param seed the same seed gives the same networks
  * @param first network n of the set is number first + n of all that the seed gives, so that a large set can
  * be made in pieces
- * @param omega ω, 1e-6 … 1e6; 0: 30
+ * @param omega ω, 1e-6 … 1e6; 0: that of the set, or 30
  * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_MISMATCH if the set has more than one
  * channel, ::NFT_ERROR_ARGUMENT if it borrows the caller's memory
  */
@@ -124,16 +130,16 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losse
  *
  * Source of the symmetries, and of taking the phase before a model sees the weights: Kalogeropoulos et al.,
  * "Scale Equivariant Graph Metanetworks", 2024, https://arxiv.org/abs/2406.10685, sections 4 and 5. They take
- * ω b in (-π/2, π/2] and leave the signs to the model.
+ * ω b in (-π/2, π/2] and leave the signs to the model. Not thread-safe for one set.
  * @param weights the networks
- * @param omega ω of the networks, 1e-6 … 1e6; 0: 30
+ * @param omega ω of the networks, 1e-6 … 1e6; 0: that of the set, or 30
  * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_MISMATCH if the set has more than one
  * channel, ::NFT_ERROR_ARGUMENT if it borrows the caller's memory
  */
 NFT_API NFT_MUST_CHECK nft_status nft_inr_canonicalize(nft_weights *weights, double omega);
 
 /**
- * Renders networks first … first + count - 1 at any size.
+ * Renders networks first … first + count - 1 at any size. Thread-safe unless another thread writes the set.
  * @param[out] images F32 (count, height, width, colours), about -1 … 1, not clipped; free it with
  * nft_array_free()
  * @param weights the networks

@@ -1,7 +1,8 @@
 /* nftool canonicalize: one sign and phase for every neuron of SIRENs. */
 #include "commands.h"
+#include "nft/inr.h"
 #include "omega.h"
-#include "outputs.h"
+#include "parts.h"
 #include "report.h"
 #include "rewrite.h"
 #include "sources.h"
@@ -23,37 +24,33 @@ static int describe(const cli_options *given, const cli_input *input)
 
 static nft_status canonicalize(void *user, nft_weights *weights, int64_t first)
 {
-    const double *omega = user;
+    (void)user;
     (void)first;
-    return nft_inr_canonicalize(weights, *omega);
+    return nft_inr_canonicalize(weights, 0);
 }
 
-static int note_form(nft_weights *holder, double omega, const cli_options *given)
+static int note_form(nft_weights *holder, cli_input *input, const cli_omega *omega, const cli_options *given)
 {
-    char text[OMEGA_CAPACITY];
+    write_omega(input->omega, omega, 17);
     if (nft_weights_set_metadata(holder, CANONICAL_KEY, SIGN_PHASE))
         return fail_library();
     if (!option_text(given, "omega") || nft_weights_metadata(holder, OMEGA_KEY))
         return EXIT_SUCCESS;
-    return nft_weights_set_metadata(holder, OMEGA_KEY, write_omega(text, omega)) ? fail_library()
-                                                                                 : EXIT_SUCCESS;
+    return nft_weights_set_metadata(holder, OMEGA_KEY, input->omega) ? fail_library() : EXIT_SUCCESS;
 }
 
-static int run(const cli_options *given)
+static int canonicalize_file(const cli_options *given, int64_t first)
 {
     cli_input input = {0};
     cli_rewrite rewrite;
-    double omega = 0;
-    int failed = check_outputs(given);
-    if (failed)
-        return failed;
-    failed = begin_rewrite(&rewrite, &input, given);
+    cli_omega omega = {.count = 0};
+    (void)first;
+    int failed = begin_rewrite(&rewrite, &input, given);
     if (!failed)
         failed = choose_omega(&omega, input.path, nft_weights_metadata(rewrite.holder, OMEGA_KEY), given);
     if (!failed)
-        failed = note_form(rewrite.holder, omega, given);
+        failed = note_form(rewrite.holder, &input, &omega, given);
     rewrite.change = canonicalize;
-    rewrite.user = &omega;
     if (!failed)
         failed = rewrite_networks(&rewrite);
     if (!failed)
@@ -62,11 +59,15 @@ static int run(const cli_options *given)
     return failed;
 }
 
+static int run(const cli_options *given)
+{
+    return work_on_parts(given, canonicalize_file);
+}
+
 static const cli_option own_options[] = {
     {"output", 'o', OPTION_RESULT, "OUT", "file to write, replaced if it exists; - is standard output", 0, 0,
      NULL},
-    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: what WEIGHTS says, or 30)", 0,
-     1000000, NULL},
+    OMEGA_OPTION("what WEIGHTS says, or 30"),
     LAYERS_OPTION,
     {0},
 };
@@ -81,7 +82,7 @@ const cli_command canonicalize_command = {
         "layer's weights change with it. Models learn much more from networks in one form. Afterwards\n"
         "every neuron's weights have a positive sum and W times its bias is in (-15/32 pi, 17/32 pi]. If W\n"
         "is theirs, which files of nftool fit say, the networks compute what they computed before. Names,\n"
-        "labels and other tensors are kept.",
+        "labels and other tensors are kept. Of an index OUT.json is an index as well.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

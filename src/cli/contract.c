@@ -1,30 +1,55 @@
 #include "contract.h"
 
+#include "nft/train.h"
 #include "omega.h"
 #include "report.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define CLASSES_KEY "nft.classes"
+#define FIT_KEY "nft.fit"
 
 /* What the data lack or have otherwise. */
 typedef struct difference {
     const char *key, *expected, *found; /* found: NULL if the data do not say */
 } difference;
 
+/* Compared only where both sides have them. */
+static bool is_soft(const char *key)
+{
+    return !strcmp(key, CLASSES_KEY) || !strcmp(key, FIT_KEY);
+}
+
+static bool same_json(const char *a, const char *b)
+{
+    json_t *left = json_loads(a, 0, NULL), *right = json_loads(b, 0, NULL);
+    bool same = left && right && json_equal(left, right);
+    json_decref(left);
+    json_decref(right);
+    return same;
+}
+
 static bool same_text(const char *key, const char *a, const char *b)
 {
-    if (!strcmp(key, OMEGA_KEY) && (float)noted_omega(a) == (float)noted_omega(b) && noted_omega(a) > 0)
+    cli_omega left = noted_omega(a), right = noted_omega(b);
+    if (!strcmp(key, OMEGA_KEY) && same_omega(&left, &right))
         return true;
-    return !strcmp(a, b);
+    if (!strcmp(key, OFFSET_KEY))
+        return same_offset(a, b);
+    return !strcmp(a, b) || (is_soft(key) && same_json(a, b));
 }
 
 /* Parts of the input that differ in one of the keys; the first. */
 static bool find_difference(difference *d, const cli_input *input)
 {
-    for (int64_t part = 0; part < nft_dataset_part_count(input->dataset); part++) {
+    for (int64_t part = 0; part < nft_dataset_describe(input->dataset)->part_count; part++) {
         d->found = nft_dataset_metadata(input->dataset, part, d->key);
-        if (!d->found || !same_text(d->key, d->found, d->expected))
+        if (!d->found && !strcmp(d->key, OFFSET_KEY))
+            d->found = "0";
+        if (d->found ? !same_text(d->key, d->found, d->expected) : !is_soft(d->key))
             return true;
     }
     return false;
@@ -41,17 +66,25 @@ static int fail_form(const cli_input *input, const difference *d)
         input->path, d->expected, input->path);
 }
 
+static const char *repair_of(const difference *d)
+{
+    if (!strcmp(d->key, OFFSET_KEY))
+        return ": --prepare moves it into the last biases";
+    if (!strcmp(d->key, CLASSES_KEY))
+        return ": the model knows other classes";
+    return !strcmp(d->key, OMEGA_KEY) && noted_omega(d->found).count ? ": --prepare scales the weights"
+                                                                     : "; 'nftool fit' makes such";
+}
+
 static int fail_difference(const cli_input *input, const difference *d)
 {
     if (!strcmp(d->key, CANONICAL_KEY))
         return fail_form(input, d);
-    bool omega = !strcmp(d->key, OMEGA_KEY);
     const char *word = d->key + strlen("nft.");
     return fail(
         "%s: its networks have %s%s%s%.80s by its metadata, those that the model was trained on %s %.80s%s",
         input->path, d->found ? "" : "no ", word, d->found ? " " : "", d->found ? d->found : "", word,
-        d->expected,
-        omega && noted_omega(d->found) > 0 ? ": --prepare scales the weights" : "; 'nftool fit' makes such");
+        d->expected, repair_of(d));
 }
 
 /* Whether --prepare repairs it, on the way. */
@@ -61,38 +94,41 @@ static bool prepare(cli_input *input, const difference *d)
         input->canonicalize = true;
         return true;
     }
-    double from = noted_omega(d->found), to = noted_omega(d->expected);
-    if (strcmp(d->key, OMEGA_KEY) != 0 || !(from > 0) || !(to > 0) ||
-        nft_dataset_part_count(input->dataset) > 1)
+    if (!strcmp(d->key, OFFSET_KEY) && strlen(d->expected) < OFFSET_CAPACITY) {
+        snprintf(input->offset, sizeof input->offset, "%s", d->expected);
+        input->shift = true;
+        return true;
+    }
+    cli_omega to = noted_omega(d->expected);
+    if (strcmp(d->key, OMEGA_KEY) != 0 || !to.count)
         return false;
-    input->scale = from / to;
+    for (int64_t part = 0; part < nft_dataset_describe(input->dataset)->part_count; part++)
+        if (!noted_omega(nft_dataset_metadata(input->dataset, part, OMEGA_KEY)).count)
+            return false;
+    write_omega(input->omega, &to, 17);
+    input->scale = true;
     return true;
 }
 
 static int check_key(cli_input *input, const char *key, const json_t *said, bool repairs)
 {
     difference d = {key, json_string_value(json_object_get(said, key)), NULL};
+    if (said && !d.expected && !strcmp(key, OFFSET_KEY))
+        d.expected = "0";
     if (!d.expected || !find_difference(&d, input) || (repairs && prepare(input, &d)))
         return EXIT_SUCCESS;
     return fail_difference(input, &d);
 }
 
-static double omega_of(const cli_input *input, const json_t *said)
-{
-    double trained = noted_omega(json_string_value(json_object_get(said, OMEGA_KEY)));
-    double own = noted_omega(nft_dataset_metadata(input->dataset, 0, OMEGA_KEY));
-    return trained > 0 ? trained : own > 0 ? own : DEFAULT_OMEGA;
-}
-
 int check_contract(cli_input *input, const nft_model *model, const cli_options *given)
 {
-    static const char *const keys[] = {OMEGA_KEY, CANONICAL_KEY, "nft.offset", "nft.image"};
+    static const char *const keys[] = {OMEGA_KEY,   CANONICAL_KEY, OFFSET_KEY,
+                                       "nft.image", CLASSES_KEY,   FIT_KEY};
     const char *text = nft_model_metadata(model, "nft.trained_on");
     json_t *said = text ? json_loads(text, 0, NULL) : NULL;
     int failed = EXIT_SUCCESS;
     if (text && !said)
         return fail("%s: 'nft.trained_on' of its metadata is no JSON", given->operands[0]);
-    input->omega = omega_of(input, said);
     for (size_t i = 0; i < sizeof keys / sizeof *keys && !failed; i++)
         failed = check_key(input, keys[i], said, option_text(given, "prepare") != NULL);
     json_decref(said);

@@ -1,5 +1,6 @@
 #include "data_set.h"
 
+#include "nft/file.h"
 #include "omega.h"
 #include "report.h"
 
@@ -119,18 +120,22 @@ static int write_columns(const data_set *set, const char *path)
 {
     nft_tensor_info *tensors = calloc((size_t)set->count + 1, sizeof *tensors);
     nft_file_writer *writer = NULL;
-    char omega[OMEGA_CAPACITY];
-    const char *const metadata[] = {OMEGA_KEY,
-                                    write_omega(omega, set->images->omega),
-                                    "nft.space",
-                                    nft_space_json(set->partial->space),
-                                    "nft.image",
-                                    set->images->size,
-                                    "nft.fit",
-                                    set->images->settings,
-                                    set->images->canonical ? CANONICAL_KEY : NULL,
-                                    SIGN_PHASE,
-                                    NULL};
+    const char *metadata[] = {OMEGA_KEY,   set->images->omega,
+                              "nft.space", nft_space_json(set->partial->space),
+                              "nft.image", set->images->size,
+                              "nft.fit",   set->images->settings,
+                              NULL,        NULL,
+                              NULL,        NULL,
+                              NULL};
+    const char **next = &metadata[8];
+    if (set->images->canonical) {
+        *next++ = CANONICAL_KEY;
+        *next++ = SIGN_PHASE;
+    }
+    if (set->images->offset[0]) {
+        *next++ = OFFSET_KEY;
+        *next++ = set->images->offset;
+    }
     int failed = tensors ? EXIT_SUCCESS : fail_memory();
     for (int64_t i = 0; i < set->count && !failed; i++) {
         const column *c = &set->columns[i];

@@ -10,7 +10,8 @@ typedef struct fitted_images {
     int64_t first;           /* the number of the first */
     int64_t views;           /* networks of each */
     const nft_array *labels; /* of all images from number 0 on; or NULL */
-    double omega;            /* of the networks */
+    const char *omega;       /* of the networks, as it is noted */
+    const char *offset;      /* of their output; "": none */
     const cli_images *images;
     const char *size;     /* "height,width,colours" */
     const char *settings; /* JSON: steps, lr, schedule */

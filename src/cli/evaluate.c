@@ -3,6 +3,7 @@
 #include "contract.h"
 #include "image_scores.h"
 #include "metrics.h"
+#include "nft/file.h"
 #include "outputs.h"
 #include "plot_predictions.h"
 #include "report.h"
@@ -19,23 +20,19 @@
 #define TITLE_CAPACITY 512
 #define LOSSES "mse, bce, cross_entropy, reconstruction or render"
 
-/* The networks whose predictions are finite: predictions (rows, width) and their labels. */
-typedef struct scored {
-    int64_t rows, width;
-    float *values, *targets;
-    int64_t *classes;
-} scored;
-
 typedef struct evaluation {
-    const cli_options *given;
+    const cli_options *given; /* as rank 0 sees it: the others say nothing */
+    cli_options own;
+    cli_ranks ranks;
     loss_kind kind;
     nft_model *model;
     cli_input input;
     cli_predicted predicted;
     nft_array *labels;
-    scored kept;
+    cli_scored kept;
     image_scores images; /* of a loss that compares images */
     cli_scores scores;
+    cli_scores *outputs;    /* of each output, if there are several */
     const char *label_name; /* of the tensor that predictions are compared with */
     int64_t bad_inputs, bad_predictions;
 } evaluation;
@@ -77,14 +74,12 @@ static int check_options(const cli_options *given, loss_kind kind)
 /* The model gives one row of numbers for each network; its length is *width. */
 static int check_output(int64_t *width, const nft_model *model, loss_kind kind, const char *path)
 {
-    nft_module_info info = NFT_MODULE_INFO_INIT;
-    if (nft_model_output(&info, model))
-        return fail_library();
-    if (info.output == NFT_VALUE_FEATURES)
+    const nft_module_info *info = nft_model_describe(model)->output;
+    if (info->output == NFT_VALUE_FEATURES)
         return fail("%s: the model gives features, evaluate needs a vector for each network", path);
-    if (kind == LOSS_CROSS_ENTROPY && info.output != NFT_VALUE_VECTOR)
+    if (kind == LOSS_CROSS_ENTROPY && info->output != NFT_VALUE_VECTOR)
         return fail("%s: the model gives tokens, loss cross_entropy needs a vector of logits", path);
-    *width = info.channels * (info.output == NFT_VALUE_TOKENS ? info.tokens : 1);
+    *width = info->channels * (info->output == NFT_VALUE_TOKENS ? info->tokens : 1);
     return *width
                ? EXIT_SUCCESS
                : fail("%s: how many numbers the model gives depends on the space; evaluate needs as many for "
@@ -95,7 +90,7 @@ static int check_output(int64_t *width, const nft_model *model, loss_kind kind, 
 static int check_classes(const int64_t *labels, int64_t networks, int64_t classes, const char *path)
 {
     for (int64_t n = 0; n < networks; n++)
-        if (labels[n] < 0 || labels[n] >= classes)
+        if ((labels[n] < 0 || labels[n] >= classes) && labels[n] != IGNORED_CLASS && labels[n] != INT64_MIN)
             return fail("%s: label %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64
                         " by the model's outputs",
                         path, n, labels[n], classes - 1);
@@ -105,79 +100,96 @@ static int check_classes(const int64_t *labels, int64_t networks, int64_t classe
 static int check_targets(const float *labels, int64_t networks, int64_t width, loss_kind kind,
                          const char *path)
 {
-    for (int64_t i = 0; i < networks * width; i++) {
-        if (!isfinite(labels[i]))
-            return fail("%s: label %" PRId64 " is not finite", path, i / width);
-        if (kind == LOSS_BCE && (labels[i] < 0 || labels[i] > 1))
+    for (int64_t i = 0; i < networks * width && kind == LOSS_BCE; i++)
+        if (labels[i] < 0 || labels[i] > 1)
             return fail("%s: label %" PRId64 " is %g, loss bce needs 0 … 1", path, i / width,
                         (double)labels[i]);
-    }
+    return EXIT_SUCCESS;
+}
+
+/* Without --skip a label that is not finite is an error. */
+static int check_finite(const evaluation *e, int64_t width)
+{
+    const int64_t *classes = nft_array_i64(e->labels);
+    for (int64_t n = 0; n < e->input.count && !option_text(e->given, "skip"); n++)
+        if (classes ? classes[n] == INT64_MIN : !all_finite(nft_array_f32(e->labels) + n * width, width))
+            return fail("%s: label %" PRId64 " is not finite; --skip leaves such samples out", e->input.path,
+                        n);
     return EXIT_SUCCESS;
 }
 
 /* A tensor of that name that does not fit the samples. */
-static int check_rows(const char *name, const cli_input *input)
+static int check_rows(bool *found, const char *name, const cli_input *input)
 {
     nft_file *file = NULL;
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     char shape[TEXT_CAPACITY];
     int failed = EXIT_SUCCESS;
-    if (is_index(input->path) || has_extra(input, name))
+    *found = has_extra(input, name);
+    if (is_index(input->path) || *found)
         return EXIT_SUCCESS;
-    if (nft_file_open(&file, input->path))
+    if (nft_file_open(&file, input->path, NULL))
         return fail_library();
-    for (int64_t i = 0; !failed && i < nft_file_tensor_count(file); i++)
-        if (!nft_file_tensor(&info, file, i) && !strcmp(info.name, name))
+    for (int64_t i = 0; !failed && !*found && i < nft_file_tensor_count(file); i++) {
+        *found = !nft_file_tensor(&info, file, i) && !strcmp(info.name, name);
+        if (*found && !(input->count == 1 && info.count == 1))
             failed =
                 fail("%s: '%s' has the shape %s, expected a row for each of %" PRId64 " samples", input->path,
                      name, info.rank ? text_shape(shape, info.shape, info.rank) : "of a single number",
                      input->count);
+    }
     nft_file_free(file);
     return failed;
 }
 
-/* The tensor that predictions are compared with, as in training. */
-static int read_labels(evaluation *e)
+/* Tensors that may be meant. */
+static int fail_no_labels(const cli_input *input, const char *name)
 {
-    const cli_input *input = &e->input;
-    e->label_name = "label";
-    int failed = check_rows("label", input);
-    if (!failed && !has_extra(input, "label")) {
-        e->label_name = has_extra(input, "target") ? "target" : "label";
-        failed = check_rows("target", input);
+    char list[512] = "";
+    const char *other;
+    for (int64_t i = 0; (other = nft_dataset_extra_name(input->dataset, i)); i++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s'%s'", i ? ", " : "; --label may name ", other);
     }
-    if (failed || !has_extra(input, e->label_name))
-        return failed;
-    return read_extra(&e->labels, input, e->label_name, 0, input->count);
+    return fail("%s: no tensor '%s'%s with %" PRId64 " entries: nothing to compare with%s", input->path, name,
+                strcmp(name, "label") ? "" : " (or 'target')", input->count, list);
 }
 
-/* The labels are there, of the type and in the range that the loss takes, and as many as it needs. */
-static int check_labels(const evaluation *e, int64_t width)
+/* The tensor that predictions are compared with, as in training: --label, or what the model was trained
+ * with. */
+static int find_labels(evaluation *e)
 {
-    const cli_input *input = &e->input;
-    const nft_array *labels = e->labels;
-    const char *name = e->label_name, *path = input->path;
-    loss_kind kind = e->kind;
-    const char *loss = loss_names[kind];
-    bool of_classes = kind == LOSS_CROSS_ENTROPY;
-    int64_t expected = input->count * (of_classes ? 1 : width);
-    if (!labels)
-        return fail("%s: no tensor 'label' (or 'target') with %" PRId64 " entries: nothing to compare with",
-                    path, input->count);
-    if (of_classes && !nft_array_i64(labels))
-        return fail(
-            "%s: '%s' holds floats, loss cross_entropy needs integer classes (mse and bce take floats)", path,
-            name);
-    if (!of_classes && !nft_array_f32(labels))
-        return fail("%s: '%s' holds integers, loss %s needs floats (cross_entropy takes integers)", path,
-                    name, loss);
-    if (nft_array_count(labels) != expected)
+    const char *name = option_text(e->given, "label");
+    bool found = false;
+    if (!name)
+        name = nft_model_metadata(e->model, "nft.label");
+    e->label_name = name ? name : "label";
+    int failed = check_rows(&found, e->label_name, &e->input);
+    if (!failed && !found && !name) {
+        failed = check_rows(&found, "target", &e->input);
+        e->label_name = found ? "target" : "label";
+    }
+    return failed || found ? failed : fail_no_labels(&e->input, e->label_name);
+}
+
+/* The labels are there, in the range that the loss takes, and as many as it needs. */
+static int read_labels(evaluation *e, int64_t width)
+{
+    const char *path = e->input.path;
+    bool of_classes = e->kind == LOSS_CROSS_ENTROPY;
+    int failed = find_labels(e);
+    if (failed)
+        return failed;
+    if (nft_dataset_read_targets(&e->labels, e->input.dataset, e->label_name, of_classes ? width : 0))
+        return fail_library();
+    int64_t expected = e->input.count * (of_classes ? 1 : width);
+    if (nft_array_count(e->labels) != expected)
         return fail("%s: '%s' has %" PRId64 " numbers, expected %" PRId64
                     " for loss %s and the model's output",
-                    path, name, nft_array_count(labels), expected, loss);
-    if (of_classes)
-        return check_classes(nft_array_i64(labels), input->count, width, path);
-    return check_targets(nft_array_f32(labels), input->count, width, kind, path);
+                    path, e->label_name, nft_array_count(e->labels), expected, loss_names[e->kind]);
+    failed = of_classes ? check_classes(nft_array_i64(e->labels), e->input.count, width, path)
+                        : check_targets(nft_array_f32(e->labels), e->input.count, width, e->kind, path);
+    return failed ? failed : check_finite(e, width);
 }
 
 static int check_probabilities(const cli_predicted *output, const char *path)
@@ -191,43 +203,12 @@ static int check_probabilities(const cli_predicted *output, const char *path)
     return EXIT_SUCCESS;
 }
 
-/* Leaves out the networks whose predictions are not finite: one of them would make every number meaningless.
- */
-static int select_finite(scored *kept, const cli_predicted *output, const nft_array *labels)
+static int score_outputs(evaluation *e, const cli_predictions *predictions)
 {
-    int64_t networks = output->count, width = output->row;
-    const int64_t *classes = nft_array_i64(labels);
-    const float *targets = nft_array_f32(labels);
-    kept->width = width;
-    kept->values = malloc((size_t)(networks * width) * sizeof(float) + 1);
-    kept->targets = malloc((size_t)(networks * width) * sizeof(float) + 1);
-    kept->classes = malloc((size_t)networks * sizeof(int64_t) + 1);
-    if (!kept->values || !kept->targets || !kept->classes)
-        return fail_memory();
-    for (int64_t n = 0; n < networks; n++) {
-        const float *row = output->values + n * width;
-        if (!all_finite(row, width))
-            continue;
-        memcpy(kept->values + kept->rows * width, row, (size_t)width * sizeof(float));
-        if (classes)
-            kept->classes[kept->rows] = classes[n];
-        else
-            memcpy(kept->targets + kept->rows * width, targets + n * width, (size_t)width * sizeof(float));
-        kept->rows++;
-    }
-    return EXIT_SUCCESS;
-}
-
-static void free_scored(scored *kept)
-{
-    free(kept->values);
-    free(kept->targets);
-    free(kept->classes);
-}
-
-static cli_predictions predictions_of(const scored *kept)
-{
-    return (cli_predictions){kept->rows, kept->width, kept->values, kept->targets, kept->classes};
+    if (e->kind == LOSS_CROSS_ENTROPY || predictions->width < 2)
+        return EXIT_SUCCESS;
+    e->outputs = malloc((size_t)predictions->width * sizeof *e->outputs);
+    return e->outputs ? scores_of_outputs(e->outputs, predictions) : fail_memory();
 }
 
 static int evaluate(evaluation *e)
@@ -236,13 +217,16 @@ static int evaluate(evaluation *e)
     const char *path = e->given->operands[0];
     int failed = e->kind == LOSS_BCE ? check_probabilities(output, path) : EXIT_SUCCESS;
     if (!failed)
-        failed = select_finite(&e->kept, output, e->labels);
+        failed = select_scored(&e->kept, output->values, output->count, output->row, e->labels);
     if (!failed && !e->kept.rows)
-        failed = fail("%s: no prediction is finite", path);
+        failed = e->kept.bad_predictions ? fail("%s: no prediction is finite", path)
+                                         : fail("%s: no label can be compared with", e->input.path);
     cli_predictions predictions = predictions_of(&e->kept);
     if (!failed)
         failed = scores_compute(&e->scores, e->kind, &predictions);
-    e->bad_predictions = e->input.count - e->kept.rows;
+    if (!failed)
+        failed = score_outputs(e, &predictions);
+    e->bad_predictions = e->kept.bad_predictions;
     return failed;
 }
 
@@ -259,6 +243,18 @@ static int print_as_json(const evaluation *e)
     json_t *object = json_object();
     json_object_set_new(object, "loss", json_number(e->scores.loss));
     scores_to_json(object, &e->scores);
+    json_t *outputs = e->outputs ? json_array() : NULL;
+    for (int64_t i = 0; outputs && i < e->kept.width; i++) {
+        json_t *output = json_object();
+        scores_to_json(output, &e->outputs[i]);
+        json_array_append_new(outputs, output);
+    }
+    if (outputs)
+        json_object_set_new(object, "outputs", outputs);
+    if (e->kept.ignored)
+        json_object_set_new(object, "ignored_labels", json_integer(e->kept.ignored));
+    if (e->kept.bad_labels)
+        json_object_set_new(object, "non_finite_labels", json_integer(e->kept.bad_labels));
     if (e->bad_inputs)
         json_object_set_new(object, "non_finite_inputs", json_integer(e->bad_inputs));
     if (e->bad_predictions)
@@ -274,6 +270,21 @@ static void print_number(const char *name, double value, const char *undefined)
         printf("%s  %.4f\n", name, value);
 }
 
+static void print_numbers(const cli_scores *scores)
+{
+    print_number("tau     ", scores->tau, "all predictions or all labels are equal");
+    print_number("R²      ", scores->r2, "all labels are equal");
+    printf("mae       %.4f\n", scores->mean_absolute_error);
+}
+
+/* The numbers above are the means of those of several outputs. */
+static void print_outputs(const evaluation *e)
+{
+    for (int64_t i = 0; e->outputs && i < e->kept.width; i++)
+        printf("output %-2" PRId64 " tau %.4f, R² %.4f, mae %.4f\n", i, e->outputs[i].tau, e->outputs[i].r2,
+               e->outputs[i].mean_absolute_error);
+}
+
 static void print_for_people(const evaluation *e)
 {
     char count[TEXT_CAPACITY];
@@ -284,10 +295,13 @@ static void print_for_people(const evaluation *e)
     } else if (loss_has_images(e->kind)) {
         printf("psnr      %.2f dB, the mean of the images'\n", e->scores.psnr);
     } else {
-        print_number("tau     ", e->scores.tau, "all predictions or all labels are equal");
-        print_number("R²      ", e->scores.r2, "all labels are equal");
-        printf("mae       %.4f\n", e->scores.mean_absolute_error);
+        print_numbers(&e->scores);
+        print_outputs(e);
     }
+    if (e->kept.ignored)
+        printf("ignored labels of %s, left out\n", text_plural(count, e->kept.ignored, "network"));
+    if (e->kept.bad_labels)
+        printf("non-finite labels of %s, left out\n", text_plural(count, e->kept.bad_labels, "network"));
     if (e->bad_inputs)
         printf("non-finite weights in %s\n", text_plural(count, e->bad_inputs, "network"));
     if (e->bad_predictions)
@@ -304,8 +318,9 @@ static int report(const evaluation *e)
 }
 
 /* Whatever can be wrong is found before the model runs. */
-static int prepare(evaluation *e)
+static int prepare(void *argument)
 {
+    evaluation *e = argument;
     const char *model_path = e->given->operands[0], *data_path = e->given->operands[1];
     int64_t width = 0;
     int failed = check_outputs(e->given);
@@ -330,8 +345,7 @@ static int prepare(evaluation *e)
     const nft_space *expected = nft_model_space(e->model);
     if (expected && !(e->input.space && nft_space_equal(expected, e->input.space)))
         return EXIT_SUCCESS; /* the model refuses them, whatever their labels are, and says what differs */
-    failed = read_labels(e);
-    return failed ? failed : check_labels(e, width);
+    return read_labels(e, width);
 }
 
 static int save_predictions(const evaluation *e, const char *path)
@@ -364,27 +378,48 @@ static int predict_and_evaluate(evaluation *e)
                    .given = e->given,
                    .decode = true,
                    .take = keep_predictions,
-                   .user = &e->predicted};
+                   .user = &e->predicted,
+                   .ranks = &e->ranks};
     int failed = run_model(&run);
-    e->bad_inputs = run.bad_inputs;
     if (!failed)
-        failed = evaluate(e);
+        failed = share_predictions(&run, &e->predicted);
+    e->bad_inputs = run.bad_inputs;
+    if (failed || e->ranks.rank)
+        return failed;
+    failed = evaluate(e);
     return failed ? failed : write_files(e);
+}
+
+/* Images are compared by rank 0 alone. */
+static int compute(evaluation *e)
+{
+    if (!loss_has_images(e->kind))
+        return predict_and_evaluate(e);
+    return e->ranks.rank ? EXIT_SUCCESS : evaluate_images(e);
 }
 
 static int run(const cli_options *given)
 {
-    evaluation e = {.given = given};
-    int failed = prepare(&e);
+    evaluation e = {.own = *given};
+    bool together = true;
+    int failed = ranks_open_if_launched(&e.ranks);
+    e.given = &e.own;
+    e.own.quiet = given->quiet || e.ranks.rank;
     if (!failed)
-        failed = loss_has_images(e.kind) ? evaluate_images(&e) : predict_and_evaluate(&e);
-    if (!failed)
+        failed = ranks_in_turn(&e.ranks, prepare, &e, &together);
+    if (!failed) {
+        failed = compute(&e);
+        together = !failed;
+    }
+    if (!failed && !e.ranks.rank)
         failed = report(&e);
     free_scored(&e.kept);
+    free(e.outputs);
     free(e.predicted.values);
     nft_array_free(e.labels);
     close_input(&e.input);
     nft_model_free(e.model);
+    ranks_close(&e.ranks, together);
     return failed;
 }
 
@@ -396,6 +431,9 @@ static const cli_option own_options[] = {
      0, 0, NULL},
     {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG, PNG)",
      0, 0, NULL},
+    {"label", 0, OPTION_TEXT, "NAME", "tensor with the labels (default: the model's, label, or target)", 0, 0,
+     NULL},
+    {"skip", 0, OPTION_FLAG, NULL, "leave out samples whose label is not finite", 0, 0, NULL},
     PREPARE_OPTION,
     PRECISION_OPTION,
     LAYERS_OPTION,
@@ -410,9 +448,10 @@ const cli_command evaluate_command = {
         "Runs a model on every network of DATA and compares its output with the tensor 'label' of\n"
         "DATA, or else 'target'.\n"
         "Networks whose predictions are not finite are counted and left out.\n\n"
-        "--loss cross_entropy takes logits and integer classes: prints loss and accuracy.\n"
-        "--loss mse and bce (of probabilities) take float labels: print loss, Kendall's tau-b, R² and the\n"
-        "mean absolute error.\n"
+        "--loss cross_entropy takes logits and classes, whole numbers or rows of a 1 among zeros: prints\n"
+        "loss and accuracy. Samples of the class -100 are left out.\n"
+        "--loss mse and bce (of probabilities) take numbers: print loss, Kendall's tau-b, R² and the mean\n"
+        "absolute error, of several outputs for each and the means.\n"
         "--loss reconstruction is for a model with a decoder, whose image is compared with the rendering of\n"
         "the SIREN that goes in; --loss render for one whose output is the weights of SIRENs, whose\n"
         "renderings are compared with 'target' (N, height, width, colours), -1 … 1. They print loss and\n"

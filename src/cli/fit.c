@@ -5,6 +5,7 @@
 #include "fit_widths.h"
 #include "images.h"
 #include "metrics.h"
+#include "nft/inr.h"
 #include "omega.h"
 #include "outputs.h"
 #include "partial.h"
@@ -46,14 +47,16 @@ typedef struct job {
     cli_progress progress;
     char units[80]; /* of the progress */
     nft_inr_fit_options options;
-    bool canonical;   /* they are brought to one sign and phase */
-    int64_t views;    /* networks for each image */
-    int64_t networks; /* in all */
-    float *image;     /* the one that was read last: */
-    int64_t held;     /* its number among those that are fitted, -1 before the first */
-    double psnr_sum;  /* of the networks that are finite */
-    int64_t diverged; /* and how many are not */
-    float brightest;  /* of all colours */
+    char omega[OMEGA_CAPACITY];   /* as it is noted */
+    char offset[OFFSET_CAPACITY]; /* the same; "": none */
+    bool canonical;               /* they are brought to one sign and phase */
+    int64_t views;                /* networks for each image */
+    int64_t networks;             /* in all */
+    float *image;                 /* the one that was read last: */
+    int64_t held;                 /* its number among those that are fitted, -1 before the first */
+    double psnr_sum;              /* of the networks that are finite */
+    int64_t diverged;             /* and how many are not */
+    float brightest;              /* of all colours */
 } job;
 
 static int64_t integer_of(const cli_options *given, const char *name, int64_t fallback)
@@ -79,8 +82,7 @@ static void read_options(job *j)
     j->options.user = &j->progress;
     j->canonical = option_text(j->given, "canonical") != NULL;
     j->views = integer_of(j->given, "views", 1);
-    j->options.learning_rate = number_of(j->given, "lr", DEFAULT_RATE);
-    j->options.omega = number_of(j->given, "omega", DEFAULT_OMEGA);
+    j->options.lr = number_of(j->given, "lr", DEFAULT_RATE);
 }
 
 static int read_widths(job *j, int64_t *widths, int64_t *count)
@@ -112,6 +114,8 @@ static int choose_widths(const job *j, int64_t widths[4])
                                  .first = j->images.first,
                                  .count = j->images.count,
                                  .options = &j->options,
+                                 .omega = j->omega,
+                                 .offset = j->offset[0] ? j->offset : NULL,
                                  .seed = j->given->seed,
                                  .psnr = number_of(j->given, "psnr", 0)};
     if (!option_text(j->given, "psnr"))
@@ -169,15 +173,26 @@ static int check_init(const job *j, const char *path)
     return EXIT_SUCCESS;
 }
 
+/* ω and the offset: those that are given, those of the networks to begin with, or the defaults. */
+static int choose_form(job *j, const char *path, const nft_weights *init)
+{
+    cli_omega omega;
+    int failed = choose_omega(&omega, path, nft_weights_metadata(init, OMEGA_KEY), j->given);
+    if (!failed)
+        failed = choose_offset(j->offset, path, nft_weights_metadata(init, OFFSET_KEY), j->given);
+    write_omega(j->omega, &omega, 17);
+    return failed;
+}
+
 /* The networks to begin with: as many as will be fitted, or one for all. */
 static int load_init(job *j, const char *path)
 {
-    if (nft_weights_load(&j->init, path))
+    if (nft_weights_load(&j->init, path, NULL))
         return fail_library();
     if (option_text(j->given, "widths") && !nft_space_equal(j->space, nft_weights_space(j->init)))
         return fail("%s: the networks have other layers than --widths says", path);
     j->space = nft_weights_space(j->init);
-    int failed = choose_omega(&j->options.omega, path, nft_weights_metadata(j->init, OMEGA_KEY), j->given);
+    int failed = choose_form(j, path, j->init);
     return failed ? failed : check_init(j, path);
 }
 
@@ -197,10 +212,10 @@ static int open_job(job *j)
     if (j->images.first + j->images.count > INT64_MAX / j->views)
         return fail("%" PRId64 " views of %" PRId64 " images are too many", j->views, j->images.count);
     j->networks = j->images.count * j->views;
-    failed = make_space(j);
-    if (!failed && init)
-        failed = load_init(j, init);
-    return failed;
+    failed = init ? EXIT_SUCCESS : choose_form(j, NULL, NULL);
+    if (!failed)
+        failed = make_space(j);
+    return failed || !init ? failed : load_init(j, init);
 }
 
 static int add_checksum(unsigned long *sum, const char *path)
@@ -229,10 +244,10 @@ static int describe_settings(const job *j, char *text, size_t capacity)
     int used = snprintf(text, capacity,
                         "images %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64
                         " %08lx; views %" PRId64 "; init %08lx; seed "
-                        "%" PRIu64 "; steps %" PRId64 "; lr %a; schedule %d; omega %a; widths 2",
+                        "%" PRIu64 "; steps %" PRId64 "; lr %a; schedule %d; omega %s; offset %s; widths 2",
                         j->images.first, j->images.count, j->images.height, j->images.width,
                         j->images.colours, sum, j->views, init_sum, j->given->seed, j->options.steps,
-                        j->options.learning_rate, j->options.schedule, j->options.omega);
+                        j->options.lr, j->options.schedule, j->omega, j->offset);
     nft_layer layer = {.size = sizeof layer};
     for (int64_t i = 0; i < nft_space_layer_count(j->space) && !failed; i++) {
         failed = nft_space_layer(&layer, j->space, i) ? fail_library() : EXIT_SUCCESS;
@@ -275,10 +290,12 @@ static int report_finished(job *j)
 /* Networks first … of --init, or fresh ones: those of an image are the same whichever images are chosen. */
 static int begin_networks(const job *j, nft_weights *weights, int64_t first)
 {
+    if (nft_weights_set_metadata(weights, OMEGA_KEY, j->omega) ||
+        nft_weights_set_metadata(weights, OFFSET_KEY, j->offset[0] ? j->offset : NULL))
+        return fail_library();
     if (!j->init)
-        return nft_inr_init(weights, j->given->seed, j->images.first * j->views + first, j->options.omega)
-                   ? fail_library()
-                   : EXIT_SUCCESS;
+        return nft_inr_init(weights, j->given->seed, j->images.first * j->views + first, 0) ? fail_library()
+                                                                                            : EXIT_SUCCESS;
     int64_t count = nft_weights_count(weights), held = nft_weights_count(j->init);
     for (int64_t t = 0; t < nft_space_tensor_count(j->space); t++) {
         int64_t each = nft_weights_data_count(j->init, t) / held;
@@ -338,7 +355,7 @@ static int fit_networks(job *j, nft_weights *weights, float *values, float *loss
         failed = fail_library();
     if (!failed && nft_inr_fit(weights, losses, images, &j->options))
         failed = fail_library();
-    if (!failed && j->canonical && nft_inr_canonicalize(weights, j->options.omega))
+    if (!failed && j->canonical && nft_inr_canonicalize(weights, 0))
         failed = fail_library();
     nft_array_free(images);
     if (!failed)
@@ -357,7 +374,7 @@ static int fit_batch(job *j, int64_t count)
     int failed = values && losses
                      ? EXIT_SUCCESS
                      : fail("out of memory: %" PRId64 " images at a time; try a smaller --batch-size", count);
-    if (!failed && nft_weights_create(&weights, j->space, count, 1))
+    if (!failed && nft_weights_create(&weights, j->space, count, 1, NULL))
         failed = fail_library();
     if (!failed)
         failed = fit_networks(j, weights, values, losses);
@@ -421,12 +438,13 @@ static int save(job *j)
     bool cosine = j->options.schedule == NFT_INR_SCHEDULE_COSINE;
     describe_size(j, size, sizeof size);
     snprintf(settings, sizeof settings, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"}",
-             j->options.steps, j->options.learning_rate, schedules[cosine]);
+             j->options.steps, j->options.lr, schedules[cosine]);
     const fitted_images images = {.first = j->images.first,
                                   .views = j->views,
                                   .labels = j->labels,
+                                  .omega = j->omega,
+                                  .offset = j->offset,
                                   .images = &j->images,
-                                  .omega = j->options.omega,
                                   .size = size,
                                   .settings = settings,
                                   .canonical = j->canonical,
@@ -518,8 +536,9 @@ static const cli_option own_options[] = {
     {"lr", 0, OPTION_POSITIVE, "R", "learning rate of Adam (default: 0.001)", 0, 1000000, NULL},
     {"schedule", 0, OPTION_CHOICE, "NAME", "of the learning rate: constant (default) or cosine", 0, 0,
      schedules},
-    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: what --init says, or 30)", 0,
-     1000000, NULL},
+    OMEGA_OPTION("what --init says, or 30"),
+    {"offset", 0, OPTION_REAL, "X", "number added to the output (default: what --init says, or 0)", 0, 0,
+     NULL},
     {"first", 0, OPTION_INTEGER, "I", "number of the first image that is fitted (default: 0)", 0, INT64_MAX,
      NULL},
     {"count", 0, OPTION_INTEGER, "N", "how many images are fitted at most (default: all)", 1, INT64_MAX,

@@ -1,6 +1,7 @@
 #include "fit_widths.h"
 
 #include "metrics.h"
+#include "omega.h"
 #include "report.h"
 
 #include <inttypes.h>
@@ -23,9 +24,13 @@ static int fit_image(double *psnr, const width_search *search, int64_t width, in
     options.progress = NULL;
     nft_status status = nft_space_create_mlp(&space, widths, 4);
     if (!status)
-        status = nft_weights_create(&weights, space, 1, 1);
+        status = nft_weights_create(&weights, space, 1, 1, NULL);
     if (!status)
-        status = nft_inr_init(weights, search->seed, number, options.omega);
+        status = nft_weights_set_metadata(weights, OMEGA_KEY, search->omega);
+    if (!status)
+        status = nft_weights_set_metadata(weights, OFFSET_KEY, search->offset);
+    if (!status)
+        status = nft_inr_init(weights, search->seed, number, 0);
     if (!status)
         status = nft_inr_fit(weights, &loss, image, &options);
     nft_weights_free(weights);

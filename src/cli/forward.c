@@ -5,6 +5,7 @@
 #include "files.h"
 #include "image_source.h"
 #include "metrics.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "outputs.h"
 #include "predictions.h"
@@ -57,9 +58,9 @@ static int describe(const cli_options *given, const cli_output *output)
 static int check_frequency(const nft_model *model, const cli_input *input, const cli_options *given)
 {
     const char *text = nft_model_metadata(model, OMEGA_KEY);
-    double omega = 0;
+    cli_omega omega;
     int failed = text ? parse_omega(&omega, given->operands[0], text) : EXIT_SUCCESS;
-    return text && !failed ? check_omega(input->path, input->dataset, omega, "the model was trained for")
+    return text && !failed ? check_omega(input->path, input->dataset, &omega, "the model was trained for")
                            : failed;
 }
 
@@ -97,26 +98,43 @@ static int note_image_size(result_texts *texts, const nft_model *model)
     return failed;
 }
 
-static int run_to_file(const nft_model *model, cli_input *input, const cli_options *given)
+/* Vectors and tokens of all ranks, which rank 0 writes. */
+static int run_shared(cli_run *run, cli_output *output)
+{
+    cli_predicted predicted = {.count = run->input->count};
+    run->take = keep_predictions;
+    run->user = &predicted;
+    int failed = run_model(run);
+    if (!failed)
+        failed = share_predictions(run, &predicted);
+    if (!failed && !run->ranks->rank)
+        failed = write_predictions(output, &predicted);
+    free(predicted.values);
+    return failed;
+}
+
+/* Features are rank 0's alone. */
+static int run_to_file(const nft_model *model, cli_input *input, const cli_options *given, cli_ranks *ranks)
 {
     result_texts texts = {0};
     cli_output output = {.path = option_text(given, "output"), .input = input};
     cli_run run = {.model = model, .input = input, .given = given, .take = write_results, .user = &output};
-    nft_module_info info = NFT_MODULE_INFO_INIT;
     run.decode = option_text(given, "decode") != NULL;
-    int failed = nft_model_output(&info, model) ? fail_library() : EXIT_SUCCESS;
-    bool features = info.output == NFT_VALUE_FEATURES;
+    bool features = nft_model_describe(model)->output->output == NFT_VALUE_FEATURES;
     run.at_once = features && is_written_in_place(output.path);
-    if (!failed && run.decode)
-        failed = note_image_size(&texts, model);
+    int failed = run.decode ? note_image_size(&texts, model) : EXIT_SUCCESS;
     if (!failed && features && input->space)
         failed = note_networks(&texts, model, input);
     output.metadata = run.decode ? texts.image_texts : texts.list;
-    if (!failed)
+    if (!failed && !features && ranks->count > 1) {
+        run.ranks = ranks;
+        failed = run_shared(&run, &output);
+    } else if (!failed && !ranks->rank) {
         failed = run_model(&run);
-    if (!failed)
+    }
+    if (!failed && !ranks->rank)
         failed = complete_output(&output);
-    if (!failed)
+    if (!failed && !ranks->rank)
         failed = describe(given, &output);
     close_output(&output);
     free(texts.list);
@@ -150,7 +168,7 @@ static int describe_text(const cli_options *given, const cli_predicted *predicte
 }
 
 static int run_to_text(const nft_model *model, cli_input *input, const cli_options *given,
-                       prediction_format format)
+                       prediction_format format, cli_ranks *ranks)
 {
     cli_predicted predicted = {.count = input->count};
     cli_run run = {.model = model,
@@ -158,42 +176,66 @@ static int run_to_text(const nft_model *model, cli_input *input, const cli_optio
                    .given = given,
                    .decode = option_text(given, "decode") != NULL,
                    .take = keep_predictions,
-                   .user = &predicted};
+                   .user = &predicted,
+                   .ranks = ranks->count > 1 ? ranks : NULL};
     int failed = run_model(&run);
-    if (!failed)
+    if (!failed && run.ranks)
+        failed = share_predictions(&run, &predicted);
+    if (!failed && !ranks->rank)
         failed = save_prediction_text(option_text(given, "output"), format, model, input, &predicted);
-    if (!failed)
+    if (!failed && !ranks->rank)
         failed = describe_text(given, &predicted);
     free(predicted.values);
     return failed;
 }
 
-static int run(const cli_options *given)
+typedef struct job {
+    const cli_options *given;
+    nft_model *model;
+    cli_input input;
+    prediction_format format;
+} job;
+
+/* Whatever can be wrong is found before the model runs. */
+static int prepare(void *argument)
 {
+    job *j = argument;
+    const cli_options *given = j->given;
     bool decode = option_text(given, "decode") != NULL;
-    nft_model *model = NULL;
-    cli_input input = {0};
-    prediction_format format = FORMAT_TABLE;
-    int failed = choose_prediction_format(&format, given, option_text(given, "output"));
+    int failed = choose_prediction_format(&j->format, given, option_text(given, "output"));
     if (!failed)
         failed = check_outputs(given);
     if (!failed)
-        failed = load_model(&model, given->operands[0], given);
-    if (!failed && format != FORMAT_SAFETENSORS)
-        failed = check_prediction_output(model, given->operands[0]);
-    if (!failed && decode && !nft_model_has_decoder(model))
+        failed = load_model(&j->model, given->operands[0], given);
+    if (!failed && j->format != FORMAT_SAFETENSORS)
+        failed = check_prediction_output(j->model, given->operands[0]);
+    if (!failed && decode && !nft_model_describe(j->model)->has_decoder)
         failed = fail("%s: the model has no decoder, --decode is for one that has", given->operands[0]);
     if (!failed)
-        failed = open_input(&input, model, given->operands[1], given);
+        failed = open_input(&j->input, j->model, given->operands[1], given);
     if (!failed)
-        failed = check_frequency(model, &input, given);
+        failed = check_frequency(j->model, &j->input, given);
+    return failed ? failed : check_contract(&j->input, j->model, given);
+}
+
+static int run(const cli_options *given)
+{
+    cli_ranks ranks;
+    cli_options own = *given; /* ranks other than 0 say nothing */
+    job j = {.given = &own, .format = FORMAT_TABLE};
+    bool together = true;
+    int failed = ranks_open_if_launched(&ranks);
+    own.quiet = given->quiet || ranks.rank;
     if (!failed)
-        failed = check_contract(&input, model, given);
-    if (!failed)
-        failed = format == FORMAT_SAFETENSORS ? run_to_file(model, &input, given)
-                                              : run_to_text(model, &input, given, format);
-    close_input(&input);
-    nft_model_free(model);
+        failed = ranks_in_turn(&ranks, prepare, &j, &together);
+    if (!failed) {
+        failed = j.format == FORMAT_SAFETENSORS ? run_to_file(j.model, &j.input, &own, &ranks)
+                                                : run_to_text(j.model, &j.input, &own, j.format, &ranks);
+        together = !failed;
+    }
+    close_input(&j.input);
+    nft_model_free(j.model);
+    ranks_close(&ranks, together);
     return failed;
 }
 

@@ -1,6 +1,7 @@
 #include "image_scores.h"
 
 #include "metrics.h"
+#include "nft/inr.h"
 #include "omega.h"
 #include "report.h"
 #include "results.h"
@@ -12,28 +13,29 @@
 
 static int check_decoder(image_scores *task)
 {
-    if (!nft_model_has_decoder(task->model))
+    if (!nft_model_describe(task->model)->has_decoder)
         return fail("%s: the model has no decoder, loss reconstruction is for one that has",
                     task->given->operands[0]);
-    return read_decoder(task->model, &task->height, &task->width, &task->options.omega);
+    double omega = DEFAULT_OMEGA;
+    int failed = read_decoder(task->model, &task->height, &task->width, &omega);
+    task->omega = plain_omega(omega);
+    return failed;
 }
 
 static int check_features(const image_scores *task)
 {
-    nft_module_info info = NFT_MODULE_INFO_INIT;
+    const nft_module_info *info = nft_model_describe(task->model)->output;
     const char *path = task->given->operands[0];
-    if (nft_model_output(&info, task->model))
-        return fail_library();
-    if (info.output != NFT_VALUE_FEATURES)
+    if (info->output != NFT_VALUE_FEATURES)
         return fail("%s: the model gives %s, loss render needs features of 1 channel, the weights of SIRENs",
                     path,
-                    nft_model_has_decoder(task->model) ? "images"
-                    : info.output == NFT_VALUE_TOKENS  ? "tokens"
-                                                       : "a vector");
-    if (info.channels != 1)
+                    nft_model_describe(task->model)->has_decoder ? "images"
+                    : info->output == NFT_VALUE_TOKENS           ? "tokens"
+                                                                 : "a vector");
+    if (info->channels != 1)
         return fail("%s: the model gives features of %" PRId64
                     " channels, loss render needs 1, the weights of SIRENs",
-                    path, info.channels);
+                    path, info->channels);
     return EXIT_SUCCESS;
 }
 
@@ -45,7 +47,7 @@ static int check_sirens(image_scores *task)
     nft_weights *none = NULL;
     nft_array *nothing = NULL;
     if (nft_space_layer(&last, space, nft_space_layer_count(space) - 1) ||
-        nft_weights_create(&none, space, 0, 1))
+        nft_weights_create(&none, space, 0, 1, NULL))
         return fail_library();
     nft_status status = nft_inr_render(&nothing, none, 0, 0, 1, 1, &task->options);
     nft_array_free(nothing);
@@ -54,12 +56,14 @@ static int check_sirens(image_scores *task)
     return status ? fail("%s: %s", task->given->operands[0], library_message()) : EXIT_SUCCESS;
 }
 
-/* --omega, or what the model was trained with. */
-static int choose_rendering(double *omega, const nft_model *model, const cli_options *given)
+/* --omega, or what the model was trained with, which the networks that it gives note themselves. */
+static int choose_rendering(image_scores *task)
 {
-    const char *said = nft_model_metadata(model, OMEGA_KEY);
-    *omega = option_text(given, "omega") ? option_value(given, "omega")->number : DEFAULT_OMEGA;
-    return said && !option_text(given, "omega") ? parse_omega(omega, given->operands[0], said) : EXIT_SUCCESS;
+    const char *said = nft_model_metadata(task->model, OMEGA_KEY);
+    bool given = option_text(task->given, "omega") != NULL;
+    task->omega = plain_omega(given ? option_value(task->given, "omega")->number : DEFAULT_OMEGA);
+    task->options.omega = given ? task->omega.values[0] : 0;
+    return said && !given ? parse_omega(&task->omega, task->given->operands[0], said) : EXIT_SUCCESS;
 }
 
 int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *model, const cli_options *given)
@@ -67,7 +71,7 @@ int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *mode
     *task = (image_scores){.kind = kind, .given = given, .model = model};
     task->options = (nft_inr_render_options)NFT_INR_RENDER_OPTIONS_INIT;
     task->options.threads = given->threads;
-    int failed = kind == LOSS_RENDER ? choose_rendering(&task->options.omega, model, given) : EXIT_SUCCESS;
+    int failed = kind == LOSS_RENDER ? choose_rendering(task) : EXIT_SUCCESS;
     if (failed)
         return failed;
     failed = kind == LOSS_RECONSTRUCTION ? check_decoder(task) : check_features(task);
@@ -101,8 +105,13 @@ int image_scores_set_data(image_scores *task, cli_input *input)
 {
     nft_array *targets = NULL;
     task->input = input;
-    int failed = check_omega(input->path, input->dataset, task->options.omega, "the loss renders with");
-    if (failed || task->kind == LOSS_RECONSTRUCTION)
+    if (task->kind == LOSS_RECONSTRUCTION) {
+        if (!nft_dataset_metadata(input->dataset, 0, OMEGA_KEY)) /* else they have their own */
+            write_omega(input->omega, &task->omega, 17);
+        return EXIT_SUCCESS;
+    }
+    int failed = check_omega(input->path, input->dataset, &task->omega, "the loss renders with");
+    if (failed)
         return failed;
     if (!has_extra(input, "target"))
         return fail("%s: no tensor 'target' with %" PRId64 " images: nothing to compare with", input->path,
@@ -137,10 +146,12 @@ static int add_batch(void *user, const nft_context *context, int64_t first, int6
     int failed = render ? read_extra(&targets, task->input, "target", first, count) : EXIT_SUCCESS;
     if (!failed && render)
         failed = check_finite(task, targets, first);
-    const nft_weights *sirens = render ? nft_context_output_weights(context) : task->input->weights;
+    const nft_weights *sirens =
+        render ? nft_context_output(context, NFT_OUTPUT)->weights : task->input->weights;
     if (!failed && nft_inr_render(&rendered, sirens, 0, count, task->height, task->width, &task->options))
         failed = fail("%s: %s", task->given->operands[1], library_message());
-    const float *others = render ? nft_array_f32(targets) : nft_array_f32(nft_context_output(context));
+    const float *others =
+        render ? nft_array_f32(targets) : nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array);
     for (int64_t n = 0; n < count && !failed; n++)
         add_image(task, nft_array_f32(rendered) + n * numbers, others + n * numbers);
     nft_array_free(targets);

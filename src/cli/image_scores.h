@@ -5,6 +5,7 @@
 #define NFT_CLI_IMAGE_SCORES_H
 
 #include "input.h"
+#include "nft/inr.h"
 #include "scores.h"
 
 typedef struct image_scores {
@@ -14,6 +15,7 @@ typedef struct image_scores {
     cli_input *input;
     int64_t height, width, colours;
     nft_inr_render_options options;
+    cli_omega omega; /* of the networks that come out, or where the data say none of those that go in */
     double loss_sum, psnr_sum; /* over the images that are finite, */
     int64_t finite;            /* so many */
     int64_t bad_inputs;        /* networks with weights that are not finite */

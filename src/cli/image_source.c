@@ -1,11 +1,15 @@
 #define _POSIX_C_SOURCE 200809L
 #include "image_source.h"
 
+#include "nft/file.h"
+#include "nft/inr.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "report.h"
 #include "text.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,7 +30,7 @@ static bool has_images(const char *path)
     nft_file *file = NULL;
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     bool output = false, layers = false;
-    if (nft_file_open(&file, path))
+    if (nft_file_open(&file, path, NULL))
         return false;
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++)
         if (!nft_file_tensor(&info, file, i)) {
@@ -35,6 +39,46 @@ static bool has_images(const char *path)
         }
     nft_file_free(file);
     return output && !layers;
+}
+
+/* ω and the offset of all networks. */
+static int choose_form(cli_input *input, const cli_options *given)
+{
+    cli_omega omega;
+    const char *noted = nft_dataset_metadata(input->dataset, 0, OMEGA_KEY);
+    int failed = choose_omega(&omega, input->path, noted, given);
+    if (!failed)
+        failed = check_omega(input->path, input->dataset, &omega, "its other parts have");
+    if (!failed)
+        failed = choose_offset(input->offset, input->path,
+                               nft_dataset_metadata(input->dataset, 0, OFFSET_KEY), given);
+    write_omega(input->omega, &omega, 17);
+    return failed;
+}
+
+/* With --prepare: the networks of every part are brought to one ω and offset, those that are given or the
+ * first part's. A part that does not note its ω has the default. */
+static int prepare_form(cli_input *input, const cli_options *given)
+{
+    const char *noted = nft_dataset_metadata(input->dataset, 0, OMEGA_KEY), *own;
+    const char *omega = option_text(given, "omega") ? NULL : noted;
+    const char *offset =
+        option_text(given, "offset") ? NULL : nft_dataset_metadata(input->dataset, 0, OFFSET_KEY);
+    cli_omega to;
+    int failed = choose_omega(&to, input->path, omega, given);
+    if (!failed)
+        failed = choose_offset(input->offset, input->path, offset, given);
+    write_omega(input->omega, &to, 17);
+    for (int64_t part = 0; part < nft_dataset_describe(input->dataset)->part_count && !failed; part++) {
+        cli_omega from = plain_omega(DEFAULT_OMEGA);
+        own = nft_dataset_metadata(input->dataset, part, OMEGA_KEY);
+        failed = own ? parse_omega(&from, input->path, own) : EXIT_SUCCESS;
+        input->scale = input->scale || !same_omega(&from, &to);
+    }
+    input->shift = true;
+    if (!failed && !input->offset[0])
+        snprintf(input->offset, sizeof input->offset, "0");
+    return failed;
 }
 
 /* "HEIGHT,WIDTH,COLOURS", as nftool fit notes it. */
@@ -80,10 +124,7 @@ static int open_sirens(image_source *source, const cli_options *given)
     if (!failed && !input->space)
         failed = fail("%s: has networks of several spaces, expected SIRENs of one", source->operand);
     if (!failed)
-        failed = choose_omega(&source->omega, source->operand,
-                              nft_dataset_metadata(input->dataset, 0, OMEGA_KEY), given);
-    if (!failed)
-        failed = check_omega(source->operand, input->dataset, source->omega, "its other parts have");
+        failed = option_text(given, "prepare") ? prepare_form(input, given) : choose_form(input, given);
     nft_layer last = {.size = sizeof last};
     if (!failed && nft_space_layer(&last, input->space, nft_space_layer_count(input->space) - 1))
         failed = fail("%s: %s", source->operand, library_message());
@@ -153,7 +194,7 @@ static int open_tensor(image_source *source, const char *path)
 {
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     int64_t i = 0;
-    if (nft_file_open(&source->file, path))
+    if (nft_file_open(&source->file, path, NULL))
         return fail_library();
     while (i < nft_file_tensor_count(source->file) &&
            (nft_file_tensor(&info, source->file, i) || strcmp(info.name, source->tensor)))
@@ -332,11 +373,9 @@ int read_image_source(image_source *source, int64_t first, int64_t count,
     if (source->pixels)
         return read_pixels(source, first, count, images);
     if (source->file) /* whose messages name it */
-        return nft_file_read_rows(images, source->file, source->tensor, first, count) ? fail_library()
-                                                                                      : EXIT_SUCCESS;
-    nft_inr_render_options own = *options;
-    own.omega = source->omega;
-    return render_networks(source, first, count, &own, images);
+        return nft_file_read(images, source->file, source->tensor, first, count) ? fail_library()
+                                                                                 : EXIT_SUCCESS;
+    return render_networks(source, first, count, options, images);
 }
 
 void close_image_source(image_source *source)

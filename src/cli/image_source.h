@@ -5,6 +5,8 @@
 
 #include "images.h"
 #include "input.h"
+#include "nft/file.h"
+#include "nft/inr.h"
 
 /* Metadata of a file of images as vectors: "HEIGHT WIDTH". */
 #define IMAGE_SIZE_KEY "nft.image_size"
@@ -18,7 +20,6 @@ typedef struct image_source {
     int64_t count;                       /* N */
     int64_t numbers;                     /* of each image, 0 of SIRENs */
     int64_t height, width;               /* 0 unless the tensor says so, until settle_image_sizes() */
-    double omega;                        /* of SIRENs */
     int64_t fitted_height, fitted_width; /* of the images that SIRENs were fitted to; 0: not known */
     int64_t colours;                     /* 0 of images as vectors, until then */
 } image_source;

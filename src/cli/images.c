@@ -1,6 +1,7 @@
 #include "images.h"
 
 #include "jpeg.h"
+#include "nft/file.h"
 #include "report.h"
 
 #include <errno.h>
@@ -117,7 +118,7 @@ static int open_safetensors(cli_images *images)
 {
     const char *path = images->paths[0];
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-    if (nft_file_open(&images->file, path))
+    if (nft_file_open(&images->file, path, NULL))
         return fail_library();
     int64_t tensors = nft_file_tensor_count(images->file), found = 0;
     while (found < tensors && !nft_file_tensor(&info, images->file, found) && strcmp(info.name, "images"))
@@ -241,7 +242,7 @@ static int convert_array(const cli_images *images, const nft_array *array, float
 static int read_file(const cli_images *images, int64_t count, float *values)
 {
     nft_array *array = NULL;
-    if (nft_file_read_rows(&array, images->file, "images", images->next, count))
+    if (nft_file_read(&array, images->file, "images", images->next, count))
         return fail_library();
     int failed = convert_array(images, array, values);
     nft_array_free(array);
@@ -348,9 +349,9 @@ int load_labels(nft_array **labels, const char *path, int64_t count)
         return failed;
     if (kind == FILE_IDX)
         return load_idx_labels(labels, path, count);
-    nft_status status = nft_file_open(&file, path);
+    nft_status status = nft_file_open(&file, path, NULL);
     if (!status)
-        status = nft_file_read(labels, file, "label");
+        status = nft_file_read(labels, file, "label", 0, NFT_ALL);
     nft_file_free(file);
     if (status)
         return fail_library();

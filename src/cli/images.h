@@ -6,6 +6,7 @@
 #include "idx.h"
 #include "picture.h"
 
+#include <nft/file.h>
 #include <nft/nft.h>
 #include <stdbool.h>
 

@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "images.h"
+#include "nft/file.h"
 #include "sources.h"
 #include "text.h"
 
@@ -269,7 +270,7 @@ static int run(const cli_options *given)
     if (is_index(path))
         return info_parts(given);
     int failed = EXIT_SUCCESS;
-    if (!configuration && nft_file_open(&file, path))
+    if (!configuration && nft_file_open(&file, path, NULL))
         return holds_pixels(path)
                    ? fail("%s: is PNG, JPEG, IDX or gzipped, expected networks or a model; 'nftool "
                           "fit' makes networks of images",

@@ -308,8 +308,8 @@ static int open_any(cli_input *input, const char *path, const cli_options *given
     int failed = open_dataset(&input->dataset, path, NULL, given);
     if (failed)
         return failed;
-    input->count = nft_dataset_count(input->dataset);
-    input->space = nft_dataset_space(input->dataset);
+    input->count = nft_dataset_describe(input->dataset)->count;
+    input->space = nft_dataset_describe(input->dataset)->space;
     if (!input->count)
         return fail("%s: holds no networks", path);
     if (nft_dataset_get_part(&part, input->dataset, 0))

@@ -1,6 +1,9 @@
 #include "input.h"
 
 #include "metrics.h"
+#include "nft/file.h"
+#include "nft/inr.h"
+#include "nft/train.h"
 #include "report.h"
 
 #include <inttypes.h>
@@ -40,7 +43,7 @@ static int check_file_of_tokens(const char *path, const cli_options *given)
         return failed;
     if (is_index(path))
         return fail("%s: is an index of networks, the model takes tokens", path);
-    if (nft_file_open(&file, path))
+    if (nft_file_open(&file, path, NULL))
         return fail_library();
     failed = check_tokens(file, path);
     nft_file_free(file);
@@ -50,8 +53,8 @@ static int check_file_of_tokens(const char *path, const cli_options *given)
 static int describe(cli_input *input, bool takes_tokens)
 {
     nft_dataset_part part = NFT_DATASET_PART_INIT;
-    input->count = nft_dataset_count(input->dataset);
-    input->space = nft_dataset_space(input->dataset);
+    input->count = nft_dataset_describe(input->dataset)->count;
+    input->space = nft_dataset_describe(input->dataset)->space;
     if (nft_dataset_get_part(&part, input->dataset, 0))
         return fail_library();
     input->channels = part.channels;
@@ -74,11 +77,8 @@ int open_networks(cli_input *input, const char *path, const cli_options *given)
 
 int open_input(cli_input *input, const nft_model *model, const char *path, const cli_options *given)
 {
-    nft_module_info kind = NFT_MODULE_INFO_INIT;
     *input = (cli_input){.path = path, .part = -1};
-    if (model && nft_model_input(&kind, model))
-        return fail_library();
-    bool takes_tokens = model && kind.output == NFT_VALUE_TOKENS;
+    bool takes_tokens = nft_model_describe(model)->input->output == NFT_VALUE_TOKENS;
     int failed = takes_tokens ? check_file_of_tokens(path, given) : EXIT_SUCCESS;
     if (!failed)
         failed = open_dataset_for(&input->dataset, path, "weights", model, given);
@@ -98,7 +98,7 @@ void close_input(cli_input *input)
 /* The part that has sample `number`, which exists. */
 static int64_t find_part(const cli_input *input, int64_t number, nft_dataset_part *part)
 {
-    int64_t low = 0, high = nft_dataset_part_count(input->dataset) - 1;
+    int64_t low = 0, high = nft_dataset_describe(input->dataset)->part_count - 1;
     *part = (nft_dataset_part)NFT_DATASET_PART_INIT;
     while (low <= high) {
         int64_t middle = low + (high - low) / 2;
@@ -130,6 +130,22 @@ int64_t batch_of(const cli_input *input, int64_t first)
     return BATCH_NUMBERS / (numbers ? numbers : 1) + 1;
 }
 
+/* What is known of the networks beside their file's own metadata. */
+static int note_form(cli_input *input, int64_t part)
+{
+    input->from = noted_omega(nft_dataset_metadata(input->dataset, part, OMEGA_KEY));
+    input->to = noted_omega(input->omega);
+    input->added =
+        noted_offset(nft_dataset_metadata(input->dataset, part, OFFSET_KEY)) - noted_offset(input->offset);
+    if (!input->from.count)
+        input->from = plain_omega(DEFAULT_OMEGA);
+    if (input->omega[0] && nft_weights_set_metadata(input->weights, OMEGA_KEY, input->omega))
+        return fail_library();
+    if (input->offset[0] && nft_weights_set_metadata(input->weights, OFFSET_KEY, input->offset))
+        return fail_library();
+    return EXIT_SUCCESS;
+}
+
 /* Room in input->weights for networks of that part. */
 static int reserve(cli_input *input, int64_t part, int64_t count)
 {
@@ -141,17 +157,27 @@ static int reserve(cli_input *input, int64_t part, int64_t count)
         return fail_library();
     input->part = part;
     input->room = count;
-    return EXIT_SUCCESS;
+    return note_form(input, part);
 }
 
-/* sin(ω (W h + v)) is sin(ω' (ω/ω' W h + ω/ω' v)): `factor` is ω/ω'. */
-static void scale_frequency(nft_weights *weights, double factor)
+/* sin(ω (W h + v)) is sin(ω' (ω/ω' W h + ω/ω' v)). */
+static void scale_frequency(nft_weights *weights, const cli_omega *from, const cli_omega *to)
 {
     for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)) - 2; t++) {
+        double factor = omega_of_layer(from, t / 2) / omega_of_layer(to, t / 2);
         float *values = nft_weights_edit(weights, t);
         for (int64_t i = 0; i < nft_weights_data_count(weights, t); i++)
             values[i] = (float)(values[i] * factor);
     }
+}
+
+/* The output is that of the last layer plus the offset. */
+static void shift_output(nft_weights *weights, double added)
+{
+    int64_t last = nft_space_tensor_count(nft_weights_space(weights)) - 1;
+    float *biases = nft_weights_edit(weights, last);
+    for (int64_t i = 0; i < nft_weights_data_count(weights, last); i++)
+        biases[i] = (float)(biases[i] + added);
 }
 
 static int read_networks(cli_input *input, int64_t first, int64_t count)
@@ -168,10 +194,12 @@ static int read_networks(cli_input *input, int64_t first, int64_t count)
         numbers[i] = first + i;
     nft_status status = nft_dataset_read(input->weights, input->dataset, numbers, count);
     free(numbers);
-    if (!status && input->scale > 0)
-        scale_frequency(input->weights, input->scale);
+    if (!status && input->scale)
+        scale_frequency(input->weights, &input->from, &input->to);
+    if (!status && input->shift)
+        shift_output(input->weights, input->added);
     if (!status && input->canonicalize)
-        status = nft_inr_canonicalize(input->weights, input->omega);
+        status = nft_inr_canonicalize(input->weights, 0);
     return status ? fail_library() : EXIT_SUCCESS;
 }
 
@@ -194,7 +222,7 @@ bool has_extra(const cli_input *input, const char *name)
 
 int read_extra(nft_array **array, const cli_input *input, const char *name, int64_t first, int64_t count)
 {
-    return nft_dataset_read_rows(array, input->dataset, name, first, count) ? fail_library() : EXIT_SUCCESS;
+    return nft_dataset_read_tensor(array, input->dataset, name, first, count) ? fail_library() : EXIT_SUCCESS;
 }
 
 static int64_t count_non_finite_values(const nft_weights *weights, int64_t network)

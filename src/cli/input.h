@@ -3,6 +3,8 @@
 #ifndef NFT_CLI_INPUT_H
 #define NFT_CLI_INPUT_H
 
+#include "nft/train.h"
+#include "omega.h"
 #include "sources.h"
 
 typedef struct cli_input {
@@ -15,9 +17,13 @@ typedef struct cli_input {
     nft_array *batch;         /* of tokens */
     int64_t part, room;
     /* What is done to SIRENs that were read: see contract.h. */
-    double scale;      /* of all weights and biases but the last layer's; 0: none */
-    bool canonicalize; /* for the frequency: */
-    double omega;
+    char omega[OMEGA_CAPACITY];   /* noted in their metadata unless it is empty */
+    char offset[OFFSET_CAPACITY]; /* the same */
+    bool scale;                   /* the weights, from ω of their file to that */
+    bool shift;                   /* the last biases, from the offset of their file to that */
+    bool canonicalize;
+    cli_omega from, to; /* of the batch that is scaled */
+    double added;       /* to the last biases of the batch */
 } cli_input;
 
 /* Networks, or tokens if `model` takes them; `model` NULL: networks for no model. Fails for N = 0 as well. */

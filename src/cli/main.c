@@ -67,8 +67,27 @@ static void occupy_standard_streams(void)
             return;
 }
 
+#define MOST_REMEMBERED 64
+
+/* A command may open a file more than once: what was said of it is not said again. */
+static bool was_said(const char *line)
+{
+    static uint64_t said[MOST_REMEMBERED];
+    static size_t count;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (const char *at = line; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
+    for (size_t i = 0; i < count && i < MOST_REMEMBERED; i++)
+        if (said[i] == hash)
+            return true;
+    said[count++ % MOST_REMEMBERED] = hash;
+    return false;
+}
+
 static void print_log(int32_t level, const char *line, void *user)
 {
+    if (was_said(line))
+        return;
     note(user, level == NFT_LOG_WARNING ? "warning: %s" : "note: %s", line);
 }
 

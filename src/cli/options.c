@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define MAX_THREADS 1024 /* the library's limit */
+#define LEAST_NUMBER 1e-6
 #define HELP_COLUMN 26
 
 static const cli_option common_options[] = {
@@ -114,6 +115,36 @@ static options_result set_number(const cli_options *given, cli_value *value, con
     return OPTIONS_WRONG;
 }
 
+static options_result set_real(const cli_options *given, cli_value *value, const char *text)
+{
+    char *end = NULL;
+    value->number = strtod(text, &end);
+    if (end != text && !*end && isfinite(value->number))
+        return OPTIONS_RUN;
+    usage_error(given->command->name, "--%s is '%s', expected a number", value->option->name, text);
+    return OPTIONS_WRONG;
+}
+
+/* "30", or "30,1". */
+static options_result set_numbers(const cli_options *given, const cli_option *option, const char *text)
+{
+    const char *next = text;
+    for (int i = 0; i < MAX_NUMBERS; i++) {
+        char *end = NULL;
+        double number = strtod(next, &end);
+        if (end == next || !(number >= LEAST_NUMBER && number <= (double)option->most) ||
+            (*end && *end != ','))
+            break;
+        if (!*end)
+            return OPTIONS_RUN;
+        next = end + 1;
+    }
+    usage_error(given->command->name,
+                "--%s is '%s', expected a number from 1e-6 to %" PRIu64 ", or up to %d with commas between",
+                option->name, text, option->most, MAX_NUMBERS);
+    return OPTIONS_WRONG;
+}
+
 /* "1500000", "64M", "1.5G": powers of 1024. */
 static options_result set_size(const cli_options *given, cli_value *value, const char *text)
 {
@@ -161,6 +192,10 @@ static options_result set_value(cli_options *given, cli_value *value, const char
         return set_integer(given, value, text);
     if (value->option->kind == OPTION_NUMBER || value->option->kind == OPTION_POSITIVE)
         return set_number(given, value, text);
+    if (value->option->kind == OPTION_REAL)
+        return set_real(given, value, text);
+    if (value->option->kind == OPTION_NUMBERS)
+        return set_numbers(given, value->option, text);
     if (value->option->kind == OPTION_SETTING && given->setting_count == MAX_SETTINGS) {
         usage_error(given->command->name, "--%s is given more than %d times", value->option->name,
                     MAX_SETTINGS);

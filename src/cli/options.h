@@ -9,6 +9,7 @@
 #define MAX_OPTIONS 32
 
 #define MAX_SETTINGS 64
+#define MAX_NUMBERS 16
 
 typedef enum option_kind {
     OPTION_FLAG,
@@ -20,6 +21,8 @@ typedef enum option_kind {
     OPTION_INTEGER,  /* from least to most */
     OPTION_NUMBER,   /* finite, no less than 0 */
     OPTION_POSITIVE, /* finite, above 0, and at most `most` unless that is 0 */
+    OPTION_REAL,     /* finite, of any sign */
+    OPTION_NUMBERS,  /* up to 16 with commas between, each from 1e-6 to `most` */
     OPTION_SETTING,  /* KEY=VALUE; may be given more than once */
     OPTION_SIZE,     /* of memory: bytes, or with K, M, G or T */
     OPTION_CHOICE    /* one of the words of `choices` */

@@ -1,6 +1,6 @@
 /* nftool permute: other weights of the same functions. */
 #include "commands.h"
-#include "outputs.h"
+#include "parts.h"
 #include "report.h"
 #include "rewrite.h"
 #include "sources.h"
@@ -33,29 +33,36 @@ static int describe(const cli_options *given, const cli_input *input)
     return EXIT_SUCCESS;
 }
 
+typedef struct permuting {
+    uint64_t seed;
+    int64_t first; /* number of the file's first network */
+} permuting;
+
 static nft_status permute(void *user, nft_weights *weights, int64_t first)
 {
-    const cli_options *given = user;
-    return nft_weights_permute_random_from(weights, given->seed, first);
+    const permuting *p = user;
+    return nft_weights_permute_random(weights, p->seed, p->first + first);
 }
 
-static int run(const cli_options *given)
+static int permute_file(const cli_options *given, int64_t first)
 {
     cli_input input = {0};
     cli_rewrite rewrite;
-    cli_options own = *given;
-    int failed = check_outputs(given);
-    if (failed)
-        return failed;
-    failed = begin_rewrite(&rewrite, &input, given);
+    permuting p = {given->seed, first};
+    int failed = begin_rewrite(&rewrite, &input, given);
     rewrite.change = permute;
-    rewrite.user = &own;
+    rewrite.user = &p;
     if (!failed)
         failed = rewrite_networks(&rewrite);
     if (!failed)
         failed = describe(given, &input);
     end_rewrite(&rewrite);
     return failed;
+}
+
+static int run(const cli_options *given)
+{
+    return work_on_parts(given, permute_file);
 }
 
 static const cli_option own_options[] = {
@@ -73,7 +80,7 @@ const cli_command permute_command = {
         "Writes the networks of WEIGHTS to OUT with their hidden neurons in another order: one random\n"
         "permutation for each axis with that symmetry, of each network, from --seed; in a chain these are\n"
         "its hidden layers. The networks compute what they computed before. Names, labels and other\n"
-        "tensors are kept.",
+        "tensors are kept. Of an index OUT.json is an index as well, with its parts beside it.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

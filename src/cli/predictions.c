@@ -73,14 +73,12 @@ int choose_prediction_format(prediction_format *format, const cli_options *given
 
 int check_prediction_output(const nft_model *model, const char *path)
 {
-    nft_module_info info = NFT_MODULE_INFO_INIT;
-    if (nft_model_output(&info, model))
-        return fail_library();
-    return info.output == NFT_VALUE_VECTOR
+    int32_t output = nft_model_describe(model)->output->output;
+    return output == NFT_VALUE_VECTOR
                ? EXIT_SUCCESS
                : fail("%s: the model gives %s for each network, which only a file of safetensors holds: give "
                       "-o OUT.safetensors",
-                      path, info.output == NFT_VALUE_TOKENS ? "tokens" : "features");
+                      path, output == NFT_VALUE_TOKENS ? "tokens" : "features");
 }
 
 /* "nft.classes", a list with a text for each class, from the notes of the model on its training set. */

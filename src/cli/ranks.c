@@ -24,8 +24,22 @@ int ranks_open(cli_ranks *ranks)
     return EXIT_SUCCESS;
 }
 
+int ranks_open_if_launched(cli_ranks *ranks)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"};
+    *ranks = (cli_ranks){.count = 1};
+    for (int i = 0; i < 3; i++)
+        if (getenv(names[i]))
+            return ranks_open(ranks);
+    return EXIT_SUCCESS;
+}
+
 void ranks_close(const cli_ranks *ranks, bool done)
 {
+    int begun = 0;
+    MPI_Initialized(&begun);
+    if (!begun)
+        return;
     if (done || ranks->count == 1)
         MPI_Finalize();
     else
@@ -35,7 +49,8 @@ void ranks_close(const cli_ranks *ranks, bool done)
 int ranks_in_turn(const cli_ranks *ranks, ranks_work *work, void *argument, bool *together)
 {
     int failed = ranks->rank ? EXIT_SUCCESS : work(argument);
-    MPI_Bcast(&failed, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    if (ranks->count > 1)
+        MPI_Bcast(&failed, 1, MPI_INT, 0, MPI_COMM_WORLD);
     *together = failed != EXIT_SUCCESS;
     return !failed && ranks->rank ? work(argument) : failed;
 }
@@ -104,6 +119,11 @@ int ranks_open(cli_ranks *ranks)
                         "mpirun");
     }
     return EXIT_SUCCESS;
+}
+
+int ranks_open_if_launched(cli_ranks *ranks)
+{
+    return ranks_open(ranks);
 }
 
 void ranks_close(const cli_ranks *ranks, bool done)

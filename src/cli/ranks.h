@@ -1,4 +1,4 @@
-/* The processes that train together, one for each rank of MPI. In a program built without it there is one. */
+/* The processes that work together, one for each rank of MPI. In a program built without it there is one. */
 #ifndef NFT_CLI_RANKS_H
 #define NFT_CLI_RANKS_H
 
@@ -16,6 +16,8 @@ typedef struct cli_ranks {
 
 /* Prints a failure and returns the exit status; ranks_close is due in any case. */
 int ranks_open(cli_ranks *ranks);
+/* The same for commands that mostly run alone: MPI begins only where mpirun, or its like, has started it. */
+int ranks_open_if_launched(cli_ranks *ranks);
 /* Ends them all at once unless the work is `done`: others may be waiting for this one. */
 void ranks_close(const cli_ranks *ranks, bool done);
 

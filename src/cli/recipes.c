@@ -87,6 +87,16 @@ static int override_rate(cli_recipe *recipe)
                                                     : EXIT_SUCCESS;
 }
 
+/* --label, --skip and --prepare. */
+static int override_labels(cli_recipe *recipe)
+{
+    const char *label = option_text(&recipe->data, "label");
+    int failed = label ? set(recipe->object, "label", json_text(label)) : EXIT_SUCCESS;
+    if (!failed && option_text(&recipe->data, "prepare"))
+        failed = set(recipe->object, "prepare", json_true());
+    return !failed && option_text(&recipe->data, "skip") ? set(recipe->object, "skip", json_true()) : failed;
+}
+
 /* The seed is also that of a fresh model. */
 static int override_seed(cli_recipe *recipe)
 {
@@ -127,6 +137,8 @@ int load_recipe(cli_recipe *recipe, const char *path, const cli_options *given)
         failed = override_integer(recipe, "validate-every", "validate_every");
     if (!failed)
         failed = override_rate(recipe);
+    if (!failed)
+        failed = override_labels(recipe);
     return failed ? failed : override_seed(recipe);
 }
 

@@ -3,7 +3,10 @@
 #include "commands.h"
 #include "escape.h"
 #include "image_source.h"
+#include "omega.h"
 #include "files.h"
+#include "nft/file.h"
+#include "nft/inr.h"
 #include "outputs.h"
 #include "progress.h"
 #include "report.h"
@@ -324,8 +327,11 @@ static const cli_option own_options[] = {
     {"heading", 0, OPTION_FLAG, NULL, "write the names of the operands above a picture", 0, 0, NULL},
     {"zoom", 0, OPTION_INTEGER, "K", "pixels of OUT for each of an image, in each direction (default: 1)", 1,
      MAX_ZOOM, NULL},
-    {"omega", 0, OPTION_POSITIVE, "W", "frequency of the sines (default: what WEIGHTS say, or 30)", 0,
-     1000000, NULL},
+    OMEGA_OPTION("what WEIGHTS say, or 30"),
+    {"offset", 0, OPTION_REAL, "X", "number added to the output (default: what WEIGHTS say, or 0)", 0, 0,
+     NULL},
+    {"prepare", 0, OPTION_FLAG, NULL,
+     "bring networks to --omega and --offset, or those of the first part of an index", 0, 0, NULL},
     LAYERS_OPTION,
     {0},
 };

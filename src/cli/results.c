@@ -2,6 +2,8 @@
 #include "results.h"
 
 #include "metrics.h"
+#include "nft/file.h"
+#include "nft/train.h"
 #include "progress.h"
 #include "report.h"
 #include "text.h"
@@ -21,11 +23,22 @@ static int run_batch(cli_run *run, nft_context *context, int64_t first, int64_t 
     if (failed)
         return failed;
     run->bad_inputs += count_non_finite_inputs(input, count);
-    nft_status status = input->tokens ? nft_forward_tokens(context, input->batch, 0, count)
-                                      : nft_forward_range(context, input->weights, 0, count);
+    nft_status status = input->tokens
+                            ? nft_forward(context, NFT_VIEW_ARRAY_RANGE(input->batch, 0, count))
+                            : nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(input->weights, 0, count));
     if (status)
         return fail("%s: %s", input->path, library_message());
     return run->take(run->user, context, first, count);
+}
+
+/* The samples of this rank. */
+static void find_part(const cli_run *run, int64_t *first, int64_t *end)
+{
+    int64_t count = run->input->count, ranks = run->ranks ? run->ranks->count : 1,
+            rank = run->ranks ? run->ranks->rank : 0;
+    int64_t each = count / ranks, more = count % ranks;
+    *first = each * rank + (rank < more ? rank : more);
+    *end = *first + each + (rank < more);
 }
 
 static int run_batches(cli_run *run, nft_context *context, int64_t most)
@@ -36,8 +49,10 @@ static int run_batches(cli_run *run, nft_context *context, int64_t most)
     progress_start(&progress, run->given, run->given->command->name, input->tokens ? "samples" : "networks",
                    input->count);
     nft_context_set_progress(context, progress_callback, &progress);
-    for (int64_t first = 0; first < input->count && !failed;) {
-        int64_t count = count_together(input, first, most);
+    int64_t first, end;
+    find_part(run, &first, &end);
+    while (first < end && !failed) {
+        int64_t count = count_together(input, first, most < end - first ? most : end - first);
         progress.base = first;
         failed = run_batch(run, context, first, count);
         first += count;
@@ -80,14 +95,14 @@ static int describe_rows(cli_predicted *predicted, const nft_array *output, cons
 int keep_predictions(void *user, const nft_context *context, int64_t first, int64_t count)
 {
     cli_predicted *predicted = user;
-    const nft_array *output = nft_context_output(context);
+    const nft_array *output = nft_context_output(context, NFT_OUTPUT)->array;
     if (!output)
         return fail("the model gives features, expected a vector or tokens");
     if (!predicted->values) {
         int failed = describe_rows(predicted, output, "the model's output");
         if (failed)
             return failed;
-        predicted->values = malloc((size_t)(predicted->count * predicted->row) * sizeof(float) + 1);
+        predicted->values = calloc((size_t)(predicted->count * predicted->row) + 1, sizeof(float));
         if (!predicted->values)
             return fail_memory();
     }
@@ -97,6 +112,33 @@ int keep_predictions(void *user, const nft_context *context, int64_t first, int6
                     nft_array_count(output) / count, first, predicted->row);
     memcpy(predicted->values + first * predicted->row, nft_array_f32(output),
            (size_t)(count * predicted->row) * sizeof(float));
+    return EXIT_SUCCESS;
+}
+
+/* A rank without samples does not know the shape. */
+static void agree_on_shape(const cli_ranks *ranks, cli_predicted *predicted)
+{
+    int64_t least;
+    ranks_agree(ranks, predicted->row, &least, &predicted->row);
+    ranks_agree(ranks, predicted->rank, &least, &predicted->rank);
+    for (int axis = 0; axis < NFT_ARRAY_MAX_RANK; axis++)
+        ranks_agree(ranks, predicted->shape[axis], &least, &predicted->shape[axis]);
+}
+
+int share_predictions(cli_run *run, cli_predicted *predicted)
+{
+    double bad = (double)run->bad_inputs;
+    if (!run->ranks || run->ranks->count == 1)
+        return EXIT_SUCCESS;
+    agree_on_shape(run->ranks, predicted);
+    int64_t numbers = predicted->count * predicted->row;
+    if (!predicted->values)
+        predicted->values = calloc((size_t)numbers + 1, sizeof(float));
+    if (!predicted->values)
+        return fail_memory();
+    if (ranks_reduce(&bad, 1, predicted->values, numbers, run->ranks))
+        return fail("the ranks cannot reach each other");
+    run->bad_inputs = (int64_t)bad;
     return EXIT_SUCCESS;
 }
 
@@ -190,8 +232,8 @@ static int write_features(cli_output *output, const nft_weights *features, int64
 int write_results(void *user, const nft_context *context, int64_t first, int64_t count)
 {
     cli_output *output = user;
-    const nft_weights *features = nft_context_output_weights(context);
-    const nft_array *array = nft_context_output(context);
+    const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
+    const nft_array *array = nft_context_output(context, NFT_OUTPUT)->array;
     if (features)
         return write_features(output, features, first, count);
     cli_predicted shape = {.count = output->input->count};

@@ -4,6 +4,8 @@
 #define NFT_CLI_RESULTS_H
 
 #include "input.h"
+#include "nft/file.h"
+#include "ranks.h"
 #include "tables.h"
 
 /* Takes what the context gave for samples first … first + count - 1, which are also in the input. */
@@ -17,6 +19,7 @@ typedef struct cli_run {
     bool at_once; /* all samples in one batch */
     results_taker *take;
     void *user;
+    cli_ranks *ranks;   /* that share the samples, each an equal part in a row; NULL: this process has all */
     int64_t bad_inputs; /* samples with numbers that are not finite, counted on the way */
 } cli_run;
 
@@ -32,6 +35,9 @@ typedef struct cli_predicted {
 
 /* A results_taker whose `user` is a cli_predicted with the count, else zero. */
 int keep_predictions(void *predicted, const nft_context *context, int64_t first, int64_t count);
+
+/* After run_model() with keep_predictions: every rank gets the predictions, and counts, of all. */
+int share_predictions(cli_run *run, cli_predicted *predicted);
 
 /* A file of results: `output`, or for features the tensors of their space; then what travels with the input.
  */

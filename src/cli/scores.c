@@ -36,9 +36,47 @@ static int check_classes(const cli_predictions *p)
     return EXIT_SUCCESS;
 }
 
+/* Rows of one output, of predictions and targets. */
+static int score_output(cli_scores *scores, const cli_predictions *p, int64_t output, float *columns)
+{
+    float *values = columns, *targets = columns + p->rows;
+    for (int64_t i = 0; i < p->rows; i++) {
+        values[i] = p->values[i * p->width + output];
+        targets[i] = p->targets[i * p->width + output];
+    }
+    *scores = unknown;
+    scores->r2 = metrics_r2(values, targets, p->rows);
+    scores->mean_absolute_error = metrics_mean_absolute_error(values, targets, p->rows);
+    return metrics_tau(&scores->tau, values, targets, p->rows) ? EXIT_SUCCESS : fail_memory();
+}
+
+int scores_of_outputs(cli_scores *each, const cli_predictions *p)
+{
+    float *columns = malloc(2 * (size_t)p->rows * sizeof *columns + 1);
+    int failed = columns ? EXIT_SUCCESS : fail_memory();
+    for (int64_t output = 0; output < p->width && !failed; output++)
+        failed = score_output(&each[output], p, output, columns);
+    free(columns);
+    return failed;
+}
+
+static int score_numbers(cli_scores *scores, const cli_predictions *p)
+{
+    cli_scores *each = malloc((size_t)p->width * sizeof *each + 1);
+    int failed = each ? scores_of_outputs(each, p) : fail_memory();
+    double share = 1 / (double)p->width;
+    scores->tau = scores->r2 = scores->mean_absolute_error = 0;
+    for (int64_t output = 0; output < p->width && !failed; output++) {
+        scores->tau += share * each[output].tau;
+        scores->r2 += share * each[output].r2;
+        scores->mean_absolute_error += share * each[output].mean_absolute_error;
+    }
+    free(each);
+    return failed;
+}
+
 int scores_compute(cli_scores *scores, loss_kind kind, const cli_predictions *p)
 {
-    int64_t count = p->rows * p->width;
     *scores = unknown;
     scores->kind = kind;
     if (kind == LOSS_CROSS_ENTROPY) {
@@ -48,10 +86,61 @@ int scores_compute(cli_scores *scores, loss_kind kind, const cli_predictions *p)
         scores->accuracy = metrics_accuracy(p->values, p->classes, p->rows, p->width);
         return EXIT_SUCCESS;
     }
-    scores->loss = (kind == LOSS_BCE ? metrics_bce : metrics_mse)(p->values, p->targets, count);
-    scores->r2 = metrics_r2(p->values, p->targets, count);
-    scores->mean_absolute_error = metrics_mean_absolute_error(p->values, p->targets, count);
-    return metrics_tau(&scores->tau, p->values, p->targets, count) ? EXIT_SUCCESS : fail_memory();
+    scores->loss = (kind == LOSS_BCE ? metrics_bce : metrics_mse)(p->values, p->targets, p->rows * p->width);
+    return score_numbers(scores, p);
+}
+
+/* Whether sample n has a label that counts. */
+static bool is_labelled(cli_scored *kept, const nft_array *labels, int64_t n)
+{
+    const int64_t *classes = nft_array_i64(labels);
+    bool ignored = classes && classes[n] == IGNORED_CLASS;
+    bool finite =
+        classes ? classes[n] != INT64_MIN : all_finite(nft_array_f32(labels) + n * kept->width, kept->width);
+    kept->ignored += ignored;
+    kept->bad_labels += !finite;
+    return !ignored && finite;
+}
+
+int select_scored(cli_scored *kept, const float *values, int64_t count, int64_t width,
+                  const nft_array *labels)
+{
+    const int64_t *classes = nft_array_i64(labels);
+    const float *targets = nft_array_f32(labels);
+    size_t row = (size_t)width * sizeof(float);
+    *kept = (cli_scored){.width = width,
+                         .values = malloc((size_t)count * row + 1),
+                         .targets = malloc((size_t)count * row + 1),
+                         .classes = malloc((size_t)count * sizeof(int64_t) + 1)};
+    if (!kept->values || !kept->targets || !kept->classes)
+        return fail_memory();
+    for (int64_t n = 0; n < count; n++) {
+        bool finite = all_finite(values + n * width, width);
+        if (!is_labelled(kept, labels, n))
+            continue;
+        kept->bad_predictions += !finite;
+        if (!finite)
+            continue;
+        memcpy(kept->values + kept->rows * width, values + n * width, row);
+        if (classes)
+            kept->classes[kept->rows] = classes[n];
+        else
+            memcpy(kept->targets + kept->rows * width, targets + n * width, row);
+        kept->rows++;
+    }
+    return EXIT_SUCCESS;
+}
+
+void free_scored(cli_scored *kept)
+{
+    free(kept->values);
+    free(kept->targets);
+    free(kept->classes);
+}
+
+cli_predictions predictions_of(const cli_scored *kept)
+{
+    return (cli_predictions){kept->rows, kept->width, kept->values, kept->targets, kept->classes};
 }
 
 cli_scores scores_of_images(loss_kind kind, double loss, double psnr)

@@ -3,8 +3,11 @@
 #define NFT_CLI_SCORES_H
 
 #include <jansson.h>
+#include <nft/nft.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#define IGNORED_CLASS (-100) /* of a sample that is left out */
 
 typedef enum loss_kind {
     LOSS_MSE,
@@ -35,8 +38,28 @@ typedef struct cli_scores {
     double loss, accuracy, tau, r2, mean_absolute_error, psnr;
 } cli_scores;
 
-/* Of a loss that has labels. Prints its failure and returns the exit status. */
+/* The samples whose predictions and labels can be compared, and how many were left out. */
+typedef struct cli_scored {
+    int64_t rows, width;
+    float *values, *targets;
+    int64_t *classes;
+    int64_t ignored;         /* the class is -100 */
+    int64_t bad_labels;      /* infinite or NaN */
+    int64_t bad_predictions; /* the same, of a label that counts */
+} cli_scored;
+
+/* Of `count` predictions of `width` numbers, with labels as nft_dataset_read_targets() reads them. Prints its
+ * failure and returns the exit status. */
+int select_scored(cli_scored *kept, const float *values, int64_t count, int64_t width,
+                  const nft_array *labels);
+void free_scored(cli_scored *kept);
+cli_predictions predictions_of(const cli_scored *kept);
+
+/* Of a loss that has labels; of several outputs tau, r2 and mae are the means of the outputs'. Prints its
+ * failure and returns the exit status. */
 int scores_compute(cli_scores *scores, loss_kind kind, const cli_predictions *predictions);
+/* tau, r2 and mae of each output, p->width of them. */
+int scores_of_outputs(cli_scores *each, const cli_predictions *p);
 /* Of a loss that has images. */
 cli_scores scores_of_images(loss_kind kind, double loss, double psnr);
 /* Sets what the loss has of accuracy, or tau, r2 and mae, or psnr. */

@@ -1,6 +1,8 @@
 #include "sources.h"
 
 #include "metrics.h"
+#include "nft/file.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "outputs.h"
 #include "piped.h"
@@ -84,7 +86,7 @@ static nft_status create_model(nft_model **model, const char *text, size_t lengt
 {
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     options.memory_limit = given->memory_limit ? given->memory_limit : CONFIGURATION_LIMIT;
-    return nft_model_create_with(model, text, length, given->seed, &options);
+    return nft_model_create(model, text, length, given->seed, &options);
 }
 
 static const char *limit_advice(nft_status status, const cli_options *given)
@@ -167,7 +169,7 @@ static int load_file(nft_model **model, const char *path, bool may_be_recipe, co
         return load_json(model, path, may_be_recipe, given);
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     options.memory_limit = given->memory_limit;
-    return nft_model_load_with(model, path, &options) ? fail_library() : EXIT_SUCCESS;
+    return nft_model_load(model, path, &options) ? fail_library() : EXIT_SUCCESS;
 }
 
 char *path_beside(const char *recipe, const char *path)
@@ -209,10 +211,10 @@ int load_model_of_recipe(nft_model **model, const char *path, const json_t *said
                   : EXIT_SUCCESS;
 }
 
-static bool is_model_file(const char *path)
+bool is_model_file(const char *path)
 {
     nft_file *file = NULL;
-    bool is_model = !nft_file_open(&file, path) && nft_file_metadata(file, "nft.config");
+    bool is_model = !nft_file_open(&file, path, NULL) && nft_file_metadata(file, "nft.config");
     nft_file_free(file);
     return is_model;
 }
@@ -288,7 +290,7 @@ static bool says_space(const char *path)
 {
     nft_file *file = NULL;
     bool says =
-        !is_configuration(path) && !nft_file_open(&file, path) && nft_file_metadata(file, "nft.space");
+        !is_configuration(path) && !nft_file_open(&file, path, NULL) && nft_file_metadata(file, "nft.space");
     nft_file_free(file);
     return says;
 }
@@ -328,15 +330,20 @@ int refuse_layers(const cli_options *given, const char *path, const char *what)
                                         : EXIT_SUCCESS;
 }
 
-void layers_message(char *text, size_t capacity)
+void translate_options(char *text, size_t capacity, const char *message)
 {
     static const char field[] = "nft_load_options.";
-    const char *message = library_message(), *found;
+    const char *found;
     size_t used = 0;
     for (; (found = strstr(message, field)) && used < capacity; message = found + sizeof field - 1)
         used += (size_t)snprintf(text + used, capacity - used, "%.*s--", (int)(found - message), message);
     if (used < capacity)
         snprintf(text + used, capacity - used, "%s", message);
+}
+
+void layers_message(char *text, size_t capacity)
+{
+    translate_options(text, capacity, library_message());
 }
 
 int fail_layers(void)
@@ -407,7 +414,18 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
     int failed = check_networks(path, "weights", false);
     if (!failed)
         failed = begin_reading(&r, path, NULL, given);
-    if (!failed && nft_weights_load_with(weights, path, &r.options))
+    if (!failed && nft_weights_load(weights, path, &r.options))
+        failed = fail_layers();
+    end_reading(&r);
+    return failed;
+}
+
+int load_space(nft_space **space, const char *path, const cli_options *given)
+{
+    reading r = {0};
+    *space = NULL;
+    int failed = begin_reading(&r, path, NULL, given);
+    if (!failed && nft_space_load(space, path, &r.options))
         failed = fail_layers();
     end_reading(&r);
     return failed;
@@ -447,19 +465,11 @@ int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model
 {
     nft_dataset_part part = NFT_DATASET_PART_INIT;
     int failed = open_dataset_for(dataset, path, "a data set", model, given);
-    if (failed || !nft_dataset_count(*dataset))
+    if (failed || !nft_dataset_describe(*dataset)->count)
         return failed;
     if (nft_dataset_get_part(&part, *dataset, 0))
         return fail_library();
     return part.tokens ? refuse_layers(given, path, "a data set of tokens") : EXIT_SUCCESS;
-}
-
-int read_targets(nft_array **targets, const nft_dataset *dataset)
-{
-    nft_status status = nft_dataset_read_tensor(targets, dataset, "label");
-    if (status == NFT_ERROR_ARGUMENT)
-        status = nft_dataset_read_tensor(targets, dataset, "target");
-    return status ? fail_library() : EXIT_SUCCESS;
 }
 
 int choose_range(int64_t *first, int64_t *chosen, const cli_options *given, const char *path, int64_t count,

@@ -3,6 +3,7 @@
 #include "agreement.h"
 #include "commands.h"
 #include "metrics.h"
+#include "nft/train.h"
 #include "output_lock.h"
 #include "outputs.h"
 #include "plot_curves.h"
@@ -81,6 +82,15 @@ static int make_trainer(training *t)
     return status ? fail_training(t) : EXIT_SUCCESS;
 }
 
+/* The labels of the validation set, as the loss takes them. */
+static int read_validation_targets(training *t)
+{
+    const char *name = json_string_value(json_object_get(t->recipe.object, "label"));
+    int64_t classes = t->kind == LOSS_CROSS_ENTROPY ? nft_model_describe(t->model)->output->channels : 0;
+    return nft_dataset_read_targets(&t->targets, t->validation, name, classes) ? fail_library()
+                                                                               : EXIT_SUCCESS;
+}
+
 static int set_data(training *t)
 {
     const cli_recipe *recipe = &t->recipe;
@@ -88,11 +98,11 @@ static int set_data(training *t)
         t->train ? EXIT_SUCCESS : open_dataset(&t->train, recipe->train_path, t->model, &recipe->data);
     if (!failed && recipe->validation_path)
         failed = open_dataset(&t->validation, recipe->validation_path, t->model, &recipe->data);
-    if (!failed && nft_trainer_set_dataset(t->trainer, t->train, t->validation))
+    if (!failed && nft_trainer_set_data(t->trainer, NFT_DATA_FILES(t->train), NFT_DATA_FILES(t->validation)))
         failed = fail_training(t);
     if (failed || !t->validation || loss_has_images(t->kind))
         return failed;
-    return read_targets(&t->targets, t->validation);
+    return read_validation_targets(t);
 }
 
 /* Epochs are steps once the number of samples is known. */
@@ -102,7 +112,7 @@ static int count_steps(training *t)
     if (!json_object_get(recipe->object, "epochs"))
         return EXIT_SUCCESS;
     int failed = open_dataset(&t->train, recipe->train_path, t->model, &recipe->data);
-    return failed ? failed : recipe_count_steps(recipe, nft_dataset_count(t->train));
+    return failed ? failed : recipe_count_steps(recipe, nft_dataset_describe(t->train)->count);
 }
 
 static int name_checkpoint(training *t)
@@ -192,10 +202,10 @@ static int prepare(void *argument)
     if (!failed)
         failed = begin_or_resume(t);
     if (!failed)
-        failed = log_open(&t->log, t->ranks.rank ? NULL : log, nft_trainer_steps_done(t->trainer));
+        failed = log_open(&t->log, t->ranks.rank ? NULL : log, nft_trainer_describe(t->trainer)->steps_done);
     if (!failed && t->resumed)
         note(t->given, "%s: goes on after %s", t->checkpoint,
-             text_plural(steps, nft_trainer_steps_done(t->trainer), "step"));
+             text_plural(steps, nft_trainer_describe(t->trainer)->steps_done, "step"));
     return failed;
 }
 
@@ -212,16 +222,20 @@ static int record_step(training *t, const nft_step_info *info)
 
 static int score_validation(cli_scores *scores, const training *t, double loss)
 {
-    const nft_array *output = nft_trainer_validation_output(t->trainer);
+    const nft_array *output = nft_trainer_describe(t->trainer)->validation_output;
     if (loss_has_images(t->kind)) {
         *scores = scores_of_images(t->kind, loss, metrics_psnr(loss));
         return EXIT_SUCCESS;
     }
-    int64_t samples = nft_dataset_count(t->validation);
-    cli_predictions predictions = {samples, nft_array_count(output) / samples, nft_array_f32(output),
-                                   nft_array_f32(t->targets), nft_array_i64(t->targets)};
-    int failed = scores_compute(scores, t->kind, &predictions);
+    int64_t samples = nft_dataset_describe(t->validation)->count;
+    cli_scored kept = {0};
+    int failed =
+        select_scored(&kept, nft_array_f32(output), samples, nft_array_count(output) / samples, t->targets);
+    cli_predictions predictions = predictions_of(&kept);
+    if (!failed)
+        failed = scores_compute(scores, t->kind, &predictions);
     scores->loss = loss;
+    free_scored(&kept);
     return failed;
 }
 
@@ -243,7 +257,7 @@ static int record_validation(training *t, const nft_step_info *info)
     bool best = !(info->validation_loss >= t->lowest);
     int64_t step = info->step + 1;
     char *beside = t->progress.beside;
-    t->lowest = nft_trainer_best_loss(t->trainer);
+    t->lowest = nft_trainer_describe(t->trainer)->best_loss;
     if (score_validation(&scores, t, info->validation_loss))
         return EXIT_FAILED;
     describe_scores(beside, sizeof t->progress.beside, &scores);
@@ -272,11 +286,11 @@ static const char *keep_best(const training *t, char *text, size_t size)
 {
     nft_model *best = NULL;
     text[0] = 0;
-    if (t->ranks.rank || !isfinite(nft_trainer_best_loss(t->trainer)))
+    if (t->ranks.rank || !isfinite(nft_trainer_describe(t->trainer)->best_loss))
         return text;
-    if (!nft_trainer_best(&best, t->trainer) && !nft_model_save(best, t->best))
+    if (!nft_trainer_snapshot(&best, t->trainer, NFT_SNAPSHOT_BEST) && !nft_model_save(best, t->best))
         snprintf(text, size, "; %s is the model with the lowest validation loss so far, %.6g", t->best,
-                 nft_trainer_best_loss(t->trainer));
+                 nft_trainer_describe(t->trainer)->best_loss);
     else
         snprintf(text, size, "; the best model so far cannot be kept: %s", library_message());
     nft_model_free(best);
@@ -308,7 +322,8 @@ static void fail_sound(const training *t, const char *line)
         fail("%s; nor can the state of the training be kept: %s", line, library_message());
     else
         fail("%s; the same command goes on from %s, after %" PRId64 " of %" PRId64 " steps", line,
-             t->checkpoint, nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer));
+             t->checkpoint, nft_trainer_describe(t->trainer)->steps_done,
+             nft_trainer_describe(t->trainer)->steps);
 }
 
 static int report_step(training *t, const nft_step_info *info)
@@ -334,7 +349,7 @@ static int hear_step(const nft_step_info *info, void *user)
     fflush(stdout);
     t->ranks.wants_stop = stop_signal_came();
     t->stopped = t->ranks.count > 1 ? t->ranks.agreed_stop : t->ranks.wants_stop;
-    bool last = info->step + 1 == nft_trainer_steps(t->trainer);
+    bool last = info->step + 1 == nft_trainer_describe(t->trainer)->steps;
     if (!t->failed && !last && (t->stopped || steady_seconds() - t->saved >= t->seconds_between))
         t->failed = save_checkpoint(t);
     progress_show(&t->progress, info->step + 1);
@@ -349,7 +364,8 @@ static int fail_run(const training *t, nft_status status)
         return EXIT_FAILED;
     if (noticed && t->stopped)
         return fail("stopped after %" PRId64 " of %" PRId64 " steps; the same command goes on from %s",
-                    nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer), t->checkpoint);
+                    nft_trainer_describe(t->trainer)->steps_done, nft_trainer_describe(t->trainer)->steps,
+                    t->checkpoint);
     char kept[KEPT_CAPACITY] = "", message[1024];
     bool diverged = status == NFT_ERROR_NOT_FINITE, saved = diverged && !access(t->checkpoint, F_OK);
     snprintf(message, sizeof message, "%s", library_message());
@@ -365,11 +381,11 @@ static int fail_run(const training *t, nft_status status)
 
 static int run_steps(training *t)
 {
-    progress_start(&t->progress, t->given, "train", "steps", nft_trainer_steps(t->trainer));
-    t->progress.first = nft_trainer_steps_done(t->trainer);
+    progress_start(&t->progress, t->given, "train", "steps", nft_trainer_describe(t->trainer)->steps);
+    t->progress.first = nft_trainer_describe(t->trainer)->steps_done;
     t->progress.parts = t->batch_size;
     t->progress.part_units = "samples";
-    t->lowest = nft_trainer_best_loss(t->trainer);
+    t->lowest = nft_trainer_describe(t->trainer)->best_loss;
     t->saved = t->step_began = steady_seconds();
     stop_signals signals = {0};
     stop_signals_listen(&signals);
@@ -384,8 +400,10 @@ static int write_model(const training *t, const char *path)
     char line[1024] = "";
     nft_model *trained = NULL;
     fail_into(line, sizeof line);
-    int failed = nft_trainer_best(&trained, t->trainer) || nft_model_save(trained, path) ? fail_library()
-                                                                                         : EXIT_SUCCESS;
+    int failed =
+        nft_trainer_snapshot(&trained, t->trainer, NFT_SNAPSHOT_BEST) || nft_model_save(trained, path)
+            ? fail_library()
+            : EXIT_SUCCESS;
     nft_model_free(trained);
     if (!failed)
         failed = draw_curves(t);
@@ -398,7 +416,7 @@ static int write_model(const training *t, const char *path)
 /* `patience` has ended it before the recipe's last step. */
 static void tell_early_end(const training *t)
 {
-    int64_t done = nft_trainer_steps_done(t->trainer),
+    int64_t done = nft_trainer_describe(t->trainer)->steps_done,
             patience = json_integer_value(json_object_get(t->recipe.object, "patience")),
             steps = json_integer_value(json_object_get(t->recipe.object, "steps"));
     char validations[TEXT_CAPACITY];
@@ -420,11 +438,11 @@ static int save(const training *t)
         return fail_library();
     if (t->given->json)
         return EXIT_SUCCESS;
-    text_plural(steps, nft_trainer_steps_done(t->trainer), "step");
+    text_plural(steps, nft_trainer_describe(t->trainer)->steps_done, "step");
     tell_early_end(t);
     if (t->recipe.validation_path)
         say("%s: the model with the lowest validation loss of %s, %.6g", path, steps,
-            nft_trainer_best_loss(t->trainer));
+            nft_trainer_describe(t->trainer)->best_loss);
     else if (t->last.size)
         say("%s: the model after %s, loss of the last batch %.6g", path, steps, t->last.loss);
     else
@@ -447,8 +465,8 @@ int train_once(const cli_options *given, const cli_ranks *ranks, training_log *k
                                t.recipe.object,
                                t.checkpoint,
                                t.trainer,
-                               nft_dataset_count(t.train),
-                               nft_dataset_count(t.validation)};
+                               nft_dataset_describe(t.train)->count,
+                               nft_dataset_describe(t.validation)->count};
         failed = begin_alike(&t.ranks, &own, together);
     }
     if (!failed) {
@@ -508,6 +526,10 @@ static const cli_option own_options[] = {
      "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
     {"seeds", 0, OPTION_INTEGER, "N",
      "train N times, from seeds --seed, --seed + 1, …, into MODEL-SEED, and compare the runs", 1, 1000, NULL},
+    {"label", 0, OPTION_TEXT, "NAME", "tensor with the labels, in place of the recipe's", 0, 0, NULL},
+    {"skip", 0, OPTION_FLAG, NULL, "leave out networks and labels that are not finite", 0, 0, NULL},
+    {"prepare", 0, OPTION_FLAG, NULL,
+     "bring networks to the form, frequency and offset of the training set's first", 0, 0, NULL},
     {"recompute", 0, OPTION_FLAG, NULL, "less memory, more time, the same result", 0, 0, NULL},
     LAYERS_OPTION,
     {0},
@@ -530,9 +552,14 @@ const cli_command train_command = {
         "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\": 0, \"total_steps\": N},\n"
         "   \"validation\": PATH, \"validate_every\": 1000,\n"
         "   \"patience\": null (validations in a row without a lower loss that end it: early stopping),\n"
-        "   \"grad_clip\": null (the largest norm of the gradients), \"shuffle\": true, \"seed\": 0\n\n"
-        "The data hold 'label', or 'target': integer classes for cross_entropy, floats for mse and bce;\n"
-        "they are read batch by batch and may be larger than memory. Two losses compare images:\n"
+        "   \"grad_clip\": null (the largest norm of the gradients), \"shuffle\": true, \"seed\": 0,\n"
+        "   \"augment\": null, or of SIRENs, whose images move at random in training, with these defaults:\n"
+        "              {\"rotate\": 0 (degrees), \"shift\": 0 (an image is 2 wide), \"scale\": [1, 1],\n"
+        "               \"mirror\": false, \"canonical\": as the data, \"omega\": 30}\n\n"
+        "The data hold 'label', or 'target', or what \"label\" of the recipe names: classes for\n"
+        "cross_entropy, whole numbers or rows of a 1 among zeros, and -100 for a sample that is left out;\n"
+        "numbers of any type for mse and bce. \"skip\": true leaves out what is not finite. The data are\n"
+        "read batch by batch and may be larger than memory. Two losses compare images:\n"
         "reconstruction the decoder's with the rendering of the SIREN that goes in, render those of the\n"
         "SIRENs that come out with 'target' (N, height, width, colours), -1 … 1; its recipe may have the\n"
         "SIRENs' frequency, \"omega\": 30. The metric of both is the PSNR of the validation loss,\n"

@@ -2,6 +2,7 @@
 #include "training_log.h"
 
 #include "files.h"
+#include "nft/train.h"
 #include "report.h"
 #include "text.h"
 
@@ -215,7 +216,7 @@ int log_open(training_log *log, const char *path, int64_t steps)
 int log_sync(training_log *log)
 {
     /* A pipe, for example, cannot be synchronised. */
-    if (!log->file || sync_to_disk(fileno(log->file)) || errno == EROFS)
+    if (!log->file || nft_sync(fileno(log->file)) || errno == EROFS)
         return EXIT_SUCCESS;
     return fail_log(log);
 }

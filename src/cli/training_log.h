@@ -6,6 +6,7 @@
 #include "scores.h"
 
 #include <nft/nft.h>
+#include <nft/train.h>
 #include <stdio.h>
 
 typedef struct log_step_entry {

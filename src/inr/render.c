@@ -13,7 +13,7 @@
 
 typedef struct call {
     const nft_weights *weights;
-    float omega;
+    nft_siren_form form;
     int64_t first, height, width, colours;
     int64_t chunks; /* of an image */
     float *images;
@@ -32,8 +32,9 @@ static void render_chunk(void *argument, int64_t item, int worker)
     float *coordinates = weights + space->numbers;
     nft_weights_gather(c->weights, c->first + network, weights);
     nft_siren_grid(c->height, c->width, pixel, rows, coordinates);
-    nft_siren_forward(space, c->omega, weights, rows, coordinates,
-                      c->images + (network * pixels + pixel) * c->colours, coordinates + 2 * CHUNK_PIXELS);
+    nft_siren_forward_form(space, &c->form, weights, rows, coordinates,
+                           c->images + (network * pixels + pixel) * c->colours,
+                           coordinates + 2 * CHUNK_PIXELS);
 }
 
 static nft_status check_arguments(const nft_weights *weights, int64_t first, int64_t count, int64_t height,
@@ -94,6 +95,7 @@ nft_status nft_inr_render(nft_array **images, const nft_weights *weights, int64_
                           int64_t height, int64_t width, const nft_inr_render_options *options)
 {
     nft_inr_render_options filled = NFT_INR_RENDER_OPTIONS_INIT;
+    nft_siren_form form;
     if (!images)
         return nft_fail_null("nft_inr_render", "images");
     *images = NULL;
@@ -101,7 +103,7 @@ nft_status nft_inr_render(nft_array **images, const nft_weights *weights, int64_
     if (status || (status = nft_fill_inr_options("nft_inr_render", &filled, options, sizeof filled)) ||
         (status = nft_kernel_set_check("nft_inr_render")) ||
         (status = nft_fill_threads("nft_inr_render", &filled.threads)) ||
-        (status = nft_fill_omega("nft_inr_render", &filled.omega)) ||
+        (status = nft_fill_form("nft_inr_render", &form, weights, filled.omega)) ||
         (status = nft_check_memory_limit("nft_inr_render", filled.memory_limit)) ||
         (status = check_arguments(weights, first, count, height, width)))
         return status;
@@ -110,7 +112,7 @@ nft_status nft_inr_render(nft_array **images, const nft_weights *weights, int64_
     status = make_images(&made, (int64_t[]){count, height, width, colours}, filled.memory_limit);
     if (!status && count) {
         call c = {.weights = weights,
-                  .omega = (float)filled.omega,
+                  .form = form,
                   .first = first,
                   .height = height,
                   .width = width,

@@ -6,9 +6,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define MIN_OMEGA 1e-6
-#define MAX_OMEGA 1e6
-
 nft_status nft_check_siren_set(const char *function, const nft_weights *weights)
 {
     if (!weights)
@@ -30,7 +27,7 @@ nft_status nft_check_own_siren_set(const char *function, const nft_weights *weig
         status = nft_fail(
             NFT_ERROR_ARGUMENT,
             "%s: the set borrows its memory, which is never written; make it with nft_weights_create "
-            "or nft_weights_copy",
+            "or nft_weights_create",
             function);
     return status;
 }
@@ -56,12 +53,30 @@ nft_status nft_fill_threads(const char *function, int32_t *threads)
     return status;
 }
 
-nft_status nft_fill_omega(const char *function, double *omega)
+nft_status nft_fill_form(const char *function, nft_siren_form *form, const nft_weights *weights, double omega)
 {
-    if (*omega == 0)
-        *omega = NFT_DEFAULT_OMEGA;
-    if (!(*omega >= MIN_OMEGA && *omega <= MAX_OMEGA))
+    const char *noted = nft_metadata_get(&weights->metadata, NFT_OMEGA_KEY);
+    *form = nft_siren_plain(omega == 0 ? NFT_DEFAULT_OMEGA : omega);
+    if (!(form->omega[0] >= NFT_MIN_OMEGA && form->omega[0] <= NFT_MAX_OMEGA))
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: omega is %g, expected a number from %g to %g", function,
-                        *omega, MIN_OMEGA, MAX_OMEGA);
-    return NFT_OK;
+                        omega, NFT_MIN_OMEGA, NFT_MAX_OMEGA);
+    nft_status status = nft_siren_form_read(form, omega == 0 ? noted : NULL,
+                                            nft_metadata_get(&weights->metadata, NFT_OFFSET_KEY));
+    if (!status)
+        status = nft_siren_form_check(form, weights->space);
+    return status ? nft_fail_in(status, "%s", function) : NFT_OK;
+}
+
+nft_status nft_note_form(nft_weights *weights, double omega)
+{
+    nft_text text = {0};
+    nft_status status = nft_metadata_set(&weights->metadata, NFT_CANONICAL_KEY, NULL);
+    if (status || omega == 0)
+        return status;
+    const nft_siren_form form = nft_siren_plain(omega);
+    status = nft_siren_write_omega(&text, &form);
+    if (!status)
+        status = nft_metadata_set(&weights->metadata, NFT_OMEGA_KEY, text.data);
+    nft_text_clear(&text);
+    return status;
 }

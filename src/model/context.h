@@ -5,10 +5,13 @@
 #ifndef NFT_MODEL_CONTEXT_H
 #define NFT_MODEL_CONTEXT_H
 
+#include "model/contract.h"
 #include "model/plan.h"
 #include "nft/gradients.h"
 #include "space/array.h"
 #include "space/weights.h"
+
+#define NFT_OUTPUT_COUNT 3
 
 /* The results of a call, for samples of one shape. */
 typedef struct nft_outputs {
@@ -41,6 +44,7 @@ typedef struct nft_slot {
 struct nft_context {
     int busy; /* atomic: a call is running */
     nft_model *model;
+    nft_contract contract;       /* of the model with its data */
     nft_context_options options; /* with every default filled in */
     nft_pool *pool;
     nft_progress_callback *progress;
@@ -70,8 +74,9 @@ struct nft_context {
     nft_outputs outputs; /* unless they depend on the space */
     nft_outputs *given;  /* those, or the plan's */
     bool has_output, has_input_gradient;
-    bool spent;   /* the values that it kept for backward are gone */
-    bool changed; /* the model has, since then */
+    nft_view *views; /* that were lent to the caller, one for each NFT_OUTPUT… */
+    bool spent;      /* the values that it kept for backward are gone */
+    bool changed;    /* the model has, since then */
 };
 
 /* ---- Operations for trainers ---- */

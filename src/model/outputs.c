@@ -1,5 +1,6 @@
 /* The results of a context: arrays and weight sets with room for the largest batch so far. */
 #include "model/context.h"
+#include "siren/form.h"
 
 void nft_outputs_clear(nft_outputs *outputs)
 {
@@ -29,13 +30,28 @@ static nft_status make_array(nft_array **array, const nft_value *value, int64_t 
     return nft_array_create(array, NFT_ARRAY_F32, shape, tokens ? 3 : 2, NULL);
 }
 
-static nft_status make_outputs(nft_outputs *made, const shapes *of, int64_t samples)
+/* The networks that a model of loss render gives note their form: ω of the loss, and the offset of its data.
+ */
+static nft_status note_form(nft_weights *features, const nft_context *context)
+{
+    const char *omega = nft_metadata_get(&context->model->metadata, NFT_OMEGA_KEY);
+    nft_status status = nft_metadata_set(&features->metadata, NFT_OMEGA_KEY, omega);
+    if (status || !omega)
+        return status;
+    return nft_metadata_set(&features->metadata, NFT_OFFSET_KEY,
+                            context->contract.texts[NFT_CONTRACT_OFFSET]);
+}
+
+static nft_status make_outputs(nft_outputs *made, const nft_context *context, const shapes *of,
+                               int64_t samples)
 {
     nft_status status;
     made->capacity = samples;
     made->floats = of->floats;
     if (of->output->kind == NFT_VALUE_FEATURES) {
         status = nft_weights_allocate(&made->features, of->space, samples, of->output->channels, NULL, 0);
+        if (!status)
+            status = note_form(made->features, context);
         if (!status)
             made->features->rank = 3;
     } else {
@@ -56,7 +72,7 @@ static nft_status reserve(nft_context *context, nft_outputs *outputs, const shap
     nft_status status = nft_context_check_room(context, floats);
     if (status)
         return nft_fail_in(status, "an output of that many samples");
-    if ((status = make_outputs(&made, of, samples))) {
+    if ((status = make_outputs(&made, context, of, samples))) {
         nft_outputs_clear(&made);
         return status;
     }

@@ -83,6 +83,19 @@ static void affine(const nft_space *space, const float *weights, int64_t i, int6
 void nft_siren_forward(const nft_space *space, float omega, const float *weights, int64_t rows,
                        const float *coordinates, float *out, float *scratch)
 {
+    const nft_siren_form form = nft_siren_plain((double)omega);
+    nft_siren_forward_form(space, &form, weights, rows, coordinates, out, scratch);
+}
+
+static void add_offset(int64_t n, float offset, float *out)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] += offset;
+}
+
+void nft_siren_forward_form(const nft_space *space, const nft_siren_form *form, const float *weights,
+                            int64_t rows, const float *coordinates, float *out, float *scratch)
+{
     const nft_kernels *vector = nft_vector();
     float *next = scratch, *other = scratch + rows * widest_hidden(space);
     const float *h = coordinates;
@@ -91,9 +104,11 @@ void nft_siren_forward(const nft_space *space, float omega, const float *weights
         bool last = i + 1 == space->layer_count;
         float *y = last ? out : next;
         affine(space, weights, i, rows, h, y);
+        if (last && form->offset != 0)
+            add_offset(n, (float)form->offset, out);
         if (last)
             break;
-        vector->copy_scaled(n, omega, y, y);
+        vector->copy_scaled(n, (float)nft_siren_omega(form, i), y, y);
         vector->sincos(n, y, y, NULL);
         h = y;
         next = other;

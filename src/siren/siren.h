@@ -3,9 +3,7 @@
 #ifndef NFT_MODEL_SIREN_H
 #define NFT_MODEL_SIREN_H
 
-#include "space/space.h"
-
-#define NFT_DEFAULT_OMEGA 30.0
+#include "siren/form.h"
 
 /* Where pixel `index` of `size` in one direction lies: linearly spaced in [-1, 1], a single one at -1. */
 float nft_grid_coordinate(int64_t index, int64_t size);
@@ -25,5 +23,8 @@ int64_t nft_siren_scratch(const nft_space *space, int64_t rows);
  * piece: all layers are linear. One sgemm a layer, so callers cut the rows in a fixed way. */
 void nft_siren_forward(const nft_space *space, float omega, const float *weights, int64_t rows,
                        const float *coordinates, float *out, float *scratch);
+/* The same with ω of each layer, and an offset added to the output. */
+void nft_siren_forward_form(const nft_space *space, const nft_siren_form *form, const float *weights,
+                            int64_t rows, const float *coordinates, float *out, float *scratch);
 
 #endif

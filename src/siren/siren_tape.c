@@ -1,12 +1,11 @@
 #include "siren/siren_tape.h"
 
+#include "base/pi.h"
 #include "math/siren_kernels.h"
 #include "math/vector.h"
 #include "siren/siren.h"
 
 #include <string.h>
-
-#define TWO_PI 6.28318530717958647692f
 
 /* Angles are counted in turns: h = sin(2π (ω/2π) (W x + v)), and the factors are multiplied into copies of
  * the weights. Gradients are those with respect to angles in radians, so backward has a copy of ω W, and the
@@ -30,6 +29,7 @@ struct nft_siren_tape {
     const nft_siren_kernels *kernels;
     int64_t layer_count;
     const nft_space *space;
+    float offset; /* added to the output */
     tape_layer *layers;
     float *input;          /* (chunk, n_0 padded) */
     int64_t height, width; /* of the image, if set */
@@ -184,6 +184,13 @@ nft_status nft_siren_tape_set_image(nft_siren_tape *tape, int64_t height, int64_
     return NFT_OK;
 }
 
+void nft_siren_tape_set_form(nft_siren_tape *tape, const nft_siren_form *form)
+{
+    for (int64_t i = 0; i + 1 < tape->layer_count; i++)
+        tape->layers[i].scale = (float)nft_siren_omega(form, i);
+    tape->offset = (float)form->offset;
+}
+
 void nft_siren_tape_free(nft_siren_tape *tape)
 {
     if (!tape)
@@ -194,7 +201,7 @@ void nft_siren_tape_free(nft_siren_tape *tape)
 
 static void load_layer(const tape_layer *layer, const float *weight, const float *bias)
 {
-    float turns = layer->transposed ? layer->scale / TWO_PI : 1;
+    float turns = layer->transposed ? layer->scale / (float)(2 * NFT_PI) : 1;
     for (int64_t o = 0; o < layer->out; o++) {
         layer->bias[o] = turns * bias[o];
         for (int64_t i = 0; i < layer->in; i++)
@@ -223,6 +230,9 @@ void nft_siren_tape_load(nft_siren_tape *tape, const float *weights)
     for (int64_t i = 0; i < tape->layer_count; i++)
         load_layer(&tape->layers[i], weights + tensors[NFT_WEIGHT_OF(i)].offset,
                    weights + tensors[NFT_BIAS_OF(i)].offset);
+    const tape_layer *last = &tape->layers[tape->layer_count - 1];
+    for (int64_t o = 0; o < last->out; o++)
+        last->bias[o] += tape->offset;
     memset(tape->gradients, 0, (size_t)tape->gradient_floats * sizeof *tape->gradients);
     const tape_layer *first = tape->layers;
     if (!tape->image_memory || !first->transposed)

@@ -4,7 +4,7 @@
 #ifndef NFT_MODEL_SIREN_TAPE_H
 #define NFT_MODEL_SIREN_TAPE_H
 
-#include "space/space.h"
+#include "siren/form.h"
 
 /* Rows of 32 neurons that fit, with their gradients, about in the first-level cache. */
 #define NFT_SIREN_CHUNK 56
@@ -21,6 +21,8 @@ int64_t nft_siren_tape_bytes(const nft_space *space); /* saturates */
 nft_status nft_siren_tape_set_image(nft_siren_tape *tape, int64_t height, int64_t width);
 /* Bytes that nft_siren_tape_set_image() allocates; saturates. */
 int64_t nft_siren_tape_image_bytes(const nft_space *space, int64_t height, int64_t width);
+/* ω of each layer in place of one, and an offset added to the output. Before the weights are loaded. */
+void nft_siren_tape_set_form(nft_siren_tape *tape, const nft_siren_form *form);
 void nft_siren_tape_free(nft_siren_tape *tape);
 
 /* Takes the weights, W_0 row-major, v_0, W_1, … in one piece, and clears the gradients. */

@@ -1,7 +1,9 @@
 /* The samples of a step: of a set, or of a callback, which fills memory of the trainer. */
+#include "train/contract.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static nft_status create_source(nft_batch_source *source, const nft_trainer *trainer)
 {
@@ -80,11 +82,6 @@ static nft_status ask_source(nft_trainer *trainer)
     return status ? nft_fail_in(status, "the callback's batch") : NFT_OK;
 }
 
-const char *nft_trainer_data_call(const nft_trainer *trainer)
-{
-    return nft_trainer_takes_tokens(trainer) ? "tokens" : "data";
-}
-
 /* The memory is there, unless data were refused that should have had it. */
 static nft_status next_batch(nft_trainer *trainer, int64_t first, int64_t count)
 {
@@ -102,12 +99,38 @@ static nft_status next_batch(nft_trainer *trainer, int64_t first, int64_t count)
     return status ? nft_fail_in(status, "training set") : NFT_OK;
 }
 
+/* Puts an augmented copy of a network in its place. */
+static void augment(const nft_trainer *trainer, const nft_random *random, int64_t place, bool canonical)
+{
+    nft_forward_sample *input = &trainer->samples[place].input;
+    const nft_space *space = trainer->model->space;
+    for (int64_t t = 0; t < space->tensor_count; t++) {
+        int64_t numbers = space->tensors[t].tokens;
+        memcpy(nft_weights_edit(trainer->augmented, t) + place * numbers,
+               input->weights->data[t] + input->index * numbers, (size_t)numbers * sizeof(float));
+    }
+    nft_augment_network(&trainer->recipe.augment, random, trainer->augmented, place, canonical);
+    input->weights = trainer->augmented;
+    input->index = place;
+}
+
+/* A network's random numbers depend on its place in the batch of all ranks. */
+static void augment_batch(const nft_trainer *trainer, int64_t first, int64_t count)
+{
+    const nft_augment *options = &trainer->recipe.augment;
+    bool canonical = nft_augment_is_canonical(options, nft_contract_is_canonical(&trainer->train));
+    nft_random random = nft_augment_random(trainer->recipe.seed, trainer->step);
+    for (int64_t i = first; i < first + count && options->enabled; i++)
+        augment(trainer, &random, i, canonical);
+}
+
 nft_status nft_trainer_next_batch(nft_trainer *trainer, int64_t first, int64_t count)
 {
     if (!trainer->source.callback && !trainer->train.count)
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "there is no training data; call nft_trainer_set_%s or nft_trainer_set_source first",
-                        nft_trainer_data_call(trainer));
+        return nft_fail(NFT_ERROR_ARGUMENT, "there is no training data; call nft_trainer_set_data first");
     nft_status status = next_batch(trainer, first, count);
-    return status ? nft_fail_in(status, "step %" PRId64, trainer->step) : NFT_OK;
+    if (status)
+        return nft_fail_in(status, "step %" PRId64, trainer->step);
+    augment_batch(trainer, first, count);
+    return NFT_OK;
 }

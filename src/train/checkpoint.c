@@ -19,19 +19,41 @@
 #define MOST_STEPS (INT64_MAX / INT32_MAX) /* a recipe's; nft_trainer_step() may take more than its own */
 #define HASH_DIGITS 17                     /* with the 0 at the end */
 
+static json_t *describe_augment(const nft_augment *augment)
+{
+    if (!augment->enabled)
+        return json_null();
+    return json_pack(
+        "{s:f, s:f, s:[f, f], s:b, s:o, s:f}", "rotate", augment->rotate, "shift", augment->shift, "scale",
+        augment->scale[0], augment->scale[1], "mirror", (int)augment->mirror, "canonical",
+        augment->by_data ? json_null() : json_boolean(augment->canonical), "omega", augment->omega);
+}
+
+/* A number where it is the same in every layer, else a list. */
+static json_t *describe_omega(const nft_siren_form *form)
+{
+    if (form->omegas == 1)
+        return json_real(form->omega[0]);
+    json_t *list = json_array();
+    for (int64_t i = 0; i < form->omegas; i++)
+        json_array_append_new(list, json_real(form->omega[i]));
+    return list;
+}
+
 /* "steps" before the schedule's total, which follows it unless it is given: the first difference is told. */
 static json_t *describe_recipe(const nft_recipe *recipe)
 {
     const nft_optimizer *o = &recipe->optimizer;
     json_t *recipe_json = json_pack(
-        "{s:s, s:I, s:{s:s, s:f, s:f, s:f, s:f, s:f}, s:{s:s, s:I, s:I}, s:f, s:f, s:I, s:b, s:I, s:I}",
+        "{s:s, s:I, s:{s:s, s:f, s:f, s:f, s:f, s:f}, s:{s:s, s:I, s:I}, s:f, s:o, s:I, s:b, s:I, s:I, s:o}",
         "loss", recipe->loss->name, "steps", (json_int_t)recipe->steps, "optimizer", "type",
         o->decoupled ? "adamw" : "adam", "lr", o->lr, "beta1", o->beta1, "beta2", o->beta2, "eps", o->eps,
         "weight_decay", o->weight_decay, "schedule", "type", recipe->schedule.cosine ? "cosine" : "constant",
         "warmup_steps", (json_int_t)recipe->schedule.warmup, "total_steps",
-        (json_int_t)recipe->schedule.total, "grad_clip", recipe->grad_clip, "omega", recipe->omega,
-        "batch_size", (json_int_t)recipe->batch_size, "shuffle", (int)recipe->shuffle, "seed",
-        (json_int_t)recipe->seed, "validate_every", (json_int_t)recipe->validate_every);
+        (json_int_t)recipe->schedule.total, "grad_clip", recipe->grad_clip, "omega",
+        describe_omega(&recipe->form), "batch_size", (json_int_t)recipe->batch_size, "shuffle",
+        (int)recipe->shuffle, "seed", (json_int_t)recipe->seed, "validate_every",
+        (json_int_t)recipe->validate_every, "augment", describe_augment(&recipe->augment));
     if (recipe_json && recipe->patience &&
         json_object_set_new(recipe_json, PATIENCE_KEY, json_integer((json_int_t)recipe->patience))) {
         json_decref(recipe_json);
@@ -253,6 +275,8 @@ static nft_status check_training(const nft_trainer *trainer, const json_t *found
     nft_status status = NFT_OK;
     if (!json_object_get(found, "precision") && trainer->options.precision == NFT_PRECISION_FLOAT32)
         json_object_del(expected, "precision"); /* a checkpoint from before there was another */
+    if (!json_object_get(json_object_get(found, "recipe"), "augment") && !trainer->recipe.augment.enabled)
+        json_object_del(json_object_get(expected, "recipe"), "augment"); /* the same */
     if (find_difference(expected, found, &path, pair))
         status = path.failed ? nft_fail_memory("the description of the training", 1 << 10)
                              : fail_difference(&path, pair);
@@ -400,7 +424,7 @@ nft_status nft_trainer_resume(nft_trainer *trainer, const char *path)
                         "nft_trainer_resume: there is no training set yet; set the data first");
     nft_file *file = NULL;
     checkpoint c = {0};
-    if (!(status = nft_file_open(&file, path))) {
+    if (!(status = nft_file_open_within(&file, path, 0))) {
         status = read_checkpoint(&c, trainer, file);
         if (!status && c.has_best && !trainer->best)
             status = nft_fail(NFT_ERROR_FORMAT, "it has best values of a training without a validation set");

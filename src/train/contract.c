@@ -1,36 +1,97 @@
 #include "train/contract.h"
 
 #include "config/json.h"
+#include "siren/siren.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* The first four must agree. */
-static const char *const keys[] = {"nft.canonical", "nft.omega",   "nft.offset",
-                                   "nft.image",     "nft.classes", "nft.fit"};
-#define KEYS (int)(sizeof keys / sizeof *keys)
-#define STRICT_KEYS 4
-
-static const char *text_of(const nft_set *set, int64_t part, const char *key)
+const char *nft_contract_text(const nft_set *set, int64_t part, const char *key)
 {
     if (set->dataset)
         return nft_dataset_metadata(set->dataset, part, key);
     return set->parts[part].weights ? nft_weights_metadata(set->parts[part].weights, key) : NULL;
 }
 
+/* What all parts of a set say of a key; NULL if they do not say the same. */
+static const char *text_of_all(const nft_set *set, int64_t key)
+{
+    const char *name = nft_contract_keys[key], *first = nft_contract_text(set, 0, name);
+    for (int64_t part = 1; first && part < set->part_count; part++) {
+        const char *text = nft_contract_text(set, part, name);
+        if (!text || !nft_contract_same(key, first, text))
+            return NULL;
+    }
+    return first;
+}
+
+static bool is_repaired(const nft_siren_repair *repair, int64_t key)
+{
+    return (key == NFT_CONTRACT_OMEGA && repair->scale) || (key == NFT_CONTRACT_OFFSET && repair->shift) ||
+           (key == NFT_CONTRACT_CANONICAL && repair->canonicalize);
+}
+
 static nft_status compare(const nft_set *train, const nft_set *other, int64_t part, const char *what)
 {
-    for (int k = 0; k < STRICT_KEYS; k++) {
-        const char *expected = text_of(train, 0, keys[k]), *found = text_of(other, part, keys[k]);
-        if (expected == found || (expected && found && !strcmp(expected, found)))
+    int64_t keys = train == other ? NFT_CONTRACT_FIT : NFT_CONTRACT_KEYS;
+    for (int64_t k = 0; k < keys; k++) {
+        const char *found = nft_contract_text(other, part, nft_contract_keys[k]);
+        const char *expected =
+            train == other ? nft_contract_text(train, 0, nft_contract_keys[k]) : text_of_all(train, k);
+        if (is_repaired(&other->parts[part].repair, k))
+            continue;
+        if (nft_contract_allows(k, expected, found) && nft_contract_allows(k, found, expected))
             continue;
         return nft_fail(NFT_ERROR_MISMATCH,
                         "part %" PRId64
                         " of the %s set has %s '%.80s' in its metadata, the first of the training "
-                        "set has '%.80s'",
-                        part, what, keys[k], found ? found : "", expected ? expected : "");
+                        "set has '%.80s': %s",
+                        part, what, nft_contract_keys[k], found ? found : "", expected ? expected : "",
+                        nft_contract_repair(k));
     }
     return NFT_OK;
+}
+
+/* Whether a part of files differs in a key from what the first of the training set says. */
+static bool differs(const nft_set *train, const nft_set *set, int64_t part, int64_t key)
+{
+    const char *name = nft_contract_keys[key], *expected = nft_contract_text(train, 0, name),
+               *found = nft_contract_text(set, part, name);
+    return set->dataset && !nft_contract_allows(key, expected, found);
+}
+
+static nft_status read_form(nft_siren_form *form, const nft_set *set, int64_t part)
+{
+    *form = nft_siren_plain(NFT_DEFAULT_OMEGA);
+    return nft_siren_form_read(form, nft_contract_text(set, part, NFT_OMEGA_KEY),
+                               nft_contract_text(set, part, NFT_OFFSET_KEY));
+}
+
+static nft_status prepare_part(const nft_set *train, nft_set *set, int64_t part)
+{
+    nft_siren_repair *repair = &set->parts[part].repair;
+    const char *form = nft_contract_text(train, 0, NFT_CANONICAL_KEY);
+    *repair = (nft_siren_repair){.scale = differs(train, set, part, NFT_CONTRACT_OMEGA) &&
+                                          nft_contract_text(set, part, NFT_OMEGA_KEY),
+                                 .shift = differs(train, set, part, NFT_CONTRACT_OFFSET),
+                                 .canonicalize = differs(train, set, part, NFT_CONTRACT_CANONICAL) && form &&
+                                                 !strcmp(form, NFT_SIGN_PHASE)};
+    if (!repair->scale && !repair->shift && !repair->canonicalize)
+        return NFT_OK;
+    nft_status status = nft_siren_check_space(set->parts[part].space);
+    if (!status)
+        status = read_form(&repair->from, set, part);
+    return status ? status : read_form(&repair->to, train, 0);
+}
+
+nft_status nft_contract_prepare(nft_set *train, nft_set *validation)
+{
+    nft_status status = NFT_OK;
+    for (int64_t i = 1; train->dataset && i < train->part_count && !status; i++)
+        status = prepare_part(train, train, i);
+    for (int64_t i = 0; train->count && i < validation->part_count && !status; i++)
+        status = prepare_part(train, validation, i);
+    return status ? nft_fail_in(status, "prepare") : NFT_OK;
 }
 
 nft_status nft_contract_check(const nft_set *train, const nft_set *validation)
@@ -45,14 +106,19 @@ nft_status nft_contract_check(const nft_set *train, const nft_set *validation)
     return status;
 }
 
+bool nft_contract_is_canonical(const nft_set *set)
+{
+    return set->part_count && nft_contract_text(set, 0, NFT_CANONICAL_KEY);
+}
+
 nft_status nft_contract_note(nft_model *model, const nft_set *train)
 {
     nft_text text = {0};
     json_t *object = json_object();
     bool made = object != NULL;
-    for (int k = 0; k < KEYS && train->count && made; k++) {
-        const char *said = text_of(train, 0, keys[k]);
-        made = !said || !json_object_set_new(object, keys[k], json_string(said));
+    for (int64_t k = 0; k < NFT_CONTRACT_KEYS && train->count && made; k++) {
+        const char *said = text_of_all(train, k);
+        made = !said || !json_object_set_new(object, nft_contract_keys[k], json_string(said));
     }
     nft_status status = NFT_OK;
     if (!made || (json_object_size(object) && !nft_json_append(&text, object, JSON_COMPACT)))

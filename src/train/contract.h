@@ -2,15 +2,20 @@
 #ifndef NFT_TRAIN_CONTRACT_H
 #define NFT_TRAIN_CONTRACT_H
 
-#include "model/model.h"
+#include "model/contract.h"
 #include "train/sets.h"
-
-/* Where a model notes it: a JSON object of the data's own texts. */
-#define NFT_TRAINED_ON_KEY "nft.trained_on"
 
 /* All parts of both sets must say the same of form, frequency, offset and image. The validation set may be
  * empty. */
 nft_status nft_contract_check(const nft_set *train, const nft_set *validation);
+/* The set says that its networks are in canonical form. */
+bool nft_contract_is_canonical(const nft_set *set);
+/* A text of the metadata of a part; NULL: there is none. */
+const char *nft_contract_text(const nft_set *set, int64_t part, const char *key);
+/* Sets the repairs of all parts that are read from files, so that their networks are as those of the first
+ * part of the training set; the space is one of SIRENs. Before nft_contract_check(), which then compares what
+ * is left. */
+nft_status nft_contract_prepare(nft_set *train, nft_set *validation);
 /* Notes what the set says in a model's metadata; nothing if it says nothing. */
 nft_status nft_contract_note(nft_model *model, const nft_set *train);
 

@@ -1,6 +1,7 @@
 /* The data of a trainer: sets of the caller, files, or a callback. */
 #include "train/contract.h"
 #include "config/json.h"
+#include "io/targets.h"
 #include "modules/sequence/decoder.h"
 #include "train/trainer.h"
 
@@ -19,24 +20,6 @@ void nft_trainer_clear_data(nft_trainer *trainer)
     nft_source_clear(&trainer->source);
     nft_reading_clear(&trainer->batch);
     nft_reading_clear(&trainer->pieces);
-}
-
-/* A look at every number, piece by piece. */
-static nft_status look_through(nft_trainer *trainer, nft_set *set)
-{
-    nft_sample samples[NFT_PIECE_SAMPLES];
-    const int64_t size_of_images[] = {set->height, set->width};
-    nft_status status = NFT_OK;
-    set->fingerprint = (nft_fingerprint){.targets = nft_hash_bytes(size_of_images, sizeof size_of_images, 0)};
-    for (int64_t first = 0; first < set->count && !status; first += NFT_PIECE_SAMPLES) {
-        int64_t left = set->count - first, count = left < NFT_PIECE_SAMPLES ? left : NFT_PIECE_SAMPLES;
-        status = nft_set_fetch(trainer, set, NULL, first, count, &trainer->pieces, samples);
-        if (!status && !set->dataset)
-            status = nft_samples_check(trainer, samples, count);
-        if (!status)
-            nft_samples_hash(trainer, samples, count, &set->fingerprint);
-    }
-    return status;
 }
 
 /* Memory for samples of files. More of it than is needed does no harm. A batch is in memory once. */
@@ -65,27 +48,58 @@ static nft_status size_images(nft_trainer *trainer, const nft_set sets[2])
                         "the images of the validation set are %" PRId64 " × %" PRId64
                         ", those of the training set %" PRId64 " × %" PRId64,
                         validation->height, validation->width, sized->height, sized->width);
-    return nft_image_loss_create(&trainer->images, trainer->model->space, (float)trainer->recipe.omega,
-                                 sized->height, sized->width);
+    return nft_image_loss_create(&trainer->images, trainer->model->space,
+                                 (float)trainer->recipe.form.omega[0], sized->height, sized->width);
+}
+
+/* How a loss between images renders: the networks that come out as the recipe says, those that go in as the
+ * data say, or the decoder; with the offset of the data. */
+static nft_status find_form(nft_siren_form *form, const nft_trainer *trainer, const nft_set sets[2])
+{
+    const nft_set *train = sets[0].count ? &sets[0] : &trainer->train;
+    const nft_set *set = train->count ? train : &sets[1];
+    const char *omega = NULL;
+    *form = trainer->recipe.form;
+    if (trainer->recipe.loss->sample || !set->count)
+        return NFT_OK;
+    if (trainer->recipe.loss->target == NFT_TARGET_INPUT) {
+        const nft_model *model = trainer->model;
+        int64_t height = 0, width = 0;
+        float own = 0;
+        nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
+                          &own);
+        *form = nft_siren_plain((double)own);
+        omega = nft_contract_text(set, 0, NFT_OMEGA_KEY);
+    }
+    nft_status status = nft_siren_form_read(form, omega, nft_contract_text(set, 0, NFT_OFFSET_KEY));
+    return status ? status : nft_siren_form_check(form, trainer->model->space);
+}
+
+/* A validation set that stays has been looked through. */
+static bool stays(const nft_trainer *trainer, const nft_set *validation)
+{
+    return validation->parts && validation->parts == trainer->validation.parts;
 }
 
 static nft_status look_through_both(nft_trainer *trainer, nft_set sets[2])
 {
     nft_status status = NFT_OK;
     for (int s = 0; s < 2 && !status; s++)
-        if ((status = look_through(trainer, &sets[s])))
+        if (!(s && stays(trainer, &sets[1])) && (status = nft_set_look_through(trainer, &sets[s], s ? "validation" : "training")))
             nft_fail_in(status, "%s set", s ? "validation" : "training");
     return status;
 }
 
 /* All that may fail. Changes only trainer->images and the memory for samples. */
 static nft_status check_sets(nft_trainer *trainer, nft_set sets[2], nft_sampler *sampler,
-                             int64_t *group_floats)
+                             int64_t *group_floats, nft_siren_form *form)
 {
     const nft_recipe *recipe = &trainer->recipe;
     nft_status status = nft_trainer_plan_sets(trainer, sets, group_floats);
     if (!status)
         status = size_images(trainer, sets);
+    if (!status)
+        status = find_form(form, trainer, sets);
     if (!status)
         status = prepare_reading(trainer, sets);
     if (!status)
@@ -93,7 +107,7 @@ static nft_status check_sets(nft_trainer *trainer, nft_set sets[2], nft_sampler 
     if (!status && sets[0].count)
         status = nft_sampler_create(sampler, sets[0].count, recipe->shuffle, recipe->seed);
     if (!status && sets[1].count)
-        status = nft_trainer_prepare_validation(trainer, sets[1].count);
+        status = nft_trainer_prepare_validation(trainer, sets[1].total);
     return status;
 }
 
@@ -111,7 +125,8 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
     nft_sampler sampler = {0};
     nft_image_loss *images = trainer->images;
     int64_t group_floats = 0;
-    nft_status status = check_sets(trainer, sets, &sampler, &group_floats);
+    nft_siren_form form;
+    nft_status status = check_sets(trainer, sets, &sampler, &group_floats, &form);
     if (status) {
         if (trainer->images != images)
             nft_image_loss_free(trainer->images);
@@ -121,31 +136,39 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
     }
     if (trainer->images != images)
         nft_image_loss_free(images);
+    if (trainer->images)
+        nft_siren_tape_set_form(trainer->images->tape, &form);
     if (sets[0].count) {
         nft_sampler_clear(&trainer->sampler);
         trainer->sampler = sampler;
         nft_source_clear(&trainer->source);
         replace_set(&trainer->train, &sets[0]);
     }
-    replace_set(&trainer->validation, &sets[1]);
     trainer->group_floats = group_floats;
+    if (stays(trainer, &sets[1]))
+        return NFT_OK;
+    replace_set(&trainer->validation, &sets[1]);
     trainer->has_best = trainer->has_validated = false;
     trainer->stale = 0;
     return NFT_OK;
 }
 
 /* After the sets were read, or not. */
-static nft_status finish_sets(nft_trainer *trainer, const char *function, nft_set sets[2], nft_status status)
+static nft_status finish_sets(nft_trainer *trainer, nft_set sets[2], nft_status status)
 {
+    nft_set *train = sets[0].count ? &sets[0] : &trainer->train;
+    if (!status && trainer->recipe.prepare)
+        status = nft_contract_prepare(train, &sets[1]);
     if (!status)
-        status = nft_contract_check(sets[0].count ? &sets[0] : &trainer->train, &sets[1]);
+        status = nft_contract_check(train, &sets[1]);
     if (!status)
         status = take_sets(trainer, sets);
     if (!status)
         return NFT_OK;
     nft_set_clear(&sets[0], false);
-    nft_set_clear(&sets[1], false);
-    return nft_fail_in(status, "%s", function);
+    if (!stays(trainer, &sets[1]))
+        nft_set_clear(&sets[1], false);
+    return status;
 }
 
 static nft_status fail_no_targets(const nft_trainer *trainer, int64_t samples)
@@ -154,63 +177,79 @@ static nft_status fail_no_targets(const nft_trainer *trainer, int64_t samples)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "it has no tensor 'target' with an image for each of its %" PRId64 " networks",
                         samples);
-    return nft_fail(
-        NFT_ERROR_MISMATCH,
-        "it has no tensor 'label' (or 'target') with a number for each of its %" PRId64 " samples", samples);
+    const char *label = trainer->recipe.label;
+    return nft_fail(NFT_ERROR_MISMATCH,
+                    "it has no tensor '%s'%s with a number for each of its %" PRId64
+                    " samples; the recipe's \"label\" names another tensor",
+                    label[0] ? label : "label", label[0] ? "" : " (or 'target')", samples);
 }
 
 /* The tensor that holds the targets. */
 static const char *target_name(const nft_trainer *trainer, bool has_label)
 {
+    if (trainer->recipe.label[0])
+        return trainer->recipe.label;
     return has_label && trainer->recipe.loss->target != NFT_TARGET_IMAGE ? "label" : "target";
 }
 
-/* The frequency with which the loss renders the networks; 0 of a loss that renders nothing. */
-static double rendered_omega(const nft_trainer *trainer)
+/* Data may say the frequency of their networks, as those of `nftool fit` do. */
+static nft_status check_omega(const char *text, const nft_siren_form *form, const char *what)
 {
-    const nft_model *model = trainer->model;
-    int64_t height = 0, width = 0;
-    float omega = 0;
-    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
-        return trainer->recipe.omega;
-    if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
-        nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
-                          &omega);
-    return omega;
-}
-
-/* "30", or a number for each layer, "30,30,30". */
-static nft_status compare_omega(const json_t *said, double omega)
-{
-    for (size_t i = 0; i < json_array_size(said); i++) {
-        double number = json_number_value(json_array_get(said, i)); /* 0 of any other value */
-        if ((float)number != (float)omega)
-            return nft_fail(NFT_ERROR_MISMATCH,
-                            "its networks have omega %g by its metadata, the loss renders with %g", number,
-                            omega);
-    }
-    return NFT_OK;
-}
-
-/* Data may say the frequency of their networks, as those of `nft fit` do. */
-static nft_status check_omega(const nft_trainer *trainer, const char *text)
-{
-    double omega = rendered_omega(trainer);
-    json_t *said = NULL;
-    nft_text list = {0};
-    if (!text || omega == 0)
-        return NFT_OK;
-    nft_text_append(&list, "[%s]", text);
-    if (list.failed)
-        return nft_fail_memory("the metadata", (int64_t)strlen(text));
-    nft_status status = nft_json_parse(&said, list.data, list.length);
-    nft_text_clear(&list);
-    if (status)
-        return nft_fail_in(status, "'nft.omega' of its metadata");
-    status = json_array_size(said) ? compare_omega(said, omega)
-                                   : nft_fail(NFT_ERROR_FORMAT, "'nft.omega' of its metadata is empty");
-    json_decref(said);
+    nft_siren_form said = nft_siren_plain(NFT_DEFAULT_OMEGA);
+    nft_text expected = {0};
+    nft_status status = text ? nft_siren_form_read(&said, text, NULL) : NFT_OK;
+    if (status || !text || nft_siren_omega_is(&said, form))
+        return status;
+    for (int64_t i = 0; i < form->omegas; i++)
+        nft_text_append(&expected, "%s%g", i ? "," : "", form->omega[i]);
+    status = expected.failed
+                 ? nft_fail_memory("the metadata", 0)
+                 : nft_fail(NFT_ERROR_MISMATCH, "its networks have omega %.80s by its metadata, %s %s", text,
+                            what, expected.data);
+    nft_text_clear(&expected);
     return status;
+}
+
+/* The frequency and the form that the metadata of data say; NULL: they say nothing. A network that goes in is
+ * rendered with its own frequency. */
+static nft_status check_metadata(const nft_trainer *trainer, const char *omega, const char *canonical)
+{
+    const nft_augment *augment = &trainer->recipe.augment;
+    const nft_siren_form augmented = nft_siren_plain(augment->omega);
+    nft_status status = NFT_OK;
+    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
+        status = check_omega(omega, &trainer->recipe.form, "the loss renders with");
+    if (status || !nft_augment_is_canonical(augment, canonical != NULL))
+        return status;
+    return check_omega(omega, &augmented, "augment has");
+}
+
+/* Targets in memory as the loss takes them, if they are not. */
+static nft_status convert_targets(const nft_trainer *trainer, nft_set_part *part)
+{
+    const nft_array *targets = part->target_array;
+    bool images = trainer->recipe.loss->target == NFT_TARGET_IMAGE;
+    nft_label_rows rows = {.first = part->first,
+                           .count = part->count,
+                           .width = targets->count / part->count,
+                           .classes = nft_trainer_classes(trainer),
+                           .floats = nft_array_f32(targets),
+                           .integers = nft_array_i64(targets)};
+    if (images || !nft_labels_convert(rows.floats != NULL, rows.width, rows.classes))
+        return NFT_OK;
+    int64_t shape[] = {part->count, rows.width};
+    nft_status status = nft_array_create(&part->converted, rows.classes ? NFT_ARRAY_I64 : NFT_ARRAY_F32,
+                                         shape, rows.classes ? 1 : 2, NULL);
+    if (status)
+        return status;
+    return rows.classes ? nft_labels_to_classes(part->converted->storage, &rows)
+                        : nft_labels_to_numbers(part->converted->storage, &rows);
+}
+
+static nft_status take_targets(const nft_trainer *trainer, nft_set_part *part, const char *name, nft_set *set)
+{
+    nft_status status = nft_check_targets(trainer, part->target_array, name, part->count, set);
+    return status ? status : convert_targets(trainer, part);
 }
 
 static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_trainer *trainer,
@@ -220,7 +259,8 @@ static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_train
         return nft_fail(NFT_ERROR_ARGUMENT, "it is NULL");
     nft_status status = nft_model_check_weights(trainer->model, weights);
     if (!status)
-        status = check_omega(trainer, nft_weights_metadata(weights, "nft.omega"));
+        status = check_metadata(trainer, nft_weights_metadata(weights, "nft.omega"),
+                                nft_weights_metadata(weights, "nft.canonical"));
     if (status)
         return status;
     if (!weights->count)
@@ -233,44 +273,30 @@ static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_train
     if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
         return NFT_OK;
     part->target_array = targets;
-    return targets ? nft_check_targets(trainer, targets, name, weights->count, set)
-                   : fail_no_targets(trainer, weights->count);
+    return targets ? take_targets(trainer, part, name, set) : fail_no_targets(trainer, weights->count);
 }
 
 static nft_status read_list(nft_set *set, const nft_trainer *trainer, const nft_weights *const *list,
-                            int64_t count, const char *what)
+                            int64_t count)
 {
-    nft_status status = list && count > 0 ? nft_set_allocate(set, count) : NFT_OK;
-    for (int64_t i = 0; i < set->part_count && !status; i++) {
+    if (nft_trainer_takes_tokens(trainer))
+        return nft_fail(NFT_ERROR_MISMATCH, "the model takes tokens, not weights");
+    nft_status status = nft_set_allocate(set, count);
+    for (int64_t i = 0; i < count && !status; i++) {
         status = read_weights(&set->parts[i], set, trainer, list[i]);
         if (status && count > 1)
             nft_fail_in(status, "set %" PRId64, i);
     }
-    return status ? nft_fail_in(status, "%s set", what) : NFT_OK;
-}
-
-nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *const *train, int64_t train_count,
-                                const nft_weights *const *validation, int64_t validation_count)
-{
-    static const char function[] = "nft_trainer_set_data";
-    nft_status status = nft_trainer_check_call(trainer, function);
-    if (status)
-        return status;
-    if (nft_trainer_takes_tokens(trainer))
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "%s: the model takes tokens, not weights; call nft_trainer_set_tokens", function);
-    nft_set sets[2] = {{0}, {0}};
-    status = read_list(&sets[0], trainer, train, train_count, "training");
-    if (!status)
-        status = read_list(&sets[1], trainer, validation, validation_count, "validation");
-    return finish_sets(trainer, function, sets, status);
+    return status;
 }
 
 static nft_status read_tokens(nft_set *set, const nft_trainer *trainer, const nft_array *tokens,
                               const nft_array *targets)
 {
+    if (!nft_trainer_takes_tokens(trainer))
+        return nft_fail(NFT_ERROR_MISMATCH, "the model takes weights, not tokens");
     if (!targets)
-        return nft_fail(NFT_ERROR_ARGUMENT, "the argument with its targets is NULL");
+        return nft_fail(NFT_ERROR_ARGUMENT, "its targets are NULL");
     nft_status status = nft_model_check_tokens(trainer->model, tokens);
     if (status)
         return status;
@@ -280,26 +306,7 @@ static nft_status read_tokens(nft_set *set, const nft_trainer *trainer, const nf
         return status;
     set->parts[0] = (nft_set_part){.tokens = tokens, .count = tokens->shape[0], .target_array = targets};
     set->count = tokens->shape[0];
-    return nft_check_targets(trainer, targets, "label", set->count, set);
-}
-
-nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,
-                                  const nft_array *train_targets, const nft_array *validation,
-                                  const nft_array *validation_targets)
-{
-    static const char function[] = "nft_trainer_set_tokens";
-    nft_status status = nft_trainer_check_call(trainer, function);
-    if (status)
-        return status;
-    if (!nft_trainer_takes_tokens(trainer))
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "%s: the model takes weights, not tokens; call nft_trainer_set_data", function);
-    nft_set sets[2] = {{0}, {0}};
-    if (train && (status = read_tokens(&sets[0], trainer, train, train_targets)))
-        nft_fail_in(status, "training set");
-    if (!status && validation && (status = read_tokens(&sets[1], trainer, validation, validation_targets)))
-        nft_fail_in(status, "validation set");
-    return finish_sets(trainer, function, sets, status);
+    return take_targets(trainer, &set->parts[0], "label", set);
 }
 
 /* Whether the model takes the samples of a file. */
@@ -342,7 +349,8 @@ static nft_status read_part(nft_set_part *out, nft_set *set, const nft_trainer *
 {
     nft_status status = check_inputs(trainer, part, set->dataset->channels);
     if (!status)
-        status = check_omega(trainer, nft_file_metadata(part->file, "nft.omega"));
+        status = check_metadata(trainer, nft_file_metadata(part->file, "nft.omega"),
+                                nft_file_metadata(part->file, "nft.canonical"));
     if (status)
         return status;
     if (!part->count)
@@ -352,58 +360,116 @@ static nft_status read_part(nft_set_part *out, nft_set *set, const nft_trainer *
                                                             : read_target_entry(out, set, trainer, part);
 }
 
-static nft_status read_dataset(nft_set *set, const nft_trainer *trainer, nft_dataset *dataset,
-                               const char *what)
+static nft_status read_dataset(nft_set *set, const nft_trainer *trainer, nft_dataset *dataset)
 {
-    nft_status status = dataset ? nft_set_allocate(set, dataset->part_count) : NFT_OK;
+    nft_status status = nft_set_allocate(set, dataset->part_count);
     set->dataset = dataset;
-    set->count = dataset ? dataset->count : 0;
-    for (int64_t i = 0; i < set->part_count && !status; i++) {
+    set->count = dataset->count;
+    for (int64_t i = 0; i < dataset->part_count && !status; i++) {
         status = read_part(&set->parts[i], set, trainer, &dataset->parts[i]);
         if (status)
             nft_fail_in(status, "%s", dataset->parts[i].file->path);
     }
-    return status ? nft_fail_in(status, "%s set", what) : NFT_OK;
+    return status;
 }
 
-nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train, nft_dataset *validation)
+/* Of data that are no callback. */
+static nft_status read_set(nft_set *set, const nft_trainer *trainer, const nft_trainer_data *data)
 {
-    static const char function[] = "nft_trainer_set_dataset";
-    nft_status status = nft_trainer_check_call(trainer, function);
-    if (status)
-        return status;
-    nft_set sets[2] = {{0}, {0}};
-    status = read_dataset(&sets[0], trainer, train, "training");
-    if (!status)
-        status = read_dataset(&sets[1], trainer, validation, "validation");
-    return finish_sets(trainer, function, sets, status);
+    if (data->weights)
+        return read_list(set, trainer, data->weights, data->weights_count);
+    if (data->tokens)
+        return read_tokens(set, trainer, data->tokens, data->targets);
+    return data->dataset ? read_dataset(set, trainer, data->dataset) : NFT_OK;
 }
 
-nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *callback, void *user)
+/* Copies the data, of one kind at most; no sets are no data. */
+static nft_status fill_data(nft_trainer_data *filled, const nft_trainer_data *data)
 {
-    static const char function[] = "nft_trainer_set_source";
-    nft_status status = nft_trainer_check_call(trainer, function);
-    if (status)
-        return status;
+    *filled = (nft_trainer_data)NFT_TRAINER_DATA_INIT;
+    if (!data)
+        return NFT_OK;
+    if (data->size < sizeof data->size)
+        return nft_fail(NFT_ERROR_ARGUMENT, "size is %zu; begin with NFT_TRAINER_DATA_INIT", data->size);
+    memcpy(filled, data, data->size < sizeof *filled ? data->size : sizeof *filled);
+    if (filled->weights_count < 1)
+        filled->weights = NULL;
+    if (!!filled->weights + !!filled->tokens + !!filled->dataset + !!filled->callback > 1)
+        return nft_fail(NFT_ERROR_ARGUMENT, "data of several kinds, expected one");
+    return NFT_OK;
+}
+
+static nft_status check_callback(const nft_trainer *trainer)
+{
     if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
         return nft_fail(NFT_ERROR_ARGUMENT,
-                        "%s: loss render takes the size of its images from a data set; "
-                        "call nft_trainer_set_data or nft_trainer_set_dataset",
-                        function);
+                        "loss render takes the size of its images from a set of data, not from a callback");
     if (trainer->model->any_space)
         return nft_fail(NFT_ERROR_ARGUMENT,
-                        "%s: a batch of a callback has one space, the model's, and this model is of any "
-                        "space; call nft_trainer_set_data or nft_trainer_set_dataset",
-                        function);
-    if (callback)
-        nft_reading_clear(&trainer->batch);
-    if (callback && (status = nft_source_reserve(&trainer->source, trainer)))
-        return nft_fail_in(status, "%s", function);
-    trainer->source.callback = callback;
-    trainer->source.user = user;
-    if (!callback)
-        return NFT_OK;
+                        "a batch of a callback has one space, the model's, and this model is of any space");
+    return NFT_OK;
+}
+
+static nft_status fill_both(const nft_trainer *trainer, nft_trainer_data data[2],
+                            const nft_trainer_data *train, const nft_trainer_data *validation)
+{
+    nft_status status = fill_data(&data[0], train);
+    if (!status && data[0].callback)
+        status = check_callback(trainer);
+    if (status)
+        return nft_fail_in(status, "training set");
+    status = fill_data(&data[1], validation);
+    if (!status && data[1].callback)
+        status = nft_fail(NFT_ERROR_ARGUMENT, "a callback gives batches of a training only");
+    return status ? nft_fail_in(status, "validation set") : NFT_OK;
+}
+
+/* Memory that a refused call gives up is taken again by the next batch. */
+static nft_status prepare_callback(nft_trainer *trainer)
+{
+    nft_reading_clear(&trainer->batch);
+    return nft_source_reserve(&trainer->source, trainer);
+}
+
+/* Replaces the training set by a callback, or by nothing. */
+static void take_callback(nft_trainer *trainer, const nft_trainer_data *data)
+{
+    trainer->source.callback = data->callback;
+    trainer->source.user = data->user;
     nft_sampler_clear(&trainer->sampler);
     nft_set_clear(&trainer->train, true);
+}
+
+static nft_status set_sets(nft_trainer *trainer, const nft_trainer_data data[2], bool keep_validation)
+{
+    nft_set sets[2] = {{0}, {0}};
+    nft_status status = read_set(&sets[0], trainer, &data[0]);
+    if (status)
+        nft_fail_in(status, "training set");
+    if (keep_validation)
+        sets[1] = trainer->validation;
+    else if (!status && (status = read_set(&sets[1], trainer, &data[1])))
+        nft_fail_in(status, "validation set");
+    return finish_sets(trainer, sets, status);
+}
+
+nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_trainer_data *train,
+                                const nft_trainer_data *validation)
+{
+    static const char function[] = "nft_trainer_set_data";
+    nft_trainer_data data[2];
+    nft_status status = nft_trainer_check_call(trainer, function);
+    if (status)
+        return status;
+    status = fill_both(trainer, data, train, validation);
+    bool has_train = data[0].weights || data[0].tokens || data[0].dataset;
+    if (!status && data[0].callback)
+        status = prepare_callback(trainer);
+    if (!status && (has_train || validation))
+        status = set_sets(trainer, data, !validation);
+    if (status)
+        return nft_fail_in(status, "%s", function);
+    if (train && !has_train)
+        take_callback(trainer, &data[0]);
     return NFT_OK;
 }

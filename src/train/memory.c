@@ -68,6 +68,10 @@ static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, con
         bytes = nft_size_add(nft_reading_bytes(model, space, target, recipe->batch_size),
                              nft_reading_bytes(model, space, target, NFT_PIECE_SAMPLES));
     bytes = nft_size_add(bytes, nft_size_multiply(recipe->batch_size, sizeof(nft_sample) + sizeof(int64_t)));
+    if (recipe->augment.enabled)
+        bytes = nft_size_add(
+            bytes,
+            nft_size_multiply(nft_size_multiply(recipe->batch_size, model->space->numbers), sizeof(float)));
     return nft_size_add(bytes, nft_size_multiply(nft_size_multiply(group, outputs), sizeof(float)));
 }
 

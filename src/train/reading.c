@@ -1,4 +1,5 @@
 /* Memory for samples that are read from files: for any of the spaces that the set has. */
+#include "io/targets.h"
 #include "train/trainer.h"
 
 #include <string.h>
@@ -19,7 +20,8 @@ int64_t nft_reading_bytes(const nft_model *model, const nft_space *space, int64_
 {
     int64_t floats = nft_size_multiply(input_floats(model, space), sizeof(float));
     int64_t view = space ? (int64_t)sizeof(nft_weights) + tensor_count(space) * (int64_t)sizeof(float *) : 0;
-    return nft_size_multiply(capacity, nft_size_add(nft_size_add(floats, view), target_bytes));
+    return nft_size_multiply(
+        capacity, nft_size_add(nft_size_add(floats, view), target_bytes + (int64_t)sizeof(int64_t)));
 }
 
 static nft_status allocate_targets(nft_reading *reading, const nft_trainer *trainer)
@@ -56,11 +58,39 @@ static nft_status allocate_inputs(nft_reading *reading, const nft_model *model)
     return nft_fail_memory("a batch", nft_size_multiply(floats, sizeof *reading->inputs));
 }
 
+/* Bytes for each sample of targets that are not read as the loss takes them. */
+static int64_t scratch_bytes(const nft_trainer *trainer, const nft_set *set)
+{
+    int64_t most = 0;
+    for (int64_t i = 0; i < set->part_count; i++) {
+        const nft_entry *entry = set->parts[i].target_entry;
+        int64_t width = entry && set->parts[i].count ? entry->count / set->parts[i].count : 0;
+        if (width > most &&
+            nft_labels_convert(nft_type_is_float(entry->type), width, nft_trainer_classes(trainer)))
+            most = width;
+    }
+    return nft_size_multiply(most, sizeof(int64_t));
+}
+
+static nft_status allocate_scratch(nft_reading *reading)
+{
+    int64_t bytes = nft_size_multiply(reading->capacity, reading->scratch_row);
+    if (reading->scratch_row && !(reading->scratch = nft_allocate((size_t)bytes)))
+        return nft_fail_memory("a batch's labels", bytes);
+    reading->chosen = nft_allocate_array((size_t)reading->capacity, sizeof *reading->chosen);
+    return reading->chosen ? NFT_OK : nft_fail_memory("the numbers of a batch", reading->capacity * 8);
+}
+
 nft_status nft_reading_reserve(nft_reading *reading, const nft_trainer *trainer, const nft_set *set,
                                int64_t capacity)
 {
     const nft_model *model = trainer->model;
-    nft_reading larger = {.capacity = capacity, .floats = reading->floats, .tensors = reading->tensors};
+    nft_reading larger = {.capacity = capacity,
+                          .floats = reading->floats,
+                          .tensors = reading->tensors,
+                          .scratch_row = scratch_bytes(trainer, set)};
+    if (larger.scratch_row < reading->scratch_row)
+        larger.scratch_row = reading->scratch_row;
     for (int64_t i = 0; i < set->part_count; i++) {
         int64_t floats = input_floats(model, set->parts[i].space),
                 tensors = tensor_count(set->parts[i].space);
@@ -68,11 +98,14 @@ nft_status nft_reading_reserve(nft_reading *reading, const nft_trainer *trainer,
         larger.tensors = tensors > larger.tensors ? tensors : larger.tensors;
     }
     if (reading->capacity >= capacity && reading->floats == larger.floats &&
-        reading->tensors == larger.tensors && reading->numbers == nft_trainer_target_numbers(trainer))
+        reading->tensors == larger.tensors && reading->scratch_row == larger.scratch_row &&
+        reading->numbers == nft_trainer_target_numbers(trainer))
         return NFT_OK;
     nft_status status = allocate_inputs(&larger, model);
     if (!status)
         status = allocate_targets(&larger, trainer);
+    if (!status)
+        status = allocate_scratch(&larger);
     if (status) {
         nft_reading_clear(&larger);
         return status;
@@ -92,5 +125,7 @@ void nft_reading_clear(nft_reading *reading)
     nft_release(reading->arrays);
     nft_release(reading->targets);
     nft_release(reading->labels);
+    nft_release(reading->scratch);
+    nft_release(reading->chosen);
     *reading = (nft_reading){0};
 }

@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <inttypes.h>
+#include <string.h>
 
 static nft_status read_beta(const json_t *list, size_t index, double *beta)
 {
@@ -100,16 +101,50 @@ static nft_status read_patience(nft_options *options, int64_t *patience)
         "recipe: 'patience' is not a number of validations, at least 1; null means no early stopping");
 }
 
-/* Of the decoder, where there is one, it is the model's configuration that says it. */
-static nft_status read_omega(nft_options *options, double *omega, int loss)
+/* A number, or a list of one for each layer. */
+static bool read_numbers(nft_siren_form *form, const json_t *value)
+{
+    size_t count = json_is_array(value) ? json_array_size(value) : 1;
+    bool valid = count >= 1 && count <= NFT_SIREN_OMEGAS;
+    for (size_t i = 0; i < count && valid; i++) {
+        const json_t *number = json_is_array(value) ? json_array_get(value, i) : value;
+        form->omega[i] = json_number_value(number); /* 0 of any other value */
+        valid = form->omega[i] >= NFT_MIN_OMEGA && form->omega[i] <= NFT_MAX_OMEGA;
+    }
+    form->omegas = valid ? (int64_t)count : 1;
+    return valid;
+}
+
+/* A decoder's is in the model's configuration. */
+static nft_status read_omega(nft_options *options, nft_siren_form *form, int loss)
 {
     const json_t *value = NULL;
-    if (nft_losses[loss].target == NFT_TARGET_IMAGE)
-        return nft_options_number(options, "omega", false, 1e-6, 1e6, omega);
     nft_status status = nft_options_value(options, "omega", false, &value);
-    return status || !value ? status
-                            : nft_fail(NFT_ERROR_CONFIG, "recipe: 'omega' is for loss render, not %s",
-                                       nft_losses[loss].name);
+    if (status || !value)
+        return status;
+    if (nft_losses[loss].target != NFT_TARGET_IMAGE)
+        return nft_fail(NFT_ERROR_CONFIG, "recipe: 'omega' is for loss render, not %s",
+                        nft_losses[loss].name);
+    if (read_numbers(form, value))
+        return NFT_OK;
+    return nft_fail(
+        NFT_ERROR_CONFIG,
+        "recipe: 'omega' is not a number from 1e-6 to 1e6, or a list of one for each layer, at most "
+        "%d",
+        NFT_SIREN_OMEGAS);
+}
+
+static nft_status read_label(nft_options *options, nft_recipe *recipe)
+{
+    const char *name = NULL;
+    nft_status status = nft_options_text(options, "label", false, &name);
+    if (status || !name)
+        return status;
+    if (!*name || strlen(name) >= sizeof recipe->label)
+        return nft_fail(NFT_ERROR_CONFIG, "recipe: 'label' is no name of a tensor, 1 … %d bytes",
+                        NFT_LABEL_CAPACITY - 1);
+    memcpy(recipe->label, name, strlen(name) + 1);
+    return NFT_OK;
 }
 
 /* A recipe of the program names its files; they are the caller's. */
@@ -125,7 +160,7 @@ static nft_status skip_files(nft_options *options)
 static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
 {
     nft_options options;
-    const json_t *optimizer = NULL, *schedule = NULL;
+    const json_t *optimizer = NULL, *schedule = NULL, *augment = NULL;
     int64_t seed = 0;
     int loss = 0;
     nft_status status;
@@ -133,16 +168,21 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status = nft_options_choice(&options, "loss", true, nft_loss_names, NFT_LOSS_COUNT, &loss)) ||
         (status = nft_options_value(&options, "optimizer", true, &optimizer)) ||
         (status = nft_options_value(&options, "schedule", false, &schedule)) ||
+        (status = nft_options_value(&options, "augment", false, &augment)) ||
         (status = read_clip(&options, &recipe->grad_clip)) ||
         (status = nft_options_integer(&options, "batch_size", true, 1, INT32_MAX, &recipe->batch_size)) ||
         (status = nft_options_integer(&options, "steps", true, 1, INT64_MAX / INT32_MAX, &recipe->steps)) ||
         (status = nft_options_boolean(&options, "shuffle", false, &recipe->shuffle)) ||
+        (status = nft_options_boolean(&options, "skip", false, &recipe->skip)) ||
+        (status = nft_options_boolean(&options, "prepare", false, &recipe->prepare)) ||
+        (status = read_label(&options, recipe)) ||
         (status = nft_options_integer(&options, "seed", false, 0, INT64_MAX, &seed)) ||
         (status =
              nft_options_integer(&options, "validate_every", false, 1, INT64_MAX, &recipe->validate_every)) ||
         (status = read_patience(&options, &recipe->patience)) ||
-        (status = read_omega(&options, &recipe->omega, loss)) || (status = skip_files(&options)) ||
-        (status = nft_options_finish(&options)) || (status = read_optimizer(&recipe->optimizer, optimizer)))
+        (status = read_omega(&options, &recipe->form, loss)) || (status = skip_files(&options)) ||
+        (status = nft_options_finish(&options)) || (status = read_optimizer(&recipe->optimizer, optimizer)) ||
+        (status = nft_augment_read(&recipe->augment, augment)))
         return status;
     recipe->loss = &nft_losses[loss];
     recipe->seed = (uint64_t)seed;
@@ -156,7 +196,7 @@ nft_status nft_recipe_parse(nft_recipe *recipe, const char *text, size_t length)
 {
     *recipe = (nft_recipe){.optimizer = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
                            .validate_every = 1000,
-                           .omega = NFT_DEFAULT_OMEGA,
+                           .form = nft_siren_plain(NFT_DEFAULT_OMEGA),
                            .shuffle = true};
     json_t *value = NULL;
     nft_status status = nft_json_parse(&value, text, length);

@@ -3,18 +3,26 @@
 #define NFT_TRAIN_RECIPE_H
 
 #include "math/schedule.h"
+#include "siren/form.h"
+#include "train/augment.h"
 #include "train/losses.h"
 #include "train/optimizer.h"
+
+#define NFT_LABEL_CAPACITY 256
 
 typedef struct nft_recipe {
     const nft_loss *loss;
     nft_optimizer optimizer;
     nft_schedule schedule;
-    double grad_clip; /* the largest norm; 0: no clipping */
-    double omega;     /* of the networks that loss render renders */
+    double grad_clip;    /* the largest norm; 0: no clipping */
+    nft_siren_form form; /* of the networks that loss render renders */
     int64_t batch_size, steps, validate_every;
     int64_t patience; /* validations in a row without a lower loss, after which it ends; 0: no such end */
     bool shuffle;
+    bool prepare; /* networks of files are brought to the form of the first of the training set */
+    bool skip;    /* samples that are not finite are left out */
+    char label[NFT_LABEL_CAPACITY]; /* the tensor of the labels; "": label, or else target */
+    nft_augment augment;
     uint64_t seed;
 } nft_recipe;
 

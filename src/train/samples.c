@@ -1,8 +1,11 @@
 /* Data sets: inputs and targets, checked before any time is spent on them. */
+#include "io/targets.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
 #include <math.h>
+
+#define SKIP_ADVICE "; the recipe's \"skip\" leaves such samples out"
 
 /* Index of the first number that is infinite or NaN, -1 if there is none. */
 static int64_t first_not_finite(int64_t count, const float *values)
@@ -20,7 +23,8 @@ static nft_status check_network(const nft_sample *sample)
         const nft_tensor *tensor = &weights->space->tensors[t];
         int64_t numbers = weights->channels * tensor->tokens * tensor->own_positions;
         if (first_not_finite(numbers, weights->data[t] + sample->input.index * numbers) >= 0)
-            return nft_fail(NFT_ERROR_NOT_FINITE, "network %" PRId64 ": '%s' has a number that is not finite",
+            return nft_fail(NFT_ERROR_NOT_FINITE,
+                            "network %" PRId64 ": '%s' has a number that is not finite" SKIP_ADVICE,
                             sample->number, weights->names[t]);
     }
     return NFT_OK;
@@ -41,6 +45,8 @@ static nft_status check_class(const nft_sample *sample, int64_t classes)
 {
     if (sample->label >= 0 && sample->label < classes)
         return NFT_OK;
+    if (sample->label == NFT_CLASS_NOT_FINITE)
+        return nft_fail(NFT_ERROR_NOT_FINITE, "label %" PRId64 " is not finite" SKIP_ADVICE, sample->number);
     return nft_fail(NFT_ERROR_MISMATCH,
                     "label %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64 ": the model has %" PRId64
                     " outputs",
@@ -52,7 +58,8 @@ static nft_status check_target(const nft_sample *sample, int64_t numbers, const 
     for (int64_t i = 0; i < numbers; i++) {
         float target = sample->target[i];
         if (!isfinite(target))
-            return nft_fail(NFT_ERROR_NOT_FINITE, "target %" PRId64 " is not finite", sample->number);
+            return nft_fail(NFT_ERROR_NOT_FINITE, "target %" PRId64 " is not finite" SKIP_ADVICE,
+                            sample->number);
         if (target < loss->least || target > loss->most)
             return nft_fail(NFT_ERROR_MISMATCH, "target %" PRId64 " is %g, loss %s takes %g … %g",
                             sample->number, (double)target, loss->name, (double)loss->least,
@@ -75,14 +82,17 @@ nft_status nft_samples_check(const nft_trainer *trainer, const nft_sample *sampl
     return status;
 }
 
-/* (N) or (N, 1) classes; (N, numbers of an output) or the output's own shape. Images are images in any shape.
- */
+/* (N) or (N, 1) classes, or (N, classes) of a 1 among zeros; (N, numbers of an output) or the output's own
+ * shape. Images are images in any shape. A single number is that of one sample. */
 static bool has_shape(const nft_trainer *trainer, const nft_array *targets, int64_t samples)
 {
     const nft_array *output = trainer->output_gradient;
-    int64_t numbers = trainer->recipe.loss->target == NFT_TARGET_CLASS ? 1 : trainer->outputs;
-    if (targets->rank < 1 || targets->shape[0] != samples ||
-        targets->count != nft_size_multiply(samples, numbers))
+    bool classes = trainer->recipe.loss->target == NFT_TARGET_CLASS;
+    bool one_hot = classes && targets->count == nft_size_multiply(samples, trainer->outputs);
+    int64_t numbers = classes && !one_hot ? 1 : trainer->outputs;
+    if (targets->rank < 1)
+        return samples == 1 && numbers == 1;
+    if (targets->shape[0] != samples || targets->count != nft_size_multiply(samples, numbers))
         return false;
     return targets->rank <= 2 || trainer->model->has_decoder ||
            (targets->rank == 3 && output->rank == 3 && targets->shape[1] == output->shape[1]);
@@ -139,16 +149,17 @@ int64_t nft_trainer_target_numbers(const nft_trainer *trainer)
     return 0;
 }
 
+int64_t nft_trainer_classes(const nft_trainer *trainer)
+{
+    return trainer->recipe.loss->target == NFT_TARGET_CLASS ? trainer->outputs : 0;
+}
+
 nft_status nft_check_targets(const nft_trainer *trainer, const nft_array *targets, const char *name,
                              int64_t samples, nft_set *set)
 {
     const nft_loss *loss = trainer->recipe.loss;
-    bool classes = loss->target == NFT_TARGET_CLASS;
-    if (classes != (targets->type == NFT_ARRAY_I64))
-        return nft_fail(NFT_ERROR_MISMATCH, "'%s' holds %s, loss %s takes %s", name,
-                        classes ? "floats" : "integers", loss->name,
-                        classes ? "integers, the classes (mse and bce take floats)"
-                                : "floats (cross_entropy takes integers)");
+    if (loss->target == NFT_TARGET_IMAGE && targets->type == NFT_ARRAY_I64)
+        return nft_fail(NFT_ERROR_MISMATCH, "'%s' holds integers, loss %s takes floats", name, loss->name);
     if (loss->target == NFT_TARGET_IMAGE)
         return check_images(trainer, targets, name, samples, set);
     return has_shape(trainer, targets, samples) ? NFT_OK : fail_shape(trainer, targets, name, samples);
@@ -183,9 +194,9 @@ double nft_sample_loss(const nft_trainer *trainer, const nft_sample *sample, con
 
 const float *nft_trainer_output(const nft_trainer *trainer, const nft_context *context, int64_t index)
 {
-    const nft_weights *features = nft_context_output_weights(context);
+    const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
     if (!features)
-        return nft_array_f32(nft_context_output(context)) + index * trainer->outputs;
+        return nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array) + index * trainer->outputs;
     nft_weights_gather(features, index, trainer->network);
     return trainer->network;
 }
@@ -218,6 +229,8 @@ static const char *advise(const nft_trainer *trainer, const float *output)
     for (int64_t i = 0; i < trainer->outputs && advice; i++)
         if (!isfinite(output[i]))
             advice = NULL;
+    if (!advice && trainer->step == 0)
+        return "no step was taken yet, so look at the numbers of that sample";
     return advice ? advice : nft_divergence_advice(trainer);
 }
 

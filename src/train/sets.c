@@ -1,3 +1,4 @@
+#include "io/targets.h"
 #include "train/trainer.h"
 
 nft_status nft_set_allocate(nft_set *set, int64_t parts)
@@ -24,6 +25,8 @@ void nft_set_retain(const nft_set *set)
 
 void nft_set_clear(nft_set *set, bool retained)
 {
+    for (int64_t i = 0; set->parts && i < set->part_count; i++)
+        nft_array_free(set->parts[i].converted);
     for (int64_t i = 0; retained && i < set->part_count; i++) {
         nft_weights_free((nft_weights *)set->parts[i].weights);
         nft_array_free((nft_array *)set->parts[i].tokens);
@@ -32,6 +35,7 @@ void nft_set_clear(nft_set *set, bool retained)
     if (retained)
         nft_dataset_free(set->dataset);
     nft_release(set->parts);
+    nft_release(set->chosen);
     *set = (nft_set){0};
 }
 
@@ -53,8 +57,9 @@ static nft_sample sample_in_memory(const nft_trainer *trainer, const nft_set *se
 {
     const nft_set_part *part = nft_set_find_part(set, number);
     int64_t index = number - part->first;
-    const float *targets = part->target_array ? nft_array_f32(part->target_array) : NULL;
-    const int64_t *labels = part->target_array ? nft_array_i64(part->target_array) : NULL;
+    const nft_array *array = part->converted ? part->converted : part->target_array;
+    const float *targets = array ? nft_array_f32(array) : NULL;
+    const int64_t *labels = array ? nft_array_i64(array) : NULL;
     return (nft_sample){.input = {.weights = part->weights, .tokens = part->tokens, .index = index},
                         .target = targets ? targets + index * nft_trainer_target_numbers(trainer) : NULL,
                         .label = labels ? labels[index] : 0,
@@ -85,10 +90,15 @@ static nft_status read_networks(const nft_set *set, const run *r)
                              .rank = channels == 1 ? 2 : 3,
                              .data = r->arrays,
                              .names = file->network.names};
-    return nft_dataset_read_networks(set->dataset, index, r->index, r->count, (float *const *)r->arrays);
+    float *const *arrays = (float *const *)r->arrays;
+    nft_status status = nft_dataset_read_networks(set->dataset, index, r->index, r->count, arrays);
+    if (!status)
+        nft_siren_repair_networks(&r->part->repair, r->part->space, arrays, r->count);
+    return status;
 }
 
-static nft_status read_run(const nft_set *set, const run *r, nft_reading *reading, nft_sample *samples)
+static nft_status read_run(const nft_trainer *trainer, const nft_set *set, const run *r, nft_reading *reading,
+                           nft_sample *samples)
 {
     const nft_set_part *part = r->part;
     int64_t index = part - set->parts;
@@ -99,8 +109,8 @@ static nft_status read_run(const nft_set *set, const run *r, nft_reading *readin
                             : nft_part_read_rows(set->dataset, index, set->dataset->parts[index].tokens,
                                                  r->index, r->count, r->inputs, NULL);
     if (!status && part->target_entry)
-        status =
-            nft_part_read_rows(set->dataset, index, part->target_entry, r->index, r->count, targets, labels);
+        status = nft_part_read_targets(set->dataset, index, part->target_entry, nft_trainer_classes(trainer),
+                                       r->index, r->count, reading->scratch, targets, labels);
     for (int64_t i = 0; i < r->count && !status; i++)
         samples[r->at + i] =
             (nft_sample){.input = {.weights = part->space ? r->view : NULL,
@@ -125,8 +135,8 @@ static int64_t run_length(const nft_set_part *part, const int64_t *numbers, int6
     return length;
 }
 
-static nft_status read_samples(const nft_set *set, const int64_t *numbers, int64_t first, int64_t count,
-                               nft_reading *reading, nft_sample *samples)
+static nft_status read_samples(const nft_trainer *trainer, const nft_set *set, const int64_t *numbers,
+                               int64_t first, int64_t count, nft_reading *reading, nft_sample *samples)
 {
     run r = {.inputs = reading->inputs, .view = reading->views, .arrays = reading->arrays};
     nft_status status = NFT_OK;
@@ -135,7 +145,7 @@ static nft_status read_samples(const nft_set *set, const int64_t *numbers, int64
         r.part = nft_set_find_part(set, number);
         r.index = number - r.part->first;
         r.count = run_length(r.part, numbers, first, r.at, count);
-        status = read_run(set, &r, reading, samples);
+        status = read_run(trainer, set, &r, reading, samples);
         r.at += r.count;
         r.inputs += r.count * reading->floats;
         r.view++;
@@ -144,16 +154,33 @@ static nft_status read_samples(const nft_set *set, const int64_t *numbers, int64
     return status;
 }
 
+/* The numbers of the samples where some are left out: to the memory of the reading. */
+static const int64_t *choose(const nft_set *set, const int64_t *numbers, int64_t first, int64_t count,
+                             nft_reading *reading)
+{
+    if (!set->chosen)
+        return numbers;
+    for (int64_t i = 0; i < count; i++)
+        reading->chosen[i] = set->chosen[numbers ? numbers[i] : first + i];
+    return reading->chosen;
+}
+
+nft_status nft_set_fetch_unchecked(const nft_trainer *trainer, const nft_set *set, const int64_t *numbers,
+                                   int64_t first, int64_t count, nft_reading *reading, nft_sample *samples)
+{
+    if (set->dataset)
+        return read_samples(trainer, set, choose(set, numbers, first, count, reading), first, count, reading,
+                            samples);
+    for (int64_t i = 0; i < count; i++)
+        samples[i] = sample_in_memory(trainer, set, nft_set_number(set, numbers ? numbers[i] : first + i));
+    return NFT_OK;
+}
+
 nft_status nft_set_fetch(const nft_trainer *trainer, const nft_set *set, const int64_t *numbers,
                          int64_t first, int64_t count, nft_reading *reading, nft_sample *samples)
 {
-    if (!set->dataset) {
-        for (int64_t i = 0; i < count; i++)
-            samples[i] = sample_in_memory(trainer, set, numbers ? numbers[i] : first + i);
-        return NFT_OK;
-    }
-    nft_status status = read_samples(set, numbers, first, count, reading, samples);
-    if (status)
+    nft_status status = nft_set_fetch_unchecked(trainer, set, numbers, first, count, reading, samples);
+    if (status || !set->dataset)
         return status;
     status = nft_samples_check(trainer, samples, count);
     return status ? nft_fail_in(status, "%s", set->dataset->path) : NFT_OK;

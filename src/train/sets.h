@@ -5,6 +5,7 @@
 #include "io/dataset.h"
 #include "model/context.h"
 #include "nft/trainer.h"
+#include "siren/repair.h"
 
 /* Sets with equal fingerprints hold the same numbers in the same order. */
 typedef struct nft_fingerprint {
@@ -17,15 +18,19 @@ typedef struct nft_set_part {
     const nft_array *tokens;       /* or both NULL: they are read from the set's `dataset` */
     const nft_array *target_array; /* the caller's targets, or */
     const nft_entry *target_entry; /* the file's; both NULL where the loss has none */
+    nft_array *converted;          /* the caller's targets as the loss takes them, owned; NULL: as they are */
     const nft_space *space;        /* NULL of tokens; borrowed from the weights or the data set */
     int64_t first, count;          /* of its samples in the set */
+    nft_siren_repair repair;       /* of the networks that are read */
     int64_t kept;                  /* floats that a forward for backward keeps of a sample */
 } nft_set_part;
 
 typedef struct nft_set {
     nft_set_part *parts;
     int64_t part_count;
-    int64_t count;         /* samples; 0: there is no set */
+    int64_t count;         /* samples that are used; 0: there is no set */
+    int64_t total;         /* samples of all parts */
+    int64_t *chosen;       /* numbers of those that are used, in order, owned; NULL: all are */
     nft_dataset *dataset;  /* NULL: all is in memory */
     int64_t height, width; /* of targets that are images */
     nft_fingerprint fingerprint;
@@ -52,6 +57,9 @@ typedef struct nft_reading {
     nft_array *tokens;
     float *targets;
     int64_t *labels;
+    void *scratch;       /* of targets that are converted */
+    int64_t scratch_row; /* bytes for a sample; 0: none */
+    int64_t *chosen;     /* numbers of samples of a set of which some are left out */
 } nft_reading;
 
 /* Room for `parts` parts; clear it also after a failure. */
@@ -64,10 +72,19 @@ void nft_set_clear(nft_set *set, bool retained);
 /* The part of sample `number`, which exists. */
 const nft_set_part *nft_set_find_part(const nft_set *set, int64_t number);
 
-/* Makes `count` samples ready to be run: those of `numbers`, or first, first + 1, … if it is NULL. Samples of
+/* Makes `count` samples ready to be run: those of `numbers`, or first, first + 1, … if it is NULL, counted
+ * among those that are used. Samples of
  * files are read to `reading`, which has room for them, and checked; messages name the file. */
 nft_status nft_set_fetch(const nft_trainer *trainer, const nft_set *set, const int64_t *numbers,
                          int64_t first, int64_t count, nft_reading *reading, nft_sample *samples);
+/* The same without a check. */
+nft_status nft_set_fetch_unchecked(const nft_trainer *trainer, const nft_set *set, const int64_t *numbers,
+                                   int64_t first, int64_t count, nft_reading *reading, nft_sample *samples);
+/* The number of sample `index` of those that are used. */
+static inline int64_t nft_set_number(const nft_set *set, int64_t index)
+{
+    return set->chosen ? set->chosen[index] : index;
+}
 
 /* Room for `capacity` samples of any part of a set, which is that of before if it is large enough. */
 nft_status nft_reading_reserve(nft_reading *reading, const nft_trainer *trainer, const nft_set *set,

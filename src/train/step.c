@@ -32,11 +32,12 @@ static nft_status group_backward(nft_trainer *trainer, int64_t count)
     nft_array *gradient = trainer->output_gradient;
     if (trainer->features_gradient) {
         trainer->features_gradient->count = count;
-        return nft_backward_weights(trainer->context, trainer->features_gradient, trainer->gradients);
+        return nft_backward(trainer->context, NFT_VIEW_WEIGHTS(trainer->features_gradient),
+                            trainer->gradients);
     }
     gradient->shape[0] = count;
     gradient->count = count * trainer->outputs;
-    return nft_backward(trainer->context, gradient, trainer->gradients);
+    return nft_backward(trainer->context, NFT_VIEW_ARRAY(gradient), trainer->gradients);
 }
 
 /* `first`: number of the first sample in the batch. */
@@ -160,7 +161,7 @@ static nft_status tell(nft_trainer *trainer, const nft_step_info *info, nft_step
 {
     if (!callback || !callback(info, user))
         return NFT_OK;
-    if (trainer->step < nft_trainer_steps(trainer))
+    if (trainer->step < nft_trainer_describe(trainer)->steps)
         nft_trainer_leave(trainer);
     return nft_fail(NFT_ERROR_CANCELLED,
                     "the step callback stopped it after %" PRId64 " of %" PRId64 " steps", trainer->step,
@@ -213,7 +214,7 @@ nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback, vo
     if (status)
         return status;
     status = check_patience(trainer);
-    while (!status && (trainer->step < nft_trainer_steps(trainer) || owes_validation(trainer))) {
+    while (!status && (trainer->step < nft_trainer_describe(trainer)->steps || owes_validation(trainer))) {
         nft_step_info info;
         status = run_or_validate(trainer, &info);
         if (!status)

@@ -36,6 +36,7 @@ struct nft_trainer {
     nft_dropout_key *dropout; /* one for each sample of a group */
     int64_t *numbers;         /* of a batch's samples, in the training set */
     nft_sample *samples;      /* of a batch: this rank's part of them is set */
+    nft_weights *augmented;   /* the networks of a batch; NULL unless the recipe has "augment" */
     int64_t step;             /* the next one */
     nft_step_info owed;       /* the last one, while a validation is due after it that has not succeeded */
     bool owes_validation;
@@ -54,6 +55,7 @@ struct nft_trainer {
     double best_loss;
     bool has_best;
     int64_t stale; /* validations of nft_trainer_run() since the one with the lowest loss */
+    nft_trainer_description *description; /* that was lent to the caller */
 };
 
 /* A group is at most as many samples as fit into this many bytes of kept memory, but two at least; with
@@ -88,6 +90,8 @@ int64_t nft_fit_bytes(const nft_model *model);
 
 /* Floats of a sample's target; 0 if it is a class, or the input. */
 int64_t nft_trainer_target_numbers(const nft_trainer *trainer);
+/* How many classes labels are of; 0 of a loss that takes numbers or images. */
+int64_t nft_trainer_classes(const nft_trainer *trainer);
 /* A look at every number: inputs are finite, targets in range. */
 nft_status nft_samples_check(const nft_trainer *trainer, const nft_sample *samples, int64_t count);
 /* Whether the loss takes an array, by type and shape, as the targets of `samples` samples. Sets the
@@ -108,6 +112,9 @@ nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t nu
 
 /* ---- Data ---- */
 
+/* A look at every number of a set, piece by piece: samples of the ignored class are left out, and with the
+ * recipe's `skip` those that are not finite. `what`: "training" or "validation". */
+nft_status nft_set_look_through(nft_trainer *trainer, nft_set *set, const char *what);
 /* The samples of the next step to trainer->samples, at least first … first + count - 1, this rank's part. */
 nft_status nft_trainer_next_batch(nft_trainer *trainer, int64_t first, int64_t count);
 /* Memory for the batches of a callback, unless it is there. */
@@ -118,8 +125,6 @@ void nft_source_free_batch(nft_batch_source *source);
 void nft_source_clear(nft_batch_source *source);
 /* Frees the sets, the memory of the callback and that of samples of files. */
 void nft_trainer_clear_data(nft_trainer *trainer);
-/* "data", "tokens": which nft_trainer_set_… a message names. */
-const char *nft_trainer_data_call(const nft_trainer *trainer);
 
 /* ---- Steps ---- */
 

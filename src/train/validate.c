@@ -77,17 +77,31 @@ static nft_status run_piece(nft_trainer *trainer, int64_t first, int64_t count)
  * what that one computed. */
 static nft_status run_samples(nft_trainer *trainer)
 {
-    int64_t samples = trainer->validation.count, first, count;
+    int64_t samples = trainer->validation.total, first, count;
     nft_array *output = trainer->validation_output;
     nft_status status = NFT_OK;
     memset(trainer->validation_losses, 0, (size_t)samples * sizeof *trainer->validation_losses);
     if (output)
         memset(output->storage, 0, (size_t)output->count * sizeof(float));
-    nft_trainer_part(trainer, samples, &first, &count);
+    nft_trainer_part(trainer, trainer->validation.count, &first, &count);
     for (int64_t end = first + count; first < end && !status; first += NFT_PIECE_SAMPLES)
         status = run_piece(trainer, first, end - first < NFT_PIECE_SAMPLES ? end - first : NFT_PIECE_SAMPLES);
     return nft_trainer_reduce(trainer, status, trainer->validation_losses, samples + 1,
                               output ? output->storage : NULL, output ? output->count : 0);
+}
+
+/* Samples that are left out have no output. */
+static void clear_left_out(nft_trainer *trainer)
+{
+    const nft_set *set = &trainer->validation;
+    nft_array *output = trainer->validation_output;
+    for (int64_t number = 0, at = 0; set->chosen && output && number < set->total; number++) {
+        float *row = (float *)output->storage + number * trainer->outputs;
+        bool used = at < set->count && set->chosen[at] == number;
+        at += used;
+        for (int64_t i = 0; i < trainer->outputs && !used; i++)
+            row[i] = NAN;
+    }
 }
 
 nft_status nft_trainer_run_validation(nft_trainer *trainer, double *loss)
@@ -95,12 +109,13 @@ nft_status nft_trainer_run_validation(nft_trainer *trainer, double *loss)
     int64_t samples = trainer->validation.count;
     double sum = 0;
     nft_status status = run_samples(trainer);
+    clear_left_out(trainer);
     trainer->has_validated = !status;
     if (status)
         return status;
     trainer->owes_validation = false;
     for (int64_t i = 0; i < samples; i++)
-        sum += trainer->validation_losses[i];
+        sum += trainer->validation_losses[nft_set_number(&trainer->validation, i)];
     *loss = sum / (double)samples;
     if (trainer->has_best && *loss >= trainer->best_loss)
         return NFT_OK;
@@ -120,18 +135,8 @@ nft_status nft_trainer_validate(double *loss, nft_trainer *trainer)
     if (!loss)
         return nft_fail_null(function, "loss");
     if (!trainer->validation.count)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_%s first",
-                        function, nft_trainer_data_call(trainer));
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_data first",
+                        function);
     status = nft_trainer_run_validation(trainer, loss);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
-}
-
-const nft_array *nft_trainer_validation_output(const nft_trainer *trainer)
-{
-    return trainer && trainer->has_validated ? trainer->validation_output : NULL;
-}
-
-double nft_trainer_best_loss(const nft_trainer *trainer)
-{
-    return trainer && trainer->has_best ? trainer->best_loss : NAN;
 }

@@ -205,10 +205,46 @@ says "the output of 1 of 2 has values that are not finite"
 run 1 evaluate probability.json floats.safetensors
 says "--loss"
 run 1 evaluate probability.json p.safetensors --loss bce
-run 1 evaluate probability.json classes.safetensors --loss bce
-says "holds integers"
 run 1 evaluate logits.json floats.safetensors --loss cross_entropy
-says "holds floats"
+says "label 1 is 0.5, expected a whole number, a class"
+run 0 evaluate probability.json classes.safetensors --loss bce
+data_set bad-label.safetensors F32 8 "$one" '\000\000\000\077\000\000\300\177'
+run 1 evaluate probability.json bad-label.safetensors --loss bce
+says "label 1 is not finite; --skip leaves such samples out"
+run 0 evaluate probability.json bad-label.safetensors --loss bce --skip --json
+prints '"non_finite_labels":1'
+run 0 info bad-label.safetensors
+prints "0.5 … 0.5, 1 not finite"
+prints "non-finite 0 values, 1 value in other tensors"
+run 0 info bad-label.safetensors --json
+prints '"non_finite":1'
+data_set ignored.safetensors I64 16 "$one" '\234\377\377\377\377\377\377\377\001\000\000\000\000\000\000\000'
+run 0 evaluate logits.json ignored.safetensors --loss cross_entropy
+prints "ignored labels of 1 network, left out"
+safetensors pairs.safetensors '{"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]},"pair":{"dtype":"U8","shape":[2,2],"data_offsets":[24,28]}}' "$one$one$one$one$one$one"'\001\002\003\004'
+sed 's/"out_features": 3/"out_features": 2/' logits.json >two.json
+run 1 evaluate two.json pairs.safetensors --loss mse
+says "no tensor 'label' (or 'target') with 2 entries: nothing to compare with; --label may name 'pair'"
+run 0 evaluate two.json pairs.safetensors --loss mse --label pair
+prints "output 1 "
+run 0 evaluate two.json pairs.safetensors --loss mse --label pair --json
+keys loss tau r2 mae outputs
+python "the mean of the outputs' errors is that of all" "
+found = json.loads(open('out').read())
+assert len(found['outputs']) == 2
+assert abs(sum(o['mae'] for o in found['outputs']) / 2 - found['mae']) < 1e-6
+assert abs(found['outputs'][1]['mae'] - found['outputs'][0]['mae']) > 1e-3"
+printf '{"model": "two.json", "train": "pairs.safetensors", "validation": "pairs.safetensors", "loss": "mse", "optimizer": {"type": "adam"}, "batch_size": 2, "steps": 2}' >pairs.json
+run 1 train pairs.json -o pairs-model.safetensors --quiet
+says "no tensor 'label' (or 'target')"
+run 0 train pairs.json -o pairs-model.safetensors --quiet --label pair
+run 0 evaluate pairs-model.safetensors pairs.safetensors
+printf '{"model": "probability.json", "train": "bad-label.safetensors", "validation": "bad-label.safetensors", "loss": "bce", "optimizer": {"type": "adam"}, "batch_size": 2, "steps": 2}' >bad-label.json
+run 1 train bad-label.json -o x.safetensors --quiet
+says "target 1 is not finite; the recipe's \"skip\" leaves such samples out"
+"$nftool" train bad-label.json -o skipped.safetensors --skip --json >out 2>err
+says "training set: 1 of 2 samples are left out: 1 are not finite, 0 have the ignored class -100"
+prints '"validation_loss"'
 run 1 evaluate logits.json range.safetensors --loss cross_entropy
 says "label 1 is 7, expected 0 … 2"
 run 1 evaluate logits.json floats.safetensors --loss mse
@@ -399,7 +435,26 @@ agree(got, ([4, 2], parts[0][1] + parts[1][1]), 1e-4, 5e-5)"
 run 0 forward "$any/model.safetensors" index.json -o again.safetensors --batch-size 1 --threads 1
 check "batches do not change an index's results" cmp mixed.safetensors again.safetensors
 run 1 permute index.json -o x.safetensors
-says "is an index"
+says "is an index, so that --output must be one too, a name that ends in .json"
+run 1 permute index.json -o index.json
+mkdir -p permuted
+run 0 permute index.json -o permuted/all.json --seed 3
+prints "permuted/all-1.safetensors: 2 networks permuted"
+run 0 forward "$any/model.safetensors" permuted/all.json -o permuted-mixed.safetensors
+python "an index is permuted part by part, with the numbers of its networks" "
+import subprocess
+agree(read('permuted-mixed.safetensors')['output'], read('mixed.safetensors')['output'], 1e-3, 1e-4)
+index = json.load(open('permuted/all.json'))
+assert [part['count'] for part in index['parts']] == [2, 2]
+part = json.load(open('index.json'))['parts'][1]['file']
+subprocess.run(['$nftool', 'permute', part, '-o', 'alone.safetensors', '--seed', '3', '-q'], check=True)
+a, b = read('alone.safetensors'), read('permuted/all-1.safetensors')
+assert set(a) == set(b) and a != b"
+run 1 permute permuted/all.json -o permuted/all.json
+cp permuted/all-0.safetensors permuted/all-1.safetensors .
+printf '{"format_version": 1, "parts": [{"file": "all-1.safetensors", "count": 2}, {"file": "all-0.safetensors", "count": 2}]}' >turned.json
+run 1 permute turned.json -o all.json
+says "all-0.safetensors: is also an input; give -o another file"
 run 1 forward "$golden/general_resnet_block/model.safetensors" index.json -o x.safetensors
 run 0 bench "$any/model.safetensors" --space "$any/input-resnet.safetensors" --threads 1 --batch-size 2 --json
 keys samples_per_s gflops fraction context_bytes
@@ -468,7 +523,8 @@ assert max(abs(x - y) for x, y in zip(a['output'], a['prediction'])) < 1e-4" one
     prints "tau "
 fi
 if [ -f "$predictor" ] && [ -f "$examples/one-cnn.safetensors" ]; then
-    run 0 forward "$predictor" "$examples/one-cnn.safetensors" -o single.safetensors --json
+    "$nftool" forward "$predictor" "$examples/one-cnn.safetensors" -o single.safetensors --json >out 2>err
+    says "a file does not show residual connections"
     prints '"shape":[1,1]'
 fi
 if [ -f "$examples/mnist-sirens.safetensors" ]; then

@@ -144,6 +144,38 @@ says "mad.safetensors: 'nft.omega' of its metadata is 'fast', expected a positiv
 run 0 info mad.safetensors
 check "which is not told of as one" sh -c '! grep -q omega out'
 
+# Each layer may have its own frequency, and the output an offset.
+run 0 fit "$images" -o layers.safetensors --steps 20 --widths 2,6,5,1 --omega 30,2 --offset 0.5
+run 0 info layers.safetensors
+prints "omega      30,2"
+prints "offset     0.5"
+run 0 info layers.safetensors --json
+prints '"omega":[30.0,2.0]'
+run 0 render layers.safetensors -o before.safetensors --height 4 --width 5
+run 0 canonicalize layers.safetensors -o layers-canonical.safetensors
+run 0 render layers-canonical.safetensors -o after.safetensors --height 4 --width 5 --omega 30,2,2 --offset .5
+run 0 fit "$images" -o after-fit.safetensors --steps 1 --lr 1e-30 --init layers.safetensors
+run 0 render after-fit.safetensors -o same.safetensors --height 4 --width 5
+python "networks with a frequency for each layer and an offset follow the formula" "
+net, rendered = read('layers.safetensors'), read('before.safetensors')['rendered'][1]
+after, same = read('after.safetensors')['rendered'][1], read('same.safetensors')['rendered'][1]
+def layer(x, n, i, omega):
+    w, b = net['%d.weight' % i][1], net['%d.bias' % i][1]
+    out, into = (6, 5, 1)[i], (2, 6, 5)[i]
+    y = [b[n * out + o] + sum(w[(n * out + o) * into + k] * x[k] for k in range(into)) for o in range(out)]
+    return [math.sin(omega * v) for v in y] if omega else y
+for i, value in enumerate(rendered):
+    n, y, x = i // 20, i // 5 % 4, i % 5
+    h = layer([2 * y / 3 - 1, 2 * x / 4 - 1], n, 0, 30)
+    expected = layer(layer(h, n, 1, 2), n, 2, 0)[0] + 0.5
+    assert abs(value - expected) < 2e-5
+    assert abs(after[i] - expected) < 2e-5
+    assert abs(same[i] - expected) < 2e-5"
+run 1 render layers.safetensors -o x.png --omega 30
+says "its networks have omega 30,2 by its metadata, --omega says 30"
+run 1 render layers.safetensors -o x.png --offset 0
+says "its networks have offset 0.5 by its metadata, --offset says 0"
+
 # The models of digits that the examples use know the canonical form that fit gives, and still do what they did.
 digits=$examples/digits-idx3-ubyte.gz
 run 0 fit "$digits" --labels "$examples/digits-labels-idx1-ubyte.gz" --canonical --count 50 -o digits.safetensors
@@ -285,8 +317,15 @@ run 2 fit "$images" -o x.safetensors --lr 0
 run 2 fit "$images" -o x.safetensors --lr fast
 run 2 fit "$images" -o x.safetensors --lr 1e7
 says "--lr is '1e7', expected a number above 0 and at most 1000000"
-run 1 fit "$images" -o x.safetensors --omega 1e-40
-says "omega is 1e-40, expected a number from 1e-06 to 1e+06"
+run 2 fit "$images" -o x.safetensors --omega 1e-40
+says "--omega is '1e-40', expected a number from 1e-6 to 1000000, or up to 16 with commas between"
+run 2 fit "$images" -o x.safetensors --omega 30,
+run 2 fit "$images" -o x.safetensors --omega 30,0
+run 2 fit "$images" -o x.safetensors --omega 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1
+run 1 fit "$images" -o x.safetensors --omega 30,1,1,1
+says "there are 4 numbers of omega, expected one, or at most one for each of 3 layers"
+run 2 fit "$images" -o x.safetensors --offset half
+says "--offset is 'half', expected a number"
 run 2 fit "$images" -o x.safetensors --widths 2,99999999999,1
 says "expected 2 … 64 numbers from 1 to 2147483647"
 run 2 fit "$images" -o x.safetensors --widths 2,a,1
@@ -404,8 +443,84 @@ run 1 evaluate contract.safetensors slow.safetensors
 says "its networks have omega 20 by its metadata, those that the model was trained on omega 30"
 run 0 evaluate contract.safetensors slow.safetensors --prepare
 run 0 forward contract.safetensors raw.safetensors -o x.safetensors --prepare
+# An offset is moved into the last biases, classes and fits must be the same where both sides say them.
+python "the same networks with other texts" "
+def with_texts(out, last, **texts):
+    data = open('canonical.safetensors', 'rb').read()
+    size = struct.unpack('<Q', data[:8])[0]
+    header, body = json.loads(data[8:8 + size]), bytearray(data[8 + size:])
+    header['__metadata__'].update({'nft.' + key: text for key, text in texts.items()})
+    begin, end = header['1.bias']['data_offsets']
+    body[begin:end] = struct.pack('<%df' % ((end - begin) // 4), *[v + last for v in struct.unpack('<%df' % ((end - begin) // 4), body[begin:end])])
+    text = json.dumps(header).encode()
+    open(out, 'wb').write(struct.pack('<Q', len(text)) + text + body)
+with_texts('offset.safetensors', -0.5, offset='0.5')
+with_texts('refit.safetensors', 0, fit='{\"steps\": 4, \"lr\": 0.001, \"schedule\": \"constant\"}')
+with_texts('cats.safetensors', 0, classes='[\"cat\", \"dog\"]')
+with_texts('dogs.safetensors', 0, classes='[\"dog\", \"cat\"]')"
+run 1 evaluate contract.safetensors offset.safetensors
+says "its networks have offset 0.5 by its metadata, those that the model was trained on offset 0: --prepare moves it"
+run 0 forward contract.safetensors canonical.safetensors -o plain-scores.safetensors
+run 0 forward contract.safetensors offset.safetensors -o offset-scores.safetensors --prepare
+python "an offset is prepared" "
+a, b = read('plain-scores.safetensors')['output'][1], read('offset-scores.safetensors')['output'][1]
+assert max(abs(x - y) for x, y in zip(a, b)) < 1e-5 and max(map(abs, a)) > 1e-3"
+run 1 evaluate contract.safetensors refit.safetensors
+says "its networks have fit {"
+run 1 train contract.json -o x.safetensors --validation refit.safetensors
+says "nft.fit"
+run 0 evaluate contract.safetensors cats.safetensors
+sed 's/canonical.safetensors/cats.safetensors/' contract.json >cats.json
+run 0 train cats.json -o cats-model.safetensors --quiet
+run 0 evaluate cats-model.safetensors canonical.safetensors
+run 1 evaluate cats-model.safetensors dogs.safetensors
+says "the model knows other classes"
 run 1 train contract.json -o x.safetensors --validation raw.safetensors
 says "nft.canonical"
+# A validation set of another form, frequency and offset is prepared: its loss is that of the same networks as they should be.
+run 0 train contract.json -o x.safetensors --validation canonical.safetensors --json
+grep validation_loss out >expected
+run 0 train contract.json -o x.safetensors --validation raw.safetensors --json --prepare
+grep validation_loss out >found
+check "networks of another form are prepared for training" cmp found expected
+run 0 canonicalize slow.safetensors -o slow-canonical.safetensors
+run 1 train contract.json -o x.safetensors --train slow-canonical.safetensors --validation canonical.safetensors
+says "nft.omega '30' in its metadata, the first of the training set has '20'"
+run 0 train contract.json -o x.safetensors --validation slow.safetensors --json --prepare
+python "another frequency and offset change no loss" "
+import subprocess
+def loss(validation, *more):
+    lines = subprocess.run(['$nftool', 'train', 'contract.json', '-o', 'x.safetensors', '--validation', validation, '--json', *more], capture_output=True, text=True, check=True).stdout
+    return next(json.loads(line)['validation_loss'] for line in lines.splitlines() if 'validation_loss' in line)
+def rescaled(name, out, omega, offset):
+    data = open(name, 'rb').read()
+    size = struct.unpack('<Q', data[:8])[0]
+    header, body = json.loads(data[8:8 + size]), bytearray(data[8 + size:])
+    for tensor, factor, added in (('0.weight', 30 / omega, 0), ('0.bias', 30 / omega, 0), ('1.bias', 1, -offset)):
+        begin, end = header[tensor]['data_offsets']
+        form = '<%df' % ((end - begin) // 4)
+        body[begin:end] = struct.pack(form, *[v * factor + added for v in struct.unpack(form, body[begin:end])])
+    header['__metadata__'].update({'nft.omega': str(omega), 'nft.offset': str(offset)})
+    text = json.dumps(header).encode()
+    open(out, 'wb').write(struct.pack('<Q', len(text)) + text + body)
+rescaled('canonical.safetensors', 'rescaled.safetensors', 12, 0.25)
+a, b = loss('canonical.safetensors'), loss('rescaled.safetensors', '--prepare')
+assert abs(a - b) < 1e-5 * a, (a, b)
+assert subprocess.run(['$nftool', 'train', 'contract.json', '-o', 'x.safetensors', '--validation', 'rescaled.safetensors'], capture_output=True).returncode == 1"
+run 0 render canonical.safetensors -o before.safetensors
+run 0 render rescaled.safetensors -o after.safetensors
+run 1 render rescaled.safetensors -o prepared.safetensors --omega 30
+run 0 render rescaled.safetensors -o prepared.safetensors --omega 30 --offset 0 --prepare
+printf '{"format_version": 1, "parts": [{"file": "canonical.safetensors", "count": 4}, {"file": "rescaled.safetensors", "count": 4}]}' >both.json
+run 0 canonicalize both.json -o both-canonical.json
+run 0 render both-canonical-1.safetensors -o after-canonical.safetensors
+run 1 render both.json -o both.safetensors
+run 0 render both.json -o both.safetensors --prepare
+python "networks are rendered alike, as they are and prepared" "
+before, after, prepared, both = (read(name + '.safetensors')['rendered'][1] for name in ('before', 'after', 'prepared', 'both'))
+for other in (after, prepared, read('after-canonical.safetensors')['rendered'][1], both[:len(before)], both[len(before):]):
+    assert len(before) == len(other) and max(abs(x - y) for x, y in zip(before, other)) < 1e-4
+assert max(map(abs, before)) > 0.1"
 rm -f x.safetensors x.safetensors.*
 
 finish

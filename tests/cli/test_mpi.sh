@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests of nftool train and nftool bench --train on two ranks of MPI: test_mpi.sh [FOLDER]. Builds the program with -DNFT_MPI=ON in FOLDER (default: a temporary
+# Tests of nftool train, forward, evaluate and bench --train on two ranks of MPI: test_mpi.sh [FOLDER]. Builds the program with -DNFT_MPI=ON in FOLDER (default: a temporary
 # one), so it needs MPI: libopenmpi-dev and openmpi-bin. Prints a line for each failed check, then "N passed, N failed".
 set -u
 
@@ -137,4 +137,22 @@ check "and that is said once" test "$(grep -c '^nftool: .*a batch of 7 cannot be
 mpirun --allow-run-as-root --oversubscribe -n 1 "$nftool" bench recipe.json --train --threads 1 --batch-size 8 \
     : -n 1 "$nftool" bench recipe.json --train --threads 1 --batch-size 4 >out 2>err
 check "ranks that measure different things are told of once" test "$(grep -c '^nftool: recipe.json: ranks do not measure the same' err)" -eq 1
+
+# Networks are shared, and one file is written: the same bits as of one process.
+model=$examples/accuracy-predictor.safetensors
+"$nftool" forward "$model" data.safetensors -o alone.safetensors --threads 1 >out 2>err
+"$nftool" evaluate "$model" data.safetensors --loss bce --json --predictions alone-scores.safetensors --threads 1 >expected 2>err
+ranks forward "$model" data.safetensors -o shared.safetensors
+check "two ranks run a model" cmp shared.safetensors alone.safetensors
+check "rank 0 alone says so" test "$(grep -c 'output 50' out)" -eq 1
+ranks evaluate "$model" data.safetensors --loss bce --json --predictions shared-scores.safetensors
+check "two ranks evaluate a model" cmp out expected
+check "and write the predictions" cmp shared-scores.safetensors alone-scores.safetensors
+mpirun -n 3 --allow-run-as-root --oversubscribe "$nftool" evaluate "$model" data.safetensors --loss bce --json --threads 1 >out 2>err
+check "three ranks evaluate a model" cmp out expected
+"$nftool" forward "$examples/digit-editor.safetensors" "$examples/mnist-sirens.safetensors" -o alone.safetensors --threads 1 >out 2>err
+ranks forward "$examples/digit-editor.safetensors" "$examples/mnist-sirens.safetensors" -o shared.safetensors
+check "features are written once" cmp shared.safetensors alone.safetensors
+ranks evaluate "$model" nothing.safetensors --loss bce
+check "what is missing is said once" test "$(grep -c '^nftool: nothing.safetensors: cannot open' err)" -eq 1
 finish

@@ -1,5 +1,6 @@
 /* Early stopping. A learning rate of 0 leaves the validation loss as the first validation found it. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 
@@ -44,8 +45,8 @@ static int64_t steps_of(const setting *s, const char *recipe)
 {
     nft_trainer *trainer = trainer_of(s, recipe);
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
-    int64_t steps = nft_trainer_steps_done(trainer);
-    assert_int_equal(nft_trainer_steps(trainer), steps);
+    int64_t steps = nft_trainer_describe(trainer)->steps_done;
+    assert_int_equal(nft_trainer_describe(trainer)->steps, steps);
     nft_trainer_free(trainer);
     return steps;
 }
@@ -80,7 +81,7 @@ static void continues_while_the_loss_falls(void **state)
     nft_step_info last = NFT_STEP_INFO_INIT;
     assert_ok(set_data(trainer, s.train, s.train));
     assert_ok(nft_trainer_run(trainer, tell_last, &last));
-    assert_true(nft_trainer_steps_done(trainer) > 2);
+    assert_true(nft_trainer_describe(trainer)->steps_done > 2);
     assert_true(last.validated);
     nft_trainer_free(trainer);
     close_setting(&s);
@@ -103,7 +104,7 @@ static void resumes_with_the_validations_that_it_has_waited(void **state)
         assert_ok(nft_trainer_save(first, path));
         assert_ok(nft_trainer_resume(second, path));
         assert_ok(nft_trainer_run(second, NULL, NULL));
-        assert_int_equal(nft_trainer_steps_done(second), 6);
+        assert_int_equal(nft_trainer_describe(second)->steps_done, 6);
         nft_trainer_free(first);
         nft_trainer_free(second);
     }
@@ -133,7 +134,7 @@ static void is_extended(void **state)
         assert_ok(set_data(more, s.train, s.validation));
         assert_ok(nft_trainer_resume(more, path));
         assert_ok(nft_trainer_run(more, NULL, NULL));
-        assert_int_equal(nft_trainer_steps_done(more), with ? 8 : 20);
+        assert_int_equal(nft_trainer_describe(more)->steps_done, with ? 8 : 20);
         nft_trainer_free(more);
     }
     nft_trainer_free(ended);
@@ -160,7 +161,7 @@ static void refuses_what_makes_no_sense(void **state)
     assert_ok(set_data(trainer, s.train, NULL));
     assert_int_equal(nft_trainer_run(trainer, NULL, NULL), NFT_ERROR_CONFIG);
     expect_message("'patience' needs a validation set");
-    assert_int_equal(nft_trainer_steps_done(trainer), 0);
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, 0);
     nft_trainer_free(trainer);
     close_setting(&s);
 }

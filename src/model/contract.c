@@ -1,0 +1,112 @@
+#include "model/contract.h"
+
+#include "config/json.h"
+#include "siren/form.h"
+
+#include <string.h>
+
+#define FIRST_JSON 4
+
+const char *const nft_contract_keys[NFT_CONTRACT_KEYS] = {NFT_CANONICAL_KEY, NFT_OMEGA_KEY, NFT_OFFSET_KEY,
+                                                          "nft.image",       "nft.classes", "nft.fit"};
+
+static bool same_json(const char *a, const char *b)
+{
+    json_t *left = NULL, *right = NULL;
+    bool same = !nft_json_parse(&left, a, strlen(a)) && !nft_json_parse(&right, b, strlen(b)) &&
+                json_equal(left, right);
+    json_decref(left);
+    json_decref(right);
+    return same;
+}
+
+bool nft_contract_same(int64_t key, const char *a, const char *b)
+{
+    if (!strcmp(a, b))
+        return true;
+    if (key == NFT_CONTRACT_OMEGA)
+        return nft_siren_same_omega(a, b);
+    if (key == NFT_CONTRACT_OFFSET)
+        return nft_siren_same_offset(a, b);
+    return key >= FIRST_JSON && same_json(a, b);
+}
+
+bool nft_contract_allows(int64_t key, const char *expected, const char *found)
+{
+    if (key == NFT_CONTRACT_OFFSET)
+        return nft_siren_same_offset(expected ? expected : "0", found ? found : "0");
+    if (!expected || (!found && key >= NFT_CONTRACT_STRICT))
+        return true;
+    return found && nft_contract_same(key, expected, found);
+}
+
+const char *nft_contract_repair(int64_t key)
+{
+    static const char *const repairs[NFT_CONTRACT_KEYS] = {
+        "nft_inr_canonicalize() and 'nftool canonicalize' bring them to it",
+        "'nftool forward --prepare' scales the weights",
+        "'nftool forward --prepare' moves it into the last biases",
+        "fit them to images of that size",
+        "take a model of these classes",
+        "fit them with these settings"};
+    return repairs[key];
+}
+
+static nft_status copy_texts(nft_contract *contract, const json_t *said)
+{
+    nft_status status = NFT_OK;
+    for (int64_t key = 0; key < NFT_CONTRACT_KEYS && !status; key++) {
+        const char *text = json_string_value(json_object_get(said, nft_contract_keys[key]));
+        if (text && !(contract->texts[key] = nft_copy_text(text)))
+            status = nft_fail_memory("the metadata", (int64_t)strlen(text));
+    }
+    return status;
+}
+
+nft_status nft_contract_read(nft_contract *contract, const nft_model *model)
+{
+    const char *text = nft_metadata_get(&model->metadata, NFT_TRAINED_ON_KEY);
+    json_t *said = NULL;
+    *contract = (nft_contract){.said = text != NULL};
+    if (!text)
+        return NFT_OK;
+    nft_status status = nft_json_parse(&said, text, strlen(text));
+    if (!status && !json_is_object(said))
+        status = nft_fail(NFT_ERROR_FORMAT, "it is no JSON object");
+    if (status)
+        status = nft_fail_in(status, "'" NFT_TRAINED_ON_KEY "' of the model's metadata");
+    else
+        status = copy_texts(contract, said);
+    json_decref(said);
+    if (status)
+        nft_contract_clear(contract);
+    return status;
+}
+
+nft_status nft_contract_check_data(const nft_contract *contract, const nft_metadata *data)
+{
+    for (int64_t key = 0; key < NFT_CONTRACT_KEYS && contract->said; key++) {
+        const char *name = nft_contract_keys[key], *expected = contract->texts[key];
+        const char *found = nft_metadata_get(data, name);
+        if (nft_contract_allows(key, expected, found))
+            continue;
+        if (!found)
+            return nft_fail(NFT_ERROR_MISMATCH,
+                            "the weights have no '%s' in their metadata, those that the model was trained on "
+                            "have '%.80s': %s, or note it with nft_weights_set_metadata() if it is so",
+                            name, expected, nft_contract_repair(key));
+        return nft_fail(
+            NFT_ERROR_MISMATCH,
+            "the weights have '%s' '%.80s' in their metadata, those that the model was trained on "
+            "have '%.80s': %s",
+            name, found, expected ? expected : "0", nft_contract_repair(key));
+    }
+    return NFT_OK;
+}
+
+void nft_contract_clear(nft_contract *contract)
+{
+    for (int64_t key = 0; key < NFT_CONTRACT_KEYS; key++)
+        nft_release(contract->texts[key]);
+    *contract = (nft_contract){.said = false};
+}
