@@ -13,7 +13,7 @@
 #define MOST_DESCRIPTORS 64 /* that are looked at */
 
 static char *names[MAX_OPTIONS * PLACES];
-static int name_count;
+static volatile sig_atomic_t name_count;
 static const char *volatile own;
 
 /* The file that has the name is one that this process has open: others may write to the same output. */
@@ -72,6 +72,10 @@ static void add_output(const char *path)
 void cleanup_begin(const cli_options *given)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGXCPU};
+    int former = name_count;
+    name_count = 0;
+    for (int i = 0; i < former; i++)
+        free(names[i]);
     for (int i = 0; i < given->value_count; i++) {
         option_kind kind = given->values[i].option->kind;
         if (given->values[i].text && (kind == OPTION_OUTPUT || kind == OPTION_RESULT))

@@ -5,7 +5,7 @@
 #include "options.h"
 
 /* From now on SIGINT, SIGTERM, SIGHUP and SIGXCPU do so, unless they are ignored. Without memory they end the
- * program as ever. */
+ * program as ever. A second call is for other files, in place of the first's. */
 void cleanup_begin(const cli_options *given);
 /* A file of the program's own that is being written; NULL: none. It must stay valid until the next call. */
 void cleanup_also(const char *name);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define MOST_QUANTILED 101 /* losses that a quantile is found among */
-#define SMOOTHING 50       /* the smoothed loss is the mean over one part in so many of the steps */
+#define SMOOTHING 50       /* the smoothed loss is the mean over 1/50 of the steps */
 
 static int make_curve(curve *c, int64_t capacity)
 {
@@ -76,7 +76,7 @@ static int compare_numbers(const void *a, const void *b)
 /* Two quantiles of the finite losses of steps first … end - 1, of which some are looked at. */
 static void find_quantiles(double quantiles[2], const training_log *log, int64_t first, int64_t end)
 {
-    double values[MOST_QUANTILED];
+    double values[MOST_QUANTILED] = {0};
     int64_t every = (end - first + MOST_QUANTILED - 1) / MOST_QUANTILED, n = 0;
     for (int64_t i = first; i < end; i += every)
         if (isfinite(log->steps[i].loss))

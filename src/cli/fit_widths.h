@@ -15,8 +15,8 @@ typedef struct width_search {
     double psnr; /* in dB, to be reached in the mean */
 } width_search;
 
-/* Neurons of both hidden layers, the fewest of some sizes that reach the PSNR, and `reached`, what they
- * reach. Prints its failure and returns the exit status. */
+/* Neurons of both hidden layers, the fewest of some sizes that reach the PSNR, and `reached`, their PSNR.
+ * Prints its failure and returns the exit status. */
 int find_width(int64_t *width, double *reached, const width_search *search);
 
 #endif

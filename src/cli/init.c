@@ -17,7 +17,7 @@
 
 #define PIECE_ROWS 4096 /* of labels, at a time */
 
-/* What the labels ask for. */
+/* The task that the labels set. */
 typedef struct task {
     const char *name; /* of their tensor */
     loss_kind loss;
@@ -227,7 +227,7 @@ static json_t *recipe_json(const preset *chosen, const cli_input *input, const t
     return recipe;
 }
 
-/* "KEY": VALUE, each value on a line of its own. */
+/* "KEY": VALUE, each value on one line. */
 static void write_entry(FILE *stream, int indent, const char *key, const json_t *value, bool last)
 {
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
@@ -243,7 +243,6 @@ static void write_model(FILE *stream, json_t *model)
 {
     const char *key;
     json_t *value, *modules = json_object_get(model, "modules");
-    size_t i;
     fputs("  \"model\": {\n", stream);
     json_object_foreach(model, key, value)
     {
@@ -251,8 +250,8 @@ static void write_model(FILE *stream, json_t *model)
             write_entry(stream, 4, key, value, false);
     }
     fputs("    \"modules\": [\n", stream);
-    json_array_foreach(modules, i, value)
-        write_entry(stream, 6, NULL, value, i + 1 == json_array_size(modules));
+    for (size_t i = 0; i < json_array_size(modules); i++)
+        write_entry(stream, 6, NULL, json_array_get(modules, i), i + 1 == json_array_size(modules));
     fputs("    ]\n  },\n", stream);
 }
 

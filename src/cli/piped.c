@@ -66,7 +66,7 @@ static int copy_all(int source, int target, int64_t most, const char *name)
         if (done > most)
             return fail("%s: is a pipe of more than %" PRId64 " bytes; write it to a file first", name, most);
         if (!write_piece(target, piece, got))
-            return fail("%s: cannot keep what a pipe gives: %s", name, strerror(errno));
+            return fail("%s: cannot store the bytes of a pipe: %s", name, strerror(errno));
     }
 }
 
@@ -77,7 +77,7 @@ static int read_pipe(int source, const char *name, const char **path, const cli_
         return fail("%s: more than %d inputs are pipes", name, MOST_PIPED);
     int target = memfd_create("nftool", MFD_CLOEXEC);
     if (target < 0)
-        return fail("%s: cannot keep what a pipe gives: %s", name, strerror(errno));
+        return fail("%s: cannot store the bytes of a pipe: %s", name, strerror(errno));
     int failed = copy_all(source, target, most, name);
     if (failed) {
         close(target);

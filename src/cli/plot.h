@@ -64,7 +64,7 @@ typedef struct plot_area {
 void plot_draw_axes(cli_plot *plot, plot_area *area);
 double plot_at_x(const plot_area *area, double x);
 double plot_at_y(const plot_area *area, double y);
-/* Bold text at the left end above the frame, what a terminal may obey in it written out. */
+/* Bold text that begins at x; control characters in it are written out. */
 void plot_title(cli_plot *plot, double x, double y, const char *text);
 /* The area between two lines through n points, clipped to the frame. */
 void plot_band(cli_plot *plot, const plot_area *area, const double *x, const double *low, const double *high,

@@ -30,7 +30,7 @@ static const struct ending {
 static const char *const other_endings[] = {".npy",  ".npz",  ".pt", ".pth", ".bin", ".pkl", ".h5",
                                             ".hdf5", ".onnx", ".gz", ".tsv", ".xml", ".png"};
 
-/* What is written for each network. */
+/* The data of the rows, one for each network. */
 typedef struct prediction_rows {
     FILE *stream;
     const cli_predicted *predicted;
@@ -81,7 +81,7 @@ int check_prediction_output(const nft_model *model, const char *path)
                       path, output == NFT_VALUE_TOKENS ? "tokens" : "features");
 }
 
-/* "nft.classes", a list with a text for each class, in what the model notes of its training set. */
+/* "nft.classes", a list with a text for each class, from the notes of the model on its training set. */
 static json_t *read_names(const nft_model *model, int64_t classes)
 {
     const char *noted = nft_model_metadata(model, "nft.trained_on");

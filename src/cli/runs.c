@@ -20,7 +20,7 @@ static const metric metrics[] = {{"accuracy", "%.4f", accuracy_metric},
                                  {"tau", "%.4f", tau_metric},
                                  {"r2", "%.4f", r2_metric}};
 #define METRICS (int)(sizeof metrics / sizeof *metrics)
-#define LAST_PART 50 /* the last loss is the mean over one part in so many of the steps */
+#define LAST_PART 50 /* the last loss is the mean over the last 1/50 of the steps */
 
 typedef struct summary {
     int64_t steps, best_step; /* best_step -1: without validation */
@@ -51,19 +51,25 @@ static summary summarize(const training_log *log)
     return s;
 }
 
-/* The mean and the standard deviation of `n` numbers, `stride` bytes apart. */
-static void find_spread(double spread[2], const double *first, size_t stride, int64_t n)
+#define OF_LOSS (-1) /* in place of the number of a metric */
+
+static double value_of(const summary *s, int m)
 {
-    const char *at = (const char *)first;
+    return m == OF_LOSS ? s->loss : s->values[m];
+}
+
+/* The mean and the standard deviation of a metric over all runs. */
+static void find_spread(double spread[2], const summary *all, int64_t count, int m)
+{
     double sum = 0, squares = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += *(const double *)(at + (size_t)i * stride);
-    for (int64_t i = 0; i < n; i++) {
-        double from_mean = *(const double *)(at + (size_t)i * stride) - sum / (double)n;
+    for (int64_t i = 0; i < count; i++)
+        sum += value_of(&all[i], m);
+    for (int64_t i = 0; i < count; i++) {
+        double from_mean = value_of(&all[i], m) - sum / (double)count;
         squares += from_mean * from_mean;
     }
-    spread[0] = sum / (double)n;
-    spread[1] = n > 1 ? sqrt(squares / (double)(n - 1)) : 0;
+    spread[0] = sum / (double)count;
+    spread[1] = count > 1 ? sqrt(squares / (double)(count - 1)) : 0;
 }
 
 /* Whether some run has the metric. */
@@ -127,11 +133,11 @@ static void add_spread(cli_table *table, int which, const summary *all, int64_t 
     table_cell(table, which ? "deviation" : "mean");
     table_cell(table, "%s", "");
     table_cell(table, "%s", "");
-    find_spread(spread, &all->loss, sizeof *all, count);
+    find_spread(spread, all, count, OF_LOSS);
     add_number(table, "%.6g", spread[which]);
     for (int m = 0; m < METRICS; m++)
         if (is_shown(all, count, m)) {
-            find_spread(spread, &all->values[m], sizeof *all, count);
+            find_spread(spread, all, count, m);
             add_number(table, metrics[m].format, spread[which]);
         }
 }
@@ -163,10 +169,10 @@ static int print_run_json(const char *name, const summary *s)
     return print_json(object);
 }
 
-static json_t *spread_json(const double *first, int64_t count)
+static json_t *spread_json(const summary *all, int64_t count, int m)
 {
     double spread[2];
-    find_spread(spread, first, sizeof(summary), count);
+    find_spread(spread, all, count, m);
     return json_pack("{s:o, s:o}", "mean", json_number(spread[0]), "deviation", json_number(spread[1]));
 }
 
@@ -176,10 +182,10 @@ static int print_spread_json(const summary *all, int64_t count)
     json_t *object = json_object();
     json_object_set_new(object, "runs", json_integer(count));
     json_object_set_new(object, are_validated(all, count) ? "validation_loss" : "last_loss",
-                        spread_json(&all->loss, count));
+                        spread_json(all, count, OF_LOSS));
     for (int m = 0; m < METRICS; m++)
         if (is_shown(all, count, m))
-            json_object_set_new(object, metrics[m].key, spread_json(&all->values[m], count));
+            json_object_set_new(object, metrics[m].key, spread_json(all, count, m));
     return print_json(object);
 }
 

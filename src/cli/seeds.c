@@ -1,5 +1,6 @@
 #include "seeds.h"
 
+#include "cleanup.h"
 #include "outputs.h"
 #include "plot_runs.h"
 #include "report.h"
@@ -98,6 +99,7 @@ static int train_all(const cli_options *given, const cli_ranks *ranks, seed_file
         if (failed)
             return failed;
         cli_options own = options_for_seed(given, &files[i], seed);
+        cleanup_begin(&own);
         runs[i].name = files[i].output;
         failed = train_once(&own, ranks, &runs[i].log, together);
         if (!failed)

@@ -38,7 +38,7 @@ int log_step(training_log *log, const nft_step_info *info, double samples_per_se
 int log_validation(training_log *log, int64_t step, const cli_scores *scores, bool best);
 /* Reads the log of a training that runs or has ended; its last line may not be whole. */
 int log_read(training_log *log, const char *path);
-/* Moves what was logged to `kept`; the file stays where it is. */
+/* Moves the entries to `kept`; the file stays where it is. */
 void log_keep(training_log *kept, training_log *log);
 /* Its lines are on the disk when this returns. */
 int log_sync(training_log *log);

@@ -56,7 +56,7 @@ run 0 collect zoo/1.safetensors -o one.safetensors --labels zoo/labels.csv --lab
 run 0 init one.safetensors --quiet
 check "there are two classes at least" grep -q '{"type": "linear", "out_features": 2}' out
 
-# What has no labels says how to get them.
+# Data without labels: the message says how to get them.
 run 1 init zoo/1.safetensors
 says "has no tensor 'label' with an entry for each network; 'nftool collect --labels' adds labels"
 run 1 init sirens.json

@@ -442,7 +442,7 @@ run 1 render own.safetensors -o same.png
 says "same.png: is also an input"
 run 1 evaluate reconstruction/model.safetensors own.safetensors --predictions own.safetensors
 says "is also an input; give --predictions another file"
-# A heading names the operands, above what would be drawn without it.
+# A heading names the operands above the pictures.
 run 0 render own.safetensors -o plain-sheet.png --count 4
 run 0 render own.safetensors -o headed.png --count 4 --heading
 python "a heading is a line of white and black above the pictures" '

@@ -8,7 +8,7 @@ sirens=$examples/mnist-sirens.safetensors
 predictor=$examples/accuracy-predictor.safetensors
 cnns=$examples/fashion-cnns.safetensors
 
-# A table is what is printed without a file.
+# Without a file a table is printed.
 run 0 forward "$classifier" "$sirens"
 prints "network  class  probability  label"
 check "a row for each network" test "$(wc -l <out)" -eq 61
@@ -17,7 +17,7 @@ check "the only number is the output" grep -Eq '^network +output +label$' out
 run 0 forward "$classifier" "$sirens" -o table.txt
 prints "table.txt: predictions of 60 networks"
 "$nftool" forward "$classifier" "$sirens" >printed
-check "a file of a table is what is printed" cmp table.txt printed
+check "a file has the printed table" cmp table.txt printed
 run 0 forward "$predictor" "$cnns" --json
 check "an object on each line" test "$(grep -c '^{"network":[0-9]*,"output":\[0\.[0-9]*\],"label":[0-9.]*}$' out)" -eq "$(wc -l <out)"
 
@@ -79,7 +79,7 @@ run 0 forward named.safetensors zoo.safetensors --format csv
 prints 'network,class,probability,probability_cat,"probability_d,o""g",label'
 check "CSV quotes them" grep -q '^7,.*,"d,o""g"$' out
 
-# What is no vector needs a file.
+# Tokens and features need a file.
 echo '{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 1, "out": 1}]}, "modules": [{"type": "np_linear", "out_channels": 2}]}' >features.json
 run 1 forward features.json zoo.safetensors
 says "the model gives features for each network, which only a file of safetensors holds"

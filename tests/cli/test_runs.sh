@@ -10,14 +10,14 @@ cat >recipe.json <<JSON
  "optimizer": {"type": "adam", "lr": 0.01}, "batch_size": 8, "steps": 6, "validate_every": 2}
 JSON
 
-# Each seed has the files of a training of its own, and a row in a table.
+# Each seed has its files, as a training alone has, and a row in a table.
 run 0 train recipe.json -o many.safetensors --seeds 3 --seed 4 --plot many.svg
 check "a row for each, their mean and deviation" test "$(sed -n '/^run /,$p' out | wc -l)" -eq 6
 prints "validation loss  accuracy"
 cp out table
 for seed in 4 5 6; do
     run 0 train recipe.json -o single.safetensors --seed $seed
-    check "seed $seed is a training of its own" cmp single.safetensors many-$seed.safetensors
+    check "seed $seed is the training alone" cmp single.safetensors many-$seed.safetensors
     check "with a log" test "$(wc -l <many-$seed.jsonl)" -eq 9
 done
 check "seeds differ" sh -c '! cmp -s many-4.safetensors many-5.safetensors'
@@ -36,7 +36,7 @@ assert abs(spread["validation_loss"]["mean"] - mean) < 1e-6
 assert abs(spread["validation_loss"]["deviation"] - math.sqrt(sum((x - mean) ** 2 for x in losses))) < 1e-6
 '
 
-# The same command continues: what is complete is not trained again.
+# The same command continues: a complete run is not trained again.
 run 0 train recipe.json -o part.safetensors --seeds 3 --seed 4 --keep-checkpoint
 rm part-6.safetensors part-6.jsonl part-6.safetensors.checkpoint
 sed 's/many/part/' table | sed -n '/^run /,$p' >expected
