@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "data_set.h"
+#include "fit_shared.h"
 #include "fit_widths.h"
 #include "images.h"
 #include "metrics.h"
@@ -36,7 +37,9 @@ static const char *const schedules[] = {"constant", "cosine", NULL};
 
 /* A run of the command. */
 typedef struct job {
-    const cli_options *given;
+    const cli_options *given; /* as rank 0 sees it: the others say nothing */
+    cli_options own;
+    cli_ranks ranks;
     const char *path;
     cli_images images;
     nft_array *labels;      /* of all images, or NULL */
@@ -353,12 +356,12 @@ static int fit_networks(job *j, nft_weights *weights, float *values, float *loss
         failed = begin_networks(j, weights, first);
     if (!failed && nft_array_borrow(&images, NFT_ARRAY_F32, shape, 4, values))
         failed = fail_library();
-    if (!failed && nft_inr_fit(weights, losses, images, &j->options))
-        failed = fail_library();
-    if (!failed && j->canonical && nft_inr_canonicalize(weights, 0))
-        failed = fail_library();
-    nft_array_free(images);
     if (!failed)
+        failed = fit_shared(weights, losses, images, &j->options, j->canonical, &j->ranks);
+    nft_array_free(images);
+    if (j->ranks.rank)
+        j->partial.finished += count; /* rank 0 keeps them */
+    else if (!failed)
         failed = partial_add(&j->partial, weights, losses);
     return failed ? failed : report_networks(j, first, count, losses);
 }
@@ -400,14 +403,15 @@ static int64_t batch_of(const job *j)
 
 static int fit_all(job *j)
 {
-    int64_t begun = j->partial.finished, batch = batch_of(j);
+    int64_t begun = j->partial.finished, batch = batch_of(j), least;
+    ranks_agree(&j->ranks, batch, &least, &batch);
     int failed = begun ? skip_images(&j->images, begun / j->views) : EXIT_SUCCESS;
     j->held = -1;
     j->brightest = begun ? 1 : -1; /* what was read before an interruption is not known */
     j->image = malloc((size_t)(j->images.largest * j->images.colours) * sizeof *j->image);
     if (!failed && !j->image)
         failed = fail_memory();
-    if (!failed)
+    if (!failed && !j->ranks.rank)
         failed = report_finished(j);
     while (j->partial.finished < j->networks && !failed) {
         int64_t left = j->networks - j->partial.finished;
@@ -492,27 +496,56 @@ static void note_finished(const job *j)
              partial->finished, j->networks);
 }
 
+/* Whatever can be wrong is found before the first network. */
+static int prepare(void *argument)
+{
+    job *j = argument;
+    char settings[PARTIAL_SETTINGS];
+    read_options(j);
+    int failed = check_outputs(j->given);
+    if (!failed)
+        failed = open_job(j);
+    if (!failed)
+        failed = describe_settings(j, settings, sizeof settings);
+    if (j->ranks.rank)
+        return failed;
+    if (!failed)
+        failed = partial_open(&j->partial, j->path, settings, j->space, j->networks);
+    if (!failed)
+        note_finished(j);
+    return failed;
+}
+
+/* Rank 0 knows how many networks are finished, and keeps what all fit. */
+static int fit_and_save(job *j)
+{
+    int64_t least;
+    ranks_agree(&j->ranks, j->partial.finished, &least, &j->partial.finished);
+    int failed = fit_all(j);
+    if (!failed && !j->ranks.rank)
+        failed = save(j);
+    if (!failed && !j->ranks.rank)
+        failed = describe(j);
+    return failed;
+}
+
 static int run(const cli_options *given)
 {
-    job j = {.given = given, .path = option_text(given, "output"), .partial = {.descriptor = -1}};
-    char settings[PARTIAL_SETTINGS];
-    read_options(&j);
-    int failed = check_outputs(given);
-    if (!failed)
-        failed = open_job(&j);
-    if (!failed)
-        failed = describe_settings(&j, settings, sizeof settings);
-    if (!failed)
-        failed = partial_open(&j.partial, j.path, settings, j.space, j.networks);
-    if (!failed) {
-        note_finished(&j);
-        failed = fit_all(&j);
+    job j = {.own = *given, .path = option_text(given, "output"), .partial = {.descriptor = -1}};
+    bool together = true;
+    int failed = ranks_open_if_launched(&j.ranks);
+    j.given = &j.own;
+    if (j.ranks.rank) {
+        j.own.quiet = true;
+        j.own.json = false;
     }
     if (!failed)
-        failed = save(&j);
-    if (!failed)
-        failed = describe(&j);
-    if (failed && !j.partial.finished)
+        failed = ranks_in_turn(&j.ranks, prepare, &j, &together);
+    if (!failed) {
+        failed = fit_and_save(&j);
+        together = !failed;
+    }
+    if (failed && !j.partial.finished && !j.ranks.rank)
         partial_remove(&j.partial);
     partial_close(&j.partial);
     free(j.image);
@@ -520,6 +553,7 @@ static int run(const cli_options *given)
     nft_space_free(j.own_space);
     nft_array_free(j.labels);
     close_images(&j.images);
+    ranks_close(&j.ranks, together);
     return failed;
 }
 

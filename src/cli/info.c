@@ -276,7 +276,7 @@ static int run(const cli_options *given)
                           "fit' makes networks of images",
                           path)
                    : fail_library();
-    json_t *other = configuration ? load_other_json(path) : NULL;
+    json_t *other = configuration ? load_other_json(path, given) : NULL;
     if (other) {
         failed = info_json(other, given);
         json_decref(other);

@@ -16,8 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LARGEST_SIDECAR (INT64_C(1) << 18)
-#define DEEPEST_SIDECAR 64
 #define LARGEST_CONFIGURATION (INT64_C(4) << 20) /* parsed, it takes up to 80 times as much */
 
 /* A safetensors file begins with the length of its header, of which the last bytes are zero: JSON has none of
@@ -100,34 +98,20 @@ static bool is_other_json(const json_t *object)
            !json_object_get(object, "model") && !json_object_get(object, "format_version");
 }
 
-/* Brackets that are open at once, those in texts too. */
-static int64_t depth_of(const char *text, size_t length)
-{
-    int64_t depth = 0, deepest = 0;
-    for (size_t i = 0; i < length; i++) {
-        depth += (text[i] == '{' || text[i] == '[') - (text[i] == '}' || text[i] == ']');
-        deepest = depth > deepest ? depth : deepest;
-    }
-    return deepest;
-}
-
-/* Larger or deeper JSON is left to the library, which has limits. */
-static bool is_small(const char *text, size_t length)
-{
-    return length <= LARGEST_SIDECAR && depth_of(text, length) <= DEEPEST_SIDECAR;
-}
-
-json_t *load_other_json(const char *path)
+/* JSON that is too deep or too large is the library's to refuse. */
+json_t *load_other_json(const char *path, const cli_options *given)
 {
     char *text = NULL;
     size_t length = 0;
+    nft_model *none = NULL;
     fail_into((char[1]){0}, 1);
     int failed = read_text(&text, &length, path);
     fail_into(NULL, 0);
-    json_t *object =
-        !failed && is_small(text, length) ? json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *object = failed ? NULL : json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    bool is_other = is_other_json(object) && create_model(&none, text, length, given) == NFT_ERROR_CONFIG;
+    nft_model_free(none);
     free(text);
-    if (is_other_json(object))
+    if (is_other)
         return object;
     json_decref(object);
     return NULL;
@@ -152,9 +136,9 @@ static int load_json(nft_model **model, const char *path, bool may_be_recipe, co
     json_t *object = failed ? NULL : json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
     if (may_be_recipe && is_recipe(object))
         failed = load_model_of_recipe(model, path, json_object_get(object, "model"), given);
-    else if (!failed && is_small(text, length))
+    if (!failed && !*model && (status = create_model(model, text, length, given)) == NFT_ERROR_CONFIG)
         failed = refuse_other_json(object, path);
-    if (!failed && !*model && (status = create_model(model, text, length, given)))
+    if (!failed && status)
         failed = fail("%s: %s%s", path, library_message(), limit_advice(status, given));
     json_decref(object);
     free(text);

@@ -14,7 +14,7 @@
 bool is_configuration(const char *path);
 
 /* JSON that is an object, and neither a configuration nor a recipe; NULL if the file is none. */
-json_t *load_other_json(const char *path);
+json_t *load_other_json(const char *path, const cli_options *given);
 
 /* A model file; or a configuration, which is freshly initialised from --seed; or a recipe, for its model. */
 int load_model(nft_model **model, const char *path, const cli_options *given);

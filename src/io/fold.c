@@ -242,6 +242,11 @@ static nft_status check_layer(const folding *f)
         (f->weight->shape[axis] != f->channels && is_conv && f->weight->shape[axis + 1] == f->channels))
         return fail_place(f, "the layer before it looks like a transposed convolution, whose outputs are its "
                              "second axis");
+    if (f->weight->rank == axis + 4 && f->weight->shape[axis] == f->weight->shape[axis + 1] &&
+        f->channels > 1 && f->weight->shape[axis + 2] % 2 == 0 && f->weight->shape[axis + 3] % 2 == 0)
+        return fail_place(f,
+                          "the layer before it may be a transposed convolution of as many inputs as outputs, "
+                          "whose outputs are its second axis");
     if (f->weight->shape[axis] != f->channels || (axis && f->weight->shape[0] != f->networks))
         return fail_place(f, "the layer before it has another number of outputs");
     if (f->bias && f->bias->count != (axis ? f->networks : 1) * f->channels)

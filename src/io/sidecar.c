@@ -38,7 +38,8 @@ nft_status nft_sidecar_read(json_t **sidecar, const char *path)
 static nft_status space_of(nft_space **space, const json_t *sidecar, const char *path)
 {
     const json_t *value = json_object_get(sidecar, "space");
-    if (!json_is_object(value) || json_object_get(sidecar, "modules") || json_object_get(sidecar, "model"))
+    bool is_space = json_object_get(value, "tensors") || json_object_get(value, "layers");
+    if (!is_space || json_object_get(sidecar, "modules") || json_object_get(sidecar, "model"))
         return NFT_OK;
     nft_status status = nft_space_from_json(space, value);
     if (!status)

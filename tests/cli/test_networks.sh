@@ -196,7 +196,7 @@ rm beside/n.json
 pair beside/n.safetensors D 4 1 G 2 4
 run 1 collect beside -o x.safetensors --labels sidecar --layers G,D
 says "it has no sidecar, which would be beside/n.json"
-echo '{"lr": 1}' >beside/n.json
+echo '{"lr": 1, "space": {"lr": [0.1, 1]}}' >beside/n.json # of a search, not of a network
 run 1 collect beside -o x.safetensors
 says "give it in --layers"
 run 0 collect beside -o x.safetensors --layers G,D

@@ -382,6 +382,19 @@ static void the_order_of_a_file_chooses_between_layers(void **state)
     nft_weights_free(weights);
 }
 
+static void a_norm_behind_a_convolution_that_may_be_transposed_is_refused(void **state)
+{
+    (void)state;
+    static const tensor tensors[] = {
+        {"0.weight", 4, {3, 3, 4, 4}, 1}, {"1.running_mean", 1, {3}, 0}, {"1.running_var", 1, {3}, 1}};
+    const char *paths[] = {"transposed.safetensors"};
+    nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
+    options.fold_norms = 1;
+    write_file("transposed.safetensors", tensors, COUNT(tensors));
+    assert_int_equal(nft_collect(NULL, paths, 1, "x.safetensors", &options), NFT_ERROR_FORMAT);
+    assert_non_null(strstr(nft_error_message(), "may be a transposed convolution"));
+}
+
 static void norms_behind_no_layer_are_refused(void **state)
 {
     (void)state;
@@ -417,6 +430,7 @@ int main(void)
         cmocka_unit_test(a_folded_norm_computes_the_same),
         cmocka_unit_test(norms_are_told_by_names_unless_the_file_says_otherwise),
         cmocka_unit_test(the_order_of_a_file_chooses_between_layers),
+        cmocka_unit_test(a_norm_behind_a_convolution_that_may_be_transposed_is_refused),
         cmocka_unit_test(norms_behind_no_layer_are_refused),
     };
     return cmocka_run_group_tests_name("other forms", tests, enter, leave);
