@@ -96,6 +96,71 @@ static void further_columns_of_rows_are_tensors(void **state)
     nft_weights_free(weights);
 }
 
+static void count_left_out(const char *path, const char *reason, void *user)
+{
+    assert_string_equal(path, "weights.npy");
+    assert_non_null(
+        strstr(reason, *(int *)user ? "network 2 has no number" : "network 1 has a number that is"));
+    ++*(int *)user;
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* Rows of one linear layer (2, 1) and its bias, as NumPy writes them. */
+static void write_matrix(const char *path, const float *rows, int count)
+{
+    char header[129];
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    snprintf(header, sizeof header, "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 3), }%*s\n",
+             count, 60, "");
+    fwrite("\x93NUMPY\x01\x00", 1, 8, file);
+    fputc((int)strlen(header), file);
+    fputc(0, file);
+    fputs(header, file);
+    fwrite(rows, sizeof *rows, (size_t)(3 * count), file);
+    fclose(file);
+}
+
+static void rows_that_are_not_finite_or_have_no_label_are_left_out(void **state)
+{
+    (void)state;
+    static const float rows[] = {1, 2, 3, 4, NAN, 6, 7, 8, 9, 10, 11, 12};
+    const char *paths[] = {"weights.npy"};
+    nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
+    nft_collect_result result = NFT_COLLECT_RESULT_INIT;
+    nft_weights *weights = NULL;
+    int told = 0;
+    write_matrix("weights.npy", rows, 4);
+    write_text("layout.csv",
+               "varname,start_idx,end_idx,shape\na/kernel:0,0,2,\"(2, 1)\"\na/bias:0,2,3,\"(1,)\"\n");
+    write_text("metrics.csv", "step,test_accuracy\n86,0.5\n86,0.6\n86,\n86.0,0.8\n");
+    options.preset = "small-cnn-zoo";
+    assert_int_equal(nft_collect(NULL, paths, 1, "rows.safetensors", &options), NFT_ERROR_FORMAT);
+    assert_non_null(strstr(nft_error_message(), "row 3 of its table has no number"));
+    options.skip = 1;
+    options.left_out = count_left_out;
+    options.user = &told;
+    assert_ok(nft_collect(&result, paths, 1, "rows.safetensors", &options));
+    assert_int_equal(result.networks, 2);
+    assert_int_equal(result.left_out, 2);
+    assert_int_equal(told, 2);
+    options.left_out = NULL;
+    assert_ok(nft_weights_load(&weights, "rows.safetensors", NULL));
+    assert_labels(weights, (const double[]){0.5, 0.8}, 2);
+    assert_true(nft_weights_data(weights, 0)[2] == 10);
+    assert_true(nft_weights_data(weights, 1)[1] == 12);
+    nft_weights_free(weights);
+    write_text("metrics.csv", "step,test_accuracy\n86,0.5\n");
+    assert_int_equal(nft_collect(NULL, paths, 1, "x.safetensors", &options), NFT_ERROR_FORMAT);
+}
+
 static void rows_of_hdf5_are_networks_in_pytorchs_order(void **state)
 {
     (void)state;
@@ -255,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_the_last_step_are_networks_in_pytorchs_order),
         cmocka_unit_test(further_columns_of_rows_are_tensors),
+        cmocka_unit_test(rows_that_are_not_finite_or_have_no_label_are_left_out),
         cmocka_unit_test(rows_of_hdf5_are_networks_in_pytorchs_order),
         cmocka_unit_test(labels_are_in_the_paths_of_sirens),
         cmocka_unit_test(labels_are_inside_the_files_of_sirens),

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -121,6 +122,16 @@ static nft_status is_finite(bool *finite, const row_choice *choice, int64_t row)
     return status;
 }
 
+static void tell_left_out(const row_choice *choice, int64_t row, const char *reason)
+{
+    const nft_collect_options *options = &choice->collection->options;
+    char text[96];
+    snprintf(text, sizeof text, "network %" PRId64 " %s", row, reason);
+    choice->collection->left_out++;
+    if (options->left_out)
+        options->left_out(choice->item->path, text, options->user);
+}
+
 /* Whether a row stays. With `skip` one that is not finite, or lacks a value, is left out. */
 static nft_status choose_row(bool *chosen, const row_choice *choice, const nft_label_row *row)
 {
@@ -133,14 +144,16 @@ static nft_status choose_row(bool *chosen, const row_choice *choice, const nft_l
                         row->number + 1);
     if (choice->collection->options.skip && has_values)
         status = is_finite(&finite, choice, row->number);
-    *chosen = has_values && finite;
+    *chosen = !status && has_values && finite;
+    if (!status && !*chosen)
+        tell_left_out(choice, row->number,
+                      has_values ? "has a number that is not finite" : "has no number for each label");
     return status;
 }
 
 static nft_status choose_rows(row_choice *choice, const nft_label_table *table, const char *wanted)
 {
     nft_collected *item = choice->item;
-    int64_t left_out = 0;
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < table->count; i++)
         choice->rows[i] = &table->rows[i];
@@ -151,13 +164,11 @@ static nft_status choose_rows(row_choice *choice, const nft_label_table *table, 
         if (!has_key(choice->rows[i], wanted))
             continue;
         status = choose_row(&chosen, choice, choice->rows[i]);
-        left_out += !chosen;
         if (!status && chosen) {
             choice->rows[item->networks] = choice->rows[i];
             item->rows[item->networks++] = choice->rows[i]->number;
         }
     }
-    choice->collection->left_out += left_out;
     if (status || item->networks)
         return status;
     return nft_fail(NFT_ERROR_FORMAT, "no row of its table has %s %s", choice->collection->preset->row_key,
