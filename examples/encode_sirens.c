@@ -4,6 +4,7 @@
  * A model made from a configuration is untrained: its output is a random, yet permutation-invariant,
  * description of a network. */
 #define _POSIX_C_SOURCE 200809L
+#include <nft/file.h>
 #include <nft/nft.h>
 
 #include <stdio.h>
@@ -60,12 +61,12 @@ int main(int argc, char **argv)
     const nft_array *output = NULL;
     uint64_t seed = argc == 5 ? strtoull(argv[4], NULL, 10) : 0;
 
-    int failed = nft_model_create(&model, config, length, seed) || nft_weights_load(&networks, argv[2]) ||
-                 nft_context_create(&context, model, NULL);
+    int failed = nft_model_create(&model, config, length, seed, NULL) ||
+                 nft_weights_load(&networks, argv[2], NULL) || nft_context_create(&context, model, NULL);
     double start = seconds();
-    failed = failed || nft_forward(context, networks);
+    failed = failed || nft_forward(context, NFT_VIEW_WEIGHTS(networks));
     double elapsed = seconds() - start;
-    if (!failed && !(output = nft_context_output(context))) {
+    if (!failed && !(output = nft_context_output(context, NFT_OUTPUT)->array)) {
         fprintf(stderr, "%s: the model gives features, expected tokens or a vector\n", argv[1]);
         failed = 1;
     } else if (failed || save(argv[3], output, nft_weights_extra(networks, "label"))) {

@@ -29,9 +29,9 @@ static double kendall_tau_b(const float *a, const float *b, int64_t count)
 /* Runs the model; copies one number a network to `predictions`. */
 static nft_status predict(nft_context *context, const nft_weights *networks, float *predictions)
 {
-    nft_status status = nft_forward(context, networks);
+    nft_status status = nft_forward(context, NFT_VIEW_WEIGHTS(networks));
     if (status == NFT_OK)
-        memcpy(predictions, nft_array_f32(nft_context_output(context)),
+        memcpy(predictions, nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array),
                (size_t)nft_weights_count(networks) * sizeof *predictions);
     return status;
 }
@@ -64,16 +64,16 @@ int main(int argc, char **argv)
     float *predicted = NULL, *again = NULL;
     int failed = 1;
 
-    if (nft_model_load(&model, argv[1]) || nft_weights_load(&networks, argv[2]) ||
+    if (nft_model_load(&model, argv[1], NULL) || nft_weights_load(&networks, argv[2], NULL) ||
         nft_context_create(&context, model, NULL)) {
         fprintf(stderr, "%s\n", nft_error_message());
         goto done;
     }
-    nft_module_info output = NFT_MODULE_INFO_INIT;
+    const nft_module_info *output = nft_model_describe(model)->output;
     const nft_array *label = nft_weights_extra(networks, "label");
     const float *actual = label ? nft_array_f32(label) : NULL;
     int64_t count = nft_weights_count(networks);
-    if (nft_model_output(&output, model) || output.output != NFT_VALUE_VECTOR || output.channels != 1) {
+    if (output->output != NFT_VALUE_VECTOR || output->channels != 1) {
         fprintf(stderr, "%s: expected a model that gives one number a network\n", argv[1]);
         goto done;
     }
@@ -87,7 +87,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "out of memory\n");
         goto done;
     }
-    if (predict(context, networks, predicted) || nft_weights_permute_random(networks, 1) ||
+    if (predict(context, networks, predicted) || nft_weights_permute_random(networks, 1, 0) ||
         predict(context, networks, again)) {
         fprintf(stderr, "%s\n", nft_error_message());
         goto done;

@@ -19,22 +19,28 @@ workers=$(nproc)
 # The test programs that may notice a change of a file, the fastest first.
 tests_of() {
     case $1 in
-    src/io/index.c | src/io/dataset.c | src/io/dataset_tensors.c) echo test_weights_space test_index test_dataset test_mixed_training ;;
+    src/io/index.c | src/io/dataset.c | src/io/dataset_tensors.c) echo test_weights_space test_index test_dataset test_mixed_training test_adapted ;;
+    src/io/collect/*) echo test_presets test_collect ;;
+    src/io/fold.c | src/io/kernels.c | src/io/several.c | src/io/chain_doubts.c) echo test_adapted test_presets ;;
+    src/io/tensor_read.c) echo test_adapted test_weights_space test_weights_file ;;
     src/io/targets.c) echo test_labels ;;
+    src/io/load_options.c) echo test_arguments ;;
+    src/io/array_file.c) echo test_io test_weights_file ;;
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
-    src/space/*) echo test_space test_weights test_weights_space test_formats test_any_space test_golden_gradients test_golden ;;
+    src/space/*) echo test_space test_weights test_weights_space test_formats test_archives test_any_space test_any_space_memory test_golden_gradients test_golden ;;
     src/model/contract.c | src/model/outputs.c) echo test_contract test_image_losses test_own_loop test_any_space test_context ;;
-    src/model/plans.c | src/model/sequence.c) echo test_any_space test_context test_model ;;
+    src/model/plans.c | src/model/sequence.c) echo test_any_space test_any_space_memory test_context test_model ;;
     src/model/*)
-        echo test_arguments test_train_arguments test_context test_own_loop test_any_space test_backward_engine test_golden_gradients \
+        echo test_arguments test_train_arguments test_context test_own_loop test_any_space test_any_space_memory test_backward_engine test_golden_gradients \
             test_golden test_gradients ;;
     src/modules/weights/np_attention.c) echo test_golden_gradients test_large_axes test_golden test_gradients_of_spaces test_gradients ;;
     src/modules/weights/lift*.c) echo test_lift test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/modules/weights/role_*.c | src/modules/weights/signed_log.c | src/modules/weights/place_embedding.c | \
         src/modules/weights/grid_rows.c | src/modules/weights/statistics.c | src/modules/weights/normalize.c)
         echo test_role_modules test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+    src/modules/weights/siren_*.c) echo test_siren_modules test_symmetry test_gradients ;;
     src/modules/weights/views.c | src/modules/weights/means.c | src/modules/weights/linear_terms.c)
-        echo test_views test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+        echo test_views test_init test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/train/augment.c | src/train/batches.c) echo test_train_augment ;;
     src/train/* | src/math/schedule.c)
         echo test_train_parts test_mixed_training test_labels test_image_losses && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;

@@ -112,7 +112,7 @@ with_clang() {
 
 with_address_sanitizer() {
     stage "gcc, address and undefined behaviour: build" build asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNFT_SANITIZE=address,undefined
-    stage "gcc, address and undefined behaviour: tests" env ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+    stage "gcc, address and undefined behaviour: tests" env ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:handle_abort=1 \
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 NFT_TEST_FORWARDS=50 ctest --test-dir $checks/asan --output-on-failure \
         --no-tests=error --parallel "$(nproc)" -E '^test_golden_.*_portable_amx$' # a minute each without a sanitizer
 }

@@ -19,6 +19,8 @@ from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_size_t, c_uint6
 import numpy as np
 
 _FLOAT32, _INT64 = 0, 1
+_OUTPUT, _LATENTS = 0, 1
+_ALL = -1
 _MAX_RANK = 8
 
 
@@ -37,7 +39,8 @@ class _SpaceTensor(_Sized):
 
 class _LoadOptions(_Sized):
     _fields_ = [("size", c_size_t), ("memory_limit", c_int64), ("layers", POINTER(c_char_p)),
-                ("layer_count", c_int64), ("space", c_void_p)]
+                ("layer_count", c_int64), ("space", c_void_p), ("prefix", c_char_p), ("bytes", c_void_p),
+                ("byte_count", c_size_t)]
 
 
 class _ContextOptions(_Sized):
@@ -45,9 +48,19 @@ class _ContextOptions(_Sized):
                 ("without_decoder", c_int32), ("keep_blas_threads", c_int32)]
 
 
+class _View(_Sized):
+    _fields_ = [("size", c_size_t), ("weights", c_void_p), ("array", c_void_p), ("first", c_int64), ("count", c_int64),
+                ("indices", POINTER(c_int64))]
+
+
 class _ModuleInfo(_Sized):
     _fields_ = [("size", c_size_t), ("type", c_char_p), ("output", c_int32), ("tokens", c_int64),
                 ("channels", c_int64), ("parameter_count", c_int64), ("buffer_count", c_int64), ("flops", c_int64)]
+
+
+class _ModelDescription(_Sized):
+    _fields_ = [("size", c_size_t), ("input", POINTER(_ModuleInfo)), ("output", POINTER(_ModuleInfo)),
+                ("module_count", c_int64), ("tensor_count", c_int64), ("has_decoder", c_int32)]
 
 
 class _TensorInfo(_Sized):
@@ -62,20 +75,18 @@ def _load_library():
         "nft_array_borrow": [handle_out, c_int32, POINTER(integer), integer, c_void_p],
         "nft_array_save": [text, POINTER(c_char_p), POINTER(c_void_p), c_size_t, POINTER(c_char_p)],
         "nft_context_create": [handle_out, handle, POINTER(_ContextOptions)],
-        "nft_file_open": [handle_out, text],
-        "nft_file_read": [handle_out, handle, text],
+        "nft_file_open": [handle_out, text, POINTER(_LoadOptions)],
+        "nft_file_read": [handle_out, handle, text, integer, integer],
         "nft_file_tensor": [POINTER(_TensorInfo), handle, integer],
-        "nft_forward_range": [handle, handle, integer, integer],
-        "nft_forward_tokens": [handle, handle, integer, integer],
-        "nft_model_create": [handle_out, text, c_size_t, c_uint64],
-        "nft_model_load": [handle_out, text],
-        "nft_model_output": [POINTER(_ModuleInfo), handle],
+        "nft_forward": [handle, POINTER(_View)],
+        "nft_model_create": [handle_out, text, c_size_t, c_uint64, POINTER(_LoadOptions)],
+        "nft_model_load": [handle_out, text, POINTER(_LoadOptions)],
         "nft_model_save": [handle, text],
         "nft_model_tensor": [POINTER(_TensorInfo), handle, integer],
         "nft_space_get_tensor": [POINTER(_SpaceTensor), handle, integer],
         "nft_space_parse": [handle_out, text, c_size_t],
         "nft_weights_borrow": [handle_out, handle, integer, integer, POINTER(c_void_p)],
-        "nft_weights_load_with": [handle_out, text, POINTER(_LoadOptions)],
+        "nft_weights_load": [handle_out, text, POINTER(_LoadOptions)],
         "nft_weights_save": [handle, text],
         "nft_weights_set_extra": [handle, text, handle],
     }
@@ -85,14 +96,13 @@ def _load_library():
         "nft_array_rank": (integer, [handle]),
         "nft_array_size": (integer, [handle, integer]),
         "nft_build_info": (c_char_p, []),
-        "nft_context_get": (c_void_p, [handle, text]),
-        "nft_context_output_weights": (c_void_p, [handle]),
+        "nft_context_output": (POINTER(_View), [handle, c_int32]),
         "nft_error_message": (c_char_p, []),
         "nft_file_metadata_at": (c_char_p, [POINTER(text), handle, integer]),
         "nft_file_tensor_count": (integer, [handle]),
         "nft_model_config": (c_char_p, [handle]),
         "nft_model_metadata": (c_char_p, [handle, text]),
-        "nft_model_tensor_count": (integer, [handle]),
+        "nft_model_describe": (POINTER(_ModelDescription), [handle]),
         "nft_space_json": (c_char_p, [handle]),
         "nft_space_tensor_count": (integer, [handle]),
         "nft_version": (c_char_p, []),
@@ -189,19 +199,19 @@ def build_info():
 def read(path):
     """The tensors of a safetensors file by their names: floats as float32, integers as int64. U64 and floats of 8 bits
     are an error."""
-    file = _Handle("file", _library.nft_file_open, _path(path))
+    file = _Handle("file", _library.nft_file_open, _path(path), None)
     arrays = {}
     for index in range(_library.nft_file_tensor_count(file.pointer)):
         info = _TensorInfo()
         _check(_library.nft_file_tensor(byref(info), file.pointer, index))
-        array = _Handle("array", _library.nft_file_read, file.pointer, info.name)
+        array = _Handle("array", _library.nft_file_read, file.pointer, info.name, 0, _ALL)
         arrays[info.name.decode()] = _array_view(array.pointer, array)
     return arrays
 
 
 def metadata(path):
     """The texts of a safetensors file's __metadata__ by their keys."""
-    file = _Handle("file", _library.nft_file_open, _path(path))
+    file = _Handle("file", _library.nft_file_open, _path(path), None)
     texts, text = {}, c_char_p()
     while (key := _library.nft_file_metadata_at(byref(text), file.pointer, len(texts))) is not None:
         texts[key.decode()] = text.value.decode()
@@ -261,7 +271,7 @@ class Weights:
         described = _space(space) if space else None
         options = _LoadOptions(layers=names, layer_count=len(layers or ()),
                                space=described.pointer if described else None)
-        return cls(_Handle("weights", _library.nft_weights_load_with, _path(path), byref(options)))
+        return cls(_Handle("weights", _library.nft_weights_load, _path(path), byref(options)))
 
     @classmethod
     def from_arrays(cls, space, arrays, extras=None):
@@ -348,13 +358,13 @@ class Model:
 
     @classmethod
     def load(cls, path):
-        return cls(_Handle("model", _library.nft_model_load, _path(path)))
+        return cls(_Handle("model", _library.nft_model_load, _path(path), None))
 
     @classmethod
     def from_config(cls, config, seed=0):
         """A freshly initialised model from a configuration, a dict or JSON text."""
         text = (config if isinstance(config, str) else json.dumps(config)).encode()
-        return cls(_Handle("model", _library.nft_model_create, text, len(text), seed))
+        return cls(_Handle("model", _library.nft_model_create, text, len(text), seed, None))
 
     def save(self, path):
         _check(_library.nft_model_save(self._handle.pointer, _path(path)))
@@ -370,14 +380,12 @@ class Model:
 
     @property
     def parameter_count(self):
-        info = _ModuleInfo()
-        _check(_library.nft_model_output(byref(info), self._handle.pointer))
-        return info.parameter_count
+        return _library.nft_model_describe(self._handle.pointer).contents.output.contents.parameter_count
 
     def tensors(self):
         """Parameters and buffers by their names: views."""
         named = {}
-        for index in range(_library.nft_model_tensor_count(self._handle.pointer)):
+        for index in range(_library.nft_model_describe(self._handle.pointer).contents.tensor_count):
             info = _TensorInfo()
             _check(_library.nft_model_tensor(byref(info), self._handle.pointer, index))
             named[info.name.decode()] = _view(info.data, np.float32, info.shape[:info.rank], self)
@@ -419,10 +427,11 @@ class Context:
         if (count > self._room or self._any) and self._lease():
             self._renew()  # the library would move its output from under a view
         if isinstance(inputs, Weights):
-            _check(_library.nft_forward_range(self._handle.pointer, inputs._handle.pointer, first, count))
+            view = _View(weights=inputs._handle.pointer, first=first, count=count)
         else:
             tokens, _values = _borrow(inputs)
-            _check(_library.nft_forward_tokens(self._handle.pointer, tokens.pointer, first, count))
+            view = _View(array=tokens.pointer, first=first, count=count)
+        _check(_library.nft_forward(self._handle.pointer, byref(view)))
         self._room = max(self._room, count)
 
     @property
@@ -434,8 +443,10 @@ class Context:
     def get(self, name):
         """As `output`, by name: "latents" of a model with a decoder; the name of a tensor, "0.weight" for example, of
         one that gives features."""
-        array = _library.nft_context_get(self._handle.pointer, name.encode())
-        features = None if array else _library.nft_context_output_weights(self._handle.pointer)
+        which = _LATENTS if name == "latents" else _OUTPUT
+        view = _library.nft_context_output(self._handle.pointer, which).contents
+        array = view.array if name in ("output", "latents") else None
+        features = None if array else view.weights
         index = _tensor_names(features).index(name) if features and name in _tensor_names(features) else None
         if not array and index is None:
             return None

@@ -1,7 +1,8 @@
 #!/bin/sh
 # run.sh IMAGES RESULTS [ROW …]: fits SIRENs to the digits of IMAGES/mnist and the clothes of IMAGES/fashion, trains the recipes
 # of this folder on them, judges each model on SIRENs of the test images and prints the tables. Each of the two folders holds the
-# four files in which MNIST and FashionMNIST are distributed. ROW is a row of the tables; without any, all are done.
+# four files in which MNIST and FashionMNIST are distributed. ROW is a row of the tables; without any, all are done but those of
+# single ideas.
 # run.sh --small RESULTS [ROW …]: the same on 300 digits of the tree, with few steps: it shows the way, not what is learned.
 #
 # What RESULTS holds already is not done again, and fits and trainings that were interrupted go on. Rows may be done by several
@@ -15,6 +16,9 @@ drawn=40 # networks in a picture
 sample_rows='mnist-nft mnist-hnp-nfn mnist-nft-raw mnist-mlp mnist-inr2array dilation-nft dilation-np-nfn dilation-hnp-nfn
     dilation-none mnist-nft-long'
 all_rows="$sample_rows fashion-nft fashion-hnp-nfn"
+# Done only when they are named.
+sample_ideas='mnist-nft-augmented mnist-nft-phases mnist-nft-even mnist-nft-forward mnist-nft-probes mnist-probes'
+idea_rows="$sample_ideas $(echo "$sample_ideas" | sed 's/mnist-/fashion-/g')"
 
 usage() {
     echo "usage: run.sh IMAGES RESULTS [ROW …], or run.sh --small RESULTS [ROW …]" >&2
@@ -42,10 +46,11 @@ case $folder in
     fit_steps=100
     train_options='--steps 30 --validate-every 10'
     rows=$sample_rows
+    idea_rows=$sample_ideas
     ;;
 -*) usage ;;
 esac
-possible=$(echo "$rows" | tr -s ' \n' ' ' | sed 's/ $//')
+possible=$(echo "$rows $idea_rows" | tr -s ' \n' ' ' | sed 's/ $//')
 [ $# -eq 0 ] || rows="$*"
 
 # --- what can be wrong is found before hours of work ---

@@ -1,6 +1,6 @@
 /**
  * @file array.h
- * Arrays of numbers and the files that hold them. Included by nft/nft.h.
+ * Arrays of numbers. Included by nft/nft.h.
  */
 #ifndef NFT_ARRAY_H
 #define NFT_ARRAY_H
@@ -24,9 +24,6 @@ enum {
 /** A row-major array, owned or borrowing a caller's memory. Not changed by the library after it was made. */
 typedef struct nft_array nft_array;
 
-/** A file of tensors, opened and the table of its tensors read. See nft_file_open() for the formats. */
-typedef struct nft_file nft_file;
-
 /** One tensor of a file or a model. Views are borrowed from the object that was asked. */
 typedef struct nft_tensor_info {
     size_t size;                       /**< sizeof(nft_tensor_info), set by the caller */
@@ -46,130 +43,39 @@ typedef struct nft_tensor_info {
     }
 
 /**
- * Makes an array that owns a copy of `data`.
+ * Makes an array that owns a copy of `data`. Thread-safe.
  * @param[out] array the new array; free it with nft_array_free()
  * @param type ::NFT_ARRAY_F32 or ::NFT_ARRAY_I64
  * @param shape `rank` sizes, none negative
  * @param rank number of axes, at most ::NFT_ARRAY_MAX_RANK; 0 for a single number
  * @param data row-major elements of `type`; NULL for zeros
+ * @return ::NFT_ERROR_ARGUMENT for a type, a rank or a size that there is not, ::NFT_ERROR_LIMIT,
+ * ::NFT_ERROR_MEMORY
  */
 NFT_API NFT_MUST_CHECK nft_status nft_array_create(nft_array **array, int32_t type, const int64_t *shape,
                                                    int64_t rank, const void *data);
 
-/** As nft_array_create(), but reads the caller's memory, which must stay valid and is never written. */
+/**
+ * As nft_array_create(), but reads the caller's memory, which must stay valid and is never written.
+ * Thread-safe.
+ * @return as nft_array_create()
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_array_borrow(nft_array **array, int32_t type, const int64_t *shape,
                                                    int64_t rank, const void *data);
 
-/** Frees an array; NULL is fine. */
+/** Frees an array; NULL is fine. Thread-safe. */
 NFT_API void nft_array_free(nft_array *array);
 
-/** The elements if they are float, else NULL. Borrowed. */
+/** The elements if they are float, else NULL. Borrowed. Thread-safe. */
 NFT_API const float *nft_array_f32(const nft_array *array);
-/** The elements if they are int64_t, else NULL. Borrowed. */
+/** The elements if they are int64_t, else NULL. Borrowed. Thread-safe. */
 NFT_API const int64_t *nft_array_i64(const nft_array *array);
-/** Number of axes. */
+/** Number of axes. Thread-safe. */
 NFT_API int64_t nft_array_rank(const nft_array *array);
-/** The size of one axis, 0 if there is no such axis. */
+/** The size of one axis, 0 if there is no such axis. Thread-safe. */
 NFT_API int64_t nft_array_size(const nft_array *array, int64_t axis);
-/** Number of elements. */
+/** Number of elements. Thread-safe. */
 NFT_API int64_t nft_array_count(const nft_array *array);
-
-/**
- * Writes arrays to a safetensors file under the given names.
- *
- * The data go to a temporary file in the target's folder, with the permissions of the target, which is
- * renamed over the target when it is complete. The target is therefore whole at any moment, also where
- * several threads or processes write it. A symbolic link is written through; a device or a pipe is written
- * to. A process that is killed meanwhile leaves `.NAME.nft-0.tmp`, which the next save of the same NAME
- * removes. libnft writes every file in this way.
- *
- * F32 arrays are written as F32, I64 as I64, in the order given.
- * @param path where the file will be
- * @param names of the tensors
- * @param arrays their values
- * @param count how many
- * @param metadata texts for the header's `__metadata__`: a key, its text, the next key … and NULL; NULL for
- * none
- */
-NFT_API NFT_MUST_CHECK nft_status nft_array_save(const char *path, const char *const *names,
-                                                 const nft_array *const *arrays, size_t count,
-                                                 const char *const *metadata);
-
-/** A safetensors file that is written piece by piece, so that its tensors need not fit in memory. One thread
- * at a time. */
-typedef struct nft_file_writer nft_file_writer;
-
-/**
- * Begins a temporary file in the folder of `path` with the table of its tensors.
- * @param[out] writer end it with nft_file_writer_commit() or nft_file_writer_free()
- * @param path where the file will be
- * @param tensors name, type ("F32" or "I64"), rank and shape of each, and the first one's `size`, which says
- * how far they are apart (0: as in this header); the rest is not read
- * @param count how many tensors
- * @param metadata as nft_array_save()
- */
-NFT_API NFT_MUST_CHECK nft_status nft_file_writer_create(nft_file_writer **writer, const char *path,
-                                                         const nft_tensor_info *tensors, int64_t count,
-                                                         const char *const *metadata);
-/** Adds the next `bytes` bytes of the tensors' elements, row-major, one tensor after the other; a piece may
- * end anywhere between two elements. More than the tensors have room for is refused as a whole; after
- * ::NFT_ERROR_FILE the file can only be given up. */
-NFT_API NFT_MUST_CHECK nft_status nft_file_writer_append(nft_file_writer *writer, const void *data,
-                                                         int64_t bytes);
-/** Writes elements first … first + count - 1 of tensor `tensor`. Each element is written once, in any order;
- * a pipe or a device takes them in the order of the table alone. Not together with nft_file_writer_append().
- */
-NFT_API NFT_MUST_CHECK nft_status nft_file_writer_write(nft_file_writer *writer, int64_t tensor,
-                                                        int64_t first, const void *data, int64_t count);
-/** Renames the complete file over its path. Frees the writer, also when it fails. */
-NFT_API NFT_MUST_CHECK nft_status nft_file_writer_commit(nft_file_writer *writer);
-/** Gives a file up and leaves `path` as it was; NULL is fine. */
-NFT_API void nft_file_writer_free(nft_file_writer *writer);
-
-/**
- * Opens a file and lists its tensors; reads none. The format is told by the first bytes, whatever the name
- * is:
- *
- * - safetensors, and the index of a sharded network (`*.safetensors.index.json`);
- * - PyTorch (`torch.save`), both forms. Its pickle is interpreted as data and runs no code. Nested containers
- *   become names with dots: `state_dict.0.weight`. A single tensor is called `tensor`;
- * - NumPy: `.npy` (the array is called `tensor`) and `.npz`;
- * - ONNX: the initializers, unless their data are in another file;
- * - HDF5: datasets by their path, where libnft was built with it and libhdf5 is installed;
- * - each of these gzipped.
- *
- * Packed parts are unpacked into memory, at most half of the machine's. Parts that are not read are
- * listed by nft_file_left_out_at(). Files of other kinds are ::NFT_ERROR_FORMAT with their kind in the
- * message.
- * @param[out] file the opened file; free it with nft_file_free()
- * @param path where it is
- */
-NFT_API NFT_MUST_CHECK nft_status nft_file_open(nft_file **file, const char *path);
-/** As nft_file_open(), on `size` bytes in memory, which must stay valid and are never written. */
-NFT_API NFT_MUST_CHECK nft_status nft_file_open_memory(nft_file **file, const void *bytes, size_t size);
-/** Closes a file; NULL is fine. */
-NFT_API void nft_file_free(nft_file *file);
-/** How many tensors it holds. */
-NFT_API int64_t nft_file_tensor_count(const nft_file *file);
-/** Tensor `index`, in natural order of the names (`net.2` before `net.10`). */
-NFT_API NFT_MUST_CHECK nft_status nft_file_tensor(nft_tensor_info *info, const nft_file *file, int64_t index);
-/** The name of a tensor or another part that is not read, and why in *reason unless that is NULL: quantised,
- * sparse or complex tensors, for example, and objects of Python. NULL beyond the last `index`. Both are
- * borrowed from the file. */
-NFT_API const char *nft_file_left_out_at(const char **reason, const nft_file *file, int64_t index);
-/** A text of a safetensors header's `__metadata__`, NULL if there is none. Borrowed from the file. */
-NFT_API const char *nft_file_metadata(const nft_file *file, const char *key);
-/** Key `index` of `__metadata__`, and its text in *text unless that is NULL; NULL beyond the last. Both are
- * borrowed from the file. */
-NFT_API const char *nft_file_metadata_at(const char **text, const nft_file *file, int64_t index);
-/** Reads one tensor: F32, F16, BF16, F64 and the F8 types become F32, exactly but for F64, which is rounded;
- * I64, I32, I16, I8, U64, U32, U16, U8 and BOOL become I64. A U64 larger than any I64, and a tensor that was
- * left out, is ::NFT_ERROR_FORMAT. Free the array with nft_array_free(). */
-NFT_API NFT_MUST_CHECK nft_status nft_file_read(nft_array **array, const nft_file *file, const char *name);
-/** As nft_file_read(), only rows first … first + count - 1 of the tensor's first axis, so that a tensor need
- * not fit in memory. */
-NFT_API NFT_MUST_CHECK nft_status nft_file_read_rows(nft_array **array, const nft_file *file,
-                                                     const char *name, int64_t first, int64_t count);
 
 #ifdef __cplusplus
 }

@@ -98,7 +98,8 @@ typedef struct nft_allocator {
  *
  * Call it before the first object is made: it fails with ::NFT_ERROR_ARGUMENT while any is alive. Allocations
  * of other libraries for libnft (the JSON parser, BLAS) do not pass through it. No other call of the library
- * may run at the same time.
+ * may run at the same time. Not thread-safe.
+ * @return ::NFT_ERROR_ARGUMENT while an object is alive, or for a struct without both functions
  */
 NFT_API NFT_MUST_CHECK nft_status nft_set_allocator(const nft_allocator *allocator);
 
@@ -112,8 +113,10 @@ enum {
  * several call it. */
 typedef void nft_log_callback(int32_t level, const char *line, void *user);
 
-/** Installs the log callback. NULL, the default, disables logging. No other call of the library may run at
- * the same time. */
+/**
+ * Installs the log callback. NULL, the default, disables logging. No other call of the library may run at
+ * the same time. Not thread-safe.
+ */
 NFT_API void nft_set_log(nft_log_callback *callback, void *user);
 
 /**
@@ -124,6 +127,35 @@ NFT_API void nft_set_log(nft_log_callback *callback, void *user);
  * returns: an exception of C++, or a longjmp(), must not leave it.
  */
 typedef int nft_progress_callback(int64_t done, int64_t total, void *user);
+
+/** A count: all that follow. */
+#define NFT_ALL (-1)
+
+/** How to read a file. Zero in a field is its default. */
+typedef struct nft_load_options {
+    size_t size;                   /**< sizeof(nft_load_options) */
+    int64_t memory_limit;          /**< bytes that the object may take; 0: the machine's memory. For
+                                      nft_file_open() bytes that are unpacked; 0: half of the machine's */
+    const char *const *layers;     /**< weights of a chain: names of the layers in order; NULL: natural order
+                                      of the names */
+    int64_t layer_count;           /**< how many names */
+    const struct nft_space *space; /**< weights: the space of the networks, whose tensors are found by name;
+                                      NULL: the file's `nft.space`, or else a chain */
+    const char *prefix; /**< weights: tensors whose names begin with it are the networks; NULL: "" */
+    const void *bytes;  /**< a file in memory, read in place of a path, which is then NULL; valid
+                           as long as a path's file must be */
+    size_t byte_count;  /**< how many */
+} nft_load_options;
+
+/** Options with every default. */
+#define NFT_LOAD_OPTIONS_INIT                                                                                \
+    {                                                                                                        \
+        sizeof(nft_load_options), 0, NULL, 0, NULL, NULL, NULL, 0                                            \
+    }
+
+/** A pointer to options that read `byte_count` bytes in memory, in a call's argument. C only. */
+#define NFT_LOAD_BYTES(pointer, count)                                                                       \
+    (&(const nft_load_options){sizeof(nft_load_options), 0, NULL, 0, NULL, NULL, (pointer), (count)})
 
 #ifdef __cplusplus
 }

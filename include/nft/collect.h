@@ -1,6 +1,6 @@
 /**
  * @file collect.h
- * Data sets made of files of single networks. Included by nft/nft.h.
+ * Data sets made of files of single networks. Included by nft/file.h.
  */
 #ifndef NFT_COLLECT_H
 #define NFT_COLLECT_H
@@ -22,13 +22,16 @@ typedef void nft_collect_left_out(const char *path, const char *reason, void *us
 
 /** How to collect networks. Zero or NULL in a field is its default. */
 typedef struct nft_collect_options {
-    size_t size;        /**< sizeof(nft_collect_options) */
-    const char *labels; /**< where labels are: the path of a table (CSV, TSV, JSON or JSON lines), or
-                           "sidecar", NAME.json next to NAME.pt; "folder", the name of the folder; "key:NAME",
-                           inside the file. NULL: the tensor `label` of a stack, or none */
-    const char *key;    /**< the column of the table that names the file; NULL: the first */
-    const char *label;  /**< the column that becomes the tensor `label`; dots go into nested objects; NULL:
-                           "label" */
+    size_t size; /**< sizeof(nft_collect_options) */
+    const char
+        *labels;       /**< where labels are: the path of a table (CSV, TSV, JSON or JSON lines), or
+                          "sidecar", NAME.json next to NAME.pt; "folder", the name of the folder; "key:NAME",
+                          inside the file; "path:PATTERN", in the path, whose last parts are as the pattern, where
+                          * stands for any characters and {label} for the label. NULL: the tensor `label` of a
+                          stack, or none */
+    const char *key;   /**< the column of the table that names the file; NULL: the first */
+    const char *label; /**< the column that becomes the tensor `label`; dots go into nested objects; NULL:
+                          "label" */
     const char *const *also; /**< further columns, which become tensors of their names */
     int64_t also_count;      /**< how many */
     const nft_space *space;  /**< of all networks; NULL: the file's, or the key `space` of its sidecar, or a
@@ -39,12 +42,23 @@ typedef struct nft_collect_options {
     nft_collect_left_out *left_out;  /**< told of each network that is left out; may be NULL */
     nft_progress_callback *progress; /**< told of files: each counts twice, found and written; may be NULL */
     void *user;                      /**< handed to both */
+    const char *preset; /**< a published collection, whose layout fills the fields that are left out:
+                           small-cnn-zoo, dws-mnist, dws-fmnist, nfn-sirens, cnn-wild-park, cnn-zoos,
+                           fit-a-nef, small-transformer-zoo, implicit-zoo; NULL: none */
+    const char *const
+        *layers;         /**< of chains: names of the layers in order; NULL: natural order of the names */
+    int64_t layer_count; /**< how many names */
+    int fold_norms;  /**< 1: each batch norm is folded into the linear or convolutional layer before it, which
+                        then computes both; one that is behind none is ::NFT_ERROR_FORMAT. A file with norms is
+                        read as a whole */
+    double norm_eps; /**< what the norms add to the variance; 0: 1e-5, PyTorch's */
 } nft_collect_options;
 
 /** Options with every default. */
 #define NFT_COLLECT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_collect_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL              \
+        sizeof(nft_collect_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, \
+            0, 0, 0                                                                                          \
     }
 
 /** What nft_collect() has made. */
@@ -72,7 +86,7 @@ typedef struct nft_collect_result {
  *
  * Memory holds the path, the space and the labels of each network, never the weights of more than one file. A
  * call that is interrupted, or stopped by `progress`, continues when it is repeated; files next to `output`
- * whose names end in `.partial` hold its state until then.
+ * whose names end in `.partial` hold its state until then. Thread-safe for different outputs.
  * @param[out] result may be NULL
  * @param paths files; folders, with all that is in them but hidden files, sidecars and text; patterns with *,
  * ? or [; or `@`FILE, a file with a path on each line

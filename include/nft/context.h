@@ -50,6 +50,7 @@ typedef struct nft_context_options {
  *
  * A context for a model of any space has plans for several spaces. They share workspace and kept memory,
  * which are as large as the space that needs most of each. Outputs that depend on the space are added up.
+ * Thread-safe.
  * @param[out] bytes 0 on failure
  * @param model any
  * @param space of the networks, for a model of any space; else NULL, or the model's own
@@ -62,7 +63,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_context_memory(int64_t *bytes, const nft_m
                                                      const nft_context_options *options);
 
 /**
- * Floating-point operations of the matrix products for one sample.
+ * Floating-point operations of the matrix products for one sample. Thread-safe.
  * @param[out] flops 0 on failure
  * @param model any
  * @param space as nft_context_memory()
@@ -74,60 +75,88 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_flops(int64_t *flops, const nft_mode
 /**
  * Makes a context for a model. All memory that calls of up to max_batch networks need is allocated here; for
  * a model of any space, when a call first has a space, or more networks than before. Such a call may fail
- * with ::NFT_ERROR_LIMIT, and the context then stays as it was.
+ * with ::NFT_ERROR_LIMIT, and the context then stays as it was. Thread-safe.
  * @param[out] context free it with nft_context_free()
  * @param model of which the context keeps a reference
  * @param options NULL for the defaults
+ * @return ::NFT_ERROR_ARGUMENT for the options, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_CONFIG,
+ * ::NFT_ERROR_THREAD
  */
 NFT_API NFT_MUST_CHECK nft_status nft_context_create(nft_context **context, const nft_model *model,
                                                      const nft_context_options *options);
-/** Frees a context with its outputs; NULL is fine. */
+/** Frees a context with its outputs; NULL is fine. Not thread-safe for one context. */
 NFT_API void nft_context_free(nft_context *context);
 
-/** Installs the progress callback of long calls (networks done, networks in all); NULL: none. */
+/** Installs the progress callback of long calls (networks done, networks in all); NULL: none. Not thread-safe
+ * for one context. */
 NFT_API void nft_context_set_progress(nft_context *context, nft_progress_callback *callback, void *user);
 
+/** Samples of a weight set or of an array, in place: the input of a model, its output, or the gradient of
+ * either. Zero in a field is its default. */
+typedef struct nft_view {
+    size_t size;                /**< sizeof(nft_view) */
+    const nft_weights *weights; /**< networks, or features; or */
+    const nft_array *array;     /**< tokens (N, tokens, channels), or vectors (N, channels) */
+    int64_t first;              /**< number of the first sample; not read with `indices` */
+    int64_t count;              /**< samples; 0: all that follow `first`; with `indices` their number */
+    const int64_t *indices;     /**< numbers of the samples, in any order; NULL: first, first + 1, … */
+} nft_view;
+
+/** A view of nothing. */
+#define NFT_VIEW_INIT                                                                                        \
+    {                                                                                                        \
+        sizeof(nft_view), NULL, NULL, 0, 0, NULL                                                             \
+    }
+/** A pointer to a view of a whole weight set, in a call's argument. C only. */
+#define NFT_VIEW_WEIGHTS(weights) (&(const nft_view){sizeof(nft_view), (weights), NULL, 0, 0, NULL})
+/** The same of networks first … first + count - 1; a count of 0 is all that follow. C only. */
+#define NFT_VIEW_WEIGHTS_RANGE(weights, first, count)                                                        \
+    (&(const nft_view){sizeof(nft_view), (weights), NULL, (first), (count), NULL})
+/** A pointer to a view of a whole array, in a call's argument. C only. */
+#define NFT_VIEW_ARRAY(array) (&(const nft_view){sizeof(nft_view), NULL, (array), 0, 0, NULL})
+/** The same of samples first … first + count - 1; a count of 0 is all that follow. C only. */
+#define NFT_VIEW_ARRAY_RANGE(array, first, count)                                                            \
+    (&(const nft_view){sizeof(nft_view), NULL, (array), (first), (count), NULL})
+
 /**
- * Runs the model on every network of a set.
+ * Runs the model on networks or tokens.
  *
- * The result for a network is bit-identical in every batch and with every number of threads. Non-finite
+ * The result for a sample is bit-identical in every batch and with every number of threads. Non-finite
  * weights are passed through. During the call the process's OpenBLAS runs one thread; afterwards it has as
  * many as before. With `keep_blas_threads` it keeps its threads, and how many they are may change the bits.
  * A model may note what it was trained on (`nft.trained_on`, see nft_trainer_snapshot()). Then the metadata
- * of the set must say the same of `nft.canonical`, `nft.omega`, `nft.offset` (0 if there is none) and
- * `nft.image` as that of the training set, and the same of `nft.classes` and `nft.fit` if it has them. The
+ * of the networks must say the same of `nft.canonical`, `nft.omega`, `nft.offset` (0 if there is none) and
+ * `nft.image` as that of the training set, and the same of `nft.classes` and `nft.fit` if they have them. The
  * message names the key, both texts and the repair; nft_weights_set_metadata() notes what a set does not say
  * of itself. A call that is refused before it computes leaves the last output as it was, unless memory_limit
  * made it drop the plan of that output's space.
- * @return ::NFT_ERROR_ARGUMENT if the set holds no network, or more than `max_batch` with
- * `keep_for_backward`, or while another call uses the context; ::NFT_ERROR_MISMATCH if its space, channels
- * or metadata are not those that the model takes; ::NFT_ERROR_CONFIG if a module of a model of any space
- * cannot work on the space;
- * ::NFT_ERROR_MEMORY or ::NFT_ERROR_LIMIT if a larger batch than before, or another space, finds no room;
- * ::NFT_ERROR_CANCELLED
+ * @param context of the model; not thread-safe
+ * @param input networks of the model's space, or F32 (N, tokens, channels) for a model on tokens
+ * @return ::NFT_ERROR_ARGUMENT if the view holds no sample, or one that there is not, or more than
+ * `max_batch` with `keep_for_backward`, or while another call uses the context; ::NFT_ERROR_MISMATCH if the
+ * input's space, shape, channels or metadata are not those that the model takes; ::NFT_ERROR_CONFIG if a
+ * module of a model of any space cannot work on the space; ::NFT_ERROR_MEMORY or ::NFT_ERROR_LIMIT if a
+ * larger batch than before, or another space, finds no room; ::NFT_ERROR_CANCELLED
  */
-NFT_API NFT_MUST_CHECK nft_status nft_forward(nft_context *context, const nft_weights *weights);
-/** As nft_forward(), on networks first … first + count - 1. */
-NFT_API NFT_MUST_CHECK nft_status nft_forward_range(nft_context *context, const nft_weights *weights,
-                                                    int64_t first, int64_t count);
-/** As nft_forward_range(), for a model on tokens: `tokens` is F32 (N, tokens, channels). */
-NFT_API NFT_MUST_CHECK nft_status nft_forward_tokens(nft_context *context, const nft_array *tokens,
-                                                     int64_t first, int64_t count);
+NFT_API NFT_MUST_CHECK nft_status nft_forward(nft_context *context, const nft_view *input);
+
+/** The results that a context holds. */
+enum {
+    NFT_OUTPUT = 0,         /**< of the last forward: (N, tokens, channels) or (N, channels), images of a
+                               decoder as (N, height · width · channels), or features */
+    NFT_OUTPUT_LATENTS = 1, /**< of a model with a decoder: (N, M, D), which go into it */
+    NFT_OUTPUT_INPUT_GRADIENT = 2 /**< of the last backward, with `input_gradient`: tokens, or features with
+                                     the input's channels */
+};
 
 /**
- * The output of the last forward: (N, tokens, channels) or (N, channels), images of a decoder as (N, height ·
- * width · channels). Borrowed until the next call on the context. NULL before the first forward,
- * after one that failed or was cancelled, and when the output is features.
+ * A result of the last call. Not thread-safe.
+ * @param context any
+ * @param which NFT_OUTPUT…
+ * @return a view, borrowed until the next call on the context, never NULL. Neither `weights` nor `array` is
+ * set where there is no such result: before the first forward, and after one that failed or was cancelled
  */
-NFT_API const nft_array *nft_context_output(const nft_context *context);
-/** The same when the output is features, of the space of the last forward, borrowed as long. NULL otherwise.
- */
-NFT_API const nft_weights *nft_context_output_weights(const nft_context *context);
-/**
- * One output by name: "output"; "latents" of a model with a decoder, (N, M, D). Borrowed until the next call
- * on the context; NULL if there is none of that name, and for features.
- */
-NFT_API const nft_array *nft_context_get(const nft_context *context, const char *name);
+NFT_API const nft_view *nft_context_output(const nft_context *context, int32_t which);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,6 @@
 /**
  * @file dataset.h
- * Data sets in files, read sample by sample: for training on more than memory holds. Included by nft/nft.h.
+ * Data sets in files, read sample by sample: for training on more than memory holds. Included by nft/train.h.
  */
 #ifndef NFT_DATASET_H
 #define NFT_DATASET_H
@@ -27,6 +27,7 @@ typedef struct nft_dataset nft_dataset;
  * The parts are files of networks, each of one space, with paths relative to the index and as many networks
  * as the index says; all have the same number of channels. Samples are numbered from 0 through the parts.
  * Reads headers only. At most 64 files stay open, however many parts there are. The files must not change.
+ * Thread-safe.
  * @param[out] dataset free it with nft_dataset_free()
  * @param path the file or the index
  * @param options for the file, or for each part; NULL for the defaults
@@ -36,12 +37,20 @@ typedef struct nft_dataset nft_dataset;
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_open(nft_dataset **dataset, const char *path,
                                                    const nft_load_options *options);
-/** Frees a data set; NULL is fine. A trainer that uses it keeps its own reference. */
+/** Frees a data set; NULL is fine. A trainer that uses it keeps its own reference. Thread-safe. */
 NFT_API void nft_dataset_free(nft_dataset *dataset);
-/** Samples, N; 0 of NULL. Thread-safe. */
-NFT_API int64_t nft_dataset_count(const nft_dataset *dataset);
-/** The space of its networks; NULL if they have several, or if it holds tokens. Borrowed. Thread-safe. */
-NFT_API const nft_space *nft_dataset_space(const nft_dataset *dataset);
+
+/** What a data set holds. */
+typedef struct nft_dataset_description {
+    size_t size;        /**< of the library's struct */
+    int64_t count;      /**< samples, N */
+    int64_t part_count; /**< parts: 1 of a single file */
+    const nft_space
+        *space; /**< of its networks; NULL if they have several, or if it holds tokens; borrowed */
+} nft_dataset_description;
+
+/** What a data set holds. Borrowed from it; never NULL: all is 0 for NULL. Thread-safe. */
+NFT_API const nft_dataset_description *nft_dataset_describe(const nft_dataset *dataset);
 
 /** A part of a data set: networks of one space, or tokens. */
 typedef struct nft_dataset_part {
@@ -60,8 +69,6 @@ typedef struct nft_dataset_part {
         sizeof(nft_dataset_part), NULL, NULL, 0, 0, 0, 0                                                     \
     }
 
-/** Number of parts: 1 of a single file; 0 of NULL. Thread-safe. */
-NFT_API int64_t nft_dataset_part_count(const nft_dataset *dataset);
 /** Fills `part` (its `size` set by the caller) with part `index`. Thread-safe.
  * @return ::NFT_ERROR_ARGUMENT if there is no such part */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_get_part(nft_dataset_part *part, const nft_dataset *dataset,
@@ -83,6 +90,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(nft_weights *weights, const n
  * Makes a set with the space, the channels, the names and the metadata of part `part`, and room for `count`
  * networks, for nft_dataset_read() to fill. Its metadata have `nft.space`. Thread-safe.
  * @param[out] weights free it with nft_weights_free(); its networks are zero
+ * @param dataset of networks, not of tokens
+ * @param part from 0; a single file is part 0
+ * @param count room, in networks
  * @return ::NFT_ERROR_ARGUMENT if there is no such part or `count` is negative, ::NFT_ERROR_MISMATCH if the
  * data set holds tokens, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY
  */
@@ -94,18 +104,17 @@ NFT_API const char *nft_dataset_extra_name(const nft_dataset *dataset, int64_t i
 /** A text of the metadata of part `part`, NULL if there is none. Borrowed from the data set. Thread-safe. */
 NFT_API const char *nft_dataset_metadata(const nft_dataset *dataset, int64_t part, const char *key);
 /**
- * Reads a whole tensor of the file that the data set has open, such as its labels.
+ * Reads a tensor with a row for each sample, such as the labels, or some rows of it. Thread-safe.
  * @param[out] tensor free it with nft_array_free()
  * @param dataset of networks or of tokens
  * @param name of a tensor of the file, such as `label`
- * @return ::NFT_ERROR_ARGUMENT if there is no tensor of that name; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if
- * it cannot be read (any more); ::NFT_ERROR_MEMORY
+ * @param first sample
+ * @param count samples; ::NFT_ALL: all that follow
+ * @return ::NFT_ERROR_ARGUMENT if there is no tensor of that name, or no such sample; ::NFT_ERROR_FILE or
+ * ::NFT_ERROR_FORMAT if it cannot be read (any more); ::NFT_ERROR_MEMORY
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset,
-                                                          const char *name);
-/** As nft_dataset_read_tensor(), only the rows of samples first … first + count - 1. */
-NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_rows(nft_array **tensor, const nft_dataset *dataset,
-                                                        const char *name, int64_t first, int64_t count);
+                                                          const char *name, int64_t first, int64_t count);
 
 /**
  * Reads the labels of all samples as a loss takes them, from any type that converts exactly: I64 (N) classes,

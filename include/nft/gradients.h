@@ -1,7 +1,7 @@
 /**
  * @file gradients.h
  * Gradients of a user's loss: a forward that keeps its activations, a backward, and the update. Included by
- * nft/nft.h.
+ * nft/train.h.
  */
 #ifndef NFT_GRADIENTS_H
 #define NFT_GRADIENTS_H
@@ -19,15 +19,19 @@ extern "C" {
 /** One number for each trained parameter of a model. Belongs to one thread at a time. */
 typedef struct nft_gradients nft_gradients;
 
-/** Makes gradients of 0 for a model. Free them with nft_gradients_free(). */
+/**
+ * Makes gradients of 0 for a model. Free them with nft_gradients_free(). Thread-safe.
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_gradients_create(nft_gradients **gradients, const nft_model *model);
-/** Frees gradients; NULL is fine. */
+/** Frees gradients; NULL is fine. Not thread-safe for one object. */
 NFT_API void nft_gradients_free(nft_gradients *gradients);
-/** Sets every gradient to 0. */
+/** Sets every gradient to 0. Not thread-safe for one object. */
 NFT_API void nft_gradients_clear(nft_gradients *gradients);
 /**
  * Fills `info` (its `size` set by the caller) with the gradient of the model's tensor `index`, see
- * nft_model_tensor(). A buffer's is 0.
+ * nft_model_tensor(). A buffer's is 0. Not thread-safe for one object.
+ * @return ::NFT_ERROR_ARGUMENT if there is no such tensor
  */
 NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(nft_tensor_info *info, const nft_gradients *gradients,
                                                        int64_t index);
@@ -41,25 +45,21 @@ NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(nft_tensor_info *info, co
  * refused, unless the context was made with `recompute`. `output_gradient` is not checked: a number that is
  * not finite passes into the gradients.
  * @param context whose last forward it is
- * @param output_gradient F32, the shape of nft_context_output()
+ * @param output_gradient as many samples as the forward had, of the shape of ::NFT_OUTPUT
  * @param gradients of the context's model, or of one with the same configuration; NULL: only the input's
  * gradient is wanted, so the context was made with `input_gradient`
  * @return ::NFT_ERROR_ARGUMENT without a forward whose values are still there, or if neither gradient is
  * wanted; ::NFT_ERROR_MISMATCH if a shape or the model is another
  */
-NFT_API NFT_MUST_CHECK nft_status nft_backward(nft_context *context, const nft_array *output_gradient,
+NFT_API NFT_MUST_CHECK nft_status nft_backward(nft_context *context, const nft_view *output_gradient,
                                                nft_gradients *gradients);
-/** As nft_backward(), for a model whose output is features: the shape of nft_context_output_weights(). */
-NFT_API NFT_MUST_CHECK nft_status nft_backward_weights(nft_context *context,
-                                                       const nft_weights *output_gradient,
-                                                       nft_gradients *gradients);
 
 /**
  * Replaces the values of one tensor of the context's model: the update of a user's training loop.
  *
  * If the caller, another context or gradients also hold the model, it does not change, and the context
  * continues with a copy. Otherwise the model is changed in place, and nothing is allocated. The output of the
- * last forward stays readable, but a backward needs another forward first.
+ * last forward stays readable, but a backward needs another forward first. Not thread-safe for one context.
  * @param context any; with `keep_for_backward` where it is to be trained
  * @param index of nft_model_tensor(), parameter or buffer
  * @param values `count` numbers, row-major; copied
@@ -69,16 +69,12 @@ NFT_API NFT_MUST_CHECK nft_status nft_backward_weights(nft_context *context,
  */
 NFT_API NFT_MUST_CHECK nft_status nft_context_set_tensor(nft_context *context, int64_t index,
                                                          const float *values, int64_t count);
-/** The context's model as it is now, which later calls do not change: to read, to save, for other contexts.
- * Free it with nft_model_free(); nothing is copied. */
-NFT_API NFT_MUST_CHECK nft_status nft_context_snapshot(nft_model **model, const nft_context *context);
-
-/** The gradient of the last backward with respect to the tokens that went in, (N, tokens, channels).
- * Borrowed until the next call on the context; NULL if there is none. */
-NFT_API const nft_array *nft_context_input_gradient(const nft_context *context);
-/** The same for a model on weights, with the input's channels. Borrowed until the next call on the context.
+/**
+ * The context's model as it is now, which later calls do not change: to read, to save, for other contexts.
+ * Free it with nft_model_free(); nothing is copied. Not thread-safe for one context.
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_MEMORY
  */
-NFT_API const nft_weights *nft_context_input_gradient_weights(const nft_context *context);
+NFT_API NFT_MUST_CHECK nft_status nft_context_snapshot(nft_model **model, const nft_context *context);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,6 @@
 /**
  * @file inr.h
- * Implicit neural representations: SIRENs, networks that are images. Included by nft/nft.h.
+ * Implicit neural representations: SIRENs, networks that are images.
  *
  * A SIREN is an MLP that maps the place (y, x) of a pixel to its colours: h ← sin(ω (W h + v)) in every layer
  * but the last, which is linear. Places are linearly spaced in [-1, 1] in both directions; colours are in
@@ -36,16 +36,15 @@ enum {
 
 /** How SIRENs are fitted. Zero in a field is its default. */
 typedef struct nft_inr_fit_options {
-    size_t size;          /**< sizeof(nft_inr_fit_options) */
-    int32_t threads;      /**< threads that share the networks, the caller's included, at most 1024; 0: all
-                             cores */
-    int32_t schedule;     /**< NFT_INR_SCHEDULE_… */
-    int64_t steps;        /**< updates of each network; 0: 250 */
-    double learning_rate; /**< 0: 1e-3 */
-    double beta1;         /**< of Adam, below 1; 0: 0.9 */
-    double beta2;         /**< of Adam, below 1; 0: 0.999 */
-    double epsilon;       /**< of Adam; 0: 1e-8 */
-    double omega;         /**< ω, 1e-6 … 1e6; 0: that of the set, or 30 */
+    size_t size;      /**< sizeof(nft_inr_fit_options) */
+    int32_t threads;  /**< threads that share the networks, the caller's included, at most 1024; 0: all
+                         cores */
+    int32_t schedule; /**< NFT_INR_SCHEDULE_… */
+    int64_t steps;    /**< updates of each network; 0: 250 */
+    double lr;        /**< learning rate; 0: 1e-3 */
+    double betas[2];  /**< of Adam, below 1; 0: 0.9 and 0.999 */
+    double eps;       /**< of Adam; 0: 1e-8 */
+    double omega;     /**< ω, 1e-6 … 1e6; 0: that of the set, or 30 */
     nft_progress_callback *progress; /**< receives networks finished and in all, also from time to time while
                                         none finishes, until the caller's thread is done; NULL: none */
     void *user;                      /**< handed to the callback */
@@ -54,7 +53,7 @@ typedef struct nft_inr_fit_options {
 /** Options with every default. */
 #define NFT_INR_FIT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_inr_fit_options), 0, NFT_INR_SCHEDULE_CONSTANT, 0, 0, 0, 0, 0, 0, NULL, NULL              \
+        sizeof(nft_inr_fit_options), 0, NFT_INR_SCHEDULE_CONSTANT, 0, 0, {0, 0}, 0, 0, NULL, NULL            \
     }
 
 /** How SIRENs are rendered. Zero in a field is its default. */
@@ -74,7 +73,7 @@ typedef struct nft_inr_render_options {
 
 /**
  * Makes every network of a set a fresh SIREN: weights uniform in ±1/in in the first layer and ±√(6/in)/ω in
- * the others, with ω of the layer, biases in ±1/√in.
+ * the others, with ω of the layer, biases in ±1/√in. Not thread-safe for one set.
  * @param weights the networks; their values are replaced
  * @param seed the same seed gives the same networks
  * @param first network n of the set is number first + n of all that the seed gives, so that a large set can
@@ -131,7 +130,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losse
  *
  * Source of the symmetries, and of taking the phase before a model sees the weights: Kalogeropoulos et al.,
  * "Scale Equivariant Graph Metanetworks", 2024, https://arxiv.org/abs/2406.10685, sections 4 and 5. They take
- * ω b in (-π/2, π/2] and leave the signs to the model.
+ * ω b in (-π/2, π/2] and leave the signs to the model. Not thread-safe for one set.
  * @param weights the networks
  * @param omega ω of the networks, 1e-6 … 1e6; 0: that of the set, or 30
  * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_MISMATCH if the set has more than one
@@ -140,7 +139,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losse
 NFT_API NFT_MUST_CHECK nft_status nft_inr_canonicalize(nft_weights *weights, double omega);
 
 /**
- * Renders networks first … first + count - 1 at any size.
+ * Renders networks first … first + count - 1 at any size. Thread-safe unless another thread writes the set.
  * @param[out] images F32 (count, height, width, colours), about -1 … 1, not clipped; free it with
  * nft_array_free()
  * @param weights the networks

@@ -53,66 +53,70 @@ typedef struct nft_module_info {
  * architecture, and its parameters belong to the roles of tensors
  * @param length bytes; the text need not end in 0
  * @param seed the same seed gives the same parameters on every machine
+ * @param options only `memory_limit` counts: for the parsed JSON, the table of parameters and their values,
+ * each by itself. A configuration of 100 bytes may describe a model of gigabytes: set a limit for
+ * configurations from elsewhere. NULL: the machine's memory
+ * @return ::NFT_ERROR_FORMAT if the text is no JSON, ::NFT_ERROR_CONFIG for a wrong configuration,
+ * ::NFT_ERROR_LIMIT if something would take more, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT. Thread-safe
  */
 NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char *json, size_t length,
-                                                   uint64_t seed);
-/**
- * As nft_model_create(), within a memory limit. A configuration of 100 bytes may describe a model of
- * gigabytes: set a limit for configurations from elsewhere.
- * @param[out] model free it with nft_model_free()
- * @param json as nft_model_create()
- * @param length bytes
- * @param seed as nft_model_create()
- * @param options only `memory_limit` counts: for the parsed JSON, the table of parameters and their values,
- * each by itself; NULL: the machine's memory
- * @return ::NFT_ERROR_LIMIT if something would take more
- */
-NFT_API NFT_MUST_CHECK nft_status nft_model_create_with(nft_model **model, const char *json, size_t length,
-                                                        uint64_t seed, const nft_load_options *options);
+                                                   uint64_t seed, const nft_load_options *options);
 
 /**
  * Reads a model file: safetensors with its configuration in the metadata under `nft.config`. All other
  * metadata are kept; `nft.loss` (the name of a loss: see nft/trainer.h) and `nft.omega` (of loss render)
  * are what `nftool evaluate` takes for them.
+ * @param[out] model free it with nft_model_free()
+ * @param path of the file; NULL if the options have its bytes
+ * @param options NULL for the defaults
  * @return ::NFT_ERROR_FILE if it cannot be read, ::NFT_ERROR_FORMAT if it is no model file or a tensor is
  * missing, unexpected or misshaped, ::NFT_ERROR_CONFIG for a wrong configuration, ::NFT_ERROR_LIMIT,
- * ::NFT_ERROR_MEMORY
+ * ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT. Thread-safe
  */
-NFT_API NFT_MUST_CHECK nft_status nft_model_load(nft_model **model, const char *path);
-/** As nft_model_load(), with options (NULL: the defaults). */
-NFT_API NFT_MUST_CHECK nft_status nft_model_load_with(nft_model **model, const char *path,
-                                                      const nft_load_options *options);
-/** As nft_model_load_with(), from `size` bytes in memory. */
-NFT_API NFT_MUST_CHECK nft_status nft_model_load_memory(nft_model **model, const void *bytes, size_t size,
-                                                        const nft_load_options *options);
-/** Writes a model file: to a temporary file, which is renamed over the target. */
+NFT_API NFT_MUST_CHECK nft_status nft_model_load(nft_model **model, const char *path,
+                                                 const nft_load_options *options);
+/**
+ * Writes a model file: to a temporary file, which is renamed over the target. Thread-safe.
+ * @return ::NFT_ERROR_FILE if it cannot be written, ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_MEMORY
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_model_save(const nft_model *model, const char *path);
-/** Drops the caller's reference; NULL is fine. Contexts keep their own. */
+/** Drops the caller's reference; NULL is fine. Contexts keep their own. Thread-safe. */
 NFT_API void nft_model_free(nft_model *model);
 
-/** The configuration as JSON text. Borrowed from the model. */
+/** The configuration as JSON text. Borrowed from the model. Thread-safe. */
 NFT_API const char *nft_model_config(const nft_model *model);
-/** A text of the model file's metadata (`nft.loss` …), NULL if there is none. Borrowed from the model. */
+/** A text of the model file's metadata (`nft.loss` …), NULL if there is none. Borrowed from the model.
+ * Thread-safe. */
 NFT_API const char *nft_model_metadata(const nft_model *model, const char *key);
-/** The space of the networks it reads. NULL for a model on tokens and for a model of any space;
- * nft_model_input() tells them apart. Borrowed from the model. */
+/**
+ * The space of the networks it reads. NULL for a model on tokens and for a model of any space;
+ * the input of nft_model_describe() tells them apart. Borrowed from the model. Thread-safe.
+ */
 NFT_API const nft_space *nft_model_space(const nft_model *model);
-/** The input: ::NFT_VALUE_FEATURES with its channels, or ::NFT_VALUE_TOKENS with tokens and channels.
- * `type` is "input". */
-NFT_API NFT_MUST_CHECK nft_status nft_model_input(nft_module_info *info, const nft_model *model);
-/** The output of the last module, or of the decoder if there is one. `type` is "output". Counts are the
- * model's totals. */
-NFT_API NFT_MUST_CHECK nft_status nft_model_output(nft_module_info *info, const nft_model *model);
-/** 1 if the model has a decoder: its output is then images, and `latents` are what the last module gives. */
-NFT_API int nft_model_has_decoder(const nft_model *model);
-/** Number of modules in the sequence, the decoder not counted. */
-NFT_API int64_t nft_model_module_count(const nft_model *model);
-/** Fills `info` (its `size` set by the caller) with module `index`. */
+/** Facts about a model. */
+typedef struct nft_model_description {
+    size_t size;                   /**< of the library's struct */
+    const nft_module_info *input;  /**< ::NFT_VALUE_FEATURES with its channels, or ::NFT_VALUE_TOKENS with
+                                      tokens  and channels; its `type` is "input" */
+    const nft_module_info *output; /**< of the last module, or of the decoder if there is one; its `type` is
+                                      "output", and its counts are the model's totals */
+    int64_t module_count;          /**< in the sequence, the decoder not counted */
+    int64_t tensor_count;          /**< parameters and buffers */
+    int32_t has_decoder; /**< 1: the output is images, and the latents are what the last module gives */
+} nft_model_description;
+
+/** Facts about a model. Borrowed from it; never NULL: all is 0 for NULL. Thread-safe. */
+NFT_API const nft_model_description *nft_model_describe(const nft_model *model);
+/**
+ * Fills `info` (its `size` set by the caller) with module `index`. Thread-safe.
+ * @return ::NFT_ERROR_ARGUMENT if there is no such module
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_model_module(nft_module_info *info, const nft_model *model,
                                                    int64_t index);
-/** Number of parameter and buffer tensors. */
-NFT_API int64_t nft_model_tensor_count(const nft_model *model);
-/** Fills `info` (its `size` set by the caller) with tensor `index`, in the order of the modules. */
+/**
+ * Fills `info` (its `size` set by the caller) with tensor `index`, in the order of the modules. Thread-safe.
+ * @return ::NFT_ERROR_ARGUMENT if there is no such tensor
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_model_tensor(nft_tensor_info *info, const nft_model *model,
                                                    int64_t index);
 

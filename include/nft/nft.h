@@ -18,12 +18,13 @@
  *     nft_model *model = NULL;
  *     nft_weights *networks = NULL;
  *     nft_context *context = NULL;
- *     int failed = nft_model_load(&model, argv[1]) || nft_weights_load(&networks, argv[2]) ||
- *                  nft_context_create(&context, model, NULL) || nft_forward(context, networks);
+ *     int failed = nft_model_load(&model, argv[1], NULL) || nft_weights_load(&networks, argv[2], NULL) ||
+ *                  nft_context_create(&context, model, NULL) ||
+ *                  nft_forward(context, NFT_VIEW_WEIGHTS(networks));
+ *     const nft_array *output = nft_context_output(context, NFT_OUTPUT)->array;
  *     if (failed) {
  *         fprintf(stderr, "%s\n", nft_error_message());
- *     } else if (nft_context_output(context)) {
- *         const nft_array *output = nft_context_output(context);
+ *     } else if (output) {
  *         const float *values = nft_array_f32(output);
  *         int64_t count = nft_array_size(output, 0);
  *         for (int64_t n = 0; n < count; n++)
@@ -35,6 +36,9 @@
  *     return failed;
  * }
  * @endcode
+ *
+ * This header runs models. nft/train.h trains them, nft/inr.h fits and renders SIRENs, nft/file.h reads and
+ * writes files of tensors, and nft/nft.hpp is for C++.
  *
  * **Shapes.** Raw arrays are PyTorch's: row-major, output axis first. Sizes are int64_t.
  *
@@ -60,14 +64,9 @@
 
 #include "nft/array.h"
 #include "nft/base.h"
-#include "nft/collect.h"
 #include "nft/context.h"
-#include "nft/dataset.h"
-#include "nft/gradients.h"
-#include "nft/inr.h"
 #include "nft/model.h"
 #include "nft/space.h"
-#include "nft/trainer.h"
 #include "nft/weights.h"
 
 #endif

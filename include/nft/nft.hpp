@@ -1,6 +1,6 @@
 /**
  * @file nft.hpp
- * libnft for C++17: the handles of nft/nft.h as move-only classes, failures as exceptions. Header-only.
+ * libnft for C++17: the handles of the C headers as move-only classes, failures as exceptions. Header-only.
  *
  * @code
  * nft::Model model = nft::Model::load("accuracy-predictor.safetensors");
@@ -25,7 +25,10 @@
 #error "nft.hpp needs exceptions, which report failures: compile with -fexceptions, or include nft/nft.h"
 #else
 
+#include "nft/file.h"
+#include "nft/inr.h"
 #include "nft/nft.h"
+#include "nft/train.h"
 
 #include <cstdint>
 #include <exception>
@@ -119,6 +122,17 @@ template <class T, void (*release)(T *)> struct Release {
 /** Owns a handle. */
 template <class T, void (*release)(T *)> using Owner = std::unique_ptr<T, Release<T, release>>;
 
+/** Options that read bytes in memory. */
+inline nft_load_options with_bytes(const void *bytes, std::size_t size, const nft_load_options *options)
+{
+    nft_load_options with = NFT_LOAD_OPTIONS_INIT;
+    if (options)
+        with = *options;
+    with.bytes = bytes;
+    with.byte_count = size;
+    return with;
+}
+
 /** A text that may be missing. */
 inline std::string text(const char *borrowed)
 {
@@ -162,8 +176,7 @@ template <class Self> class ArrayGetters
             sizes.push_back(size(axis));
         return sizes;
     }
-    /** False if there is no such array: an output that is features, a name that a context or set does not
-     * have. */
+    /** False if there is no such array: a name that a set does not have. */
     explicit operator bool() const noexcept
     {
         return handle() != nullptr;
@@ -347,14 +360,15 @@ class File
     static File open(const std::string &path)
     {
         nft_file *handle = nullptr;
-        check(nft_file_open(&handle, path.c_str()));
+        check(nft_file_open(&handle, path.c_str(), nullptr));
         return File(handle);
     }
     /** The bytes must stay valid. */
     static File from_memory(const void *bytes, std::size_t size)
     {
         nft_file *handle = nullptr;
-        check(nft_file_open_memory(&handle, bytes, size));
+        const nft_load_options with = detail::with_bytes(bytes, size, nullptr);
+        check(nft_file_open(&handle, nullptr, &with));
         return File(handle);
     }
     /** Takes the handle over. */
@@ -377,14 +391,14 @@ class File
     Array read(const std::string &name) const
     {
         nft_array *handle = nullptr;
-        check(nft_file_read(&handle, get(), name.c_str()));
+        check(nft_file_read(&handle, get(), name.c_str(), 0, NFT_ALL));
         return Array(handle);
     }
     /** Rows first … first + count - 1 of a tensor's first axis. */
     Array read_rows(const std::string &name, std::int64_t first, std::int64_t count) const
     {
         nft_array *handle = nullptr;
-        check(nft_file_read_rows(&handle, get(), name.c_str(), first, count));
+        check(nft_file_read(&handle, get(), name.c_str(), first, count));
         return Array(handle);
     }
     /** "" if there is none of that key. */
@@ -593,7 +607,7 @@ template <class Self> class WeightsGetters
     {
         check(nft_weights_save(handle(), path.c_str()));
     }
-    /** False if there is none: an output that is not features. */
+    /** False if there is none. */
     explicit operator bool() const noexcept
     {
         return handle() != nullptr;
@@ -616,14 +630,14 @@ class Weights : public detail::WeightsGetters<Weights>
     Weights(SpaceView space, std::int64_t count, std::int64_t channels = 1)
     {
         nft_weights *handle = nullptr;
-        check(nft_weights_create(&handle, space.get(), count, channels));
+        check(nft_weights_create(&handle, space.get(), count, channels, nullptr));
         owner_.reset(handle);
     }
     /** Copies an array for each tensor of the space; nullptr in place of a chain's bias is zeros. */
     static Weights copy(SpaceView space, std::int64_t count, std::int64_t channels,
                         const std::vector<const float *> &tensors)
     {
-        return make(nft_weights_copy, space, count, channels, tensors);
+        return make(nft_weights_create, space, count, channels, tensors);
     }
     /** Reads the caller's arrays in place: they must stay valid. */
     static Weights borrow(SpaceView space, std::int64_t count, std::int64_t channels,
@@ -635,14 +649,15 @@ class Weights : public detail::WeightsGetters<Weights>
     static Weights load(const std::string &path, const nft_load_options *options = nullptr)
     {
         nft_weights *handle = nullptr;
-        check(nft_weights_load_with(&handle, path.c_str(), options));
+        check(nft_weights_load(&handle, path.c_str(), options));
         return Weights(handle);
     }
     /** As load(), from bytes in memory. */
     static Weights load_memory(const void *bytes, std::size_t size, const nft_load_options *options = nullptr)
     {
         nft_weights *handle = nullptr;
-        check(nft_weights_load_memory(&handle, bytes, size, options));
+        const nft_load_options with = detail::with_bytes(bytes, size, options);
+        check(nft_weights_load(&handle, nullptr, &with));
         return Weights(handle);
     }
     /** Takes the handle over. */
@@ -672,12 +687,12 @@ class Weights : public detail::WeightsGetters<Weights>
     /** Permutes every axis that has that symmetry at random: see nft_weights_permute_random(). */
     void permute_random(std::uint64_t seed)
     {
-        check(nft_weights_permute_random(get(), seed));
+        check(nft_weights_permute_random(get(), seed, 0));
     }
-    /** The same for a piece of a larger set: see nft_weights_permute_random_from(). */
+    /** The same for a piece of a larger set: see nft_weights_permute_random(). */
     void permute_random_from(std::uint64_t seed, std::int64_t first)
     {
-        check(nft_weights_permute_random_from(get(), seed, first));
+        check(nft_weights_permute_random(get(), seed, first));
     }
     /** The first `count` networks, as networks first … of a file: see nft_weights_write(). */
     void write(FileWriter &writer, std::int64_t first, std::int64_t count) const
@@ -776,6 +791,20 @@ class WeightsView : public detail::WeightsGetters<WeightsView>
     const nft_weights *handle_;
 };
 
+namespace detail
+{
+/** Networks first … first + count - 1; a count of 0: all that follow. */
+inline nft_view view(WeightsView weights, std::int64_t first = 0, std::int64_t count = 0) noexcept
+{
+    return {sizeof(nft_view), weights.get(), nullptr, first, count, nullptr};
+}
+/** The same samples of an array. */
+inline nft_view view(ArrayView array, std::int64_t first = 0, std::int64_t count = 0) noexcept
+{
+    return {sizeof(nft_view), nullptr, array.get(), first, count, nullptr};
+}
+} // namespace detail
+
 /** Renders SIRENs first … first + count - 1: (count, height, width, colours), about -1 … 1. */
 inline Array render_sirens(WeightsView weights, std::int64_t first, std::int64_t count, std::int64_t height,
                            std::int64_t width,
@@ -794,28 +823,29 @@ class Model
     static Model from_config(std::string_view json, std::uint64_t seed = 0)
     {
         nft_model *handle = nullptr;
-        check(nft_model_create(&handle, json.data(), json.size(), seed));
+        check(nft_model_create(&handle, json.data(), json.size(), seed, nullptr));
         return Model(handle);
     }
     /** The same within the memory limit of the options. */
     static Model from_config(std::string_view json, std::uint64_t seed, const nft_load_options &options)
     {
         nft_model *handle = nullptr;
-        check(nft_model_create_with(&handle, json.data(), json.size(), seed, &options));
+        check(nft_model_create(&handle, json.data(), json.size(), seed, &options));
         return Model(handle);
     }
     /** Reads a model file. */
     static Model load(const std::string &path, const nft_load_options *options = nullptr)
     {
         nft_model *handle = nullptr;
-        check(nft_model_load_with(&handle, path.c_str(), options));
+        check(nft_model_load(&handle, path.c_str(), options));
         return Model(handle);
     }
     /** As load(), from bytes in memory. */
     static Model load_memory(const void *bytes, std::size_t size, const nft_load_options *options = nullptr)
     {
         nft_model *handle = nullptr;
-        check(nft_model_load_memory(&handle, bytes, size, options));
+        const nft_load_options with = detail::with_bytes(bytes, size, options);
+        check(nft_model_load(&handle, nullptr, &with));
         return Model(handle);
     }
     /** Takes the handle over. */
@@ -842,29 +872,25 @@ class Model
     {
         return SpaceView(nft_model_space(get()));
     }
-    /** The input: see nft_model_input(). */
+    /** The input: see nft_model_description. */
     nft_module_info input() const
     {
-        nft_module_info info = NFT_MODULE_INFO_INIT;
-        check(nft_model_input(&info, get()));
-        return info;
+        return *nft_model_describe(get())->input;
     }
-    /** The output, and the model's totals: see nft_model_output(). */
+    /** The output, and the model's totals: see nft_model_description. */
     nft_module_info output() const
     {
-        nft_module_info info = NFT_MODULE_INFO_INIT;
-        check(nft_model_output(&info, get()));
-        return info;
+        return *nft_model_describe(get())->output;
     }
     /** Whether the output is images, and `latents` what the last module gives. */
     bool has_decoder() const noexcept
     {
-        return nft_model_has_decoder(get()) != 0;
+        return nft_model_describe(get())->has_decoder != 0;
     }
     /** Modules in the sequence. */
     std::int64_t module_count() const noexcept
     {
-        return nft_model_module_count(get());
+        return nft_model_describe(get())->module_count;
     }
     /** Module `index`; its type is borrowed from the model. */
     nft_module_info module(std::int64_t index) const
@@ -876,7 +902,7 @@ class Model
     /** Parameters and buffers. */
     std::int64_t tensor_count() const noexcept
     {
-        return nft_model_tensor_count(get());
+        return nft_model_describe(get())->tensor_count;
     }
     /** Its name and data are borrowed from the model. */
     nft_tensor_info tensor(std::int64_t index) const
@@ -893,6 +919,51 @@ class Model
 
   private:
     detail::Owner<nft_model, nft_model_free> owner_;
+};
+
+/** A result of a context, borrowed as long as nft_context_output() says. One that is missing throws. */
+class Output
+{
+  public:
+    /** A result of the C API. */
+    explicit Output(const nft_view &view) noexcept : array_(view.array), weights_(view.weights)
+    {
+    }
+    /** False if there is no such result. */
+    explicit operator bool() const noexcept
+    {
+        return array_ || weights_;
+    }
+    /** Tokens or vectors. */
+    ArrayView array() const
+    {
+        if (!array_)
+            throw Error(NFT_ERROR_ARGUMENT,
+                        weights_ ? "nft::Output: it is features, call weights()" : missing);
+        return ArrayView(array_);
+    }
+    /** Features. */
+    WeightsView weights() const
+    {
+        if (!weights_)
+            throw Error(NFT_ERROR_ARGUMENT, array_ ? "nft::Output: it is an array, call array()" : missing);
+        return WeightsView(weights_);
+    }
+    /** As array(). */
+    operator ArrayView() const
+    {
+        return array();
+    }
+    /** As weights(). */
+    operator WeightsView() const
+    {
+        return weights();
+    }
+
+  private:
+    static constexpr const char *missing = "nft::Output: there is no such result";
+    const nft_array *array_;
+    const nft_weights *weights_;
 };
 
 /** The workspace in which a model runs; one for each thread. */
@@ -947,63 +1018,65 @@ class Context
         nft_context_set_progress(get(), listener_ ? detail::ProgressListener::report : nullptr,
                                  listener_.get());
     }
-    /** Runs the model on every network. The result is output(), and false if it is features. */
-    ArrayView forward(WeightsView weights)
+    /** Runs the model on every network. The result is output(). */
+    Output forward(WeightsView weights)
     {
-        finish(nft_forward(get(), weights.get()));
+        finish(run(detail::view(weights)));
         return output();
     }
-    /** On networks first … first + count - 1. */
-    ArrayView forward(WeightsView weights, std::int64_t first, std::int64_t count)
+    /** On networks first … first + count - 1; a count of 0: all that follow. */
+    Output forward(WeightsView weights, std::int64_t first, std::int64_t count)
     {
-        finish(nft_forward_range(get(), weights.get(), first, count));
+        finish(run(detail::view(weights, first, count)));
         return output();
     }
     /** For a model on tokens, (N, tokens, channels). */
-    ArrayView forward(ArrayView tokens, std::int64_t first, std::int64_t count)
+    Output forward(ArrayView tokens, std::int64_t first, std::int64_t count)
     {
-        finish(nft_forward_tokens(get(), tokens.get(), first, count));
+        finish(run(detail::view(tokens, first, count)));
         return output();
     }
     /** On all tokens of the array. */
-    ArrayView forward(ArrayView tokens)
+    Output forward(ArrayView tokens)
     {
-        return forward(tokens, 0, tokens.size(0));
+        finish(run(detail::view(tokens)));
+        return output();
+    }
+    /** On these networks of the set, in this order. */
+    Output forward(WeightsView weights, const std::vector<std::int64_t> &indices)
+    {
+        nft_view view = detail::view(weights);
+        view.indices = indices.data();
+        view.count = static_cast<std::int64_t>(indices.size());
+        finish(run(view));
+        return output();
     }
     /** The output of the last forward; ends with the next one. */
-    ArrayView output() const noexcept
+    Output output() const noexcept
     {
-        return ArrayView(nft_context_output(get()));
+        return Output(*nft_context_output(get(), NFT_OUTPUT));
     }
-    /** The same if it is features. */
-    WeightsView output_weights() const noexcept
+    /** The gradient of the last backward with respect to the input. */
+    Output input_gradient() const noexcept
     {
-        return WeightsView(nft_context_output_weights(get()));
-    }
-    /** The gradient of the last backward with respect to the tokens that went in. */
-    ArrayView input_gradient() const noexcept
-    {
-        return ArrayView(nft_context_input_gradient(get()));
-    }
-    /** The same for a model on weights. */
-    WeightsView input_gradient_weights() const noexcept
-    {
-        return WeightsView(nft_context_input_gradient_weights(get()));
+        return Output(*nft_context_output(get(), NFT_OUTPUT_INPUT_GRADIENT));
     }
     /** Backward for only the input's gradient: see nft_backward(). */
     void backward(ArrayView output_gradient)
     {
-        check(nft_backward(get(), output_gradient.get(), nullptr));
+        const nft_view view = detail::view(output_gradient);
+        check(nft_backward(get(), &view, nullptr));
     }
     /** The same for a model whose output is features. */
     void backward(WeightsView output_gradient)
     {
-        check(nft_backward_weights(get(), output_gradient.get(), nullptr));
+        const nft_view view = detail::view(output_gradient);
+        check(nft_backward(get(), &view, nullptr));
     }
-    /** "output", or "latents" of a model with a decoder; null for features. */
-    ArrayView output(const std::string &name) const noexcept
+    /** The input of the decoder of a model that has one. */
+    Output latents() const noexcept
     {
-        return ArrayView(nft_context_get(get(), name.c_str()));
+        return Output(*nft_context_output(get(), NFT_OUTPUT_LATENTS));
     }
     /** The C handle. */
     nft_context *get() const noexcept
@@ -1012,6 +1085,10 @@ class Context
     }
 
   private:
+    nft_status run(const nft_view &input)
+    {
+        return nft_forward(get(), &input);
+    }
     void finish(nft_status status)
     {
         if (listener_)
@@ -1043,12 +1120,14 @@ class Gradients
     /** Adds those of Σ output_gradient · output over the networks of the context's last forward. */
     void backward(Context &context, ArrayView output_gradient)
     {
-        check(nft_backward(context.get(), output_gradient.get(), get()));
+        const nft_view view = detail::view(output_gradient);
+        check(nft_backward(context.get(), &view, get()));
     }
     /** The same for a model whose output is features. */
     void backward(Context &context, WeightsView output_gradient)
     {
-        check(nft_backward_weights(context.get(), output_gradient.get(), get()));
+        const nft_view view = detail::view(output_gradient);
+        check(nft_backward(context.get(), &view, get()));
     }
     /** Of the model's tensor `index`; borrowed. */
     nft_tensor_info tensor(std::int64_t index) const
@@ -1085,12 +1164,12 @@ class Dataset
     /** Samples, N. */
     std::int64_t count() const noexcept
     {
-        return nft_dataset_count(get());
+        return nft_dataset_describe(get())->count;
     }
     /** False if it holds tokens. */
     SpaceView space() const noexcept
     {
-        return SpaceView(nft_dataset_space(get()));
+        return SpaceView(nft_dataset_describe(get())->space);
     }
     /** Reads the samples of these numbers into the first networks of a set. */
     void read(const std::vector<std::int64_t> &indices, Weights &weights) const
@@ -1102,7 +1181,7 @@ class Dataset
     Array read_tensor(const std::string &name) const
     {
         nft_array *handle = nullptr;
-        check(nft_dataset_read_tensor(&handle, get(), name.c_str()));
+        check(nft_dataset_read_tensor(&handle, get(), name.c_str(), 0, NFT_ALL));
         return Array(handle);
     }
     /** The labels as a loss takes them: classes, or with 0 classes numbers; an empty name is `label`, or else
@@ -1117,7 +1196,7 @@ class Dataset
     Array read_rows(const std::string &name, std::int64_t first, std::int64_t count) const
     {
         nft_array *handle = nullptr;
-        check(nft_dataset_read_rows(&handle, get(), name.c_str(), first, count));
+        check(nft_dataset_read_tensor(&handle, get(), name.c_str(), first, count));
         return Array(handle);
     }
     /** A set for read(), with room for `count` networks of a part: see nft_dataset_batch(). */
@@ -1182,74 +1261,77 @@ class Trainer
                                  &options));
         return bytes;
     }
-    /** The sets must not change; the trainer keeps references. */
+    /** The sets must not change; the trainer keeps references. A validation set that is there stays. */
     void set_data(const Weights &train)
     {
         const nft_weights *sets[] = {train.get()};
-        check(nft_trainer_set_data(get(), sets, 1, nullptr, 0));
+        set(weights(sets, 1), nullptr);
     }
     /** With a validation set. */
     void set_data(const Weights &train, const Weights &validation)
     {
         const nft_weights *sets[] = {train.get()}, *others[] = {validation.get()};
-        check(nft_trainer_set_data(get(), sets, 1, others, 1));
+        const nft_trainer_data data = weights(others, 1);
+        set(weights(sets, 1), &data);
     }
-    /** Networks of several spaces, a set of each, for a model of any space. */
+    /** Networks of several spaces, a set of each, for a model of any space; an empty list: none. */
     void set_data(const std::vector<const nft_weights *> &train,
                   const std::vector<const nft_weights *> &validation = {})
     {
-        check(nft_trainer_set_data(get(), train.data(), static_cast<std::int64_t>(train.size()),
-                                   validation.data(), static_cast<std::int64_t>(validation.size())));
+        const nft_trainer_data data = weights(validation.data(), validation.size());
+        set(weights(train.data(), train.size()), &data);
     }
     /** As set_data(), with data sets that are read batch by batch. */
     void set_dataset(const Dataset &train)
     {
-        check(nft_trainer_set_dataset(get(), train.get(), nullptr));
+        set(files(train), nullptr);
     }
     /** With a validation set. */
     void set_dataset(const Dataset &train, const Dataset &validation)
     {
-        check(nft_trainer_set_dataset(get(), train.get(), validation.get()));
+        const nft_trainer_data data = files(validation);
+        set(files(train), &data);
     }
     /** As set_data(), for a model on tokens: (N, tokens, channels) and their targets. */
     void set_tokens(ArrayView train, ArrayView train_targets)
     {
-        check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), nullptr, nullptr));
+        set(tokens(train, train_targets), nullptr);
     }
     /** With a validation set. */
     void set_tokens(ArrayView train, ArrayView train_targets, ArrayView validation,
                     ArrayView validation_targets)
     {
-        check(nft_trainer_set_tokens(get(), train.get(), train_targets.get(), validation.get(),
-                                     validation_targets.get()));
+        const nft_trainer_data data = tokens(validation, validation_targets);
+        set(tokens(train, train_targets), &data);
     }
     /** Sets only the validation set, for example with a source; the training set stays. */
     void set_validation(const Weights &validation)
     {
         const nft_weights *sets[] = {validation.get()};
-        check(nft_trainer_set_data(get(), nullptr, 0, sets, 1));
+        const nft_trainer_data data = weights(sets, 1);
+        check(nft_trainer_set_data(get(), nullptr, &data));
     }
     /** As set_validation(), with a data set that is read batch by batch. */
     void set_validation(const Dataset &validation)
     {
-        check(nft_trainer_set_dataset(get(), nullptr, validation.get()));
+        const nft_trainer_data data = files(validation);
+        check(nft_trainer_set_data(get(), nullptr, &data));
     }
     /** As set_validation(), for a model on tokens. */
     void set_validation(ArrayView validation, ArrayView validation_targets)
     {
-        check(nft_trainer_set_tokens(get(), nullptr, nullptr, validation.get(), validation_targets.get()));
+        const nft_trainer_data data = tokens(validation, validation_targets);
+        check(nft_trainer_set_data(get(), nullptr, &data));
     }
     /** Asks a function for every batch, in place of a training set; an empty one: no more. Not from inside
      * such a function. */
     void set_source(Source source)
     {
-        if (!source) {
-            check(nft_trainer_set_source(get(), nullptr, nullptr));
-            filling_.reset();
-            return;
-        }
-        auto filling = std::make_unique<Filling>(Filling{std::move(source), nullptr});
-        check(nft_trainer_set_source(get(), fill, filling.get()));
+        nft_trainer_data data = NFT_TRAINER_DATA_INIT;
+        auto filling = source ? std::make_unique<Filling>(Filling{std::move(source), nullptr}) : nullptr;
+        data.callback = filling ? fill : nullptr;
+        data.user = filling.get();
+        set(data, nullptr);
         filling_ = std::move(filling);
     }
     /** Sets the statistics of `normalize` from the training set, before the first step. */
@@ -1295,22 +1377,22 @@ class Trainer
     /** The model's output for every sample at the last validation; ends with the next one. */
     ArrayView validation_output() const noexcept
     {
-        return ArrayView(nft_trainer_validation_output(get()));
+        return ArrayView(nft_trainer_describe(get())->validation_output);
     }
     /** The lowest validation loss so far; not-a-number before the first. */
     double best_loss() const noexcept
     {
-        return nft_trainer_best_loss(get());
+        return nft_trainer_describe(get())->best_loss;
     }
     /** Steps of the recipe. */
     std::int64_t steps() const noexcept
     {
-        return nft_trainer_steps(get());
+        return nft_trainer_describe(get())->steps;
     }
     /** Steps taken so far. */
     std::int64_t steps_done() const noexcept
     {
-        return nft_trainer_steps_done(get());
+        return nft_trainer_describe(get())->steps_done;
     }
     /** Writes a checkpoint. */
     void save(const std::string &path) const
@@ -1326,14 +1408,14 @@ class Trainer
     Model snapshot() const
     {
         nft_model *handle = nullptr;
-        check(nft_trainer_snapshot(&handle, get()));
+        check(nft_trainer_snapshot(&handle, get(), NFT_SNAPSHOT_LAST));
         return Model(handle);
     }
     /** Those of the lowest validation loss so far. */
     Model best() const
     {
         nft_model *handle = nullptr;
-        check(nft_trainer_best(&handle, get()));
+        check(nft_trainer_snapshot(&handle, get(), NFT_SNAPSHOT_BEST));
         return Model(handle);
     }
     /** The C handle. */
@@ -1343,6 +1425,30 @@ class Trainer
     }
 
   private:
+    void set(const nft_trainer_data &train, const nft_trainer_data *validation)
+    {
+        check(nft_trainer_set_data(get(), &train, validation));
+    }
+    static nft_trainer_data weights(const nft_weights *const *sets, std::size_t count)
+    {
+        nft_trainer_data data = NFT_TRAINER_DATA_INIT;
+        data.weights = sets;
+        data.weights_count = static_cast<std::int64_t>(count);
+        return data;
+    }
+    static nft_trainer_data tokens(ArrayView tokens, ArrayView targets)
+    {
+        nft_trainer_data data = NFT_TRAINER_DATA_INIT;
+        data.tokens = tokens.get();
+        data.targets = targets.get();
+        return data;
+    }
+    static nft_trainer_data files(const Dataset &dataset)
+    {
+        nft_trainer_data data = NFT_TRAINER_DATA_INIT;
+        data.dataset = dataset.get();
+        return data;
+    }
     struct Filling {
         Source source;
         std::exception_ptr thrown;

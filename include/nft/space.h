@@ -126,7 +126,7 @@ typedef struct nft_space_tensor {
  * Describes a network by its tensors and axes.
  *
  * Every axis is named by a tensor. The parts of one `from` are cut along one dimension and cover it without
- * gap or overlap.
+ * gap or overlap. Thread-safe.
  * @param[out] space free it with nft_space_free()
  * @param axes `axis_count` axes; all of one `size`
  * @param axis_count how many, ≥ 0
@@ -176,15 +176,21 @@ typedef struct nft_layer {
 /**
  * Describes a chain of `count` layers, each feeding the next. Its axes are n_0 (inputs, ordered), n_1 …,
  * n_count (outputs, ordered), its tensors W_0, v_0, W_1, v_1, …: tensor 2i is layer i's weight, 2i + 1 its
- * bias.
+ * bias. Thread-safe.
  * @param[out] space free it with nft_space_free()
  * @param layers `count` ≥ 1 layers with layers[i].out == layers[i+1].in; all of one `size`
  * @param count how many
+ * @return ::NFT_ERROR_CONFIG for layers that do not fit, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY,
+ * ::NFT_ERROR_ARGUMENT
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_create_chain(nft_space **space, const nft_layer *layers,
                                                          int64_t count);
 
-/** Describes an MLP as a chain: `count` ≥ 2 widths, inputs first. {2, 32, 32, 1} is the SIREN of the papers.
+/**
+ * Describes an MLP as a chain: `count` ≥ 2 widths, inputs first. {2, 32, 32, 1} is the SIREN of the papers.
+ * Thread-safe.
+ * @return ::NFT_ERROR_CONFIG for widths that are not possible, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY,
+ * ::NFT_ERROR_ARGUMENT
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_create_mlp(nft_space **space, const int64_t *widths,
                                                        int64_t count);
@@ -194,7 +200,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_space_create_mlp(nft_space **space, const 
  * "out": 32}, …]} or {"axes": [{"name": "c", "size": 16, "symmetry": "none"}, …], "tensors": [{"name":
  * "conv1.weight", "shape": ["c", "image", 3, 3]}, …]}. A dimension of a shape is the name of an axis, a
  * number of positions, or a list of these, whose product it is. A tensor may have a "role", and "from" with
- * "slice": [dimension, start, count].
+ * "slice": [dimension, start, count]. Thread-safe.
+ * @return ::NFT_ERROR_FORMAT if it is no JSON, ::NFT_ERROR_CONFIG for a wrong description, ::NFT_ERROR_LIMIT,
+ * ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_parse(nft_space **space, const char *json, size_t length);
 
@@ -206,7 +214,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_space_parse(nft_space **space, const char 
  * but for initial states of zeros, which are constants.
  *
  * Sizes that an input of the graph leaves open are taken as 1 for the first dimension and as 16 or, in four
- * dimensions, 224 for others.
+ * dimensions, 224 for others. Thread-safe.
  * @param[out] space free it with nft_space_free()
  * @param model_path a model in ONNX; data in another file are not needed
  * @param weights_path NULL, or a file with weights under the same names, of any format of nft_file_open(): a
@@ -217,32 +225,46 @@ NFT_API NFT_MUST_CHECK nft_status nft_space_parse(nft_space **space, const char 
 NFT_API NFT_MUST_CHECK nft_status nft_space_from_onnx(nft_space **space, const char *model_path,
                                                       const char *weights_path);
 
-/** The same form, on one line, of any space; the short form with "layers" for a chain of
- * nft_space_create_chain(). Borrowed from the space. */
+/**
+ * The same form, on one line, of any space; the short form with "layers" for a chain of
+ * nft_space_create_chain(). Borrowed from the space. Thread-safe.
+ */
 NFT_API const char *nft_space_json(const nft_space *space);
 
-/** Drops the caller's reference; NULL is fine. Whatever uses the space keeps its own. */
+/** Drops the caller's reference; NULL is fine. Whatever uses the space keeps its own. Thread-safe. */
 NFT_API void nft_space_free(nft_space *space);
 
-/** Number of axes. */
+/** Number of axes. Thread-safe. */
 NFT_API int64_t nft_space_axis_count(const nft_space *space);
-/** Fills `axis` (its `size` set by the caller) with axis `index`. The name is borrowed from the space. */
+/**
+ * Fills `axis` (its `size` set by the caller) with axis `index`. The name is borrowed from the space.
+ * Thread-safe.
+ * @return ::NFT_ERROR_ARGUMENT if there is no such axis
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_space_get_axis(nft_space_axis *axis, const nft_space *space,
                                                      int64_t index);
-/** Number of tensors. */
+/** Number of tensors. Thread-safe. */
 NFT_API int64_t nft_space_tensor_count(const nft_space *space);
-/** Fills `tensor` (its `size` set by the caller) with tensor `index`; `role` is never ::NFT_ROLE_BY_NAME.
- * Names and factors are borrowed from the space. */
+/**
+ * Fills `tensor` (its `size` set by the caller) with tensor `index`; `role` is never ::NFT_ROLE_BY_NAME.
+ * Names and factors are borrowed from the space. Thread-safe.
+ * @return ::NFT_ERROR_ARGUMENT if there is no such tensor
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_space_get_tensor(nft_space_tensor *tensor, const nft_space *space,
                                                        int64_t index);
-/** Number of layers of a chain that was made from layers; 0 for any other space. */
+/** Number of layers of a chain that was made from layers; 0 for any other space. Thread-safe. */
 NFT_API int64_t nft_space_layer_count(const nft_space *space);
-/** Fills `layer` (its `size` set by the caller) with layer `index`. */
+/**
+ * Fills `layer` (its `size` set by the caller) with layer `index`. Thread-safe.
+ * @return ::NFT_ERROR_ARGUMENT if there is no such layer
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_space_layer(nft_layer *layer, const nft_space *space, int64_t index);
-/** All numbers of one network. */
+/** All numbers of one network. Thread-safe. */
 NFT_API int64_t nft_space_parameter_count(const nft_space *space);
-/** 1 if sizes and symmetries of the axes, and shapes and slices of the tensors, are equal, one by one. Names
- * and roles do not count. */
+/**
+ * 1 if sizes and symmetries of the axes, and shapes and slices of the tensors, are equal, one by one. Names
+ * and roles do not count. Thread-safe.
+ */
 NFT_API int nft_space_equal(const nft_space *a, const nft_space *b);
 
 #ifdef __cplusplus

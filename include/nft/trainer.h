@@ -1,13 +1,13 @@
 /**
  * @file trainer.h
- * Training: a recipe, a data set and a model to begin with. Included by nft/nft.h.
+ * Training: a recipe, a data set and a model to begin with. Included by nft/train.h.
  *
  * @code
  * nft_trainer_create(&trainer, model, recipe, strlen(recipe), NULL);
- * nft_trainer_set_data(trainer, (const nft_weights *const[]){networks}, 1, NULL, 0);
+ * nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS((const nft_weights *const[]){networks}, 1), NULL);
  * nft_trainer_fit_normalize(trainer);
  * nft_trainer_run(trainer, NULL, NULL);
- * nft_trainer_best(&trained, trainer);
+ * nft_trainer_snapshot(&trained, trainer, NFT_SNAPSHOT_BEST);
  * @endcode
  *
  * A recipe is a JSON object with these keys; a value after "=" is the default.
@@ -29,6 +29,8 @@
  *   joined end to end, so no batch is short
  * - `seed` = 0: of the permutations and of dropout
  * - `validate_every` = 1000: steps
+ * - `patience` = null, none: nft_trainer_run() ends after that many validations in a row without a lower loss
+ *   (early stopping); it needs a validation set
  * - `label`: the name of the tensor with the labels, which the model's metadata keep (`nft.label`); `label`,
  * or else `target`, without it
  * - `skip` = false; true: samples whose networks or labels are not finite are left out
@@ -103,8 +105,8 @@ typedef struct nft_trainer_options {
     nft_reduce_callback *reduce; /**< needed by more than one rank, else not called */
     void *reduce_user;           /**< handed to it */
     int32_t extend;    /**< 1: nft_trainer_resume() takes a checkpoint of other `steps`, another `lr`, another
-                          `validate_every` or a schedule of other `total_steps`; from there on those of the
-                          trainer hold */
+                          `validate_every` or `patience`, or a schedule of other `total_steps`; from there on
+                          those of the    trainer hold */
     int32_t precision; /**< NFT_PRECISION_… of forward and backward; 0: ::NFT_PRECISION_FLOAT32. Weights,
                           gradients and the optimizer's state are in single precision with each */
 } nft_trainer_options;
@@ -186,7 +188,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_memory(int64_t *bytes, const nft_m
 
 /**
  * Makes a trainer that begins with a copy of the model's parameters; the model stays as it is, and need not
- * outlive the trainer.
+ * outlive the trainer. Thread-safe.
  * @param[out] trainer free it with nft_trainer_free()
  * @param model to begin with
  * @param recipe_json `length` bytes of JSON, see above
@@ -197,13 +199,50 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_memory(int64_t *bytes, const nft_m
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_create(nft_trainer **trainer, const nft_model *model,
                                                      const char *recipe_json, size_t length,
                                                      const nft_trainer_options *options);
-/** Frees a trainer with what it lent; NULL is fine. */
+/** Frees a trainer with what it lent; NULL is fine. Not thread-safe for one trainer. */
 NFT_API void nft_trainer_free(nft_trainer *trainer);
 
+/** The data of a training or a validation, of one kind; all others are NULL. */
+typedef struct nft_trainer_data {
+    size_t size;                       /**< sizeof(nft_trainer_data) */
+    const nft_weights *const *weights; /**< sets of networks, which are one set to the trainer; samples are
+                                          numbered through the list. The sets of a model of any space may
+                                          have different spaces, and a batch mixes them */
+    int64_t weights_count;             /**< how many sets */
+    const nft_array *tokens;           /**< of a model on tokens: F32 (N, tokens, channels) */
+    const nft_array *targets;          /**< their labels or targets, N */
+    nft_dataset *dataset;              /**< files of either, which are read batch by batch */
+    nft_batch_callback *callback;      /**< fills every batch; only of a training */
+    void *user;                        /**< handed to it */
+} nft_trainer_data;
+
+/** No data. */
+#define NFT_TRAINER_DATA_INIT                                                                                \
+    {                                                                                                        \
+        sizeof(nft_trainer_data), NULL, 0, NULL, NULL, NULL, NULL, NULL                                      \
+    }
+/** A pointer to data that are `count` weight sets, in a call's argument. C only, as the other four. */
+#define NFT_DATA_WEIGHTS(sets, count)                                                                        \
+    (&(const nft_trainer_data){sizeof(nft_trainer_data), (sets), (count), NULL, NULL, NULL, NULL, NULL})
+/** The same of tokens and their targets. */
+#define NFT_DATA_TOKENS(tokens, targets)                                                                     \
+    (&(const nft_trainer_data){sizeof(nft_trainer_data), NULL, 0, (tokens), (targets), NULL, NULL, NULL})
+/** The same of a data set in files. */
+#define NFT_DATA_FILES(dataset)                                                                              \
+    (&(const nft_trainer_data){sizeof(nft_trainer_data), NULL, 0, NULL, NULL, (dataset), NULL, NULL})
+/** The same of a callback. */
+#define NFT_DATA_CALLBACK(callback, user)                                                                    \
+    (&(const nft_trainer_data){sizeof(nft_trainer_data), NULL, 0, NULL, NULL, NULL, (callback), (user)})
+/** The same of no data. */
+#define NFT_DATA_NONE                                                                                        \
+    (&(const nft_trainer_data){sizeof(nft_trainer_data), NULL, 0, NULL, NULL, NULL, NULL, NULL})
+
 /**
- * Sets the data of a model on weights: lists of sets, which are one set to the trainer. Samples are numbered
- * through the list. The sets of a model of any space may have different spaces, and a batch mixes them. The
- * sets are read in place, so they must not change; the trainer keeps references, so the caller may free them.
+ * Sets the data of a training and of its validation.
+ *
+ * Weight sets and arrays are read in place, so they must not change; the trainer keeps references, so the
+ * caller may free them. Files are read once as a whole here, to be checked, and every batch is checked again
+ * when it is read; they must not change either.
  *
  * Each set holds an extra `label`, or else `target`, or the one that the recipe names: for cross_entropy (N)
  * classes, I64 or whole numbers of F32, or (N, classes) of a 1 among zeros, and -100 for a sample that is
@@ -213,52 +252,29 @@ NFT_API void nft_trainer_free(nft_trainer *trainer);
  * finite, classes the outputs', targets of bce in 0 … 1, and `nft.omega` of the set's metadata, if it is
  * there, against the ω that the loss renders with. On failure the data are those of before.
  *
- * The lowest validation loss so far, and the parameters that had it, are forgotten; steps taken are not.
+ * A new validation set makes the trainer forget the lowest validation loss so far, and the parameters that
+ * had it. Steps taken are not forgotten. Not thread-safe.
  * @param trainer whose data it is
- * @param train `train_count` sets; NULL or none: the training set, or the callback of
- * nft_trainer_set_source(), stays as it is
- * @param train_count how many
- * @param validation `validation_count` sets; NULL or none: no validation
- * @param validation_count how many
+ * @param train NULL: the training data stay as they are; without data: there are none
+ * @param validation NULL: the validation set stays as it is; without data: there is none
  * @return ::NFT_ERROR_MISMATCH if a set does not fit the model or the loss, ::NFT_ERROR_NOT_FINITE if a
  * number is not finite, ::NFT_ERROR_LIMIT if a space needs more memory than the trainer may take, each with a
- * message that names it
+ * message that names it; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read;
+ * ::NFT_ERROR_ARGUMENT for data of several kinds, for a validation by a callback, and for a callback with the
+ * loss render, whose images have the size of a data set's, or with a model of any space, whose batches have
+ * several spaces; ::NFT_ERROR_MEMORY
  */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *const *train,
-                                                       int64_t train_count,
-                                                       const nft_weights *const *validation,
-                                                       int64_t validation_count);
-/** As nft_trainer_set_data(), for a model on tokens: F32 (N, tokens, channels) and their labels or targets,
- * all of which are read in place. */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,
-                                                         const nft_array *train_targets,
-                                                         const nft_array *validation,
-                                                         const nft_array *validation_targets);
-/**
- * As nft_trainer_set_data() or nft_trainer_set_tokens(), with data sets that are read from their files batch
- * by batch. They are read once as a whole here, to be checked, and every batch is checked again when it is
- * read. The trainer keeps a reference, so the caller may free them; the files must not change.
- * @param trainer whose data it is
- * @param train NULL: the training set stays as it is
- * @param validation NULL for none
- * @return as nft_trainer_set_data(), and ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read
- */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train,
-                                                          nft_dataset *validation);
-/** Asks a callback for every batch, in place of the training set, whose memory is freed; NULL: no more. The
- * validation set stays as it is.
- * @return ::NFT_ERROR_ARGUMENT for the loss render, whose images have the size of a data set's, and for a
- * model of any space, whose batches have several spaces; ::NFT_ERROR_MEMORY */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *callback,
-                                                         void *user);
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_trainer_data *train,
+                                                       const nft_trainer_data *validation);
 
 /**
  * Sets the statistics of every `normalize` module from the whole training set, as it arrives there. A fresh
  * model needs this before its first step; a model that was trained already must not have it. In a model of
  * any space the tensors of a role, of all spaces, have one mean and one deviation for each channel, in which
  * every entry counts once; a role that no network has keeps the mean 0 and the deviation 1. With a callback
- * as the source: first nft_trainer_set_data() with networks like the callback's, then this, then
- * nft_trainer_set_source(). A model without such a module is left as it is. Every rank does all of it.
+ * as the source: first nft_trainer_set_data() with networks like the callback's, then this, then the
+ * callback. A model without such a module is left as it is. Every rank does all of it. Not thread-safe for
+ * one trainer.
  * @return ::NFT_ERROR_ARGUMENT after the first step, or without a training set (a callback is none)
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer);
@@ -266,7 +282,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer
 /**
  * One step: a batch's loss and gradients, clipping, update. Never a validation.
  *
- * On failure parameters, optimizer and step number are as they were before.
+ * On failure parameters, optimizer and step number are as they were before. Not thread-safe for one trainer.
  * @param[out] info what it did (its `size` set by the caller); NULL is fine
  * @param trainer takes the step
  * @return ::NFT_ERROR_NOT_FINITE, with a message that names the step and the sample or parameter;
@@ -279,7 +295,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_step(nft_step_info *info, nft_trai
 
 /**
  * Steps until the recipe's end. With a validation set it validates after every `validate_every` steps and at
- * the end.
+ * the end. Not thread-safe for one trainer.
  * @param trainer takes the steps
  * @param callback receives every step; NULL: none
  * @param user handed to the callback
@@ -294,23 +310,16 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step
  * The mean loss over the validation set, without dropout. Keeps the parameters if it is the lowest so far.
  *
  * Several ranks share the samples; the loss and the outputs are those of one process with these parameters,
- * bit by bit but for the sign of a zero.
+ * bit by bit but for the sign of a zero. Not thread-safe for one trainer.
  * @return ::NFT_ERROR_ARGUMENT without a validation set, else as nft_trainer_step()
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(double *loss, nft_trainer *trainer);
 
 /**
- * The model's output for every sample of the validation set, (N, …), at the last validation: for metrics of
- * your own. Borrowed until the next validation or change of data; NULL before the first, and for losses
- * between images.
- */
-NFT_API const nft_array *nft_trainer_validation_output(const nft_trainer *trainer);
-
-/**
  * Writes a checkpoint, from which the training can resume: parameters, the optimizer's state, the best
  * parameters so far, the step. A temporary file is renamed over the target, so an older checkpoint stays
  * whole until then. One of several ranks is enough: all can resume from its file, also with a validation that
- * is due or failed.
+ * is due or failed. Not thread-safe for one trainer.
  * @return ::NFT_ERROR_NOT_FINITE, and no file, if a number is not finite; ::NFT_ERROR_FILE if it cannot be
  * written
  */
@@ -324,28 +333,47 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_save(const nft_trainer *trainer, c
  * checkpoint keeps. Their source, memory or a file, does not count. The numbers of a callback cannot be known
  * beforehand: the caller ensures that they are the same again.
  *
- * On failure the trainer is as it was.
+ * On failure the trainer is as it was. Not thread-safe for one trainer.
  * @return ::NFT_ERROR_MISMATCH, with a message that says what differs, if it is a checkpoint of another
  * recipe, model or data set; ::NFT_ERROR_FORMAT if it is none, or damaged; ::NFT_ERROR_NOT_FINITE if a number
  * in it is not finite; ::NFT_ERROR_FILE if it cannot be read
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_resume(nft_trainer *trainer, const char *path);
 
-/** Steps taken so far, those before a checkpoint included; 0 of NULL. */
-NFT_API int64_t nft_trainer_steps_done(const nft_trainer *trainer);
-/** Steps of the recipe; 0 of NULL. */
-NFT_API int64_t nft_trainer_steps(const nft_trainer *trainer);
+/** Where a training is. */
+typedef struct nft_trainer_description {
+    size_t size;        /**< of the library's struct */
+    int64_t steps;      /**< of the recipe, or those taken once `patience` has ended the training */
+    int64_t steps_done; /**< taken so far, those before a checkpoint included */
+    double best_loss;   /**< the lowest of the validations so far; not-a-number before the first */
+    const nft_array *validation_output; /**< the model's output for every sample of the validation set, (N,
+                                           …), at the last validation: for metrics of your own. Borrowed until
+                                           the next validation or change of data; NULL before the first, and
+                                           for losses between images */
+} nft_trainer_description;
 
-/** The lowest validation loss so far; not-a-number before the first validation. */
-NFT_API double nft_trainer_best_loss(const nft_trainer *trainer);
+/** Where a training is. Borrowed until the next call on the trainer; never NULL: there are no steps of NULL.
+ * Not thread-safe. */
+NFT_API const nft_trainer_description *nft_trainer_describe(const nft_trainer *trainer);
 
-/** A new model with the parameters as they are now; its metadata say the loss (`nft.loss`), what the
- * training set says of itself (`nft.trained_on`: JSON of its `nft.canonical`, `nft.omega` …), and for
- * loss render ω (`nft.omega`). Free it with nft_model_free(). */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer);
-/** As nft_trainer_snapshot(), of the lowest validation loss so far; as they are now if there was no
- * validation. */
-NFT_API NFT_MUST_CHECK nft_status nft_trainer_best(nft_model **model, const nft_trainer *trainer);
+/** The parameters of a snapshot. */
+enum {
+    NFT_SNAPSHOT_LAST = 0, /**< as they are now */
+    NFT_SNAPSHOT_BEST =
+        1 /**< of the lowest validation loss so far; as they are now if there was no validation */
+};
+
+/**
+ * A new model. Its metadata say the loss (`nft.loss`), what the training set says of itself
+ * (`nft.trained_on`: JSON of its `nft.canonical`, `nft.omega` …), and for loss render ω (`nft.omega`). Not
+ * thread-safe.
+ * @param[out] model free it with nft_model_free()
+ * @param trainer any
+ * @param which NFT_SNAPSHOT_…
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_MEMORY
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer,
+                                                       int32_t which);
 
 #ifdef __cplusplus
 }

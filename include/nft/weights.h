@@ -21,54 +21,31 @@ extern "C" {
  * readers. */
 typedef struct nft_weights nft_weights;
 
-/** How to read a file. Zero in a field is its default. */
-typedef struct nft_load_options {
-    size_t size;               /**< sizeof(nft_load_options) */
-    int64_t memory_limit;      /**< bytes that the object may take; 0: the machine's memory */
-    const char *const *layers; /**< weights of a chain: names of the layers in order; NULL: natural order of
-                                  the names */
-    int64_t layer_count;       /**< how many names */
-    const nft_space *space;    /**< weights: the space of the networks, whose tensors are found by name; NULL:
-                                  the file's `nft.space`, or else a chain */
-    const char *prefix;        /**< weights: tensors whose names begin with it are the networks; NULL: "" */
-} nft_load_options;
-
-/** Options with every default. */
-#define NFT_LOAD_OPTIONS_INIT                                                                                \
-    {                                                                                                        \
-        sizeof(nft_load_options), 0, NULL, 0, NULL, NULL                                                     \
-    }
-
 /**
- * Makes a set of `count` networks with all weights zero; fill it through nft_weights_edit().
+ * Makes a set that copies the caller's arrays, one for each tensor of the space, or a set of zeros to be
+ * filled through nft_weights_edit(). Thread-safe.
  * @param[out] weights free it with nft_weights_free()
  * @param space of all the networks
- * @param count networks, ≥ 0
- * @param channels values for each weight, 1 for raw weights
- */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_create(nft_weights **weights, const nft_space *space,
-                                                     int64_t count, int64_t channels);
-
-/**
- * Makes a set that copies the caller's arrays, one for each tensor of the space.
- * @param[out] weights free it with nft_weights_free()
- * @param space of all the networks
- * @param count networks, N
+ * @param count networks, N ≥ 0
  * @param channels values for each weight, C; 1 for raw weights
  * @param tensors an array (N, C, *shape) for each tensor of the space; NULL in place of the bias of a chain's
- * layer means zeros
+ * layer means zeros. NULL: all weights are zero
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY
  */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_copy(nft_weights **weights, const nft_space *space,
-                                                   int64_t count, int64_t channels,
-                                                   const float *const *tensors);
+NFT_API NFT_MUST_CHECK nft_status nft_weights_create(nft_weights **weights, const nft_space *space,
+                                                     int64_t count, int64_t channels,
+                                                     const float *const *tensors);
 
-/** As nft_weights_copy(), but reads the caller's arrays in place: they must stay valid and are never written.
+/**
+ * As nft_weights_create(), but reads the caller's arrays in place: they must stay valid and are never
+ * written. Thread-safe.
+ * @return as nft_weights_create()
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_borrow(nft_weights **weights, const nft_space *space,
                                                      int64_t count, int64_t channels,
                                                      const float *const *tensors);
 
-/** Drops a set; NULL is fine. */
+/** Drops a set; NULL is fine. Thread-safe. */
 NFT_API void nft_weights_free(nft_weights *weights);
 
 /**
@@ -85,47 +62,57 @@ NFT_API void nft_weights_free(nft_weights *weights);
  *
  * Tensors with a leading N that belong to no network are kept as extras (`label`). The metadata is kept.
  * Tensors that are not read are reported once, through the log callback.
+ * @param[out] weights free it with nft_weights_free()
+ * @param path of the file; NULL if the options have its bytes
+ * @param options NULL for the defaults
+ * @return ::NFT_ERROR_FILE, ::NFT_ERROR_FORMAT, ::NFT_ERROR_MISMATCH for another space than that of the
+ * options, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT. Thread-safe
  */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_load(nft_weights **weights, const char *path);
-/** As nft_weights_load(), with options (NULL: the defaults). */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_load_with(nft_weights **weights, const char *path,
-                                                        const nft_load_options *options);
-/** As nft_weights_load_with(), from `size` bytes in memory. */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_load_memory(nft_weights **weights, const void *bytes,
-                                                          size_t size, const nft_load_options *options);
-/** Writes the set with its tensor names, its rank, its extras and its metadata, to which it adds `nft.space`.
- * The target is whole at any moment: a temporary file is renamed over it. */
+NFT_API NFT_MUST_CHECK nft_status nft_weights_load(nft_weights **weights, const char *path,
+                                                   const nft_load_options *options);
+/**
+ * Writes the set with its tensor names, its rank, its extras and its metadata, to which it adds `nft.space`.
+ * The target is whole at any moment: a temporary file is renamed over it. Thread-safe unless another thread
+ * writes the set.
+ * @return ::NFT_ERROR_FILE if it cannot be written, ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT,
+ * ::NFT_ERROR_MEMORY
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, const char *path);
 
 /**
- * Finds the space of a file, and reads no weights.
+ * Finds the space of a file, and reads no weights. Thread-safe.
  * @param[out] space free it with nft_space_free()
  * @param path networks in any format of nft_file_open(); a model, for the space of the networks that it
  * reads; or JSON: a space as nft_space_parse() reads it, or an object that has one under `space` or
  * `model.space` (a configuration, a recipe, a sidecar)
- * @param options as nft_weights_load_with(); NULL for the defaults
+ * @param options as nft_weights_load(); NULL for the defaults
+ * @return ::NFT_ERROR_FILE, ::NFT_ERROR_FORMAT, ::NFT_ERROR_CONFIG for a wrong description,
+ * ::NFT_ERROR_MISMATCH, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_load(nft_space **space, const char *path,
                                                  const nft_load_options *options);
 
-/** The space. Borrowed from the set. */
+/** The space. Borrowed from the set. Thread-safe unless another thread writes the set. */
 NFT_API const nft_space *nft_weights_space(const nft_weights *weights);
-/** N, the number of networks. */
+/** N, the number of networks. Thread-safe unless another thread writes the set. */
 NFT_API int64_t nft_weights_count(const nft_weights *weights);
-/** C, the channels. */
+/** C, the channels. Thread-safe unless another thread writes the set. */
 NFT_API int64_t nft_weights_channels(const nft_weights *weights);
-/** The name of a tensor in its file; that of the space for a set made in memory; NULL if there is no such
- * tensor. Borrowed. */
+/**
+ * The name of a tensor in its file; that of the space for a set made in memory; NULL if there is no such
+ * tensor. Borrowed. Thread-safe unless another thread writes the set.
+ */
 NFT_API const char *nft_weights_tensor_name(const nft_weights *weights, int64_t tensor);
-/** The array (N, C, *shape) of a tensor. Borrowed; NULL if there is none. */
+/** The array (N, C, *shape) of a tensor. Borrowed; NULL if there is none. Thread-safe unless another thread
+ * writes the set. */
 NFT_API const float *nft_weights_data(const nft_weights *weights, int64_t tensor);
-/** The same, to be written; NULL for a set that borrows the caller's memory. */
+/** The same, to be written; NULL for a set that borrows the caller's memory. Not thread-safe for one set. */
 NFT_API float *nft_weights_edit(nft_weights *weights, int64_t tensor);
-/** How many floats nft_weights_data() points to. */
+/** How many floats nft_weights_data() points to. Thread-safe unless another thread writes the set. */
 NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t tensor);
 
 /**
- * Permutes axes, which does not change what the networks compute.
+ * Permutes axes, which does not change what the networks compute. Not thread-safe for one set.
  * @param weights the set; one that borrows the caller's memory is refused
  * @param permutations an array (N, neurons of the axis) for each axis of the space: new neuron k of network n
  * is old neuron permutations[axis][n · neurons + k]. A NULL entry leaves an axis as it is, and an axis
@@ -134,44 +121,52 @@ NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t tenso
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_permute(nft_weights *weights,
                                                       const int64_t *const *permutations);
-/** Permutes every axis with that symmetry, with another random permutation for each network. The same
- * seed gives the same permutations. */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed);
-/** As nft_weights_permute_random(), for a set that is a piece of a larger one: its networks have the numbers
- * first, first + 1 …, and the pieces are permuted as the whole would be. */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random_from(nft_weights *weights, uint64_t seed,
-                                                                  int64_t first);
-
 /**
- * Writes the first `count` networks of a set to a file that is written piece by piece, as its networks first
- * … first + count - 1. The tensors are found by the names that the set has for them; parts of one tensor of
- * the file are joined. The bias of a chain's layer that is zero may be missing in the file.
- * @param writer as nft_file_writer_write() takes it
- * @return ::NFT_ERROR_MISMATCH for a tensor that the file does not have, or has with another row, else as
- * nft_file_writer_write()
+ * Permutes every axis with that symmetry, with another random permutation for each network. Not thread-safe
+ * for one set.
+ * @param weights the set; one that borrows the caller's memory is refused
+ * @param seed the same seed gives the same permutations
+ * @param first number of the set's first network. A set that is a piece of a larger one is permuted as the
+ * whole would be; 0 for a whole set
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY; as nft_weights_permute()
  */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_write(nft_file_writer *writer, const nft_weights *weights,
-                                                    int64_t first, int64_t count);
+NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed,
+                                                             int64_t first);
 
-/** How many extra tensors (leading axis N) travel with the set. */
+/** How many extra tensors (leading axis N) travel with the set. Thread-safe unless another thread writes the
+ * set. */
 NFT_API int64_t nft_weights_extra_count(const nft_weights *weights);
-/** The name of one of them, NULL if there is no such one. Borrowed. */
+/** The name of one of them, NULL if there is no such one. Borrowed. Thread-safe unless another thread writes
+ * the set. */
 NFT_API const char *nft_weights_extra_name(const nft_weights *weights, int64_t index);
-/** An extra tensor by its name; NULL if there is none. Borrowed from the set. `label` is what
- * cross_entropy (I64 classes) and mse and bce (F32 numbers) compare with, see nft_trainer_set_data(). */
+/**
+ * An extra tensor by its name; NULL if there is none. Borrowed from the set. `label` is what
+ * cross_entropy (I64 classes) and mse and bce (F32 numbers) compare with, see nft_trainer_set_data().
+ * Thread-safe unless another thread writes the set.
+ */
 NFT_API const nft_array *nft_weights_extra(const nft_weights *weights, const char *name);
-/** Adds, replaces or (array NULL) removes an extra tensor; the set keeps a copy. Its leading axis must be N,
+/**
+ * Adds, replaces or (array NULL) removes an extra tensor; the set keeps a copy. Its leading axis must be N,
  * its name UTF-8, not `__metadata__` and without `.weight` or `.bias` at its end: ::NFT_ERROR_ARGUMENT
- * otherwise. */
+ * otherwise. Not thread-safe for one set.
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_MEMORY
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_set_extra(nft_weights *weights, const char *name,
                                                         const nft_array *array);
 
-/** A text of the metadata that travels with the set from load to save (`nft.omega` …), NULL if there is none.
- * Borrowed until that key is set again. */
+/**
+ * A text of the metadata that travels with the set from load to save (`nft.omega` …), NULL if there is none.
+ * Borrowed until that key is set again. Thread-safe unless another thread writes the set.
+ */
 NFT_API const char *nft_weights_metadata(const nft_weights *weights, const char *key);
-/** Key `index` of the metadata, and its text in *text unless that is NULL; NULL beyond the last. Borrowed. */
+/** Key `index` of the metadata, and its text in *text unless that is NULL; NULL beyond the last. Borrowed.
+ * Thread-safe unless another thread writes the set. */
 NFT_API const char *nft_weights_metadata_at(const char **text, const nft_weights *weights, int64_t index);
-/** Sets a text of the metadata, or removes it (text NULL). Key and text are UTF-8 and copied. */
+/**
+ * Sets a text of the metadata, or removes it (text NULL). Key and text are UTF-8 and copied. Not thread-safe
+ * for one set.
+ * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_MEMORY
+ */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_set_metadata(nft_weights *weights, const char *key,
                                                            const char *text);
 

@@ -88,11 +88,9 @@ typedef void limit_folder(nft_cgroup *limits, const char *folder);
 static void limit_by_all(nft_cgroup *limits, const char *hierarchy, const char *path, limit_folder *limit)
 {
     char folder[PATH_CAPACITY];
-    size_t root = strlen(hierarchy), length = strlen(path);
-    if (root >= sizeof folder || length >= sizeof folder - root)
+    size_t root = strlen(hierarchy);
+    if (snprintf(folder, sizeof folder, "%s%s", hierarchy, path) >= (int)sizeof folder)
         return;
-    memcpy(folder, hierarchy, root);
-    memcpy(folder + root, path, length + 1);
     for (;;) {
         limit(limits, folder);
         char *slash = strrchr(folder + root, '/');

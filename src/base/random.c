@@ -1,8 +1,8 @@
 #include "base/random.h"
 
-#include <math.h>
+#include "base/pi.h"
 
-#define TWO_PI 6.283185307179586476925
+#include <math.h>
 
 /* Philox 4x32 with 10 rounds; the constants are those of the paper's section 4.3. */
 typedef struct philox {
@@ -56,7 +56,7 @@ float nft_random_normal(const nft_random *random, uint64_t index)
     philox block = philox_block(random, index);
     double u = ((double)(low_bits(block) >> 11) + 1) * 0x1p-53,
            v = (double)(high_bits(block) >> 11) * 0x1p-53;
-    return (float)(sqrt(-2 * log(u)) * cos(TWO_PI * v));
+    return (float)(sqrt(-2 * log(u)) * cos(2 * NFT_PI * v));
 }
 
 /* The upper half of the product of 64 bits. */

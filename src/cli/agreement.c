@@ -1,5 +1,6 @@
 #include "agreement.h"
 
+#include "nft/train.h"
 #include "report.h"
 
 #include <inttypes.h>
@@ -23,8 +24,8 @@ static int add_up(const beginning *own, int64_t *sum)
     unsigned long crc = crc32_z(crc32_z(0, NULL, 0), (const void *)text, strlen(text));
     free(text);
     crc = crc32_z(crc, (const void *)samples, sizeof samples);
-    nft_status status = nft_trainer_snapshot(&model, own->trainer);
-    for (int64_t i = 0; i < nft_model_tensor_count(model) && !status; i++) {
+    nft_status status = nft_trainer_snapshot(&model, own->trainer, NFT_SNAPSHOT_LAST);
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count && !status; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         status = nft_model_tensor(&info, model, i);
         if (!status)
@@ -44,7 +45,7 @@ int begin_alike(const cli_ranks *ranks, const beginning *own, bool *alike)
     if (add_up(own, &sum))
         return EXIT_FAILED;
     *alike = true;
-    if (!ranks_agree(ranks, nft_trainer_steps_done(own->trainer), &least, &most))
+    if (!ranks_agree(ranks, nft_trainer_describe(own->trainer)->steps_done, &least, &most))
         return ranks->rank ? EXIT_FAILED
                            : fail("%s: ranks have done between %" PRId64 " and %" PRId64
                                   " steps: all must see the same checkpoint, in a folder that they share",

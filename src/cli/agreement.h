@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <nft/nft.h>
+#include <nft/train.h>
 
 /* What a rank begins with. */
 typedef struct beginning {

@@ -1,6 +1,7 @@
 #include "answers.h"
 
 #include "metrics.h"
+#include "nft/file.h"
 #include "report.h"
 #include "sources.h"
 #include "text.h"
@@ -41,19 +42,20 @@ static int read_tensors(cli_answers *answers, const nft_file *file, const char *
 {
     if (!has_tensor(file, "output"))
         return fail("%s: there is no tensor 'output', which 'nftool forward' writes", path);
-    if (nft_file_read(&answers->scores, file, "output"))
+    if (nft_file_read(&answers->scores, file, "output", 0, NFT_ALL))
         return fail_library();
     int failed = check_scores(answers->scores, path);
     if (failed || !has_tensor(file, "label"))
         return failed;
-    return nft_file_read(&answers->labels, file, "label") ? fail_library() : check_labels(answers, path);
+    return nft_file_read(&answers->labels, file, "label", 0, NFT_ALL) ? fail_library()
+                                                                      : check_labels(answers, path);
 }
 
 int load_answers(cli_answers *answers, const char *path)
 {
     nft_file *file = NULL;
     *answers = (cli_answers){0};
-    int failed = nft_file_open(&file, path) ? fail_library() : read_tensors(answers, file, path);
+    int failed = nft_file_open(&file, path, NULL) ? fail_library() : read_tensors(answers, file, path);
     nft_file_free(file);
     return failed;
 }

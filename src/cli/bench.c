@@ -3,6 +3,7 @@
 #include "bench.h"
 #include "commands.h"
 #include "input.h"
+#include "nft/train.h"
 #include "progress.h"
 #include "report.h"
 #include "sgemm.h"
@@ -71,7 +72,7 @@ void bench_fill(float *values, int64_t count, uint64_t *state)
 
 static int make_weights(bench_batch *input, const nft_space *space, int64_t channels, uint64_t seed)
 {
-    if (nft_weights_create(&input->weights, space, input->count, channels))
+    if (nft_weights_create(&input->weights, space, input->count, channels, NULL))
         return fail_library();
     for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
         bench_fill(nft_weights_edit(input->weights, t), nft_weights_data_count(input->weights, t), &seed);
@@ -96,13 +97,11 @@ static int make_tokens(bench_batch *input, int64_t tokens, int64_t channels, uin
 int bench_make_batch(bench_batch *batch, const nft_model *model, const nft_space *space, const bench *b,
                      uint64_t seed)
 {
-    nft_module_info kind = NFT_MODULE_INFO_INIT;
+    const nft_module_info *kind = nft_model_describe(model)->input;
     *batch = (bench_batch){.count = b->batch};
-    if (nft_model_input(&kind, model))
-        return fail_library();
-    if (kind.output == NFT_VALUE_FEATURES)
-        return make_weights(batch, space ? space : nft_model_space(model), kind.channels, seed);
-    return make_tokens(batch, kind.tokens, kind.channels, seed);
+    if (kind->output == NFT_VALUE_FEATURES)
+        return make_weights(batch, space ? space : nft_model_space(model), kind->channels, seed);
+    return make_tokens(batch, kind->tokens, kind->channels, seed);
 }
 
 void bench_free_batch(bench_batch *batch)
@@ -128,12 +127,10 @@ static int space_of_data(nft_space **space, const char *path, const cli_options 
 
 static int find_space(nft_space **space, const nft_model *model, const cli_options *given)
 {
-    nft_module_info kind = NFT_MODULE_INFO_INIT;
+    const nft_module_info *kind = nft_model_describe(model)->input;
     const char *path = option_text(given, "space");
     *space = NULL;
-    if (nft_model_input(&kind, model))
-        return fail_library();
-    bool any = kind.output == NFT_VALUE_FEATURES && !nft_model_space(model);
+    bool any = kind->output == NFT_VALUE_FEATURES && !nft_model_space(model);
     if (!any)
         return path ? fail("%s: the model says the space itself; --space is for a model of any space",
                            given->operands[0])
@@ -187,17 +184,14 @@ int bench_time(bench *b, bench_run *run, void *argument, const cli_options *give
 
 int bench_model(nft_model **model, nft_space **space, bench *b, const cli_options *given)
 {
-    nft_module_info total = NFT_MODULE_INFO_INIT;
     int64_t flops = 0;
     *space = NULL;
     int failed = load_model(model, given->operands[0], given);
-    if (!failed && nft_model_output(&total, *model))
-        failed = fail_library();
     if (!failed)
         failed = find_space(space, *model, given);
     if (!failed && nft_model_flops(&flops, *model, *space))
         failed = fail_library();
-    b->parameters = total.parameter_count;
+    b->parameters = nft_model_describe(*model)->output->parameter_count;
     b->flops = b->training ? 3 * flops : flops;
     return failed;
 }
@@ -210,8 +204,9 @@ typedef struct forward_run {
 static nft_status run_forward(void *argument)
 {
     forward_run *f = argument;
-    return f->input->weights ? nft_forward(f->context, f->input->weights)
-                             : nft_forward_tokens(f->context, f->input->tokens, 0, f->input->count);
+    return f->input->weights
+               ? nft_forward(f->context, NFT_VIEW_WEIGHTS(f->input->weights))
+               : nft_forward(f->context, NFT_VIEW_ARRAY_RANGE(f->input->tokens, 0, f->input->count));
 }
 
 static int bench_forward(bench *b, const cli_options *given)
@@ -313,5 +308,6 @@ const cli_command bench_command = {
     .least_operands = 1,
     .most_operands = 1,
     .options = options,
+    .idle = "force",
     .run = run,
 };

@@ -1,5 +1,6 @@
 /* nftool bench --train: steps of a trainer whose batches a callback fills. */
 #include "bench.h"
+#include "nft/train.h"
 #include "report.h"
 
 #include <inttypes.h>
@@ -33,14 +34,12 @@ static int fill_batch(nft_batch *batch, void *user)
 static int count_outputs(int64_t *outputs, const nft_model *model, const bench_batch *batch,
                          const cli_options *given)
 {
-    nft_module_info output = NFT_MODULE_INFO_INIT;
-    if (nft_model_output(&output, model))
-        return fail_library();
-    if (output.output == NFT_VALUE_FEATURES)
+    const nft_module_info *output = nft_model_describe(model)->output;
+    if (output->output == NFT_VALUE_FEATURES)
         return fail(
             "%s: the model gives features; bench --train measures with loss mse, for a vector or tokens",
             given->operands[0]);
-    *outputs = output.output == NFT_VALUE_TOKENS ? output.tokens * output.channels : output.channels;
+    *outputs = output->output == NFT_VALUE_TOKENS ? output->tokens * output->channels : output->channels;
     if (!*outputs)
         return fail("%s: how many numbers the model gives depends on the space; bench --train needs a fixed "
                     "number",
@@ -73,7 +72,8 @@ static int set_data(nft_trainer *trainer, source *s)
     if (!status)
         status = nft_weights_set_extra(s->input.weights, "label", label);
     if (!status)
-        status = nft_trainer_set_data(trainer, (const nft_weights *const[]){s->input.weights}, 1, NULL, 0);
+        status = nft_trainer_set_data(
+            trainer, NFT_DATA_WEIGHTS((const nft_weights *const[]){s->input.weights}, 1), NULL);
     nft_array_free(label);
     return status ? fail_library() : EXIT_SUCCESS;
 }
@@ -99,7 +99,8 @@ static int make_trainer(nft_trainer **trainer, const nft_model *model, bench *b,
         return fail_library();
     if (s->space) /* a callback fills batches of one model's space */
         return set_data(*trainer, s);
-    return nft_trainer_set_source(*trainer, fill_batch, s) ? fail_library() : EXIT_SUCCESS;
+    return nft_trainer_set_data(*trainer, NFT_DATA_CALLBACK(fill_batch, s), NULL) ? fail_library()
+                                                                                  : EXIT_SUCCESS;
 }
 
 static nft_status run_step(void *argument)

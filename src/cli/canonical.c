@@ -1,5 +1,6 @@
 /* nftool canonicalize: one sign and phase for every neuron of SIRENs. */
 #include "commands.h"
+#include "nft/inr.h"
 #include "omega.h"
 #include "parts.h"
 #include "report.h"
@@ -86,5 +87,6 @@ const cli_command canonicalize_command = {
     .most_operands = 1,
     .options = own_options,
     .required = "output",
+    .idle = "threads seed",
     .run = run,
 };

@@ -15,5 +15,7 @@ extern const cli_command render_command;
 extern const cli_command bench_command;
 extern const cli_command collect_command;
 extern const cli_command space_command;
+extern const cli_command compare_command;
+extern const cli_command init_command;
 
 #endif

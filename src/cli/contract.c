@@ -1,5 +1,6 @@
 #include "contract.h"
 
+#include "nft/train.h"
 #include "omega.h"
 #include "report.h"
 
@@ -44,7 +45,7 @@ static bool same_text(const char *key, const char *a, const char *b)
 /* Parts of the input that differ in one of the keys; the first. */
 static bool find_difference(difference *d, const cli_input *input)
 {
-    for (int64_t part = 0; part < nft_dataset_part_count(input->dataset); part++) {
+    for (int64_t part = 0; part < nft_dataset_describe(input->dataset)->part_count; part++) {
         d->found = nft_dataset_metadata(input->dataset, part, d->key);
         if (!d->found && !strcmp(d->key, OFFSET_KEY))
             d->found = "0";
@@ -101,7 +102,7 @@ static bool prepare(cli_input *input, const difference *d)
     cli_omega to = noted_omega(d->expected);
     if (strcmp(d->key, OMEGA_KEY) != 0 || !to.count)
         return false;
-    for (int64_t part = 0; part < nft_dataset_part_count(input->dataset); part++)
+    for (int64_t part = 0; part < nft_dataset_describe(input->dataset)->part_count; part++)
         if (!noted_omega(nft_dataset_metadata(input->dataset, part, OMEGA_KEY)).count)
             return false;
     write_omega(input->omega, &to, 17);

@@ -1,5 +1,6 @@
 #include "data_set.h"
 
+#include "nft/file.h"
 #include "omega.h"
 #include "report.h"
 
@@ -10,7 +11,7 @@
 
 #define PIECE_BYTES (INT64_C(1) << 20)
 
-typedef enum column_kind { COLUMN_WEIGHTS, COLUMN_LABELS, COLUMN_IMAGES } column_kind;
+typedef enum column_kind { COLUMN_WEIGHTS, COLUMN_LABELS, COLUMN_IMAGES, COLUMN_SIZES } column_kind;
 
 /* One tensor of the data set. Row n belongs to network n. */
 typedef struct column {
@@ -69,6 +70,17 @@ static column images_column(const data_set *set)
                     .integers = true};
 }
 
+/* Height and width of each network's image. */
+static column sizes_column(const data_set *set)
+{
+    return (column){.kind = COLUMN_SIZES,
+                    .name = "image_size",
+                    .row = 2 * sizeof(int64_t),
+                    .rank = 2,
+                    .shape = {set->partial->networks, 2},
+                    .integers = true};
+}
+
 /* Rows first …, into `bytes`. */
 static int read_rows(const data_set *set, const column *c, int64_t first, int64_t count, void *bytes)
 {
@@ -81,6 +93,8 @@ static int read_rows(const data_set *set, const column *c, int64_t first, int64_
         int64_t image = images->first + (first + n) / images->views;
         if (c->kind == COLUMN_LABELS)
             memcpy((char *)bytes + n * c->row, labels + image * c->row, (size_t)c->row);
+        else if (c->kind == COLUMN_SIZES)
+            image_size(images->images, image, (int64_t *)bytes + 2 * n);
         else
             ((int64_t *)bytes)[n] = image;
     }
@@ -145,7 +159,7 @@ int save_data_set(const char *path, const cli_partial *partial, const fitted_ima
 {
     int64_t weights = partial_tensor_count(partial);
     data_set set = {.partial = partial, .images = images};
-    set.columns = calloc((size_t)weights + 2, sizeof *set.columns);
+    set.columns = calloc((size_t)weights + 3, sizeof *set.columns);
     if (!set.columns)
         return fail_memory();
     for (int64_t tensor = 0; tensor < weights; tensor++)
@@ -154,6 +168,8 @@ int save_data_set(const char *path, const cli_partial *partial, const fitted_ima
         set.columns[set.count++] = labels_column(&set);
     if (images->numbered)
         set.columns[set.count++] = images_column(&set);
+    if (images->images->several_sizes)
+        set.columns[set.count++] = sizes_column(&set);
     int failed = write_columns(&set, path);
     free(set.columns);
     return failed;

@@ -3,6 +3,7 @@
 #include "contract.h"
 #include "image_scores.h"
 #include "metrics.h"
+#include "nft/file.h"
 #include "outputs.h"
 #include "plot_predictions.h"
 #include "report.h"
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TITLE_CAPACITY 512
 #define LOSSES "mse, bce, cross_entropy, reconstruction or render"
 
 typedef struct evaluation {
@@ -72,14 +74,12 @@ static int check_options(const cli_options *given, loss_kind kind)
 /* The model gives one row of numbers for each network; its length is *width. */
 static int check_output(int64_t *width, const nft_model *model, loss_kind kind, const char *path)
 {
-    nft_module_info info = NFT_MODULE_INFO_INIT;
-    if (nft_model_output(&info, model))
-        return fail_library();
-    if (info.output == NFT_VALUE_FEATURES)
+    const nft_module_info *info = nft_model_describe(model)->output;
+    if (info->output == NFT_VALUE_FEATURES)
         return fail("%s: the model gives features, evaluate needs a vector for each network", path);
-    if (kind == LOSS_CROSS_ENTROPY && info.output != NFT_VALUE_VECTOR)
+    if (kind == LOSS_CROSS_ENTROPY && info->output != NFT_VALUE_VECTOR)
         return fail("%s: the model gives tokens, loss cross_entropy needs a vector of logits", path);
-    *width = info.channels * (info.output == NFT_VALUE_TOKENS ? info.tokens : 1);
+    *width = info->channels * (info->output == NFT_VALUE_TOKENS ? info->tokens : 1);
     return *width
                ? EXIT_SUCCESS
                : fail("%s: how many numbers the model gives depends on the space; evaluate needs as many for "
@@ -128,7 +128,7 @@ static int check_rows(bool *found, const char *name, const cli_input *input)
     *found = has_extra(input, name);
     if (is_index(input->path) || *found)
         return EXIT_SUCCESS;
-    if (nft_file_open(&file, input->path))
+    if (nft_file_open(&file, input->path, NULL))
         return fail_library();
     for (int64_t i = 0; !failed && !*found && i < nft_file_tensor_count(file); i++) {
         *found = !nft_file_tensor(&info, file, i) && !strcmp(info.name, name);
@@ -363,7 +363,10 @@ static int write_files(const evaluation *e)
     const char *output = option_text(e->given, "predictions"), *plot = option_text(e->given, "plot");
     cli_predictions predictions = predictions_of(&e->kept);
     int failed = output ? save_predictions(e, output) : EXIT_SUCCESS;
-    return plot && !failed ? plot_predictions(plot, &predictions, &e->scores) : failed;
+    char title[TITLE_CAPACITY];
+    snprintf(title, sizeof title, "%.200s on %.200s", text_file_name(e->given->operands[0]),
+             text_file_name(e->given->operands[1]));
+    return plot && !failed ? plot_predictions(plot, title, &predictions, &e->scores) : failed;
 }
 
 /* Of a loss with labels: all predictions, then how good they are. */
@@ -426,8 +429,8 @@ static const cli_option own_options[] = {
      0, 1000000, NULL},
     {"predictions", 0, OPTION_OUTPUT, "FILE", "also write the model's output there, as 'nftool forward' does",
      0, 0, NULL},
-    {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG)", 0, 0,
-     NULL},
+    {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG, PNG)",
+     0, 0, NULL},
     {"label", 0, OPTION_TEXT, "NAME", "tensor with the labels (default: the model's, label, or target)", 0, 0,
      NULL},
     {"skip", 0, OPTION_FLAG, NULL, "leave out samples whose label is not finite", 0, 0, NULL},

@@ -3,8 +3,10 @@
 #include "commands.h"
 #include "data_set.h"
 #include "fit_shared.h"
+#include "fit_widths.h"
 #include "images.h"
 #include "metrics.h"
+#include "nft/inr.h"
 #include "omega.h"
 #include "outputs.h"
 #include "partial.h"
@@ -83,7 +85,7 @@ static void read_options(job *j)
     j->options.user = &j->progress;
     j->canonical = option_text(j->given, "canonical") != NULL;
     j->views = integer_of(j->given, "views", 1);
-    j->options.learning_rate = number_of(j->given, "lr", DEFAULT_RATE);
+    j->options.lr = number_of(j->given, "lr", DEFAULT_RATE);
 }
 
 static int read_widths(job *j, int64_t *widths, int64_t *count)
@@ -106,10 +108,38 @@ static int read_widths(job *j, int64_t *widths, int64_t *count)
     return EXIT_USAGE;
 }
 
+/* --psnr chooses both hidden layers. */
+static int choose_widths(const job *j, int64_t widths[4])
+{
+    double reached = 0;
+    const width_search search = {.paths = j->given->operands,
+                                 .path_count = j->given->operand_count,
+                                 .first = j->images.first,
+                                 .count = j->images.count,
+                                 .options = &j->options,
+                                 .omega = j->omega,
+                                 .offset = j->offset[0] ? j->offset : NULL,
+                                 .seed = j->given->seed,
+                                 .psnr = number_of(j->given, "psnr", 0)};
+    if (!option_text(j->given, "psnr"))
+        return EXIT_SUCCESS;
+    if (option_text(j->given, "widths") || option_text(j->given, "init"))
+        return fail("--psnr chooses the widths, which %s says too; give one of them",
+                    option_text(j->given, "widths") ? "--widths" : "--init");
+    int failed = find_width(&widths[1], &reached, &search);
+    widths[2] = widths[1];
+    if (!failed)
+        note(j->given, "widths 2,%" PRId64 ",%" PRId64 ",%" PRId64 " reach %.2f dB on the first images",
+             widths[1], widths[2], widths[3], reached);
+    return failed;
+}
+
 static int make_space(job *j)
 {
     int64_t widths[MAX_WIDTHS] = {2, 32, 32, j->images.colours}, count = 4;
     int failed = option_text(j->given, "widths") ? read_widths(j, widths, &count) : EXIT_SUCCESS;
+    if (!failed)
+        failed = choose_widths(j, widths);
     if (failed)
         return failed;
     if (count < 2 || widths[0] != 2 || widths[count - 1] != j->images.colours)
@@ -160,7 +190,7 @@ static int choose_form(job *j, const char *path, const nft_weights *init)
 /* The networks to begin with: as many as will be fitted, or one for all. */
 static int load_init(job *j, const char *path)
 {
-    if (nft_weights_load(&j->init, path))
+    if (nft_weights_load(&j->init, path, NULL))
         return fail_library();
     if (option_text(j->given, "widths") && !nft_space_equal(j->space, nft_weights_space(j->init)))
         return fail("%s: the networks have other layers than --widths says", path);
@@ -185,10 +215,10 @@ static int open_job(job *j)
     if (j->images.first + j->images.count > INT64_MAX / j->views)
         return fail("%" PRId64 " views of %" PRId64 " images are too many", j->views, j->images.count);
     j->networks = j->images.count * j->views;
-    failed = make_space(j);
+    failed = init ? EXIT_SUCCESS : choose_form(j, NULL, NULL);
     if (!failed)
-        failed = init ? load_init(j, init) : choose_form(j, NULL, NULL);
-    return failed;
+        failed = make_space(j);
+    return failed || !init ? failed : load_init(j, init);
 }
 
 static int add_checksum(unsigned long *sum, const char *path)
@@ -220,7 +250,7 @@ static int describe_settings(const job *j, char *text, size_t capacity)
                         "%" PRIu64 "; steps %" PRId64 "; lr %a; schedule %d; omega %s; offset %s; widths 2",
                         j->images.first, j->images.count, j->images.height, j->images.width,
                         j->images.colours, sum, j->views, init_sum, j->given->seed, j->options.steps,
-                        j->options.learning_rate, j->options.schedule, j->omega, j->offset);
+                        j->options.lr, j->options.schedule, j->omega, j->offset);
     nft_layer layer = {.size = sizeof layer};
     for (int64_t i = 0; i < nft_space_layer_count(j->space) && !failed; i++) {
         failed = nft_space_layer(&layer, j->space, i) ? fail_library() : EXIT_SUCCESS;
@@ -280,15 +310,27 @@ static int begin_networks(const job *j, nft_weights *weights, int64_t first)
     return EXIT_SUCCESS;
 }
 
-static int64_t numbers_of_image(const job *j)
+/* Height and width of the image of network `network`. */
+static void size_of(const job *j, int64_t network, int64_t size[2])
 {
-    return j->images.height * j->images.width * j->images.colours;
+    image_size(&j->images, j->images.first + network / j->views, size);
+}
+
+/* How many networks from `first` on, `most` at most, have images of one size. */
+static int64_t count_of_one_size(const job *j, int64_t first, int64_t most)
+{
+    int64_t count = 1, size[2], other[2];
+    size_of(j, first, size);
+    for (bool same = true; same && count < most; count += same) {
+        size_of(j, first + count, other);
+        same = size[0] == other[0] && size[1] == other[1];
+    }
+    return count;
 }
 
 /* The images of networks first …. An image has its views in a row, which a batch may cut. */
-static int read_batch(job *j, int64_t first, int64_t count, float *values)
+static int read_batch(job *j, int64_t first, int64_t count, int64_t numbers, float *values)
 {
-    int64_t numbers = numbers_of_image(j);
     int failed = EXIT_SUCCESS;
     for (int64_t n = 0; n < count && !failed; n++) {
         int64_t image = (first + n) / j->views;
@@ -305,9 +347,11 @@ static int read_batch(job *j, int64_t first, int64_t count, float *values)
 static int fit_networks(job *j, nft_weights *weights, float *values, float *losses)
 {
     int64_t count = nft_weights_count(weights), first = j->partial.finished;
-    const int64_t shape[] = {count, j->images.height, j->images.width, j->images.colours};
+    int64_t size[2];
     nft_array *images = NULL;
-    int failed = read_batch(j, first, count, values);
+    size_of(j, first, size);
+    const int64_t shape[] = {count, size[0], size[1], j->images.colours};
+    int failed = read_batch(j, first, count, size[0] * size[1] * j->images.colours, values);
     if (!failed)
         failed = begin_networks(j, weights, first);
     if (!failed && nft_array_borrow(&images, NFT_ARRAY_F32, shape, 4, values))
@@ -324,7 +368,7 @@ static int fit_networks(job *j, nft_weights *weights, float *values, float *loss
 
 static int fit_batch(job *j, int64_t count)
 {
-    int64_t numbers = numbers_of_image(j);
+    int64_t numbers = j->images.largest * j->images.colours;
     if (numbers > INT64_MAX / (int64_t)sizeof(float) / count)
         return fail("the images are too large");
     float *values = malloc((size_t)(count * numbers) * sizeof *values);
@@ -333,7 +377,7 @@ static int fit_batch(job *j, int64_t count)
     int failed = values && losses
                      ? EXIT_SUCCESS
                      : fail("out of memory: %" PRId64 " images at a time; try a smaller --batch-size", count);
-    if (!failed && nft_weights_create(&weights, j->space, count, 1))
+    if (!failed && nft_weights_create(&weights, j->space, count, 1, NULL))
         failed = fail_library();
     if (!failed)
         failed = fit_networks(j, weights, values, losses);
@@ -349,8 +393,8 @@ static int64_t batch_of(const job *j)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t threads = j->given->threads ? j->given->threads : cores;
     int64_t batch = BATCH_PER_THREAD * threads > DEFAULT_BATCH ? BATCH_PER_THREAD * threads : DEFAULT_BATCH;
-    double operations = 6.0 * (double)nft_space_parameter_count(j->space) * (double)j->images.height *
-                        (double)j->images.width * (double)j->options.steps;
+    double operations = 6.0 * (double)nft_space_parameter_count(j->space) * (double)j->images.largest *
+                        (double)j->options.steps;
     double most = floor(BATCH_OPERATIONS / operations) * (double)threads;
     if (j->given->batch_size)
         return j->given->batch_size;
@@ -364,7 +408,7 @@ static int fit_all(job *j)
     int failed = begun ? skip_images(&j->images, begun / j->views) : EXIT_SUCCESS;
     j->held = -1;
     j->brightest = begun ? 1 : -1; /* what was read before an interruption is not known */
-    j->image = malloc((size_t)numbers_of_image(j) * sizeof *j->image);
+    j->image = malloc((size_t)(j->images.largest * j->images.colours) * sizeof *j->image);
     if (!failed && !j->image)
         failed = fail_memory();
     if (!failed && !j->ranks.rank)
@@ -374,10 +418,21 @@ static int fit_all(job *j)
         if (!j->progress.visible)
             progress_start(&j->progress, j->given, "fit", j->units, j->networks - begun);
         j->progress.base = j->partial.finished - begun;
-        failed = fit_batch(j, left < batch ? left : batch);
+        failed = fit_batch(j, count_of_one_size(j, j->partial.finished, left < batch ? left : batch));
     }
     progress_end(&j->progress);
     return failed;
+}
+
+/* "28,28,1", or of several sizes "*,*,1". */
+static void describe_size(const job *j, char *text, size_t capacity)
+{
+    int64_t size[2];
+    size_of(j, 0, size);
+    if (j->images.several_sizes)
+        snprintf(text, capacity, "*,*,%" PRId64, j->images.colours);
+    else
+        snprintf(text, capacity, "%" PRId64 ",%" PRId64 ",%" PRId64, size[0], size[1], j->images.colours);
 }
 
 /* The complete data set, from the file beside it. */
@@ -385,15 +440,15 @@ static int save(job *j)
 {
     char size[64], settings[128];
     bool cosine = j->options.schedule == NFT_INR_SCHEDULE_COSINE;
-    snprintf(size, sizeof size, "%" PRId64 ",%" PRId64 ",%" PRId64, j->images.height, j->images.width,
-             j->images.colours);
+    describe_size(j, size, sizeof size);
     snprintf(settings, sizeof settings, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"}",
-             j->options.steps, j->options.learning_rate, schedules[cosine]);
+             j->options.steps, j->options.lr, schedules[cosine]);
     const fitted_images images = {.first = j->images.first,
                                   .views = j->views,
                                   .labels = j->labels,
                                   .omega = j->omega,
                                   .offset = j->offset,
+                                  .images = &j->images,
                                   .size = size,
                                   .settings = settings,
                                   .canonical = j->canonical,
@@ -418,8 +473,14 @@ static int describe(const job *j)
              j->diverged, text_plural(text, j->networks, "network"));
     if (j->given->json)
         return print_json(json_pack("{s:o}", "mean_psnr", json_number(mean)));
-    say("%s: %s of %" PRId64 " × %" PRId64 " pixels, mean PSNR %.2f dB", j->path,
-        text_plural(text, j->networks, "network"), j->images.height, j->images.width, mean);
+    int64_t size[2];
+    size_of(j, 0, size);
+    text_plural(text, j->networks, "network");
+    if (j->images.several_sizes)
+        say("%s: %s of several sizes, mean PSNR %.2f dB", j->path, text, mean);
+    else
+        say("%s: %s of %" PRId64 " × %" PRId64 " pixels, mean PSNR %.2f dB", j->path, text, size[0], size[1],
+            mean);
     return EXIT_SUCCESS;
 }
 
@@ -503,6 +564,8 @@ static const cli_option own_options[] = {
      "networks to begin with, one for each or one for all (default: fresh)", 0, 0, NULL},
     {"widths", 0, OPTION_TEXT, "2,32,32,1", "neurons of each layer, inputs first (default: 2,32,32,colours)",
      0, 0, NULL},
+    {"psnr", 0, OPTION_POSITIVE, "DB",
+     "choose the widths: the fewest neurons that reach it on the first images", 0, 1000, NULL},
     {"steps", 0, OPTION_INTEGER, "N", "updates of each network (default: 250)", 1, INT32_MAX, NULL},
     {"lr", 0, OPTION_POSITIVE, "R", "learning rate of Adam (default: 0.001)", 0, 1000000, NULL},
     {"schedule", 0, OPTION_CHOICE, "NAME", "of the learning rate: constant (default) or cosine", 0, 0,
@@ -530,7 +593,7 @@ const cli_command fit_command = {
     .description =
         "Fits a SIREN, a small network that maps the place of a pixel to its colour, to each image on its\n"
         "own, and writes their weights to OUT: Adam on the mean squared error over all pixels.\n\n"
-        "IMAGES is an IDX file (MNIST's format, also gzipped), PNG files of one size, or a safetensors\n"
+        "IMAGES is an IDX file (MNIST's format, also gzipped), PNG or JPEG files, or a safetensors\n"
         "file with 'images' (N, height, width, colours) of 0 … 255.\n"
         "Each batch of networks that is finished is kept in OUT.partial, with checksums: the same command\n"
         "continues there after an interruption, and fits again what is damaged. With --views the tensor\n"

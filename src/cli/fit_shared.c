@@ -29,7 +29,7 @@ static void copy_networks(nft_weights *all, nft_weights *part, int64_t first, bo
 /* A set of networks first … with the frequency and offset of all. */
 static int make_part(nft_weights **part, nft_weights *all, int64_t first, int64_t count)
 {
-    if (nft_weights_create(part, nft_weights_space(all), count, 1) ||
+    if (nft_weights_create(part, nft_weights_space(all), count, 1, NULL) ||
         nft_weights_set_metadata(*part, OMEGA_KEY, nft_weights_metadata(all, OMEGA_KEY)) ||
         nft_weights_set_metadata(*part, OFFSET_KEY, nft_weights_metadata(all, OFFSET_KEY)))
         return fail_library();

@@ -2,9 +2,9 @@
 #ifndef NFT_CLI_FIT_SHARED_H
 #define NFT_CLI_FIT_SHARED_H
 
+#include "nft/inr.h"
 #include "ranks.h"
 
-#include <nft/nft.h>
 
 /* Fits network n to image n of (N, height, width, colours), and with `canonical` brings it to its canonical
  * form. Each rank fits an equal part, and gets the networks and losses of all. Prints its failure and returns

@@ -4,8 +4,11 @@
 #include "contract.h"
 #include "files.h"
 #include "image_source.h"
+#include "metrics.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "outputs.h"
+#include "predictions.h"
 #include "report.h"
 #include "results.h"
 #include "text.h"
@@ -116,13 +119,10 @@ static int run_to_file(const nft_model *model, cli_input *input, const cli_optio
     result_texts texts = {0};
     cli_output output = {.path = option_text(given, "output"), .input = input};
     cli_run run = {.model = model, .input = input, .given = given, .take = write_results, .user = &output};
-    nft_module_info info = NFT_MODULE_INFO_INIT;
     run.decode = option_text(given, "decode") != NULL;
-    int failed = nft_model_output(&info, model) ? fail_library() : EXIT_SUCCESS;
-    bool features = info.output == NFT_VALUE_FEATURES;
+    bool features = nft_model_describe(model)->output->output == NFT_VALUE_FEATURES;
     run.at_once = features && is_written_in_place(output.path);
-    if (!failed && run.decode)
-        failed = note_image_size(&texts, model);
+    int failed = run.decode ? note_image_size(&texts, model) : EXIT_SUCCESS;
     if (!failed && features && input->space)
         failed = note_networks(&texts, model, input);
     output.metadata = run.decode ? texts.image_texts : texts.list;
@@ -142,10 +142,58 @@ static int run_to_file(const nft_model *model, cli_input *input, const cli_optio
     return failed;
 }
 
+static int64_t count_non_finite(const cli_predicted *predicted)
+{
+    int64_t found = 0;
+    for (int64_t n = 0; n < predicted->count; n++)
+        found += !all_finite(predicted->values + n * predicted->row, predicted->row);
+    return found;
+}
+
+static int describe_text(const cli_options *given, const cli_predicted *predicted)
+{
+    const char *path = option_text(given, "output");
+    char networks[TEXT_CAPACITY];
+    int64_t bad = count_non_finite(predicted);
+    if (bad)
+        note(given, "warning: the output of %" PRId64 " of %" PRId64 " has values that are not finite", bad,
+             predicted->count);
+    if (!path)
+        return EXIT_SUCCESS;
+    if (given->json)
+        return print_json(
+            json_pack("{s:o,s:I}", "output", json_text(path), "networks", (json_int_t)predicted->count));
+    say("%s: predictions of %s", path, text_plural(networks, predicted->count, "network"));
+    return EXIT_SUCCESS;
+}
+
+static int run_to_text(const nft_model *model, cli_input *input, const cli_options *given,
+                       prediction_format format, cli_ranks *ranks)
+{
+    cli_predicted predicted = {.count = input->count};
+    cli_run run = {.model = model,
+                   .input = input,
+                   .given = given,
+                   .decode = option_text(given, "decode") != NULL,
+                   .take = keep_predictions,
+                   .user = &predicted,
+                   .ranks = ranks->count > 1 ? ranks : NULL};
+    int failed = run_model(&run);
+    if (!failed && run.ranks)
+        failed = share_predictions(&run, &predicted);
+    if (!failed && !ranks->rank)
+        failed = save_prediction_text(option_text(given, "output"), format, model, input, &predicted);
+    if (!failed && !ranks->rank)
+        failed = describe_text(given, &predicted);
+    free(predicted.values);
+    return failed;
+}
+
 typedef struct job {
     const cli_options *given;
     nft_model *model;
     cli_input input;
+    prediction_format format;
 } job;
 
 /* Whatever can be wrong is found before the model runs. */
@@ -154,10 +202,14 @@ static int prepare(void *argument)
     job *j = argument;
     const cli_options *given = j->given;
     bool decode = option_text(given, "decode") != NULL;
-    int failed = check_outputs(given);
+    int failed = choose_prediction_format(&j->format, given, option_text(given, "output"));
+    if (!failed)
+        failed = check_outputs(given);
     if (!failed)
         failed = load_model(&j->model, given->operands[0], given);
-    if (!failed && decode && !nft_model_has_decoder(j->model))
+    if (!failed && j->format != FORMAT_SAFETENSORS)
+        failed = check_prediction_output(j->model, given->operands[0]);
+    if (!failed && decode && !nft_model_describe(j->model)->has_decoder)
         failed = fail("%s: the model has no decoder, --decode is for one that has", given->operands[0]);
     if (!failed)
         failed = open_input(&j->input, j->model, given->operands[1], given);
@@ -170,14 +222,15 @@ static int run(const cli_options *given)
 {
     cli_ranks ranks;
     cli_options own = *given; /* ranks other than 0 say nothing */
-    job j = {.given = &own};
+    job j = {.given = &own, .format = FORMAT_TABLE};
     bool together = true;
     int failed = ranks_open_if_launched(&ranks);
     own.quiet = given->quiet || ranks.rank;
     if (!failed)
         failed = ranks_in_turn(&ranks, prepare, &j, &together);
     if (!failed) {
-        failed = run_to_file(j.model, &j.input, &own, &ranks);
+        failed = j.format == FORMAT_SAFETENSORS ? run_to_file(j.model, &j.input, &own, &ranks)
+                                                : run_to_text(j.model, &j.input, &own, j.format, &ranks);
         together = !failed;
     }
     close_input(&j.input);
@@ -189,6 +242,8 @@ static int run(const cli_options *given)
 static const cli_option own_options[] = {
     {"output", 'o', OPTION_RESULT, "OUT", "file to write, replaced if it exists; - is standard output", 0, 0,
      NULL},
+    {"format", 0, OPTION_CHOICE, "NAME",
+     "table, csv, json, jsonl or safetensors (default: by the ending of OUT)", 0, 0, prediction_formats},
     {"decode", 0, OPTION_FLAG, NULL, "of a model with a decoder: its images as vectors, not the latents", 0,
      0, NULL},
     PREPARE_OPTION,
@@ -199,20 +254,24 @@ static const cli_option own_options[] = {
 
 const cli_command forward_command = {
     .name = "forward",
-    .operands = "MODEL WEIGHTS -o OUT",
+    .operands = "MODEL WEIGHTS [-o OUT]",
     .summary = "run a model on the weights of networks",
     .description =
-        "Runs a model on every network of WEIGHTS and writes what comes out to OUT (safetensors).\n\n"
+        "Runs a model on every network of WEIGHTS and prints its predictions as a table. With -o it writes\n"
+        "them to OUT: CSV, JSON, JSON lines or a table where OUT ends in .csv, .json, .jsonl or .txt,\n"
+        "else safetensors, which also holds tokens and features.\n\n"
         "MODEL is a model file, or a configuration or recipe (.json), freshly initialised from --seed.\n"
         "WEIGHTS holds the weights of one network (a PyTorch state_dict), of N networks stacked along\n"
         "a leading axis, or features; or is an index of such files; for a model on tokens it holds the\n"
         "tensor 'output' (N, tokens, channels).\n"
-        "OUT gets 'output', tokens (N, M, D) or a vector (N, F), or for a model that gives features\n"
+        "Of a model that was trained with cross_entropy, a table has the most probable class, by its name\n"
+        "if the training set had names, and its probability. CSV and JSON have all probabilities.\n"
+        "A file of safetensors gets 'output', tokens (N, M, D) or a vector (N, F), or for a model that gives "
+        "features\n"
         "'0.weight', '0.bias', …, (N, C, …). Other tensors of WEIGHTS with a leading N, labels for\n"
         "example, are carried along.",
     .least_operands = 2,
     .most_operands = 2,
     .options = own_options,
-    .required = "output",
     .run = run,
 };

@@ -1,6 +1,7 @@
 #include "image_scores.h"
 
 #include "metrics.h"
+#include "nft/inr.h"
 #include "omega.h"
 #include "report.h"
 #include "results.h"
@@ -12,7 +13,7 @@
 
 static int check_decoder(image_scores *task)
 {
-    if (!nft_model_has_decoder(task->model))
+    if (!nft_model_describe(task->model)->has_decoder)
         return fail("%s: the model has no decoder, loss reconstruction is for one that has",
                     task->given->operands[0]);
     double omega = DEFAULT_OMEGA;
@@ -23,20 +24,18 @@ static int check_decoder(image_scores *task)
 
 static int check_features(const image_scores *task)
 {
-    nft_module_info info = NFT_MODULE_INFO_INIT;
+    const nft_module_info *info = nft_model_describe(task->model)->output;
     const char *path = task->given->operands[0];
-    if (nft_model_output(&info, task->model))
-        return fail_library();
-    if (info.output != NFT_VALUE_FEATURES)
+    if (info->output != NFT_VALUE_FEATURES)
         return fail("%s: the model gives %s, loss render needs features of 1 channel, the weights of SIRENs",
                     path,
-                    nft_model_has_decoder(task->model) ? "images"
-                    : info.output == NFT_VALUE_TOKENS  ? "tokens"
-                                                       : "a vector");
-    if (info.channels != 1)
+                    nft_model_describe(task->model)->has_decoder ? "images"
+                    : info->output == NFT_VALUE_TOKENS           ? "tokens"
+                                                                 : "a vector");
+    if (info->channels != 1)
         return fail("%s: the model gives features of %" PRId64
                     " channels, loss render needs 1, the weights of SIRENs",
-                    path, info.channels);
+                    path, info->channels);
     return EXIT_SUCCESS;
 }
 
@@ -48,7 +47,7 @@ static int check_sirens(image_scores *task)
     nft_weights *none = NULL;
     nft_array *nothing = NULL;
     if (nft_space_layer(&last, space, nft_space_layer_count(space) - 1) ||
-        nft_weights_create(&none, space, 0, 1))
+        nft_weights_create(&none, space, 0, 1, NULL))
         return fail_library();
     nft_status status = nft_inr_render(&nothing, none, 0, 0, 1, 1, &task->options);
     nft_array_free(nothing);
@@ -147,10 +146,12 @@ static int add_batch(void *user, const nft_context *context, int64_t first, int6
     int failed = render ? read_extra(&targets, task->input, "target", first, count) : EXIT_SUCCESS;
     if (!failed && render)
         failed = check_finite(task, targets, first);
-    const nft_weights *sirens = render ? nft_context_output_weights(context) : task->input->weights;
+    const nft_weights *sirens =
+        render ? nft_context_output(context, NFT_OUTPUT)->weights : task->input->weights;
     if (!failed && nft_inr_render(&rendered, sirens, 0, count, task->height, task->width, &task->options))
         failed = fail("%s: %s", task->given->operands[1], library_message());
-    const float *others = render ? nft_array_f32(targets) : nft_array_f32(nft_context_output(context));
+    const float *others =
+        render ? nft_array_f32(targets) : nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array);
     for (int64_t n = 0; n < count && !failed; n++)
         add_image(task, nft_array_f32(rendered) + n * numbers, others + n * numbers);
     nft_array_free(targets);

@@ -5,6 +5,7 @@
 #define NFT_CLI_IMAGE_SCORES_H
 
 #include "input.h"
+#include "nft/inr.h"
 #include "scores.h"
 
 typedef struct image_scores {

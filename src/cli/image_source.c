@@ -1,6 +1,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include "image_source.h"
 
+#include "nft/file.h"
+#include "nft/inr.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "report.h"
 #include "text.h"
@@ -27,7 +30,7 @@ static bool has_images(const char *path)
     nft_file *file = NULL;
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     bool output = false, layers = false;
-    if (nft_file_open(&file, path))
+    if (nft_file_open(&file, path, NULL))
         return false;
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++)
         if (!nft_file_tensor(&info, file, i)) {
@@ -66,7 +69,7 @@ static int prepare_form(cli_input *input, const cli_options *given)
     if (!failed)
         failed = choose_offset(input->offset, input->path, offset, given);
     write_omega(input->omega, &to, 17);
-    for (int64_t part = 0; part < nft_dataset_part_count(input->dataset) && !failed; part++) {
+    for (int64_t part = 0; part < nft_dataset_describe(input->dataset)->part_count && !failed; part++) {
         cli_omega from = plain_omega(DEFAULT_OMEGA);
         own = nft_dataset_metadata(input->dataset, part, OMEGA_KEY);
         failed = own ? parse_omega(&from, input->path, own) : EXIT_SUCCESS;
@@ -75,6 +78,39 @@ static int prepare_form(cli_input *input, const cli_options *given)
     input->shift = true;
     if (!failed && !input->offset[0])
         snprintf(input->offset, sizeof input->offset, "0");
+    return failed;
+}
+
+/* "HEIGHT,WIDTH,COLOURS", as nftool fit notes it. */
+static void read_fitted_size(image_source *source, const char *text)
+{
+    char *comma = NULL, *end = NULL;
+    int64_t height = text ? strtoll(text, &comma, 10) : 0;
+    int64_t width = height > 0 && *comma == ',' ? strtoll(comma + 1, &end, 10) : 0;
+    if (width < 1 || *end != ',' || height > PICTURE_MOST_PIXELS / width)
+        return;
+    source->fitted_height = height;
+    source->fitted_width = width;
+}
+
+/* Of several sizes, the greatest height and the greatest width of the networks that are drawn. */
+static int find_largest_size(image_source *source, const cli_options *given)
+{
+    int64_t first = 0, count = 0;
+    nft_array *sizes = NULL;
+    int failed = choose_range(&first, &count, given, source->operand, source->networks->count, "network");
+    if (!failed)
+        failed = read_extra(&sizes, source->networks, "image_size", first, count);
+    const int64_t *pairs =
+        failed || nft_array_rank(sizes) != 2 || nft_array_size(sizes, 1) != 2 ? NULL : nft_array_i64(sizes);
+    for (int64_t n = 0; pairs && n < count; n++) {
+        bool valid = pairs[2 * n] > 0 && pairs[2 * n + 1] > 0 &&
+                     pairs[2 * n] <= PICTURE_MOST_PIXELS / pairs[2 * n + 1];
+        int64_t height = valid ? pairs[2 * n] : 0, width = valid ? pairs[2 * n + 1] : 0;
+        source->fitted_height = height > source->fitted_height ? height : source->fitted_height;
+        source->fitted_width = width > source->fitted_width ? width : source->fitted_width;
+    }
+    nft_array_free(sizes);
     return failed;
 }
 
@@ -92,6 +128,10 @@ static int open_sirens(image_source *source, const cli_options *given)
     nft_layer last = {.size = sizeof last};
     if (!failed && nft_space_layer(&last, input->space, nft_space_layer_count(input->space) - 1))
         failed = fail("%s: %s", source->operand, library_message());
+    if (!failed)
+        read_fitted_size(source, nft_dataset_metadata(input->dataset, 0, "nft.image"));
+    if (!failed && has_extra(input, "image_size"))
+        failed = find_largest_size(source, given);
     source->count = input->count;
     source->colours = last.out;
     return failed;
@@ -154,7 +194,7 @@ static int open_tensor(image_source *source, const char *path)
 {
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     int64_t i = 0;
-    if (nft_file_open(&source->file, path))
+    if (nft_file_open(&source->file, path, NULL))
         return fail_library();
     while (i < nft_file_tensor_count(source->file) &&
            (nft_file_tensor(&info, source->file, i) || strcmp(info.name, source->tensor)))
@@ -272,6 +312,10 @@ int settle_image_sizes(image_source *sources, int source_count, int64_t height, 
     int failed = EXIT_SUCCESS;
     if (!height || !width)
         failed = find_own_size(sources, source_count, &own_height, &own_width);
+    for (int i = 0; i < source_count && !own_height && !height && !width; i++) {
+        own_height = sources[i].fitted_height;
+        own_width = sources[i].fitted_width;
+    }
     if (!own_height)
         own_height = own_width = height ? height : width ? width : DEFAULT_SIZE;
     for (int i = 0; i < source_count && !failed; i++) {
@@ -329,8 +373,8 @@ int read_image_source(image_source *source, int64_t first, int64_t count,
     if (source->pixels)
         return read_pixels(source, first, count, images);
     if (source->file) /* whose messages name it */
-        return nft_file_read_rows(images, source->file, source->tensor, first, count) ? fail_library()
-                                                                                      : EXIT_SUCCESS;
+        return nft_file_read(images, source->file, source->tensor, first, count) ? fail_library()
+                                                                                 : EXIT_SUCCESS;
     return render_networks(source, first, count, options, images);
 }
 

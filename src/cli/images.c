@@ -1,5 +1,7 @@
 #include "images.h"
 
+#include "jpeg.h"
+#include "nft/file.h"
 #include "report.h"
 
 #include <errno.h>
@@ -15,7 +17,7 @@
 #define IMAGE_MOST_NUMBERS (INT64_C(1) << 26)
 #define LABELS_MOST (INT64_C(1) << 24)
 
-typedef enum file_kind { FILE_IDX, FILE_PNG, FILE_SAFETENSORS } file_kind;
+typedef enum file_kind { FILE_IDX, FILE_PICTURE, FILE_SAFETENSORS } file_kind;
 
 typedef struct head {
     unsigned char bytes[8];
@@ -40,8 +42,8 @@ static bool read_head(head *first, const char *path)
 static file_kind kind_of(const head *first)
 {
     const unsigned char *bytes = first->bytes;
-    if (first->count >= 4 && !memcmp(bytes, "\x89PNG", 4))
-        return FILE_PNG;
+    if ((first->count >= 4 && !memcmp(bytes, "\x89PNG", 4)) || is_jpeg(bytes, first->count))
+        return FILE_PICTURE;
     bool gzip = first->count >= 3 && bytes[0] == 0x1f && bytes[1] == 0x8b && bytes[2] == 8 && bytes[3] < 32;
     return gzip || (first->count >= 4 && !bytes[0] && !bytes[1] && bytes[2] && bytes[3]) ? FILE_IDX
                                                                                          : FILE_SAFETENSORS;
@@ -63,7 +65,7 @@ static int find_kind(file_kind *kind, const char *path)
     for (int i = 7; i >= 0; i--)
         header = header << 8 | first.bytes[i];
     if (*kind == FILE_SAFETENSORS && (first.count < sizeof first.bytes || header > (uint64_t)about.st_size))
-        return fail("%s: is neither an IDX file, nor PNG, nor safetensors", path);
+        return fail("%s: is neither an IDX file, nor PNG, JPEG or safetensors", path);
     return EXIT_SUCCESS;
 }
 
@@ -93,21 +95,22 @@ static int open_idx(cli_images *images)
     return EXIT_SUCCESS;
 }
 
-static int open_pngs(cli_images *images)
+static int open_pictures(cli_images *images)
 {
     int failed = EXIT_SUCCESS;
     images->count = images->path_count;
+    images->sizes = calloc((size_t)images->path_count, sizeof *images->sizes);
+    if (!images->sizes)
+        return fail_memory();
     for (int i = 0; i < images->path_count && !failed; i++) {
-        picture about = {0};
-        failed = picture_measure(&about, images->paths[i]);
-        if (!failed && i && (about.height != images->height || about.width != images->width))
-            failed = fail("%s: is %" PRId64 " × %" PRId64 " pixels, the images before it are %" PRId64
-                          " × %" PRId64,
-                          images->paths[i], about.height, about.width, images->height, images->width);
-        images->height = about.height;
-        images->width = about.width;
-        images->colours = about.colours > images->colours ? about.colours : images->colours;
+        picture *about = &images->sizes[i];
+        failed = picture_measure(about, images->paths[i]);
+        int64_t pixels = about->height * about->width;
+        images->largest = pixels > images->largest ? pixels : images->largest;
+        images->colours = about->colours > images->colours ? about->colours : images->colours;
     }
+    images->height = images->sizes[0].height;
+    images->width = images->sizes[0].width;
     return failed;
 }
 
@@ -115,7 +118,7 @@ static int open_safetensors(cli_images *images)
 {
     const char *path = images->paths[0];
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-    if (nft_file_open(&images->file, path))
+    if (nft_file_open(&images->file, path, NULL))
         return fail_library();
     int64_t tensors = nft_file_tensor_count(images->file), found = 0;
     while (found < tensors && !nft_file_tensor(&info, images->file, found) && strcmp(info.name, "images"))
@@ -134,18 +137,25 @@ static int open_safetensors(cli_images *images)
 
 static int open_all(cli_images *images)
 {
-    file_kind kind = FILE_PNG;
+    file_kind kind = FILE_PICTURE;
     int failed = EXIT_SUCCESS;
     for (int i = images->path_count - 1; i >= 0 && !failed; i--) {
         failed = find_kind(&kind, images->paths[i]);
-        if (!failed && kind != FILE_PNG && images->path_count > 1)
-            failed = fail("%s: is no PNG file; of other files only one can be given", images->paths[i]);
+        if (!failed && kind != FILE_PICTURE && images->path_count > 1)
+            failed =
+                fail("%s: is neither PNG nor JPEG; of other files only one can be given", images->paths[i]);
     }
     if (failed)
         return failed;
-    return kind == FILE_PNG   ? open_pngs(images)
-           : kind == FILE_IDX ? open_idx(images)
-                              : open_safetensors(images);
+    return kind == FILE_PICTURE ? open_pictures(images)
+           : kind == FILE_IDX   ? open_idx(images)
+                                : open_safetensors(images);
+}
+
+void image_size(const cli_images *images, int64_t number, int64_t size[2])
+{
+    size[0] = images->sizes ? images->sizes[number].height : images->height;
+    size[1] = images->sizes ? images->sizes[number].width : images->width;
 }
 
 int open_images(cli_images *images, char **paths, int path_count)
@@ -156,10 +166,16 @@ int open_images(cli_images *images, char **paths, int path_count)
         failed = fail("%s: holds no images", paths[0]);
     if (!failed && (!images->height || !images->width || !images->colours))
         failed = fail("%s: its images have no pixels", paths[0]);
-    if (!failed && images->height > IMAGE_MOST_NUMBERS / images->width / images->colours)
-        failed = fail("%s: an image is %" PRId64 " × %" PRId64 " pixels of %" PRId64
-                      " numbers, expected at most %" PRId64 " numbers in all",
-                      paths[0], images->height, images->width, images->colours, IMAGE_MOST_NUMBERS);
+    for (int i = 0; i < path_count && !failed; i++) {
+        int64_t size[2];
+        image_size(images, i, size);
+        if (size[0] > IMAGE_MOST_NUMBERS / size[1] / images->colours)
+            failed = fail("%s: an image is %" PRId64 " × %" PRId64 " pixels of %" PRId64
+                          " numbers, expected at most %" PRId64 " numbers in all",
+                          paths[i], size[0], size[1], images->colours, IMAGE_MOST_NUMBERS);
+    }
+    if (!failed && !images->sizes)
+        images->largest = images->height * images->width;
     return failed;
 }
 
@@ -167,7 +183,21 @@ int choose_images(cli_images *images, int64_t first, int64_t count)
 {
     images->first = first;
     images->count = count;
+    images->several_sizes = false;
+    for (int64_t i = first; images->sizes && i < first + count; i++)
+        images->several_sizes = images->several_sizes ||
+                                images->sizes[i].height != images->sizes[first].height ||
+                                images->sizes[i].width != images->sizes[first].width;
     return skip_images(images, first);
+}
+
+/* After `next` has changed. */
+static void set_size(cli_images *images)
+{
+    if (!images->sizes || images->next >= images->path_count)
+        return;
+    images->height = images->sizes[images->next].height;
+    images->width = images->sizes[images->next].width;
 }
 
 static int64_t numbers_of(const cli_images *images)
@@ -181,7 +211,7 @@ static float colour(double byte)
     return (float)((byte / 255 - 0.5) / 0.5);
 }
 
-static int read_png(cli_images *images, const char *path, float *values)
+static int read_picture(cli_images *images, const char *path, float *values)
 {
     picture wanted = {images->height, images->width, images->colours};
     int64_t numbers = numbers_of(images);
@@ -212,7 +242,7 @@ static int convert_array(const cli_images *images, const nft_array *array, float
 static int read_file(const cli_images *images, int64_t count, float *values)
 {
     nft_array *array = NULL;
-    if (nft_file_read_rows(&array, images->file, "images", images->next, count))
+    if (nft_file_read(&array, images->file, "images", images->next, count))
         return fail_library();
     int failed = convert_array(images, array, values);
     nft_array_free(array);
@@ -244,14 +274,16 @@ int read_images(cli_images *images, int64_t count, float *values)
         failed = read_idx(images, count, values);
     else
         for (int64_t n = 0; n < count && !failed; n++)
-            failed = read_png(images, images->paths[images->next + n], values + n * numbers);
+            failed = read_picture(images, images->paths[images->next + n], values + n * numbers);
     images->next += count;
+    set_size(images);
     return failed;
 }
 
 int skip_images(cli_images *images, int64_t count)
 {
     images->next += count;
+    set_size(images);
     return !images->idx.stream || idx_skip(&images->idx, count) ? EXIT_SUCCESS
                                                                 : fail("%s", images->idx.message);
 }
@@ -260,7 +292,9 @@ void close_images(cli_images *images)
 {
     idx_close(&images->idx);
     nft_file_free(images->file);
+    free(images->sizes);
     images->file = NULL;
+    images->sizes = NULL;
 }
 
 static int make_labels(nft_array **labels, const idx_file *idx, const double *numbers)
@@ -308,16 +342,16 @@ static int load_idx_labels(nft_array **labels, const char *path, int64_t count)
 
 int load_labels(nft_array **labels, const char *path, int64_t count)
 {
-    file_kind kind = FILE_PNG;
+    file_kind kind = FILE_PICTURE;
     nft_file *file = NULL;
     int failed = find_kind(&kind, path);
     if (failed)
         return failed;
     if (kind == FILE_IDX)
         return load_idx_labels(labels, path, count);
-    nft_status status = nft_file_open(&file, path);
+    nft_status status = nft_file_open(&file, path, NULL);
     if (!status)
-        status = nft_file_read(labels, file, "label");
+        status = nft_file_read(labels, file, "label", 0, NFT_ALL);
     nft_file_free(file);
     if (status)
         return fail_library();

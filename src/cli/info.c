@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "images.h"
+#include "nft/file.h"
 #include "sources.h"
 #include "text.h"
 
@@ -222,6 +223,34 @@ static int info_file(const nft_file *file, const cli_options *given)
     return failed;
 }
 
+/* Anything else in JSON, a sidecar for example: its entries, and the space that it may describe. */
+static int info_json(const json_t *object, const cli_options *given)
+{
+    static const char *const titles[] = {"entry", "value"};
+    cli_table table = TABLE_INIT("ll", 2);
+    nft_space *space = NULL;
+    const char *key;
+    const json_t *value;
+    if (given->json)
+        return print_json(json_pack("{s:s, s:O}", "kind", "json", "entries", (json_t *)object));
+    puts("kind       JSON: neither a configuration nor a recipe nor an index\n");
+    table_header(&table, titles);
+    json_object_foreach((json_t *)object, key, value)
+    {
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        table_cell(&table, "%s", key);
+        table_cell(&table, "%.100s%s", text ? text : "", text && strlen(text) > 100 ? " …" : "");
+        free(text);
+    }
+    int failed = table_print(&table);
+    if (failed || nft_space_load(&space, given->operands[0], NULL))
+        return failed;
+    putchar('\n');
+    failed = print_space(space, NULL);
+    nft_space_free(space);
+    return failed;
+}
+
 static int info_parts(const cli_options *given)
 {
     cli_input input;
@@ -241,12 +270,17 @@ static int run(const cli_options *given)
     if (is_index(path))
         return info_parts(given);
     int failed = EXIT_SUCCESS;
-    if (!configuration && nft_file_open(&file, path))
-        return holds_pixels(path) ? fail("%s: is PNG, IDX or gzipped, expected networks or a model; 'nftool "
-                                         "fit' makes networks of images",
-                                         path)
-                                  : fail_library();
-    if (configuration || nft_file_metadata(file, "nft.config")) {
+    if (!configuration && nft_file_open(&file, path, NULL))
+        return holds_pixels(path)
+                   ? fail("%s: is PNG, JPEG, IDX or gzipped, expected networks or a model; 'nftool "
+                          "fit' makes networks of images",
+                          path)
+                   : fail_library();
+    json_t *other = configuration ? load_other_json(path, given) : NULL;
+    if (other) {
+        failed = info_json(other, given);
+        json_decref(other);
+    } else if (configuration || nft_file_metadata(file, "nft.config")) {
         failed = refuse_layers(given, path, configuration ? "a configuration" : "a model");
         if (!failed)
             failed = load_model(&model, path, given);
@@ -280,5 +314,6 @@ const cli_command info_command = {
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,
+    .idle = "threads seed force",
     .run = run,
 };

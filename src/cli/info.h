@@ -5,6 +5,7 @@
 #include "input.h"
 #include "report.h"
 
+#include <nft/file.h>
 #include <nft/nft.h>
 
 /* A space as configurations write it; null without a space. */

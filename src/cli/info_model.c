@@ -16,7 +16,7 @@ static nft_status model_tensor(const void *model, int64_t index, nft_tensor_info
 static int64_t count_non_finite(const nft_model *model)
 {
     int64_t found = 0;
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_model_tensor(&info, model, i))
             continue;
@@ -39,7 +39,7 @@ static json_t *value_json(const nft_module_info *info)
 static json_t *modules_json(const nft_model *model)
 {
     json_t *list = json_array();
-    for (int64_t i = 0; i < nft_model_module_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->module_count; i++) {
         nft_module_info info = NFT_MODULE_INFO_INIT;
         if (nft_model_module(&info, model, i))
             continue;
@@ -63,11 +63,12 @@ static int print_as_json(const nft_model *model, const char *kind, const nft_mod
     json_object_set_new(object, "flops", json_integer(output->flops));
     json_object_set_new(object, "input", value_json(input));
     json_object_set_new(object, "output", value_json(output));
-    json_object_set_new(object, "decoder", json_boolean(nft_model_has_decoder(model)));
+    json_object_set_new(object, "decoder", json_boolean(nft_model_describe(model)->has_decoder));
     json_object_set_new(object, "loss", loss ? json_text(loss) : json_null());
     json_object_set_new(object, "non_finite", json_integer(count_non_finite(model)));
     json_object_set_new(object, "modules", modules_json(model));
-    json_object_set_new(object, "tensors", tensors_json(model, nft_model_tensor_count(model), model_tensor));
+    json_object_set_new(object, "tensors",
+                        tensors_json(model, nft_model_describe(model)->tensor_count, model_tensor));
     return print_json(object);
 }
 
@@ -100,7 +101,7 @@ static void module_cells(cli_table *table, const char *index, const char *name, 
 static nft_module_info decoder_share(const nft_model *model, const nft_module_info *output)
 {
     nft_module_info rest = *output;
-    for (int64_t i = 0; i < nft_model_module_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->module_count; i++) {
         nft_module_info info = NFT_MODULE_INFO_INIT;
         if (nft_model_module(&info, model, i))
             continue;
@@ -116,7 +117,7 @@ static int print_modules(const nft_model *model, const nft_module_info *output)
     static const char *const titles[] = {"", "module", "gives", "parameters", "buffers", "GFLOP"};
     cli_table table = TABLE_INIT("rllrrr", 2);
     table_header(&table, titles);
-    for (int64_t i = 0; i < nft_model_module_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->module_count; i++) {
         nft_module_info info = NFT_MODULE_INFO_INIT;
         char index[24];
         if (nft_model_module(&info, model, i))
@@ -124,7 +125,7 @@ static int print_modules(const nft_model *model, const nft_module_info *output)
         snprintf(index, sizeof index, "%" PRId64, i);
         module_cells(&table, index, info.type, &info);
     }
-    if (nft_model_has_decoder(model)) {
+    if (nft_model_describe(model)->has_decoder) {
         nft_module_info decoder = decoder_share(model, output);
         module_cells(&table, "", "decoder", &decoder);
     }
@@ -143,7 +144,7 @@ static int print_for_people(const nft_model *model, const char *kind, const nft_
     int failed = EXIT_SUCCESS;
     printf("kind       %s\n", kind);
     printf("takes      %s\n", describe_value(text[0], input));
-    if (nft_model_has_decoder(model))
+    if (nft_model_describe(model)->has_decoder)
         printf("gives      %s, the decoder's images\n", describe_value(text[0], output));
     else
         printf("gives      %s\n", describe_value(text[0], output));
@@ -160,17 +161,15 @@ static int print_for_people(const nft_model *model, const char *kind, const nft_
     if (!failed)
         failed = print_modules(model, output);
     if (!failed && option_text(given, "tensors"))
-        failed = print_tensors(model, nft_model_tensor_count(model), model_tensor);
+        failed = print_tensors(model, nft_model_describe(model)->tensor_count, model_tensor);
     return failed;
 }
 
 int info_model(const nft_model *model, const cli_options *given, bool configuration)
 {
-    nft_module_info input = NFT_MODULE_INFO_INIT, output = NFT_MODULE_INFO_INIT;
+    const nft_model_description *about = nft_model_describe(model);
     const char *kind = configuration ? "configuration" : "model";
-    if (nft_model_input(&input, model) || nft_model_output(&output, model))
-        return fail_library();
     if (given->json)
-        return print_as_json(model, kind, &input, &output);
-    return print_for_people(model, kind, &input, &output, given);
+        return print_as_json(model, kind, about->input, about->output);
+    return print_for_people(model, kind, about->input, about->output, given);
 }

@@ -2,6 +2,8 @@
 #include "info.h"
 #include "metrics.h"
 #include "names.h"
+#include "nft/file.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "progress.h"
 #include "text.h"
@@ -20,7 +22,25 @@ static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *
 
 typedef struct known_names {
     cli_names tensors, extras; /* of the networks, and of what travels with them */
+    bool is_other_form;        /* the file has the networks' tensors under other names, in other shapes */
 } known_names;
+
+static bool is_other_form(const known_names *known, const nft_file *file)
+{
+    for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
+        nft_tensor_info info = NFT_TENSOR_INFO_INIT;
+        if (!nft_file_tensor(&info, file, i) && names_find(&known->tensors, info.name) >= 0)
+            return false;
+    }
+    return true;
+}
+
+/* Whether a tensor belongs to no network. */
+static bool is_beyond(const known_names *known, const char *name)
+{
+    return names_find(&known->tensors, name) < 0 &&
+           (!known->is_other_form || names_find(&known->extras, name) >= 0);
+}
 
 /* What only reading all numbers can tell. */
 typedef struct non_finite {
@@ -33,7 +53,7 @@ static int64_t count_non_finite_rows(const cli_input *input, const char *name, i
 {
     nft_array *rows = NULL;
     int64_t found = 0;
-    if (nft_dataset_read_rows(&rows, input->dataset, name, first, count))
+    if (nft_dataset_read_tensor(&rows, input->dataset, name, first, count))
         return 0;
     const float *values = nft_array_f32(rows);
     for (int64_t i = 0; values && i < nft_array_count(rows); i++)
@@ -72,7 +92,7 @@ static json_t *other_tensors_json(const known_names *known, const nft_file *file
     json_t *list = json_array();
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-        if (nft_file_tensor(&info, file, i) || names_find(&known->tensors, info.name) >= 0)
+        if (nft_file_tensor(&info, file, i) || !is_beyond(known, info.name))
             continue;
         if ((names_find(&known->extras, info.name) >= 0) == extras)
             json_array_append_new(list, json_text(info.name));
@@ -148,7 +168,7 @@ static nft_status describe_range(char *text, const nft_file *file, const nft_ten
     for (int64_t first = 0; row && first < info->shape[0] && !status; first += most) {
         int64_t count = info->shape[0] - first < most ? info->shape[0] - first : most;
         nft_array *rows = NULL;
-        status = nft_file_read_rows(&rows, file, info->name, first, count);
+        status = nft_file_read(&rows, file, info->name, first, count);
         if (!status)
             widen_range(&range, rows);
         nft_array_free(rows);
@@ -173,7 +193,7 @@ static int print_others(const known_names *known, const nft_file *file)
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, file, i))
             return table_fail(&table);
-        if (names_find(&known->tensors, info.name) >= 0)
+        if (!is_beyond(known, info.name))
             continue;
         if (!table.count)
             table_header(&table, titles);
@@ -237,13 +257,15 @@ static int print_for_people(cli_input *input, const nft_weights *header, const k
 int info_weights(cli_input *input, const nft_file *file, const cli_options *given)
 {
     const char *kind = has_extra(input, "label") ? "data set" : "weights";
-    known_names known = {{0}, {0}};
+    known_names known = {{0}, {0}, false};
     nft_weights *header = NULL;
     if (nft_dataset_batch(&header, input->dataset, 0, 0))
         return fail_library();
     int failed = names_of_tensors(&known.tensors, header);
     if (!failed)
         failed = names_of_extras(&known.extras, input->dataset);
+    if (!failed)
+        known.is_other_form = is_other_form(&known, file);
     if (!failed)
         failed = given->json ? print_as_json(input, &known, file, kind, given)
                              : print_for_people(input, header, &known, file, kind, given);
@@ -265,7 +287,7 @@ static int index_as_json(cli_input *input, const cli_options *given)
     int failed = count_non_finite(&found, input, given);
     json_t *parts = json_array(), *extras = json_array();
     const char *name;
-    for (int64_t i = 0; i < nft_dataset_part_count(input->dataset); i++) {
+    for (int64_t i = 0; i < nft_dataset_describe(input->dataset)->part_count; i++) {
         nft_dataset_part part = NFT_DATASET_PART_INIT;
         if (!nft_dataset_get_part(&part, input->dataset, i))
             json_array_append_new(parts, part_json(&part));
@@ -289,7 +311,7 @@ static int print_parts(const nft_dataset *dataset)
     cli_table table = TABLE_INIT("lrrr", 2);
     char text[TEXT_CAPACITY];
     table_header(&table, titles);
-    for (int64_t i = 0; i < nft_dataset_part_count(dataset); i++) {
+    for (int64_t i = 0; i < nft_dataset_describe(dataset)->part_count; i++) {
         nft_dataset_part part = NFT_DATASET_PART_INIT;
         if (nft_dataset_get_part(&part, dataset, i))
             return table_fail(&table);
@@ -308,7 +330,7 @@ int info_index(cli_input *input, const cli_options *given)
     if (given->json)
         return index_as_json(input, given);
     printf("kind       index: %s in %s\n", text_plural(text[0], input->count, "network"),
-           text_plural(text[1], nft_dataset_part_count(input->dataset), "part"));
+           text_plural(text[1], nft_dataset_describe(input->dataset)->part_count, "part"));
     if (input->channels > 1)
         printf("channels   %s\n", text_count(text[0], input->channels));
     for (int64_t i = 0; (name = nft_dataset_extra_name(input->dataset, i)); i++)

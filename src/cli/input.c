@@ -1,6 +1,9 @@
 #include "input.h"
 
 #include "metrics.h"
+#include "nft/file.h"
+#include "nft/inr.h"
+#include "nft/train.h"
 #include "report.h"
 
 #include <inttypes.h>
@@ -40,7 +43,7 @@ static int check_file_of_tokens(const char *path, const cli_options *given)
         return failed;
     if (is_index(path))
         return fail("%s: is an index of networks, the model takes tokens", path);
-    if (nft_file_open(&file, path))
+    if (nft_file_open(&file, path, NULL))
         return fail_library();
     failed = check_tokens(file, path);
     nft_file_free(file);
@@ -50,8 +53,8 @@ static int check_file_of_tokens(const char *path, const cli_options *given)
 static int describe(cli_input *input, bool takes_tokens)
 {
     nft_dataset_part part = NFT_DATASET_PART_INIT;
-    input->count = nft_dataset_count(input->dataset);
-    input->space = nft_dataset_space(input->dataset);
+    input->count = nft_dataset_describe(input->dataset)->count;
+    input->space = nft_dataset_describe(input->dataset)->space;
     if (nft_dataset_get_part(&part, input->dataset, 0))
         return fail_library();
     input->channels = part.channels;
@@ -74,11 +77,8 @@ int open_networks(cli_input *input, const char *path, const cli_options *given)
 
 int open_input(cli_input *input, const nft_model *model, const char *path, const cli_options *given)
 {
-    nft_module_info kind = NFT_MODULE_INFO_INIT;
     *input = (cli_input){.path = path, .part = -1};
-    if (model && nft_model_input(&kind, model))
-        return fail_library();
-    bool takes_tokens = model && kind.output == NFT_VALUE_TOKENS;
+    bool takes_tokens = nft_model_describe(model)->input->output == NFT_VALUE_TOKENS;
     int failed = takes_tokens ? check_file_of_tokens(path, given) : EXIT_SUCCESS;
     if (!failed)
         failed = open_dataset_for(&input->dataset, path, "weights", model, given);
@@ -98,7 +98,7 @@ void close_input(cli_input *input)
 /* The part that has sample `number`, which exists. */
 static int64_t find_part(const cli_input *input, int64_t number, nft_dataset_part *part)
 {
-    int64_t low = 0, high = nft_dataset_part_count(input->dataset) - 1;
+    int64_t low = 0, high = nft_dataset_describe(input->dataset)->part_count - 1;
     *part = (nft_dataset_part)NFT_DATASET_PART_INIT;
     while (low <= high) {
         int64_t middle = low + (high - low) / 2;
@@ -222,7 +222,7 @@ bool has_extra(const cli_input *input, const char *name)
 
 int read_extra(nft_array **array, const cli_input *input, const char *name, int64_t first, int64_t count)
 {
-    return nft_dataset_read_rows(array, input->dataset, name, first, count) ? fail_library() : EXIT_SUCCESS;
+    return nft_dataset_read_tensor(array, input->dataset, name, first, count) ? fail_library() : EXIT_SUCCESS;
 }
 
 static int64_t count_non_finite_values(const nft_weights *weights, int64_t network)

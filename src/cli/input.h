@@ -3,6 +3,7 @@
 #ifndef NFT_CLI_INPUT_H
 #define NFT_CLI_INPUT_H
 
+#include "nft/train.h"
 #include "omega.h"
 #include "sources.h"
 

@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "cleanup.h"
 #include "commands.h"
+#include "piped.h"
 #include "ranks.h"
 #include "report.h"
 #include "text.h"
@@ -15,9 +16,9 @@
 #include <unistd.h>
 
 static const cli_command *const commands[] = {
-    &info_command,    &forward_command,      &train_command, &evaluate_command,
-    &permute_command, &canonicalize_command, &fit_command,   &render_command,
-    &bench_command,   &collect_command,      &space_command,
+    &info_command,         &forward_command, &train_command,  &evaluate_command, &permute_command,
+    &canonicalize_command, &fit_command,     &render_command, &bench_command,    &collect_command,
+    &space_command,        &compare_command, &init_command,
 };
 
 #define COMMAND_COUNT ((int)(sizeof commands / sizeof commands[0]))
@@ -66,8 +67,27 @@ static void occupy_standard_streams(void)
             return;
 }
 
+#define MOST_REMEMBERED 64
+
+/* A command may open a file more than once: what was said of it is not said again. */
+static bool was_said(const char *line)
+{
+    static uint64_t said[MOST_REMEMBERED];
+    static size_t count;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (const char *at = line; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
+    for (size_t i = 0; i < count && i < MOST_REMEMBERED; i++)
+        if (said[i] == hash)
+            return true;
+    said[count++ % MOST_REMEMBERED] = hash;
+    return false;
+}
+
 static void print_log(int32_t level, const char *line, void *user)
 {
+    if (was_said(line))
+        return;
     note(user, level == NFT_LOG_WARNING ? "warning: %s" : "note: %s", line);
 }
 
@@ -87,7 +107,9 @@ static int run_command(const cli_command *command, int count, char **arguments)
         report_results_as_notes();
     cleanup_begin(&given);
     nft_set_log(print_log, &given);
-    int status = command->run(&given);
+    int status = read_piped_inputs(&given);
+    if (!status)
+        status = command->run(&given);
     nft_set_log(NULL, NULL);
     return status;
 }

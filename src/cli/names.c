@@ -1,7 +1,10 @@
 #include "names.h"
 
+#include "nft/file.h"
+#include "nft/train.h"
 #include "report.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,12 +15,10 @@ static int compare(const void *a, const void *b)
 
 static char *join(const char *begin, const char *end)
 {
-    size_t first = strlen(begin), second = strlen(end) + 1;
-    char *text = malloc(first + second);
-    if (text) {
-        memcpy(text, begin, first);
-        memcpy(text + first, end, second);
-    }
+    size_t size = strlen(begin) + strlen(end) + 1;
+    char *text = malloc(size);
+    if (text)
+        snprintf(text, size, "%s%s", begin, end);
     return text;
 }
 

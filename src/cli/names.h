@@ -3,7 +3,9 @@
 #ifndef NFT_CLI_NAMES_H
 #define NFT_CLI_NAMES_H
 
+#include <nft/file.h>
 #include <nft/nft.h>
+#include <nft/train.h>
 #include <stdbool.h>
 
 typedef struct cli_name {

@@ -19,7 +19,7 @@ static int fail_write(const cli_neighbour *neighbour)
 }
 
 /* Expects the target. */
-static int begin_beside(cli_neighbour *neighbour)
+static int begin_next_to_target(cli_neighbour *neighbour)
 {
     static const char file[] = ".nft-XXXXXX" ENDING; /* short: a name has a length that it may have */
     const char *slash = strrchr(neighbour->target, '/');
@@ -33,7 +33,7 @@ static int begin_beside(cli_neighbour *neighbour)
     int descriptor = mkstemps(neighbour->name, sizeof ENDING - 1);
     if (descriptor < 0)
         return fail_write(neighbour);
-    if (copy_permissions(descriptor, neighbour->target))
+    if (nft_copy_permissions(descriptor, neighbour->target))
         neighbour->stream = fdopen(descriptor, "wb");
     if (neighbour->stream)
         return EXIT_SUCCESS;
@@ -47,18 +47,18 @@ int neighbour_begin(cli_neighbour *neighbour, const char *path)
 {
     *neighbour = (cli_neighbour){.path = path};
     if (is_written_in_place(path)) {
-        int descriptor = open_in_place(path);
+        int descriptor = nft_open_in_place(path);
         neighbour->stream = descriptor < 0 ? NULL : fdopen(descriptor, "ab");
         return neighbour->stream ? EXIT_SUCCESS : fail_write(neighbour);
     }
     neighbour->target = follow_links(path);
-    return neighbour->target ? begin_beside(neighbour) : fail_write(neighbour);
+    return neighbour->target ? begin_next_to_target(neighbour) : fail_write(neighbour);
 }
 
 /* On the disk before it has its name: after a power failure there is the old file or the new one. */
 static bool flush_to_disk(FILE *stream)
 {
-    return !fflush(stream) && !ferror(stream) && sync_to_disk(fileno(stream));
+    return !fflush(stream) && !ferror(stream) && nft_sync(fileno(stream));
 }
 
 int neighbour_finish(cli_neighbour *neighbour, int failed)

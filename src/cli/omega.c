@@ -1,5 +1,6 @@
 #include "omega.h"
 
+#include "nft/train.h"
 #include "report.h"
 
 #include <jansson.h>
@@ -85,7 +86,7 @@ static int compare_omega(const char *path, const char *text, const cli_omega *om
 int check_omega(const char *path, const nft_dataset *dataset, const cli_omega *omega, const char *other)
 {
     int failed = EXIT_SUCCESS;
-    for (int64_t part = 0; part < nft_dataset_part_count(dataset) && !failed; part++)
+    for (int64_t part = 0; part < nft_dataset_describe(dataset)->part_count && !failed; part++)
         failed = compare_omega(path, nft_dataset_metadata(dataset, part, OMEGA_KEY), omega, other);
     return failed;
 }

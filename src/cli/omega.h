@@ -5,7 +5,9 @@
 
 #include "options.h"
 
+#include <nft/inr.h>
 #include <nft/nft.h>
+#include <nft/train.h>
 
 #define OMEGA_KEY "nft.omega"
 #define OFFSET_KEY "nft.offset"

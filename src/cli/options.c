@@ -345,9 +345,21 @@ int32_t given_precision(const cli_options *given)
     return precision;
 }
 
-static void print_options(const cli_option *list)
+static bool has_word(const char *words, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *found = words; found && (found = strstr(found, word)); found += length)
+        if ((found == words || found[-1] == ' ') && (!found[length] || found[length] == ' '))
+            return true;
+    return false;
+}
+
+/* All but those that are named in `idle`, or NULL. */
+static void print_options(const cli_option *list, const char *idle)
 {
     for (; list && list->name; list++) {
+        if (has_word(idle, list->name))
+            continue;
         char left[64];
         char letter[8] = "    ";
         if (list->letter)
@@ -363,8 +375,8 @@ void options_print_help(const cli_command *command)
     printf("usage: nftool %s %s [options]\n\n%s\n", command->name, command->operands, command->description);
     if (command->options && command->options->name) {
         puts("\nOptions:");
-        print_options(command->options);
+        print_options(command->options, NULL);
     }
     puts("\nCommon options:");
-    print_options(common_options);
+    print_options(common_options, command->idle);
 }

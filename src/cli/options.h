@@ -73,6 +73,7 @@ typedef struct cli_command {
     int least_operands, most_operands;
     const cli_option *options; /* its own, beside the common ones */
     const char *required;      /* the name of an option that must be given, or NULL */
+    const char *idle;          /* common options that have no effect, which help leaves out: "threads seed" */
     int (*run)(const cli_options *given);
 } cli_command;
 

@@ -93,17 +93,11 @@ static bool same_inode(const char *a, const char *b)
            first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
-static const char *name_in_folder(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 bool same_file(const char *a, const char *b)
 {
     if (!strcmp(a, b) || same_inode(a, b))
         return true;
-    if (strcmp(name_in_folder(a), name_in_folder(b)) != 0)
+    if (strcmp(text_file_name(a), text_file_name(b)) != 0)
         return false;
     char *first = folder_of(a), *second = folder_of(b);
     bool same = !first || !second || same_inode(first, second); /* without memory nothing is overwritten */
@@ -161,8 +155,8 @@ int check_outputs(const cli_options *given)
         if (!failed)
             failed = check_against(given, value);
         if (!failed && !strcmp(value->option->name, "plot") && !text_ends_with(value->text, ".svg") &&
-            !is_written_in_place(value->text))
-            failed = fail("--plot %s: expected a name that ends in .svg", value->text);
+            !text_ends_with(value->text, ".png") && !is_written_in_place(value->text))
+            failed = fail("--plot %s: expected a name that ends in .svg or .png", value->text);
     }
     return failed;
 }

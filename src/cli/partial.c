@@ -131,7 +131,7 @@ static int begin(cli_partial *partial, const char *settings)
     snprintf(head->settings, sizeof head->settings, "%s", settings);
     /* The header first: a file without one would not be known again. */
     int failed = !write_at(partial, head, (int64_t)sizeof *head, 0) ||
-                         ftruncate(partial->descriptor, partial->bytes) || !sync_to_disk(partial->descriptor)
+                         ftruncate(partial->descriptor, partial->bytes) || !nft_sync(partial->descriptor)
                      ? fail_file(partial, "write")
                      : EXIT_SUCCESS;
     free(head);
@@ -289,7 +289,7 @@ int partial_add(cli_partial *partial, const nft_weights *weights, const float *l
     bool written = write_networks(partial, weights, losses, checksums);
     uint64_t finished = (uint64_t)(partial->finished + count);
     int failed = EXIT_SUCCESS;
-    if (!written || !sync_to_disk(partial->descriptor) ||
+    if (!written || !nft_sync(partial->descriptor) ||
         !write_at(partial, &finished, sizeof finished, offsetof(header, finished)))
         failed = fail_file(partial, "write");
     else

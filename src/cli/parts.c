@@ -124,7 +124,7 @@ int work_on_parts(const cli_options *given, parts_work *work)
                     "; '%s' does not",
                     given->operands[0], run.output);
     failed = open_dataset(&run.dataset, given->operands[0], NULL, given);
-    run.count = nft_dataset_part_count(run.dataset);
+    run.count = nft_dataset_describe(run.dataset)->part_count;
     if (!failed)
         failed = run_parts(&run);
     nft_dataset_free(run.dataset);

@@ -41,7 +41,7 @@ typedef struct permuting {
 static nft_status permute(void *user, nft_weights *weights, int64_t first)
 {
     const permuting *p = user;
-    return nft_weights_permute_random_from(weights, p->seed, p->first + first);
+    return nft_weights_permute_random(weights, p->seed, p->first + first);
 }
 
 static int permute_file(const cli_options *given, int64_t first)
@@ -85,5 +85,6 @@ const cli_command permute_command = {
     .most_operands = 1,
     .options = own_options,
     .required = "output",
+    .idle = "threads",
     .run = run,
 };

@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700
 #include "picture.h"
 
+#include "jpeg.h"
 #include "neighbour.h"
 #include "report.h"
 
@@ -29,9 +30,30 @@ static int begin(png_image *image, const char *path)
     return fail("%s: has more than %" PRId64 " pixels", path, PICTURE_MOST_PIXELS);
 }
 
+static bool holds_jpeg(const char *path)
+{
+    unsigned char bytes[3];
+    struct stat about;
+    FILE *file = stat(path, &about) || !S_ISREG(about.st_mode) ? NULL : fopen(path, "rb");
+    size_t count = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+    if (file)
+        fclose(file);
+    return is_jpeg(bytes, count);
+}
+
+static int measure_jpeg(picture *about, const char *path)
+{
+    int failed = jpeg_measure(about, path);
+    if (!failed && about->height * about->width > PICTURE_MOST_PIXELS)
+        failed = fail("%s: has more than %" PRId64 " pixels", path, PICTURE_MOST_PIXELS);
+    return failed;
+}
+
 int picture_measure(picture *about, const char *path)
 {
     png_image image;
+    if (holds_jpeg(path))
+        return measure_jpeg(about, path);
     int failed = begin(&image, path);
     if (failed)
         return failed;
@@ -46,6 +68,8 @@ int picture_read(const picture *wanted, const char *path, unsigned char *pixels)
 {
     const png_color black = {0, 0, 0};
     png_image image;
+    if (holds_jpeg(path))
+        return jpeg_read(wanted, path, pixels);
     int failed = begin(&image, path);
     if (failed)
         return failed;

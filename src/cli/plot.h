@@ -1,4 +1,4 @@
-/* Diagrams as SVG files: the file, text, axes, lines. */
+/* Diagrams as SVG or PNG files: the file, text, axes, lines. */
 #ifndef NFT_CLI_PLOT_H
 #define NFT_CLI_PLOT_H
 
@@ -20,11 +20,12 @@ extern const plot_colour plot_black, plot_grey, plot_pale, plot_blue, plot_orang
 typedef struct cli_plot {
     cairo_t *cairo;
     cli_neighbour file;
+    bool is_png;
 } cli_plot;
 
-/* A white page of `width` × `height` pixels. Both print their failures and return the exit status; whatever
- * plot_begin returned, plot_finish is due: it writes the file, or with `failed` nothing, and returns the
- * status. */
+/* A white page of `width` × `height` pixels, PNG where the path ends in .png (of twice as many pixels). Both
+ * print their failures and return the exit status; whatever plot_begin returned, plot_finish is due: it
+ * writes the file, or with `failed` nothing, and returns the status. */
 int plot_begin(cli_plot *plot, const char *path, double width, double height);
 int plot_finish(cli_plot *plot, int failed);
 
@@ -50,8 +51,8 @@ typedef struct plot_axis {
 plot_axis plot_axis_around(const char *title, const double *values, int64_t n);
 /* Widens it to hold a value. */
 void plot_axis_include(plot_axis *axis, double value);
-/* Around two values, 0 < least < most. */
-void plot_axis_make_logarithmic(plot_axis *axis, double least, double most);
+/* Around two values, if both are above 0 and their ratio is so large that an axis has to be logarithmic. */
+void plot_axis_fit_logarithmic(plot_axis *axis, double least, double most);
 
 /* A part of the page with axes: the frame inside which points are drawn. */
 typedef struct plot_area {
@@ -63,6 +64,11 @@ typedef struct plot_area {
 void plot_draw_axes(cli_plot *plot, plot_area *area);
 double plot_at_x(const plot_area *area, double x);
 double plot_at_y(const plot_area *area, double y);
+/* Bold text at the left end above the frame, what a terminal may obey in it written out. */
+void plot_title(cli_plot *plot, double x, double y, const char *text);
+/* The area between two lines through n points, clipped to the frame. */
+void plot_band(cli_plot *plot, const plot_area *area, const double *x, const double *low, const double *high,
+               int64_t n);
 /* A line through n points, clipped to the frame. */
 void plot_line(cli_plot *plot, const plot_area *area, const double *x, const double *y, int64_t n);
 

@@ -12,6 +12,7 @@
 #define ROOM 0.04      /* of an axis, beyond its values */
 #define LABEL_BYTES 32 /* of a tick */
 #define SAME 1e-9      /* values no further apart, compared with their size, are one value, rounded */
+#define WIDE 10.0      /* the ratio of two values that are on a logarithmic axis */
 #define OUTSIDE 100.0  /* axes: no point is drawn further away, where coordinates would overflow */
 
 plot_axis plot_axis_around(const char *title, const double *values, int64_t n)
@@ -46,10 +47,14 @@ static double place(const plot_axis *axis, double value)
     return at < -OUTSIDE ? -OUTSIDE : at > OUTSIDE ? OUTSIDE : at;
 }
 
-void plot_axis_make_logarithmic(plot_axis *axis, double least, double most)
+void plot_axis_fit_logarithmic(plot_axis *axis, double least, double most)
 {
+    if (!(least > 0))
+        return;
     least = fmax(least, PLOT_LEAST);
     most = fmin(most, PLOT_MOST);
+    if (!(most / WIDE > least))
+        return;
     double room = pow(most / least, ROOM);
     axis->low = least / room;
     axis->high = most * room;
@@ -183,6 +188,23 @@ void plot_draw_axes(cli_plot *plot, plot_area *area)
     cairo_stroke(plot->cairo);
     plot_text(plot, (area->left + area->right) / 2, bottom - PLOT_FONT / 2 - GAP, 0.5, area->x.title);
     plot_text_upwards(plot, left + PLOT_FONT / 2 + GAP, (area->top + area->bottom) / 2, area->y.title);
+}
+
+void plot_band(cli_plot *plot, const plot_area *area, const double *x, const double *low, const double *high,
+               int64_t n)
+{
+    cairo_save(plot->cairo);
+    cairo_rectangle(plot->cairo, area->left, area->top, area->right - area->left, area->bottom - area->top);
+    cairo_clip(plot->cairo);
+    cairo_new_path(plot->cairo);
+    for (int64_t i = 0; i < n; i++)
+        if (isfinite(high[i]) && isfinite(low[i]))
+            cairo_line_to(plot->cairo, plot_at_x(area, x[i]), plot_at_y(area, high[i]));
+    for (int64_t i = n; i-- > 0;)
+        if (isfinite(high[i]) && isfinite(low[i]))
+            cairo_line_to(plot->cairo, plot_at_x(area, x[i]), plot_at_y(area, low[i]));
+    cairo_fill(plot->cairo);
+    cairo_restore(plot->cairo);
 }
 
 void plot_line(cli_plot *plot, const plot_area *area, const double *x, const double *y, int64_t n)

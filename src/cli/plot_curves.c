@@ -1,6 +1,6 @@
 #include "plot_curves.h"
 
-#include "plot.h"
+#include "curves.h"
 #include "report.h"
 #include "text.h"
 
@@ -10,137 +10,27 @@
 #include <stdlib.h>
 
 #define MARGIN 12.0
+#define TOP (2 * MARGIN + PLOT_FONT) /* below the title */
 #define WIDTH 780.0
-#define LOSS_HEIGHT 380.0
+#define LOSS_HEIGHT 400.0
 #define METRIC_HEIGHT 260.0
-#define MOST_POINTS 600 /* of a curve */
-#define SMOOTHING 50    /* the smoothed loss is the mean over one part in so many of the steps */
-#define WIDE 10.0       /* a loss that changes by such a factor gets a logarithmic axis */
 #define LEAST_R2 (-1.0) /* it has no lower bound */
 
-/* Points of one line. */
-typedef struct curve {
-    int64_t n;
-    double *x, *y;
-} curve;
-
-static int make_curve(curve *c, int64_t capacity)
+/* Each loss where they are few, else a band. */
+static int draw_raw_losses(cli_plot *plot, const plot_area *area, const training_log *log, plot_colour colour)
 {
-    *c = (curve){.x = malloc((size_t)capacity * sizeof(double) + 1),
-                 .y = malloc((size_t)capacity * sizeof(double) + 1)};
-    return c->x && c->y ? EXIT_SUCCESS : fail_memory();
-}
-
-static void free_curve(curve *c)
-{
-    free(c->x);
-    free(c->y);
-}
-
-static void add_point(curve *c, double x, double y)
-{
-    c->x[c->n] = x;
-    c->y[c->n++] = y;
-}
-
-static int64_t smoothing_window(const training_log *log)
-{
-    return log->step_count / SMOOTHING + 1;
-}
-
-static double mean_loss(const training_log *log, int64_t first, int64_t end)
-{
-    double sum = 0;
-    for (int64_t i = first; i < end; i++)
-        sum += log->steps[i].loss;
-    return sum / (double)(end - first);
-}
-
-/* The mean over a window around each of at most MOST_POINTS steps. */
-static int smooth_losses(curve *c, const training_log *log)
-{
-    int64_t n = log->step_count, every = n / MOST_POINTS + 1, window = smoothing_window(log);
-    int failed = make_curve(c, n / every + 1);
-    for (int64_t i = 0; i < n && !failed; i += every) {
-        int64_t first = i - window / 2 > 0 ? i - window / 2 : 0,
-                end = first + window < n ? first + window : n;
-        add_point(c, (double)log->steps[i].step, mean_loss(log, first, end));
+    curve low = {0}, high = {0};
+    bool few = log->step_count <= MOST_POINTS;
+    int failed = few ? raw_losses(&low, log) : quantiles_of_losses(&low, &high, log);
+    if (!failed && few)
+        draw_curve(plot, area, &low, colour, 0.25);
+    if (!failed && !few) {
+        plot_set_colour(plot, colour, 0.2);
+        plot_band(plot, area, low.x, low.y, high.y, low.n);
     }
+    free_curve(&low);
+    free_curve(&high);
     return failed;
-}
-
-/* The losses as they were; where they are too many, the least and the greatest of each few. */
-static int raw_losses(curve *c, const training_log *log)
-{
-    int64_t n = log->step_count, every = n / MOST_POINTS + 1;
-    int failed = make_curve(c, 2 * (n / every + 1));
-    for (int64_t i = 0; i < n && !failed; i += every) {
-        double least = log->steps[i].loss, most = least, x = (double)log->steps[i].step;
-        for (int64_t k = i; k < n && k < i + every; k++) {
-            least = fmin(least, log->steps[k].loss);
-            most = fmax(most, log->steps[k].loss);
-        }
-        add_point(c, x, least);
-        if (every > 1)
-            add_point(c, x, most);
-    }
-    return failed;
-}
-
-typedef double metric_function(const cli_scores *scores);
-
-static double loss_metric(const cli_scores *scores)
-{
-    return scores->loss;
-}
-
-static double accuracy_metric(const cli_scores *scores)
-{
-    return scores->accuracy;
-}
-
-static double tau_metric(const cli_scores *scores)
-{
-    return scores->tau;
-}
-
-static double r2_metric(const cli_scores *scores)
-{
-    return scores->r2;
-}
-
-static double psnr_metric(const cli_scores *scores)
-{
-    return scores->psnr;
-}
-
-static int validation_curve(curve *c, const training_log *log, metric_function *metric)
-{
-    int failed = make_curve(c, log->validation_count);
-    for (int64_t i = 0; i < log->validation_count && !failed; i++)
-        add_point(c, (double)log->validations[i].step, metric(&log->validations[i].scores));
-    return failed;
-}
-
-static void draw_curve(cli_plot *plot, const plot_area *area, const curve *c, plot_colour colour,
-                       double opacity)
-{
-    plot_set_colour(plot, colour, opacity);
-    cairo_set_line_width(plot->cairo, opacity < 1 ? 1 : 2);
-    plot_line(plot, area, c->x, c->y, c->n);
-}
-
-/* Dots where a curve has few points. */
-static void draw_dots(cli_plot *plot, const plot_area *area, const curve *c, plot_colour colour)
-{
-    plot_set_colour(plot, colour, 1);
-    for (int64_t i = 0; i < c->n && c->n <= 40; i++) {
-        double y = plot_at_y(area, c->y[i]);
-        if (!isfinite(y) || y > area->bottom)
-            continue;
-        cairo_arc(plot->cairo, plot_at_x(area, c->x[i]), y, 3, 0, 6.283185307179586);
-        cairo_fill(plot->cairo);
-    }
 }
 
 /* An axis of steps that begins where the log does. */
@@ -171,35 +61,55 @@ static plot_axis loss_axis(const curve *smooth, const curve *validation)
         }
     double ends[] = {least, most};
     plot_axis both = plot_axis_around("loss", ends, 2);
-    if (least > 0 && most > WIDE * PLOT_LEAST && most / WIDE > least)
-        plot_axis_make_logarithmic(&both, least, most);
+    plot_axis_fit_logarithmic(&both, least, most);
     return both;
+}
+
+/* A ring around it. */
+static void mark_best(cli_plot *plot, const plot_area *area, const training_log *log, plot_colour colour)
+{
+    int64_t best = best_validation(log);
+    double y = best < 0 ? (double)NAN : plot_at_y(area, log->validations[best].scores.loss);
+    if (!isfinite(y) || y < area->top || y > area->bottom)
+        return;
+    plot_set_colour(plot, colour, 1);
+    cairo_set_line_width(plot->cairo, 2);
+    cairo_arc(plot->cairo, plot_at_x(area, (double)log->validations[best].step), y, 7, 0, 6.283185307179586);
+    cairo_stroke(plot->cairo);
+}
+
+static void name_losses(cli_plot *plot, const plot_area *area, const training_log *log)
+{
+    char training[TEXT_CAPACITY], validation[TEXT_CAPACITY];
+    int64_t window = smoothing_window(log), best = best_validation(log);
+    snprintf(training, sizeof training, "training loss, mean of %" PRId64 " steps%s", window,
+             log->step_count > MOST_POINTS ? " and 10 % to 90 %" : "");
+    if (best >= 0)
+        snprintf(validation, sizeof validation, "validation loss, lowest at step %" PRId64,
+                 log->validations[best].step);
+    else
+        snprintf(validation, sizeof validation, "validation loss");
+    plot_key keys[] = {{window > 1 ? training : "training loss", plot_blue}, {validation, plot_orange}};
+    plot_legend(plot, area, keys, log->validation_count ? 2 : 1);
 }
 
 static int draw_losses(cli_plot *plot, const training_log *log)
 {
-    char training[TEXT_CAPACITY];
-    curve raw = {0}, smooth = {0}, validation = {0};
-    int failed = raw_losses(&raw, log);
-    if (!failed)
-        failed = smooth_losses(&smooth, log);
+    curve smooth = {0}, validation = {0};
+    int failed = smooth_losses(&smooth, log);
     if (!failed)
         failed = validation_curve(&validation, log, loss_metric);
     if (!failed) {
-        plot_area area = {MARGIN,      MARGIN,         WIDTH - MARGIN,
-                          LOSS_HEIGHT, step_axis(log), loss_axis(&smooth, &validation)};
+        plot_area area = {
+            MARGIN, TOP, WIDTH - MARGIN, LOSS_HEIGHT, step_axis(log), loss_axis(&smooth, &validation)};
         plot_draw_axes(plot, &area);
-        draw_curve(plot, &area, &raw, plot_blue, 0.25);
+        failed = draw_raw_losses(plot, &area, log, plot_blue);
         draw_curve(plot, &area, &smooth, plot_blue, 1);
         draw_curve(plot, &area, &validation, plot_orange, 1);
         draw_dots(plot, &area, &validation, plot_orange);
-        snprintf(training, sizeof training, "training loss, mean of %" PRId64 " steps",
-                 smoothing_window(log));
-        plot_key keys[] = {{smoothing_window(log) > 1 ? training : "training loss", plot_blue},
-                           {"validation loss", plot_orange}};
-        plot_legend(plot, &area, keys, log->validation_count ? 2 : 1);
+        mark_best(plot, &area, log, plot_orange);
+        name_losses(plot, &area, log);
     }
-    free_curve(&raw);
     free_curve(&smooth);
     free_curve(&validation);
     return failed;
@@ -271,13 +181,15 @@ static int draw_metrics(cli_plot *plot, const training_log *log)
     return failed;
 }
 
-int plot_curves(const char *path, const training_log *log)
+int plot_curves(const char *path, const char *title, const training_log *log)
 {
     bool metrics = has_metrics(log);
     cli_plot plot;
     int failed = plot_begin(&plot, path, WIDTH, LOSS_HEIGHT + MARGIN + (metrics ? METRIC_HEIGHT : 0));
-    if (!failed)
+    if (!failed) {
+        plot_title(&plot, MARGIN, MARGIN + PLOT_FONT / 2, title);
         failed = draw_losses(&plot, log);
+    }
     if (!failed && metrics)
         failed = draw_metrics(&plot, log);
     return plot_finish(&plot, failed);

@@ -4,8 +4,8 @@
 
 #include "training_log.h"
 
-/* Writes an SVG file: the training loss, smoothed, the validation loss and the metrics by step. Prints its
- * failure and returns the exit status. */
-int plot_curves(const char *path, const training_log *log);
+/* Draws the training loss, smoothed, the validation loss and the metrics by step. Prints its failure and
+ * returns the exit status. */
+int plot_curves(const char *path, const char *title, const training_log *log);
 
 #endif

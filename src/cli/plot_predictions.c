@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define MARGIN 16.0
+#define TITLE_HEIGHT (PLOT_FONT + 10)
 #define SCATTER_WIDTH 532.0 /* with the axes: what they take makes the frame a square */
 #define SCATTER_HEIGHT 487.0
 #define MOST_POINTS 4000 /* of more the density is drawn */
@@ -206,13 +207,17 @@ static int draw_confusion(cli_plot *plot, const cli_predictions *p, const cli_sc
     return failed;
 }
 
-int plot_predictions(const char *path, const cli_predictions *predictions, const cli_scores *scores)
+int plot_predictions(const char *path, const char *title, const cli_predictions *predictions,
+                     const cli_scores *scores)
 {
     bool classes = scores->kind == LOSS_CROSS_ENTROPY;
     double width = classes ? MATRIX_SIDE + 2 * MARGIN + 5 * PLOT_FONT : SCATTER_WIDTH + 2 * MARGIN;
     double height = classes ? MATRIX_SIDE + 3 * MARGIN + 4 * PLOT_FONT : SCATTER_HEIGHT + 3 * MARGIN;
     cli_plot plot;
-    int failed = plot_begin(&plot, path, width, height);
+    int failed = plot_begin(&plot, path, width, height + TITLE_HEIGHT);
+    if (!failed)
+        plot_title(&plot, MARGIN, MARGIN + PLOT_FONT / 2, title);
+    cairo_translate(plot.cairo, 0, TITLE_HEIGHT);
     if (!failed)
         failed = (classes ? draw_confusion : draw_scatter)(&plot, predictions, scores);
     return plot_finish(&plot, failed);

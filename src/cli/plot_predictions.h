@@ -4,8 +4,9 @@
 
 #include "scores.h"
 
-/* Writes an SVG file: predicted against actual, or for classes the confusion matrix. Prints its failure and
- * returns the exit status. */
-int plot_predictions(const char *path, const cli_predictions *predictions, const cli_scores *scores);
+/* Draws predicted against actual, or for classes the confusion matrix. Prints its failure and returns the
+ * exit status. */
+int plot_predictions(const char *path, const char *title, const cli_predictions *predictions,
+                     const cli_scores *scores);
 
 #endif

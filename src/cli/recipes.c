@@ -4,6 +4,7 @@
 #include "settings.h"
 #include "text.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -115,8 +116,10 @@ int load_recipe(cli_recipe *recipe, const char *path, const cli_options *given)
     if (!stat(path, &about) && S_ISDIR(about.st_mode))
         return fail("%s: is a folder, expected a recipe (JSON)", path);
     recipe->object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (!recipe->object && json_error_code(&error) == json_error_cannot_open_file)
+        return fail("%s: cannot open: %s", path, strerror(errno));
     if (!recipe->object && error.line < 0)
-        return fail("%s", error.text);
+        return fail("%s: %s", path, error.text);
     if (!recipe->object && !is_configuration(path))
         return fail("%s: is no recipe, which is a JSON object", path);
     if (!recipe->object)

@@ -1,9 +1,12 @@
 /* nftool render: the images that SIRENs are, next to other images. */
 #include "answers.h"
 #include "commands.h"
+#include "escape.h"
 #include "image_source.h"
 #include "omega.h"
 #include "files.h"
+#include "nft/file.h"
+#include "nft/inr.h"
 #include "outputs.h"
 #include "progress.h"
 #include "report.h"
@@ -19,6 +22,7 @@
 #define DEFAULT_BATCH 32
 #define MAX_SIZE 65536
 #define MAX_ZOOM 1024
+#define HEADING_CAPACITY 512
 
 /* A run of the command. */
 typedef struct job {
@@ -54,10 +58,11 @@ static int read_options(job *j)
     j->options.threads = j->given->threads;
     if (!writes_floats(j))
         return check_outputs(j->given);
-    if (j->given->operand_count == 1 && !option_text(j->given, "answers") && !option_text(j->given, "zoom"))
+    if (j->given->operand_count == 1 && !option_text(j->given, "answers") && !option_text(j->given, "zoom") &&
+        !option_text(j->given, "heading"))
         return check_outputs(j->given);
     if (j->given->operand_count == 1)
-        usage_error("render", "%s: --answers and --zoom are for a PNG file", j->path);
+        usage_error("render", "%s: --answers, --heading and --zoom are for a PNG file", j->path);
     else
         usage_error("render",
                     "%s: a .safetensors file takes the images of one operand, found %d; a PNG file "
@@ -154,7 +159,8 @@ static int lay_out(job *j)
     const sheet_layout layout = {.groups = j->count,
                                  .members = j->source_count,
                                  .zoom = zoom ? zoom : 1,
-                                 .captions = j->answers.scores != NULL};
+                                 .captions = j->answers.scores != NULL,
+                                 .heading = option_text(j->given, "heading") != NULL};
     return make_sheet(&j->sheet, &j->image, &layout, j->path);
 }
 
@@ -228,6 +234,19 @@ static int write_captions(job *j)
     return failed;
 }
 
+/* The names of the operands, in the order of the pictures. */
+static int write_heading(job *j)
+{
+    char names[HEADING_CAPACITY] = "", text[HEADING_CAPACITY];
+    for (int i = 0; i < j->source_count; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? " | " : "",
+                 text_file_name(j->sources[i].operand));
+    }
+    escape_text(text, sizeof text, names);
+    return j->sheet.heading ? heading_on_sheet(&j->sheet, text) : EXIT_SUCCESS;
+}
+
 static int save_floats(const job *j)
 {
     const int64_t shape[] = {j->count, j->image.height, j->image.width, j->image.colours};
@@ -278,6 +297,8 @@ static int run(const cli_options *given)
     if (!failed)
         failed = write_captions(&j);
     if (!failed)
+        failed = write_heading(&j);
+    if (!failed)
         failed = j.rendered ? save_floats(&j) : picture_save(&j.sheet.whole, j.path, j.sheet.pixels);
     if (!failed)
         failed = describe(&j);
@@ -293,14 +314,17 @@ static int run(const cli_options *given)
 static const cli_option own_options[] = {
     {"output", 'o', OPTION_RESULT, "OUT",
      "file to write, PNG or .safetensors, replaced if it exists; - is standard output, PNG", 0, 0, NULL},
-    {"height", 0, OPTION_INTEGER, "H", "pixels from top to bottom (default: the images', --width or 28)", 1,
-     MAX_SIZE, NULL},
-    {"width", 0, OPTION_INTEGER, "W", "pixels from left to right (default: the images', --height or 28)", 1,
-     MAX_SIZE, NULL},
+    {"height", 0, OPTION_INTEGER, "H",
+     "pixels from top to bottom (default: the images', --width, the fitted images' or 28)", 1, MAX_SIZE,
+     NULL},
+    {"width", 0, OPTION_INTEGER, "W",
+     "pixels from left to right (default: the images', --height, the fitted images' or 28)", 1, MAX_SIZE,
+     NULL},
     {"first", 0, OPTION_INTEGER, "I", "number of the first network that is drawn (default: 0)", 0, INT64_MAX,
      NULL},
     {"count", 0, OPTION_INTEGER, "N", "how many are drawn at most (default: all)", 1, INT64_MAX, NULL},
     {"answers", 0, OPTION_INPUT, "FILE", "write a classifier's answers below the networks", 0, 0, NULL},
+    {"heading", 0, OPTION_FLAG, NULL, "write the names of the operands above a picture", 0, 0, NULL},
     {"zoom", 0, OPTION_INTEGER, "K", "pixels of OUT for each of an image, in each direction (default: 1)", 1,
      MAX_ZOOM, NULL},
     OMEGA_OPTION("what WEIGHTS say, or 30"),
@@ -334,5 +358,6 @@ const cli_command render_command = {
     .most_operands = INT32_MAX,
     .options = own_options,
     .required = "output",
+    .idle = "seed",
     .run = run,
 };

@@ -19,11 +19,47 @@
 
 #define LINE_CAPACITY 2048
 
+#define MOST_NAMES 8
+
+static struct {
+    const char *path, *name;
+} names[MOST_NAMES];
+static int name_count;
+
+void report_path_as(const char *path, const char *name)
+{
+    if (name_count == MOST_NAMES)
+        return;
+    names[name_count].path = path;
+    names[name_count++].name = name;
+}
+
+/* The path ends there: "/proc/self/fd/3" is no part of "/proc/self/fd/31". */
+static const char *find_path(const char *text, const char *path)
+{
+    const char *found = strstr(text, path);
+    while (found && strchr("0123456789", found[strlen(path)]) && found[strlen(path)])
+        found = strstr(found + 1, path);
+    return found;
+}
+
+static void replace_path(char *text, size_t size, const char *path, const char *name)
+{
+    char copy[LINE_CAPACITY];
+    const char *found = find_path(text, path);
+    if (!found)
+        return;
+    snprintf(copy, sizeof copy, "%.*s%s%s", (int)(found - text), text, name, found + strlen(path));
+    snprintf(text, size, "%s", copy);
+}
+
 /* One line, whatever bytes a file name holds. */
 static void format_line(char *line, size_t size, const char *format, va_list arguments)
 {
     char raw[LINE_CAPACITY];
     vsnprintf(raw, sizeof raw, format, arguments);
+    for (int i = 0; i < name_count; i++)
+        replace_path(raw, sizeof raw, names[i].path, names[i].name);
     escape_text(line, size, raw);
 }
 

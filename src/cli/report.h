@@ -32,6 +32,9 @@ void fail_into(char *line, size_t size);
 #endif
 void usage_error(const char *command, const char *format, ...) CLI_PRINTF(2, 3);
 
+/* Messages name `path` by `name`. Both are kept, not copied. */
+void report_path_as(const char *path, const char *name);
+
 /* A message that --quiet silences. */
 void note(const cli_options *given, const char *format, ...) CLI_PRINTF(2, 3);
 

@@ -2,6 +2,8 @@
 #include "results.h"
 
 #include "metrics.h"
+#include "nft/file.h"
+#include "nft/train.h"
 #include "progress.h"
 #include "report.h"
 #include "text.h"
@@ -21,8 +23,9 @@ static int run_batch(cli_run *run, nft_context *context, int64_t first, int64_t 
     if (failed)
         return failed;
     run->bad_inputs += count_non_finite_inputs(input, count);
-    nft_status status = input->tokens ? nft_forward_tokens(context, input->batch, 0, count)
-                                      : nft_forward_range(context, input->weights, 0, count);
+    nft_status status = input->tokens
+                            ? nft_forward(context, NFT_VIEW_ARRAY_RANGE(input->batch, 0, count))
+                            : nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(input->weights, 0, count));
     if (status)
         return fail("%s: %s", input->path, library_message());
     return run->take(run->user, context, first, count);
@@ -92,7 +95,7 @@ static int describe_rows(cli_predicted *predicted, const nft_array *output, cons
 int keep_predictions(void *user, const nft_context *context, int64_t first, int64_t count)
 {
     cli_predicted *predicted = user;
-    const nft_array *output = nft_context_output(context);
+    const nft_array *output = nft_context_output(context, NFT_OUTPUT)->array;
     if (!output)
         return fail("the model gives features, expected a vector or tokens");
     if (!predicted->values) {
@@ -229,8 +232,8 @@ static int write_features(cli_output *output, const nft_weights *features, int64
 int write_results(void *user, const nft_context *context, int64_t first, int64_t count)
 {
     cli_output *output = user;
-    const nft_weights *features = nft_context_output_weights(context);
-    const nft_array *array = nft_context_output(context);
+    const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
+    const nft_array *array = nft_context_output(context, NFT_OUTPUT)->array;
     if (features)
         return write_features(output, features, first, count);
     cli_predicted shape = {.count = output->input->count};

@@ -4,6 +4,7 @@
 #define NFT_CLI_RESULTS_H
 
 #include "input.h"
+#include "nft/file.h"
 #include "ranks.h"
 #include "tables.h"
 

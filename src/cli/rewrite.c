@@ -2,6 +2,8 @@
 
 #include "files.h"
 #include "names.h"
+#include "nft/file.h"
+#include "nft/train.h"
 #include "progress.h"
 #include "report.h"
 #include "tables.h"
@@ -32,8 +34,10 @@ void end_rewrite(cli_rewrite *rewrite)
     close_input(rewrite->input);
 }
 
-/* Dimensions before a tensor's own: 0 of one network, 1 of a stack, 2 of features. */
-static int find_leading(int64_t *leading, const nft_file *file, const nft_weights *networks)
+/* Dimensions before a tensor's own: 0 of one network, 1 of a stack, 2 of features. A file that stores its
+ * networks in another form has none of their tensors; they become a stack. */
+static int find_leading(int64_t *leading, bool *is_other_form, const nft_file *file,
+                        const nft_weights *networks)
 {
     nft_space_tensor tensor = {.size = sizeof tensor};
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
@@ -45,7 +49,9 @@ static int find_leading(int64_t *leading, const nft_file *file, const nft_weight
             *leading = info.rank - tensor.rank;
             return EXIT_SUCCESS;
         }
-    return fail("there is no tensor '%s' any more", name);
+    *is_other_form = true;
+    *leading = 1;
+    return EXIT_SUCCESS;
 }
 
 static bool is_integer(const char *type)
@@ -53,16 +59,18 @@ static bool is_integer(const char *type)
     return (strchr("IU", type[0]) || !strcmp(type, "BOOL")) != 0;
 }
 
-/* Whatever belongs to no network. */
-static int add_others(writing *w)
+/* Whatever belongs to no network: of a file in another form only what travels with the networks. */
+static int add_others(writing *w, bool is_other_form)
 {
-    cli_names names = {0};
+    cli_names names = {0}, extras = {0};
     int failed = names_of_tensors(&names, w->rewrite->holder);
+    if (!failed)
+        failed = names_of_extras(&extras, w->rewrite->input->dataset);
     for (int64_t i = 0; i < nft_file_tensor_count(w->file) && !failed; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_file_tensor(&info, w->file, i))
             failed = fail_library();
-        else if (names_find(&names, info.name) >= 0)
+        else if (names_find(&names, info.name) >= 0 || (is_other_form && names_find(&extras, info.name) < 0))
             continue;
         nft_tensor_info *added =
             failed ? NULL : table_add(&w->table, info.name, is_integer(info.type) ? "I64" : "F32");
@@ -74,6 +82,7 @@ static int add_others(writing *w)
         memcpy(added->shape, info.shape, sizeof info.shape);
     }
     names_free(&names);
+    names_free(&extras);
     return failed;
 }
 
@@ -93,14 +102,15 @@ static int make_table(writing *w)
 {
     const cli_input *input = w->rewrite->input;
     const int64_t shape[] = {input->count, input->channels};
+    bool is_other_form = false;
     int64_t leading = 0;
-    int failed = find_leading(&leading, w->file, w->rewrite->holder);
+    int failed = find_leading(&leading, &is_other_form, w->file, w->rewrite->holder);
     if (!failed)
         failed = table_add_networks(&w->table, w->rewrite->holder, shape, leading);
-    if (!failed)
+    if (!failed && !is_other_form)
         failed = leave_out_absent(w);
     w->own = w->table.count;
-    return failed ? failed : add_others(w);
+    return failed ? failed : add_others(w, is_other_form);
 }
 
 static int fail_change(const char *path)
@@ -153,8 +163,7 @@ static int copy_tensor(writing *w, int64_t tensor)
     for (int64_t first = 0; first < rows && row && !failed; first += most) {
         nft_array *piece = NULL;
         int64_t count = rows - first < most ? rows - first : most;
-        nft_status status = info->rank ? nft_file_read_rows(&piece, w->file, info->name, first, count)
-                                       : nft_file_read(&piece, w->file, info->name);
+        nft_status status = nft_file_read(&piece, w->file, info->name, first, info->rank ? count : NFT_ALL);
         failed = status ? fail_library() : write_array(w, tensor, first * row, piece);
         nft_array_free(piece);
     }
@@ -183,7 +192,7 @@ static int write_file(writing *w)
 int rewrite_networks(cli_rewrite *rewrite)
 {
     writing w = {.rewrite = rewrite};
-    int failed = nft_file_open(&w.file, rewrite->input->path) ? fail_library() : write_file(&w);
+    int failed = nft_file_open(&w.file, rewrite->input->path, NULL) ? fail_library() : write_file(&w);
     nft_file_writer_free(w.writer);
     nft_file_free(w.file);
     table_free(&w.table);

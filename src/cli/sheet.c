@@ -44,7 +44,8 @@ int make_sheet(sheet *made, const picture *image, const sheet_layout *layout, co
     for (made->columns = 1; made->columns * made->columns * made->members < layout->groups;)
         made->columns++;
     int64_t rows = (layout->groups + made->columns - 1) / made->columns;
-    made->whole.height = multiply(cell_height(made) + made->gap, rows) - made->gap;
+    made->heading = layout->heading ? LINE * (layout->zoom > 2 ? layout->zoom / 2 : 1) : 0;
+    made->whole.height = multiply(cell_height(made) + made->gap, rows) - made->gap + made->heading;
     made->whole.width = multiply(cell_width(made) + made->gap, made->columns) - made->gap;
     made->whole.colours = layout->captions ? 3 : image->colours;
     int64_t pixels = multiply(made->whole.height, made->whole.width), bytes = pixels * made->whole.colours;
@@ -77,7 +78,7 @@ static unsigned char *pixel_at(const sheet *made, int64_t y, int64_t x)
 
 static int64_t top_of(const sheet *made, int64_t group)
 {
-    return group / made->columns * (cell_height(made) + made->gap);
+    return made->heading + group / made->columns * (cell_height(made) + made->gap);
 }
 
 static int64_t left_of(const sheet *made, int64_t group)
@@ -118,36 +119,54 @@ static void draw_caption(cairo_t *cairo, double width, double height, const char
     cairo_show_text(cairo, text);
 }
 
-/* From cairo's RGB24, a 32-bit number 0xRRGGBB for each pixel. */
-static void copy_caption(sheet *made, int64_t group, cairo_surface_t *surface)
+/* A line of the sheet. */
+typedef struct strip {
+    int64_t top, left, width, height;
+} strip;
+
+/* From cairo's RGB24, a 32-bit number 0xRRGGBB for each pixel; of a grey sheet the lowest byte. */
+static void copy_strip(sheet *made, const strip *at, cairo_surface_t *surface)
 {
     const unsigned char *lines = cairo_image_surface_get_data(surface);
-    int64_t stride = cairo_image_surface_get_stride(surface);
-    int64_t top = top_of(made, group) + cell_height(made) - made->caption, left = left_of(made, group);
-    for (int64_t y = 0; y < made->caption; y++)
-        for (int64_t x = 0; x < cell_width(made); x++) {
+    int64_t stride = cairo_image_surface_get_stride(surface), colours = made->whole.colours;
+    for (int64_t y = 0; y < at->height; y++)
+        for (int64_t x = 0; x < at->width; x++) {
             uint32_t colour = 0;
             memcpy(&colour, lines + y * stride + x * (int64_t)sizeof colour, sizeof colour);
-            for (int64_t c = 0; c < 3; c++)
-                pixel_at(made, top + y, left + x)[c] = (unsigned char)(colour >> (16 - 8 * c));
+            for (int64_t c = 0; c < colours; c++)
+                pixel_at(made, at->top + y, at->left + x)[c] =
+                    (unsigned char)(colour >> 8 * (colours - 1 - c));
         }
+}
+
+static int write_strip(sheet *made, const strip *at, const char *text, bool red)
+{
+    if (at->width > INT16_MAX)
+        return fail("captions are for at most %d pixels of images side by side, found %" PRId64
+                    "; draw them smaller",
+                    INT16_MAX, at->width);
+    cairo_surface_t *surface =
+        cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)at->width, (int)at->height);
+    cairo_t *cairo = cairo_create(surface);
+    draw_caption(cairo, (double)at->width, (double)at->height, text, red);
+    cairo_surface_flush(surface);
+    cairo_status_t status = cairo_status(cairo);
+    if (!status)
+        copy_strip(made, at, surface);
+    cairo_destroy(cairo);
+    cairo_surface_destroy(surface);
+    return status ? fail("cannot write captions: %s", cairo_status_to_string(status)) : EXIT_SUCCESS;
 }
 
 int caption_on_sheet(sheet *made, int64_t group, const char *text, bool red)
 {
-    int64_t width = cell_width(made);
-    if (width > INT16_MAX)
-        return fail("captions are for at most %d pixels of images side by side, found %" PRId64
-                    "; draw them smaller",
-                    INT16_MAX, width);
-    cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)width, (int)made->caption);
-    cairo_t *cairo = cairo_create(surface);
-    draw_caption(cairo, (double)width, (double)made->caption, text, red);
-    cairo_surface_flush(surface);
-    cairo_status_t status = cairo_status(cairo);
-    if (!status)
-        copy_caption(made, group, surface);
-    cairo_destroy(cairo);
-    cairo_surface_destroy(surface);
-    return status ? fail("cannot write captions: %s", cairo_status_to_string(status)) : EXIT_SUCCESS;
+    const strip at = {top_of(made, group) + cell_height(made) - made->caption, left_of(made, group),
+                      cell_width(made), made->caption};
+    return write_strip(made, &at, text, red);
+}
+
+int heading_on_sheet(sheet *made, const char *text)
+{
+    const strip at = {0, 0, made->whole.width, made->heading};
+    return write_strip(made, &at, text, false);
 }

@@ -1,8 +1,11 @@
 #include "sources.h"
 
 #include "metrics.h"
+#include "nft/file.h"
+#include "nft/train.h"
 #include "omega.h"
 #include "outputs.h"
+#include "piped.h"
 #include "report.h"
 #include "text.h"
 
@@ -39,7 +42,7 @@ static int read_text(char **text, size_t *length, const char *path)
     *text = NULL;
     FILE *file = fopen(path, "rb");
     if (!file)
-        return fail("%s: %s", path, strerror(errno));
+        return fail("%s: cannot open: %s", path, strerror(errno));
     size_t capacity = 1 << 16, used = 0;
     char *data = malloc(capacity);
     while (data) {
@@ -81,12 +84,47 @@ static nft_status create_model(nft_model **model, const char *text, size_t lengt
 {
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     options.memory_limit = given->memory_limit ? given->memory_limit : CONFIGURATION_LIMIT;
-    return nft_model_create_with(model, text, length, given->seed, &options);
+    return nft_model_create(model, text, length, given->seed, &options);
 }
 
 static const char *limit_advice(nft_status status, const cli_options *given)
 {
     return status == NFT_ERROR_LIMIT && !given->memory_limit ? "; --memory-limit raises it" : "";
+}
+
+static bool is_other_json(const json_t *object)
+{
+    return json_is_object(object) && !json_object_get(object, "modules") &&
+           !json_object_get(object, "model") && !json_object_get(object, "format_version");
+}
+
+/* JSON that is too deep or too large is the library's to refuse. */
+json_t *load_other_json(const char *path, const cli_options *given)
+{
+    char *text = NULL;
+    size_t length = 0;
+    nft_model *none = NULL;
+    fail_into((char[1]){0}, 1);
+    int failed = read_text(&text, &length, path);
+    fail_into(NULL, 0);
+    json_t *object = failed ? NULL : json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    bool is_other = is_other_json(object) && create_model(&none, text, length, given) == NFT_ERROR_CONFIG;
+    nft_model_free(none);
+    free(text);
+    if (is_other)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+/* Says of other JSON that it is no model. */
+static int refuse_other_json(const json_t *object, const char *path)
+{
+    if (!is_other_json(object))
+        return EXIT_SUCCESS;
+    if (json_is_array(json_object_get(object, "parts")))
+        return fail("%s: is an index of networks, expected a model", path);
+    return fail("%s: has neither 'modules', as a configuration has, nor 'model', as a recipe has", path);
 }
 
 static int load_json(nft_model **model, const char *path, bool may_be_recipe, const cli_options *given)
@@ -98,7 +136,9 @@ static int load_json(nft_model **model, const char *path, bool may_be_recipe, co
     json_t *object = failed ? NULL : json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
     if (may_be_recipe && is_recipe(object))
         failed = load_model_of_recipe(model, path, json_object_get(object, "model"), given);
-    else if (!failed && (status = create_model(model, text, length, given)))
+    if (!failed && !*model && (status = create_model(model, text, length, given)) == NFT_ERROR_CONFIG)
+        failed = refuse_other_json(object, path);
+    if (!failed && status)
         failed = fail("%s: %s%s", path, library_message(), limit_advice(status, given));
     json_decref(object);
     free(text);
@@ -113,12 +153,12 @@ static int load_file(nft_model **model, const char *path, bool may_be_recipe, co
         return load_json(model, path, may_be_recipe, given);
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     options.memory_limit = given->memory_limit;
-    return nft_model_load_with(model, path, &options) ? fail_library() : EXIT_SUCCESS;
+    return nft_model_load(model, path, &options) ? fail_library() : EXIT_SUCCESS;
 }
 
 char *path_beside(const char *recipe, const char *path)
 {
-    const char *slash = strrchr(recipe, '/');
+    const char *slash = is_piped(recipe) ? NULL : strrchr(recipe, '/');
     size_t folder = slash && path[0] != '/' ? (size_t)(slash - recipe) + 1 : 0, length = strlen(path) + 1;
     char *joined = malloc(folder + length);
     if (!joined)
@@ -155,9 +195,40 @@ int load_model_of_recipe(nft_model **model, const char *path, const json_t *said
                   : EXIT_SUCCESS;
 }
 
+bool is_model_file(const char *path)
+{
+    nft_file *file = NULL;
+    bool is_model = !nft_file_open(&file, path, NULL) && nft_file_metadata(file, "nft.config");
+    nft_file_free(file);
+    return is_model;
+}
+
+/* A model file, a configuration or a recipe. */
+static bool may_be_model(const char *path)
+{
+    json_t *object = is_configuration(path) ? json_load_file(path, 0, NULL) : NULL;
+    bool found =
+        object ? json_object_get(object, "modules") || json_object_get(object, "model") : is_model_file(path);
+    json_decref(object);
+    return found;
+}
+
+/* The model is the first of two operands. */
+static int refuse_swapped(const char *path, const cli_options *given)
+{
+    const char *other = given->operand_count == 2 ? given->operands[1] : NULL;
+    struct stat about;
+    if (!other || path != given->operands[0] || stat(path, &about) || may_be_model(path) ||
+        !may_be_model(other))
+        return EXIT_SUCCESS;
+    return fail("%s: is not a model, but %s is: are the two swapped? Usage is 'nftool %s %s'", path, other,
+                given->command->name, given->command->operands);
+}
+
 int load_model(nft_model **model, const char *path, const cli_options *given)
 {
-    return load_file(model, path, true, given);
+    *model = NULL;
+    return refuse_swapped(path, given) ? EXIT_FAILED : load_file(model, path, true, given);
 }
 
 /* The names in "a,b,c", whose commas become ends. `names` has room for one more than there are commas. */
@@ -203,7 +274,7 @@ static bool says_space(const char *path)
 {
     nft_file *file = NULL;
     bool says =
-        !is_configuration(path) && !nft_file_open(&file, path) && nft_file_metadata(file, "nft.space");
+        !is_configuration(path) && !nft_file_open(&file, path, NULL) && nft_file_metadata(file, "nft.space");
     nft_file_free(file);
     return says;
 }
@@ -243,15 +314,20 @@ int refuse_layers(const cli_options *given, const char *path, const char *what)
                                         : EXIT_SUCCESS;
 }
 
-void layers_message(char *text, size_t capacity)
+void translate_options(char *text, size_t capacity, const char *message)
 {
     static const char field[] = "nft_load_options.";
-    const char *message = library_message(), *found;
+    const char *found;
     size_t used = 0;
     for (; (found = strstr(message, field)) && used < capacity; message = found + sizeof field - 1)
         used += (size_t)snprintf(text + used, capacity - used, "%.*s--", (int)(found - message), message);
     if (used < capacity)
         snprintf(text + used, capacity - used, "%s", message);
+}
+
+void layers_message(char *text, size_t capacity)
+{
+    translate_options(text, capacity, library_message());
 }
 
 int fail_layers(void)
@@ -288,14 +364,6 @@ bool has_tensor(const nft_file *file, const char *name)
     return false;
 }
 
-static bool is_model_file(const char *path)
-{
-    nft_file *file = NULL;
-    bool is_model = !nft_file_open(&file, path) && nft_file_metadata(file, "nft.config");
-    nft_file_free(file);
-    return is_model;
-}
-
 /* They are in the configuration. */
 int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double *omega)
 {
@@ -316,6 +384,8 @@ static int check_networks(const char *path, const char *what, bool may_be_index)
     struct stat about;
     if (stat(path, &about))
         return fail("%s: cannot open: %s", path, strerror(errno));
+    if (may_be_index && is_piped(path))
+        return fail("%s: is an index, whose parts are relative to it; give its file", path);
     if (!may_be_index && is_configuration(path))
         return fail("%s: this is a configuration, or JSON without 'parts', expected %s", path, what);
     return is_model_file(path) ? fail("%s: this is a model, expected %s", path, what) : EXIT_SUCCESS;
@@ -328,7 +398,18 @@ int load_weights(nft_weights **weights, const char *path, const cli_options *giv
     int failed = check_networks(path, "weights", false);
     if (!failed)
         failed = begin_reading(&r, path, NULL, given);
-    if (!failed && nft_weights_load_with(weights, path, &r.options))
+    if (!failed && nft_weights_load(weights, path, &r.options))
+        failed = fail_layers();
+    end_reading(&r);
+    return failed;
+}
+
+int load_space(nft_space **space, const char *path, const cli_options *given)
+{
+    reading r = {0};
+    *space = NULL;
+    int failed = begin_reading(&r, path, NULL, given);
+    if (!failed && nft_space_load(space, path, &r.options))
         failed = fail_layers();
     end_reading(&r);
     return failed;
@@ -368,7 +449,7 @@ int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model
 {
     nft_dataset_part part = NFT_DATASET_PART_INIT;
     int failed = open_dataset_for(dataset, path, "a data set", model, given);
-    if (failed || !nft_dataset_count(*dataset))
+    if (failed || !nft_dataset_describe(*dataset)->count)
         return failed;
     if (nft_dataset_get_part(&part, *dataset, 0))
         return fail_library();

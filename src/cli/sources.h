@@ -6,10 +6,15 @@
 #include "options.h"
 
 #include <jansson.h>
+#include <nft/file.h>
 #include <nft/nft.h>
+#include <nft/train.h>
 
 /* Whether a file is JSON, a configuration: by its name, or by its first bytes. */
 bool is_configuration(const char *path);
+
+/* JSON that is an object, and neither a configuration nor a recipe; NULL if the file is none. */
+json_t *load_other_json(const char *path, const cli_options *given);
 
 /* A model file; or a configuration, which is freshly initialised from --seed; or a recipe, for its model. */
 int load_model(nft_model **model, const char *path, const cli_options *given);
@@ -25,6 +30,8 @@ int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double
 /* Weights, their layers in the order of --layers, or their space that of --space, if one was given. */
 int load_weights(nft_weights **weights, const char *path, const cli_options *given);
 
+/* A message of the library, with the program's names of the options that it may advise. */
+void translate_options(char *text, size_t capacity, const char *message);
 /* Why the library did not read weights, with the program's names of the options that it may advise. */
 void layers_message(char *text, size_t capacity);
 int fail_layers(void); /* prints it, and returns the exit status */
@@ -34,6 +41,10 @@ int fail_weights(const char *path);
 /* The space in a JSON file (itself, or inside a configuration or a sidecar), or that of weights or a model.
  * Free it. */
 int read_space(nft_space **space, const char *path);
+
+/* The same of the file that the command is about, whose layers or prefix may be given. */
+int load_space(nft_space **space, const char *path, const cli_options *given);
+bool is_model_file(const char *path);
 
 /* The index of a data set of several parts. */
 bool is_index(const char *path);
@@ -54,10 +65,14 @@ int choose_range(int64_t *first, int64_t *chosen, const cli_options *given, cons
 /* Fails where --layers is given and the file at `path` is `what` ("a model"), not weights. */
 int refuse_layers(const cli_options *given, const char *path, const char *what);
 
-/* The options of every command that reads weights. */
+/* The names of layers, of every command that reads networks; and what chooses tensors besides. */
+#define LAYER_NAMES_OPTION                                                                                   \
+    {                                                                                                        \
+        "layers", 0, OPTION_TEXT, "A,B,C",                                                                   \
+            "names of the layers in order, where their natural order is not it", 0, 0, NULL                  \
+    }
 #define LAYERS_OPTION                                                                                        \
-    {"layers", 0, OPTION_TEXT, "A,B,C", "names of the layers in order, where their natural order is not it", \
-     0,        0, NULL},                                                                                     \
+    LAYER_NAMES_OPTION,                                                                                      \
         {"prefix", 0, OPTION_TEXT, "P", "read the tensors whose names begin with P", 0, 0, NULL},            \
     {                                                                                                        \
         "space", 0, OPTION_INPUT, "FILE", "JSON with the space of the networks, or a network of it", 0, 0,   \

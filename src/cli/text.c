@@ -127,20 +127,20 @@ static int text_width(const char *text)
 }
 
 /* Nothing is printed after the last cell that has text. */
-static void print_row(const cli_table *table, const int *widths, char **cells)
+static void print_row(const cli_table *table, const int *widths, char **cells, FILE *stream)
 {
     int last = table->columns - 1;
     while (last > 0 && !*cells[last])
         last--;
-    printf("%*s", table->indent, "");
+    fprintf(stream, "%*s", table->indent, "");
     for (int column = 0; column <= last; column++) {
         const char *text = cells[column];
         int space = widths[column] - text_width(text);
         if (table->align[column] == 'r')
-            printf("%*s%s", space, "", text);
+            fprintf(stream, "%*s%s", space, "", text);
         else
-            printf("%s%*s", text, column < last ? space : 0, "");
-        fputs(column < last ? "  " : "\n", stdout);
+            fprintf(stream, "%s%*s", text, column < last ? space : 0, "");
+        fputs(column < last ? "  " : "\n", stream);
     }
 }
 
@@ -153,7 +153,7 @@ static void free_cells(cli_table *table)
     table->count = 0;
 }
 
-int table_print(cli_table *table)
+int table_write(cli_table *table, FILE *stream)
 {
     int widths[TABLE_COLUMNS] = {0};
     for (int64_t i = 0; i < table->count && !table->failed; i++) {
@@ -161,15 +161,26 @@ int table_print(cli_table *table)
         *most = width > *most ? width : *most;
     }
     for (int64_t i = 0; i + table->columns <= table->count && !table->failed; i += table->columns)
-        print_row(table, widths, table->cells + i);
+        print_row(table, widths, table->cells + i, stream);
     free_cells(table);
     return table->failed ? fail_memory() : EXIT_SUCCESS;
+}
+
+int table_print(cli_table *table)
+{
+    return table_write(table, stdout);
 }
 
 int table_fail(cli_table *table)
 {
     free_cells(table);
     return fail_library();
+}
+
+const char *text_file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
 bool text_ends_with(const char *text, const char *end)

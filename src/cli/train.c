@@ -3,6 +3,7 @@
 #include "agreement.h"
 #include "commands.h"
 #include "metrics.h"
+#include "nft/train.h"
 #include "output_lock.h"
 #include "outputs.h"
 #include "plot_curves.h"
@@ -10,8 +11,10 @@
 #include "ranks.h"
 #include "recipes.h"
 #include "report.h"
+#include "seeds.h"
 #include "stop_signals.h"
 #include "text.h"
+#include "train.h"
 #include "training_log.h"
 
 #include <inttypes.h>
@@ -22,6 +25,7 @@
 #include <unistd.h>
 
 #define CHECKPOINT_SECONDS 60
+#define PATHS_CAPACITY 512
 #define KEPT_CAPACITY 5000 /* a path, and what is said of it */
 
 typedef struct training {
@@ -82,10 +86,7 @@ static int make_trainer(training *t)
 static int read_validation_targets(training *t)
 {
     const char *name = json_string_value(json_object_get(t->recipe.object, "label"));
-    nft_module_info info = NFT_MODULE_INFO_INIT;
-    if (nft_model_output(&info, t->model))
-        return fail_library();
-    int64_t classes = t->kind == LOSS_CROSS_ENTROPY ? info.channels : 0;
+    int64_t classes = t->kind == LOSS_CROSS_ENTROPY ? nft_model_describe(t->model)->output->channels : 0;
     return nft_dataset_read_targets(&t->targets, t->validation, name, classes) ? fail_library()
                                                                                : EXIT_SUCCESS;
 }
@@ -97,7 +98,7 @@ static int set_data(training *t)
         t->train ? EXIT_SUCCESS : open_dataset(&t->train, recipe->train_path, t->model, &recipe->data);
     if (!failed && recipe->validation_path)
         failed = open_dataset(&t->validation, recipe->validation_path, t->model, &recipe->data);
-    if (!failed && nft_trainer_set_dataset(t->trainer, t->train, t->validation))
+    if (!failed && nft_trainer_set_data(t->trainer, NFT_DATA_FILES(t->train), NFT_DATA_FILES(t->validation)))
         failed = fail_training(t);
     if (failed || !t->validation || loss_has_images(t->kind))
         return failed;
@@ -111,7 +112,7 @@ static int count_steps(training *t)
     if (!json_object_get(recipe->object, "epochs"))
         return EXIT_SUCCESS;
     int failed = open_dataset(&t->train, recipe->train_path, t->model, &recipe->data);
-    return failed ? failed : recipe_count_steps(recipe, nft_dataset_count(t->train));
+    return failed ? failed : recipe_count_steps(recipe, nft_dataset_describe(t->train)->count);
 }
 
 static int name_checkpoint(training *t)
@@ -139,7 +140,7 @@ static int fail_resume(nft_status status)
     const char *advice =
         status == NFT_ERROR_MISMATCH
             ? "; remove it to begin anew, or give another --checkpoint; --extend takes one of other steps"
-              ", lr or validate_every"
+              ", lr, validate_every or patience"
         : status == NFT_ERROR_MEMORY ? ""
                                      : "; give another --checkpoint";
     return fail("%s%s", library_message(), advice);
@@ -201,10 +202,10 @@ static int prepare(void *argument)
     if (!failed)
         failed = begin_or_resume(t);
     if (!failed)
-        failed = log_open(&t->log, t->ranks.rank ? NULL : log, nft_trainer_steps_done(t->trainer));
+        failed = log_open(&t->log, t->ranks.rank ? NULL : log, nft_trainer_describe(t->trainer)->steps_done);
     if (!failed && t->resumed)
         note(t->given, "%s: goes on after %s", t->checkpoint,
-             text_plural(steps, nft_trainer_steps_done(t->trainer), "step"));
+             text_plural(steps, nft_trainer_describe(t->trainer)->steps_done, "step"));
     return failed;
 }
 
@@ -221,12 +222,12 @@ static int record_step(training *t, const nft_step_info *info)
 
 static int score_validation(cli_scores *scores, const training *t, double loss)
 {
-    const nft_array *output = nft_trainer_validation_output(t->trainer);
+    const nft_array *output = nft_trainer_describe(t->trainer)->validation_output;
     if (loss_has_images(t->kind)) {
         *scores = scores_of_images(t->kind, loss, metrics_psnr(loss));
         return EXIT_SUCCESS;
     }
-    int64_t samples = nft_dataset_count(t->validation);
+    int64_t samples = nft_dataset_describe(t->validation)->count;
     cli_scored kept = {0};
     int failed =
         select_scored(&kept, nft_array_f32(output), samples, nft_array_count(output) / samples, t->targets);
@@ -256,7 +257,7 @@ static int record_validation(training *t, const nft_step_info *info)
     bool best = !(info->validation_loss >= t->lowest);
     int64_t step = info->step + 1;
     char *beside = t->progress.beside;
-    t->lowest = nft_trainer_best_loss(t->trainer);
+    t->lowest = nft_trainer_describe(t->trainer)->best_loss;
     if (score_validation(&scores, t, info->validation_loss))
         return EXIT_FAILED;
     describe_scores(beside, sizeof t->progress.beside, &scores);
@@ -273,7 +274,10 @@ static int record_validation(training *t, const nft_step_info *info)
 static int draw_curves(const training *t)
 {
     const char *path = option_text(t->given, "plot");
-    return path && !t->ranks.rank ? plot_curves(path, &t->log) : EXIT_SUCCESS;
+    char title[PATHS_CAPACITY];
+    snprintf(title, sizeof title, "%.200s, trained on %.200s",
+             text_file_name(option_text(t->given, "output")), text_file_name(t->recipe.train_path));
+    return path && !t->ranks.rank ? plot_curves(path, title, &t->log) : EXIT_SUCCESS;
 }
 
 /* A training that diverged ends without its model: the best that it has come to is kept beside where that
@@ -282,11 +286,11 @@ static const char *keep_best(const training *t, char *text, size_t size)
 {
     nft_model *best = NULL;
     text[0] = 0;
-    if (t->ranks.rank || !isfinite(nft_trainer_best_loss(t->trainer)))
+    if (t->ranks.rank || !isfinite(nft_trainer_describe(t->trainer)->best_loss))
         return text;
-    if (!nft_trainer_best(&best, t->trainer) && !nft_model_save(best, t->best))
+    if (!nft_trainer_snapshot(&best, t->trainer, NFT_SNAPSHOT_BEST) && !nft_model_save(best, t->best))
         snprintf(text, size, "; %s is the model with the lowest validation loss so far, %.6g", t->best,
-                 nft_trainer_best_loss(t->trainer));
+                 nft_trainer_describe(t->trainer)->best_loss);
     else
         snprintf(text, size, "; the best model so far cannot be kept: %s", library_message());
     nft_model_free(best);
@@ -318,7 +322,8 @@ static void fail_sound(const training *t, const char *line)
         fail("%s; nor can the state of the training be kept: %s", line, library_message());
     else
         fail("%s; the same command goes on from %s, after %" PRId64 " of %" PRId64 " steps", line,
-             t->checkpoint, nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer));
+             t->checkpoint, nft_trainer_describe(t->trainer)->steps_done,
+             nft_trainer_describe(t->trainer)->steps);
 }
 
 static int report_step(training *t, const nft_step_info *info)
@@ -344,7 +349,7 @@ static int hear_step(const nft_step_info *info, void *user)
     fflush(stdout);
     t->ranks.wants_stop = stop_signal_came();
     t->stopped = t->ranks.count > 1 ? t->ranks.agreed_stop : t->ranks.wants_stop;
-    bool last = info->step + 1 == nft_trainer_steps(t->trainer);
+    bool last = info->step + 1 == nft_trainer_describe(t->trainer)->steps;
     if (!t->failed && !last && (t->stopped || steady_seconds() - t->saved >= t->seconds_between))
         t->failed = save_checkpoint(t);
     progress_show(&t->progress, info->step + 1);
@@ -359,7 +364,8 @@ static int fail_run(const training *t, nft_status status)
         return EXIT_FAILED;
     if (noticed && t->stopped)
         return fail("stopped after %" PRId64 " of %" PRId64 " steps; the same command goes on from %s",
-                    nft_trainer_steps_done(t->trainer), nft_trainer_steps(t->trainer), t->checkpoint);
+                    nft_trainer_describe(t->trainer)->steps_done, nft_trainer_describe(t->trainer)->steps,
+                    t->checkpoint);
     char kept[KEPT_CAPACITY] = "", message[1024];
     bool diverged = status == NFT_ERROR_NOT_FINITE, saved = diverged && !access(t->checkpoint, F_OK);
     snprintf(message, sizeof message, "%s", library_message());
@@ -375,11 +381,11 @@ static int fail_run(const training *t, nft_status status)
 
 static int run_steps(training *t)
 {
-    progress_start(&t->progress, t->given, "train", "steps", nft_trainer_steps(t->trainer));
-    t->progress.first = nft_trainer_steps_done(t->trainer);
+    progress_start(&t->progress, t->given, "train", "steps", nft_trainer_describe(t->trainer)->steps);
+    t->progress.first = nft_trainer_describe(t->trainer)->steps_done;
     t->progress.parts = t->batch_size;
     t->progress.part_units = "samples";
-    t->lowest = nft_trainer_best_loss(t->trainer);
+    t->lowest = nft_trainer_describe(t->trainer)->best_loss;
     t->saved = t->step_began = steady_seconds();
     stop_signals signals = {0};
     stop_signals_listen(&signals);
@@ -394,8 +400,10 @@ static int write_model(const training *t, const char *path)
     char line[1024] = "";
     nft_model *trained = NULL;
     fail_into(line, sizeof line);
-    int failed = nft_trainer_best(&trained, t->trainer) || nft_model_save(trained, path) ? fail_library()
-                                                                                         : EXIT_SUCCESS;
+    int failed =
+        nft_trainer_snapshot(&trained, t->trainer, NFT_SNAPSHOT_BEST) || nft_model_save(trained, path)
+            ? fail_library()
+            : EXIT_SUCCESS;
     nft_model_free(trained);
     if (!failed)
         failed = draw_curves(t);
@@ -403,6 +411,18 @@ static int write_model(const training *t, const char *path)
     if (failed)
         fail_sound(t, line);
     return failed;
+}
+
+/* `patience` has ended it before the recipe's last step. */
+static void tell_early_end(const training *t)
+{
+    int64_t done = nft_trainer_describe(t->trainer)->steps_done,
+            patience = json_integer_value(json_object_get(t->recipe.object, "patience")),
+            steps = json_integer_value(json_object_get(t->recipe.object, "steps"));
+    char validations[TEXT_CAPACITY];
+    if (done < steps)
+        say("stopped early after %" PRId64 " of %" PRId64 " steps: %s without a lower loss", done, steps,
+            text_plural(validations, patience, "validation"));
 }
 
 static int save(const training *t)
@@ -418,42 +438,45 @@ static int save(const training *t)
         return fail_library();
     if (t->given->json)
         return EXIT_SUCCESS;
-    text_plural(steps, nft_trainer_steps_done(t->trainer), "step");
+    text_plural(steps, nft_trainer_describe(t->trainer)->steps_done, "step");
+    tell_early_end(t);
     if (t->recipe.validation_path)
         say("%s: the model with the lowest validation loss of %s, %.6g", path, steps,
-            nft_trainer_best_loss(t->trainer));
-    else
+            nft_trainer_describe(t->trainer)->best_loss);
+    else if (t->last.size)
         say("%s: the model after %s, loss of the last batch %.6g", path, steps, t->last.loss);
+    else
+        say("%s: the model after %s", path, steps);
     return EXIT_SUCCESS;
 }
 
-static int run(const cli_options *given)
+int train_once(const cli_options *given, const cli_ranks *ranks, training_log *kept, bool *together)
 {
-    training t = {.own = *given, .lock = OUTPUT_LOCK_NONE};
-    bool together = true;
-    int failed = ranks_open(&t.ranks);
+    training t = {.own = *given, .ranks = *ranks, .lock = OUTPUT_LOCK_NONE};
     t.given = &t.own;
     if (t.ranks.rank) {
         t.own.quiet = true;
         t.own.json = false;
     }
-    if (!failed)
-        failed = ranks_in_turn(&t.ranks, prepare, &t, &together);
+    *together = true;
+    int failed = ranks_in_turn(&t.ranks, prepare, &t, together);
     if (!failed) {
         const beginning own = {t.recipe.path,
                                t.recipe.object,
                                t.checkpoint,
                                t.trainer,
-                               nft_dataset_count(t.train),
-                               nft_dataset_count(t.validation)};
-        failed = begin_alike(&t.ranks, &own, &together);
+                               nft_dataset_describe(t.train)->count,
+                               nft_dataset_describe(t.validation)->count};
+        failed = begin_alike(&t.ranks, &own, together);
     }
     if (!failed) {
         failed = run_steps(&t);
-        together = !failed || t.stopped;
+        *together = !failed || t.stopped;
     }
     if (!failed && !t.ranks.rank)
         failed = save(&t);
+    if (kept)
+        log_keep(kept, &t.log);
     if (log_close(&t.log) && !failed)
         failed = EXIT_FAILED;
     output_lock_release(&t.lock);
@@ -465,7 +488,18 @@ static int run(const cli_options *given)
     free_recipe(&t.recipe);
     free(t.checkpoint);
     free(t.best);
-    ranks_close(&t.ranks, together);
+    return failed;
+}
+
+static int run(const cli_options *given)
+{
+    cli_ranks ranks = {0};
+    bool together = true;
+    int failed = ranks_open(&ranks);
+    if (!failed)
+        failed = option_text(given, "seeds") ? train_seeds(given, &ranks, &together)
+                                             : train_once(given, &ranks, NULL, &together);
+    ranks_close(&ranks, together);
     return failed;
 }
 
@@ -480,16 +514,18 @@ static const cli_option own_options[] = {
     {"log", 0, OPTION_STREAM, "FILE",
      "a JSON object on a line for each step and validation; a new training replaces an earlier log", 0, 0,
      NULL},
-    {"plot", 0, OPTION_OUTPUT, "FILE", "draw the learning curves at each validation and at the end (SVG)", 0,
-     0, NULL},
+    {"plot", 0, OPTION_OUTPUT, "FILE",
+     "draw the learning curves at each validation and at the end (SVG or PNG)", 0, 0, NULL},
     {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
     {"set", 0, OPTION_SETTING, "KEY=VALUE",
      "any entry of the recipe, as optimizer.lr=1e-4; may be given again", 0, 0, NULL},
-    {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, another lr or validate_every",
+    {"extend", 0, OPTION_FLAG, NULL, "go on from a checkpoint of other steps, lr, validate_every or patience",
      0, 0, NULL},
     {"keep-checkpoint", 0, OPTION_FLAG, NULL,
      "keep the last checkpoint, which is removed at the end otherwise", 0, 0, NULL},
+    {"seeds", 0, OPTION_INTEGER, "N",
+     "train N times, from seeds --seed, --seed + 1, …, into MODEL-SEED, and compare the runs", 1, 1000, NULL},
     {"label", 0, OPTION_TEXT, "NAME", "tensor with the labels, in place of the recipe's", 0, 0, NULL},
     {"skip", 0, OPTION_FLAG, NULL, "leave out networks and labels that are not finite", 0, 0, NULL},
     {"prepare", 0, OPTION_FLAG, NULL,
@@ -515,6 +551,7 @@ const cli_command train_command = {
         "                 \"weight_decay\": 0.01 of adamw, 0 of adam},\n"
         "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\": 0, \"total_steps\": N},\n"
         "   \"validation\": PATH, \"validate_every\": 1000,\n"
+        "   \"patience\": null (validations in a row without a lower loss that end it: early stopping),\n"
         "   \"grad_clip\": null (the largest norm of the gradients), \"shuffle\": true, \"seed\": 0,\n"
         "   \"augment\": null, or of SIRENs, whose images move at random in training, with these defaults:\n"
         "              {\"rotate\": 0 (degrees), \"shift\": 0 (an image is 2 wide), \"scale\": [1, 1],\n"

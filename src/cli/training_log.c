@@ -2,6 +2,7 @@
 #include "training_log.h"
 
 #include "files.h"
+#include "nft/train.h"
 #include "report.h"
 #include "text.h"
 
@@ -133,7 +134,7 @@ static int read_past(training_log *log, FILE *file, int64_t steps, off_t *end)
         if (!object && (!error.text[0] || json_error_code(&error) == json_error_out_of_memory))
             failed = fail_memory();
         else if (!past && !*end && !json_is_integer(json_object_get(object, "step")))
-            failed = fail("%s: is not the log of a training; give another --log", log->path);
+            failed = fail("%s: is not the log of a training", log->path);
         if (past && !failed) {
             failed = keep_line(log, object);
             *end += (off_t)length;
@@ -183,6 +184,26 @@ int log_check(const char *path)
     return log_close(&log) ? EXIT_FAILED : failed;
 }
 
+int log_read(training_log *log, const char *path)
+{
+    off_t end = 0;
+    *log = (training_log){.path = path};
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return fail("%s: cannot open: %s", path, strerror(errno));
+    int failed = read_past(log, file, INT64_MAX - 1, &end);
+    fclose(file);
+    return failed || end ? failed : fail("%s: has no line of a training's log", path);
+}
+
+void log_keep(training_log *kept, training_log *log)
+{
+    *kept = *log;
+    *log = (training_log){.path = kept->path, .file = kept->file};
+    kept->path = NULL;
+    kept->file = NULL;
+}
+
 int log_open(training_log *log, const char *path, int64_t steps)
 {
     *log = (training_log){.path = path};
@@ -195,7 +216,7 @@ int log_open(training_log *log, const char *path, int64_t steps)
 int log_sync(training_log *log)
 {
     /* A pipe, for example, cannot be synchronised. */
-    if (!log->file || sync_to_disk(fileno(log->file)) || errno == EROFS)
+    if (!log->file || nft_sync(fileno(log->file)) || errno == EROFS)
         return EXIT_SUCCESS;
     return fail_log(log);
 }

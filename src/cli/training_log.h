@@ -6,6 +6,7 @@
 #include "scores.h"
 
 #include <nft/nft.h>
+#include <nft/train.h>
 #include <stdio.h>
 
 typedef struct log_step_entry {
@@ -35,6 +36,10 @@ int log_open(training_log *log, const char *path, int64_t steps);
 int log_step(training_log *log, const nft_step_info *info, double samples_per_second);
 /* `scores->loss` is the validation loss. */
 int log_validation(training_log *log, int64_t step, const cli_scores *scores, bool best);
+/* Reads the log of a training that runs or has ended; its last line may not be whole. */
+int log_read(training_log *log, const char *path);
+/* Moves what was logged to `kept`; the file stays where it is. */
+void log_keep(training_log *kept, training_log *log);
 /* Its lines are on the disk when this returns. */
 int log_sync(training_log *log);
 /* Closes it; a failure to write is reported here too. */

@@ -106,15 +106,14 @@ static void update(const nft_inr_fit_options *options, int64_t step, int64_t num
 {
     const nft_schedule schedule = {.cosine = options->schedule == NFT_INR_SCHEDULE_COSINE,
                                    .total = options->steps};
-    double correction1 = 1 - pow(options->beta1, (double)(step + 1));
-    double correction2 = 1 - pow(options->beta2, (double)(step + 1));
-    nft_adam adam = {.beta1 = (float)options->beta1,
-                     .beta2 = (float)options->beta2,
-                     .rest1 = (float)(1 - options->beta1),
-                     .rest2 = (float)(1 - options->beta2),
-                     .epsilon = (float)options->epsilon,
-                     .step =
-                         (float)(options->learning_rate * nft_schedule_factor(&schedule, step) / correction1),
+    double correction1 = 1 - pow(options->betas[0], (double)(step + 1));
+    double correction2 = 1 - pow(options->betas[1], (double)(step + 1));
+    nft_adam adam = {.beta1 = (float)options->betas[0],
+                     .beta2 = (float)options->betas[1],
+                     .rest1 = (float)(1 - options->betas[0]),
+                     .rest2 = (float)(1 - options->betas[1]),
+                     .epsilon = (float)options->eps,
+                     .step = (float)(options->lr * nft_schedule_factor(&schedule, step) / correction1),
                      .root = (float)sqrt(correction2)};
     nft_siren_tape_gradient(f->tape, f->gradient);
     nft_siren_vector()->adam(&adam, numbers, f->gradient, f->mean, f->square, f->weights);
@@ -165,10 +164,10 @@ static nft_status fill_options(nft_inr_fit_options *filled, const nft_inr_fit_op
     nft_status status = nft_fill_inr_options("nft_inr_fit", filled, options, sizeof *filled);
     if (status || (status = nft_kernel_set_check("nft_inr_fit")) ||
         (status = nft_fill_threads("nft_inr_fit", &filled->threads)) ||
-        (status = check_rate("learning_rate", &filled->learning_rate, 1e-3, 1e6, up)) ||
-        (status = check_rate("beta1", &filled->beta1, 0.9, below_one, below)) ||
-        (status = check_rate("beta2", &filled->beta2, 0.999, below_one, below)) ||
-        (status = check_rate("epsilon", &filled->epsilon, 1e-8, 1e6, up)))
+        (status = check_rate("lr", &filled->lr, 1e-3, 1e6, up)) ||
+        (status = check_rate("betas[0]", &filled->betas[0], 0.9, below_one, below)) ||
+        (status = check_rate("betas[1]", &filled->betas[1], 0.999, below_one, below)) ||
+        (status = check_rate("eps", &filled->eps, 1e-8, 1e6, up)))
         return status;
     if (filled->steps < 0)
         return nft_fail(NFT_ERROR_ARGUMENT,

@@ -27,7 +27,7 @@ nft_status nft_check_own_siren_set(const char *function, const nft_weights *weig
         status = nft_fail(
             NFT_ERROR_ARGUMENT,
             "%s: the set borrows its memory, which is never written; make it with nft_weights_create "
-            "or nft_weights_copy",
+            "or nft_weights_create",
             function);
     return status;
 }

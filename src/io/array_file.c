@@ -98,36 +98,34 @@ static nft_status find_entry(const char *function, const nft_entry **entry, cons
     return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no tensor '%s'", file->path, name);
 }
 
-nft_status nft_file_read(nft_array **out, const nft_file *file, const char *name)
+static nft_status check_rows(const nft_file *file, const nft_entry *entry, int64_t first, int64_t *count)
 {
-    const nft_entry *entry = NULL;
-    if (!out)
-        return nft_fail_null("nft_file_read", "array");
-    *out = NULL;
-    nft_status status = find_entry("nft_file_read", &entry, file, name);
-    return status ? status : read_rows(file, entry, 0, entry->rank ? entry->shape[0] : 1, out);
-}
-
-nft_status nft_file_read_rows(nft_array **out, const nft_file *file, const char *name, int64_t first,
-                              int64_t count)
-{
-    const nft_entry *entry = NULL;
-    if (!out)
-        return nft_fail_null("nft_file_read_rows", "array");
-    *out = NULL;
-    nft_status status = find_entry("nft_file_read_rows", &entry, file, name);
-    if (status)
-        return status;
-    if (!entry->rank)
+    int64_t rows = entry->rank ? entry->shape[0] : 1;
+    if (!entry->rank && (first || *count != NFT_ALL))
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: tensor '%s' is a single number and has no rows", file->path,
-                        name);
-    int64_t rows = entry->shape[0];
-    if (first < 0 || count < 0 || first > rows || count > rows - first)
+                        entry->name);
+    if (*count == NFT_ALL && first >= 0 && first <= rows)
+        *count = rows - first;
+    if (first < 0 || *count < 0 || first > rows || *count > rows - first)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "%s: %" PRId64 " rows from row %" PRId64
                         " of tensor '%s' were asked for, it has %" PRId64,
-                        file->path, count, first, name, rows);
-    return read_rows(file, entry, first, count, out);
+                        file->path, *count, first, entry->name, rows);
+    return NFT_OK;
+}
+
+nft_status nft_file_read(nft_array **out, const nft_file *file, const char *name, int64_t first,
+                         int64_t count)
+{
+    static const char function[] = "nft_file_read";
+    const nft_entry *entry = NULL;
+    if (!out)
+        return nft_fail_null(function, "array");
+    *out = NULL;
+    nft_status status = find_entry(function, &entry, file, name);
+    if (!status)
+        status = check_rows(file, entry, first, &count);
+    return status ? status : read_rows(file, entry, first, count, out);
 }
 
 static nft_status check_arrays(const char *const *names, const nft_array *const *arrays, size_t count)

@@ -41,8 +41,10 @@ static nft_status find_samples(nft_part *part, const nft_load_options *options)
         return check_sample(part);
     }
     part->count = part->network.count;
-    if (part->network.note)
-        nft_log(NFT_LOG_WARNING, "%s: %s", part->file->path, part->network.note);
+    nft_network_tell(&part->network, part->file);
+    if (part->network.may_have_sums)
+        nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, part->file->path);
+    part->network.may_have_sums = false; /* it is told */
     return status ? status : check_sample(part);
 }
 
@@ -70,7 +72,7 @@ static nft_status add_part(nft_dataset *dataset, int64_t index, const char *path
                            const nft_load_options *options)
 {
     nft_part *part = &dataset->parts[index];
-    nft_status status = nft_file_open(&part->file, path);
+    nft_status status = nft_file_open_within(&part->file, path, 0);
     if (status)
         return status;
     status = find_samples(part, options);
@@ -131,6 +133,18 @@ static nft_status open_parts(nft_dataset *dataset, const nft_load_options *optio
     return status;
 }
 
+static void note_description(nft_dataset *dataset)
+{
+    const nft_space *space = dataset->parts[0].network.space;
+    for (int64_t i = 1; i < dataset->part_count; i++)
+        if (dataset->parts[i].network.space != space)
+            space = NULL;
+    dataset->description = (nft_dataset_description){.size = sizeof dataset->description,
+                                                     .count = dataset->count,
+                                                     .part_count = dataset->part_count,
+                                                     .space = space};
+}
+
 nft_status nft_dataset_open(nft_dataset **out, const char *path, const nft_load_options *given)
 {
     if (!out)
@@ -140,6 +154,9 @@ nft_status nft_dataset_open(nft_dataset **out, const char *path, const nft_load_
         return nft_fail_null("nft_dataset_open", "path");
     nft_load_options options;
     nft_status status = nft_fill_load_options("nft_dataset_open", &options, given);
+    if (!status && options.bytes)
+        status = nft_fail(NFT_ERROR_ARGUMENT,
+                          "nft_dataset_open: options->bytes is set, but a data set is read from files");
     if (status)
         return status;
     nft_dataset *dataset = nft_allocate(sizeof *dataset);
@@ -157,6 +174,7 @@ nft_status nft_dataset_open(nft_dataset **out, const char *path, const nft_load_
         nft_dataset_free(dataset);
         return status;
     }
+    note_description(dataset);
     *out = dataset;
     return NFT_OK;
 }
@@ -182,25 +200,10 @@ void nft_dataset_free(nft_dataset *dataset)
     nft_release(dataset);
 }
 
-int64_t nft_dataset_count(const nft_dataset *dataset)
+const nft_dataset_description *nft_dataset_describe(const nft_dataset *dataset)
 {
-    return dataset ? dataset->count : 0;
-}
-
-const nft_space *nft_dataset_space(const nft_dataset *dataset)
-{
-    if (!dataset)
-        return NULL;
-    const nft_space *space = dataset->parts[0].network.space;
-    for (int64_t i = 1; i < dataset->part_count; i++)
-        if (dataset->parts[i].network.space != space)
-            return NULL;
-    return space;
-}
-
-int64_t nft_dataset_part_count(const nft_dataset *dataset)
-{
-    return dataset ? dataset->part_count : 0;
+    static const nft_dataset_description none = {sizeof none, 0, 0, NULL};
+    return dataset ? &dataset->description : &none;
 }
 
 nft_status nft_dataset_get_part(nft_dataset_part *out, const nft_dataset *dataset, int64_t index)

@@ -23,6 +23,7 @@ struct nft_dataset {
     int64_t count, channels;
     const nft_entry **extras; /* of the first part: a row for each sample, and no network's */
     int64_t extra_count;
+    nft_dataset_description description;
     nft_open_files *files;
 };
 

@@ -126,18 +126,8 @@ static nft_status read_parts(nft_array **tensor, const nft_dataset *dataset, con
     return status;
 }
 
-static nft_status read_tensor(const char *function, nft_array **tensor, const nft_dataset *dataset,
-                              const char *name, int64_t first, int64_t end)
-{
-    nft_status status = read_parts(tensor, dataset, name, first, end);
-    if (!status)
-        return NFT_OK;
-    nft_array_free(*tensor);
-    *tensor = NULL;
-    return nft_fail_in(status, "%s", function);
-}
-
-nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset, const char *name)
+nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *dataset, const char *name,
+                                   int64_t first, int64_t count)
 {
     static const char function[] = "nft_dataset_read_tensor";
     if (!tensor)
@@ -145,21 +135,16 @@ nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *datase
     *tensor = NULL;
     if (!dataset || !name)
         return nft_fail_null(function, dataset ? "name" : "dataset");
-    return read_tensor(function, tensor, dataset, name, 0, dataset->count);
-}
-
-nft_status nft_dataset_read_rows(nft_array **tensor, const nft_dataset *dataset, const char *name,
-                                 int64_t first, int64_t count)
-{
-    static const char function[] = "nft_dataset_read_rows";
-    if (!tensor)
-        return nft_fail_null(function, "tensor");
-    *tensor = NULL;
-    if (!dataset || !name)
-        return nft_fail_null(function, dataset ? "name" : "dataset");
+    if (count == NFT_ALL && first >= 0 && first <= dataset->count)
+        count = dataset->count - first;
     if (first < 0 || count < 0 || first > dataset->count - count)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "%s: samples %" PRId64 " … %" PRId64 " of %" PRId64 " that there are", function,
                         first, nft_size_add(first, count) - 1, dataset->count);
-    return read_tensor(function, tensor, dataset, name, first, first + count);
+    nft_status status = read_parts(tensor, dataset, name, first, first + count);
+    if (!status)
+        return NFT_OK;
+    nft_array_free(*tensor);
+    *tensor = NULL;
+    return nft_fail_in(status, "%s", function);
 }

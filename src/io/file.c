@@ -3,6 +3,7 @@
 #include "io/file.h"
 #include "io/formats/format.h"
 #include "io/system.h"
+#include "io/views.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -130,27 +131,6 @@ nft_status nft_file_open_memory_within(nft_file **out, const void *bytes, size_t
     return status;
 }
 
-nft_status nft_file_open(nft_file **out, const char *path)
-{
-    if (!out)
-        return nft_fail_null("nft_file_open", "file");
-    *out = NULL;
-    return path ? nft_file_open_within(out, path, 0) : nft_fail_null("nft_file_open", "path");
-}
-
-nft_status nft_file_open_memory(nft_file **out, const void *bytes, size_t size)
-{
-    if (!out)
-        return nft_fail_null("nft_file_open_memory", "file");
-    *out = NULL;
-    if (!bytes)
-        return nft_fail_null("nft_file_open_memory", "bytes");
-    if (size > (size_t)INT64_MAX)
-        return nft_fail(NFT_ERROR_LIMIT,
-                        "nft_file_open_memory: size is %zu bytes, more than can be addressed", size);
-    return nft_file_open_memory_within(out, bytes, size, 0);
-}
-
 static void close_source(nft_source *source)
 {
     if (source->descriptor >= 0)
@@ -198,6 +178,7 @@ void nft_file_free(nft_file *file)
         nft_release(file->left_out[i].name);
         nft_release(file->left_out[i].reason);
     }
+    nft_views_clear(file);
     nft_release(file->entries);
     nft_release(file->metadata);
     nft_release(file->scalars);

@@ -1,10 +1,10 @@
 /* Files of tensors. Any format that has a reader (formats/format.h) is listed when it is opened and then read
- * in pieces; safetensors is what is written, beside the target and renamed. */
+ * in pieces; safetensors is what is written, next to the target and renamed. */
 #ifndef NFT_IO_FILE_H
 #define NFT_IO_FILE_H
 
 #include "base/memory.h"
-#include "nft/array.h"
+#include "nft/file.h"
 
 typedef enum nft_type {
     NFT_TYPE_F32,
@@ -57,6 +57,8 @@ typedef struct nft_entry {
     int64_t strides[NFT_ARRAY_MAX_RANK]; /* in elements, none negative; used if is_strided */
     bool is_strided;                     /* else row-major without gaps */
     bool is_big_endian;
+    const struct nft_entry *base;         /* NULL, or what this shows in another shape (io/views.h) */
+    const struct nft_entry *const *parts; /* NULL, or a tensor for each index of the first axis */
 } nft_entry;
 
 /* A number or a text next to the tensors, such as a checkpoint's accuracy. */
@@ -95,9 +97,11 @@ struct nft_file {
     int64_t scalar_count, scalar_capacity;
     nft_left_out *left_out; /* in natural order of the names */
     int64_t left_out_count, left_out_capacity;
+    struct nft_kept *kept;              /* what views show (io/views.h) */
+    bool has_kernels_shown, is_stacked; /* io/adapt.h */
 };
 
-/* As nft_file_open() and nft_file_open_memory(). At most `limit` bytes are unpacked into memory; 0 is half of
+/* Open a file, or its bytes in memory. At most `limit` bytes are unpacked into memory; 0 is half of
  * the machine's. */
 nft_status nft_file_open_within(nft_file **file, const char *path, int64_t limit);
 nft_status nft_file_open_memory_within(nft_file **file, const void *bytes, size_t size, int64_t limit);

@@ -63,7 +63,7 @@ static void make_item(nft_stored_tensors *table, const nft_space *space, nft_sto
         const nft_tensor *tensor = &space->tensors[order[i]];
         int64_t numbers = tensor->tokens * tensor->own_positions;
         table->slices[order[i]] = tensor->from ? (nft_slice){.runs = runs,
-                                                             .run = numbers / runs,
+                                                             .run = runs ? numbers / runs : 0,
                                                              .start = tensor->slice_start * inner,
                                                              .stride = item->shape[joined] * inner}
                                                : (nft_slice){.runs = 1, .run = numbers, .stride = numbers};

@@ -5,12 +5,6 @@
 
 #define LISTED_KINDS 8
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), suffix = strlen(end);
-    return length >= suffix && !strcmp(text + length - suffix, end);
-}
-
 static const struct {
     const char *part; /* of a tensor's name */
     const char *message;
@@ -41,33 +35,6 @@ static nft_status check_form(const char *name)
     return NFT_OK;
 }
 
-/* A bias whose weight has another name. */
-static nft_status check_bias(const nft_file *file, const char *name)
-{
-    if (!ends_with(name, ".bias"))
-        return NFT_OK;
-    nft_text weight = {0};
-    nft_text_append(&weight, "%.*s.weight", (int)(strlen(name) - strlen(".bias")), name);
-    bool found = !weight.failed && nft_file_find(file, weight.data);
-    bool kernel = false, failed = weight.failed;
-    if (!found && !failed) {
-        nft_text_clear(&weight);
-        nft_text_append(&weight, "%.*s.kernel", (int)(strlen(name) - strlen(".bias")), name);
-        failed = weight.failed;
-        kernel = !failed && nft_file_find(file, weight.data);
-    }
-    nft_text_clear(&weight);
-    if (failed)
-        return nft_fail_memory("a name", (int64_t)strlen(name));
-    if (!kernel)
-        return NFT_OK;
-    return nft_fail(NFT_ERROR_FORMAT,
-                    "tensor '%s': its layer has a kernel of flax or Keras (inputs first), which is not read: "
-                    "transpose it "
-                    "to (out, in) or (out, in, height, width) and name it NAME.weight",
-                    name);
-}
-
 /* "NAME-00001-of-00002.safetensors" */
 static bool is_shard(const char *path)
 {
@@ -89,9 +56,6 @@ nft_status nft_refuse_incomplete_layers(const nft_file *file, const char *prefix
     for (int64_t i = 0; i < file->entry_count && !status; i++)
         if (!strncmp(file->entries[i].name, prefix, strlen(prefix)))
             status = check_form(file->entries[i].name);
-    for (int64_t i = 0; i < file->entry_count && !status; i++)
-        if (!strncmp(file->entries[i].name, prefix, strlen(prefix)))
-            status = check_bias(file, file->entries[i].name);
     return status;
 }
 

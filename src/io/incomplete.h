@@ -4,8 +4,8 @@
 
 #include "io/file.h"
 
-/* An error with the way out for weight norm, spectral norm, pruning, LoRA, a shard of several, and kernels
- * of flax and Keras. `prefix` chooses the tensors. */
+/* An error with the way out for weight norm, spectral norm, pruning, LoRA and a shard of several. `prefix`
+ * chooses the tensors. */
 nft_status nft_refuse_incomplete_layers(const nft_file *file, const char *prefix);
 
 /* Tells once of all entries that are marked, summarised by the last parts of their names. */

@@ -1,6 +1,8 @@
 #include "io/network.h"
+#include "io/adapt.h"
 #include "io/families/families.h"
 #include "io/incomplete.h"
+#include "io/sidecar.h"
 #include "base/nearest.h"
 #include "io/formats/format.h"
 #include "io/graph/graph.h"
@@ -234,29 +236,40 @@ static bool may_belong(const nft_entry *entry, const nft_load_options *options)
 }
 
 /* A space says which tensors the networks have; names of layers do not. */
-static void find_outsider(nft_network *network, const nft_file *file, const nft_load_options *options)
+static void find_outsider(nft_network *network, const nft_file *file, const nft_load_options *options,
+                          bool is_described)
 {
-    if (options->space || nft_file_metadata(file, NFT_SPACE_KEY))
+    if (is_described)
         return;
     for (int64_t i = 0; i < file->entry_count && !network->outsider; i++)
         if (!network->used[i] && may_belong(&file->entries[i], options))
             network->outsider = &file->entries[i];
 }
 
-nft_status nft_network_find(nft_network *network, const nft_file *file, const nft_load_options *options)
+nft_status nft_network_find(nft_network *network, nft_file *file, const nft_load_options *options)
 {
-    nft_space *own = NULL;
+    nft_space *own = NULL, *sidecar = NULL;
+    nft_load_options with = *options;
     nft_status status = NFT_OK;
     *network = (nft_network){0};
     if (!options->space && !(options->layers && file->format == &nft_format_onnx))
         status = find_own(&own, file);
-    if (status)
-        return status;
-    status = find(network, file, options->space ? options->space : own, options);
-    if (!status && own && !options->space)
+    if (!status && !own && !options->space && !options->layers)
+        status = strcmp(file->path, "memory") ? nft_sidecar_space(&sidecar, file->path) : NFT_OK;
+    with.space = options->space ? options->space : own ? own : sidecar;
+    if (!status)
+        status = nft_file_adapt(file, &with);
+    if (!status)
+        status = find(network, file, with.space, options);
+    if (!status && !options->space && with.space)
         status = take_chain(network);
     if (!status)
-        find_outsider(network, file, options);
+        find_outsider(network, file, options,
+                      options->space || sidecar || nft_file_metadata(file, NFT_SPACE_KEY));
+    network->origin = sidecar            ? "its space is that of its sidecar"
+                      : file->is_stacked ? "several alike networks are read as a stack; a prefix chooses one"
+                                         : NULL;
+    nft_space_free(sidecar);
     nft_space_free(own);
     if (status && status != NFT_ERROR_MEMORY && nft_file_metadata(file, NFT_CONFIG_KEY))
         return nft_fail_in(status, "this is a model file, expected networks");
@@ -274,6 +287,14 @@ void nft_network_clear(nft_network *network)
     nft_release(network->note);
     nft_space_free(network->space);
     *network = (nft_network){0};
+}
+
+void nft_network_tell(const nft_network *network, const nft_file *file)
+{
+    if (network->origin)
+        nft_log(NFT_LOG_INFO, "%s: %s", file->path, network->origin);
+    if (network->note)
+        nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->note);
 }
 
 nft_status nft_weights_note_doubts(nft_weights *weights, const nft_network *network)

@@ -15,14 +15,18 @@ typedef struct nft_network {
     int64_t rank;              /* 1 one network, 2 a stack, 3 features */
     int64_t count, channels;
     char *note;         /* of how the names were understood, to be told once; NULL: there is nothing to say */
+    const char *origin; /* of what is not in the file as it is read, to be told once; NULL: nothing */
     bool may_have_sums; /* it was read as a chain, but residual connections are possible */
     const nft_entry *outsider; /* may be a part of the networks, but is not read; NULL: there is none */
     bool *used; /* for each entry of the file: it is a network's, whether it was chosen or not */
 } nft_network;
 
-/* The space is that of the options, or the metadata's, or else a chain. Clear it also after a failure. */
-nft_status nft_network_find(nft_network *network, const nft_file *file, const nft_load_options *options);
+/* The space is that of the options, or the metadata's, or else a chain. The file's table is adapted first
+ * (io/adapt.h). Clear it also after a failure. */
+nft_status nft_network_find(nft_network *network, nft_file *file, const nft_load_options *options);
 void nft_network_clear(nft_network *network);
+/* Logs the origin and the note. */
+void nft_network_tell(const nft_network *network, const nft_file *file);
 
 /* Whether an entry, number `index` of the file, travels with the networks, a row for each. */
 bool nft_network_has_extra(const nft_network *network, const nft_entry *entry, int64_t index);

@@ -1,6 +1,8 @@
 /* Networks of a file that are chains of layers: pairs of tensors NAME.weight and NAME.bias. */
 #include "base/nearest.h"
+#include "io/chain_doubts.h"
 #include "io/chain_order.h"
+#include "io/layer_chain.h"
 #include "io/network.h"
 #include "space/metadata.h"
 
@@ -10,23 +12,8 @@
 #include <string.h>
 
 #define SHAPE_CAPACITY 192
-#define LISTED_LAYERS 12
 
 static const char weight_suffix[] = ".weight", bias_suffix[] = ".bias";
-
-typedef struct chain_layer {
-    char *name;
-    const nft_entry *weight;
-    const nft_entry *bias; /* NULL: zeros */
-} chain_layer;
-
-typedef struct layer_chain {
-    chain_layer *layers; /* in order */
-    nft_layer *shapes;   /* one for each of them */
-    int64_t layer_count;
-    int64_t rank;       /* of the biases */
-    const char *prefix; /* of the names of its tensors */
-} layer_chain;
 
 static bool is_weight(const nft_entry *entry)
 {
@@ -36,7 +23,7 @@ static bool is_weight(const nft_entry *entry)
 
 static int compare_layers(const void *a, const void *b)
 {
-    return nft_compare_names(((const chain_layer *)a)->name, ((const chain_layer *)b)->name);
+    return nft_compare_names(((const nft_chain_layer *)a)->name, ((const nft_chain_layer *)b)->name);
 }
 
 /* The bias of the same name as a weight, NULL if there is none, and the name of both; free it. */
@@ -70,21 +57,21 @@ nft_status nft_network_mark_layers(nft_network *network, const nft_file *file)
     return status;
 }
 
-static nft_status add_layer(layer_chain *chain, const nft_file *file, const nft_entry *weight)
+static nft_status add_layer(nft_layer_chain *chain, const nft_file *file, const nft_entry *weight)
 {
-    chain_layer *layer = &chain->layers[chain->layer_count];
+    nft_chain_layer *layer = &chain->layers[chain->layer_count];
     layer->weight = weight;
     nft_status status = find_bias(&layer->bias, &layer->name, file, weight);
     chain->layer_count += !status;
     return status;
 }
 
-static bool is_weight_of(const layer_chain *chain, const nft_entry *entry)
+static bool is_weight_of(const nft_layer_chain *chain, const nft_entry *entry)
 {
     return is_weight(entry) && !strncmp(entry->name, chain->prefix, strlen(chain->prefix));
 }
 
-static nft_status collect(layer_chain *chain, const nft_file *file)
+static nft_status collect(nft_layer_chain *chain, const nft_file *file)
 {
     int64_t count = 0;
     for (int64_t i = 0; i < file->entry_count; i++)
@@ -109,7 +96,7 @@ static nft_status collect(layer_chain *chain, const nft_file *file)
     return status;
 }
 
-static nft_status fail_unknown(const layer_chain *chain, const char *name)
+static nft_status fail_unknown(const nft_layer_chain *chain, const char *name)
 {
     int count = chain->layer_count < INT_MAX ? (int)chain->layer_count : INT_MAX;
     const char **names = nft_allocate_array((size_t)count, sizeof *names);
@@ -126,14 +113,14 @@ static nft_status fail_unknown(const layer_chain *chain, const char *name)
 }
 
 /* Finds the layers that were named; `chosen` receives them, `taken` marks them. */
-static nft_status choose(const layer_chain *chain, const char *const *order, int64_t count,
-                         chain_layer *chosen, bool *taken)
+static nft_status choose(const nft_layer_chain *chain, const char *const *order, int64_t count,
+                         nft_chain_layer *chosen, bool *taken)
 {
     for (int64_t i = 0; i < count; i++) {
         if (!order[i])
             return nft_fail(NFT_ERROR_ARGUMENT, "the name of layer %" PRId64 " is NULL", i);
-        chain_layer wanted = {.name = (char *)order[i]};
-        const chain_layer *found =
+        nft_chain_layer wanted = {.name = (char *)order[i]};
+        const nft_chain_layer *found =
             bsearch(&wanted, chain->layers, (size_t)chain->layer_count, sizeof wanted, compare_layers);
         if (!found)
             return fail_unknown(chain, order[i]);
@@ -146,12 +133,12 @@ static nft_status choose(const layer_chain *chain, const char *const *order, int
 }
 
 /* Keeps the named layers, in the order of the names. */
-static nft_status reorder(layer_chain *chain, const char *const *order, int64_t count)
+static nft_status reorder(nft_layer_chain *chain, const char *const *order, int64_t count)
 {
     if (count < 1 || count > chain->layer_count)
         return nft_fail(NFT_ERROR_ARGUMENT, "%" PRId64 " layers are named, expected 1 … %" PRId64, count,
                         chain->layer_count);
-    chain_layer *chosen = nft_allocate_array((size_t)count, sizeof *chosen);
+    nft_chain_layer *chosen = nft_allocate_array((size_t)count, sizeof *chosen);
     bool *taken = nft_allocate_array((size_t)chain->layer_count, sizeof *taken);
     nft_status status = chosen && taken
                             ? choose(chain, order, count, chosen, taken)
@@ -169,7 +156,7 @@ static nft_status reorder(layer_chain *chain, const char *const *order, int64_t 
 }
 
 /* The first rank of biases, 1 … 3, with which every weight has r + 1 or r + 3 axes; 0 if there is none. */
-static int64_t rank_of_weights(const layer_chain *chain)
+static int64_t rank_of_weights(const nft_layer_chain *chain)
 {
     for (int64_t rank = 1; rank <= 3; rank++) {
         bool fits = true;
@@ -183,7 +170,7 @@ static int64_t rank_of_weights(const layer_chain *chain)
     return 0;
 }
 
-static nft_status find_rank(layer_chain *chain)
+static nft_status find_rank(nft_layer_chain *chain)
 {
     const nft_entry *first = NULL;
     char shape[SHAPE_CAPACITY], other[SHAPE_CAPACITY];
@@ -215,7 +202,7 @@ static nft_status find_rank(layer_chain *chain)
                     weight->name, shape);
 }
 
-static nft_status check_leading(const layer_chain *chain, const nft_entry *entry)
+static nft_status check_leading(const nft_layer_chain *chain, const nft_entry *entry)
 {
     const nft_entry *first = chain->layers[0].weight;
     for (int64_t axis = 0; axis < chain->rank - 1; axis++) {
@@ -231,7 +218,7 @@ static nft_status check_leading(const layer_chain *chain, const nft_entry *entry
     return NFT_OK;
 }
 
-static nft_status check_weight(const layer_chain *chain, const nft_entry *weight)
+static nft_status check_weight(const nft_layer_chain *chain, const nft_entry *weight)
 {
     int64_t axes = weight->rank - chain->rank;
     if (axes == 1 || axes == 3) {
@@ -250,7 +237,7 @@ static nft_status check_weight(const layer_chain *chain, const nft_entry *weight
         chain->rank + 3);
 }
 
-static nft_status check_bias(const layer_chain *chain, const nft_entry *bias, const nft_entry *weight)
+static nft_status check_bias(const nft_layer_chain *chain, const nft_entry *bias, const nft_entry *weight)
 {
     nft_status status = nft_check_float_entry(bias);
     if (!status)
@@ -272,36 +259,6 @@ static nft_status check_bias(const layer_chain *chain, const nft_entry *bias, co
                    : "");
 }
 
-/* Layers with their shapes, the leading axes left out: "conv1 (16, 1, 3, 3), fc (10, 400)". */
-static void list_layers(const layer_chain *chain, nft_text *text)
-{
-    int64_t leading = chain->rank - 1;
-    for (int64_t i = 0; i < chain->layer_count && i < LISTED_LAYERS; i++) {
-        const nft_entry *weight = chain->layers[i].weight;
-        char shape[SHAPE_CAPACITY];
-        nft_shape_describe(weight->shape + leading, weight->rank - leading, shape, sizeof shape);
-        nft_text_append(text, "%s%s %s", i ? ", " : "", chain->layers[i].name, shape);
-    }
-    nft_text_append(text, chain->layer_count > LISTED_LAYERS ? ", …" : "");
-}
-
-static nft_status fail_chain(const layer_chain *chain, int64_t i, bool by_hand)
-{
-    nft_text list = {0};
-    list_layers(chain, &list);
-    nft_status status = nft_fail(
-        NFT_ERROR_FORMAT,
-        "layer '%s' takes %" PRId64 " inputs, but '%s' before it gives %" PRId64
-        " outputs; %s the layers are %s%s",
-        chain->layers[i].name, chain->shapes[i].in, chain->layers[i - 1].name, chain->shapes[i - 1].out,
-        by_hand ? "in the order given" : "in natural order", list.failed ? "too many to list" : list.data,
-        by_hand ? ""
-                : "; if that is not their order, give it in nft_load_options.layers; if they "
-                  "are no chain, give the network's space in nft_load_options.space");
-    nft_text_clear(&list);
-    return status;
-}
-
 static nft_layer shape_of(const nft_entry *weight, int64_t rank)
 {
     const int64_t *shape = weight->shape + rank - 1;
@@ -310,19 +267,8 @@ static nft_layer shape_of(const nft_entry *weight, int64_t rank)
     return (nft_layer)NFT_LAYER_INIT_LINEAR(shape[1], shape[0]);
 }
 
-/* Only a feature map has positions: else the layer before is not the one that feeds it. */
-static nft_status fail_positions(const layer_chain *chain, int64_t i)
-{
-    const nft_layer *layer = &chain->shapes[i];
-    return nft_fail(NFT_ERROR_FORMAT,
-                    "layer '%s' takes %" PRId64 " inputs, but '%s' before it gives %" PRId64
-                    " outputs and is no conv2d, whose map could be flattened: this is no chain of layers; "
-                    "describe it by a space of tensors and axes in nft_load_options.space",
-                    chain->layers[i].name, layer->in, chain->layers[i - 1].name, layer[-1].out);
-}
-
 /* Each layer feeds the next; a linear layer may read several positions of each channel. */
-static nft_status link_layers(layer_chain *chain, bool by_hand)
+static nft_status link_layers(nft_layer_chain *chain, bool by_hand)
 {
     for (int64_t i = 0; i < chain->layer_count; i++) {
         nft_layer *layer = &chain->shapes[i];
@@ -331,20 +277,20 @@ static nft_status link_layers(layer_chain *chain, bool by_hand)
         if (layer->in == given)
             continue;
         if (layer->type != NFT_LAYER_LINEAR || given < 1 || layer->in < 1 || layer->in % given)
-            return fail_chain(chain, i, by_hand);
+            return nft_chain_fail_order(chain, i, by_hand);
         if (layer[-1].type != NFT_LAYER_CONV2D)
-            return fail_positions(chain, i);
+            return nft_chain_fail_positions(chain, i);
         layer->positions = layer->in / given;
         layer->in = given;
     }
     return NFT_OK;
 }
 
-static nft_status check_layers(layer_chain *chain)
+static nft_status check_layers(nft_layer_chain *chain)
 {
     nft_status status = find_rank(chain);
     for (int64_t i = 0; i < chain->layer_count && !status; i++) {
-        const chain_layer *layer = &chain->layers[i];
+        const nft_chain_layer *layer = &chain->layers[i];
         status = check_weight(chain, layer->weight);
         if (!status && layer->bias)
             status = check_bias(chain, layer->bias, layer->weight);
@@ -353,11 +299,11 @@ static nft_status check_layers(layer_chain *chain)
 }
 
 /* Puts the layers into the order in which they feed each other, if their names tell one. */
-static nft_status order_layers(layer_chain *chain, char **note)
+static nft_status order_layers(nft_layer_chain *chain, char **note)
 {
     size_t count = (size_t)chain->layer_count;
     nft_ordered_layer *layers = nft_allocate_array(count, sizeof *layers);
-    chain_layer *sorted = nft_allocate_array(count, sizeof *sorted);
+    nft_chain_layer *sorted = nft_allocate_array(count, sizeof *sorted);
     int64_t *order = nft_allocate_array(count, sizeof *order);
     nft_status status = layers && sorted && order
                             ? NFT_OK
@@ -392,7 +338,7 @@ static int64_t number_of(const char *name, size_t *before)
 }
 
 /* The layers of an nn.Sequential have an activation between each two, which takes a number. */
-static bool is_sequential(const layer_chain *chain)
+static bool is_sequential(const nft_layer_chain *chain)
 {
     size_t before = 0, previous = 0;
     int64_t last = number_of(chain->layers[0].name, &previous);
@@ -407,7 +353,7 @@ static bool is_sequential(const layer_chain *chain)
 }
 
 /* Whether the outputs of two layers, or the input and an output, could be added. */
-static bool has_equal_widths(const layer_chain *chain)
+static bool has_equal_widths(const nft_layer_chain *chain)
 {
     const nft_layer *shapes = chain->shapes;
     for (int64_t i = 0; i < chain->layer_count; i++)
@@ -418,17 +364,43 @@ static bool has_equal_widths(const layer_chain *chain)
 }
 
 /* A sum of outputs has no tensor, so a file cannot show it. Whoever stacks networks knows them. */
-static bool may_have_sums(const layer_chain *chain)
+static bool may_have_sums(const nft_layer_chain *chain)
 {
     return chain->rank == 1 && !is_sequential(chain) && has_equal_widths(chain);
 }
 
+/* Joins what the order and the shapes leave to be told. */
+static nft_status find_doubts(const nft_layer_chain *chain, char **note)
+{
+    nft_text text = {0};
+    nft_status status = NFT_OK;
+    int64_t leading = chain->rank - 1;
+    for (int64_t i = 0; i < chain->layer_count && !status; i++) {
+        const nft_chain_layer *layer = &chain->layers[i];
+        status = nft_doubt_layer(&text, layer->name, layer->weight->shape + leading,
+                                 layer->weight->rank - leading, layer->bias != NULL);
+    }
+    if (!status && *note && text.length) {
+        nft_text_append(&text, "; %s", *note);
+        status = text.failed ? nft_fail_memory("a note", (int64_t)text.length) : NFT_OK;
+    }
+    if (status || !text.length) {
+        nft_text_clear(&text);
+        return status;
+    }
+    nft_release(*note);
+    *note = text.data;
+    return NFT_OK;
+}
+
 /* The space that the shapes tell. */
-static nft_status make_space(nft_space **space, layer_chain *chain, bool by_hand, char **note)
+static nft_status make_space(nft_space **space, nft_layer_chain *chain, bool by_hand, char **note)
 {
     nft_status status = check_layers(chain);
     if (!status && !by_hand)
         status = order_layers(chain, note);
+    if (!status && !by_hand)
+        status = find_doubts(chain, note);
     if (status)
         return status;
     chain->shapes = nft_allocate_array((size_t)chain->layer_count, sizeof *chain->shapes);
@@ -438,7 +410,7 @@ static nft_status make_space(nft_space **space, layer_chain *chain, bool by_hand
     return status ? status : nft_space_create_chain(space, chain->shapes, chain->layer_count);
 }
 
-static nft_status fail_layer_count(const layer_chain *chain, const nft_space *space)
+static nft_status fail_layer_count(const nft_layer_chain *chain, const nft_space *space)
 {
     return nft_fail(NFT_ERROR_FORMAT,
                     "there are %" PRId64 " layers NAME.weight, but the space has %" PRId64
@@ -446,7 +418,7 @@ static nft_status fail_layer_count(const layer_chain *chain, const nft_space *sp
                     chain->layer_count, space->layer_count);
 }
 
-static nft_status name_tensors(nft_network *network, const layer_chain *chain)
+static nft_status name_tensors(nft_network *network, const nft_layer_chain *chain)
 {
     for (int64_t i = 0; i < chain->layer_count; i++)
         for (int bias = 0; bias < 2; bias++) {
@@ -459,7 +431,7 @@ static nft_status name_tensors(nft_network *network, const layer_chain *chain)
     return NFT_OK;
 }
 
-static void clear_chain(layer_chain *chain)
+static void clear_chain(nft_layer_chain *chain)
 {
     for (int64_t i = 0; i < chain->layer_count; i++)
         nft_release(chain->layers[i].name);
@@ -471,7 +443,7 @@ nft_status nft_network_find_chain(nft_network *network, const nft_file *file, co
                                   const nft_load_options *options)
 {
     const char *const *order = options->layers;
-    layer_chain chain = {.prefix = options->prefix ? options->prefix : ""};
+    nft_layer_chain chain = {.prefix = options->prefix ? options->prefix : ""};
     nft_space *made = NULL;
     nft_status status = NFT_OK;
     network->used = nft_allocate_array((size_t)file->entry_count, sizeof *network->used);

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "io/open_files.h"
+#include "io/adapt.h"
 
 #include <pthread.h>
 
@@ -87,7 +88,11 @@ static nft_status open_again(nft_file **file, nft_open_files *files, const nft_f
     slot *room = find_room(files);
     if (room)
         close_slot(room);
-    nft_status status = nft_file_open(file, header->path);
+    nft_status status = nft_file_open_within(file, header->path, 0);
+    if (!status && (status = nft_file_adapt_again(*file, header))) {
+        nft_file_free(*file);
+        *file = NULL;
+    }
     if (!status && room)
         *room = (slot){.file = *file, .number = number, .users = 1, .last_use = ++files->uses};
     return status;

@@ -36,7 +36,7 @@ typedef struct named {
 
 struct nft_file_writer {
     char *path;
-    nft_beside beside;
+    nft_replacement replacement;
     promise *promises;
     named *sorted; /* by name */
     int64_t count;
@@ -151,7 +151,7 @@ static nft_status write_header(nft_file_writer *writer, const nft_output *output
     writer->header = (int64_t)header.length;
     if (status)
         nft_fail_in(status, "%s", writer->path);
-    else if (!nft_write_fully(writer->beside.descriptor, header.data, (int64_t)header.length))
+    else if (!nft_write_fully(writer->replacement.descriptor, header.data, (int64_t)header.length))
         status = nft_fail_system(writer->path, "write");
     nft_text_clear(&header);
     return status;
@@ -246,7 +246,7 @@ nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_ou
     nft_file_writer *writer = nft_allocate(sizeof *writer);
     if (!writer)
         return nft_fail_memory("a file writer", sizeof *writer);
-    writer->beside = (nft_beside)NFT_BESIDE_NONE;
+    writer->replacement = (nft_replacement)NFT_REPLACEMENT_NONE;
     writer->count = count;
     writer->path = nft_copy_text(path);
     writer->promises = nft_allocate_array((size_t)count, sizeof *writer->promises);
@@ -254,7 +254,7 @@ nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_ou
     if (!writer->path || !writer->promises || !writer->sorted)
         status = nft_fail_memory("a file writer", nft_size_multiply(count, sizeof *writer->promises));
     if (!status)
-        status = nft_beside_create(&writer->beside, path);
+        status = nft_replacement_create(&writer->replacement, path);
     if (!status)
         status = write_header(writer, outputs, count, metadata);
     if (status) {
@@ -269,8 +269,8 @@ nft_status nft_file_create(nft_file_writer **out, const char *path, const nft_ou
 /* `offset` of a file that is written in any order; -1: behind all that was written. */
 static bool write_bytes(const nft_file_writer *writer, const void *data, int64_t bytes, int64_t offset)
 {
-    return offset < 0 ? nft_write_fully(writer->beside.descriptor, data, bytes)
-                      : nft_write_at(writer->beside.descriptor, offset, data, bytes);
+    return offset < 0 ? nft_write_fully(writer->replacement.descriptor, data, bytes)
+                      : nft_write_at(writer->replacement.descriptor, offset, data, bytes);
 }
 
 static nft_status write_values(nft_file_writer *writer, const void *data, int64_t size, int64_t bytes,
@@ -358,7 +358,7 @@ bool nft_file_has_output(const nft_file_writer *writer, int64_t tensor)
 /* A device or a pipe cannot be written to in any order. */
 static bool has_places(const nft_file_writer *writer)
 {
-    return writer->beside.name != NULL;
+    return writer->replacement.name != NULL;
 }
 
 nft_status nft_file_write(nft_file_writer *writer, int64_t tensor, int64_t first, const void *data,
@@ -390,9 +390,10 @@ static nft_status finish(nft_file_writer *writer)
             return nft_fail(NFT_ERROR_ARGUMENT, "%s: %" PRId64 " bytes fewer than its header says",
                             writer->path, writer->promises[i].left);
     const char *action = NULL;
-    if (!nft_sync(writer->beside.descriptor))
+    if (!nft_sync(writer->replacement.descriptor))
         return nft_fail_system(writer->path, "write");
-    return nft_beside_commit(&writer->beside, &action) ? NFT_OK : nft_fail_system(writer->path, action);
+    return nft_replacement_commit(&writer->replacement, &action) ? NFT_OK
+                                                                 : nft_fail_system(writer->path, action);
 }
 
 nft_status nft_file_commit(nft_file_writer *writer)
@@ -406,7 +407,7 @@ void nft_file_cancel(nft_file_writer *writer)
 {
     if (!writer)
         return;
-    nft_beside_clear(&writer->beside);
+    nft_replacement_clear(&writer->replacement);
     free_promises(writer->promises, writer->count);
     nft_release(writer->sorted);
     nft_release(writer->path);

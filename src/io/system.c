@@ -92,12 +92,3 @@ bool nft_write_at(int descriptor, int64_t offset, const void *data, int64_t byte
     }
     return true;
 }
-
-bool nft_sync(int descriptor)
-{
-    int failed;
-    do
-        failed = fsync(descriptor);
-    while (failed && errno == EINTR);
-    return !failed || errno == EINVAL;
-}

@@ -3,6 +3,7 @@
 #define NFT_IO_SYSTEM_H
 
 #include "base/status.h"
+#include "base/target.h"
 
 #include <stdbool.h>
 
@@ -21,22 +22,19 @@ nft_status nft_read_at(int descriptor, int64_t offset, int64_t bytes, void *out)
 bool nft_write_fully(int descriptor, const void *data, int64_t bytes);
 bool nft_write_at(int descriptor, int64_t offset, const void *data, int64_t bytes);
 
-/* fsync; true also where a file system does not know it. */
-bool nft_sync(int descriptor);
-
-/* The same for all files of the file system of `descriptor`: one call for many files. */
+/* As nft_sync(), for all files of the file system of `descriptor`: one call for many files. */
 bool nft_sync_all(int descriptor);
 
-/* A new file beside the one that it will replace; or a device or a pipe that is written to itself. */
-typedef struct nft_beside {
+/* A new file next to the one that it will replace; or a device or a pipe that is written to itself. */
+typedef struct nft_replacement {
     char *target;   /* what is replaced: the path, symbolic links followed */
     char *name;     /* NULL: none */
     int descriptor; /* to write to; -1 once it is closed */
     int lock;       /* the same open file; -1: none */
-} nft_beside;
+} nft_replacement;
 
-/* The beginning of a nft_beside that holds nothing. */
-#define NFT_BESIDE_NONE                                                                                      \
+/* The beginning of a nft_replacement that holds nothing. */
+#define NFT_REPLACEMENT_NONE                                                                                 \
     {                                                                                                        \
         NULL, NULL, -1, -1                                                                                   \
     }
@@ -44,10 +42,10 @@ typedef struct nft_beside {
 /* Makes it, empty, in the folder of `path`, or of the file that `path` links to, with the permissions of the
  * file that it will replace. A device or a pipe is opened instead. What a process left in its place that was
  * killed while it wrote to the same path is removed; what others are still writing is not touched. */
-nft_status nft_beside_create(nft_beside *beside, const char *path);
+nft_status nft_replacement_create(nft_replacement *replacement, const char *path);
 /* Closes it and gives it the name. False with errno set, and what failed in *action. */
-bool nft_beside_commit(nft_beside *beside, const char **action);
-/* Removes it, if it is still there, and lets go of everything. */
-void nft_beside_clear(nft_beside *beside);
+bool nft_replacement_commit(nft_replacement *replacement, const char **action);
+/* Removes it, if it is still there, and frees everything. */
+void nft_replacement_clear(nft_replacement *replacement);
 
 #endif

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define BUFFER_BYTES 16384
-#define WINDOW_BYTES 4096
+#define WINDOW_BYTES 16384
 
 const nft_entry *nft_file_find(const nft_file *file, const char *name)
 {
@@ -37,22 +37,34 @@ static nft_status check_request(const nft_entry *entry, bool is_float, int64_t f
     return NFT_OK;
 }
 
-/* A part of a source that was read last: elements that are near each other come from one read. */
+static nft_status fetch(const nft_file *file, const nft_entry *entry, int64_t first, int64_t count,
+                        void *out);
+
+/* A part of a source, or of the tensor that a view shows, that was read last: elements that are near each
+ * other come from one read. */
 typedef struct window {
-    const nft_source *source;
+    const nft_file *file;
+    const nft_entry *entry;
     uint8_t *bytes;
-    int64_t capacity, begin, length;
+    int64_t capacity, size, begin, length; /* in bytes */
 } window;
+
+static nft_status window_read(const window *w, int64_t offset, int64_t bytes, uint8_t *out)
+{
+    int64_t element = nft_type_size(w->entry->type);
+    return w->entry->base ? fetch(w->file, w->entry->base, offset / element, bytes / element, out)
+                          : nft_source_read(w->entry->source, offset, bytes, out);
+}
 
 static nft_status window_copy(window *w, int64_t offset, int64_t bytes, uint8_t *out)
 {
     if (bytes > w->capacity)
-        return nft_source_read(w->source, offset, bytes, out);
+        return window_read(w, offset, bytes, out);
     if (offset < w->begin || offset + bytes > w->begin + w->length) {
-        int64_t left = w->source->size - offset;
+        int64_t left = w->size - offset;
         w->begin = offset;
         w->length = left < w->capacity ? left : w->capacity;
-        nft_status status = nft_source_read(w->source, offset, w->length, w->bytes);
+        nft_status status = window_read(w, offset, w->length, w->bytes);
         if (status) {
             w->length = 0;
             return status;
@@ -87,11 +99,13 @@ static void advance(const nft_entry *entry, int64_t steps, int64_t *index, int64
     }
 }
 
-static nft_status gather(const nft_entry *entry, int64_t first, int64_t count, uint8_t *out)
+static nft_status gather(const nft_file *file, const nft_entry *entry, int64_t first, int64_t count,
+                         uint8_t *out)
 {
     uint8_t bytes[WINDOW_BYTES];
-    window w = {entry->source, bytes, WINDOW_BYTES, 0, 0};
     int64_t size = nft_type_size(entry->type), last = entry->rank - 1, index[NFT_ARRAY_MAX_RANK];
+    int64_t all = entry->base ? entry->base->count * size : entry->source->size;
+    window w = {file, entry, bytes, WINDOW_BYTES, all, 0, 0};
     int64_t place = place_of(entry, first, index);
     nft_status status = NFT_OK;
     for (int64_t done = 0, run = 1; done < count && !status; done += run) {
@@ -103,15 +117,34 @@ static nft_status gather(const nft_entry *entry, int64_t first, int64_t count, u
     return status;
 }
 
-/* Little-endian elements. */
+/* Each row is a tensor. */
+static nft_status fetch_parts(const nft_file *file, const nft_entry *entry, int64_t first, int64_t count,
+                              uint8_t *out)
+{
+    int64_t size = nft_type_size(entry->type), row = entry->count / entry->shape[0];
+    nft_status status = NFT_OK;
+    for (int64_t done = 0, now; done < count && !status; done += now) {
+        int64_t begin = (first + done) % row, left = count - done;
+        now = row - begin < left ? row - begin : left;
+        status = fetch(file, entry->parts[(first + done) / row], begin, now, out + done * size);
+    }
+    return status;
+}
+
+/* Little-endian elements. The depth of the calls is that of the views, which files cannot choose. */
 static nft_status fetch(const nft_file *file, const nft_entry *entry, int64_t first, int64_t count, void *out)
 {
     int64_t size = nft_type_size(entry->type);
     nft_status status;
+    if (entry->parts)
+        return fetch_parts(file, entry, first, count, out);
+    if (entry->base)
+        return entry->is_strided ? gather(file, entry, first, count, out)
+                                 : fetch(file, entry->base, entry->offset / size + first, count, out);
     if (!entry->source)
         return file->format->read(file, entry, first, count, out);
     if (entry->is_strided)
-        status = gather(entry, first, count, out);
+        status = gather(file, entry, first, count, out);
     else
         status = nft_source_read(entry->source, entry->offset + first * size, count * size, out);
     if (!status && entry->is_big_endian)

@@ -43,7 +43,7 @@ static nft_status read_extra(nft_weights *weights, const nft_file *file, const n
     extra->name = nft_copy_text(entry->name);
     if (!extra->name)
         return nft_fail_memory("a tensor's name", (int64_t)strlen(entry->name));
-    return nft_file_read(&extra->array, file, entry->name);
+    return nft_file_read(&extra->array, file, entry->name, 0, NFT_ALL);
 }
 
 static nft_status read_extras(nft_weights *weights, const nft_file *file, const nft_network *network)
@@ -81,7 +81,7 @@ static nft_status read_others(nft_weights *weights, const nft_file *file, const 
             continue;
         nft_extra *other = &weights->others[weights->other_count++];
         other->name = nft_copy_text(file->entries[i].name);
-        status = other->name ? nft_file_read(&other->array, file, other->name)
+        status = other->name ? nft_file_read(&other->array, file, other->name, 0, NFT_ALL)
                              : nft_fail_memory("a tensor's name", (int64_t)strlen(file->entries[i].name));
     }
     return status;
@@ -118,8 +118,7 @@ static nft_status tell_ignored(const nft_file *file, const nft_network *network,
                     !is_other(network, &file->entries[i], i, options);
     if (!status)
         status = nft_tell_unread(file, unread);
-    if (network->note)
-        nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->note);
+    nft_network_tell(network, file);
     nft_release(unread);
     return status;
 }
@@ -166,38 +165,14 @@ static nft_status load(nft_weights **out, nft_file *file, const nft_load_options
     return NFT_OK;
 }
 
-nft_status nft_weights_load(nft_weights **weights, const char *path)
+nft_status nft_weights_load(nft_weights **weights, const char *path, const nft_load_options *options)
 {
-    return nft_weights_load_with(weights, path, NULL);
-}
-
-nft_status nft_weights_load_with(nft_weights **weights, const char *path, const nft_load_options *options)
-{
+    static const char function[] = "nft_weights_load";
     if (!weights)
-        return nft_fail_null("nft_weights_load", "weights");
+        return nft_fail_null(function, "weights");
     *weights = NULL;
-    if (!path)
-        return nft_fail_null("nft_weights_load", "path");
     nft_file *file = NULL;
     nft_load_options filled;
-    nft_status status = nft_fill_load_options("nft_weights_load", &filled, options);
-    if (!status)
-        status = nft_file_open(&file, path);
-    return status ? status : load(weights, file, &filled);
-}
-
-nft_status nft_weights_load_memory(nft_weights **weights, const void *bytes, size_t size,
-                                   const nft_load_options *options)
-{
-    if (!weights)
-        return nft_fail_null("nft_weights_load_memory", "weights");
-    *weights = NULL;
-    if (!bytes)
-        return nft_fail_null("nft_weights_load_memory", "bytes");
-    nft_file *file = NULL;
-    nft_load_options filled;
-    nft_status status = nft_fill_load_options("nft_weights_load_memory", &filled, options);
-    if (!status)
-        status = nft_file_open_memory(&file, bytes, size);
+    nft_status status = nft_open_to_load(function, &file, path, &filled, options);
     return status ? status : load(weights, file, &filled);
 }

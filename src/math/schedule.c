@@ -1,8 +1,8 @@
 #include "math/schedule.h"
 
-#include <math.h>
+#include "base/pi.h"
 
-#define PI 3.14159265358979323846
+#include <math.h>
 
 double nft_schedule_factor(const nft_schedule *schedule, int64_t step)
 {
@@ -13,5 +13,5 @@ double nft_schedule_factor(const nft_schedule *schedule, int64_t step)
     if (schedule->total <= schedule->warmup) /* a warm-up to the end, and steps beyond it */
         return 0;
     double done = (double)(step - schedule->warmup) / (double)(schedule->total - schedule->warmup);
-    return 0.5 * (1 + cos(PI * done));
+    return 0.5 * (1 + cos(NFT_PI * done));
 }

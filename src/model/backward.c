@@ -6,6 +6,7 @@
 #include "model/backward.h"
 
 #include "io/file.h"
+#include "model/view.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -13,8 +14,7 @@
 /* One call, as its workers see it. */
 typedef struct call {
     nft_context *context;
-    const nft_array *array; /* the output's gradient, or */
-    const nft_weights *weights;
+    nft_view output_gradient;
     nft_gradients *gradients;
     int64_t step;         /* that is gone back through, */
     int64_t first, count; /* by these samples */
@@ -29,10 +29,12 @@ static int64_t step_tiles(const call *c)
 static void read_output_gradient(const call *c, const nft_sequence *sequence, int64_t sample, float *gradient)
 {
     int64_t floats = nft_sequence_floats(sequence, c->step + 1);
-    if (c->weights)
-        nft_weights_gather(c->weights, sample, gradient);
+    int64_t index = nft_view_index(&c->output_gradient, sample);
+    if (c->output_gradient.weights)
+        nft_weights_gather(c->output_gradient.weights, index, gradient);
     else
-        memcpy(gradient, (const float *)c->array->data + sample * floats, (size_t)floats * sizeof *gradient);
+        memcpy(gradient, (const float *)c->output_gradient.array->data + index * floats,
+               (size_t)floats * sizeof *gradient);
 }
 
 /* The gradient that came through the modules, plus the one that some added on their own. */
@@ -184,35 +186,44 @@ static nft_status check_context(const nft_context *context, const nft_gradients 
     return NFT_OK;
 }
 
-static nft_status check_array(const nft_context *context, const nft_array *gradient)
+/* `found` has a row for each of `samples`, whatever the number of its rows. */
+static nft_status check_array(const nft_array *output, const nft_array *found, int64_t samples)
 {
-    const nft_array *output = context->given->output;
-    if (!output)
-        return nft_fail(NFT_ERROR_MISMATCH, "the model's output is features; call nft_backward_weights");
-    if (gradient->type == NFT_ARRAY_F32 && gradient->rank == output->rank &&
-        !memcmp(gradient->shape, output->shape, (size_t)output->rank * sizeof *output->shape))
+    if (found->type == NFT_ARRAY_F32 && found->rank == output->rank && samples == output->shape[0] &&
+        !memcmp(found->shape + 1, output->shape + 1, (size_t)(output->rank - 1) * sizeof *output->shape))
         return NFT_OK;
-    char expected[160], found[160];
-    nft_shape_describe(output->shape, output->rank, expected, sizeof expected);
-    nft_shape_describe(gradient->shape, gradient->rank, found, sizeof found);
+    char want[160], have[160];
+    int64_t shape[NFT_ARRAY_MAX_RANK];
+    memcpy(shape, found->shape, sizeof shape);
+    shape[0] = samples;
+    nft_shape_describe(output->shape, output->rank, want, sizeof want);
+    nft_shape_describe(shape, found->rank, have, sizeof have);
     return nft_fail(NFT_ERROR_MISMATCH, "the output's gradient is %s %s, expected F32 %s",
-                    gradient->type == NFT_ARRAY_F32 ? "F32" : "I64", found, expected);
+                    found->type == NFT_ARRAY_F32 ? "F32" : "I64", have, want);
 }
 
-static nft_status check_weights(const nft_context *context, const nft_weights *gradient)
+static nft_status check_weights(const nft_weights *output, const nft_weights *found, int64_t samples)
 {
-    const nft_weights *output = context->given->features;
-    if (!output)
-        return nft_fail(NFT_ERROR_MISMATCH, "the model's output is not features; call nft_backward");
-    nft_status status = nft_space_check_equal(output->space, gradient->space);
+    nft_status status = nft_space_check_equal(output->space, found->space);
     if (status)
         return status;
-    if (gradient->channels != output->channels || gradient->count != output->count)
+    if (found->channels != output->channels || samples != output->count)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "the output's gradient has %" PRId64 " networks of %" PRId64
                         " channels, expected %" PRId64 " of %" PRId64,
-                        gradient->count, gradient->channels, output->count, output->channels);
+                        samples, found->channels, output->count, output->channels);
     return NFT_OK;
+}
+
+static nft_status check_output_gradient(const nft_context *context, const nft_view *gradient)
+{
+    const nft_outputs *given = context->given;
+    if (!given->features != !gradient->weights)
+        return nft_fail(NFT_ERROR_MISMATCH, "the model's output is %s, its gradient %s",
+                        given->features ? "features" : "an array",
+                        gradient->weights ? "weights" : "an array");
+    return given->features ? check_weights(given->features, gradient->weights, gradient->count)
+                           : check_array(given->output, gradient->array, gradient->count);
 }
 
 static void backward_step(call *c)
@@ -226,12 +237,14 @@ static void backward_step(call *c)
     }
 }
 
-static nft_status run(call *c)
+static nft_status run(call *c, const nft_view *output_gradient)
 {
     nft_context *context = c->context;
     nft_status status = check_context(context, c->gradients);
     if (!status)
-        status = c->array ? check_array(context, c->array) : check_weights(context, c->weights);
+        status = nft_view_fill(&c->output_gradient, output_gradient);
+    if (!status)
+        status = check_output_gradient(context, &c->output_gradient);
     if (status)
         return status;
     nft_context_enter(context);
@@ -243,27 +256,16 @@ static nft_status run(call *c)
     return NFT_OK;
 }
 
-static nft_status backward(const char *function, call *c)
+nft_status nft_backward(nft_context *context, const nft_view *output_gradient, nft_gradients *gradients)
 {
-    if (!c->context || (!c->array && !c->weights))
-        return nft_fail_null(function, c->context ? "output_gradient" : "context");
-    nft_status status = nft_context_acquire(c->context, function);
+    static const char function[] = "nft_backward";
+    call c = {.context = context, .gradients = gradients};
+    if (!context || !output_gradient)
+        return nft_fail_null(function, context ? "output_gradient" : "context");
+    nft_status status = nft_context_acquire(context, function);
     if (status)
         return status;
-    status = run(c);
-    nft_context_release(c->context);
+    status = run(&c, output_gradient);
+    nft_context_release(context);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
-}
-
-nft_status nft_backward(nft_context *context, const nft_array *output_gradient, nft_gradients *gradients)
-{
-    call c = {.context = context, .array = output_gradient, .gradients = gradients};
-    return backward("nft_backward", &c);
-}
-
-nft_status nft_backward_weights(nft_context *context, const nft_weights *output_gradient,
-                                nft_gradients *gradients)
-{
-    call c = {.context = context, .weights = output_gradient, .gradients = gradients};
-    return backward("nft_backward_weights", &c);
 }

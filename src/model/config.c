@@ -269,6 +269,8 @@ nft_status nft_model_configure(nft_model **out, const char *text, size_t length,
         status = configure(model, config);
     if (!status)
         status = keep_config(model, config);
+    if (!status)
+        nft_model_note_facts(model);
     json_decref(config);
     if (status) {
         nft_model_free(model);

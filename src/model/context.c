@@ -134,7 +134,10 @@ nft_status nft_context_create(nft_context **out, const nft_model *model, const n
     if (!context)
         return nft_fail_memory("a context", sizeof *context);
     context->model = nft_model_retain(model);
-    nft_status status = nft_contract_read(&context->contract, model);
+    context->views = nft_allocate_array(NFT_OUTPUT_COUNT, sizeof *context->views);
+    nft_status status = context->views
+                            ? nft_contract_read(&context->contract, model)
+                            : nft_fail_memory("a context", NFT_OUTPUT_COUNT * sizeof *context->views);
     if (!status && !(status = fill_options(&context->options, options, "nft_context_create"))) {
         context->step_count = nft_plan_steps(model, &context->options);
         if (!(status = nft_pool_create(&context->pool, context->options.threads)))
@@ -161,6 +164,7 @@ void nft_context_free(nft_context *context)
     nft_packed_weights_give(context->packed);
     nft_packed_weights_give(context->packed_back);
     nft_release(context->arenas);
+    nft_release(context->views);
     nft_contract_clear(&context->contract);
     nft_model_free(context->model);
     nft_release(context);
@@ -213,34 +217,40 @@ void nft_context_parameters_changed(nft_context *context)
     context->changed = true;
 }
 
-const nft_array *nft_context_output(const nft_context *context)
+static void show_output(const nft_context *context, nft_view *view)
 {
-    return context && context->has_output ? context->given->output : NULL;
+    view->array = context->given->output;
+    view->weights = context->given->features;
 }
 
-const nft_weights *nft_context_output_weights(const nft_context *context)
+/* Without the decoder the output is the latents. */
+static void show_latents(const nft_context *context, nft_view *view)
 {
-    return context && context->has_output ? context->given->features : NULL;
-}
-
-const nft_array *nft_context_get(const nft_context *context, const char *name)
-{
-    if (!context || !name || !context->has_output)
-        return NULL;
     const nft_outputs *given = context->given;
-    if (!strcmp(name, "output"))
-        return given->output;
-    if (!strcmp(name, "latents") && context->model->has_decoder)
-        return given->latents ? given->latents : given->output; /* of one without the decoder */
-    return NULL;
+    if (context->model->has_decoder)
+        view->array = given->latents ? given->latents : given->output;
 }
 
-const nft_array *nft_context_input_gradient(const nft_context *context)
+static void show_input_gradient(const nft_context *context, nft_view *view)
 {
-    return context && context->has_input_gradient ? context->plan->input_gradient.output : NULL;
+    view->array = context->plan->input_gradient.output;
+    view->weights = context->plan->input_gradient.features;
 }
 
-const nft_weights *nft_context_input_gradient_weights(const nft_context *context)
+const nft_view *nft_context_output(const nft_context *context, int32_t which)
 {
-    return context && context->has_input_gradient ? context->plan->input_gradient.features : NULL;
+    static const nft_view none = NFT_VIEW_INIT;
+    if (!context || which < 0 || which >= NFT_OUTPUT_COUNT)
+        return &none;
+    nft_view *view = &context->views[which];
+    *view = none;
+    if (which == NFT_OUTPUT && context->has_output)
+        show_output(context, view);
+    else if (which == NFT_OUTPUT_LATENTS && context->has_output)
+        show_latents(context, view);
+    else if (which == NFT_OUTPUT_INPUT_GRADIENT && context->has_input_gradient)
+        show_input_gradient(context, view);
+    if (view->array || view->weights)
+        view->count = context->samples;
+    return view;
 }

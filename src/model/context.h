@@ -11,6 +11,8 @@
 #include "space/array.h"
 #include "space/weights.h"
 
+#define NFT_OUTPUT_COUNT 3
+
 /* The results of a call, for samples of one shape. */
 typedef struct nft_outputs {
     int64_t capacity;      /* samples that there is room for */
@@ -72,8 +74,9 @@ struct nft_context {
     nft_outputs outputs; /* unless they depend on the space */
     nft_outputs *given;  /* those, or the plan's */
     bool has_output, has_input_gradient;
-    bool spent;   /* the values that it kept for backward are gone */
-    bool changed; /* the model has, since then */
+    nft_view *views; /* that were lent to the caller, one for each NFT_OUTPUT… */
+    bool spent;      /* the values that it kept for backward are gone */
+    bool changed;    /* the model has, since then */
 };
 
 /* ---- Operations for trainers ---- */

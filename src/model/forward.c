@@ -2,6 +2,7 @@
  * few. */
 #include "io/file.h"
 #include "model/context.h"
+#include "model/view.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -9,8 +10,8 @@
 /* One call, as its workers see it. */
 typedef struct call {
     nft_context *context;
-    const nft_forward_sample *samples; /* NULL: networks first, first + 1, … of `range` */
-    nft_forward_sample range;
+    const nft_forward_sample *samples; /* NULL: those of `view` */
+    nft_view view;
     int64_t count;
     int64_t steps;    /* how many are run */
     int64_t done;     /* atomic: samples finished */
@@ -20,14 +21,15 @@ typedef struct call {
 
 static void read_input(const call *c, int64_t sample, float *input)
 {
-    const nft_forward_sample *from = c->samples ? &c->samples[sample] : &c->range;
-    int64_t index = c->samples ? from->index : from->index + sample;
-    if (from->weights) {
-        nft_weights_gather(from->weights, index, input);
+    const nft_forward_sample *own = c->samples ? &c->samples[sample] : NULL;
+    const nft_weights *weights = own ? own->weights : c->view.weights;
+    int64_t index = own ? own->index : nft_view_index(&c->view, sample);
+    if (weights) {
+        nft_weights_gather(weights, index, input);
         return;
     }
     int64_t floats = nft_value_floats(&c->context->model->input, NULL);
-    const float *tokens = from->tokens->data;
+    const float *tokens = own ? own->tokens->data : c->view.array->data;
     memcpy(input, tokens + index * floats, (size_t)floats * sizeof *tokens);
 }
 
@@ -110,7 +112,7 @@ static nft_status check_batch(const call *c)
 
 static nft_status plan(const call *c)
 {
-    const nft_weights *weights = c->range.weights;
+    const nft_weights *weights = c->view.weights;
     nft_status status = check_batch(c);
     if (status)
         return status;
@@ -168,81 +170,38 @@ nft_status nft_model_check_tokens(const nft_model *model, const nft_array *token
                     model->input.channels);
 }
 
-static nft_status check_range(int64_t first, int64_t count, int64_t available)
+static nft_status check_input(const nft_model *model, const nft_view *input)
 {
-    if (count < 1)
-        return nft_fail(NFT_ERROR_ARGUMENT, "count is %" PRId64 ", expected at least 1 network", count);
-    if (first < 0 || first > available)
-        return nft_fail(NFT_ERROR_ARGUMENT, "first is %" PRId64 ", expected 0 … %" PRId64, first,
-                        available > 0 ? available - 1 : 0);
-    if (count > available - first)
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "first %" PRId64 " and count %" PRId64 " reach past the %" PRId64 " that there are",
-                        first, count, available);
-    return NFT_OK;
+    bool takes_tokens = model->input.kind == NFT_VALUE_TOKENS;
+    if (input->weights && takes_tokens)
+        return nft_fail(NFT_ERROR_MISMATCH, "the model takes tokens, not weights");
+    if (input->array && !takes_tokens)
+        return nft_fail(NFT_ERROR_MISMATCH, "the model takes weights, not tokens");
+    return takes_tokens ? nft_model_check_tokens(model, input->array)
+                        : nft_model_check_weights(model, input->weights);
 }
 
-static nft_status forward_weights(nft_context *context, const nft_weights *weights, int64_t first,
-                                  int64_t count)
+static nft_status forward(nft_context *context, const nft_view *input)
 {
-    const nft_model *model = context->model;
-    nft_status status;
-    if (model->input.kind == NFT_VALUE_TOKENS)
-        return nft_fail(NFT_ERROR_MISMATCH, "the model takes tokens, not weights; call nft_forward_tokens");
-    if ((status = nft_model_check_weights(model, weights)) ||
-        (status = check_range(first, count, weights->count)) ||
-        (status = nft_contract_check_data(&context->contract, &weights->metadata)))
-        return status;
-    call c = {.context = context,
-              .range = {.weights = weights, .index = first},
-              .count = count,
-              .steps = context->step_count};
-    return run(&c);
+    call c = {.context = context, .steps = context->step_count};
+    nft_status status = nft_view_fill(&c.view, input);
+    if (!status)
+        status = check_input(context->model, &c.view);
+    if (!status && c.view.weights)
+        status = nft_contract_check_data(&context->contract, &c.view.weights->metadata);
+    c.count = c.view.count;
+    return status ? status : run(&c);
 }
 
-static nft_status forward_tokens(nft_context *context, const nft_array *tokens, int64_t first, int64_t count)
-{
-    const nft_model *model = context->model;
-    nft_status status;
-    if (model->input.kind != NFT_VALUE_TOKENS)
-        return nft_fail(NFT_ERROR_MISMATCH, "the model takes weights, not tokens; call nft_forward");
-    if ((status = nft_model_check_tokens(model, tokens)) ||
-        (status = check_range(first, count, tokens->shape[0])))
-        return status;
-    call c = {.context = context,
-              .range = {.tokens = tokens, .index = first},
-              .count = count,
-              .steps = context->step_count};
-    return run(&c);
-}
-
-nft_status nft_forward_range(nft_context *context, const nft_weights *weights, int64_t first, int64_t count)
+nft_status nft_forward(nft_context *context, const nft_view *input)
 {
     static const char function[] = "nft_forward";
-    if (!context || !weights)
-        return nft_fail_null(function, context ? "weights" : "context");
+    if (!context || !input)
+        return nft_fail_null(function, context ? "input" : "context");
     nft_status status = nft_context_acquire(context, function);
     if (status)
         return status;
-    status = forward_weights(context, weights, first, count);
-    nft_context_release(context);
-    return status ? nft_fail_in(status, "%s", function) : NFT_OK;
-}
-
-nft_status nft_forward(nft_context *context, const nft_weights *weights)
-{
-    return nft_forward_range(context, weights, 0, nft_weights_count(weights));
-}
-
-nft_status nft_forward_tokens(nft_context *context, const nft_array *tokens, int64_t first, int64_t count)
-{
-    static const char function[] = "nft_forward_tokens";
-    if (!context || !tokens)
-        return nft_fail_null(function, context ? "tokens" : "context");
-    nft_status status = nft_context_acquire(context, function);
-    if (status)
-        return status;
-    status = forward_tokens(context, tokens, first, count);
+    status = forward(context, input);
     nft_context_release(context);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }

@@ -66,13 +66,8 @@ nft_model *nft_model_retain(const nft_model *model)
     return shared;
 }
 
-nft_status nft_model_create(nft_model **model, const char *json, size_t length, uint64_t seed)
-{
-    return nft_model_create_with(model, json, length, seed, NULL);
-}
-
-nft_status nft_model_create_with(nft_model **out, const char *json, size_t length, uint64_t seed,
-                                 const nft_load_options *options)
+nft_status nft_model_create(nft_model **out, const char *json, size_t length, uint64_t seed,
+                            const nft_load_options *options)
 {
     if (!out)
         return nft_fail_null("nft_model_create", "model");
@@ -146,16 +141,6 @@ const nft_space *nft_model_space(const nft_model *model)
     return model ? model->space : NULL;
 }
 
-int nft_model_has_decoder(const nft_model *model)
-{
-    return model && model->has_decoder;
-}
-
-int64_t nft_model_module_count(const nft_model *model)
-{
-    return model ? model->module_count : 0;
-}
-
 static nft_status check_info(const char *function, const nft_model *model, const void *info, size_t size,
                              size_t expected)
 {
@@ -187,24 +172,27 @@ static void add_counts(const nft_model *model, int64_t index, nft_module_info *i
         info->flops = nft_size_add(info->flops, step->module->flops);
 }
 
-nft_status nft_model_input(nft_module_info *info, const nft_model *model)
+void nft_model_note_facts(nft_model *model)
 {
-    nft_status status = check_info("nft_model_input", model, info, info ? info->size : 0, sizeof *info);
-    if (!status)
-        fill_value(info, "input", &model->input);
-    return status;
+    nft_model_facts *facts = &model->facts;
+    facts->input.size = facts->output.size = sizeof facts->input;
+    fill_value(&facts->input, "input", &model->input);
+    fill_value(&facts->output, "output", nft_model_last_value(model));
+    for (int64_t i = 0; i < nft_model_step_count(model); i++)
+        add_counts(model, i, &facts->output);
+    facts->description = (nft_model_description){.size = sizeof facts->description,
+                                                 .input = &facts->input,
+                                                 .output = &facts->output,
+                                                 .module_count = model->module_count,
+                                                 .tensor_count = model->parameters.count,
+                                                 .has_decoder = model->has_decoder};
 }
 
-nft_status nft_model_output(nft_module_info *info, const nft_model *model)
+const nft_model_description *nft_model_describe(const nft_model *model)
 {
-    nft_status status = check_info("nft_model_output", model, info, info ? info->size : 0, sizeof *info);
-    if (status)
-        return status;
-    int64_t steps = nft_model_step_count(model);
-    fill_value(info, "output", nft_model_last_value(model));
-    for (int64_t i = 0; i < steps; i++)
-        add_counts(model, i, info);
-    return NFT_OK;
+    static const nft_module_info nothing = NFT_MODULE_INFO_INIT;
+    static const nft_model_description none = {sizeof none, &nothing, &nothing, 0, 0, 0};
+    return model ? &model->facts.description : &none;
 }
 
 nft_status nft_model_module(nft_module_info *info, const nft_model *model, int64_t index)
@@ -217,11 +205,6 @@ nft_status nft_model_module(nft_module_info *info, const nft_model *model, int64
     fill_value(info, model->sequence->steps[index].module->class->type, &model->outputs[index]);
     add_counts(model, index, info);
     return NFT_OK;
-}
-
-int64_t nft_model_tensor_count(const nft_model *model)
-{
-    return model ? model->parameters.count : 0;
 }
 
 nft_status nft_model_tensor(nft_tensor_info *info, const nft_model *model, int64_t index)

@@ -6,6 +6,12 @@
 #include "nft/model.h"
 #include "space/metadata.h"
 
+/* What a model says of itself, set when it is configured. */
+typedef struct nft_model_facts {
+    nft_model_description description; /* points to the two others */
+    nft_module_info input, output;
+} nft_model_facts;
+
 struct nft_model {
     nft_references references;
     int64_t memory_limit;  /* of the caller, for all that is allocated until the model is there */
@@ -20,7 +26,8 @@ struct nft_model {
     bool has_decoder;
     nft_parameters parameters; /* the table of sizes */
     float *values;             /* all parameters and buffers, at the table's offsets */
-    nft_packed_cache packed;   /* the weights of its linear maps once more, as its contexts need them */
+    nft_model_facts facts;
+    nft_packed_cache packed; /* the weights of its linear maps once more, as its contexts need them */
 };
 
 /* Number of steps, the decoder included. */
@@ -35,6 +42,8 @@ nft_status nft_model_configure(nft_model **model, const char *json, size_t lengt
 /* The modules for a space: those of the model, or of a model of any space new ones. Free it with
  * nft_sequence_free(). Threads may call it at the same time. */
 nft_status nft_model_bind(nft_sequence **sequence, const nft_model *model, const nft_space *space);
+/* Sets the facts of a model that is configured. */
+void nft_model_note_facts(nft_model *model);
 /* Allocates the values, after checking them against the limit. */
 nft_status nft_model_allocate(nft_model *model);
 /* Packs again what its contexts have packed, after values have changed: all, or one parameter of the table.

@@ -100,39 +100,15 @@ static nft_status load(nft_model **out, nft_file *file, int64_t memory_limit)
     return status;
 }
 
-nft_status nft_model_load_with(nft_model **model, const char *path, const nft_load_options *options)
+nft_status nft_model_load(nft_model **model, const char *path, const nft_load_options *options)
 {
+    static const char function[] = "nft_model_load";
     if (!model)
-        return nft_fail_null("nft_model_load", "model");
+        return nft_fail_null(function, "model");
     *model = NULL;
-    if (!path)
-        return nft_fail_null("nft_model_load", "path");
     nft_file *file = NULL;
     nft_load_options filled;
-    nft_status status = nft_fill_load_options("nft_model_load", &filled, options);
-    if (!status)
-        status = nft_file_open(&file, path);
-    return status ? status : load(model, file, filled.memory_limit);
-}
-
-nft_status nft_model_load(nft_model **model, const char *path)
-{
-    return nft_model_load_with(model, path, NULL);
-}
-
-nft_status nft_model_load_memory(nft_model **model, const void *bytes, size_t size,
-                                 const nft_load_options *options)
-{
-    if (!model)
-        return nft_fail_null("nft_model_load_memory", "model");
-    *model = NULL;
-    if (!bytes)
-        return nft_fail_null("nft_model_load_memory", "bytes");
-    nft_file *file = NULL;
-    nft_load_options filled;
-    nft_status status = nft_fill_load_options("nft_model_load_memory", &filled, options);
-    if (!status)
-        status = nft_file_open_memory(&file, bytes, size);
+    nft_status status = nft_open_to_load(function, &file, path, &filled, options);
     return status ? status : load(model, file, filled.memory_limit);
 }
 

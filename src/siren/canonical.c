@@ -1,9 +1,10 @@
 /* The canonical sign and phase of SIRENs: nft/inr.h says which they are and why. */
 #include "siren/canonical.h"
 
+#include "base/pi.h"
+
 #include <math.h>
 
-#define PI 3.14159265358979323846
 /* The interval of the phase, in half periods. */
 #define LOWEST (-15.0 / 32)
 #define HIGHEST (17.0 / 32)
@@ -122,7 +123,7 @@ void nft_siren_canonicalize(const nft_space *space, const nft_siren_form *form, 
                               tensors[NFT_WEIGHT_OF(i + 1)] + first * out * next_out,
                               i == 0};
         for (int64_t n = 0; n < count; n++) {
-            canonicalize_layer(&layer, PI / nft_siren_omega(form, i));
+            canonicalize_layer(&layer, NFT_PI / nft_siren_omega(form, i));
             layer.weight += in * out;
             layer.bias += out;
             layer.next += out * next_out;

@@ -1,12 +1,11 @@
 #include "siren/siren_tape.h"
 
+#include "base/pi.h"
 #include "math/siren_kernels.h"
 #include "math/vector.h"
 #include "siren/siren.h"
 
 #include <string.h>
-
-#define TWO_PI 6.28318530717958647692f
 
 /* Angles are counted in turns: h = sin(2π (ω/2π) (W x + v)), and the factors are multiplied into copies of
  * the weights. Gradients are those with respect to angles in radians, so backward has a copy of ω W, and the
@@ -202,7 +201,7 @@ void nft_siren_tape_free(nft_siren_tape *tape)
 
 static void load_layer(const tape_layer *layer, const float *weight, const float *bias)
 {
-    float turns = layer->transposed ? layer->scale / TWO_PI : 1;
+    float turns = layer->transposed ? layer->scale / (float)(2 * NFT_PI) : 1;
     for (int64_t o = 0; o < layer->out; o++) {
         layer->bias[o] = turns * bias[o];
         for (int64_t i = 0; i < layer->in; i++)

@@ -96,7 +96,7 @@ nft_status nft_weights_permute(nft_weights *weights, const int64_t *const *permu
     if (weights->borrowed)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_weights_permute: the set borrows its arrays and cannot write them; make it "
-                        "with nft_weights_copy()");
+                        "with nft_weights_create()");
     nft_status status = nft_weights_check_whole(weights);
     if (status)
         return status;
@@ -154,12 +154,7 @@ static void draw_all(const nft_weights *weights, uint64_t seed, int64_t first, i
     }
 }
 
-nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed)
-{
-    return nft_weights_permute_random_from(weights, seed, 0);
-}
-
-nft_status nft_weights_permute_random_from(nft_weights *weights, uint64_t seed, int64_t first)
+nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed, int64_t first)
 {
     if (!weights)
         return nft_fail_null("nft_weights_permute_random", "weights");

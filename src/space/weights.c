@@ -85,16 +85,6 @@ nft_status nft_weights_allocate(nft_weights **out, const nft_space *space, int64
     return NFT_OK;
 }
 
-nft_status nft_weights_create(nft_weights **weights, const nft_space *space, int64_t count, int64_t channels)
-{
-    if (!weights)
-        return nft_fail_null("nft_weights_create", "weights");
-    *weights = NULL;
-    if (!space)
-        return nft_fail_null("nft_weights_create", "space");
-    return nft_weights_allocate(weights, space, count, channels, NULL, 0);
-}
-
 /* The bias of a chain's layer, whose absence means zeros. */
 static bool may_be_missing(const nft_space *space, int64_t t)
 {
@@ -113,23 +103,24 @@ static nft_status check_arrays(const char *function, const nft_space *space, int
     return NFT_OK;
 }
 
-nft_status nft_weights_copy(nft_weights **weights, const nft_space *space, int64_t count, int64_t channels,
-                            const float *const *tensors)
+nft_status nft_weights_create(nft_weights **weights, const nft_space *space, int64_t count, int64_t channels,
+                              const float *const *tensors)
 {
+    static const char function[] = "nft_weights_create";
     if (!weights)
-        return nft_fail_null("nft_weights_copy", "weights");
+        return nft_fail_null(function, "weights");
     *weights = NULL;
-    nft_status status = check_arrays("nft_weights_copy", space, count, tensors);
+    if (!space)
+        return nft_fail_null(function, "space");
+    nft_status status = tensors ? check_arrays(function, space, count, tensors) : NFT_OK;
     if (!status)
         status = nft_weights_allocate(weights, space, count, channels, NULL, 0);
-    if (status)
-        return status;
-    for (int64_t t = 0; t < space->tensor_count; t++) {
+    for (int64_t t = 0; tensors && t < space->tensor_count && !status; t++) {
         int64_t numbers = nft_weights_data_count(*weights, t);
         if (numbers && tensors[t])
             memcpy(nft_weights_edit(*weights, t), tensors[t], (size_t)numbers * sizeof(float));
     }
-    return NFT_OK;
+    return status;
 }
 
 /* Zeros that stand for every tensor that the caller has not got, and where a set of no networks has no

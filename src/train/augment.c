@@ -1,12 +1,12 @@
 #include "train/augment.h"
 
+#include "base/pi.h"
 #include "config/json.h"
 #include "siren/canonical.h"
 #include "siren/siren.h"
 
 #include <math.h>
 
-#define PI 3.14159265358979323846
 #define NUMBERS_OF_A_NETWORK 4
 
 static nft_status read_scale(nft_augment *augment, const json_t *list)
@@ -82,7 +82,7 @@ static movement draw(const nft_augment *augment, const nft_random *random, uint6
         u[i] = (double)nft_random_uniform(random, first + i);
     /* The lowest bit that the angle's number does not use: it has 24, of 40 on. */
     bool mirrored = augment->mirror && (nft_random_bits(random, first) & 1);
-    double angle = (2 * u[0] - 1) * augment->rotate * PI / 180;
+    double angle = (2 * u[0] - 1) * augment->rotate * NFT_PI / 180;
     double scale = augment->scale[0] + u[1] * (augment->scale[1] - augment->scale[0]);
     double sine = scale * sin(angle), cosine = scale * cos(angle), side = mirrored ? -1 : 1;
     return (movement){.map = {{cosine, -side * sine}, {sine, side * cosine}},

@@ -82,11 +82,6 @@ static nft_status ask_source(nft_trainer *trainer)
     return status ? nft_fail_in(status, "the callback's batch") : NFT_OK;
 }
 
-const char *nft_trainer_data_call(const nft_trainer *trainer)
-{
-    return nft_trainer_takes_tokens(trainer) ? "tokens" : "data";
-}
-
 /* The memory is there, unless data were refused that should have had it. */
 static nft_status next_batch(nft_trainer *trainer, int64_t first, int64_t count)
 {
@@ -132,9 +127,7 @@ static void augment_batch(const nft_trainer *trainer, int64_t first, int64_t cou
 nft_status nft_trainer_next_batch(nft_trainer *trainer, int64_t first, int64_t count)
 {
     if (!trainer->source.callback && !trainer->train.count)
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "there is no training data; call nft_trainer_set_%s or nft_trainer_set_source first",
-                        nft_trainer_data_call(trainer));
+        return nft_fail(NFT_ERROR_ARGUMENT, "there is no training data; call nft_trainer_set_data first");
     nft_status status = next_batch(trainer, first, count);
     if (status)
         return nft_fail_in(status, "step %" PRId64, trainer->step);

@@ -13,6 +13,8 @@
 
 #define STATE_KEY "nft.checkpoint"
 #define FORMAT_VERSION 3
+#define PATIENCE_KEY "patience"
+#define STALE_KEY "stale_validations"
 #define TENSORS 4                          /* at most */
 #define MOST_STEPS (INT64_MAX / INT32_MAX) /* a recipe's; nft_trainer_step() may take more than its own */
 #define HASH_DIGITS 17                     /* with the 0 at the end */
@@ -42,7 +44,7 @@ static json_t *describe_omega(const nft_siren_form *form)
 static json_t *describe_recipe(const nft_recipe *recipe)
 {
     const nft_optimizer *o = &recipe->optimizer;
-    return json_pack(
+    json_t *recipe_json = json_pack(
         "{s:s, s:I, s:{s:s, s:f, s:f, s:f, s:f, s:f}, s:{s:s, s:I, s:I}, s:f, s:o, s:I, s:b, s:I, s:I, s:o}",
         "loss", recipe->loss->name, "steps", (json_int_t)recipe->steps, "optimizer", "type",
         o->decoupled ? "adamw" : "adam", "lr", o->lr, "beta1", o->beta1, "beta2", o->beta2, "eps", o->eps,
@@ -52,6 +54,12 @@ static json_t *describe_recipe(const nft_recipe *recipe)
         describe_omega(&recipe->form), "batch_size", (json_int_t)recipe->batch_size, "shuffle",
         (int)recipe->shuffle, "seed", (json_int_t)recipe->seed, "validate_every",
         (json_int_t)recipe->validate_every, "augment", describe_augment(&recipe->augment));
+    if (recipe_json && recipe->patience &&
+        json_object_set_new(recipe_json, PATIENCE_KEY, json_integer((json_int_t)recipe->patience))) {
+        json_decref(recipe_json);
+        return NULL;
+    }
+    return recipe_json;
 }
 
 /* How many samples, and their fingerprint. */
@@ -74,10 +82,12 @@ static json_t *describe_training(const nft_trainer *trainer)
 }
 
 /* Of all that a checkpoint adds to what it says of the training. */
-static void checksum(char digits[HASH_DIGITS], int64_t step, const double *best_loss,
+static void checksum(char digits[HASH_DIGITS], int64_t step, const double *best_loss, int64_t stale,
                      const float *const data[TENSORS], int count, int64_t numbers)
 {
     uint64_t hash = nft_hash_bytes(&step, sizeof step, 0);
+    if (stale)
+        hash = nft_hash_bytes(&stale, sizeof stale, hash);
     if (best_loss)
         hash = nft_hash_bytes(best_loss, sizeof *best_loss, hash);
     for (int i = 0; i < count; i++)
@@ -89,8 +99,8 @@ static nft_status describe_state(nft_text *text, const nft_trainer *trainer, con
                                  int count)
 {
     char digits[HASH_DIGITS];
-    checksum(digits, trainer->step, trainer->has_best ? &trainer->best_loss : NULL, data, count,
-             trainer->model->parameters.total);
+    checksum(digits, trainer->step, trainer->has_best ? &trainer->best_loss : NULL, trainer->stale, data,
+             count, trainer->model->parameters.total);
     json_t *training = describe_training(trainer);
     json_t *best = trainer->has_best ? json_real(trainer->best_loss) : json_null();
     json_t *state =
@@ -100,6 +110,8 @@ static nft_status describe_state(nft_text *text, const nft_trainer *trainer, con
         json_object_set_new(state, "owed",
                             json_pack("{s:f, s:f, s:f}", "loss", trainer->owed.loss, "lr", trainer->owed.lr,
                                       "grad_norm", trainer->owed.grad_norm));
+    if (state && trainer->stale)
+        json_object_set_new(state, STALE_KEY, json_integer((json_int_t)trainer->stale));
     bool written = state && nft_json_append(text, state, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(state);
     return written ? NFT_OK : nft_fail_memory("the description of the training", 1 << 10);
@@ -231,11 +243,22 @@ static bool take_key(json_t *expected, const json_t *found, const char *key)
     return !value || !json_object_get(expected, key) || !json_object_set(expected, key, value);
 }
 
+/* The same for a key that may be missing. */
+static bool take_optional_key(json_t *expected, const json_t *found, const char *key)
+{
+    json_t *value = json_object_get(found, key);
+    if (value)
+        return !json_object_set(expected, key, value);
+    json_object_del(expected, key);
+    return true;
+}
+
 /* What a training that is extended may have otherwise than its checkpoint. */
 static bool take_extension(json_t *expected, const json_t *found)
 {
     json_t *recipe = json_object_get(expected, "recipe"), *other = json_object_get(found, "recipe");
     return take_key(recipe, other, "steps") && take_key(recipe, other, "validate_every") &&
+           take_optional_key(recipe, other, PATIENCE_KEY) &&
            take_key(json_object_get(recipe, "optimizer"), json_object_get(other, "optimizer"), "lr") &&
            take_key(json_object_get(recipe, "schedule"), json_object_get(other, "schedule"), "total_steps");
 }
@@ -267,6 +290,7 @@ typedef struct checkpoint {
     int64_t step;
     bool has_best;
     double best_loss;
+    int64_t stale;
     char checksum[HASH_DIGITS];
     bool owes_validation;
     nft_step_info owed;      /* the step whose validation is due */
@@ -308,6 +332,7 @@ static nft_status read_state(checkpoint *c, const nft_trainer *trainer, const js
         (status = nft_options_value(&options, "best_loss", false, &best)) ||
         (best &&
          (status = nft_options_number(&options, "best_loss", true, -HUGE_VAL, HUGE_VAL, &c->best_loss))) ||
+        (status = nft_options_integer(&options, STALE_KEY, false, 0, MOST_STEPS, &c->stale)) ||
         (status = read_owed(c, &options)))
         return status;
     if (trainer->options.extend && c->step > trainer->recipe.steps)
@@ -324,7 +349,7 @@ static nft_status check_sum(const checkpoint *c, int count, int64_t numbers)
 {
     const float *const data[TENSORS] = {c->numbers[0], c->numbers[1], c->numbers[2], c->numbers[3]};
     char digits[HASH_DIGITS];
-    checksum(digits, c->step, c->has_best ? &c->best_loss : NULL, data, count, numbers);
+    checksum(digits, c->step, c->has_best ? &c->best_loss : NULL, c->stale, data, count, numbers);
     if (!strcmp(digits, c->checksum))
         return NFT_OK;
     return nft_fail(NFT_ERROR_FORMAT, "it is damaged: its checksum is not that of its numbers, %s", digits);
@@ -380,6 +405,7 @@ static void take_over(nft_trainer *trainer, const checkpoint *c)
         memcpy(trainer->best, c->numbers[3], bytes);
     trainer->has_best = c->has_best;
     trainer->best_loss = c->best_loss;
+    trainer->stale = c->stale;
     trainer->step = c->step;
     trainer->owes_validation = c->owes_validation;
     trainer->owed = c->owed;
@@ -398,7 +424,7 @@ nft_status nft_trainer_resume(nft_trainer *trainer, const char *path)
                         "nft_trainer_resume: there is no training set yet; set the data first");
     nft_file *file = NULL;
     checkpoint c = {0};
-    if (!(status = nft_file_open(&file, path))) {
+    if (!(status = nft_file_open_within(&file, path, 0))) {
         status = read_checkpoint(&c, trainer, file);
         if (!status && c.has_best && !trainer->best)
             status = nft_fail(NFT_ERROR_FORMAT, "it has best values of a training without a validation set");

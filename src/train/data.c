@@ -75,11 +75,18 @@ static nft_status find_form(nft_siren_form *form, const nft_trainer *trainer, co
     return status ? status : nft_siren_form_check(form, trainer->model->space);
 }
 
+/* A validation set that stays has been looked through. */
+static bool stays(const nft_trainer *trainer, const nft_set *validation)
+{
+    return validation->parts && validation->parts == trainer->validation.parts;
+}
+
 static nft_status look_through_both(nft_trainer *trainer, nft_set sets[2])
 {
     nft_status status = NFT_OK;
     for (int s = 0; s < 2 && !status; s++)
-        if ((status = nft_set_look_through(trainer, &sets[s], s ? "validation" : "training")))
+        if (!(s && stays(trainer, &sets[1])) &&
+            (status = nft_set_look_through(trainer, &sets[s], s ? "validation" : "training")))
             nft_fail_in(status, "%s set", s ? "validation" : "training");
     return status;
 }
@@ -138,14 +145,17 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
         nft_source_clear(&trainer->source);
         replace_set(&trainer->train, &sets[0]);
     }
-    replace_set(&trainer->validation, &sets[1]);
     trainer->group_floats = group_floats;
+    if (stays(trainer, &sets[1]))
+        return NFT_OK;
+    replace_set(&trainer->validation, &sets[1]);
     trainer->has_best = trainer->has_validated = false;
+    trainer->stale = 0;
     return NFT_OK;
 }
 
 /* After the sets were read, or not. */
-static nft_status finish_sets(nft_trainer *trainer, const char *function, nft_set sets[2], nft_status status)
+static nft_status finish_sets(nft_trainer *trainer, nft_set sets[2], nft_status status)
 {
     nft_set *train = sets[0].count ? &sets[0] : &trainer->train;
     if (!status && trainer->recipe.prepare)
@@ -157,8 +167,9 @@ static nft_status finish_sets(nft_trainer *trainer, const char *function, nft_se
     if (!status)
         return NFT_OK;
     nft_set_clear(&sets[0], false);
-    nft_set_clear(&sets[1], false);
-    return nft_fail_in(status, "%s", function);
+    if (!stays(trainer, &sets[1]))
+        nft_set_clear(&sets[1], false);
+    return status;
 }
 
 static nft_status fail_no_targets(const nft_trainer *trainer, int64_t samples)
@@ -267,39 +278,26 @@ static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_train
 }
 
 static nft_status read_list(nft_set *set, const nft_trainer *trainer, const nft_weights *const *list,
-                            int64_t count, const char *what)
+                            int64_t count)
 {
-    nft_status status = list && count > 0 ? nft_set_allocate(set, count) : NFT_OK;
-    for (int64_t i = 0; i < set->part_count && !status; i++) {
+    if (nft_trainer_takes_tokens(trainer))
+        return nft_fail(NFT_ERROR_MISMATCH, "the model takes tokens, not weights");
+    nft_status status = nft_set_allocate(set, count);
+    for (int64_t i = 0; i < count && !status; i++) {
         status = read_weights(&set->parts[i], set, trainer, list[i]);
         if (status && count > 1)
             nft_fail_in(status, "set %" PRId64, i);
     }
-    return status ? nft_fail_in(status, "%s set", what) : NFT_OK;
-}
-
-nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_weights *const *train, int64_t train_count,
-                                const nft_weights *const *validation, int64_t validation_count)
-{
-    static const char function[] = "nft_trainer_set_data";
-    nft_status status = nft_trainer_check_call(trainer, function);
-    if (status)
-        return status;
-    if (nft_trainer_takes_tokens(trainer))
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "%s: the model takes tokens, not weights; call nft_trainer_set_tokens", function);
-    nft_set sets[2] = {{0}, {0}};
-    status = read_list(&sets[0], trainer, train, train_count, "training");
-    if (!status)
-        status = read_list(&sets[1], trainer, validation, validation_count, "validation");
-    return finish_sets(trainer, function, sets, status);
+    return status;
 }
 
 static nft_status read_tokens(nft_set *set, const nft_trainer *trainer, const nft_array *tokens,
                               const nft_array *targets)
 {
+    if (!nft_trainer_takes_tokens(trainer))
+        return nft_fail(NFT_ERROR_MISMATCH, "the model takes weights, not tokens");
     if (!targets)
-        return nft_fail(NFT_ERROR_ARGUMENT, "the argument with its targets is NULL");
+        return nft_fail(NFT_ERROR_ARGUMENT, "its targets are NULL");
     nft_status status = nft_model_check_tokens(trainer->model, tokens);
     if (status)
         return status;
@@ -310,25 +308,6 @@ static nft_status read_tokens(nft_set *set, const nft_trainer *trainer, const nf
     set->parts[0] = (nft_set_part){.tokens = tokens, .count = tokens->shape[0], .target_array = targets};
     set->count = tokens->shape[0];
     return take_targets(trainer, &set->parts[0], "label", set);
-}
-
-nft_status nft_trainer_set_tokens(nft_trainer *trainer, const nft_array *train,
-                                  const nft_array *train_targets, const nft_array *validation,
-                                  const nft_array *validation_targets)
-{
-    static const char function[] = "nft_trainer_set_tokens";
-    nft_status status = nft_trainer_check_call(trainer, function);
-    if (status)
-        return status;
-    if (!nft_trainer_takes_tokens(trainer))
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "%s: the model takes weights, not tokens; call nft_trainer_set_data", function);
-    nft_set sets[2] = {{0}, {0}};
-    if (train && (status = read_tokens(&sets[0], trainer, train, train_targets)))
-        nft_fail_in(status, "training set");
-    if (!status && validation && (status = read_tokens(&sets[1], trainer, validation, validation_targets)))
-        nft_fail_in(status, "validation set");
-    return finish_sets(trainer, function, sets, status);
 }
 
 /* Whether the model takes the samples of a file. */
@@ -382,58 +361,116 @@ static nft_status read_part(nft_set_part *out, nft_set *set, const nft_trainer *
                                                             : read_target_entry(out, set, trainer, part);
 }
 
-static nft_status read_dataset(nft_set *set, const nft_trainer *trainer, nft_dataset *dataset,
-                               const char *what)
+static nft_status read_dataset(nft_set *set, const nft_trainer *trainer, nft_dataset *dataset)
 {
-    nft_status status = dataset ? nft_set_allocate(set, dataset->part_count) : NFT_OK;
+    nft_status status = nft_set_allocate(set, dataset->part_count);
     set->dataset = dataset;
-    set->count = dataset ? dataset->count : 0;
-    for (int64_t i = 0; i < set->part_count && !status; i++) {
+    set->count = dataset->count;
+    for (int64_t i = 0; i < dataset->part_count && !status; i++) {
         status = read_part(&set->parts[i], set, trainer, &dataset->parts[i]);
         if (status)
             nft_fail_in(status, "%s", dataset->parts[i].file->path);
     }
-    return status ? nft_fail_in(status, "%s set", what) : NFT_OK;
+    return status;
 }
 
-nft_status nft_trainer_set_dataset(nft_trainer *trainer, nft_dataset *train, nft_dataset *validation)
+/* Of data that are no callback. */
+static nft_status read_set(nft_set *set, const nft_trainer *trainer, const nft_trainer_data *data)
 {
-    static const char function[] = "nft_trainer_set_dataset";
-    nft_status status = nft_trainer_check_call(trainer, function);
-    if (status)
-        return status;
-    nft_set sets[2] = {{0}, {0}};
-    status = read_dataset(&sets[0], trainer, train, "training");
-    if (!status)
-        status = read_dataset(&sets[1], trainer, validation, "validation");
-    return finish_sets(trainer, function, sets, status);
+    if (data->weights)
+        return read_list(set, trainer, data->weights, data->weights_count);
+    if (data->tokens)
+        return read_tokens(set, trainer, data->tokens, data->targets);
+    return data->dataset ? read_dataset(set, trainer, data->dataset) : NFT_OK;
 }
 
-nft_status nft_trainer_set_source(nft_trainer *trainer, nft_batch_callback *callback, void *user)
+/* Copies the data, of one kind at most; no sets are no data. */
+static nft_status fill_data(nft_trainer_data *filled, const nft_trainer_data *data)
 {
-    static const char function[] = "nft_trainer_set_source";
-    nft_status status = nft_trainer_check_call(trainer, function);
-    if (status)
-        return status;
+    *filled = (nft_trainer_data)NFT_TRAINER_DATA_INIT;
+    if (!data)
+        return NFT_OK;
+    if (data->size < sizeof data->size)
+        return nft_fail(NFT_ERROR_ARGUMENT, "size is %zu; begin with NFT_TRAINER_DATA_INIT", data->size);
+    memcpy(filled, data, data->size < sizeof *filled ? data->size : sizeof *filled);
+    if (filled->weights_count < 1)
+        filled->weights = NULL;
+    if (!!filled->weights + !!filled->tokens + !!filled->dataset + !!filled->callback > 1)
+        return nft_fail(NFT_ERROR_ARGUMENT, "data of several kinds, expected one");
+    return NFT_OK;
+}
+
+static nft_status check_callback(const nft_trainer *trainer)
+{
     if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
         return nft_fail(NFT_ERROR_ARGUMENT,
-                        "%s: loss render takes the size of its images from a data set; "
-                        "call nft_trainer_set_data or nft_trainer_set_dataset",
-                        function);
+                        "loss render takes the size of its images from a set of data, not from a callback");
     if (trainer->model->any_space)
         return nft_fail(NFT_ERROR_ARGUMENT,
-                        "%s: a batch of a callback has one space, the model's, and this model is of any "
-                        "space; call nft_trainer_set_data or nft_trainer_set_dataset",
-                        function);
-    if (callback)
-        nft_reading_clear(&trainer->batch);
-    if (callback && (status = nft_source_reserve(&trainer->source, trainer)))
-        return nft_fail_in(status, "%s", function);
-    trainer->source.callback = callback;
-    trainer->source.user = user;
-    if (!callback)
-        return NFT_OK;
+                        "a batch of a callback has one space, the model's, and this model is of any space");
+    return NFT_OK;
+}
+
+static nft_status fill_both(const nft_trainer *trainer, nft_trainer_data data[2],
+                            const nft_trainer_data *train, const nft_trainer_data *validation)
+{
+    nft_status status = fill_data(&data[0], train);
+    if (!status && data[0].callback)
+        status = check_callback(trainer);
+    if (status)
+        return nft_fail_in(status, "training set");
+    status = fill_data(&data[1], validation);
+    if (!status && data[1].callback)
+        status = nft_fail(NFT_ERROR_ARGUMENT, "a callback gives batches of a training only");
+    return status ? nft_fail_in(status, "validation set") : NFT_OK;
+}
+
+/* Memory that a refused call gives up is taken again by the next batch. */
+static nft_status prepare_callback(nft_trainer *trainer)
+{
+    nft_reading_clear(&trainer->batch);
+    return nft_source_reserve(&trainer->source, trainer);
+}
+
+/* Replaces the training set by a callback, or by nothing. */
+static void take_callback(nft_trainer *trainer, const nft_trainer_data *data)
+{
+    trainer->source.callback = data->callback;
+    trainer->source.user = data->user;
     nft_sampler_clear(&trainer->sampler);
     nft_set_clear(&trainer->train, true);
+}
+
+static nft_status set_sets(nft_trainer *trainer, const nft_trainer_data data[2], bool keep_validation)
+{
+    nft_set sets[2] = {{0}, {0}};
+    nft_status status = read_set(&sets[0], trainer, &data[0]);
+    if (status)
+        nft_fail_in(status, "training set");
+    if (keep_validation)
+        sets[1] = trainer->validation;
+    else if (!status && (status = read_set(&sets[1], trainer, &data[1])))
+        nft_fail_in(status, "validation set");
+    return finish_sets(trainer, sets, status);
+}
+
+nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_trainer_data *train,
+                                const nft_trainer_data *validation)
+{
+    static const char function[] = "nft_trainer_set_data";
+    nft_trainer_data data[2];
+    nft_status status = nft_trainer_check_call(trainer, function);
+    if (status)
+        return status;
+    status = fill_both(trainer, data, train, validation);
+    bool has_train = data[0].weights || data[0].tokens || data[0].dataset;
+    if (!status && data[0].callback)
+        status = prepare_callback(trainer);
+    if (!status && (has_train || validation))
+        status = set_sets(trainer, data, !validation);
+    if (status)
+        return nft_fail_in(status, "%s", function);
+    if (train && !has_train)
+        take_callback(trainer, &data[0]);
     return NFT_OK;
 }

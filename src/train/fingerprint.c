@@ -40,8 +40,9 @@ static uint64_t hash_input(const nft_forward_sample *input, uint64_t hash)
         int64_t numbers = input->tokens->shape[1] * input->tokens->shape[2];
         return hash_floats(nft_array_f32(input->tokens) + input->index * numbers, numbers, hash);
     }
-    for (int64_t t = 0; t < weights->space->tensor_count; t++) {
-        const nft_tensor *tensor = &weights->space->tensors[t];
+    const nft_space *space = weights ? weights->space : NULL;
+    for (int64_t t = 0; space && t < space->tensor_count; t++) {
+        const nft_tensor *tensor = &space->tensors[t];
         int64_t numbers = weights->channels * tensor->tokens * tensor->own_positions;
         hash = hash_floats(weights->data[t] + input->index * numbers, numbers, hash);
     }
@@ -62,7 +63,7 @@ void nft_samples_hash(const nft_trainer *trainer, const nft_sample *samples, int
     uint64_t text = 0;
     for (int64_t i = 0; i < count; i++) {
         const nft_space *space = samples[i].input.weights ? samples[i].input.weights->space : NULL;
-        if (trainer->model->any_space && space != last)
+        if (trainer->model->any_space && space && space != last)
             text = hash_space(space, 0);
         last = space;
         if (trainer->model->any_space)

@@ -273,8 +273,8 @@ nft_status nft_trainer_fit_normalize(nft_trainer *trainer)
                         "%s: %" PRId64 " steps were taken already; call it before the first", function,
                         trainer->step);
     if (!trainer->train.count)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no training set; call nft_trainer_set_%s first",
-                        function, nft_trainer_data_call(trainer));
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no training set; call nft_trainer_set_data first",
+                        function);
     for (int64_t step = 0; step < nft_model_step_count(trainer->model) && !status; step++)
         status = fit_step(trainer, step);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;

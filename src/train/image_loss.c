@@ -1,6 +1,7 @@
 #include "train/image_loss.h"
 
 #include "siren/siren.h"
+#include "train/losses.h"
 
 static int64_t pixel_bytes(const nft_space *space)
 {
@@ -53,19 +54,6 @@ void nft_image_loss_free(nft_image_loss *loss)
     nft_release(loss);
 }
 
-/* Σ (x - y)²; writes factor · (x - y) unless `gradient`, which may be x, is NULL. */
-static double squares(int64_t count, const float *x, const float *y, double factor, float *gradient)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < count; i++) {
-        double error = (double)x[i] - (double)y[i];
-        sum += error * error;
-        if (gradient)
-            gradient[i] = (float)(factor * error);
-    }
-    return sum;
-}
-
 static int64_t rows_of_chunk(const nft_image_loss *loss, int64_t first)
 {
     int64_t left = loss->height * loss->width - first;
@@ -80,8 +68,8 @@ double nft_image_loss_of_network(nft_image_loss *loss, const float *network, con
     for (int64_t first = 0; first < loss->height * loss->width; first += NFT_SIREN_CHUNK) {
         int64_t rows = rows_of_chunk(loss, first);
         nft_siren_tape_forward_pixels(loss->tape, first, rows, loss->pixels);
-        sum += squares(rows * loss->colours, loss->pixels, target + first * loss->colours, factor,
-                       gradient ? loss->pixels : NULL);
+        sum += nft_squares(rows * loss->colours, loss->pixels, target + first * loss->colours, factor,
+                           gradient ? loss->pixels : NULL);
         if (gradient)
             nft_siren_tape_backward(loss->tape, rows, loss->pixels);
     }
@@ -98,8 +86,8 @@ double nft_image_loss_of_image(nft_image_loss *loss, const float *image, const f
     for (int64_t first = 0; first < loss->height * loss->width; first += NFT_SIREN_CHUNK) {
         int64_t rows = rows_of_chunk(loss, first), at = first * loss->colours;
         nft_siren_tape_forward_pixels(loss->tape, first, rows, loss->pixels);
-        sum +=
-            squares(rows * loss->colours, image + at, loss->pixels, factor, gradient ? gradient + at : NULL);
+        sum += nft_squares(rows * loss->colours, image + at, loss->pixels, factor,
+                           gradient ? gradient + at : NULL);
     }
     return sum / (double)loss->numbers;
 }

@@ -3,18 +3,22 @@
 #include <float.h>
 #include <math.h>
 
-/* (1/n) Σ (y - t)² */
-static double mse(int64_t n, const float *output, const void *target, double scale, float *gradient)
+double nft_squares(int64_t n, const float *x, const float *y, double factor, float *gradient)
 {
-    const float *targets = target;
-    double sum = 0, factor = 2 * scale / (double)n;
+    double sum = 0;
     for (int64_t i = 0; i < n; i++) {
-        double error = (double)output[i] - (double)targets[i];
+        double error = (double)x[i] - (double)y[i];
         sum += error * error;
         if (gradient)
             gradient[i] = (float)(factor * error);
     }
-    return sum / (double)n;
+    return sum;
+}
+
+/* (1/n) Σ (y - t)² */
+static double mse(int64_t n, const float *output, const void *target, double scale, float *gradient)
+{
+    return nft_squares(n, output, target, 2 * scale / (double)n, gradient) / (double)n;
 }
 
 /* -(1/n) Σ t log p + (1 - t) log(1 - p), the logarithms no less than -100, and p (1 - p) no less than 1e-12

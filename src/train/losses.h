@@ -25,6 +25,9 @@ typedef struct nft_loss {
     double (*sample)(int64_t n, const float *output, const void *target, double scale, float *gradient);
 } nft_loss;
 
+/* Σ (x - y)²; writes factor · (x - y) unless `gradient`, which may be x, is NULL. */
+double nft_squares(int64_t n, const float *x, const float *y, double factor, float *gradient);
+
 extern const nft_loss nft_losses[NFT_LOSS_COUNT];
 extern const char *const nft_loss_names[NFT_LOSS_COUNT];
 

@@ -87,6 +87,20 @@ static nft_status read_clip(nft_options *options, double *clip)
     return nft_fail(NFT_ERROR_CONFIG, "recipe: 'grad_clip' is not a number above 0; null means no clipping");
 }
 
+static nft_status read_patience(nft_options *options, int64_t *patience)
+{
+    const json_t *value = NULL;
+    nft_status status = nft_options_value(options, "patience", false, &value);
+    if (status || !value)
+        return status;
+    *patience = json_integer_value(value);
+    if (json_is_integer(value) && *patience > 0)
+        return NFT_OK;
+    return nft_fail(
+        NFT_ERROR_CONFIG,
+        "recipe: 'patience' is not a number of validations, at least 1; null means no early stopping");
+}
+
 /* A number, or a list of one for each layer. */
 static bool read_numbers(nft_siren_form *form, const json_t *value)
 {
@@ -165,6 +179,7 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status = nft_options_integer(&options, "seed", false, 0, INT64_MAX, &seed)) ||
         (status =
              nft_options_integer(&options, "validate_every", false, 1, INT64_MAX, &recipe->validate_every)) ||
+        (status = read_patience(&options, &recipe->patience)) ||
         (status = read_omega(&options, &recipe->form, loss)) || (status = skip_files(&options)) ||
         (status = nft_options_finish(&options)) || (status = read_optimizer(&recipe->optimizer, optimizer)) ||
         (status = nft_augment_read(&recipe->augment, augment)))

@@ -17,6 +17,7 @@ typedef struct nft_recipe {
     double grad_clip;    /* the largest norm; 0: no clipping */
     nft_siren_form form; /* of the networks that loss render renders */
     int64_t batch_size, steps, validate_every;
+    int64_t patience; /* validations in a row without a lower loss, after which it ends; 0: no such end */
     bool shuffle;
     bool prepare; /* networks of files are brought to the form of the first of the training set */
     bool skip;    /* samples that are not finite are left out */

@@ -194,9 +194,9 @@ double nft_sample_loss(const nft_trainer *trainer, const nft_sample *sample, con
 
 const float *nft_trainer_output(const nft_trainer *trainer, const nft_context *context, int64_t index)
 {
-    const nft_weights *features = nft_context_output_weights(context);
+    const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
     if (!features)
-        return nft_array_f32(nft_context_output(context)) + index * trainer->outputs;
+        return nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array) + index * trainer->outputs;
     nft_weights_gather(features, index, trainer->network);
     return trainer->network;
 }

@@ -32,11 +32,12 @@ static nft_status group_backward(nft_trainer *trainer, int64_t count)
     nft_array *gradient = trainer->output_gradient;
     if (trainer->features_gradient) {
         trainer->features_gradient->count = count;
-        return nft_backward_weights(trainer->context, trainer->features_gradient, trainer->gradients);
+        return nft_backward(trainer->context, NFT_VIEW_WEIGHTS(trainer->features_gradient),
+                            trainer->gradients);
     }
     gradient->shape[0] = count;
     gradient->count = count * trainer->outputs;
-    return nft_backward(trainer->context, gradient, trainer->gradients);
+    return nft_backward(trainer->context, NFT_VIEW_ARRAY(gradient), trainer->gradients);
 }
 
 /* `first`: number of the first sample in the batch. */
@@ -160,7 +161,7 @@ static nft_status tell(nft_trainer *trainer, const nft_step_info *info, nft_step
 {
     if (!callback || !callback(info, user))
         return NFT_OK;
-    if (trainer->step < trainer->recipe.steps)
+    if (trainer->step < nft_trainer_describe(trainer)->steps)
         nft_trainer_leave(trainer);
     return nft_fail(NFT_ERROR_CANCELLED,
                     "the step callback stopped it after %" PRId64 " of %" PRId64 " steps", trainer->step,
@@ -170,6 +171,23 @@ static nft_status tell(nft_trainer *trainer, const nft_step_info *info, nft_step
 static bool owes_validation(const nft_trainer *trainer)
 {
     return trainer->owes_validation && trainer->validation.count;
+}
+
+static nft_status run_validation(nft_trainer *trainer, double *loss)
+{
+    bool had_best = trainer->has_best;
+    double before = trainer->best_loss;
+    nft_status status = nft_trainer_run_validation(trainer, loss);
+    if (!status)
+        trainer->stale = !had_best || trainer->best_loss < before ? 0 : trainer->stale + 1;
+    return status;
+}
+
+static nft_status check_patience(const nft_trainer *trainer)
+{
+    return !trainer->recipe.patience || trainer->validation.count
+               ? NFT_OK
+               : nft_fail(NFT_ERROR_CONFIG, "recipe: 'patience' needs a validation set, there is none");
 }
 
 /* A step, and the validation that is due after it; or that alone, if it has failed or nobody has run it. */
@@ -187,7 +205,7 @@ static nft_status run_or_validate(nft_trainer *trainer, nft_step_info *info)
     if (status || !owes_validation(trainer))
         return status;
     info->validated = 1;
-    return nft_trainer_run_validation(trainer, &info->validation_loss);
+    return run_validation(trainer, &info->validation_loss);
 }
 
 nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback, void *user)
@@ -195,7 +213,8 @@ nft_status nft_trainer_run(nft_trainer *trainer, nft_step_callback *callback, vo
     nft_status status = nft_trainer_check_call(trainer, "nft_trainer_run");
     if (status)
         return status;
-    while (!status && (trainer->step < trainer->recipe.steps || owes_validation(trainer))) {
+    status = check_patience(trainer);
+    while (!status && (trainer->step < nft_trainer_describe(trainer)->steps || owes_validation(trainer))) {
         nft_step_info info;
         status = run_or_validate(trainer, &info);
         if (!status)

@@ -8,6 +8,7 @@
 #include "siren/siren.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 /* The options of an older caller are shorter; what is missing is zero, the default. */
@@ -242,7 +243,12 @@ nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const c
     if (!trainer)
         return nft_fail_memory("a trainer", sizeof *trainer);
     int64_t bytes = 0;
-    nft_status status;
+    nft_status status = NFT_OK;
+    trainer->description = nft_allocate(sizeof *trainer->description);
+    if (!trainer->description) {
+        status = nft_fail_memory("a trainer", sizeof *trainer->description);
+        goto failed;
+    }
     if ((status =
              plan(&trainer->recipe, &trainer->options, &bytes, model, NULL, recipe_json, length, options)) ||
         (status = nft_check_limit("the trainer", bytes, trainer->options.memory_limit)) ||
@@ -282,6 +288,7 @@ void nft_trainer_free(nft_trainer *trainer)
     nft_release(trainer->samples);
     nft_weights_free(trainer->augmented);
     nft_release(trainer->best);
+    nft_release(trainer->description);
     nft_context_free(trainer->validation_context);
     nft_context_free(trainer->context);
     nft_model_free(trainer->model);
@@ -300,38 +307,44 @@ nft_status nft_trainer_check_call(const nft_trainer *trainer, const char *functi
     return NFT_OK;
 }
 
-int64_t nft_trainer_steps_done(const nft_trainer *trainer)
+/* Of the recipe, or those that early stopping took. */
+static int64_t steps_in_all(const nft_trainer *trainer)
 {
-    return trainer ? trainer->step : 0;
+    int64_t patience = trainer->recipe.patience;
+    return patience && trainer->stale >= patience ? trainer->step : trainer->recipe.steps;
 }
 
-int64_t nft_trainer_steps(const nft_trainer *trainer)
+const nft_trainer_description *nft_trainer_describe(const nft_trainer *trainer)
 {
-    return trainer ? trainer->recipe.steps : 0;
+    static const nft_trainer_description none = {sizeof none, 0, 0, NAN, NULL};
+    if (!trainer)
+        return &none;
+    *trainer->description = (nft_trainer_description){
+        .size = sizeof none,
+        .steps = steps_in_all(trainer),
+        .steps_done = trainer->step,
+        .best_loss = trainer->has_best ? trainer->best_loss : NAN,
+        .validation_output = trainer->has_validated ? trainer->validation_output : NULL};
+    return trainer->description;
 }
 
-static nft_status snapshot(const char *function, nft_model **model, const nft_trainer *trainer, bool best)
+nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer, int32_t which)
 {
+    static const char function[] = "nft_trainer_snapshot";
     if (!model)
         return nft_fail_null(function, "model");
     *model = NULL;
     if (!trainer)
         return nft_fail_null(function, "trainer");
-    const float *values = best && trainer->has_best ? trainer->best : trainer->model->values;
-    nft_status status = nft_model_copy(model, trainer->model, values, 0);
+    if (which != NFT_SNAPSHOT_LAST && which != NFT_SNAPSHOT_BEST)
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: which is %" PRId32 ", expected NFT_SNAPSHOT_…", function,
+                        which);
+    bool best = which == NFT_SNAPSHOT_BEST && trainer->has_best;
+    nft_status status =
+        nft_model_copy(model, trainer->model, best ? trainer->best : trainer->model->values, 0);
     if (status || !(status = nft_contract_note(*model, &trainer->train)))
         return status;
     nft_model_free(*model);
     *model = NULL;
     return status;
-}
-
-nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer)
-{
-    return snapshot("nft_trainer_snapshot", model, trainer, false);
-}
-
-nft_status nft_trainer_best(nft_model **model, const nft_trainer *trainer)
-{
-    return snapshot("nft_trainer_best", model, trainer, true);
 }

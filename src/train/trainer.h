@@ -54,6 +54,8 @@ struct nft_trainer {
     float *best; /* the values with the lowest validation loss */
     double best_loss;
     bool has_best;
+    int64_t stale; /* validations of nft_trainer_run() since the one with the lowest loss */
+    nft_trainer_description *description; /* that was lent to the caller */
 };
 
 /* A group is at most as many samples as fit into this many bytes of kept memory, but two at least; with
@@ -123,8 +125,6 @@ void nft_source_free_batch(nft_batch_source *source);
 void nft_source_clear(nft_batch_source *source);
 /* Frees the sets, the memory of the callback and that of samples of files. */
 void nft_trainer_clear_data(nft_trainer *trainer);
-/* "data", "tokens": which nft_trainer_set_… a message names. */
-const char *nft_trainer_data_call(const nft_trainer *trainer);
 
 /* ---- Steps ---- */
 

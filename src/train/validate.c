@@ -135,18 +135,8 @@ nft_status nft_trainer_validate(double *loss, nft_trainer *trainer)
     if (!loss)
         return nft_fail_null(function, "loss");
     if (!trainer->validation.count)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_%s first",
-                        function, nft_trainer_data_call(trainer));
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no validation set; call nft_trainer_set_data first",
+                        function);
     status = nft_trainer_run_validation(trainer, loss);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
-}
-
-const nft_array *nft_trainer_validation_output(const nft_trainer *trainer)
-{
-    return trainer && trainer->has_validated ? trainer->validation_output : NULL;
-}
-
-double nft_trainer_best_loss(const nft_trainer *trainer)
-{
-    return trainer && trainer->has_best ? trainer->best_loss : NAN;
 }

@@ -37,14 +37,17 @@ check() {
     if "$@" >/dev/null 2>&1; then pass; else complain "$what"; fi
 }
 
-# run STATUS ARGUMENT …: nftool ends with the status, within LIMIT seconds if that is set; a failure says one line, a success none on standard error.
+# run STATUS ARGUMENT …: nftool ends with the status, within LIMIT seconds (200); a failure says one line, a success none on standard
+# error. At the limit it gets the signal ABRT, for which a sanitizer prints the stack.
 run() {
     expected=$1
     shift
-    ${LIMIT:+timeout "$LIMIT"} "$nftool" "$@" >out 2>err
+    timeout -s ABRT "${LIMIT:-200}" "$nftool" "$@" >out 2>err
     status=$?
     lines=$(wc -l <err)
-    if [ "$status" -ne "$expected" ]; then
+    if [ "$status" -eq 124 ]; then
+        complain "nftool $*: does not end: $(cat err)"
+    elif [ "$status" -ne "$expected" ]; then
         complain "nftool $*: exit status $status, expected $expected: $(head -n 1 err)"
     elif [ "$expected" -eq 0 ] && [ -s err ]; then
         complain "nftool $*: a message, or its progress, on success: $(head -n 1 err)"

@@ -90,6 +90,48 @@ if command -v script >/dev/null 2>&1; then
     check "no file goes to a terminal" grep -q "standard output is a terminal" terminal
 fi
 
+# Inputs may come from pipes: a model, data, a recipe, images, a configuration. They are read whole.
+"$nftool" info "$weights" >expected
+for input in - /dev/stdin /dev/fd/0; do
+    "$nftool" info $input <"$weights" >found 2>err
+    check "$input is a file" cmp expected found
+    # shellcheck disable=SC2002
+    cat "$weights" | "$nftool" info $input >found 2>err
+    check "$input is a pipe" cmp expected found
+done
+"$nftool" forward "$predictor" "$weights" >expected
+"$nftool" forward - "$weights" <"$predictor" >found 2>err
+check "a model is read from standard input" cmp expected found
+mkfifo model-pipe data-pipe
+cat "$predictor" >model-pipe &
+cat "$weights" >data-pipe &
+LIMIT=60 run 0 forward model-pipe data-pipe
+check "a model and data are read from pipes" cmp expected out
+gzip -dc "$digits" | "$nftool" fit - --count 2 --steps 2 -o piped-fit.safetensors --quiet >out 2>err
+run 0 fit "$digits" --count 2 --steps 2 -o file-fit.safetensors --quiet
+check "images are read from a pipe" cmp piped-fit.safetensors file-fit.safetensors
+cat >recipe.json <<JSON
+{"model": {"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 32}, {"type": "linear", "in": 32, "out": 32}, {"type": "linear", "in": 32, "out": 1}]},
+           "modules": [{"type": "hnp_pool"}, {"type": "linear", "out_features": 10}]},
+ "train": "sirens.safetensors", "loss": "cross_entropy", "optimizer": {"type": "adam"}, "batch_size": 8, "steps": 2}
+JSON
+cp "$examples/mnist-sirens.safetensors" sirens.safetensors
+run 0 train recipe.json -o trained.safetensors
+# shellcheck disable=SC2002
+cat recipe.json | "$nftool" train - -o piped-model.safetensors >out 2>err
+check "a recipe from a pipe finds its data in the folder of the user" cmp trained.safetensors piped-model.safetensors
+gzip -c "$weights" | "$nftool" info - >found 2>err
+check "formats are told as of files" grep -q "data set" found
+echo nothing | "$nftool" info - >out 2>err
+says "nftool: standard input: "
+# shellcheck disable=SC2002
+cat "$weights" | "$nftool" info - --memory-limit 1K >out 2>err
+says "standard input: is a pipe of more than 1024 bytes; write it to a file first"
+run 1 forward - - </dev/null
+says "standard input is given for two inputs"
+printf '{"parts": ["sirens.safetensors"]}' | "$nftool" info - >out 2>err
+says "standard input: is an index, whose parts are relative to it; give its file"
+
 # What has the name of the file that a fit keeps is not touched.
 printf precious >precious
 ln -s precious fitted.safetensors.partial

@@ -225,7 +225,7 @@ static void png_kinds(void **state)
     }
 }
 
-/* Grey beside RGB becomes RGB; other sizes are refused. */
+/* Grey beside RGB becomes RGB; each picture has its size. */
 static void several_pngs(void **state)
 {
     (void)state;
@@ -241,7 +241,21 @@ static void several_pngs(void **state)
     assert_int_equal(read_images(&images, 2, values), 0);
     assert_true(values[0] == colour(7) && values[1] == colour(7) && values[11] == colour(6));
     close_images(&images);
-    assert_int_not_equal(open_images(&images, paths, 3), 0);
+    int64_t size[2];
+    assert_int_equal(open_images(&images, paths, 3), 0);
+    assert_int_equal(images.largest, 4);
+    assert_int_equal(choose_images(&images, 0, 2), 0);
+    assert_false(images.several_sizes);
+    close_images(&images);
+    assert_int_equal(open_images(&images, paths, 3), 0);
+    assert_int_equal(choose_images(&images, 1, 2), 0);
+    assert_true(images.several_sizes);
+    image_size(&images, 2, size);
+    assert_true(size[0] == 2 && size[1] == 2);
+    assert_int_equal(read_images(&images, 1, values), 0);
+    assert_int_equal(images.height, 2);
+    assert_int_equal(read_images(&images, 1, values), 0);
+    assert_true(values[6] == colour(7) && values[9] == colour(250));
     close_images(&images);
     temporary_write(paths[1], idx_bytes, sizeof idx_bytes);
     assert_int_not_equal(open_images(&images, paths, 2), 0);

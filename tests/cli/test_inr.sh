@@ -306,7 +306,7 @@ rm odd.safetensors.partial
 run 2 fit "$images"
 echo "this is a text" >text
 run 1 fit text -o x.safetensors
-says "text: is neither an IDX file, nor PNG, nor safetensors"
+says "text: is neither an IDX file, nor PNG, JPEG or safetensors"
 cp "$fit/images.safetensors" own.safetensors
 run 1 fit own.safetensors -o own.safetensors
 says "own.safetensors: is also an input; give -o another file"
@@ -385,8 +385,8 @@ run 0 fit one.png -o one.safetensors --steps 1
 prints "1 network of 7 × 7 pixels"
 run 0 fit one.png one.png -o two.safetensors --steps 1
 prints "2 networks of 7 × 7 pixels"
-run 1 fit one.png sheet.png -o x.safetensors
-says "7 × 7"
+run 0 fit one.png sheet.png -o x.safetensors --steps 1
+prints "2 networks of several sizes"
 run 0 render a.safetensors -o r1.safetensors --threads 1 --batch-size 1
 run 0 render a.safetensors -o r2.safetensors --threads 2
 check "threads and batch size do not change a bit" cmp r1.safetensors r2.safetensors

@@ -34,7 +34,8 @@ says "a file does not show residual connections"
 run 0 permute sums.safetensors -o x.safetensors --layers fc1,fc2,fc3
 mlp sequential.safetensors net.0 net.2 net.4
 run 0 permute sequential.safetensors -o x.safetensors
-run 0 info sums.safetensors
+check "info succeeds" sh -c "'$nftool' info sums.safetensors >out 2>err"
+says "a file does not show residual connections"
 
 # Layers in an order that words tell: the space that is collected, or printed, keeps it.
 mkdir words
@@ -152,8 +153,8 @@ for form in weight_g:remove_weight_norm parametrizations.weight.original0:remove
     says "${form#*:}"
 done
 safetensors form.safetensors '{"0.kernel":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"0.bias":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}' "$one$one"
-run 1 space form.safetensors
-says "its layer has a kernel of flax or Keras"
+run 0 space form.safetensors
+prints "0.weight"
 safetensors net-00002-of-00002.safetensors '{"0.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}' "$one"
 run 1 space net-00002-of-00002.safetensors
 says "it is one shard of several"
@@ -176,5 +177,60 @@ run 0 permute norm.safetensors -o x.safetensors --space norm.json -q
 safetensors odd.safetensors '{"in_proj_weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"out_proj.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[4,8]}}' "$one$one"
 run 1 permute odd.safetensors -o x.safetensors --quiet
 says "tensor 'in_proj_weight' of the file is not one of the networks'"
+
+# A sidecar's space is that of every command.
+mkdir beside
+safetensors beside/n.safetensors '{"u":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"v":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]}}' "$(floats 4 "$one")"
+echo '{"label": 1, "space": {"axes": [{"name": "i", "size": 1, "symmetry": "none"}, {"name": "h", "size": 2}], "tensors": [{"name": "u", "shape": ["h", "i"]}, {"name": "v", "shape": ["i", "h"]}]}}' >beside/n.json
+for command in "info beside/n.safetensors" "space beside/n.safetensors" "permute beside/n.safetensors -o x.safetensors"; do
+    # shellcheck disable=SC2086
+    run 0 $command -q
+done
+prints "1 axis each"
+"$nftool" info beside/n.safetensors >out 2>err
+says "beside/n.safetensors: its space is that of its sidecar"
+run 0 collect beside -o x.safetensors --labels sidecar
+run 1 collect beside -o x.safetensors --labels sidecar --label lable
+says "its sidecar beside/n.json has no key 'lable'; its keys are label, space; did you mean 'label'?"
+rm beside/n.json
+pair beside/n.safetensors D 4 1 G 2 4
+run 1 collect beside -o x.safetensors --labels sidecar --layers G,D
+says "it has no sidecar, which would be beside/n.json"
+echo '{"lr": 1, "space": {"lr": [0.1, 1]}}' >beside/n.json # of a search, not of a network
+run 1 collect beside -o x.safetensors
+says "give it in --layers"
+run 0 collect beside -o x.safetensors --layers G,D
+run 0 space beside/n.safetensors --layers G,D
+prints "G.weight  (n1, n0)"
+run 1 collect beside -o x.safetensors --layers G,D --space beside/n.json
+says "give one of them"
+
+# The model of a recipe may be a file.
+echo '{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 3}]}, "modules": []}' >beside/model.json
+echo '{"model": "model.json", "loss": "mse"}' >beside/recipe.json
+run 0 space beside/recipe.json --json
+prints '{"layers":[{"type":"linear","in":2,"out":3}]}'
+
+# Networks in other forms: what is told is told once, and what is written has PyTorch's order.
+safetensors two.safetensors '{"net0.a.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"net0.b.weight":{"dtype":"F32","shape":[3,2],"data_offsets":[8,32]},"net1.a.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[32,40]},"net1.b.weight":{"dtype":"F32","shape":[3,2],"data_offsets":[40,64]}}' "$(floats 16 "$one")"
+"$nftool" permute two.safetensors -o turned.safetensors >out 2>err
+prints "2 networks permuted"
+says "several alike networks are read as a stack"
+check "it is said once" test "$(wc -l <err)" -eq 1
+run 0 info turned.safetensors
+prints "2 of 13 parameters"
+safetensors turned.safetensors '{"0.kernel":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"1.kernel":{"dtype":"F32","shape":[2,3],"data_offsets":[8,32]}}' "$(floats 8 "$one")"
+run 0 permute turned.safetensors -o x.safetensors
+run 0 info x.safetensors --tensors
+prints "1.weight  F32   1 × 3 × 2"
+
+# Norms fold into the layers before them, and nowhere else.
+run 0 collect norm.safetensors -o folded.safetensors --fold-norms --norm-eps 0.01
+prints "folded.safetensors: 1 network of 1 space"
+run 0 info folded.safetensors
+prints "in 2 layers"
+run 2 collect norm.safetensors -o x.safetensors --fold-norms --norm-eps 0
+run 1 collect norm.safetensors -o x.safetensors --preset no-such
+says "there is no preset 'no-such'; there are small-cnn-zoo"
 
 finish

@@ -368,7 +368,7 @@ run 0 fit "$digits" -o labelled.safetensors --labels "$examples/digits-labels-id
 run 1 render "$digits" labelled.safetensors -o x.png --count 2 --answers answers.safetensors
 says "answers.safetensors: label 1 is 2, in labelled.safetensors 1: these are answers to other networks"
 run 1 info "$digits"
-says "$digits: is PNG, IDX or gzipped, expected networks or a model; 'nftool fit' makes networks of images"
+says "$digits: is PNG, JPEG, IDX or gzipped, expected networks or a model; 'nftool fit' makes networks of images"
 run 1 info digits.png
 safetensors vector.safetensors '{"output":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}}' "$one$one"
 run 1 render "$digits" -o x.png --count 2 --answers vector.safetensors
@@ -399,7 +399,7 @@ says "x.png: would be a picture of 487424 × 516096 pixels, more than 268435456"
 run 1 render "$sirens" -o x.png --height 65536 --width 65536 --zoom 1024
 says "would be a picture of 134217728 × 134217728 pixels"
 run 2 render "$digits" -o x.safetensors --zoom 2
-says "--answers and --zoom are for a PNG file"
+says "--answers, --heading and --zoom are for a PNG file"
 
 # What does not fit together.
 run 2 render "$sirens" "$sirens" -o x.safetensors
@@ -442,12 +442,25 @@ run 1 render own.safetensors -o same.png
 says "same.png: is also an input"
 run 1 evaluate reconstruction/model.safetensors own.safetensors --predictions own.safetensors
 says "is also an input; give --predictions another file"
+# A heading names the operands, above what would be drawn without it.
+run 0 render own.safetensors -o plain-sheet.png --count 4
+run 0 render own.safetensors -o headed.png --count 4 --heading
+python "a heading is a line of white and black above the pictures" '
+import struct
+width, height = struct.unpack(">II", open("plain-sheet.png", "rb").read(24)[16:])
+assert struct.unpack(">II", open("headed.png", "rb").read(24)[16:]) == (width, height + 14)
+found = pixels("headed.png", height + 14, width)
+assert found[14 * width:] == pixels("plain-sheet.png", height, width)
+assert found[0] == 255 and min(found[:14 * width]) < 100
+'
+run 2 render own.safetensors -o headed.safetensors --heading
+says "--answers, --heading and --zoom are for a PNG file"
 mkfifo pipe.png
 run 1 render own.safetensors -o pipe.png
 says "pipe.png: cannot write: No such device or address"
 check "a pipe stays one" test -p pipe.png
 check "no input was touched" cmp own.safetensors "$sirens"
-rm same.png pipe.png
+rm same.png pipe.png plain-sheet.png headed.png
 check "no file is left by failures" sh -c '! ls x.* 2>/dev/null'
 check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" | wc -l)" -eq 0 ]'
 finish

@@ -1,6 +1,7 @@
 /* Learning curves of logs with any numbers: they are drawn, and soon. */
 #define _XOPEN_SOURCE 700
 #include "plot_curves.h"
+#include "plot_runs.h"
 #include "unit/temporary.h"
 
 #include <float.h>
@@ -39,7 +40,10 @@ static void expect_drawn(double a, double b, double metric)
                                              .r2 = metric,
                                              .mean_absolute_error = metric,
                                              .psnr = (double)NAN};
-    assert_int_equal(plot_curves(path, &log), 0);
+    assert_int_equal(plot_curves(path, "a model", &log), 0);
+    assert_true(is_svg(path));
+    const training_run runs[] = {{"one", log}, {"two", log}};
+    assert_int_equal(plot_runs(path, "two models", runs, 2), 0);
     assert_true(is_svg(path));
 }
 

@@ -65,7 +65,7 @@ check "--keep-checkpoint keeps it" test -s kept.safetensors.checkpoint
 cp kept.safetensors.checkpoint six.checkpoint
 run 1 train recipe.json -o kept.safetensors --steps 9
 says "'recipe.steps' was 6, now it is 9"
-says "--extend takes one of other steps, lr or validate_every"
+says "--extend takes one of other steps, lr, validate_every or patience"
 for options in "--batch-size 8" "--seed 1" "--train other.safetensors"; do
     cp cnns.safetensors other.safetensors
     [ "$options" = "--seed 1" ] || run 0 permute cnns.safetensors -o other.safetensors

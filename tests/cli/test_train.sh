@@ -191,10 +191,10 @@ check "a log is not touched by what fails" cmp stopped.jsonl untouched.jsonl
 echo "my notes" >notes.txt
 cp notes.txt kept.txt
 run 1 train recipes/cnns.json -o stopped.safetensors --log notes.txt --checkpoint here.checkpoint --steps 100000
-says "notes.txt: is not the log of a training; give another --log"
+says "notes.txt: is not the log of a training"
 check "what is no log stays" cmp notes.txt kept.txt
 run 1 train recipes/cnns.json -o fresh.safetensors --log notes.txt --steps 1
-says "notes.txt: is not the log of a training; give another --log"
+says "notes.txt: is not the log of a training"
 check "what is no log stays when a training begins" cmp notes.txt kept.txt
 head -n 1 whole.jsonl >other.jsonl
 cp other.jsonl kept.jsonl
@@ -298,8 +298,11 @@ run 1 train recipes/good.json -o folder
 says "is a folder"
 run 1 train recipes/good.json -o x.safetensors --log absent/x.jsonl
 says "cannot write to folder 'absent'"
-run 1 train recipes/good.json -o x.safetensors --plot x.png
-says "--plot x.png: expected a name that ends in .svg"
+run 0 train recipes/good.json -o good.safetensors --plot good.png
+check "a plot may be PNG" test "$(head -c 8 good.png | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a
+run 0 evaluate whole.safetensors "$sample" --plot good.png
+run 1 train recipes/good.json -o x.safetensors --plot x.pdf
+says "--plot x.pdf: expected a name that ends in .svg or .png"
 run 1 train recipes/good.json -o x.safetensors --plot absent/x.svg
 says "cannot write to folder 'absent'"
 run 1 train recipes/good.json -o x.safetensors --checkpoint folder
@@ -356,6 +359,8 @@ safetensors recipes/wide-data.safetensors '{"a.weight":{"dtype":"F32","shape":[2
 head -c 24000 /dev/zero >>recipes/wide-data.safetensors
 recipe wide.json "{$small, \"modules\": [{\"type\": \"np_pool\"}, {\"type\": \"linear\", \"out_features\": 3000}]}" wide-data.safetensors mse '"optimizer": {"type": "adam", "lr": 0.02}'
 run 0 train recipes/wide.json -o wide.safetensors --steps 1500 --plot wide-curves.svg
+check "a band shows the quantiles of many losses" grep -q 'fill-opacity:0.2;' wide-curves.svg
+check "few losses have none" sh -c '! grep -q "fill-opacity:0.2;" whole.svg'
 run 0 train recipes/wide.json -o wide.safetensors --steps 300 --lr 0 --plot constant.svg
 check "the curve of a loss that stays is drawn" is_svg constant.svg
 check "learning curves of 1,500 steps are small" test "$(wc -c <wide-curves.svg)" -lt 200000
@@ -421,4 +426,19 @@ check "nothing was replaced" cmp own.json recipes/cnns.json
 check "no model is left by failures" test ! -e x.safetensors
 # What kill -9 interrupts while it is written stays, under another name.
 check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" ! -name ".killed.*" | wc -l)" -eq 0 ]'
+# Early stopping: without a learning rate no validation is better than the first.
+cat >patient.json <<JSON
+{"model": {"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 32}, {"type": "linear", "in": 32, "out": 32}, {"type": "linear", "in": 32, "out": 1}]},
+           "modules": [{"type": "hnp_pool"}, {"type": "linear", "out_features": 10}]},
+ "train": "$examples/mnist-sirens.safetensors", "validation": "$examples/mnist-sirens.safetensors", "loss": "cross_entropy",
+ "optimizer": {"type": "adam", "lr": 0}, "batch_size": 8, "epochs": 2, "validate_every": 2, "patience": 2}
+JSON
+run 0 train patient.json -o patient.safetensors
+prints "stopped early after 6 of 15 steps: 2 validations without a lower loss"
+prints "patient.safetensors: the model with the lowest validation loss of 6 steps"
+run 0 train patient.json -o patient.safetensors --set patience=null
+prints "lowest validation loss of 15 steps"
+run 1 train patient.json -o patient.safetensors --set patience=0
+says "'patience' is not a number of validations, at least 1"
+
 finish

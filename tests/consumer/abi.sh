@@ -29,7 +29,7 @@ trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 cp -r "$root/include" "$work"
 cd "$work"
 {
-    echo '#include <nft/nft.h>'
+    printf '#include <nft/%s.h>\n' nft train inr file
     sed -e 's:/\*.*\*/::' include/nft/*.h | awk '
         /^NFT_API/ { inside = 1 }
         inside { text = text " " $0 }

@@ -8,7 +8,7 @@
 int main(int argc, char **argv)
 {
     nft_weights *networks = NULL;
-    if (argc != 2 || nft_weights_load(&networks, argv[1])) {
+    if (argc != 2 || nft_weights_load(&networks, argv[1], NULL)) {
         fprintf(stderr, "%s\n", argc == 2 ? nft_error_message() : "usage: compare_predictions WEIGHTS");
         return 2;
     }

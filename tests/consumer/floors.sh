@@ -1,7 +1,7 @@
 #!/bin/sh
 # floors.sh: no file of src includes a header of a floor above its own, or of another room on its own floor (src/README.md). The program
-# includes only public headers, jansson stays in src/config and BLAS in src/math. The test also plants one breach of each rule in a copy
-# and expects it to be found.
+# includes only public headers and base/target.h, with which it is compiled. jansson stays in src/config and BLAS in src/math. The test
+# also plants one breach of each rule in a copy and expects it to be found.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -21,7 +21,8 @@ breaches() {
             header = $2; sub("^#include *[\"<]", "", header)
             target = header; sub("/.*", "", target)
             if (!(room in floor)) print $1 ": is in no room of the house"
-            if (index(header, "/") && target in floor && target != room && (room == "cli" || floor[target] >= floor[room]))
+            if (index(header, "/") && target in floor && target != room && (room == "cli" || floor[target] >= floor[room]) &&
+                !(room == "cli" && header ~ "^base/target.h"))
                 print $1 ": " $2
             if (header ~ "^jansson.h" && room != "config" && room != "cli") print $1 ": " $2
             if (header ~ "^cblas.h" && room != "math" && room != "cli") print $1 ": " $2

@@ -36,7 +36,7 @@ fail() {
 
 fragment() {
     {
-        printf '#include <nft/nft.h>\n#include <stdio.h>\n'
+        printf '#include <%s.h>\n' nft/nft nft/train nft/inr nft/file stdio
         printf 'static nft_status fragment(nft_model *model, nft_weights *networks, nft_context *context)\n{\n'
         printf '(void)model, (void)networks, (void)context;\n'
         cat "$1"
@@ -47,8 +47,8 @@ int main(void)
     nft_model *model = NULL;
     nft_weights *networks = NULL;
     nft_context *context = NULL;
-    int failed = nft_model_load(&model, DATA "accuracy-predictor.safetensors") ||
-                 nft_weights_load(&networks, DATA "fashion-cnns.safetensors") ||
+    int failed = nft_model_load(&model, DATA "accuracy-predictor.safetensors", NULL) ||
+                 nft_weights_load(&networks, DATA "fashion-cnns.safetensors", NULL) ||
                  nft_context_create(&context, model, NULL) || fragment(model, networks, context);
     if (failed)
         fprintf(stderr, "%s\n", nft_error_message());

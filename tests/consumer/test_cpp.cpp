@@ -159,10 +159,14 @@ static void models_and_contexts()
     context.set_progress([&](std::int64_t, std::int64_t) { return ++calls > 0; });
     const nft::ArrayView output = context.forward(networks);
     const nft::ArrayView expected = networks.extra("prediction");
-    EXPECT(output && output.count() == 50 && calls > 0 && context.output("output"));
+    EXPECT(output && output.count() == 50 && calls > 0 && !context.latents());
     for (std::int64_t n = 0; n < output.count(); n++)
         EXPECT(output.f32()[n] - expected.f32()[n] < 1e-4f && expected.f32()[n] - output.f32()[n] < 1e-4f);
-    EXPECT(context.forward(networks, 3, 2).size(0) == 2 && !context.output_weights());
+    EXPECT(context.forward(networks, 3, 2).array().size(0) == 2);
+    EXPECT(status_of([&] { context.output().weights(); }) == NFT_ERROR_ARGUMENT);
+    EXPECT(status_of([&] { context.latents().array(); }) == NFT_ERROR_ARGUMENT);
+    const float fourth = context.output().array().f32()[0];
+    EXPECT(context.forward(networks, {7, 3}).array().f32()[1] == fourth);
 
     context.set_progress([](std::int64_t, std::int64_t) { return false; });
     EXPECT(status_of([&] { context.forward(networks); }) == NFT_ERROR_CANCELLED);
@@ -175,7 +179,7 @@ static void models_and_contexts()
     }
     EXPECT(thrown);
     context.set_progress(nullptr);
-    EXPECT(context.forward(networks).count() == 50);
+    EXPECT(context.forward(networks).array().count() == 50);
     EXPECT(status_of([&] {
                context.forward(nft::Weights(nft::Space::mlp({2, 1}), 1));
            }) == NFT_ERROR_MISMATCH);
@@ -188,15 +192,16 @@ static void features_and_tokens()
         R"({"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 3}]},
             "modules": [{"type": "pointwise", "out_channels": 4}]})");
     nft::Context context(editor);
-    EXPECT(!context.forward(nft::Weights(editor.space(), 2)));
-    EXPECT(context.output_weights().channels() == 4 && context.output_weights().data_count(1) == 2 * 4 * 3);
+    const nft::WeightsView edited = context.forward(nft::Weights(editor.space(), 2));
+    EXPECT(edited.channels() == 4 && edited.data_count(1) == 2 * 4 * 3);
+    EXPECT(status_of([&] { context.output().array(); }) == NFT_ERROR_ARGUMENT);
 
     const nft::Model on_tokens = nft::Model::from_config(
         R"({"format_version": 1, "input": {"type": "tokens", "tokens": 2, "channels": 3},
             "modules": [{"type": "mean_tokens"}]})");
     EXPECT(!on_tokens.space());
     nft::Context means(on_tokens);
-    EXPECT(means.forward(nft::Array({1, 2, 3}, std::vector<float>{1, 2, 3, 3, 2, 1})).f32()[0] == 2);
+    EXPECT(means.forward(nft::Array({1, 2, 3}, std::vector<float>{1, 2, 3, 3, 2, 1})).array().f32()[0] == 2);
 }
 
 static void training()
@@ -265,8 +270,8 @@ static void training()
     nft::Context backwards(on_tokens, input_options);
     backwards.forward(tokens);
     backwards.backward(nft::Array({2, 1}, std::vector<float>{2, 4}));
-    EXPECT(backwards.input_gradient().f32()[2] == 2 * backwards.input_gradient().f32()[0]);
-    EXPECT(!backwards.input_gradient_weights());
+    const nft::ArrayView gradient = backwards.input_gradient();
+    EXPECT(gradient.f32()[2] == 2 * gradient.f32()[0]);
 
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     options.keep_for_backward = 1;

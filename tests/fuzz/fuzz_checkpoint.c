@@ -4,6 +4,7 @@
 #include "fuzz/bytes_as_file.h"
 #include "fuzz/mutate_header.h"
 
+#include "nft/train.h"
 #include "train/trainer.h"
 
 #include <stdbool.h>
@@ -29,8 +30,8 @@ static nft_trainer *make_trainer(const nft_model *model, bool validates)
     nft_trainer *trainer = NULL;
     options.threads = 1;
     if (nft_trainer_create(&trainer, model, recipe, sizeof recipe - 1, &options) ||
-        nft_trainer_set_tokens(trainer, tokens, targets, validates ? tokens : NULL,
-                               validates ? targets : NULL))
+        nft_trainer_set_data(trainer, NFT_DATA_TOKENS(tokens, targets),
+                             NFT_DATA_TOKENS(validates ? tokens : NULL, validates ? targets : NULL)))
         abort();
     return trainer;
 }
@@ -45,7 +46,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     nft_model *model = NULL;
     (void)argc;
     (void)argv;
-    if (nft_model_create(&model, config, sizeof config - 1, 1) ||
+    if (nft_model_create(&model, config, sizeof config - 1, 1, NULL) ||
         nft_array_create(&tokens, NFT_ARRAY_F32, shape, 3, numbers) ||
         nft_array_create(&targets, NFT_ARRAY_F32, shape, 1, numbers))
         abort();
@@ -62,11 +63,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 static void go_on(nft_trainer *trainer)
 {
     nft_step_info info = NFT_STEP_INFO_INIT;
-    int64_t done = nft_trainer_steps_done(trainer);
+    int64_t done = nft_trainer_describe(trainer)->steps_done;
     nft_status status = nft_trainer_step(&info, trainer);
     if (status && status != NFT_ERROR_NOT_FINITE)
         abort();
-    if (nft_trainer_steps_done(trainer) != done + (status == NFT_OK))
+    if (nft_trainer_describe(trainer)->steps_done != done + (status == NFT_OK))
         abort();
 }
 
@@ -75,13 +76,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     write_file(&file, bytes, size);
     for (int i = 0; i < TRAINERS; i++) {
         float before[NUMBERS];
-        int64_t done = nft_trainer_steps_done(trainers[i]);
+        int64_t done = nft_trainer_describe(trainers[i])->steps_done;
         memcpy(before, trainers[i]->model->values, sizeof before);
         if (nft_trainer_resume(trainers[i], file.path) == NFT_OK) {
             go_on(trainers[i]);
             continue;
         }
-        if (nft_trainer_steps_done(trainers[i]) != done ||
+        if (nft_trainer_describe(trainers[i])->steps_done != done ||
             memcmp(before, trainers[i]->model->values, sizeof before) != 0)
             abort();
     }

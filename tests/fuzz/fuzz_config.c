@@ -43,7 +43,7 @@ static void fill(float *values, int64_t count)
 static nft_weights *random_weights(const nft_model *model, int64_t channels)
 {
     nft_weights *weights = NULL;
-    if (nft_weights_create(&weights, nft_model_space(model), 2, channels))
+    if (nft_weights_create(&weights, nft_model_space(model), 2, channels, NULL))
         return NULL;
     for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++)
         fill(nft_weights_edit(weights, t), nft_weights_data_count(weights, t));
@@ -77,8 +77,8 @@ static void run(const nft_model *model, nft_context *context, const nft_module_i
     else
         tokens = random_tokens(input);
     if (weights || tokens) {
-        nft_status status =
-            weights ? nft_forward(context, weights) : nft_forward_tokens(context, tokens, 0, 2);
+        nft_status status = weights ? nft_forward(context, NFT_VIEW_WEIGHTS(weights))
+                                    : nft_forward(context, NFT_VIEW_ARRAY_RANGE(tokens, 0, 2));
         if (status != NFT_OK && status != NFT_ERROR_MEMORY)
             abort();
     }
@@ -88,25 +88,24 @@ static void run(const nft_model *model, nft_context *context, const nft_module_i
 
 static void try_model(const nft_model *model)
 {
-    nft_module_info input = NFT_MODULE_INFO_INIT, output = NFT_MODULE_INFO_INIT;
+    const nft_module_info *input = nft_model_describe(model)->input,
+                          *output = nft_model_describe(model)->output;
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_context *context = NULL;
     nft_model *again = NULL;
     const char *config = nft_model_config(model);
-    if (nft_model_input(&input, model) || nft_model_output(&output, model))
-        abort();
-    nft_status status = nft_model_create(&again, config, strlen(config), 1);
+    nft_status status = nft_model_create(&again, config, strlen(config), 1, NULL);
     if (status != NFT_OK && status != NFT_ERROR_MEMORY)
         abort(); /* what was accepted once is accepted again */
     nft_model_free(again);
-    if (output.flops > MOST_FLOPS)
+    if (output->flops > MOST_FLOPS)
         return;
     options.threads = 1;
     options.max_batch = 2;
     options.memory_limit = (int64_t)MOST_BYTES;
     if (nft_context_create(&context, model, &options))
         return;
-    run(model, context, &input);
+    run(model, context, input);
     nft_context_free(context);
 }
 
@@ -124,7 +123,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     nft_model *model = NULL;
-    nft_status status = nft_model_create(&model, (const char *)bytes, size, 0);
+    nft_status status = nft_model_create(&model, (const char *)bytes, size, 0, NULL);
     if ((status == NFT_OK) != (model != NULL))
         abort();
     if (model)

@@ -4,6 +4,7 @@
 #include "fuzz/bytes_as_file.h"
 
 #include "io/file.h"
+#include "nft/file.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -2,6 +2,7 @@
  * are finite, the same bits alone and in a batch, on one thread and two, with whatever is recomputed; and
  * networks whose hidden neurons are permuted give the permuted answer, where the theory promises it. */
 #include "fuzz/random_model.h"
+#include "nft/train.h"
 #include "unit/random_values.h"
 
 #include <math.h>
@@ -68,7 +69,8 @@ static nft_weights *make_weights(const subject *s, int64_t kind, uint64_t seed)
 {
     static const float scales[] = {1, 0.1F, 3, 0, 0}, constants[] = {0, 0, 0, 0, 0.25F};
     nft_weights *weights = NULL;
-    succeed(s, nft_weights_create(&weights, nft_model_space(s->model), NETWORKS, s->config.input.channels));
+    succeed(
+        s, nft_weights_create(&weights, nft_model_space(s->model), NETWORKS, s->config.input.channels, NULL));
     fill_weights(weights, seed);
     for (int64_t t = 0; t < 2 * s->config.layers; t++) {
         float *values = nft_weights_edit(weights, t);
@@ -103,8 +105,8 @@ static void make_subject(subject *s, random_bytes *bytes)
     int64_t kind = choose(bytes, 0, 4);
     uint64_t seed = (uint64_t)choose(bytes, 0, 255);
     make_random_model(&s->config, bytes);
-    succeed(s, nft_model_create(&s->model, s->config.text, s->config.length, seed));
-    if (nft_model_has_decoder(s->model) == 0) /* larger weights make a SIREN wild */
+    succeed(s, nft_model_create(&s->model, s->config.text, s->config.length, seed, NULL));
+    if (nft_model_describe(s->model)->has_decoder == 0) /* larger weights make a SIREN wild */
         stir_parameters(s->model, seed, false);
     const int64_t shape[] = {NETWORKS, s->config.input.tokens, s->config.input.channels};
     if (s->config.input.output == NFT_VALUE_FEATURES)
@@ -137,10 +139,10 @@ static nft_context *make_context(const subject *s, int32_t threads, bool keep, b
 static output read_output(const nft_context *context)
 {
     output o = {.parts = 1};
-    const nft_weights *features = nft_context_output_weights(context);
+    const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
     if (!features) {
-        o.data[0] = nft_array_f32(nft_context_output(context));
-        o.counts[0] = nft_array_count(nft_context_output(context));
+        o.data[0] = nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array);
+        o.counts[0] = nft_array_count(nft_context_output(context, NFT_OUTPUT)->array);
         return o;
     }
     o.parts = nft_space_tensor_count(nft_weights_space(features));
@@ -154,8 +156,8 @@ static output read_output(const nft_context *context)
 static output forward(const subject *s, nft_context *context, const nft_weights *weights, int64_t first,
                       int64_t count)
 {
-    succeed(s, weights ? nft_forward_range(context, weights, first, count)
-                       : nft_forward_tokens(context, s->tokens, first, count));
+    succeed(s, weights ? nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(weights, first, count))
+                       : nft_forward(context, NFT_VIEW_ARRAY_RANGE(s->tokens, first, count)));
     return read_output(context);
 }
 
@@ -184,23 +186,23 @@ static void check_same(const subject *s, const output *one, const output *two)
 
 static nft_gradients *backward(const subject *s, nft_context *context, uint64_t seed)
 {
-    const nft_weights *features = nft_context_output_weights(context);
+    const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
     nft_gradients *gradients = NULL;
     succeed(s, nft_gradients_create(&gradients, s->model));
     if (features) {
         nft_weights *of_output = NULL;
         succeed(s, nft_weights_create(&of_output, nft_weights_space(features), NETWORKS,
-                                      nft_weights_channels(features)));
+                                      nft_weights_channels(features), NULL));
         fill_weights(of_output, seed);
-        succeed(s, nft_backward_weights(context, of_output, gradients));
+        succeed(s, nft_backward(context, NFT_VIEW_WEIGHTS(of_output), gradients));
         nft_weights_free(of_output);
     } else {
-        const nft_array *array = nft_context_output(context);
+        const nft_array *array = nft_context_output(context, NFT_OUTPUT)->array;
         int64_t shape[NFT_ARRAY_MAX_RANK];
         for (int64_t axis = 0; axis < nft_array_rank(array); axis++)
             shape[axis] = nft_array_size(array, axis);
         nft_array *of_output = make_array(s, shape, nft_array_rank(array), seed);
-        succeed(s, nft_backward(context, of_output, gradients));
+        succeed(s, nft_backward(context, NFT_VIEW_ARRAY(of_output), gradients));
         nft_array_free(of_output);
     }
     return gradients;
@@ -209,8 +211,8 @@ static nft_gradients *backward(const subject *s, nft_context *context, uint64_t 
 static void check_input_gradient(const subject *s, const nft_context *context)
 {
     static const char what[] = "the gradient of the input";
-    const nft_array *tokens = nft_context_input_gradient(context);
-    const nft_weights *weights = nft_context_input_gradient_weights(context);
+    const nft_array *tokens = nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->array;
+    const nft_weights *weights = nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
     if (!tokens == !weights)
         fail(s, "not one gradient of the input");
     if (tokens)
@@ -228,7 +230,7 @@ static void check_backward(const subject *s, bool recompute)
            on_two = forward(s, two, s->weights, 0, NETWORKS);
     check_same(s, &on_one, &on_two);
     nft_gradients *a = backward(s, one, 1), *b = backward(s, two, 1);
-    for (int64_t i = 0; i < nft_model_tensor_count(s->model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(s->model)->tensor_count; i++) {
         nft_tensor_info of_a = NFT_TENSOR_INFO_INIT, of_b = NFT_TENSOR_INFO_INIT;
         succeed(s, nft_gradients_tensor(&of_a, a, i));
         succeed(s, nft_gradients_tensor(&of_b, b, i));
@@ -250,8 +252,8 @@ static nft_weights *copy_weights(const subject *s, const nft_weights *weights)
     nft_weights *copy = NULL;
     for (int64_t t = 0; t < 2 * s->config.layers; t++)
         data[t] = nft_weights_data(weights, t);
-    succeed(s, nft_weights_copy(&copy, nft_weights_space(weights), NETWORKS, nft_weights_channels(weights),
-                                data));
+    succeed(s, nft_weights_create(&copy, nft_weights_space(weights), NETWORKS, nft_weights_channels(weights),
+                                  data));
     return copy;
 }
 
@@ -322,11 +324,11 @@ static void check_difference(const subject *s, nft_context *context, const outpu
 static void check_symmetry(const subject *s, nft_context *context, nft_context *exact, uint64_t seed)
 {
     nft_weights *moved = copy_weights(s, s->weights), *features = NULL;
-    succeed(s, nft_weights_permute_random(moved, seed));
+    succeed(s, nft_weights_permute_random(moved, seed, 0));
     output found = forward(s, context, moved, 0, NETWORKS), answer = read_output(exact), expected = answer;
-    if (nft_context_output_weights(exact)) {
-        features = copy_weights(s, nft_context_output_weights(exact));
-        succeed(s, nft_weights_permute_random(features, seed));
+    if (nft_context_output(exact, NFT_OUTPUT)->weights) {
+        features = copy_weights(s, nft_context_output(exact, NFT_OUTPUT)->weights);
+        succeed(s, nft_weights_permute_random(features, seed, 0));
         for (int64_t t = 0; t < expected.parts; t++)
             expected.data[t] = nft_weights_data(features, t);
     }

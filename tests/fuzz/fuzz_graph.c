@@ -39,8 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     write_file(&file, bytes, size);
     if (!nft_space_from_onnx(&space, file.path, NULL)) {
         read_again(space);
-        if (nft_space_parameter_count(space) < MOST_NUMBERS && !nft_weights_load(&weights, file.path) &&
-            nft_weights_permute_random(weights, 1))
+        if (nft_space_parameter_count(space) < MOST_NUMBERS && !nft_weights_load(&weights, file.path, NULL) &&
+            nft_weights_permute_random(weights, 1, 0))
             abort();
         nft_weights_free(weights);
         nft_space_free(space);

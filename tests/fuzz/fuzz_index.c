@@ -4,6 +4,7 @@
 #include "fuzz/bytes_as_file.h"
 
 #include "nft/nft.h"
+#include "nft/train.h"
 
 #include <string.h>
 
@@ -38,7 +39,8 @@ static void read_part(const nft_dataset *dataset, const nft_dataset_part *part)
 {
     nft_weights *weights = NULL;
     const int64_t indices[] = {part->first + part->count - 1, part->first};
-    if (nft_weights_create(&weights, part->space, 2, 1) || nft_dataset_read(weights, dataset, indices, 2))
+    if (nft_weights_create(&weights, part->space, 2, 1, NULL) ||
+        nft_dataset_read(weights, dataset, indices, 2))
         abort();
     nft_weights_free(weights);
 }
@@ -63,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     write_file(&file, bytes, size);
     if (nft_dataset_open(&dataset, file.path, NULL))
         return 0;
-    for (int64_t i = 0; i < nft_dataset_part_count(dataset); i++) {
+    for (int64_t i = 0; i < nft_dataset_describe(dataset)->part_count; i++) {
         nft_dataset_part part = NFT_DATASET_PART_INIT;
         if (nft_dataset_get_part(&part, dataset, i) || part.first != samples)
             abort();
@@ -71,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         if (part.space && part.count > 0 && i < 100)
             read_part(dataset, &part);
     }
-    if (samples != nft_dataset_count(dataset))
+    if (samples != nft_dataset_describe(dataset)->count)
         abort();
     nft_dataset_free(dataset);
     return 0;

@@ -16,15 +16,15 @@ static bytes_as_file file;
 /* Every number of a model came from the file, so it has the names, shapes and counts that it says. */
 static void check_tensors(const nft_model *model)
 {
-    nft_module_info output = NFT_MODULE_INFO_INIT;
+    const nft_module_info *output = nft_model_describe(model)->output;
     int64_t numbers = 0;
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         if (nft_model_tensor(&info, model, i) || !info.name || !info.data)
             abort();
         numbers += info.count;
     }
-    if (nft_model_output(&output, model) || numbers != output.parameter_count + output.buffer_count)
+    if (numbers != output->parameter_count + output->buffer_count)
         abort();
 }
 
@@ -32,7 +32,7 @@ static void check_config(const nft_model *model)
 {
     const char *config = nft_model_config(model);
     nft_model *again = NULL;
-    if (nft_model_create(&again, config, strlen(config), 1) ||
+    if (nft_model_create(&again, config, strlen(config), 1, NULL) ||
         strcmp(nft_model_config(again), nft_model_config(model)) != 0)
         abort();
     nft_model_free(again);
@@ -40,19 +40,19 @@ static void check_config(const nft_model *model)
 
 static void run(const nft_model *model)
 {
-    nft_module_info input = NFT_MODULE_INFO_INIT, output = NFT_MODULE_INFO_INIT;
+    const nft_module_info *input = nft_model_describe(model)->input,
+                          *output = nft_model_describe(model)->output;
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_context *context = NULL;
     nft_weights *weights = NULL;
-    if (nft_model_input(&input, model) || nft_model_output(&output, model))
-        abort();
     options.threads = 1;
     options.max_batch = 1;
     options.memory_limit = MOST_BYTES;
-    if (!nft_model_space(model) || output.flops > MOST_FLOPS || nft_context_create(&context, model, &options))
+    if (!nft_model_space(model) || output->flops > MOST_FLOPS ||
+        nft_context_create(&context, model, &options))
         return;
-    if (nft_weights_create(&weights, nft_model_space(model), 1, input.channels) ||
-        nft_forward(context, weights))
+    if (nft_weights_create(&weights, nft_model_space(model), 1, input->channels, NULL) ||
+        nft_forward(context, NFT_VIEW_WEIGHTS(weights)))
         abort();
     nft_weights_free(weights);
     nft_context_free(context);
@@ -62,7 +62,7 @@ static void check_path(const uint8_t *bytes, size_t size)
 {
     nft_model *again = NULL;
     write_file(&file, bytes, size);
-    if (nft_model_load(&again, file.path))
+    if (nft_model_load(&again, file.path, NULL))
         abort();
     nft_model_free(again);
 }
@@ -83,7 +83,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     nft_model *model = NULL;
     options.memory_limit = MOST_BYTES;
-    nft_status status = nft_model_load_memory(&model, bytes, size, &options);
+    options.bytes = bytes;
+    options.byte_count = size;
+    nft_status status = nft_model_load(&model, NULL, &options);
     if ((status == NFT_OK) != (model != NULL))
         abort();
     if (model) {

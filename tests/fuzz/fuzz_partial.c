@@ -41,7 +41,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     make_file(&file, "partial");
-    if (nft_space_create_mlp(&space, widths, 3) || nft_weights_create(&one, space, 1, 1) || !mkdtemp(folder))
+    if (nft_space_create_mlp(&space, widths, 3) || nft_weights_create(&one, space, 1, 1, NULL) ||
+        !mkdtemp(folder))
         abort();
     snprintf(target, sizeof target, "%s/fit", folder);
     snprintf(path, sizeof path, "%s.partial", target);

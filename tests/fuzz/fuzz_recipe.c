@@ -1,5 +1,6 @@
 /* Any text as a training's recipe: a trainer of what is valid and small takes a step. */
 #include "nft/nft.h"
+#include "nft/train.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,14 +29,15 @@ static int fill(nft_batch *batch, void *user)
 /* A rate may be so large that the parameters are infinite after the first step. */
 static void take_steps(nft_trainer *trainer)
 {
-    if (nft_trainer_set_source(trainer, fill, NULL) || nft_trainer_steps(trainer) < 1)
+    if (nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(fill, NULL), NULL) ||
+        nft_trainer_describe(trainer)->steps < 1)
         abort();
     for (int64_t step = 0; step < 2; step++) {
         nft_step_info info = NFT_STEP_INFO_INIT;
         nft_status status = nft_trainer_step(&info, trainer);
         if (status == NFT_ERROR_NOT_FINITE)
             break;
-        if (status || info.step != step || nft_trainer_steps_done(trainer) != step + 1)
+        if (status || info.step != step || nft_trainer_describe(trainer)->steps_done != step + 1)
             abort();
     }
 }
@@ -47,7 +49,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    return nft_model_create(&model, config, sizeof config - 1, 1) ? 1 : 0;
+    return nft_model_create(&model, config, sizeof config - 1, 1, NULL) ? 1 : 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

@@ -31,6 +31,7 @@ files_of() {
     partial) echo src/cli/partial.c ;;
     model) echo src/model/model_file.c ;;
     recipe) echo src/train/recipe.c ;;
+    table) echo src/io/collect/table.c src/io/collect/values.c ;;
     *) echo "long.sh: no files are known for fuzz_$1" >&2 && return 1 ;;
     esac
 }

@@ -102,6 +102,12 @@ static inline bool are_features(const random_model *m)
     return m->kind == NFT_VALUE_FEATURES;
 }
 
+/* Weights as they enter, of networks of two coordinates. */
+static inline bool are_raw_sirens(const random_model *m)
+{
+    return are_features(m) && !m->depth && m->channels == 1 && m->linear && m->flat && m->inputs == 2;
+}
+
 static inline bool are_tokens(const random_model *m)
 {
     return m->kind == NFT_VALUE_TOKENS;
@@ -179,6 +185,19 @@ static inline bool add_place_embedding(random_model *m, random_bytes *bytes)
     return true;
 }
 
+/* A high frequency would magnify the rounding of a permuted network. */
+static inline bool add_siren_phases(random_model *m, random_bytes *bytes)
+{
+    if (!are_raw_sirens(m))
+        return false;
+    bool even = choose(bytes, 0, 1);
+    begin(m, "siren_phases");
+    add_value(m, "omega", choose_scale(bytes));
+    add_name(m, "form", even ? "even" : "plain");
+    m->channels = even ? 2 : 3;
+    return true;
+}
+
 static inline bool add_signed_log(random_model *m, random_bytes *bytes)
 {
     static const char *const roles[] = {"[\"linear\", \"bias\"]", "[\"conv\"]", "[]"};
@@ -231,13 +250,16 @@ static inline bool add_param_layer_norm(random_model *m, random_bytes *bytes)
 }
 
 /* Each term is left out now and then. */
-static inline void add_attention_options(random_model *m, random_bytes *bytes)
+/* Whether axes may attend in forward order. */
+static inline bool add_attention_options(random_model *m, random_bytes *bytes)
 {
     add_number(m, "num_heads", choose_heads(m, bytes));
     add_value(m, "dropout", choose_probability(bytes));
-    add_value(m, "share_projections", m->flat ? choose_boolean(bytes) : "false");
-    add_value(m, "ablate_crossterm", choose(bytes, 0, 3) == 3 ? "true" : "false");
+    bool shared = m->flat && choose(bytes, 0, 1), crosses = choose(bytes, 0, 3) != 3;
+    add_value(m, "share_projections", shared ? "true" : "false");
+    add_value(m, "ablate_crossterm", crosses ? "false" : "true");
     add_value(m, "ablate_diagonalterm", choose(bytes, 0, 3) == 3 ? "true" : "false");
+    return shared && crosses;
 }
 
 static inline bool add_np_attention(random_model *m, random_bytes *bytes)
@@ -255,7 +277,8 @@ static inline bool add_nft_block(random_model *m, random_bytes *bytes)
         return false;
     begin(m, "nft_block");
     add_number(m, "ff_factor", choose(bytes, 1, 3));
-    add_attention_options(m, bytes);
+    if (add_attention_options(m, bytes))
+        add_name(m, "order", choose(bytes, 0, 1) ? "forward" : "together");
     return true;
 }
 
@@ -325,6 +348,23 @@ static inline bool become(random_model *m, int32_t kind, int64_t tokens, int64_t
     m->tokens = tokens;
     m->channels = channels;
     m->symmetry = m->symmetry == BROKEN ? BROKEN : kept;
+    return true;
+}
+
+static inline bool add_siren_probes(random_model *m, random_bytes *bytes)
+{
+    if (!are_raw_sirens(m))
+        return false;
+    int64_t probes = choose(bytes, 1, 5);
+    bool outputs = choose(bytes, 0, 1);
+    begin(m, "siren_probes");
+    add_number(m, "num_probes", probes);
+    add_number(m, "generator", choose(bytes, 0, 3));
+    add_value(m, "omega", choose_scale(bytes));
+    add_name(m, "form", outputs ? "outputs" : "features");
+    if (outputs)
+        return become(m, NFT_VALUE_VECTOR, 0, probes, KEPT);
+    m->channels = 1 + probes;
     return true;
 }
 
@@ -471,6 +511,7 @@ static inline void add_any_module(random_model *m, random_bytes *bytes)
         add_token_embedding,   add_select_token,
         add_flatten_tokens,    add_cross_attn_decoder,
         add_place_embedding,   add_signed_log,
+        add_siren_phases,      add_siren_probes,
         add_function,
     };
     const int64_t count = sizeof modules / sizeof *modules;

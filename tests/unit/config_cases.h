@@ -49,7 +49,7 @@ static inline void refuse(const char *text, nft_status status, const char *const
     static int untouched; /* a pointer that must be replaced by NULL */
     nft_model *model = (nft_model *)&untouched;
     char *json = support_json(text);
-    nft_status found = nft_model_create(&model, json, strlen(json), 0);
+    nft_status found = nft_model_create(&model, json, strlen(json), 0, NULL);
     free(json);
     if (found != status)
         fail_msg("%.300s: %s (%s), expected %s", text, nft_status_name(found),

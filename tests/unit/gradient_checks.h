@@ -8,6 +8,7 @@
 #include "unit/symmetry_cases.h"
 
 #include "model/backward.h"
+#include "nft/train.h"
 
 #define NETWORKS 2
 #define TOLERANCE 1e-2
@@ -60,10 +61,10 @@ static void draw_cotangent(subject *s)
 
 static void run_backward(subject *s)
 {
-    const nft_weights *features = nft_context_output_weights(s->context);
+    const nft_weights *features = nft_context_output(s->context, NFT_OUTPUT)->weights;
     const double *next = s->cotangent;
     if (!features) {
-        const nft_array *output = nft_context_output(s->context);
+        const nft_array *output = nft_context_output(s->context, NFT_OUTPUT)->array;
         int64_t shape[NFT_ARRAY_MAX_RANK];
         for (int64_t i = 0; i < nft_array_rank(output); i++)
             shape[i] = nft_array_size(output, i);
@@ -72,21 +73,21 @@ static void run_backward(subject *s)
         for (int64_t i = 0; i < nft_array_count(output); i++)
             values[i] = (float)s->cotangent[i];
         assert_ok(nft_array_borrow(&gradient, NFT_ARRAY_F32, shape, nft_array_rank(output), values));
-        assert_ok(nft_backward(s->context, gradient, s->gradients));
+        assert_ok(nft_backward(s->context, NFT_VIEW_ARRAY(gradient), s->gradients));
         nft_array_free(gradient);
         free(values);
         return;
     }
     nft_weights *gradient = NULL;
     const nft_space *space = nft_weights_space(features);
-    assert_ok(nft_weights_create(&gradient, space, NETWORKS, nft_weights_channels(features)));
+    assert_ok(nft_weights_create(&gradient, space, NETWORKS, nft_weights_channels(features), NULL));
     for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
         int64_t count = nft_weights_data_count(gradient, t);
         float *values = nft_weights_edit(gradient, t);
         for (int64_t i = 0; i < count; i++)
             values[i] = (float)*next++;
     }
-    assert_ok(nft_backward_weights(s->context, gradient, s->gradients));
+    assert_ok(nft_backward(s->context, NFT_VIEW_WEIGHTS(gradient), s->gradients));
     nft_weights_free(gradient);
 }
 
@@ -248,7 +249,7 @@ static int check_case(const test_case *c, const test_space *space)
 {
     subject s = open_subject(c, space, c->channels[1]);
     int wrong = 0;
-    const nft_weights *input_gradient = nft_context_input_gradient_weights(s.context);
+    const nft_weights *input_gradient = nft_context_output(s.context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
     for (int64_t i = 0; i < s.model->parameters.count; i++) {
         const nft_parameter *parameter = &s.model->parameters.items[i];
         variable v = {.name = parameter->name,

@@ -19,7 +19,7 @@ static inline nft_weights *numbered(int64_t count, int64_t channels)
 {
     nft_space *space = cnn();
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_create(&weights, space, count, channels));
+    assert_ok(nft_weights_create(&weights, space, count, channels, NULL));
     nft_space_free(space);
     float next = 1;
     for (int64_t t = 0; t < 6; t++)

@@ -79,7 +79,7 @@ static inline nft_model *support_model(const char *text, uint64_t seed)
 {
     char *json = support_json(text);
     nft_model *model = NULL;
-    assert_ok(nft_model_create(&model, json, strlen(json), seed));
+    assert_ok(nft_model_create(&model, json, strlen(json), seed, NULL));
     free(json);
     return model;
 }
@@ -109,7 +109,7 @@ static inline nft_weights *support_weights(const nft_space *space, int64_t count
                                            uint64_t seed)
 {
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_create(&weights, space, count, channels));
+    assert_ok(nft_weights_create(&weights, space, count, channels, NULL));
     fill_weights(weights, seed);
     return weights;
 }
@@ -146,8 +146,8 @@ static inline void support_identical(const char *what, int64_t count, const floa
 /* Two models have the same tensors: names, shapes and values. */
 static inline void support_same_tensors(const nft_model *a, const nft_model *b)
 {
-    assert_int_equal(nft_model_tensor_count(a), nft_model_tensor_count(b));
-    for (int64_t i = 0; i < nft_model_tensor_count(a); i++) {
+    assert_int_equal(nft_model_describe(a)->tensor_count, nft_model_describe(b)->tensor_count);
+    for (int64_t i = 0; i < nft_model_describe(a)->tensor_count; i++) {
         nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&x, a, i));
         assert_ok(nft_model_tensor(&y, b, i));
@@ -169,7 +169,7 @@ typedef struct support_array {
 /* How many there are: one, or of features one for each tensor of the space. */
 static inline int64_t support_output_count(const nft_context *context)
 {
-    const nft_weights *features = nft_context_output_weights(context);
+    const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
     return features ? nft_space_tensor_count(nft_weights_space(features)) : 1;
 }
 
@@ -199,17 +199,17 @@ static inline support_array support_features_at(const nft_weights *features, int
 
 static inline support_array support_output_at(const nft_context *context, int64_t index)
 {
-    const nft_weights *features = nft_context_output_weights(context);
+    const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
     if (features)
         return support_features_at(features, index);
-    assert_non_null(nft_context_output(context));
-    return support_view("output", nft_context_output(context));
+    assert_non_null(nft_context_output(context, NFT_OUTPUT)->array);
+    return support_view("output", nft_context_output(context, NFT_OUTPUT)->array);
 }
 
 /* The values of a tensor of features that the last forward gave. */
 static inline const float *support_feature(const nft_context *context, int64_t tensor)
 {
-    return nft_weights_data(nft_context_output_weights(context), tensor);
+    return nft_weights_data(nft_context_output(context, NFT_OUTPUT)->weights, tensor);
 }
 
 /* Everything that the last forward gave, tensor after tensor; free it. */
@@ -247,7 +247,7 @@ static inline support_result support_output(const nft_context *context)
 
 static inline support_result support_forward(nft_context *context, const nft_weights *weights)
 {
-    assert_ok(nft_forward(context, weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     return support_output(context);
 }
 

@@ -242,6 +242,10 @@ static const test_case neuron_cases[] = {
      .on = ON_FLAT,
      .channels = {4, 6},
      .modules = "{'type': 'nft_block', 'num_heads': 2, 'ff_factor': 3}"},
+    {.name = "nft_block, forward order",
+     .on = ON_FLAT,
+     .channels = {4, 6},
+     .modules = "{'type': 'nft_block', 'num_heads': 2, 'order': 'forward'}"},
     {.name = "nft_block, unshared", .on = ON_ALL, .channels = {4, 6}, .modules = UNSHARED_BLOCK},
     {.name = "nft_block without terms",
      .on = ON_ALL,
@@ -278,6 +282,15 @@ static const test_case neuron_cases[] = {
      .on = ON_ALL,
      .channels = {1, 3},
      .modules = "{'type': 'signed_log', 'roles': ['linear', 'conv', 'gain', 'running_var']}"},
+    /* sin(30 x) would magnify the rounding of what it is given */
+    {.name = "siren_phases",
+     .on = ON_SIREN,
+     .channels = {1, 1},
+     .modules = "{'type': 'siren_phases', 'omega': 1.5}"},
+    {.name = "siren_phases, even",
+     .on = ON_SIREN,
+     .channels = {1, 1},
+     .modules = "{'type': 'siren_phases', 'omega': 1.5, 'form': 'even'}"},
     {.name = "lift, unlift",
      .on = ON_ALL,
      .channels = {1, 3},
@@ -356,6 +369,18 @@ static const test_case hidden_cases[] = {
      .channels = {1, 3},
      .modules = "{'type': 'param_layer_norm'}"},
     {.name = "hnp_pool", .on = ON_ALL, .channels = {1, 3}, .modules = "{'type': 'hnp_pool'}"},
+    {.name = "siren_probes",
+     .on = ON_SIREN,
+     .channels = {1, 1},
+     .modules = "{'type': 'siren_probes', 'num_probes': 5, 'omega': 1.5}"},
+    {.name = "siren_probes, generator",
+     .on = ON_SIREN,
+     .channels = {1, 1},
+     .modules = "{'type': 'siren_probes', 'num_probes': 5, 'omega': 1.5, 'generator': 3}"},
+    {.name = "siren_probes, features",
+     .on = ON_SIREN,
+     .channels = {1, 1},
+     .modules = "{'type': 'siren_probes', 'num_probes': 3, 'omega': 1.5, 'form': 'features'}"},
 };
 
 /* The models of the papers: equivariant or invariant to permutations of hidden neurons. */
@@ -450,6 +475,10 @@ static const test_case distinguishing_cases[] = {
      .channels = {1, 3},
      .modules = "{'type': 'param_layer_norm'}"},
     {.name = "hnp_pool", .on = ON_ALL, .channels = {1, 3}, .modules = "{'type': 'hnp_pool'}"},
+    {.name = "siren_probes",
+     .on = ON_SIREN,
+     .channels = {1, 1},
+     .modules = "{'type': 'siren_probes', 'num_probes': 5, 'omega': 1.5}"},
 };
 
 /* Parameters of single entries of a tensor follow no permutation: statistics per weight, and the

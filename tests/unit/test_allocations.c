@@ -1,6 +1,8 @@
 /* Whichever allocation of a call is refused: the call says so, gives nothing, leaks nothing, leaves no file
  * behind, and what it was given still works. And a forward allocates nothing after its first. */
 #define _GNU_SOURCE
+#include "nft/file.h"
+#include "nft/inr.h"
 #include "unit/refusals.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
@@ -44,8 +46,8 @@ static void open_fixture(const char *name)
     snprintf(f.model_path, sizeof f.model_path, NFT_TEST_DATA "/golden/%s/model.safetensors", name);
     snprintf(f.networks_path, sizeof f.networks_path, "%s", temporary_path("networks"));
     f.model_bytes = support_read(f.model_path, &f.model_size);
-    assert_ok(nft_model_load(&f.model, f.model_path));
-    assert_ok(nft_model_input(&input, f.model));
+    assert_ok(nft_model_load(&f.model, f.model_path, NULL));
+    input = *nft_model_describe(f.model)->input;
     f.networks = support_weights(nft_model_space(f.model), MORE, input.channels, 3);
     assert_ok(nft_array_create(&label, NFT_ARRAY_I64, &five, 1, labels));
     assert_ok(nft_weights_set_extra(f.networks, "label", label));
@@ -83,14 +85,14 @@ static nft_status keep_model(nft_status status, nft_model *model)
 static nft_status load_model(void)
 {
     nft_model *model = f.model;
-    nft_status status = INTERPOSE(nft_model_load(&model, f.model_path));
+    nft_status status = INTERPOSE(nft_model_load(&model, f.model_path, NULL));
     return keep_model(status, model);
 }
 
 static nft_status load_model_from_memory(void)
 {
     nft_model *model = f.model;
-    nft_status status = INTERPOSE(nft_model_load_memory(&model, f.model_bytes, f.model_size, NULL));
+    nft_status status = INTERPOSE(nft_model_load(&model, NULL, NFT_LOAD_BYTES(f.model_bytes, f.model_size)));
     return keep_model(status, model);
 }
 
@@ -98,7 +100,7 @@ static nft_status create_model(void)
 {
     nft_model *model = f.model;
     const char *config = nft_model_config(f.model);
-    nft_status status = INTERPOSE(nft_model_create(&model, config, strlen(config), 1));
+    nft_status status = INTERPOSE(nft_model_create(&model, config, strlen(config), 1, NULL));
     return keep_model(status, model);
 }
 
@@ -133,21 +135,22 @@ static nft_status keep_weights(nft_status status, nft_weights *weights)
 static nft_status load_weights(void)
 {
     nft_weights *weights = f.networks;
-    nft_status status = INTERPOSE(nft_weights_load(&weights, f.networks_path));
+    nft_status status = INTERPOSE(nft_weights_load(&weights, f.networks_path, NULL));
     return keep_weights(status, weights);
 }
 
 static nft_status load_weights_from_memory(void)
 {
     nft_weights *weights = f.networks;
-    nft_status status = INTERPOSE(nft_weights_load_memory(&weights, f.networks_bytes, f.networks_size, NULL));
+    nft_status status =
+        INTERPOSE(nft_weights_load(&weights, NULL, NFT_LOAD_BYTES(f.networks_bytes, f.networks_size)));
     return keep_weights(status, weights);
 }
 
 static nft_status create_weights(void)
 {
     nft_weights *weights = f.networks;
-    nft_status status = INTERPOSE(nft_weights_create(&weights, nft_model_space(f.model), 3, 2));
+    nft_status status = INTERPOSE(nft_weights_create(&weights, nft_model_space(f.model), 3, 2, NULL));
     return keep_weights(status, weights);
 }
 
@@ -166,7 +169,7 @@ static nft_status take_weights(nft_status (*take)(nft_weights **, const nft_spac
 
 static nft_status copy_weights(void)
 {
-    return take_weights(nft_weights_copy);
+    return take_weights(nft_weights_create);
 }
 
 static nft_status borrow_weights(void)
@@ -185,8 +188,8 @@ static nft_status save_weights(void)
 static nft_status permute_weights(void)
 {
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_load(&weights, f.networks_path));
-    nft_status status = INTERPOSE(nft_weights_permute_random(weights, 1));
+    assert_ok(nft_weights_load(&weights, f.networks_path, NULL));
+    nft_status status = INTERPOSE(nft_weights_permute_random(weights, 1, 0));
     for (int64_t t = 0; status && t < nft_space_tensor_count(nft_weights_space(weights)); t++)
         support_identical("a tensor after a failed permutation", nft_weights_data_count(weights, t),
                           nft_weights_data(weights, t), nft_weights_data(f.networks, t));
@@ -200,7 +203,7 @@ static nft_status set_extra(void)
     const int64_t shape[] = {MORE};
     nft_weights *weights = NULL;
     nft_array *array = NULL;
-    assert_ok(nft_weights_load(&weights, f.networks_path));
+    assert_ok(nft_weights_load(&weights, f.networks_path, NULL));
     assert_ok(nft_array_create(&array, NFT_ARRAY_F32, shape, 1, values));
     nft_status status = INTERPOSE(nft_weights_set_extra(weights, "more", array));
     assert_int_equal(nft_weights_extra_count(weights), status ? 1 : 2);
@@ -232,7 +235,7 @@ static nft_status create_context(void)
     nft_status status = INTERPOSE(nft_context_create(&context, f.model, &options));
     CHECK_HANDLE(status, context);
     if (!status)
-        assert_ok(nft_forward(context, f.networks));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(f.networks)));
     nft_context_free(context);
     return status;
 }
@@ -241,9 +244,10 @@ static nft_status create_context(void)
 static nft_status run_forward(int64_t first)
 {
     nft_context *context = support_context(f.model, 2, FEW);
-    nft_status status = INTERPOSE(nft_forward_range(context, f.networks, 0, first));
+    nft_status status = INTERPOSE(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(f.networks, 0, first)));
     if (status)
-        assert_true(!nft_context_output(context) && !nft_context_output_weights(context));
+        assert_true(!nft_context_output(context, NFT_OUTPUT)->array &&
+                    !nft_context_output(context, NFT_OUTPUT)->weights);
     support_result result = support_forward(context, f.networks);
     assert_int_equal(result.count, f.expected.count);
     support_identical("the output after a refused allocation", result.count, result.values,
@@ -324,7 +328,7 @@ static nft_status save_arrays(void)
 static nft_status open_file(void)
 {
     nft_file *file = (void *)f.model;
-    nft_status status = INTERPOSE(nft_file_open(&file, f.networks_path));
+    nft_status status = INTERPOSE(nft_file_open(&file, f.networks_path, NULL));
     CHECK_HANDLE(status, file);
     nft_file_free(file);
     return status;
@@ -333,7 +337,8 @@ static nft_status open_file(void)
 static nft_status open_memory(void)
 {
     nft_file *file = (void *)f.model;
-    nft_status status = INTERPOSE(nft_file_open_memory(&file, f.networks_bytes, f.networks_size));
+    nft_status status =
+        INTERPOSE(nft_file_open(&file, NULL, NFT_LOAD_BYTES(f.networks_bytes, f.networks_size)));
     CHECK_HANDLE(status, file);
     nft_file_free(file);
     return status;
@@ -343,8 +348,8 @@ static nft_status read_tensor(void)
 {
     nft_file *file = NULL;
     nft_array *array = (void *)f.model;
-    assert_ok(nft_file_open(&file, f.networks_path));
-    nft_status status = INTERPOSE(nft_file_read(&array, file, "label"));
+    assert_ok(nft_file_open(&file, f.networks_path, NULL));
+    nft_status status = INTERPOSE(nft_file_read(&array, file, "label", 0, NFT_ALL));
     CHECK_HANDLE(status, array);
     nft_array_free(array);
     nft_file_free(file);
@@ -364,7 +369,7 @@ static nft_status fit_and_render(void)
     options.threads = 2;
     options.steps = 2;
     assert_ok(nft_space_create_mlp(&space, widths, 3));
-    assert_ok(nft_weights_create(&sirens, space, 3, 1));
+    assert_ok(nft_weights_create(&sirens, space, 3, 1, NULL));
     assert_ok(nft_array_create(&images, NFT_ARRAY_F32, shape, 4, NULL));
     nft_status status = INTERPOSE(nft_inr_init(sirens, 1, 0, 0));
     if (!status)
@@ -429,9 +434,9 @@ static void forwards_allocate_nothing(void **state)
         for (int32_t threads = 1; threads <= 2; threads++) {
             nft_context *context = support_context(f.model, threads, FEW);
             for (int64_t count = 1; count <= MORE; count += MORE - 1) {
-                assert_ok(nft_forward_range(context, f.networks, 0, count));
+                assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(f.networks, 0, count)));
                 for (int i = 0; i < 20; i++) {
-                    assert_ok(INTERPOSE(nft_forward_range(context, f.networks, 0, count)));
+                    assert_ok(INTERPOSE(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(f.networks, 0, count))));
                     assert_int_equal(interposed_calls, 0);
                 }
             }

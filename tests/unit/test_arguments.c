@@ -2,6 +2,9 @@
  * Fallible calls refuse them with one line, getters give 0 or NULL, freeing nothing is fine, and outputs are
  * NULL after a failure. */
 #define _XOPEN_SOURCE 700
+#include "nft/dataset.h"
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
 
@@ -132,18 +135,18 @@ static void files(void **state)
     assert_refused(nft_array_save(temporary_path("x"), NULL, none, 1, NULL));
     assert_refused(nft_array_save(temporary_path("x"), names, NULL, 1, NULL));
     assert_refused(nft_array_save(temporary_path("x"), names, none, 1, NULL));
-    assert_refused(nft_file_open(NULL, "x"));
-    assert_refused(nft_file_open(&file, NULL));
+    assert_refused(nft_file_open(NULL, "x", NULL));
+    assert_refused(nft_file_open(&file, NULL, NULL));
     assert_null(file);
     file = WRONG(nft_file);
-    assert_status(nft_file_open(&file, temporary_path("missing")), NFT_ERROR_FILE);
+    assert_status(nft_file_open(&file, temporary_path("missing"), NULL), NFT_ERROR_FILE);
     assert_null(file);
-    assert_refused(nft_file_open_memory(NULL, "x", 1));
-    assert_refused(nft_file_open_memory(&file, NULL, 1));
-    assert_status(nft_file_open_memory(&file, "", 0), NFT_ERROR_FORMAT);
+    assert_refused(nft_file_open(NULL, NULL, NFT_LOAD_BYTES("x", 1)));
+    assert_refused(nft_file_open(&file, NULL, NFT_LOAD_BYTES(NULL, 1)));
+    assert_status(nft_file_open(&file, NULL, NFT_LOAD_BYTES("", 0)), NFT_ERROR_FORMAT);
 
     assert_ok(nft_weights_save(f->weights, temporary_path("weights")));
-    assert_ok(nft_file_open(&file, temporary_path("weights")));
+    assert_ok(nft_file_open(&file, temporary_path("weights"), NULL));
     assert_refused(nft_file_tensor(&info, NULL, 0));
     assert_refused(nft_file_tensor(NULL, file, 0));
     assert_refused(nft_file_tensor(&info, file, -1));
@@ -155,18 +158,18 @@ static void files(void **state)
     assert_null(nft_file_metadata(NULL, "a"));
     assert_null(nft_file_metadata(file, NULL));
     assert_null(nft_file_metadata(file, "none"));
-    assert_refused(nft_file_read(NULL, file, "0.weight"));
-    assert_refused(nft_file_read(&array, NULL, "0.weight"));
+    assert_refused(nft_file_read(NULL, file, "0.weight", 0, NFT_ALL));
+    assert_refused(nft_file_read(&array, NULL, "0.weight", 0, NFT_ALL));
     assert_null(array);
-    assert_refused(nft_file_read(&array, file, NULL));
-    assert_refused(nft_file_read(&array, file, "2.weight"));
+    assert_refused(nft_file_read(&array, file, NULL, 0, NFT_ALL));
+    assert_refused(nft_file_read(&array, file, "2.weight", 0, NFT_ALL));
     assert_said("'2.weight'");
-    assert_refused(nft_file_read_rows(NULL, file, "0.weight", 0, 0));
-    assert_refused(nft_file_read_rows(&array, NULL, "0.weight", 0, 0));
-    assert_refused(nft_file_read_rows(&array, file, NULL, 0, 0));
-    assert_refused(nft_file_read_rows(&array, file, "2.weight", 0, 0));
-    assert_refused(nft_file_read_rows(&array, file, "0.weight", 0, INT64_MAX));
-    assert_refused(nft_file_read_rows(&array, file, "0.weight", -1, 1));
+    assert_refused(nft_file_read(NULL, file, "0.weight", 0, 0));
+    assert_refused(nft_file_read(&array, NULL, "0.weight", 0, 0));
+    assert_refused(nft_file_read(&array, file, NULL, 0, 0));
+    assert_refused(nft_file_read(&array, file, "2.weight", 0, 0));
+    assert_refused(nft_file_read(&array, file, "0.weight", 0, INT64_MAX));
+    assert_refused(nft_file_read(&array, file, "0.weight", -1, 1));
     nft_file_free(file);
 }
 
@@ -196,6 +199,19 @@ static void spaces(void **state)
     assert_null(space);
     assert_status(nft_space_parse(&space, "{}", 2), NFT_ERROR_CONFIG);
     assert_status(nft_space_parse(&space, "{", 1), NFT_ERROR_FORMAT);
+    assert_refused(nft_space_load(&space, NULL, NULL));
+    assert_refused(nft_space_load(&space, "x", NFT_LOAD_BYTES("{}", 2)));
+    assert_status(nft_space_load(&space, NULL, NFT_LOAD_BYTES("{}", 2)), NFT_ERROR_CONFIG);
+    assert_status(nft_space_load(&space, NULL, NFT_LOAD_BYTES("x", 1)), NFT_ERROR_FORMAT);
+    assert_null(space);
+    const char *json = nft_space_json(f->other_space);
+    assert_ok(nft_space_load(&space, NULL, NFT_LOAD_BYTES(json, strlen(json))));
+    assert_int_equal(nft_space_equal(space, f->other_space), 1);
+    nft_space_free(space);
+    nft_dataset *dataset = WRONG(nft_dataset);
+    assert_refused(nft_dataset_open(&dataset, "x", NFT_LOAD_BYTES("x", 1)));
+    assert_said("a data set is read from files");
+    assert_null(dataset);
 
     assert_int_equal(nft_space_layer_count(NULL) + nft_space_parameter_count(NULL), 0);
     assert_int_equal(nft_space_equal(f->other_space, NULL) + nft_space_equal(NULL, f->other_space), 0);
@@ -214,34 +230,33 @@ static void weights_made(void **state)
     const float *const arrays_of[] = {numbers, numbers, numbers, NULL}, *const half[] = {numbers, numbers,
                                                                                          NULL, numbers};
     nft_load_options options = {.size = 1};
-    assert_refused(nft_weights_create(NULL, f->other_space, 1, 1));
-    assert_refused(nft_weights_create(&weights, NULL, 1, 1));
+    assert_refused(nft_weights_create(NULL, f->other_space, 1, 1, NULL));
+    assert_refused(nft_weights_create(&weights, NULL, 1, 1, NULL));
     assert_null(weights);
-    assert_refused(nft_weights_create(&weights, f->other_space, -1, 1));
-    assert_refused(nft_weights_create(&weights, f->other_space, 1, 0));
-    assert_status(nft_weights_create(&weights, f->other_space, INT64_MAX / 8, 1), NFT_ERROR_LIMIT);
-    assert_refused(nft_weights_copy(NULL, f->other_space, 1, 1, arrays_of));
-    assert_refused(nft_weights_copy(&weights, NULL, 1, 1, arrays_of));
-    assert_refused(nft_weights_copy(&weights, f->other_space, 1, 1, NULL));
-    assert_refused(nft_weights_copy(&weights, f->other_space, 1, 1, half));
+    assert_refused(nft_weights_create(&weights, f->other_space, -1, 1, NULL));
+    assert_refused(nft_weights_create(&weights, f->other_space, 1, 0, NULL));
+    assert_status(nft_weights_create(&weights, f->other_space, INT64_MAX / 8, 1, NULL), NFT_ERROR_LIMIT);
+    assert_refused(nft_weights_create(NULL, f->other_space, 1, 1, arrays_of));
+    assert_refused(nft_weights_create(&weights, NULL, 1, 1, arrays_of));
+    assert_refused(nft_weights_create(&weights, f->other_space, 1, 1, half));
     assert_refused(nft_weights_borrow(NULL, f->other_space, 1, 1, arrays_of));
     weights = WRONG(nft_weights);
     assert_refused(nft_weights_borrow(&weights, NULL, 1, 1, arrays_of));
     assert_null(weights);
     assert_refused(nft_weights_borrow(&weights, f->other_space, 1, 1, NULL));
     assert_refused(nft_weights_borrow(&weights, f->other_space, 1, 1, half));
-    assert_refused(nft_weights_load(NULL, "x"));
-    assert_refused(nft_weights_load(&weights, NULL));
+    assert_refused(nft_weights_load(NULL, "x", NULL));
+    assert_refused(nft_weights_load(&weights, NULL, NULL));
     assert_said("nft_weights_load: argument 'path'");
-    assert_status(nft_weights_load(&weights, temporary_path("missing")), NFT_ERROR_FILE);
+    assert_status(nft_weights_load(&weights, temporary_path("missing"), NULL), NFT_ERROR_FILE);
     assert_said("missing");
-    assert_refused(nft_weights_load_with(NULL, "x", NULL));
-    assert_refused(nft_weights_load_memory(NULL, "x", 1, NULL));
-    assert_refused(nft_weights_load_memory(&weights, NULL, 1, NULL));
-    assert_said("nft_weights_load_memory: argument 'bytes'");
-    assert_status(nft_weights_load_memory(&weights, "x", 1, NULL), NFT_ERROR_FORMAT);
+    assert_refused(nft_weights_load(NULL, "x", NULL));
+    assert_refused(nft_weights_load(NULL, NULL, NFT_LOAD_BYTES("x", 1)));
+    assert_refused(nft_weights_load(&weights, NULL, NFT_LOAD_BYTES(NULL, 1)));
+    assert_said("nft_weights_load: argument 'path'");
+    assert_status(nft_weights_load(&weights, NULL, NFT_LOAD_BYTES("x", 1)), NFT_ERROR_FORMAT);
     assert_ok(nft_weights_save(f->weights, temporary_path("weights")));
-    assert_refused(nft_weights_load_with(&weights, temporary_path("weights"), &options));
+    assert_refused(nft_weights_load(&weights, temporary_path("weights"), &options));
     assert_null(weights);
 }
 
@@ -269,7 +284,7 @@ static void weights_used(void **state)
     assert_status(nft_weights_save(f->weights, ""), NFT_ERROR_FILE);
     assert_refused(nft_weights_permute(NULL, NULL));
     assert_refused(nft_weights_permute(f->weights, NULL));
-    assert_refused(nft_weights_permute_random(NULL, 0));
+    assert_refused(nft_weights_permute_random(NULL, 0, 0));
     assert_null(nft_weights_extra_name(NULL, 0));
     assert_null(nft_weights_extra_name(f->weights, 0));
     assert_null(nft_weights_extra(NULL, "label"));
@@ -293,36 +308,41 @@ static void models_made(void **state)
     fixture *f = *state;
     nft_model *model = WRONG(nft_model);
     nft_load_options options = {.size = 1};
-    assert_refused(nft_model_create(NULL, "{}", 2, 0));
-    assert_refused(nft_model_create(&model, NULL, 2, 0));
+    assert_refused(nft_model_create(NULL, "{}", 2, 0, NULL));
+    assert_refused(nft_model_create(&model, NULL, 2, 0, NULL));
     assert_null(model);
-    assert_refused(nft_model_load(NULL, "x"));
+    assert_refused(nft_model_load(NULL, "x", NULL));
     model = WRONG(nft_model);
-    assert_refused(nft_model_load(&model, NULL));
+    assert_refused(nft_model_load(&model, NULL, NULL));
     assert_null(model);
-    assert_status(nft_model_load(&model, temporary_path("missing")), NFT_ERROR_FILE);
+    assert_status(nft_model_load(&model, temporary_path("missing"), NULL), NFT_ERROR_FILE);
     assert_said("missing");
-    assert_refused(nft_model_load_with(NULL, "x", NULL));
-    assert_refused(nft_model_load_memory(NULL, "x", 1, NULL));
-    assert_refused(nft_model_load_memory(&model, NULL, 1, NULL));
-    assert_said("nft_model_load_memory: argument 'bytes'");
-    assert_refused(nft_model_load(&model, NULL));
+    assert_refused(nft_model_load(NULL, "x", NULL));
+    assert_refused(nft_model_load(NULL, NULL, NFT_LOAD_BYTES("x", 1)));
+    assert_refused(nft_model_load(&model, NULL, NFT_LOAD_BYTES(NULL, 1)));
+    assert_refused(nft_model_load(&model, NULL, NULL));
     assert_said("nft_model_load: argument 'path'");
-    assert_status(nft_model_load(&model, ""), NFT_ERROR_FILE);
+    options = (nft_load_options){.size = sizeof options, .bytes = "x", .byte_count = 1};
+    assert_refused(nft_model_load(&model, "some.safetensors", &options));
+    assert_said("both a path, some.safetensors, and options->bytes");
+    options.byte_count = SIZE_MAX;
+    assert_status(nft_model_load(&model, NULL, &options), NFT_ERROR_LIMIT);
+    options = (nft_load_options){.size = 1};
+    assert_status(nft_model_load(&model, "", NULL), NFT_ERROR_FILE);
     assert_said("the path is empty");
-    assert_status(nft_model_load_memory(&model, "x", 1, NULL), NFT_ERROR_FORMAT);
+    assert_status(nft_model_load(&model, NULL, NFT_LOAD_BYTES("x", 1)), NFT_ERROR_FORMAT);
     assert_refused(nft_model_save(NULL, "x"));
     assert_refused(nft_model_save(f->model, NULL));
     assert_status(nft_model_save(f->model, temporary_path("no/such/folder")), NFT_ERROR_FILE);
     assert_ok(nft_model_save(f->model, temporary_path("model")));
     model = WRONG(nft_model);
-    assert_refused(nft_model_load_with(&model, temporary_path("model"), &options));
+    assert_refused(nft_model_load(&model, temporary_path("model"), &options));
     assert_null(model);
     options = (nft_load_options){.size = sizeof options, .memory_limit = 16};
-    assert_status(nft_model_load_with(&model, temporary_path("model"), &options), NFT_ERROR_LIMIT);
+    assert_status(nft_model_load(&model, temporary_path("model"), &options), NFT_ERROR_LIMIT);
     assert_null(model);
     options.memory_limit = INT64_MIN;
-    assert_refused(nft_model_load_with(&model, temporary_path("model"), &options));
+    assert_refused(nft_model_load(&model, temporary_path("model"), &options));
     assert_said("nft_model_load: memory_limit is -9223372036854775808");
 }
 
@@ -331,7 +351,7 @@ static void broken_configuration(void **state)
     (void)state;
     static const char file[] = "\x2f\0\0\0\0\0\0\0{\"__metadata__\":{\"nft.config\":\"{\\\"modules\\\":\"}}";
     nft_model *model = WRONG(nft_model);
-    assert_status(nft_model_load_memory(&model, file, sizeof file - 1, NULL), NFT_ERROR_FORMAT);
+    assert_status(nft_model_load(&model, NULL, NFT_LOAD_BYTES(file, sizeof file - 1)), NFT_ERROR_FORMAT);
     assert_said("memory: its configuration, nft.config in the metadata: JSON, line 1");
     assert_null(model);
 }
@@ -347,14 +367,12 @@ static void models_asked(void **state)
     assert_null(nft_model_metadata(f->model, "nft.loss"));
     assert_null(nft_model_space(NULL));
     assert_null(nft_model_space(f->tokens_model));
-    assert_int_equal(
-        nft_model_has_decoder(NULL) + nft_model_module_count(NULL) + nft_model_tensor_count(NULL), 0);
-    assert_refused(nft_model_input(&module, NULL));
-    assert_refused(nft_model_input(NULL, f->model));
-    assert_refused(nft_model_input(&small, f->model));
-    assert_refused(nft_model_output(&module, NULL));
-    assert_refused(nft_model_output(NULL, f->model));
-    assert_refused(nft_model_output(&small, f->model));
+    const nft_model_description *none = nft_model_describe(NULL);
+    assert_int_equal(none->module_count, 0);
+    assert_int_equal(none->tensor_count, 0);
+    assert_int_equal(none->has_decoder, 0);
+    assert_int_equal(none->input->channels, 0);
+    assert_int_equal(none->output->parameter_count, 0);
     assert_refused(nft_model_module(&module, NULL, 0));
     assert_refused(nft_model_module(NULL, f->model, 0));
     assert_refused(nft_model_module(&small, f->model, 0));
@@ -365,7 +383,7 @@ static void models_asked(void **state)
     assert_refused(nft_model_tensor(NULL, f->model, 0));
     assert_refused(nft_model_tensor(&small_tensor, f->model, 0));
     assert_refused(nft_model_tensor(&tensor, f->model, -1));
-    assert_refused(nft_model_tensor(&tensor, f->model, nft_model_tensor_count(f->model)));
+    assert_refused(nft_model_tensor(&tensor, f->model, nft_model_describe(f->model)->tensor_count));
 }
 
 static void contexts(void **state)
@@ -402,10 +420,10 @@ static void contexts(void **state)
     assert_said("memory_limit is -1");
     assert_null(context);
     nft_context_set_progress(NULL, NULL, NULL);
-    assert_null(nft_context_output(NULL));
-    assert_null(nft_context_output_weights(NULL));
-    assert_null(nft_context_get(NULL, "output"));
-    assert_null(nft_context_get(f->context, NULL));
+    assert_null(nft_context_output(NULL, NFT_OUTPUT)->array);
+    assert_null(nft_context_output(NULL, NFT_OUTPUT)->weights);
+    assert_null(nft_context_output(f->context, -1)->array);
+    assert_null(nft_context_output(f->context, NFT_OUTPUT_INPUT_GRADIENT + 1)->array);
 }
 
 /* The options of older callers are shorter: missing fields have their defaults. */
@@ -420,12 +438,12 @@ static void older_options(void **state)
     options.threads = 1;
     options.memory_limit = 1;
     assert_ok(nft_context_create(&context, f->model, &options));
-    assert_ok(nft_forward(context, f->weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(f->weights)));
     nft_context_free(context);
     assert_ok(nft_model_save(f->model, temporary_path("older")));
     load.size = offsetof(nft_load_options, memory_limit);
     load.memory_limit = 1;
-    assert_ok(nft_model_load_with(&model, temporary_path("older"), &load));
+    assert_ok(nft_model_load(&model, temporary_path("older"), &load));
     nft_model_free(model);
 }
 
@@ -435,38 +453,41 @@ static void forwards(void **state)
     nft_weights *empty = NULL, *other = NULL, *channels = NULL;
     nft_space *longer = NULL;
     const int64_t widths[] = {2, 3, 1, 1};
-    assert_refused(nft_forward(NULL, f->weights));
+    assert_refused(nft_forward(NULL, NFT_VIEW_WEIGHTS(f->weights)));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS(NULL)));
     assert_refused(nft_forward(f->context, NULL));
-    assert_refused(nft_forward_range(NULL, f->weights, 0, 1));
-    assert_refused(nft_forward_range(f->context, NULL, 0, 1));
-    assert_refused(nft_forward_range(f->context, f->weights, -1, 1));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, -1, 1)));
     assert_said("first is -1, expected 0 … 2");
-    assert_refused(nft_forward_range(f->context, f->weights, 0, 4));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 0, 4)));
     assert_said("3");
-    assert_refused(nft_forward_range(f->context, f->weights, 3, 1));
-    assert_refused(nft_forward_range(f->context, f->weights, 2, INT64_MAX));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 3, 1)));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 2, INT64_MAX)));
     assert_said("reach past the 3");
-    assert_refused(nft_forward_range(f->context, f->weights, INT64_MAX, 1));
-    assert_refused(nft_forward_range(f->context, f->weights, 0, 0));
-    assert_refused(nft_forward_range(f->context, f->weights, 0, -1));
-    assert_ok(nft_weights_create(&empty, nft_model_space(f->model), 0, 1));
-    assert_refused(nft_forward(f->context, empty));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, INT64_MAX, 1)));
+    assert_said("first is 9223372036854775807, expected 0 … 2");
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 3, 0)));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS_RANGE(f->weights, 0, -1)));
+    nft_view view = {.weights = f->weights};
+    assert_refused(nft_forward(f->context, &view));
+    assert_said("NFT_VIEW_INIT");
+    assert_ok(nft_weights_create(&empty, nft_model_space(f->model), 0, 1, NULL));
+    assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS(empty)));
     assert_said("at least 1");
-    assert_ok(nft_weights_create(&other, f->other_space, 1, 1));
-    assert_status(nft_forward(f->context, other), NFT_ERROR_MISMATCH);
+    assert_ok(nft_weights_create(&other, f->other_space, 1, 1, NULL));
+    assert_status(nft_forward(f->context, NFT_VIEW_WEIGHTS(other)), NFT_ERROR_MISMATCH);
     assert_said("layer 0");
     nft_weights_free(other);
     assert_ok(nft_space_create_mlp(&longer, widths, 4));
-    assert_ok(nft_weights_create(&other, longer, 1, 1));
-    assert_status(nft_forward(f->context, other), NFT_ERROR_MISMATCH);
+    assert_ok(nft_weights_create(&other, longer, 1, 1, NULL));
+    assert_status(nft_forward(f->context, NFT_VIEW_WEIGHTS(other)), NFT_ERROR_MISMATCH);
     assert_said("3 layers");
-    assert_ok(nft_weights_create(&channels, nft_model_space(f->model), 1, 2));
-    assert_status(nft_forward(f->context, channels), NFT_ERROR_MISMATCH);
+    assert_ok(nft_weights_create(&channels, nft_model_space(f->model), 1, 2, NULL));
+    assert_status(nft_forward(f->context, NFT_VIEW_WEIGHTS(channels)), NFT_ERROR_MISMATCH);
     assert_said("2 channels");
-    assert_status(nft_forward(f->tokens_context, f->weights), NFT_ERROR_MISMATCH);
+    assert_status(nft_forward(f->tokens_context, NFT_VIEW_WEIGHTS(f->weights)), NFT_ERROR_MISMATCH);
     assert_said("tokens");
-    assert_null(nft_context_output(f->context));
-    assert_null(nft_context_get(f->context, "output"));
+    assert_null(nft_context_output(f->context, NFT_OUTPUT)->array);
+    assert_null(nft_context_output(f->context, NFT_OUTPUT_LATENTS)->array);
     nft_weights_free(channels);
     nft_weights_free(other);
     nft_weights_free(empty);
@@ -477,7 +498,7 @@ static void refuse_tokens(const fixture *f, int32_t type, int64_t rank, const in
 {
     nft_array *array = NULL;
     assert_ok(nft_array_create(&array, type, shape, rank, NULL));
-    assert_status(nft_forward_tokens(f->tokens_context, array, 0, 1), NFT_ERROR_MISMATCH);
+    assert_status(nft_forward(f->tokens_context, NFT_VIEW_ARRAY_RANGE(array, 0, 1)), NFT_ERROR_MISMATCH);
     assert_said("(N, 3, 2)");
     nft_array_free(array);
 }
@@ -488,19 +509,25 @@ static void token_forwards(void **state)
     nft_array *tokens = NULL;
     const int64_t shape[] = {4, 3, 2}, fewer[] = {4, 2, 2}, wider[] = {4, 3, 3}, more[] = {4, 3, 2, 1};
     assert_ok(nft_array_create(&tokens, NFT_ARRAY_F32, shape, 3, NULL));
-    assert_refused(nft_forward_tokens(NULL, tokens, 0, 1));
-    assert_refused(nft_forward_tokens(f->tokens_context, NULL, 0, 1));
-    assert_refused(nft_forward_tokens(f->tokens_context, tokens, -1, 1));
-    assert_refused(nft_forward_tokens(f->tokens_context, tokens, 1, 4));
-    assert_refused(nft_forward_tokens(f->tokens_context, tokens, 0, 0));
-    assert_status(nft_forward_tokens(f->context, tokens, 0, 4), NFT_ERROR_MISMATCH);
+    assert_refused(nft_forward(NULL, NFT_VIEW_ARRAY_RANGE(tokens, 0, 1)));
+    assert_refused(nft_forward(f->tokens_context, NFT_VIEW_ARRAY(NULL)));
+    assert_said("neither weights nor an array");
+    nft_view both = NFT_VIEW_INIT;
+    both.weights = f->weights;
+    both.array = tokens;
+    assert_refused(nft_forward(f->tokens_context, &both));
+    assert_said("weights and an array");
+    assert_refused(nft_forward(f->tokens_context, NFT_VIEW_ARRAY_RANGE(tokens, -1, 1)));
+    assert_refused(nft_forward(f->tokens_context, NFT_VIEW_ARRAY_RANGE(tokens, 1, 4)));
+    assert_refused(nft_forward(f->tokens_context, NFT_VIEW_ARRAY_RANGE(tokens, 4, 0)));
+    assert_status(nft_forward(f->context, NFT_VIEW_ARRAY_RANGE(tokens, 0, 4)), NFT_ERROR_MISMATCH);
     assert_said("weights");
     refuse_tokens(f, NFT_ARRAY_F32, 3, fewer);
     refuse_tokens(f, NFT_ARRAY_F32, 3, wider);
     refuse_tokens(f, NFT_ARRAY_F32, 2, shape);
     refuse_tokens(f, NFT_ARRAY_F32, 4, more);
     refuse_tokens(f, NFT_ARRAY_I64, 3, shape);
-    assert_ok(nft_forward_tokens(f->tokens_context, tokens, 1, 3));
+    assert_ok(nft_forward(f->tokens_context, NFT_VIEW_ARRAY_RANGE(tokens, 1, 3)));
     nft_array_free(tokens);
 }
 
@@ -510,9 +537,9 @@ static void messages(void **state)
     fixture *f = *state;
     char kept[1024];
     assert_refused(nft_forward(f->context, NULL));
-    assert_said("nft_forward: argument 'weights' is NULL");
+    assert_said("nft_forward: argument 'input' is NULL");
     snprintf(kept, sizeof kept, "%s", nft_error_message());
-    assert_ok(nft_forward(f->context, f->weights));
+    assert_ok(nft_forward(f->context, NFT_VIEW_WEIGHTS(f->weights)));
     assert_string_equal(nft_error_message(), kept);
 }
 

@@ -5,6 +5,7 @@
 #include "unit/training.h"
 
 #include "model/backward.h"
+#include "nft/train.h"
 
 #define NETWORKS 5 /* two or three threads leave some over, which are shared */
 
@@ -43,14 +44,15 @@ static nft_context *open_context(const nft_model *model, int32_t threads, int re
 /* The output's own numbers serve as its gradient: any numbers do. */
 static nft_status backward(nft_context *context, nft_gradients *gradients)
 {
-    const nft_array *output = nft_context_output(context);
-    return output ? nft_backward(context, output, gradients)
-                  : nft_backward_weights(context, nft_context_output_weights(context), gradients);
+    const nft_array *output = nft_context_output(context, NFT_OUTPUT)->array;
+    return output ? nft_backward(context, NFT_VIEW_ARRAY(output), gradients)
+                  : nft_backward(context, NFT_VIEW_WEIGHTS(nft_context_output(context, NFT_OUTPUT)->weights),
+                                 gradients);
 }
 
 static void append_gradients(support_result *all, const nft_context *context, const nft_gradients *gradients)
 {
-    const nft_weights *input = nft_context_input_gradient_weights(context);
+    const nft_weights *input = nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
     support_append_floats(all, gradients->values, gradients->model->parameters.total);
     for (int64_t t = 0; t < gradients->model->space->tensor_count; t++)
         support_append_floats(all, nft_weights_data(input, t), nft_weights_data_count(input, t));
@@ -163,7 +165,7 @@ static int64_t promised(const nft_model *model, const nft_weights *weights, int3
     /* besides: tables of a few kilobytes */
     assert_true(counted_bytes >= bytes && counted_bytes <= bytes + bytes / 20 + 8192);
     counted_bytes = 0;
-    assert_ok(nft_forward(context, weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     assert_ok(backward(context, gradients));
     assert_int_equal(counted_bytes, 0);
     nft_context_free(context);
@@ -220,14 +222,14 @@ static void second_backward(void **state)
         assert_ok(nft_gradients_create(&once, model));
         assert_ok(nft_gradients_create(&twice, model));
         assert_int_equal(backward(context, once), NFT_ERROR_ARGUMENT);
-        assert_ok(nft_forward(context, weights));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
         assert_ok(backward(context, once));
         if (recompute) {
             assert_ok(backward(context, twice));
         } else {
             assert_int_equal(backward(context, twice), NFT_ERROR_ARGUMENT);
             assert_non_null(strstr(nft_error_message(), "call nft_forward again"));
-            assert_ok(nft_forward(context, weights));
+            assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
             assert_ok(backward(context, twice));
         }
         support_identical("the second gradients", total, twice->values, once->values);

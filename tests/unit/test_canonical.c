@@ -1,5 +1,6 @@
 /* The canonical sign and phase of SIRENs: the same function, the same bits the second time, and the same
  * neurons from every copy. */
+#include "nft/inr.h"
 #include "unit/support.h"
 
 #define PI 3.14159265358979323846
@@ -9,7 +10,7 @@
 static nft_weights *real_sirens(void)
 {
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_load(&weights, NFT_SOURCE_DIR "/examples/data/mnist-sirens.safetensors"));
+    assert_ok(nft_weights_load(&weights, NFT_SOURCE_DIR "/examples/data/mnist-sirens.safetensors", NULL));
     return weights;
 }
 
@@ -50,7 +51,7 @@ static nft_weights *copy_of(const nft_weights *weights)
     nft_weights *copy = NULL;
     for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++)
         tensors[t] = nft_weights_data(weights, t);
-    assert_ok(nft_weights_copy(&copy, nft_weights_space(weights), nft_weights_count(weights), 1, tensors));
+    assert_ok(nft_weights_create(&copy, nft_weights_space(weights), nft_weights_count(weights), 1, tensors));
     return copy;
 }
 
@@ -112,7 +113,7 @@ static nft_weights *fresh(const int64_t *widths, int64_t count, int64_t networks
     nft_space *space = NULL;
     nft_weights *weights = NULL;
     assert_ok(nft_space_create_mlp(&space, widths, count));
-    assert_ok(nft_weights_create(&weights, space, networks, 1));
+    assert_ok(nft_weights_create(&weights, space, networks, 1, NULL));
     assert_ok(nft_inr_init(weights, 5, 0, omega));
     nft_space_free(space);
     return weights;
@@ -171,13 +172,13 @@ static void check_copies(nft_weights *weights, double omega, uint64_t periods, d
     int64_t count;
     float *before = render(weights, omega, &count);
     disguise(copy, omega, periods);
-    assert_ok(nft_weights_permute_random(copy, 9));
+    assert_ok(nft_weights_permute_random(copy, 9, 0));
     float *after = render(copy, omega, &count);
     assert_true(largest_difference(count, before, after) < 1e-3);
     assert_true(set_difference(weights, copy) > 0.1);
     assert_ok(nft_inr_canonicalize(weights, omega));
     assert_ok(nft_inr_canonicalize(copy, omega));
-    assert_ok(nft_weights_permute_random(weights, 9));
+    assert_ok(nft_weights_permute_random(weights, 9, 0));
     double difference = set_difference(weights, copy);
     print_message("largest difference of a number: %.2g\n", difference);
     assert_true(difference <= slack);
@@ -320,17 +321,17 @@ static void wrong_arguments(void **state)
     const float *tensors[] = {nft_weights_data(weights, 0), NULL, nft_weights_data(weights, 2), NULL};
     assert_ok(nft_weights_borrow(&borrowed, nft_weights_space(weights), 2, 1, tensors));
     assert_ok(nft_space_create_mlp(&space, (int64_t[]){3, 4, 1}, 3));
-    assert_ok(nft_weights_create(&other, space, 1, 1));
+    assert_ok(nft_weights_create(&other, space, 1, 1, NULL));
     refused(NFT_ERROR_ARGUMENT, "nft_inr_canonicalize", nft_inr_canonicalize(NULL, 0));
     refused(NFT_ERROR_ARGUMENT, "omega is -1", nft_inr_canonicalize(weights, -1));
     refused(NFT_ERROR_ARGUMENT, "omega is", nft_inr_canonicalize(weights, NAN));
     refused(NFT_ERROR_ARGUMENT, "borrows", nft_inr_canonicalize(borrowed, 0));
     refused(NFT_ERROR_CONFIG, "3 inputs", nft_inr_canonicalize(other, 0));
     nft_weights_free(other);
-    assert_ok(nft_weights_create(&other, nft_weights_space(weights), 1, 2));
+    assert_ok(nft_weights_create(&other, nft_weights_space(weights), 1, 2, NULL));
     refused(NFT_ERROR_MISMATCH, "2 channels", nft_inr_canonicalize(other, 0));
     nft_weights_free(other);
-    assert_ok(nft_weights_create(&other, nft_weights_space(weights), 0, 1));
+    assert_ok(nft_weights_create(&other, nft_weights_space(weights), 0, 1, NULL));
     assert_ok(nft_inr_canonicalize(other, 0));
     nft_weights_free(other);
     nft_weights_free(borrowed);

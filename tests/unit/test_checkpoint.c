@@ -1,6 +1,7 @@
 /* Checkpoints: a training that is interrupted after any step and resumes is bit-identical to an uninterrupted
  * one. A checkpoint that is damaged or belongs to another training is refused, and changes nothing. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 
@@ -41,7 +42,7 @@ static int stop_after(const nft_step_info *info, void *user)
 static support_result best_values(const nft_trainer *trainer)
 {
     nft_model *model = NULL;
-    assert_ok(nft_trainer_best(&model, trainer));
+    assert_ok(nft_trainer_snapshot(&model, trainer, NFT_SNAPSHOT_BEST));
     support_result all = model_values(model);
     nft_model_free(model);
     return all;
@@ -50,7 +51,7 @@ static support_result best_values(const nft_trainer *trainer)
 static void same_trainers(const nft_trainer *a, const nft_trainer *b)
 {
     support_result x = trainer_values(a), y = trainer_values(b), p = best_values(a), q = best_values(b);
-    assert_int_equal(nft_trainer_steps_done(a), nft_trainer_steps_done(b));
+    assert_int_equal(nft_trainer_describe(a)->steps_done, nft_trainer_describe(b)->steps_done);
     same_values("the parameters", x, y);
     same_values("the best parameters", p, q);
     free(x.values);
@@ -113,7 +114,7 @@ static void goes_back(void **state)
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     support_result end = trainer_values(trainer);
     assert_ok(nft_trainer_resume(trainer, temporary_path("past.safetensors")));
-    assert_int_equal(nft_trainer_steps_done(trainer), 2);
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, 2);
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     support_result again = trainer_values(trainer);
     same_values("the parameters", end, again);
@@ -133,7 +134,7 @@ static void goes_beyond(void **state)
         assert_ok(nft_trainer_step(NULL, trainer));
     assert_ok(nft_trainer_save(trainer, temporary_path("beyond.safetensors")));
     assert_ok(nft_trainer_resume(other, temporary_path("beyond.safetensors")));
-    assert_int_equal(nft_trainer_steps_done(other), 7);
+    assert_int_equal(nft_trainer_describe(other)->steps_done, 7);
     nft_trainer_free(trainer);
     nft_trainer_free(other);
     close_setting(&s);
@@ -160,7 +161,7 @@ static void owes_a_validation(void **state)
     assert_ok(nft_trainer_run(other, count_validations, &again));
     assert_int_equal(validations, 1);
     assert_int_equal(again, 1);
-    assert_true(nft_trainer_best_loss(whole) == nft_trainer_best_loss(other));
+    assert_true(nft_trainer_describe(whole)->best_loss == nft_trainer_describe(other)->best_loss);
     same_trainers(whole, other);
     nft_trainer_free(whole);
     nft_trainer_free(other);
@@ -207,7 +208,7 @@ static void of_another_training(void **state)
         expect_message(path);
         support_result after = trainer_values(foreign);
         same_values("the parameters", before, after);
-        assert_int_equal(nft_trainer_steps_done(foreign), 0);
+        assert_int_equal(nft_trainer_describe(foreign)->steps_done, 0);
         free(before.values);
         free(after.values);
         nft_trainer_free(foreign);
@@ -304,7 +305,7 @@ static void of_the_same_data(void **state)
     assert_ok(nft_weights_save(set, temporary_path("data")));
     assert_ok(nft_dataset_open(&data, temporary_path("data"), NULL));
     assert_ok(set_data(memory, set, set));
-    assert_ok(nft_trainer_set_dataset(file, data, data));
+    assert_ok(nft_trainer_set_data(file, NFT_DATA_FILES(data), NFT_DATA_FILES(data)));
     assert_ok(nft_trainer_save(memory, temporary_path("of memory")));
     assert_ok(nft_trainer_resume(file, temporary_path("of memory")));
     nft_trainer_free(memory);
@@ -325,11 +326,11 @@ static void of_other_tokens(void **state)
     nft_array *tokens = NULL, *label = NULL;
     assert_ok(nft_array_borrow(&tokens, NFT_ARRAY_F32, shape, 3, values));
     assert_ok(nft_array_borrow(&label, NFT_ARRAY_I64, shape, 1, labels));
-    assert_ok(nft_trainer_set_tokens(trainer, tokens, label, NULL, NULL));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_TOKENS(tokens, label), NULL));
     assert_ok(nft_trainer_save(trainer, temporary_path("of tokens")));
     assert_ok(nft_trainer_resume(trainer, temporary_path("of tokens")));
     values[11] = 13;
-    assert_ok(nft_trainer_set_tokens(other, tokens, label, NULL, NULL));
+    assert_ok(nft_trainer_set_data(other, NFT_DATA_TOKENS(tokens, label), NULL));
     assert_int_equal(nft_trainer_resume(other, temporary_path("of tokens")), NFT_ERROR_MISMATCH);
     expect_message("the inputs of the training set are not the same");
     nft_array_free(tokens);
@@ -348,8 +349,8 @@ static void refuses(nft_trainer *trainer, const char *path, support_result befor
     assert_null(strchr(nft_error_message(), '\n'));
     support_result after = trainer_values(trainer);
     same_values("the parameters", before, after);
-    assert_int_equal(nft_trainer_steps_done(trainer), 0);
-    assert_true(isnan(nft_trainer_best_loss(trainer)));
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, 0);
+    assert_true(isnan(nft_trainer_describe(trainer)->best_loss));
     free(after.values);
 }
 
@@ -415,7 +416,7 @@ static void diverged_at_the_end(void **state)
     free(support_read(path, &size_after));
     assert_int_equal(size, size_after);
     assert_ok(nft_trainer_resume(trainer, path));
-    assert_int_equal(nft_trainer_steps_done(trainer), 0);
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, 0);
     nft_trainer_free(trainer);
     close_setting(&s);
 }

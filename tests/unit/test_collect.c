@@ -1,5 +1,7 @@
 /* Collections: what an interrupted call leaves, and that the next one continues. */
 #define _POSIX_C_SOURCE 200809L
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
 
@@ -44,7 +46,7 @@ static void write_network(const char *path, float value)
     nft_space *space = NULL;
     nft_weights *weights = NULL;
     assert_int_equal(nft_space_create_mlp(&space, widths, 3), NFT_OK);
-    assert_int_equal(nft_weights_create(&weights, space, 1, 1), NFT_OK);
+    assert_int_equal(nft_weights_create(&weights, space, 1, 1, NULL), NFT_OK);
     nft_weights_edit(weights, 0)[0] = value;
     assert_int_equal(nft_weights_save(weights, path), NFT_OK);
     nft_weights_free(weights);
@@ -78,9 +80,9 @@ static void an_interrupted_collection_continues(void **state)
     assert_int_equal(result.resumed, 4);
     nft_dataset *dataset = NULL;
     assert_int_equal(nft_dataset_open(&dataset, output, NULL), NFT_OK);
-    assert_int_equal(nft_dataset_count(dataset), NETWORKS);
+    assert_int_equal(nft_dataset_describe(dataset)->count, NETWORKS);
     nft_weights *weights = NULL;
-    assert_int_equal(nft_weights_load(&weights, "collect-again-0.safetensors"), NFT_OK);
+    assert_int_equal(nft_weights_load(&weights, "collect-again-0.safetensors", NULL), NFT_OK);
     for (int i = 0; i < NETWORKS; i++)
         assert_true(nft_weights_data(weights, 0)[6 * i] == (float)i);
     nft_weights_free(weights);
@@ -106,7 +108,7 @@ static void networks_that_are_not_finite_are_left_out_and_told(void **state)
     assert_int_equal(result.left_out, 1);
     assert_int_equal(stop.left_out, 1);
     nft_weights *weights = NULL;
-    assert_int_equal(nft_weights_load(&weights, "finite-all.safetensors"), NFT_OK);
+    assert_int_equal(nft_weights_load(&weights, "finite-all.safetensors", NULL), NFT_OK);
     assert_true(nft_weights_data(weights, 0)[6] == 2);
     nft_weights_free(weights);
 }

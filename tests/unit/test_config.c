@@ -198,6 +198,15 @@ static const config_case option_cases[] = {
     {MLP("{'type': 'np_attention', 'num_heads': 0}"), NFT_ERROR_CONFIG, {"num_heads", "0"}},
     {MLP("{'type': 'nft_block', 'num_heads': 2, 'ff_factor': 0}"), NFT_ERROR_CONFIG, {"ff_factor", "0"}},
     {MLP("{'type': 'nft_block', 'num_heads': 2, 'dropout': 1.5}"), NFT_ERROR_CONFIG, {"dropout", "1.5"}},
+    {MLP("{'type': 'nft_block', 'num_heads': 2, 'order': 'backward'}"),
+     NFT_ERROR_CONFIG,
+     {"order", "backward"}},
+    {MLP("{'type': 'nft_block', 'num_heads': 2, 'order': 'forward', 'share_projections': false}"),
+     NFT_ERROR_CONFIG,
+     {"'order' is \"forward\"", "share_projections"}},
+    {MLP("{'type': 'nft_block', 'num_heads': 2, 'order': 'forward', 'ablate_crossterm': true}"),
+     NFT_ERROR_CONFIG,
+     {"'order' is \"forward\"", "ablate_crossterm"}},
     {MLP("{'type': 'nft_block', 'num_heads': 2, 'dropout': 1}"), NFT_ERROR_CONFIG, {"dropout", "1"}},
     {MLP("{'type': 'np_attention', 'num_heads': 2, 'dropout': 1}"), NFT_ERROR_CONFIG, {"dropout", "1"}},
     {MLP("{'type': 'np_attention', 'num_heads': 2, 'dropout': -0.5}"), NFT_ERROR_CONFIG, {"dropout", "-0.5"}},
@@ -276,7 +285,7 @@ static void long_sequences(void **state)
     (void)state;
     char *text = many_modules(4096);
     nft_model *model = support_model(text, 0);
-    assert_int_equal(nft_model_module_count(model), 4096);
+    assert_int_equal(nft_model_describe(model)->module_count, 4096);
     nft_model_free(model);
     free(text);
     text = many_modules(4097);
@@ -298,7 +307,7 @@ static void long_names(void **state)
     refuse(text, NFT_ERROR_CONFIG, (const char *const[WORDS]){"modules[0]", "xxx"});
     char *json = support_json("{'format_version': 1, 'mod\xff\xfeules': []}");
     nft_model *model = NULL;
-    assert_int_equal(nft_model_create(&model, json, strlen(json), 0), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_model_create(&model, json, strlen(json), 0, NULL), NFT_ERROR_FORMAT);
     assert_null(model);
     free(json);
 }
@@ -309,12 +318,12 @@ static void length_counts(void **state)
     (void)state;
     char *json = support_json(MLP("{'type': 'relu'}") "garbage");
     nft_model *model = NULL;
-    assert_ok(nft_model_create(&model, json, strlen(json) - strlen("garbage"), 0));
+    assert_ok(nft_model_create(&model, json, strlen(json) - strlen("garbage"), 0, NULL));
     nft_model_free(model);
-    assert_int_equal(nft_model_create(&model, json, strlen(json), 0), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_model_create(&model, json, strlen(json), 0, NULL), NFT_ERROR_FORMAT);
     assert_null(model);
     json[strlen(json) - strlen("garbage")] = 0;
-    assert_int_equal(nft_model_create(&model, json, strlen(json) + 5, 0), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_model_create(&model, json, strlen(json) + 5, 0, NULL), NFT_ERROR_FORMAT);
     assert_null(model);
     free(json);
 }

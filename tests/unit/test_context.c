@@ -1,5 +1,6 @@
 /* Contexts: outputs, progress, and calls at the same time. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/models.h"
 
 #include <pthread.h>
@@ -19,13 +20,13 @@ static void outputs(void **state)
     nft_weights *cnns = support_weights(nft_model_space(features), 2, 1, 0);
     nft_weights *sirens = support_weights(nft_model_space(images), 2, 1, 0);
     nft_context *context = support_context(features, 1, 3);
-    assert_null(nft_context_output_weights(context));
-    assert_ok(nft_forward(context, cnns));
-    assert_null(nft_context_output(context));
-    assert_null(nft_context_get(context, "output"));
-    assert_null(nft_context_get(context, "latents"));
-    assert_null(nft_context_get(context, "0.weight"));
-    const nft_weights *edited = nft_context_output_weights(context);
+    assert_null(nft_context_output(context, NFT_OUTPUT)->weights);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(cnns)));
+    assert_null(nft_context_output(context, NFT_OUTPUT)->array);
+    assert_null(nft_context_output(context, NFT_OUTPUT)->array);
+    assert_null(nft_context_output(context, NFT_OUTPUT_LATENTS)->array);
+    assert_null(nft_context_output(context, 3)->array);
+    const nft_weights *edited = nft_context_output(context, NFT_OUTPUT)->weights;
     assert_int_equal(nft_weights_count(edited), 2);
     assert_int_equal(nft_weights_channels(edited), 1);
     assert_int_equal(nft_weights_data_count(edited, 0), 2 * 3 * 2 * 3);
@@ -35,13 +36,14 @@ static void outputs(void **state)
     nft_context_free(context);
 
     context = support_context(images, 1, 3);
-    assert_ok(nft_forward(context, sirens));
-    assert_null(nft_context_output_weights(context));
-    check_shape(nft_context_output(context), 2, (const int64_t[]){2, 15});
-    assert_ptr_equal(nft_context_get(context, "output"), nft_context_output(context));
-    check_shape(nft_context_get(context, "latents"), 3, (const int64_t[]){2, 4, 6});
-    assert_int_equal(nft_model_has_decoder(images), 1);
-    assert_int_equal(nft_model_has_decoder(features), 0);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(sirens)));
+    assert_null(nft_context_output(context, NFT_OUTPUT)->weights);
+    check_shape(nft_context_output(context, NFT_OUTPUT)->array, 2, (const int64_t[]){2, 15});
+    assert_ptr_equal(nft_context_output(context, NFT_OUTPUT)->array,
+                     nft_context_output(context, NFT_OUTPUT)->array);
+    check_shape(nft_context_output(context, NFT_OUTPUT_LATENTS)->array, 3, (const int64_t[]){2, 4, 6});
+    assert_int_equal(nft_model_describe(images)->has_decoder, 1);
+    assert_int_equal(nft_model_describe(features)->has_decoder, 0);
     nft_context_free(context);
     nft_weights_free(sirens);
     nft_weights_free(cnns);
@@ -64,11 +66,12 @@ static void outputs_are_inputs(void **state)
     nft_weights *weights = support_weights(nft_model_space(first), 3, 1, 0);
     nft_context *a = support_context(first, 1, 1), *b = support_context(second, 1, 1),
                 *c = support_context(both, 1, 1);
-    assert_ok(nft_forward(a, weights));
-    assert_ok(nft_forward(b, nft_context_output_weights(a)));
-    assert_ok(nft_forward(c, weights));
-    support_identical("two models", nft_array_count(nft_context_output(c)),
-                      nft_array_f32(nft_context_output(b)), nft_array_f32(nft_context_output(c)));
+    assert_ok(nft_forward(a, NFT_VIEW_WEIGHTS(weights)));
+    assert_ok(nft_forward(b, NFT_VIEW_WEIGHTS(nft_context_output(a, NFT_OUTPUT)->weights)));
+    assert_ok(nft_forward(c, NFT_VIEW_WEIGHTS(weights)));
+    support_identical("two models", nft_array_count(nft_context_output(c, NFT_OUTPUT)->array),
+                      nft_array_f32(nft_context_output(b, NFT_OUTPUT)->array),
+                      nft_array_f32(nft_context_output(c, NFT_OUTPUT)->array));
     nft_context_free(c);
     nft_context_free(b);
     nft_context_free(a);
@@ -99,22 +102,22 @@ static void tokens(void **state)
                                        "'modules': [{'type': 'flatten_weights'}]}",
                                        0);
     nft_module_info input = NFT_MODULE_INFO_INIT;
-    assert_ok(nft_model_input(&input, tail));
+    input = *nft_model_describe(tail)->input;
     assert_int_equal(input.output, NFT_VALUE_TOKENS);
     assert_int_equal(input.tokens, 15);
     assert_int_equal(input.channels, 4);
     nft_weights *weights = support_weights(nft_model_space(whole), 5, 4, 0);
     nft_context *a = support_context(whole, 1, 5), *b = support_context(tail, 2, 5),
                 *c = support_context(flatten, 1, 5);
-    assert_ok(nft_forward(a, weights));
-    assert_ok(nft_forward(c, weights));
-    assert_ok(nft_forward_tokens(b, nft_context_output(c), 0, 5));
-    support_identical("whole", 15, nft_array_f32(nft_context_output(b)),
-                      nft_array_f32(nft_context_output(a)));
-    assert_ok(nft_forward_tokens(b, nft_context_output(c), 3, 2));
-    check_shape(nft_context_output(b), 2, (const int64_t[]){2, 3});
-    support_identical("range", 6, nft_array_f32(nft_context_output(b)),
-                      nft_array_f32(nft_context_output(a)) + 9);
+    assert_ok(nft_forward(a, NFT_VIEW_WEIGHTS(weights)));
+    assert_ok(nft_forward(c, NFT_VIEW_WEIGHTS(weights)));
+    assert_ok(nft_forward(b, NFT_VIEW_ARRAY_RANGE(nft_context_output(c, NFT_OUTPUT)->array, 0, 5)));
+    support_identical("whole", 15, nft_array_f32(nft_context_output(b, NFT_OUTPUT)->array),
+                      nft_array_f32(nft_context_output(a, NFT_OUTPUT)->array));
+    assert_ok(nft_forward(b, NFT_VIEW_ARRAY_RANGE(nft_context_output(c, NFT_OUTPUT)->array, 3, 2)));
+    check_shape(nft_context_output(b, NFT_OUTPUT)->array, 2, (const int64_t[]){2, 3});
+    support_identical("range", 6, nft_array_f32(nft_context_output(b, NFT_OUTPUT)->array),
+                      nft_array_f32(nft_context_output(a, NFT_OUTPUT)->array) + 9);
     nft_context_free(c);
     nft_context_free(b);
     nft_context_free(a);
@@ -149,18 +152,18 @@ static void progress(void **state)
         nft_context *context = support_context(model, threads, 4);
         listener l = {.stop_at = -1, .thread = pthread_self(), .in_order = true};
         nft_context_set_progress(context, listen, &l);
-        assert_ok(nft_forward(context, weights));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
         assert_true(l.in_order && l.calls > 0 && l.calls <= 9 && l.total == 9 && l.last == 9);
         assert_true(threads > 1 || l.calls == 9);
 
         l = (listener){.stop_at = 1, .thread = pthread_self(), .in_order = true};
-        assert_int_equal(nft_forward_range(context, weights, 0, 8), NFT_ERROR_CANCELLED);
+        assert_int_equal(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(weights, 0, 8)), NFT_ERROR_CANCELLED);
         assert_non_null(strstr(nft_error_message(), "of 8"));
         assert_int_equal(l.calls, 1);
-        assert_null(nft_context_output(context));
+        assert_null(nft_context_output(context, NFT_OUTPUT)->array);
         nft_context_set_progress(context, NULL, NULL);
-        assert_ok(nft_forward(context, weights));
-        assert_int_equal(nft_array_size(nft_context_output(context), 0), 9);
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
+        assert_int_equal(nft_array_size(nft_context_output(context, NFT_OUTPUT)->array, 0), 9);
         nft_context_free(context);
     }
     nft_weights_free(weights);
@@ -182,7 +185,7 @@ static int intrude(int64_t done, int64_t total, void *user)
     float value = 0;
     nft_model *model = NULL;
     i->calls++;
-    i->refused += nft_forward(i->context, i->weights) == NFT_ERROR_ARGUMENT &&
+    i->refused += nft_forward(i->context, NFT_VIEW_WEIGHTS(i->weights)) == NFT_ERROR_ARGUMENT &&
                   strstr(nft_error_message(), "in use") &&
                   nft_context_set_tensor(i->context, 0, &value, 1) == NFT_ERROR_ARGUMENT &&
                   strstr(nft_error_message(), "in use") &&
@@ -205,7 +208,7 @@ static void a_callback_cannot_use_its_context(void **state)
         assert_int_equal(found.count, expected.count);
         support_identical("the call around it", found.count, found.values, expected.values);
         nft_context_set_progress(context, NULL, NULL);
-        assert_ok(nft_forward(context, weights));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
         free(found.values);
         free(expected.values);
         nft_context_free(context);
@@ -241,7 +244,7 @@ static int wait_for_the_other(int64_t done, int64_t total, void *user)
 static void *run_slowly(void *argument)
 {
     meeting *m = argument;
-    m->status = nft_forward(m->context, m->weights);
+    m->status = nft_forward(m->context, NFT_VIEW_WEIGHTS(m->weights));
     return NULL;
 }
 
@@ -261,7 +264,7 @@ static void a_second_thread_is_refused(void **state)
     while (!m.running)
         pthread_cond_wait(&m.changed, &m.mutex);
     pthread_mutex_unlock(&m.mutex);
-    nft_status refused = nft_forward(context, weights);
+    nft_status refused = nft_forward(context, NFT_VIEW_WEIGHTS(weights));
     pthread_mutex_lock(&m.mutex);
     m.refused = true;
     pthread_cond_broadcast(&m.changed);
@@ -270,7 +273,7 @@ static void a_second_thread_is_refused(void **state)
     assert_int_equal(refused, NFT_ERROR_ARGUMENT);
     assert_int_equal(m.status, NFT_OK);
     nft_context_set_progress(context, NULL, NULL);
-    assert_ok(nft_forward(context, weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     pthread_cond_destroy(&m.changed);
     pthread_mutex_destroy(&m.mutex);
     nft_context_free(context);
@@ -297,8 +300,8 @@ static void *run(void *argument)
     r->status = nft_context_create(&context, r->model, &options);
     r->same = true;
     for (int i = 0; i < 20 && !r->status; i++) {
-        r->status = nft_forward(context, r->weights);
-        const nft_array *output = nft_context_output(context);
+        r->status = nft_forward(context, NFT_VIEW_WEIGHTS(r->weights));
+        const nft_array *output = nft_context_output(context, NFT_OUTPUT)->array;
         r->same = r->same && !memcmp(nft_array_f32(output), r->expected,
                                      (size_t)nft_array_count(output) * sizeof *r->expected);
     }
@@ -331,6 +334,53 @@ static void threads_share_a_model(void **state)
     nft_model_free(model);
 }
 
+static const char classifier[] = "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 2, "
+                                 "'out': 3}, {'type': 'linear', 'in': "
+                                 "3, 'out': 1}]}, 'in_channels': 1, 'modules': [{'type': 'hnp_pool'}, "
+                                 "{'type': 'linear', 'out_features': 2}]}";
+
+/* A view's samples have the output that they have in the whole set. */
+static void views_choose_samples(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(classifier, 3);
+    nft_weights *set = support_weights(nft_model_space(model), 5, 1, 4);
+    nft_context *context = support_context(model, 2, 8);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
+    int64_t width = nft_array_size(nft_context_output(context, NFT_OUTPUT)->array, 1);
+    size_t bytes = (size_t)(5 * width) * sizeof(float), row = (size_t)width * sizeof(float);
+    float *all = support_allocate(bytes);
+    memcpy(all, nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array), bytes);
+
+    const int64_t indices[] = {4, 1, 4};
+    nft_view view = NFT_VIEW_INIT;
+    view.weights = set;
+    view.indices = indices;
+    view.count = 3;
+    view.first = 77; /* not read with indices */
+    assert_ok(nft_forward(context, &view));
+    const nft_view *output = nft_context_output(context, NFT_OUTPUT);
+    assert_int_equal(output->count, 3);
+    for (int64_t i = 0; i < 3; i++)
+        assert_memory_equal(nft_array_f32(output->array) + i * width, all + indices[i] * width, row);
+
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(set, 3, 0)));
+    assert_int_equal(nft_context_output(context, NFT_OUTPUT)->count, 2);
+    assert_memory_equal(nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array), all + 3 * width,
+                        2 * row);
+    const int64_t wrong[] = {0, 5};
+    view.indices = wrong;
+    view.count = 2;
+    assert_int_equal(nft_forward(context, &view), NFT_ERROR_ARGUMENT);
+    assert_non_null(strstr(nft_error_message(), "indices[1] is 5, expected 0 … 4"));
+    view.count = 0;
+    assert_int_equal(nft_forward(context, &view), NFT_ERROR_ARGUMENT);
+    free(all);
+    nft_context_free(context);
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +391,7 @@ int main(void)
         cmocka_unit_test(threads_share_a_model),
         cmocka_unit_test(a_callback_cannot_use_its_context),
         cmocka_unit_test(a_second_thread_is_refused),
+        cmocka_unit_test(views_choose_samples),
     };
     return cmocka_run_group_tests_name("context", tests, NULL, NULL);
 }

@@ -1,7 +1,9 @@
 /* What a model was trained on, and whether the networks that it is given are like that. */
+#include "nft/inr.h"
 #include "unit/support.h"
 
 #include "model/model.h"
+#include "nft/inr.h"
 
 #define TRAINED_ON                                                                                           \
     "{\"nft.canonical\":\"sign-phase\",\"nft.omega\":\"30,2\",\"nft.image\":\"28,28,1\","                    \
@@ -13,7 +15,7 @@ static nft_model *model_on(const char *trained_on)
         "{\"format_version\": 1, \"space\": {\"layers\": [{\"type\": \"linear\", \"in\": 2, \"out\": 4}, "
         "{\"type\": \"linear\", \"in\": 4, \"out\": 1}]}, \"modules\": [{\"type\": \"np_pool\"}]}";
     nft_model *model = NULL;
-    assert_ok(nft_model_create(&model, config, strlen(config), 0));
+    assert_ok(nft_model_create(&model, config, strlen(config), 0, NULL));
     assert_ok(nft_model_set_metadata(model, "nft.trained_on", trained_on));
     return model;
 }
@@ -23,7 +25,7 @@ static nft_weights *networks(void)
 {
     nft_space *space = SUPPORT_MLP(2, 4, 1);
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_create(&weights, space, 2, 1));
+    assert_ok(nft_weights_create(&weights, space, 2, 1, NULL));
     assert_ok(nft_weights_set_metadata(weights, "nft.canonical", "sign-phase"));
     assert_ok(nft_weights_set_metadata(weights, "nft.omega", "30.0,2.0"));
     assert_ok(nft_weights_set_metadata(weights, "nft.image", "28,28,1"));
@@ -39,7 +41,7 @@ static void check(const char *trained_on, const char *key, const char *text, con
     nft_context *context = NULL;
     assert_ok(nft_context_create(&context, model, NULL));
     assert_ok(nft_weights_set_metadata(weights, key, text));
-    nft_status status = nft_forward(context, weights);
+    nft_status status = nft_forward(context, NFT_VIEW_WEIGHTS(weights));
     assert_int_equal(status, words ? NFT_ERROR_MISMATCH : NFT_OK);
     for (; words && *words; words++)
         if (!strstr(nft_error_message(), *words))
@@ -86,7 +88,7 @@ static void untold(void **state)
     nft_context *context = NULL;
     assert_ok(nft_weights_set_metadata(weights, "nft.offset", "0.5"));
     assert_ok(nft_context_create(&context, model, NULL));
-    assert_ok(nft_forward(context, weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     nft_context_free(context);
     nft_weights_free(weights);
     nft_model_free(model);
@@ -115,9 +117,9 @@ static void made_canonical(void **state)
     nft_context *context = NULL;
     assert_ok(nft_context_create(&context, model, NULL));
     assert_ok(nft_inr_init(weights, 1, 0, 0));
-    assert_int_equal(nft_forward(context, weights), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_forward(context, NFT_VIEW_WEIGHTS(weights)), NFT_ERROR_MISMATCH);
     assert_ok(nft_inr_canonicalize(weights, 0));
-    assert_ok(nft_forward(context, weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     nft_context_free(context);
     nft_weights_free(weights);
     nft_model_free(model);

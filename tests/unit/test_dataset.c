@@ -1,6 +1,8 @@
 /* Data sets that are read from their files: the same training, bit by bit, as with the data in memory; every
  * fault of a file is found and named. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 
@@ -32,10 +34,10 @@ static void same_runs(nft_trainer *a, nft_trainer *b)
     assert_ok(nft_trainer_run(b, NULL, NULL));
     support_result x = trainer_values(a), y = trainer_values(b);
     same_values("the parameters", x, y);
-    assert_true(nft_trainer_best_loss(a) == nft_trainer_best_loss(b));
-    support_identical("the validation's output", nft_array_count(nft_trainer_validation_output(a)),
-                      nft_array_f32(nft_trainer_validation_output(a)),
-                      nft_array_f32(nft_trainer_validation_output(b)));
+    assert_true(nft_trainer_describe(a)->best_loss == nft_trainer_describe(b)->best_loss);
+    support_identical("the validation's output", nft_array_count(nft_trainer_describe(a)->validation_output),
+                      nft_array_f32(nft_trainer_describe(a)->validation_output),
+                      nft_array_f32(nft_trainer_describe(b)->validation_output));
     free(x.values);
     free(y.values);
 }
@@ -48,13 +50,13 @@ static void the_same_training(void **state)
     nft_weights *train = make_set(model, SAMPLES, 2), *validation = make_set(model, 41, 3);
     nft_dataset *train_file = opened(saved(train, "train.safetensors")),
                 *validation_file = opened(saved(validation, "validation.safetensors"));
-    assert_int_equal(nft_dataset_count(train_file), SAMPLES);
-    assert_true(nft_space_equal(nft_dataset_space(train_file), nft_model_space(model)));
+    assert_int_equal(nft_dataset_describe(train_file)->count, SAMPLES);
+    assert_true(nft_space_equal(nft_dataset_describe(train_file)->space, nft_model_space(model)));
     nft_trainer *in_memory = make_trainer(model, RECIPE, 2), *from_file = make_trainer(model, RECIPE, 3);
-    assert_null(nft_trainer_validation_output(from_file));
-    assert_true(isnan(nft_trainer_best_loss(from_file)));
+    assert_null(nft_trainer_describe(from_file)->validation_output);
+    assert_true(isnan(nft_trainer_describe(from_file)->best_loss));
     assert_ok(set_data(in_memory, train, validation));
-    assert_ok(nft_trainer_set_dataset(from_file, train_file, validation_file));
+    assert_ok(nft_trainer_set_data(from_file, NFT_DATA_FILES(train_file), NFT_DATA_FILES(validation_file)));
     nft_dataset_free(train_file);
     nft_dataset_free(validation_file);
     same_runs(in_memory, from_file);
@@ -94,15 +96,16 @@ static void tokens(void **state)
     nft_array *arrays[4] = {NULL};
     nft_dataset *train = opened(save_tokens("tokens", 10, &arrays[0], &arrays[1])),
                 *validation = opened(save_tokens("others", 7, &arrays[2], &arrays[3]));
-    assert_null(nft_dataset_space(train));
+    assert_null(nft_dataset_describe(train)->space);
     nft_trainer *in_memory = make_trainer(model, recipe, 1), *from_file = make_trainer(model, recipe, 1);
-    assert_ok(nft_trainer_set_tokens(in_memory, arrays[0], arrays[1], arrays[2], arrays[3]));
-    assert_ok(nft_trainer_set_dataset(from_file, train, validation));
+    assert_ok(nft_trainer_set_data(in_memory, NFT_DATA_TOKENS(arrays[0], arrays[1]),
+                                   NFT_DATA_TOKENS(arrays[2], arrays[3])));
+    assert_ok(nft_trainer_set_data(from_file, NFT_DATA_FILES(train), NFT_DATA_FILES(validation)));
     same_runs(in_memory, from_file);
     nft_weights *weights = NULL;
     nft_model *other = support_model(PREDICTOR, 1);
     int64_t index = 0;
-    assert_ok(nft_weights_create(&weights, nft_model_space(other), 1, 1));
+    assert_ok(nft_weights_create(&weights, nft_model_space(other), 1, 1, NULL));
     assert_int_equal(nft_dataset_read(weights, train, &index, 1), NFT_ERROR_MISMATCH);
     expect_message("holds tokens");
     nft_weights_free(weights);
@@ -123,7 +126,7 @@ static void any_samples(void **state)
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *set = make_set(model, SAMPLES, 2), *read = NULL;
     nft_dataset *dataset = opened(saved(set, "set"));
-    assert_ok(nft_weights_create(&read, nft_model_space(model), COUNT(indices), 1));
+    assert_ok(nft_weights_create(&read, nft_model_space(model), COUNT(indices), 1, NULL));
     assert_ok(nft_dataset_read(read, dataset, indices, COUNT(indices)));
     for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++) {
         int64_t row = nft_weights_data_count(set, t) / SAMPLES;
@@ -156,11 +159,11 @@ static void do_not_fit(void **state)
     nft_dataset *good = opened(saved(set, "good")), *bad = NULL;
     nft_array *arrays[2] = {NULL}, *label = NULL;
     int64_t count = 40;
-    assert_ok(nft_trainer_set_dataset(trainer, good, NULL));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(good), NULL));
 
     nft_weights_edit(set, 3)[4 * 37] = INFINITY;
     bad = opened(saved(set, "infinite"));
-    assert_int_equal(nft_trainer_set_dataset(trainer, bad, NULL), NFT_ERROR_NOT_FINITE);
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(bad), NULL), NFT_ERROR_NOT_FINITE);
     expect_message("training set: ");
     expect_message("infinite: network 37: '1.bias' has a number that is not finite");
     nft_dataset_free(bad);
@@ -171,17 +174,18 @@ static void do_not_fit(void **state)
     assert_ok(nft_array_create(&label, NFT_ARRAY_F32, &count, 1, targets));
     assert_ok(nft_weights_set_extra(set, "label", label));
     bad = opened(saved(set, "out of range"));
-    assert_int_equal(nft_trainer_set_dataset(trainer, good, bad), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(good), NFT_DATA_FILES(bad)),
+                     NFT_ERROR_MISMATCH);
     expect_message("validation set: ");
     expect_message("out of range: target 35 is 1.5, loss bce takes 0 … 1");
     nft_dataset_free(bad);
 
     bad = opened(save_tokens("tokens", 5, &arrays[0], &arrays[1]));
-    assert_int_equal(nft_trainer_set_dataset(trainer, bad, NULL), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(bad), NULL), NFT_ERROR_MISMATCH);
     expect_message("it holds tokens, the model takes weights");
     nft_dataset_free(bad);
     assert_int_equal(nft_dataset_open(&bad, temporary_path("nowhere"), NULL), NFT_ERROR_FILE);
-    assert_int_equal(nft_trainer_set_dataset(NULL, good, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_trainer_set_data(NULL, NFT_DATA_FILES(good), NULL), NFT_ERROR_ARGUMENT);
     assert_ok(nft_trainer_step(NULL, trainer));
     nft_array_free(label);
     nft_array_free(arrays[0]);
@@ -203,10 +207,10 @@ static void empty(void **state)
     nft_dataset *dataset = opened(saved(none, "empty"));
     nft_trainer *trainer = make_trainer(model, RECIPE, 1);
     int64_t index = 0;
-    assert_int_equal(nft_dataset_count(dataset), 0);
+    assert_int_equal(nft_dataset_describe(dataset)->count, 0);
     assert_ok(nft_dataset_read(one, dataset, &index, 0));
     assert_int_equal(nft_dataset_read(one, dataset, &index, 1), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_trainer_set_dataset(trainer, dataset, NULL), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(dataset), NULL), NFT_ERROR_MISMATCH);
     expect_message("it has no samples");
     nft_trainer_free(trainer);
     nft_dataset_free(dataset);
@@ -229,8 +233,8 @@ static void without_bias(void **state)
         assert_ok(nft_array_create(&arrays[i], NFT_ARRAY_F32, shapes[i], ranks[i], values));
     assert_ok(nft_array_save(path, names, (const nft_array *const *)arrays, 3, NULL));
     nft_dataset *dataset = opened(path);
-    assert_ok(nft_weights_load(&whole, path));
-    assert_ok(nft_weights_create(&two, nft_dataset_space(dataset), 2, 1));
+    assert_ok(nft_weights_load(&whole, path, NULL));
+    assert_ok(nft_weights_create(&two, nft_dataset_describe(dataset)->space, 2, 1, NULL));
     for (int i = 0; i < 2; i++)
         nft_weights_edit(two, 3)[i] = 5;
     assert_ok(nft_dataset_read(two, dataset, samples, 2));
@@ -256,7 +260,7 @@ static void shrinking(void **state)
     const char *path = saved(set, "shrinks");
     nft_dataset *dataset = opened(path);
     nft_trainer *trainer = make_trainer(model, RECIPE, 1);
-    assert_ok(nft_trainer_set_dataset(trainer, dataset, NULL));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(dataset), NULL));
     assert_ok(nft_trainer_step(NULL, trainer));
     support_result before = trainer_values(trainer);
     assert_int_equal(truncate(path, 600), 0);
@@ -265,7 +269,7 @@ static void shrinking(void **state)
     expect_message("shrinks");
     support_result after = trainer_values(trainer);
     same_values("the parameters", before, after);
-    assert_int_equal(nft_trainer_steps_done(trainer), 1);
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, 1);
     free(before.values);
     free(after.values);
     nft_trainer_free(trainer);

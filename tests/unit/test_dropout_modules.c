@@ -32,7 +32,7 @@ static trained run_training(const test_case *c)
         keys[i] = (nft_dropout_key){.seed = 3, .step = 4, .sample = i};
     assert_ok(nft_context_create(&t.context, t.model, &options));
     t.context->dropout = keys;
-    assert_ok(nft_forward(t.context, t.input));
+    assert_ok(nft_forward(t.context, NFT_VIEW_WEIGHTS(t.input)));
     return t;
 }
 
@@ -66,7 +66,7 @@ static bool is_dropped(float before, float after)
 
 static void check_tensor(const trained *t, const tensor_case *c)
 {
-    const nft_weights *output = nft_context_output_weights(t->context);
+    const nft_weights *output = nft_context_output(t->context, NFT_OUTPUT)->weights;
     bool dropped[2][CHANNELS * 60];
     int64_t floats = CHANNELS * c->tokens * c->positions, all = 0, count = 0, same = 0;
     assert_int_equal(nft_weights_data_count(t->input, c->tensor), NETWORKS * floats);
@@ -118,7 +118,7 @@ static void tensors_differ(void **state)
     (void)state;
     static const test_case c = {.modules = "{'type': 'channel_dropout', 'p': 0.3}"};
     trained t = run_training(&c);
-    const nft_weights *output = nft_context_output_weights(t.context);
+    const nft_weights *output = nft_context_output(t.context, NFT_OUTPUT)->weights;
     int64_t same = 0;
     for (int64_t i = 0; i < NETWORKS * CHANNELS; i++)
         same += (nft_weights_data(output, 0)[i * 60] == 0) == (nft_weights_data(output, 2)[i * 20] == 0);

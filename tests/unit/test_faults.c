@@ -1,6 +1,8 @@
 /* What can go wrong with files: whichever system call fails, at whichever the process is killed, the old file
  * is whole, no half of a new one stands under its name, and the message names the file and the reason. */
 #define _GNU_SOURCE
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/interposed_files.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
@@ -75,7 +77,7 @@ static const struct {
 static nft_status load_model(const char *path)
 {
     nft_model *model = NULL;
-    nft_status status = nft_model_load(&model, path);
+    nft_status status = nft_model_load(&model, path, NULL);
     assert_int_equal(!status, model != NULL);
     nft_model_free(model);
     return status;
@@ -84,7 +86,7 @@ static nft_status load_model(const char *path)
 static nft_status load_weights(const char *path)
 {
     nft_weights *set = NULL;
-    nft_status status = nft_weights_load(&set, path);
+    nft_status status = nft_weights_load(&set, path, NULL);
     assert_int_equal(!status, set != NULL);
     nft_weights_free(set);
     return status;
@@ -93,13 +95,13 @@ static nft_status load_weights(const char *path)
 static nft_status read_tensors(const char *path)
 {
     nft_file *file = NULL;
-    nft_status status = nft_file_open(&file, path);
+    nft_status status = nft_file_open(&file, path, NULL);
     assert_int_equal(!status, file != NULL);
     for (int64_t i = 0; !status && i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *array = NULL;
         assert_ok(nft_file_tensor(&info, file, i));
-        status = nft_file_read(&array, file, info.name);
+        status = nft_file_read(&array, file, info.name, 0, NFT_ALL);
         assert_int_equal(!status, array != NULL);
         nft_array_free(array);
     }
@@ -112,7 +114,7 @@ static nft_status read_samples(const char *path)
     const int64_t samples[] = {3, 0};
     nft_dataset *dataset = NULL;
     nft_weights *two = NULL;
-    nft_status status = nft_weights_create(&two, nft_model_space(f.model), 2, 1);
+    nft_status status = nft_weights_create(&two, nft_model_space(f.model), 2, 1, NULL);
     if (!status)
         status = nft_dataset_open(&dataset, path, NULL);
     if (!status)

@@ -1,6 +1,7 @@
 /* The cases of tests/data/golden: what PyTorch and the published layers compute, and that it depends neither
  * on where a model came from nor on batches and threads. An argument names another folder of such cases. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
 #include "unit/golden_cases.h"
 #include "unit/temporary.h"
 
@@ -16,7 +17,7 @@ static bool is_result(const char *name)
 static void compare_array(const support_array *found, const nft_file *file)
 {
     nft_array *expected = NULL;
-    assert_ok(nft_file_read(&expected, file, found->name));
+    assert_ok(nft_file_read(&expected, file, found->name, 0, NFT_ALL));
     assert_int_equal(found->rank, nft_array_rank(expected));
     for (int64_t axis = 0; axis < found->rank; axis++)
         assert_int_equal(found->shape[axis], nft_array_size(expected, axis));
@@ -28,7 +29,7 @@ static void compare_file(const nft_context *context, const char *path)
 {
     nft_file *file = NULL;
     int64_t results = 0;
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     for (int64_t i = 0; i < nft_file_tensor_count(file); i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_file_tensor(&info, file, i));
@@ -47,7 +48,7 @@ static void agrees(void **state)
     const golden_case *c = *state;
     opened o = open_case(c);
     nft_context *context = support_context(o.model, 1, 0);
-    assert_ok(nft_forward(context, o.input));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(o.input)));
     compare_file(context, c->expected);
     nft_context_free(context);
     close_case(&o);
@@ -75,13 +76,13 @@ static void the_same_again(void **state)
     size_t size = 0;
 
     assert_ok(nft_model_save(o.model, temporary_path("saved.safetensors")));
-    assert_ok(nft_model_load(&saved, temporary_path("saved.safetensors")));
+    assert_ok(nft_model_load(&saved, temporary_path("saved.safetensors"), NULL));
     assert_string_equal(nft_model_config(saved), nft_model_config(o.model));
     support_same_tensors(saved, o.model);
     same_output("saved and loaded", saved, o.input, &expected);
 
     void *bytes = support_read(c->model, &size);
-    assert_ok(nft_model_load_memory(&in_memory, bytes, size, NULL));
+    assert_ok(nft_model_load(&in_memory, NULL, NFT_LOAD_BYTES(bytes, size)));
     memset(bytes, 0xff, size);
     free(bytes);
     support_same_tensors(in_memory, o.model);
@@ -99,7 +100,7 @@ static nft_weights *repeat(const nft_weights *set, int64_t count)
 {
     const nft_space *space = nft_weights_space(set);
     nft_weights *repeated = NULL;
-    assert_ok(nft_weights_create(&repeated, space, count, nft_weights_channels(set)));
+    assert_ok(nft_weights_create(&repeated, space, count, nft_weights_channels(set), NULL));
     for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
         int64_t floats = nft_weights_data_count(set, t) / nft_weights_count(set);
         const float *from = nft_weights_data(set, t);
@@ -133,18 +134,18 @@ static void batches_and_threads(void **state)
     opened o = open_case(*state);
     nft_weights *repeated = repeat(o.input, REPEATED);
     nft_context *expected = support_context(o.model, 1, 0);
-    assert_ok(nft_forward(expected, o.input));
+    assert_ok(nft_forward(expected, NFT_VIEW_WEIGHTS(o.input)));
     for (int32_t threads = 1; threads <= 3; threads++) {
         nft_context *context = support_context(o.model, threads, 2);
         for (int64_t n = 0; n < nft_weights_count(o.input); n++) {
-            assert_ok(nft_forward_range(context, o.input, n, 1));
+            assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(o.input, n, 1)));
             same_bits(context, expected, n);
         }
-        assert_ok(nft_forward(context, o.input));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(o.input)));
         same_bits(context, expected, 0);
-        assert_ok(nft_forward(context, repeated));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(repeated)));
         same_bits(context, expected, 0);
-        assert_ok(nft_forward_range(context, repeated, 1, 5));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(repeated, 1, 5)));
         same_bits(context, expected, 1);
         nft_context_free(context);
     }
@@ -157,26 +158,27 @@ static void batches_and_threads(void **state)
 static void latents(void **state)
 {
     opened o = open_case(*state);
-    if (nft_model_has_decoder(o.model)) {
+    if (nft_model_describe(o.model)->has_decoder) {
         nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
         options.without_decoder = 1;
         options.precision = support_precision();
         nft_context *without = NULL, *with = support_context(o.model, 2, 0);
         assert_ok(nft_context_create(&without, o.model, &options));
-        assert_ok(nft_forward(without, o.input));
-        assert_ok(nft_forward(with, o.input));
-        assert_ptr_equal(nft_context_get(without, "latents"), nft_context_output(without));
-        assert_int_equal(nft_array_rank(nft_context_output(without)), 3);
-        assert_int_equal(nft_array_rank(nft_context_output(with)), 2);
+        assert_ok(nft_forward(without, NFT_VIEW_WEIGHTS(o.input)));
+        assert_ok(nft_forward(with, NFT_VIEW_WEIGHTS(o.input)));
+        assert_ptr_equal(nft_context_output(without, NFT_OUTPUT_LATENTS)->array,
+                         nft_context_output(without, NFT_OUTPUT)->array);
+        assert_int_equal(nft_array_rank(nft_context_output(without, NFT_OUTPUT)->array), 3);
+        assert_int_equal(nft_array_rank(nft_context_output(with, NFT_OUTPUT)->array), 2);
         support_array a = support_output_at(without, 0),
-                      b = support_view("latents", nft_context_get(with, "latents"));
+                      b = support_view("latents", nft_context_output(with, NFT_OUTPUT_LATENTS)->array);
         same_networks(&a, &b, 0);
         nft_context_free(with);
         nft_context_free(without);
     } else {
         nft_context *context = support_context(o.model, 1, 0);
-        assert_ok(nft_forward(context, o.input));
-        assert_null(nft_context_get(context, "latents"));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(o.input)));
+        assert_null(nft_context_output(context, NFT_OUTPUT_LATENTS)->array);
         nft_context_free(context);
     }
     close_case(&o);
@@ -206,10 +208,10 @@ static void not_finite(void **state)
     opened o = open_case(*state);
     nft_weights *repeated = repeat(o.input, 4);
     nft_context *expected = support_context(o.model, 1, 0), *context = support_context(o.model, 2, 0);
-    assert_ok(nft_forward(expected, o.input));
+    assert_ok(nft_forward(expected, NFT_VIEW_WEIGHTS(o.input)));
     put_everywhere(repeated, 0, NAN);
     put_everywhere(repeated, 2, -INFINITY);
-    assert_ok(nft_forward(context, repeated));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(repeated)));
     for (int64_t i = 0; i < support_output_count(context); i++) {
         support_array found = support_output_at(context, i), clean = support_output_at(expected, i);
         int64_t floats = clean.count / clean.shape[0];
@@ -231,12 +233,12 @@ static void the_same_names(void **state)
     nft_model *loaded = NULL, *fresh = NULL;
     nft_file *file = NULL;
     long module = 0;
-    assert_ok(nft_model_load(&loaded, c->model));
-    assert_ok(nft_file_open(&file, c->model));
+    assert_ok(nft_model_load(&loaded, c->model, NULL));
+    assert_ok(nft_file_open(&file, c->model, NULL));
     const char *config = nft_file_metadata(file, "nft.config");
-    assert_ok(nft_model_create(&fresh, config, strlen(config), 0));
-    assert_int_equal(nft_model_tensor_count(fresh), nft_file_tensor_count(file));
-    for (int64_t i = 0; i < nft_model_tensor_count(fresh); i++) {
+    assert_ok(nft_model_create(&fresh, config, strlen(config), 0, NULL));
+    assert_int_equal(nft_model_describe(fresh)->tensor_count, nft_file_tensor_count(file));
+    for (int64_t i = 0; i < nft_model_describe(fresh)->tensor_count; i++) {
         nft_tensor_info a = NFT_TENSOR_INFO_INIT, b = NFT_TENSOR_INFO_INIT;
         nft_array *array = NULL;
         char *end;
@@ -244,7 +246,7 @@ static void the_same_names(void **state)
         assert_ok(nft_model_tensor(&b, loaded, i));
         assert_string_equal(a.name, b.name);
         assert_int_equal(a.trained, b.trained);
-        assert_ok(nft_file_read(&array, file, a.name));
+        assert_ok(nft_file_read(&array, file, a.name, 0, NFT_ALL));
         assert_int_equal(nft_array_rank(array), a.rank);
         for (int64_t axis = 0; axis < a.rank; axis++)
             assert_int_equal(nft_array_size(array, axis), a.shape[axis]);
@@ -266,13 +268,13 @@ static void real_networks(void **state)
     (void)state;
     nft_model *model = NULL;
     nft_weights *networks = NULL;
-    assert_ok(nft_model_load(&model, NFT_SOURCE_DIR "/examples/data/accuracy-predictor.safetensors"));
-    assert_ok(nft_weights_load(&networks, NFT_SOURCE_DIR "/examples/data/fashion-cnns.safetensors"));
+    assert_ok(nft_model_load(&model, NFT_SOURCE_DIR "/examples/data/accuracy-predictor.safetensors", NULL));
+    assert_ok(nft_weights_load(&networks, NFT_SOURCE_DIR "/examples/data/fashion-cnns.safetensors", NULL));
     const nft_array *prediction = nft_weights_extra(networks, "prediction");
     assert_non_null(prediction);
     nft_context *context = support_context(model, 2, 0);
-    assert_ok(nft_forward(context, networks));
-    const nft_array *output = nft_context_output(context);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(networks)));
+    const nft_array *output = nft_context_output(context, NFT_OUTPUT)->array;
     assert_int_equal(nft_array_count(output), nft_weights_count(networks));
     float most = support_precision() == NFT_PRECISION_BF16 ? 5e-3f : 1e-4f;
     for (int64_t n = 0; n < nft_array_count(output); n++)

@@ -1,6 +1,8 @@
 /* The gradients of tests/data/golden: what PyTorch's backward computes for every parameter and input, and
  * that they depend neither on threads nor on how the networks are cut into calls. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/golden_cases.h"
 
 #define GRADIENT_RELATIVE (10 * RELATIVE)
@@ -20,12 +22,12 @@ static void read_features(backward_run *run, const nft_weights *like)
 {
     const nft_space *space = nft_weights_space(like);
     assert_ok(nft_weights_create(&run->output_gradient_weights, space, nft_weights_count(like),
-                                 nft_weights_channels(like)));
+                                 nft_weights_channels(like), NULL));
     for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
         char name[300];
         nft_array *array = NULL;
         snprintf(name, sizeof name, "grad_output.%s", support_features_at(like, t).name);
-        assert_ok(nft_file_read(&array, run->file, name));
+        assert_ok(nft_file_read(&array, run->file, name, 0, NFT_ALL));
         int64_t count = nft_weights_data_count(run->output_gradient_weights, t);
         assert_int_equal(nft_array_count(array), count);
         memcpy(nft_weights_edit(run->output_gradient_weights, t), nft_array_f32(array),
@@ -36,11 +38,11 @@ static void read_features(backward_run *run, const nft_weights *like)
 
 static void run_backward(backward_run *run)
 {
-    assert_ok(nft_forward(run->context, run->o.input));
+    assert_ok(nft_forward(run->context, NFT_VIEW_WEIGHTS(run->o.input)));
     if (run->output_gradient)
-        assert_ok(nft_backward(run->context, run->output_gradient, run->gradients));
+        assert_ok(nft_backward(run->context, NFT_VIEW_ARRAY(run->output_gradient), run->gradients));
     else
-        assert_ok(nft_backward_weights(run->context, run->output_gradient_weights, run->gradients));
+        assert_ok(nft_backward(run->context, NFT_VIEW_WEIGHTS(run->output_gradient_weights), run->gradients));
 }
 
 static backward_run open_backward(const golden_case *c, int32_t threads)
@@ -54,12 +56,12 @@ static backward_run open_backward(const golden_case *c, int32_t threads)
     options.precision = support_precision();
     assert_ok(nft_context_create(&run.context, run.o.model, &options));
     assert_ok(nft_gradients_create(&run.gradients, run.o.model));
-    assert_ok(nft_file_open(&run.file, c->expected));
-    assert_ok(nft_forward(run.context, run.o.input));
-    if (nft_context_output(run.context))
-        assert_ok(nft_file_read(&run.output_gradient, run.file, "grad_output.output"));
+    assert_ok(nft_file_open(&run.file, c->expected, NULL));
+    assert_ok(nft_forward(run.context, NFT_VIEW_WEIGHTS(run.o.input)));
+    if (nft_context_output(run.context, NFT_OUTPUT)->array)
+        assert_ok(nft_file_read(&run.output_gradient, run.file, "grad_output.output", 0, NFT_ALL));
     else
-        read_features(&run, nft_context_output_weights(run.context));
+        read_features(&run, nft_context_output(run.context, NFT_OUTPUT)->weights);
     run_backward(&run);
     return run;
 }
@@ -77,7 +79,7 @@ static void close_backward(backward_run *run)
 static void compare_gradient(const backward_run *run, const char *name, int64_t count, const float *found)
 {
     nft_array *expected = NULL;
-    assert_ok(nft_file_read(&expected, run->file, name));
+    assert_ok(nft_file_read(&expected, run->file, name, 0, NFT_ALL));
     assert_int_equal(nft_array_count(expected), count);
     support_close(name, count, found, nft_array_f32(expected), GRADIENT_RELATIVE, GRADIENT_ABSOLUTE);
     nft_array_free(expected);
@@ -88,7 +90,7 @@ static void agrees(void **state)
 {
     backward_run run = open_backward(*state, 1);
     int64_t compared = 0, in_file = 0;
-    for (int64_t i = 0; i < nft_model_tensor_count(run.o.model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(run.o.model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         char name[300];
         assert_ok(nft_gradients_tensor(&info, run.gradients, i));
@@ -98,7 +100,7 @@ static void agrees(void **state)
             compared++;
         }
     }
-    const nft_weights *input = nft_context_input_gradient_weights(run.context);
+    const nft_weights *input = nft_context_output(run.context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
     assert_non_null(input);
     for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(input)); t++) {
         char name[300];
@@ -117,14 +119,14 @@ static void agrees(void **state)
 
 static void same_gradients(const backward_run *a, const backward_run *b)
 {
-    for (int64_t i = 0; i < nft_model_tensor_count(a->o.model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(a->o.model)->tensor_count; i++) {
         nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_gradients_tensor(&x, a->gradients, i));
         assert_ok(nft_gradients_tensor(&y, b->gradients, i));
         support_identical(x.name, x.count, x.data, y.data);
     }
-    const nft_weights *x = nft_context_input_gradient_weights(a->context),
-                      *y = nft_context_input_gradient_weights(b->context);
+    const nft_weights *x = nft_context_output(a->context, NFT_OUTPUT_INPUT_GRADIENT)->weights,
+                      *y = nft_context_output(b->context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
     for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(x)); t++)
         support_identical("the input's", nft_weights_data_count(x, t), nft_weights_data(x, t),
                           nft_weights_data(y, t));
@@ -147,7 +149,7 @@ static void twice(void **state)
 {
     backward_run once = open_backward(*state, 1), both = open_backward(*state, 1);
     run_backward(&both);
-    for (int64_t i = 0; i < nft_model_tensor_count(once.o.model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(once.o.model)->tensor_count; i++) {
         nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_gradients_tensor(&x, once.gradients, i));
         assert_ok(nft_gradients_tensor(&y, both.gradients, i));

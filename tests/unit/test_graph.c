@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "io/file.h"
 #include "io/graph/graph.h"
+#include "nft/file.h"
 #include "nft/nft.h"
 
 #include "unit/failing_allocator.h"
@@ -82,12 +83,12 @@ static void weights_are_loaded_by_the_space_of_their_graph(void **state)
     nft_space *space = space_of("residual", NULL);
     (void)state;
     path_of(path, "residual", ".onnx");
-    assert_ok(nft_weights_load(&weights, path));
+    assert_ok(nft_weights_load(&weights, path, NULL));
     assert_true(nft_space_equal(nft_weights_space(weights), space));
     nft_weights_free(weights);
     nft_space_free(space);
     path_of(path, "chain", ".onnx");
-    assert_ok(nft_weights_load(&weights, path));
+    assert_ok(nft_weights_load(&weights, path, NULL));
     assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 2);
     nft_weights_free(weights);
 }
@@ -305,9 +306,9 @@ static void a_network_computes_the_same_after_its_axes_are_permuted(void **state
             double before[2], behind[2];
             nft_weights *weights;
             path_of(path, networks[i].name, ".onnx");
-            assert_ok(nft_weights_load(&weights, path));
+            assert_ok(nft_weights_load(&weights, path, NULL));
             networks[i].compute(weights, before);
-            assert_ok(nft_weights_permute_random(weights, seed));
+            assert_ok(nft_weights_permute_random(weights, seed, 0));
             networks[i].compute(weights, behind);
             for (int o = 0; o < 2; o++)
                 assert_true(fabs(before[o] - behind[o]) < 1e-5 * fabs(before[o]));
@@ -323,9 +324,9 @@ static void a_network_computes_something_else_if_one_tensor_is_permuted_alone(vo
         char path[512];
         nft_weights *weights, *kept;
         path_of(path, networks[i].name, ".onnx");
-        assert_ok(nft_weights_load(&kept, path));
-        assert_ok(nft_weights_load(&weights, path));
-        assert_ok(nft_weights_permute_random(weights, 1));
+        assert_ok(nft_weights_load(&kept, path, NULL));
+        assert_ok(nft_weights_load(&weights, path, NULL));
+        assert_ok(nft_weights_permute_random(weights, 1, 0));
         for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(kept)); t++) {
             double before[2], behind[2];
             size_t bytes = (size_t)nft_weights_data_count(kept, t) * sizeof(float);

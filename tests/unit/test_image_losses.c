@@ -1,6 +1,9 @@
 /* The losses between images: against renderings made another way, against finite differences, from files as
  * from memory; and what does not fit them. The golden training cases are test_train's. */
 #define _GNU_SOURCE
+#include "nft/file.h"
+#include "nft/inr.h"
+#include "nft/train.h"
 #include "train/image_loss.h"
 #include "unit/refusals.h"
 #include "unit/temporary.h"
@@ -21,7 +24,7 @@
 static nft_weights *make_networks(const nft_model *model, int64_t count, uint64_t seed)
 {
     nft_weights *set = NULL;
-    assert_ok(nft_weights_create(&set, nft_model_space(model), count, 1));
+    assert_ok(nft_weights_create(&set, nft_model_space(model), count, 1, NULL));
     assert_ok(nft_inr_init(set, seed, 0, 0));
     return set;
 }
@@ -65,7 +68,7 @@ static one_image make_image(void)
     one_image one = {0};
     nft_weights *set = NULL;
     assert_ok(nft_space_create_chain(&one.space, layers, 3));
-    assert_ok(nft_weights_create(&set, one.space, 1, 1));
+    assert_ok(nft_weights_create(&set, one.space, 1, 1, NULL));
     assert_ok(nft_inr_init(set, 7, 0, 0));
     assert_ok(nft_image_loss_create(&one.loss, one.space, 30, HEIGHT, WIDTH));
     one.numbers = one.space->numbers;
@@ -93,7 +96,7 @@ static void same_as_rendered(void **state)
     one_image one = make_image();
     nft_weights *set = NULL;
     nft_array *rendered = NULL;
-    assert_ok(nft_weights_create(&set, one.space, 1, 1));
+    assert_ok(nft_weights_create(&set, one.space, 1, 1, NULL));
     nft_weights_scatter(set, 0, one.network);
     assert_ok(nft_inr_render(&rendered, set, 0, 1, HEIGHT, WIDTH, NULL));
     double expected = 0;
@@ -170,13 +173,13 @@ static void from_files(const char *model_text, const char *recipe)
     nft_dataset *train_file = opened(train, "train"), *validation_file = opened(validation, "validation");
     nft_trainer *a = make_trainer(model, recipe, 1), *b = make_trainer(model, recipe, 3);
     assert_ok(set_data(a, train, validation));
-    assert_ok(nft_trainer_set_dataset(b, train_file, validation_file));
+    assert_ok(nft_trainer_set_data(b, NFT_DATA_FILES(train_file), NFT_DATA_FILES(validation_file)));
     assert_ok(nft_trainer_run(a, NULL, NULL));
     assert_ok(nft_trainer_run(b, NULL, NULL));
     support_result x = trainer_values(a), y = trainer_values(b);
     same_values("the parameters", x, y);
-    assert_true(nft_trainer_best_loss(a) == nft_trainer_best_loss(b));
-    assert_null(nft_trainer_validation_output(a));
+    assert_true(nft_trainer_describe(a)->best_loss == nft_trainer_describe(b)->best_loss);
+    assert_null(nft_trainer_describe(a)->validation_output);
     free(x.values);
     free(y.values);
     nft_trainer_free(a);
@@ -206,14 +209,14 @@ static nft_dataset *noted(const char *name, const char *omega)
     nft_dataset *dataset = NULL;
     char path[512];
     snprintf(path, sizeof path, "%s", temporary_path(name));
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     int64_t count = nft_file_tensor_count(file);
     assert_in_range(count, 1, MOST_TENSORS);
     for (int64_t i = 0; i < count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_file_tensor(&info, file, i));
         names[i] = info.name;
-        assert_ok(nft_file_read(&arrays[i], file, info.name));
+        assert_ok(nft_file_read(&arrays[i], file, info.name, 0, NFT_ALL));
     }
     assert_ok(nft_array_save(path, names, (const nft_array *const *)arrays, (size_t)count,
                              (const char *const[]){"nft.omega", omega, NULL}));
@@ -246,18 +249,18 @@ static void frequency(const char *model_text, const char *recipe, const char *ow
     nft_dataset_free(opened(train, "train"));
     nft_trainer *trainer = make_trainer(model, recipe, 1);
     nft_dataset *dataset = noted("train", own);
-    assert_ok(nft_trainer_set_dataset(trainer, dataset, dataset));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(dataset), NFT_DATA_FILES(dataset)));
     nft_dataset_free(dataset);
     dataset = noted("train", "5.0");
-    assert_int_equal(nft_trainer_set_dataset(trainer, dataset, NULL), NFT_ERROR_MISMATCH);
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(dataset), NULL), NFT_ERROR_MISMATCH);
     assert_non_null(strstr(nft_error_message(), message));
     nft_dataset_free(dataset);
     dataset = noted("train", "5.");
-    assert_int_equal(nft_trainer_set_dataset(trainer, NULL, dataset), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_trainer_set_data(trainer, NULL, NFT_DATA_FILES(dataset)), NFT_ERROR_FORMAT);
     assert_non_null(strstr(nft_error_message(), "'nft.omega' of the metadata"));
     nft_dataset_free(dataset);
     dataset = noted("train", "");
-    assert_int_equal(nft_trainer_set_dataset(trainer, NULL, dataset), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_trainer_set_data(trainer, NULL, NFT_DATA_FILES(dataset)), NFT_ERROR_FORMAT);
     nft_dataset_free(dataset);
     frequency_in_memory(trainer, train, own, "the loss renders with 20");
     nft_trainer_free(trainer);
@@ -283,11 +286,11 @@ static double loss_of_calls(const nft_model *model, const nft_weights *set, bool
     double sum = 0;
     options.threads = 1;
     assert_ok(nft_context_create(&context, model, &options));
-    assert_ok(nft_forward(context, set));
-    const nft_weights *sirens = decoder ? set : nft_context_output_weights(context);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
+    const nft_weights *sirens = decoder ? set : nft_context_output(context, NFT_OUTPUT)->weights;
     assert_ok(nft_inr_render(&rendered, sirens, 0, nft_weights_count(set), height, width, NULL));
-    const float *others =
-        nft_array_f32(decoder ? nft_context_output(context) : nft_weights_extra(set, "target"));
+    const float *others = nft_array_f32(decoder ? nft_context_output(context, NFT_OUTPUT)->array
+                                                : nft_weights_extra(set, "target"));
     for (int64_t i = 0; i < nft_array_count(rendered); i++)
         sum += pow((double)nft_array_f32(rendered)[i] - (double)others[i], 2);
     sum /= (double)nft_array_count(rendered);
@@ -310,7 +313,7 @@ static void check_form(const char *model_text, const char *recipe, bool decoder,
     assert_ok(set_data(trainer, set, set));
     assert_ok(nft_trainer_step(NULL, trainer));
     assert_ok(nft_trainer_validate(&loss, trainer));
-    assert_ok(nft_trainer_snapshot(&trained, trainer));
+    assert_ok(nft_trainer_snapshot(&trained, trainer, NFT_SNAPSHOT_LAST));
     double expected = loss_of_calls(trained, set, decoder, height, width);
     if (!(fabs(loss - expected) < 1e-4 * expected))
         fail_msg("the loss is %.8g, expected %.8g", loss, expected);
@@ -341,7 +344,7 @@ static void reconstruction_of_a_source(void **state)
     (void)state;
     nft_model *model = support_model(INR2ARRAY, 1);
     nft_trainer *trainer = make_trainer(model, LOSS("reconstruction", ""), 2);
-    assert_ok(nft_trainer_set_source(trainer, leave, NULL));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(leave, NULL), NULL));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     nft_trainer_free(trainer);
     nft_model_free(model);
@@ -422,7 +425,8 @@ static void data_that_do_not_fit(void **state)
     nft_trainer *trainer = make_trainer(model, LOSS("render", ""), 1);
     nft_weights *set = make_networks(model, 6, 1), *other = make_networks(model, 3, 2);
     expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "no tensor 'target'");
-    expect(nft_trainer_set_source(trainer, leave, NULL), NFT_ERROR_ARGUMENT, "call nft_trainer_set_data");
+    expect(nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(leave, NULL), NULL), NFT_ERROR_ARGUMENT,
+           "not from a callback");
     set_images(set, 3, (int64_t[]){6, 4, 5});
     expect(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH, "'target' is (6, 4, 5)");
     set_images(set, 4, (int64_t[]){6, 4, 5, 3});

@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "unit/temporary.h"
 
+#include "nft/train.h"
 #include "unit/mixed_zoo.h"
 
 #include <sys/resource.h>
@@ -52,9 +53,9 @@ static void parts_are_described(void **state)
     nft_dataset *dataset = NULL;
     nft_dataset_part part = NFT_DATASET_PART_INIT;
     assert_ok(nft_dataset_open(&dataset, z.index, NULL));
-    assert_int_equal(nft_dataset_count(dataset), 20);
-    assert_int_equal(nft_dataset_part_count(dataset), SPACES);
-    assert_null(nft_dataset_space(dataset));
+    assert_int_equal(nft_dataset_describe(dataset)->count, 20);
+    assert_int_equal(nft_dataset_describe(dataset)->part_count, SPACES);
+    assert_null(nft_dataset_describe(dataset)->space);
     assert_ok(nft_dataset_get_part(&part, dataset, 2));
     assert_int_equal(part.first, 16);
     assert_int_equal(part.count, 4);
@@ -66,7 +67,7 @@ static void parts_are_described(void **state)
     assert_int_equal(nft_dataset_get_part(&part, dataset, 0), NFT_ERROR_ARGUMENT);
     /* samples 16 and 19 are networks 0 and 3 of the last part, whose tensors are cut from one of the file */
     nft_weights *read = NULL;
-    assert_ok(nft_weights_create(&read, nft_weights_space(z.sets[2]), 2, 1));
+    assert_ok(nft_weights_create(&read, nft_weights_space(z.sets[2]), 2, 1, NULL));
     assert_ok(nft_dataset_read(read, dataset, (const int64_t[]){19, 16}, 2));
     for (int64_t t = 0; t < 3; t++) {
         int64_t row = nft_weights_data_count(read, t) / 2;
@@ -117,15 +118,15 @@ static void parts_follow_each_other(void **state)
     free(absolute);
     write_text(temporary_path("index"), text);
     assert_ok(nft_dataset_open(&dataset, temporary_path("index"), NULL));
-    assert_ok(nft_dataset_read_tensor(&classes, dataset, "class"));
-    assert_ok(nft_dataset_read_tensor(&pairs, dataset, "pair"));
+    assert_ok(nft_dataset_read_tensor(&classes, dataset, "class", 0, NFT_ALL));
+    assert_ok(nft_dataset_read_tensor(&pairs, dataset, "pair", 0, NFT_ALL));
     for (int64_t i = 0; i < 9; i++) {
         assert_int_equal(nft_array_i64(classes)[i], i);
         assert_true(nft_array_f32(pairs)[2 * i] == (float)(2 * i));
         assert_true(nft_array_f32(pairs)[2 * i + 1] == (float)(2 * i + 1));
     }
     /* networks of two channels, from the end of one part to the beginning of the next */
-    assert_ok(nft_weights_create(&read, nft_weights_space(sets[0]), 4, 2));
+    assert_ok(nft_weights_create(&read, nft_weights_space(sets[0]), 4, 2, NULL));
     assert_ok(nft_dataset_read(read, dataset, (const int64_t[]){3, 4, 5, 6}, 4));
     for (int64_t t = 0; t < 4; t++) {
         int64_t row = nft_weights_data_count(read, t) / 4;
@@ -178,7 +179,7 @@ static void equal_spaces_of_other_names_stay_apart(void **state)
     write_text(temporary_path("index"), "{'format_version': 1, 'parts': [{'file': 'norm.gain', 'count': 2}, "
                                         "{'file': 'norm.bias', 'count': 2}]}");
     assert_ok(nft_dataset_open(&dataset, temporary_path("index"), NULL));
-    assert_null(nft_dataset_space(dataset));
+    assert_null(nft_dataset_describe(dataset)->space);
     for (int64_t i = 0; i < 2; i++) {
         nft_space_tensor tensor = {.size = sizeof tensor};
         assert_ok(nft_dataset_get_part(&part, dataset, i));
@@ -215,8 +216,8 @@ static void few_files_are_open_at_a_time(void **state)
     few.rlim_cur = 90;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
     assert_ok(nft_dataset_open(&dataset, temporary_path("index"), NULL));
-    assert_true(nft_space_equal(nft_dataset_space(dataset), space));
-    assert_ok(nft_weights_create(&one, space, 1, 1));
+    assert_true(nft_space_equal(nft_dataset_describe(dataset)->space, space));
+    assert_ok(nft_weights_create(&one, space, 1, 1, NULL));
     for (int round = 0; round < 2; round++)
         for (int64_t i = 0; i < 2 * PARTS; i++) {
             int64_t sample = i * 7 % (2 * PARTS);
@@ -226,7 +227,7 @@ static void few_files_are_open_at_a_time(void **state)
         }
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     /* a part that was closed and is another file now */
-    assert_ok(nft_weights_permute_random(sets[0], 1));
+    assert_ok(nft_weights_permute_random(sets[0], 1, 0));
     nft_weights *other = support_weights(space, 5, 1, 1);
     int64_t index = 2 * PARTS - 1;
     for (int i = PARTS - 1; i > PARTS - 3; i--) {

@@ -4,7 +4,7 @@
 static nft_tensor_info tensor_of(const nft_model *model, const char *name)
 {
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         assert_ok(nft_model_tensor(&info, model, i));
         if (!strcmp(info.name, name))
             return info;
@@ -298,7 +298,7 @@ static void seeds(void **state)
     (void)state;
     nft_model *a = support_model(SEEDED, 11), *b = support_model(SEEDED, 11), *c = support_model(SEEDED, 12);
     nft_model *d = support_model(SEEDED, UINT64_C(11) << 32);
-    for (int64_t i = 0; i < nft_model_tensor_count(a); i++) {
+    for (int64_t i = 0; i < nft_model_describe(a)->tensor_count; i++) {
         nft_tensor_info x = NFT_TENSOR_INFO_INIT, y = x, z = x, w = x;
         assert_ok(nft_model_tensor(&x, a, i));
         assert_ok(nft_model_tensor(&y, b, i));

@@ -1,4 +1,6 @@
 /* SIRENs: the golden fits and renderings, fresh networks, and that a network's result is its own. */
+#include "nft/file.h"
+#include "nft/inr.h"
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
 
@@ -22,14 +24,14 @@ static const char *golden_path(const char *name, const char *file)
 static nft_array *read_tensor(const nft_file *file, const char *name)
 {
     nft_array *array = NULL;
-    assert_ok(nft_file_read(&array, file, name));
+    assert_ok(nft_file_read(&array, file, name, 0, NFT_ALL));
     return array;
 }
 
 static nft_array *read_images(const char *path)
 {
     nft_file *file = NULL;
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     nft_array *bytes = read_tensor(file, "images"), *images = NULL;
     int64_t shape[4], count = nft_array_count(bytes);
     float *colours = support_allocate((size_t)count * sizeof *colours);
@@ -52,10 +54,10 @@ static nft_inr_fit_options read_recipe(const char *path)
     json_t *optimizer = json_object_get(recipe, "optimizer"), *betas = json_object_get(optimizer, "betas");
     const char *schedule = json_string_value(json_object_get(json_object_get(recipe, "schedule"), "type"));
     options.steps = json_integer_value(json_object_get(recipe, "steps"));
-    options.learning_rate = json_number_value(json_object_get(optimizer, "lr"));
-    options.beta1 = json_number_value(json_array_get(betas, 0));
-    options.beta2 = json_number_value(json_array_get(betas, 1));
-    options.epsilon = json_number_value(json_object_get(optimizer, "eps"));
+    options.lr = json_number_value(json_object_get(optimizer, "lr"));
+    options.betas[0] = json_number_value(json_array_get(betas, 0));
+    options.betas[1] = json_number_value(json_array_get(betas, 1));
+    options.eps = json_number_value(json_object_get(optimizer, "eps"));
     options.omega = json_number_value(json_object_get(recipe, "omega"));
     options.schedule = strcmp(schedule, "cosine") ? NFT_INR_SCHEDULE_CONSTANT : NFT_INR_SCHEDULE_COSINE;
     json_decref(recipe);
@@ -65,9 +67,9 @@ static nft_inr_fit_options read_recipe(const char *path)
 static golden_fit open_golden(const char *name)
 {
     golden_fit g = {0};
-    assert_ok(nft_weights_load(&g.networks, golden_path(name, "init.safetensors")));
-    assert_ok(nft_weights_load(&g.expected, golden_path(name, "expected.safetensors")));
-    assert_ok(nft_file_open(&g.rendered, golden_path(name, "expected.safetensors")));
+    assert_ok(nft_weights_load(&g.networks, golden_path(name, "init.safetensors"), NULL));
+    assert_ok(nft_weights_load(&g.expected, golden_path(name, "expected.safetensors"), NULL));
+    assert_ok(nft_file_open(&g.rendered, golden_path(name, "expected.safetensors"), NULL));
     g.images = read_images(golden_path(name, "images.safetensors"));
     g.options = read_recipe(golden_path(name, "fit.json"));
     return g;
@@ -119,7 +121,7 @@ static void golden_fits(void **state)
 static nft_weights *fresh(const nft_space *space, int64_t count, uint64_t seed, int64_t first)
 {
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_create(&weights, space, count, 1));
+    assert_ok(nft_weights_create(&weights, space, count, 1, NULL));
     assert_ok(nft_inr_init(weights, seed, first, 0));
     return weights;
 }
@@ -328,7 +330,7 @@ static void wrong_networks(void **state)
     assert_ok(nft_space_create_chain(&spaces[1], &conv, 1));
     for (size_t i = 0; i < COUNT(spaces); i++) {
         nft_weights *weights = NULL;
-        assert_ok(nft_weights_create(&weights, spaces[i], 1, 1));
+        assert_ok(nft_weights_create(&weights, spaces[i], 1, 1, NULL));
         refused(NFT_ERROR_CONFIG, words[i], nft_inr_init(weights, 0, 0, 0));
         refused(NFT_ERROR_CONFIG, words[i], nft_inr_fit(weights, NULL, images, NULL));
         refused(NFT_ERROR_CONFIG, words[i], nft_inr_render(&rendered, weights, 0, 1, 4, 4, NULL));
@@ -348,7 +350,7 @@ static void wrong_arguments(void **state)
               *colours = smooth_images(2, 4, 4, 3), *empty = NULL, *labels = NULL, *rendered = NULL;
     const float *tensors[] = {nft_weights_data(weights, 0), NULL, nft_weights_data(weights, 2), NULL};
     assert_ok(nft_weights_borrow(&borrowed, space, 2, 1, tensors));
-    assert_ok(nft_weights_create(&features, space, 2, 3));
+    assert_ok(nft_weights_create(&features, space, 2, 3, NULL));
     assert_ok(nft_array_create(&empty, NFT_ARRAY_F32, (int64_t[]){2, 0, 4, 1}, 4, NULL));
     assert_ok(nft_array_create(&labels, NFT_ARRAY_I64, (int64_t[]){2, 4, 4, 1}, 4, NULL));
     refused(NFT_ERROR_ARGUMENT, "weights", nft_inr_init(NULL, 0, 0, 0));
@@ -394,10 +396,10 @@ static void wrong_options(void **state)
         {{.size = sizeof(nft_inr_fit_options), .threads = -1}, "threads is -1"},
         {{.size = sizeof(nft_inr_fit_options), .schedule = 2}, "schedule is 2"},
         {{.size = sizeof(nft_inr_fit_options), .steps = -5}, "steps is -5"},
-        {{.size = sizeof(nft_inr_fit_options), .learning_rate = -1}, "learning_rate is -1"},
-        {{.size = sizeof(nft_inr_fit_options), .beta1 = 1}, "beta1 is 1"},
-        {{.size = sizeof(nft_inr_fit_options), .beta2 = NAN}, "beta2 is"},
-        {{.size = sizeof(nft_inr_fit_options), .epsilon = INFINITY}, "epsilon is inf"},
+        {{.size = sizeof(nft_inr_fit_options), .lr = -1}, "lr is -1"},
+        {{.size = sizeof(nft_inr_fit_options), .betas = {1, 0}}, "betas[0] is 1"},
+        {{.size = sizeof(nft_inr_fit_options), .betas = {0, NAN}}, "betas[1] is"},
+        {{.size = sizeof(nft_inr_fit_options), .eps = INFINITY}, "eps is inf"},
         {{.size = sizeof(nft_inr_fit_options), .omega = NAN}, "omega is"},
     };
     nft_space *space = SUPPORT_MLP(2, 8, 1);
@@ -437,7 +439,7 @@ static nft_status whole_life(void)
     options.threads = 2;
     nft_status status = nft_space_create_mlp(&space, widths, 3);
     if (!status)
-        status = nft_weights_create(&weights, space, 2, 1);
+        status = nft_weights_create(&weights, space, 2, 1, NULL);
     if (!status)
         status = nft_inr_init(weights, 0, 0, 0);
     if (!status)
@@ -470,7 +472,7 @@ static void diverging(void **state)
     nft_weights *weights = fresh(space, 1, 0, 0);
     nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
     float loss = NAN;
-    options.learning_rate = 1e5;
+    options.lr = 1e5;
     options.steps = 5;
     assert_ok(nft_inr_fit(weights, &loss, images, &options));
     assert_true(isfinite(loss));

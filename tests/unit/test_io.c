@@ -20,13 +20,14 @@
 
 #include <cmocka.h>
 
+#include "nft/file.h"
 #include "unit/checks.h"
 
 static nft_status open_bytes(nft_file **file, const char *header, const void *data, size_t size, void **bytes)
 {
     size_t total;
     *bytes = safetensors_bytes(header, data, size, &total);
-    return nft_file_open_memory(file, *bytes, total);
+    return nft_file_open(file, NULL, NFT_LOAD_BYTES(*bytes, total));
 }
 
 static void names_in_natural_order(void **state)
@@ -205,18 +206,20 @@ static void wrong_lengths_are_refused(void **state)
     (void)state;
     nft_file *file;
     uint8_t bytes[16] = {255, 255, 255, 255, 255, 255, 255, 255, '{', '}'};
-    assert_int_equal(nft_file_open_memory(&file, bytes, 10), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, 10)), NFT_ERROR_FORMAT);
     assert_message("its header would be 18446744073709551615 bytes long, expected at most 100000000");
-    assert_int_equal(nft_file_open_memory(&file, "{\"format_version\": 1}", 21), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES("{\"format_version\": 1}", 21)),
+                     NFT_ERROR_FORMAT);
     assert_message("looks like JSON");
-    assert_int_equal(nft_file_open_memory(&file, "\x89PNG\r\n\x1a\n a picture", 18), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES("\x89PNG\r\n\x1a\n a picture", 18)),
+                     NFT_ERROR_FORMAT);
     assert_message("looks like a PNG image");
     nft_convert_to_bytes(&(uint64_t){100000000}, 8, 1, bytes);
-    assert_int_equal(nft_file_open_memory(&file, bytes, 10), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, 10)), NFT_ERROR_FORMAT);
     assert_message("the header is 100000000 bytes long, but only 2 follow");
-    assert_int_equal(nft_file_open_memory(&file, bytes, 7), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, 7)), NFT_ERROR_FORMAT);
     assert_message("memory: 7 bytes are too few");
-    assert_int_equal(nft_file_open_memory(&file, bytes, 0), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, 0)), NFT_ERROR_FORMAT);
     assert_message("the file is empty");
 }
 
@@ -229,7 +232,7 @@ static void deep_json_is_refused(void **state)
     memset(header, '[', depth);
     unsigned char *bytes = safetensors_bytes(header, NULL, 0, &size);
     nft_file *file;
-    assert_int_equal(nft_file_open_memory(&file, bytes, size), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, size)), NFT_ERROR_FORMAT);
     assert_message("nested 100000 deep");
     free(bytes);
     free(header);
@@ -263,7 +266,7 @@ static void check_good_file(const nft_file *file)
     assert_null(nft_file_metadata(file, "absent"));
 
     nft_array *array;
-    assert_ok(nft_file_read(&array, file, "t.9"));
+    assert_ok(nft_file_read(&array, file, "t.9", 0, NFT_ALL));
     const float *floats = nft_array_f32(array);
     assert_true(floats[0] == 1.0f && floats[1] == ldexpf(1, -24) && floats[2] == -INFINITY);
     assert_null(nft_array_i64(array));
@@ -271,29 +274,33 @@ static void check_good_file(const nft_file *file)
     assert_int_equal(nft_array_size(array, 0), 3);
     assert_int_equal(nft_array_size(array, 2), 0);
     nft_array_free(array);
-    assert_ok(nft_file_read_rows(&array, file, "t.9", 1, 2));
+    assert_ok(nft_file_read(&array, file, "t.9", 1, 2));
     assert_true(nft_array_f32(array)[0] == ldexpf(1, -24) && nft_array_f32(array)[1] == -INFINITY);
     assert_int_equal(nft_array_size(array, 0), 2);
     assert_int_equal(nft_array_size(array, 1), 1);
     nft_array_free(array);
-    assert_int_equal(nft_file_read_rows(&array, file, "t.9", 2, 2), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read(&array, file, "t.9", 2, 2), NFT_ERROR_ARGUMENT);
     assert_message("2 rows from row 2 of tensor 't.9' were asked for, it has 3");
-    assert_int_equal(nft_file_read_rows(&array, file, "t.9", 1, -1), NFT_ERROR_ARGUMENT);
-    assert_message("-1 rows from row 1");
-    assert_int_equal(nft_file_read_rows(&array, file, "one", 0, 1), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_file_read_rows(&array, file, "one", 0, 0), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read(&array, file, "t.9", 1, -2), NFT_ERROR_ARGUMENT);
+    assert_message("-2 rows from row 1");
+    assert_int_equal(nft_file_read(&array, file, "t.9", 4, NFT_ALL), NFT_ERROR_ARGUMENT);
+    assert_ok(nft_file_read(&array, file, "t.9", 1, NFT_ALL));
+    assert_int_equal(nft_array_size(array, 0), 2);
+    nft_array_free(array);
+    assert_int_equal(nft_file_read(&array, file, "one", 0, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read(&array, file, "one", 0, 0), NFT_ERROR_ARGUMENT);
     assert_message("is a single number and has no rows");
-    assert_ok(nft_file_read(&array, file, "t.10"));
+    assert_ok(nft_file_read(&array, file, "t.10", 0, NFT_ALL));
     assert_true(nft_array_i64(array)[0] == -1 && nft_array_i64(array)[1] == 2);
     nft_array_free(array);
-    assert_ok(nft_file_read(&array, file, "one"));
+    assert_ok(nft_file_read(&array, file, "one", 0, NFT_ALL));
     assert_true(nft_array_f32(array)[0] == 10.0f);
     assert_int_equal(nft_array_count(array), 1);
     nft_array_free(array);
-    assert_ok(nft_file_read(&array, file, "none"));
+    assert_ok(nft_file_read(&array, file, "none", 0, NFT_ALL));
     assert_int_equal(nft_array_count(array), 0);
     nft_array_free(array);
-    assert_int_equal(nft_file_read(&array, file, "t.1"), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_read(&array, file, "t.1", 0, NFT_ALL), NFT_ERROR_ARGUMENT);
     assert_message("there is no tensor 't.1'");
     assert_null(array);
 }
@@ -347,7 +354,7 @@ static void types_of_few_bytes(void **state)
     assert_ok(open_bytes(&file, header, data, sizeof data, &bytes));
     assert_int_equal(nft_file_tensor_count(file), 8);
     for (size_t i = 0; i < COUNT(expected); i++) {
-        assert_ok(nft_file_read(&array, file, names[i]));
+        assert_ok(nft_file_read(&array, file, names[i], 0, NFT_ALL));
         const float *floats = nft_array_f32(array);
         if (floats)
             assert_true(floats[0] == 1.0f && floats[1] == -1.0f && floats[2] == 448.0f &&
@@ -356,7 +363,7 @@ static void types_of_few_bytes(void **state)
             assert_true(nft_array_i64(array)[0] == expected[i]);
         nft_array_free(array);
     }
-    assert_int_equal(nft_file_read(&array, file, "h"), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_read(&array, file, "h", 0, NFT_ALL), NFT_ERROR_FORMAT);
     assert_message("tensor 'h': the value 9223372036854775808 is larger than any I64");
     nft_file_free(file);
     free(bytes);
@@ -418,9 +425,9 @@ static void other_types_are_left_out(void **state)
     assert_null(nft_file_left_out_at(NULL, NULL, 0));
     assert_string_equal(nft_file_why_left_out(file, "b"), "it is C64, complex numbers");
     assert_string_equal(nft_file_why_left_out(file, "c"), "it is F4, quantised numbers");
-    assert_int_equal(nft_file_read(&array, file, "b"), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_read(&array, file, "b", 0, NFT_ALL), NFT_ERROR_FORMAT);
     assert_message("tensor 'b' is not read: it is C64, complex numbers");
-    assert_ok(nft_file_read(&array, file, "a"));
+    assert_ok(nft_file_read(&array, file, "a", 0, NFT_ALL));
     assert_true(nft_array_f32(array)[0] == 1.0f);
     nft_array_free(array);
     nft_file_free(file);
@@ -453,7 +460,8 @@ static void other_files_are_named(void **state)
     };
     for (size_t i = 0; i < COUNT(files); i++) {
         nft_file *file;
-        assert_int_equal(nft_file_open_memory(&file, files[i].bytes, files[i].size), NFT_ERROR_FORMAT);
+        assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(files[i].bytes, files[i].size)),
+                         NFT_ERROR_FORMAT);
         assert_message(files[i].message);
     }
 }
@@ -466,11 +474,11 @@ static void good_file_is_read(void **state)
     const char *path = temporary_path("good.safetensors");
     temporary_write(path, bytes, size);
     nft_file *file;
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     check_good_file(file);
     assert_int_equal(truncate(path, (off_t)size - 1), 0);
     nft_array *array;
-    assert_int_equal(nft_file_read(&array, file, "one"), NFT_ERROR_FORMAT);
+    assert_int_equal(nft_file_read(&array, file, "one", 0, NFT_ALL), NFT_ERROR_FORMAT);
     assert_message("good.safetensors: tensor 'one': the file ends at byte");
     assert_null(array);
     nft_file_free(file);
@@ -488,7 +496,7 @@ static void every_prefix_is_refused(void **state)
         assert_non_null(prefix);
         memcpy(prefix, bytes, cut);
         nft_file *file;
-        assert_int_equal(nft_file_open_memory(&file, prefix, cut), NFT_ERROR_FORMAT);
+        assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(prefix, cut)), NFT_ERROR_FORMAT);
         free(prefix);
     }
     free(bytes);
@@ -513,8 +521,8 @@ static void long_tensors_are_converted(void **state)
     temporary_write(path, bytes, size);
     nft_file *file;
     nft_array *array;
-    assert_ok(nft_file_open(&file, path));
-    assert_ok(nft_file_read(&array, file, "x"));
+    assert_ok(nft_file_open(&file, path, NULL));
+    assert_ok(nft_file_read(&array, file, "x", 0, NFT_ALL));
     for (uint32_t i = 0; i < N; i++) {
         uint32_t bits;
         memcpy(&bits, nft_array_f32(array) + i, 4);
@@ -530,18 +538,18 @@ static void only_regular_files_are_opened(void **state)
 {
     (void)state;
     nft_file *file;
-    assert_int_equal(nft_file_open(&file, temporary_path("absent")), NFT_ERROR_FILE);
+    assert_int_equal(nft_file_open(&file, temporary_path("absent"), NULL), NFT_ERROR_FILE);
     assert_message("absent: cannot open: No such file");
-    assert_int_equal(nft_file_open(&file, temporary_folder), NFT_ERROR_FILE);
+    assert_int_equal(nft_file_open(&file, temporary_folder, NULL), NFT_ERROR_FILE);
     assert_message("is a folder");
     const char *pipe = temporary_path("pipe");
     assert_int_equal(mkfifo(pipe, 0600), 0);
-    assert_int_equal(nft_file_open(&file, pipe), NFT_ERROR_FILE);
+    assert_int_equal(nft_file_open(&file, pipe, NULL), NFT_ERROR_FILE);
     assert_message("not a regular file");
     remove(pipe);
-    assert_int_equal(nft_file_open(&file, NULL), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_file_open(NULL, "x"), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_file_open_memory(&file, NULL, 8), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_open(&file, NULL, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_open(NULL, "x", NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(NULL, 8)), NFT_ERROR_ARGUMENT);
 }
 int main(void)
 {

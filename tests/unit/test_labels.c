@@ -21,7 +21,8 @@ static nft_dataset *saved(const nft_weights *set)
 
 static nft_status set_files(nft_trainer *trainer, nft_dataset *train, nft_dataset *validation)
 {
-    return nft_trainer_set_dataset(trainer, train, validation);
+    return nft_trainer_set_data(trainer, NFT_DATA_FILES(train),
+                                validation ? NFT_DATA_FILES(validation) : NFT_DATA_NONE);
 }
 
 static void set_extra(nft_weights *set, const char *name, int32_t type, int64_t width, const void *values)
@@ -162,7 +163,7 @@ static void not_finite(void **state)
     assert_ok(set_data(skipping, other, other));
     double loss;
     assert_ok(nft_trainer_validate(&loss, skipping));
-    const nft_array *output = nft_trainer_validation_output(skipping);
+    const nft_array *output = nft_trainer_describe(skipping)->validation_output;
     assert_int_equal(nft_array_count(output), 9 * 3);
     for (int i = 0; i < 27; i++)
         assert_int_equal(!isnan(nft_array_f32(output)[i]), i / 3 % 3 != 2);

@@ -1,5 +1,6 @@
 /* Attention along an axis whose vectors exceed the caches, in several chunks of queries. */
 #include "modules/weights/np_attention.h"
+#include "nft/train.h"
 #include "unit/support.h"
 
 #define A 28
@@ -90,8 +91,8 @@ static void results_are_right(void **state)
     nft_model *model = support_model(MODEL, 0);
     nft_context *context = support_context(model, 2, 1);
     nft_weights *input = support_weights(nft_model_space(model), 1, CHANNELS, 7);
-    assert_ok(nft_forward(context, input));
-    const float *found = nft_weights_data(nft_context_output_weights(context), 0);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(input)));
+    const float *found = nft_weights_data(nft_context_output(context, NFT_OUTPUT)->weights, 0);
     double *qkv = project(model, nft_weights_data(input, 0)),
            *out = support_allocate((size_t)(TOKENS * CHANNELS) * sizeof *out);
     const int64_t columns[] = {0, 119, 120, 479, 480, B - 1};
@@ -121,8 +122,8 @@ static double loss_at(nft_context *context, nft_weights *input, const float *x, 
     float *values = nft_weights_edit(input, 0);
     for (int64_t i = 0; i < TOKENS * CHANNELS; i++)
         values[i] = (float)((double)x[i] + step * (double)direction[i]);
-    assert_ok(nft_forward(context, input));
-    const float *out = nft_weights_data(nft_context_output_weights(context), 0);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(input)));
+    const float *out = nft_weights_data(nft_context_output(context, NFT_OUTPUT)->weights, 0);
     double loss = 0;
     for (int64_t i = 0; i < TOKENS * CHANNELS; i++)
         loss += (double)out[i] * (double)given[i];
@@ -148,9 +149,10 @@ static void the_gradient_is_the_slope(void **state)
                 *given = support_weights(nft_model_space(model), 1, CHANNELS, 8);
     float *x = support_allocate(bytes), *direction = support_allocate(bytes);
     memcpy(x, nft_weights_data(input, 0), bytes);
-    assert_ok(nft_forward(context, input));
-    assert_ok(nft_backward_weights(context, given, gradients));
-    memcpy(direction, nft_weights_data(nft_context_input_gradient_weights(context), 0), bytes);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(input)));
+    assert_ok(nft_backward(context, NFT_VIEW_WEIGHTS(given), gradients));
+    memcpy(direction, nft_weights_data(nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->weights, 0),
+           bytes);
     double square = 0;
     for (int64_t i = 0; i < TOKENS * CHANNELS; i++)
         square += (double)direction[i] * (double)direction[i];

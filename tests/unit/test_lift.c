@@ -1,4 +1,5 @@
 /* lift and unlift: where positions go, and where the modules may stand. */
+#include "nft/train.h"
 #include "unit/support.h"
 
 #define ANY(modules) "{'format_version': 1, 'space': 'any', 'in_channels': 2, 'modules': [" modules "]}"
@@ -50,7 +51,7 @@ static const float *parameter(const nft_model *model, const char *role, const ch
 {
     char full[64];
     snprintf(full, sizeof full, "0.maps.%s.%s", role, name);
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, model, i));
         if (!strcmp(info.name, full))
@@ -98,8 +99,8 @@ static void positions_of_every_kind_have_their_places(void **state)
     nft_space *space = all_tensors();
     nft_context *context = support_context(model, 1, 1);
     nft_weights *input = support_weights(space, 1, CHANNELS, 7);
-    assert_ok(nft_forward(context, input));
-    const nft_weights *output = nft_context_output_weights(context);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(input)));
+    const nft_weights *output = nft_context_output(context, NFT_OUTPUT)->weights;
     for (int64_t t = 0; t < TENSORS; t++) {
         const float *weight = parameter(model, tensors[t].role, "weight"),
                     *bias = parameter(model, tensors[t].role, "bias");
@@ -142,14 +143,14 @@ static void gradients_agree_with_the_output(void **state)
     assert_ok(nft_context_create(&context, model, &options));
     assert_ok(nft_gradients_create(&gradients, model));
     nft_weights *input = support_weights(space, 1, CHANNELS, 7);
-    assert_ok(nft_forward(context, input));
-    const nft_weights *output = nft_context_output_weights(context);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(input)));
+    const nft_weights *output = nft_context_output(context, NFT_OUTPUT)->weights;
     nft_weights *given = support_weights(nft_weights_space(output), 1, OUTPUTS, 9);
     double loss = 0, by_parameters = 0, by_biases = 0, by_input = 0;
     for (int64_t t = 0; t < TENSORS; t++)
         loss += product(OUTPUTS * NEURONS, nft_weights_data(output, t), nft_weights_data(given, t));
-    assert_ok(nft_backward_weights(context, given, gradients));
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    assert_ok(nft_backward(context, NFT_VIEW_WEIGHTS(given), gradients));
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info values = NFT_TENSOR_INFO_INIT, gradient = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&values, model, i));
         assert_ok(nft_gradients_tensor(&gradient, gradients, i));
@@ -157,7 +158,7 @@ static void gradients_agree_with_the_output(void **state)
         by_parameters += share;
         by_biases += values.rank == 1 ? share : 0;
     }
-    const nft_weights *back = nft_context_input_gradient_weights(context);
+    const nft_weights *back = nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
     for (int64_t t = 0; t < TENSORS; t++)
         by_input +=
             product(nft_weights_data_count(input, t), nft_weights_data(input, t), nft_weights_data(back, t));
@@ -208,7 +209,7 @@ static void wrong_places_are_refused(void **state)
     for (size_t i = 0; i < COUNT(refusals); i++) {
         char *json = support_json(refusals[i].model);
         nft_model *model = NULL;
-        nft_status status = nft_model_create(&model, json, strlen(json), 0);
+        nft_status status = nft_model_create(&model, json, strlen(json), 0, NULL);
         if (status != NFT_ERROR_CONFIG || model || !strstr(nft_error_message(), refusals[i].message))
             fail_msg("%s: status %d, \"%s\"", refusals[i].model, (int)status,
                      status ? nft_error_message() : "");
@@ -225,8 +226,8 @@ static void lift_and_unlift_take_turns(void **state)
                       0);
     nft_context *context = support_context(model, 1, 1);
     nft_weights *input = support_weights(nft_model_space(model), 1, 2, 3);
-    assert_ok(nft_forward(context, input));
-    const nft_weights *output = nft_context_output_weights(context);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(input)));
+    const nft_weights *output = nft_context_output(context, NFT_OUTPUT)->weights;
     assert_int_equal(nft_weights_channels(output), 4);
     assert_true(nft_space_equal(nft_weights_space(output), nft_model_space(model)));
     nft_weights_free(input);

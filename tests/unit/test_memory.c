@@ -43,13 +43,13 @@ static void promised_memory(void **state)
             /* besides: tables of a few kilobytes */
             assert_true(counted_bytes >= promised && counted_bytes <= promised + promised / 20 + 8192);
             counted_calls = counted_bytes = 0;
-            assert_ok(nft_forward_range(context, weights, 0, 200));
-            assert_ok(nft_forward_range(context, weights, 150, 1));
+            assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(weights, 0, 200)));
+            assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(weights, 150, 1)));
             assert_int_equal(counted_calls, 0);
-            assert_ok(nft_forward(context, weights));
+            assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
             assert_true(counted_calls > 0 && counted_bytes < promised * 2 + 8192);
             counted_calls = 0;
-            assert_ok(nft_forward(context, weights));
+            assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
             assert_int_equal(counted_calls, 0);
             nft_context_free(context);
             nft_weights_free(weights);
@@ -75,23 +75,24 @@ static void memory_limit(void **state)
     assert_null(context);
     options.memory_limit = promised;
     assert_ok(nft_context_create(&context, model, &options));
-    assert_ok(nft_forward_range(context, weights, 0, 2));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(weights, 0, 2)));
     float before[2 * 7];
-    const nft_array *output = nft_context_output(context);
+    const nft_array *output = nft_context_output(context, NFT_OUTPUT)->array;
     memcpy(before, nft_array_f32(output), sizeof before);
     assert_true(20000 * 7 * 4 > promised);
-    assert_int_equal(nft_forward(context, weights), NFT_ERROR_LIMIT);
-    assert_ptr_equal(nft_context_output(context), output); /* the last output is as it was */
+    assert_int_equal(nft_forward(context, NFT_VIEW_WEIGHTS(weights)), NFT_ERROR_LIMIT);
+    assert_ptr_equal(nft_context_output(context, NFT_OUTPUT)->array,
+                     output); /* the last output is as it was */
     assert_int_equal(nft_array_size(output, 0), 2);
     /* An output counts with the rest of the context. */
     options.memory_limit = promised + 100 * 7 * 4;
     nft_context *more = NULL;
     assert_ok(nft_context_create(&more, model, &options));
-    assert_ok(nft_forward_range(more, weights, 0, 100));
-    assert_int_equal(nft_forward_range(more, weights, 0, 101), NFT_ERROR_LIMIT);
+    assert_ok(nft_forward(more, NFT_VIEW_WEIGHTS_RANGE(weights, 0, 100)));
+    assert_int_equal(nft_forward(more, NFT_VIEW_WEIGHTS_RANGE(weights, 0, 101)), NFT_ERROR_LIMIT);
     nft_context_free(more);
     assert_memory_equal(nft_array_f32(output), before, sizeof before);
-    assert_ok(nft_forward_range(context, weights, 0, 2));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(weights, 0, 2)));
     nft_context_free(context);
     nft_weights_free(weights);
     nft_model_free(model);
@@ -117,10 +118,10 @@ static void memory_limit_of_a_model(void **state)
         snprintf(text + length, sizeof text - (size_t)length, "]}}");
         nft_model *model = support_model(text, 0), *loaded = NULL;
         assert_ok(nft_model_save(model, temporary_path("limited")));
-        assert_ok(nft_model_load(&loaded, temporary_path("limited")));
+        assert_ok(nft_model_load(&loaded, temporary_path("limited"), NULL));
         nft_model_free(loaded);
         options.memory_limit = 250000; /* room for the parsed JSON */
-        assert_int_equal(nft_model_load_with(&loaded, temporary_path("limited"), &options), NFT_ERROR_LIMIT);
+        assert_int_equal(nft_model_load(&loaded, temporary_path("limited"), &options), NFT_ERROR_LIMIT);
         if (!strstr(nft_error_message(), words[i]))
             fail_msg("%s", nft_error_message());
         nft_model_free(model);
@@ -138,9 +139,9 @@ static void orders_of_freeing(void **state)
         nft_weights *weights = NULL;
         const nft_layer layers[] = {NFT_LAYER_INIT_CONV2D(2, 3, 3, 1), NFT_LAYER_INIT_FLATTENED(3, 4, 2)};
         assert_ok(nft_space_create_chain(&space, layers, 2));
-        assert_ok(nft_weights_create(&weights, space, 2, 1));
+        assert_ok(nft_weights_create(&weights, space, 2, 1, NULL));
         nft_context *context = support_context(model, 2, 2);
-        assert_ok(nft_forward(context, weights));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
         int left = 4, rest = order;
         bool gone[4] = {false};
         while (left > 0) {
@@ -158,7 +159,7 @@ static void orders_of_freeing(void **state)
             else
                 nft_context_free(context);
             if (!gone[1] && !gone[3])
-                assert_ok(nft_forward(context, weights));
+                assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
             if (!gone[1])
                 assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 2);
         }
@@ -174,27 +175,27 @@ static nft_status live(void)
     nft_model *model = NULL, *loaded = NULL, *in_memory = NULL;
     nft_weights *weights = NULL;
     nft_context *context = NULL;
-    nft_status status = nft_model_create(&model, json, strlen(json), 0);
+    nft_status status = nft_model_create(&model, json, strlen(json), 0, NULL);
     free(json);
     if (!status)
-        status = nft_weights_create(&weights, nft_model_space(model), 3, 1);
+        status = nft_weights_create(&weights, nft_model_space(model), 3, 1, NULL);
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     options.threads = 2;
     options.max_batch = 2;
     if (!status)
         status = nft_context_create(&context, model, &options);
     if (!status)
-        status = nft_forward_range(context, weights, 0, 2);
+        status = nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(weights, 0, 2));
     if (!status)
-        status = nft_forward(context, weights);
+        status = nft_forward(context, NFT_VIEW_WEIGHTS(weights));
     if (!status)
         status = nft_model_save(model, temporary_path("lived"));
     if (!status)
-        status = nft_model_load(&loaded, temporary_path("lived"));
+        status = nft_model_load(&loaded, temporary_path("lived"), NULL);
     size_t size = 0;
     void *bytes = status ? NULL : support_read(temporary_path("lived"), &size);
     if (!status)
-        status = nft_model_load_memory(&in_memory, bytes, size, NULL);
+        status = nft_model_load(&in_memory, NULL, NFT_LOAD_BYTES(bytes, size));
     free(bytes);
     nft_context_free(context);
     nft_model_free(in_memory);
@@ -226,11 +227,11 @@ static void recovers_from_failure(void **state)
     nft_weights *weights = support_weights(nft_model_space(model), 50, 1, 0);
     nft_context *context = support_context(model, 1, 2);
     allocator_refused = allocator_calls;
-    assert_int_equal(nft_forward(context, weights), NFT_ERROR_MEMORY);
+    assert_int_equal(nft_forward(context, NFT_VIEW_WEIGHTS(weights)), NFT_ERROR_MEMORY);
     allocator_refused = -1;
-    assert_null(nft_context_output(context));
-    assert_ok(nft_forward_range(context, weights, 0, 2));
-    assert_ok(nft_forward(context, weights));
+    assert_null(nft_context_output(context, NFT_OUTPUT)->array);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(weights, 0, 2)));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     nft_context_free(context);
     nft_weights_free(weights);
     nft_model_free(model);

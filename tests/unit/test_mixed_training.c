@@ -3,6 +3,7 @@
 #define _XOPEN_SOURCE 700
 #include "unit/temporary.h"
 
+#include "nft/train.h"
 #include "unit/mixed_zoo.h"
 
 #define MIXED_RECIPE                                                                                         \
@@ -13,7 +14,8 @@ static nft_trainer *trainer_in_memory(const nft_model *model, const zoo *train, 
                                       int32_t threads)
 {
     nft_trainer *trainer = make_trainer(model, MIXED_RECIPE, threads);
-    assert_ok(nft_trainer_set_data(trainer, sets_of(train), SPACES, sets_of(validation), SPACES));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(sets_of(train), SPACES),
+                                   NFT_DATA_WEIGHTS(sets_of(validation), SPACES)));
     return trainer;
 }
 
@@ -24,7 +26,7 @@ static nft_trainer *trainer_from_index(const nft_model *model, const char *train
     nft_dataset *datasets[2];
     assert_ok(nft_dataset_open(&datasets[0], train, NULL));
     assert_ok(nft_dataset_open(&datasets[1], validation, NULL));
-    assert_ok(nft_trainer_set_dataset(trainer, datasets[0], datasets[1]));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(datasets[0]), NFT_DATA_FILES(datasets[1])));
     nft_dataset_free(datasets[0]);
     nft_dataset_free(datasets[1]);
     return trainer;
@@ -34,10 +36,10 @@ static void same_state(const nft_trainer *a, const nft_trainer *b)
 {
     support_result x = trainer_values(a), y = trainer_values(b);
     same_values("the parameters", x, y);
-    assert_true(nft_trainer_best_loss(a) == nft_trainer_best_loss(b));
-    support_identical("the validation's output", nft_array_count(nft_trainer_validation_output(a)),
-                      nft_array_f32(nft_trainer_validation_output(a)),
-                      nft_array_f32(nft_trainer_validation_output(b)));
+    assert_true(nft_trainer_describe(a)->best_loss == nft_trainer_describe(b)->best_loss);
+    support_identical("the validation's output", nft_array_count(nft_trainer_describe(a)->validation_output),
+                      nft_array_f32(nft_trainer_describe(a)->validation_output),
+                      nft_array_f32(nft_trainer_describe(b)->validation_output));
     free(x.values);
     free(y.values);
 }
@@ -71,8 +73,8 @@ static void parameters_move_for_every_space(void **state)
     zoo z = open_zoo("zoo", 10);
     nft_trainer *trainer = trainer_in_memory(model, &z, &z, 2);
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
-    assert_ok(nft_trainer_snapshot(&after, trainer));
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    assert_ok(nft_trainer_snapshot(&after, trainer, NFT_SNAPSHOT_LAST));
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info a = NFT_TENSOR_INFO_INIT, b = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&a, model, i));
         assert_ok(nft_model_tensor(&b, after, i));
@@ -96,13 +98,14 @@ static void validation_outputs_are_in_the_order_of_the_samples(void **state)
     double loss = 0;
     assert_ok(nft_trainer_step(NULL, trainer));
     assert_ok(nft_trainer_validate(&loss, trainer));
-    assert_ok(nft_trainer_snapshot(&trained, trainer));
+    assert_ok(nft_trainer_snapshot(&trained, trainer, NFT_SNAPSHOT_LAST));
     nft_context *context = support_context(trained, 1, 32);
-    const float *output = nft_array_f32(nft_trainer_validation_output(trainer));
-    assert_int_equal(nft_array_size(nft_trainer_validation_output(trainer), 0), 5 + 11 + 4);
+    const float *output = nft_array_f32(nft_trainer_describe(trainer)->validation_output);
+    assert_int_equal(nft_array_size(nft_trainer_describe(trainer)->validation_output, 0), 5 + 11 + 4);
     for (int i = 0; i < SPACES; i++) {
-        assert_ok(nft_forward(context, validation.sets[i]));
-        support_identical("outputs", counts[i], output, nft_array_f32(nft_context_output(context)));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(validation.sets[i])));
+        support_identical("outputs", counts[i], output,
+                          nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array));
         output += counts[i];
     }
     nft_context_free(context);
@@ -128,7 +131,7 @@ static void a_checkpoint_goes_on_with_the_same_bits(void **state)
         assert_ok(nft_trainer_step(NULL, begun));
     assert_ok(nft_trainer_save(begun, temporary_path("checkpoint")));
     assert_ok(nft_trainer_resume(resumed, temporary_path("checkpoint")));
-    assert_int_equal(nft_trainer_steps_done(resumed), 3);
+    assert_int_equal(nft_trainer_describe(resumed)->steps_done, 3);
     assert_ok(nft_trainer_run(resumed, NULL, NULL));
     same_state(whole, resumed);
     nft_trainer_free(whole);
@@ -149,7 +152,8 @@ static void a_checkpoint_of_other_spaces_is_refused(void **state)
     const char *path = temporary_path("checkpoint");
     assert_ok(nft_trainer_save(trainer, path));
     const nft_weights *order[] = {z.sets[1], z.sets[0], z.sets[2]};
-    assert_ok(nft_trainer_set_data(trainer, order, SPACES, sets_of(&z), SPACES));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(order, SPACES),
+                                   NFT_DATA_WEIGHTS(sets_of(&z), SPACES)));
     expect(nft_trainer_resume(trainer, path), NFT_ERROR_MISMATCH, "the inputs of the training set");
 
     char text[700];
@@ -160,15 +164,17 @@ static void a_checkpoint_of_other_spaces_is_refused(void **state)
     const float *arrays[5];
     for (int t = 0; t < 5; t++)
         arrays[t] = nft_weights_data(z.sets[1], t);
-    assert_ok(nft_weights_copy(&other, renamed, counts[1], 1, arrays));
+    assert_ok(nft_weights_create(&other, renamed, counts[1], 1, arrays));
     assert_ok(nft_weights_set_extra(other, "label", nft_weights_extra(z.sets[1], "label")));
     order[0] = z.sets[0];
     order[1] = other;
     assert_true(nft_space_equal(nft_weights_space(other), nft_weights_space(z.sets[1])));
-    assert_ok(nft_trainer_set_data(trainer, order, SPACES, sets_of(&z), SPACES));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(order, SPACES),
+                                   NFT_DATA_WEIGHTS(sets_of(&z), SPACES)));
     expect(nft_trainer_resume(trainer, path), NFT_ERROR_MISMATCH, "the inputs of the training set");
     order[1] = z.sets[1];
-    assert_ok(nft_trainer_set_data(trainer, order, SPACES, sets_of(&z), SPACES));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(order, SPACES),
+                                   NFT_DATA_WEIGHTS(sets_of(&z), SPACES)));
     assert_ok(nft_trainer_resume(trainer, path));
     nft_weights_free(other);
     nft_space_free(renamed);
@@ -187,7 +193,7 @@ static void how_a_set_is_cut_does_not_matter(void **state)
     int64_t from = 0;
     for (int i = 0; i < 2; i++) {
         nft_array *label = NULL;
-        assert_ok(nft_weights_create(&parts[i], nft_model_space(model), sizes[i], 1));
+        assert_ok(nft_weights_create(&parts[i], nft_model_space(model), sizes[i], 1, NULL));
         for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++) {
             int64_t row = nft_weights_data_count(whole, t) / SAMPLES;
             memcpy(nft_weights_edit(parts[i], t), nft_weights_data(whole, t) + from * row,
@@ -202,7 +208,7 @@ static void how_a_set_is_cut_does_not_matter(void **state)
     nft_trainer *a = make_trainer(model, RECIPE, 2), *b = make_trainer(model, RECIPE, 1);
     assert_ok(set_data(a, whole, whole));
     const nft_weights *const list[] = {parts[0], parts[1]};
-    assert_ok(nft_trainer_set_data(b, list, 2, list, 2));
+    assert_ok(nft_trainer_set_data(b, NFT_DATA_WEIGHTS(list, 2), NFT_DATA_WEIGHTS(list, 2)));
     assert_ok(nft_trainer_fit_normalize(a));
     assert_ok(nft_trainer_fit_normalize(b));
     assert_ok(nft_trainer_run(a, NULL, NULL));
@@ -224,7 +230,7 @@ static const float *buffer_of(const nft_model *model, const char *kind, const ch
 {
     char name[64];
     snprintf(name, sizeof name, "0.%s_%s", kind, role);
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, model, i));
         if (!strcmp(info.name, name))
@@ -272,7 +278,7 @@ static void statistics_of_a_role_are_pooled_over_all_spaces(void **state)
         constant[k] = 0.5F;
     nft_trainer *trainer = trainer_in_memory(model, &z, &z, 2);
     assert_ok(nft_trainer_fit_normalize(trainer));
-    assert_ok(nft_trainer_snapshot(&fitted, trainer));
+    assert_ok(nft_trainer_snapshot(&fitted, trainer, NFT_SNAPSHOT_LAST));
     for (int32_t role = 0; role < 8; role++)
         check_role(fitted, &z, role + 1, names[role]);
     assert_true(*buffer_of(fitted, "std", "running_var") == 1);
@@ -340,16 +346,18 @@ static void lists_are_checked_by_set(void **state)
     zoo z = open_zoo("zoo", 10);
     nft_trainer *trainer = make_trainer(model, MIXED_RECIPE, 1), *of_one = make_trainer(fixed, RECIPE, 1);
     const nft_weights *list[] = {z.sets[0], NULL};
-    expect(nft_trainer_set_data(trainer, list, 2, NULL, 0), NFT_ERROR_ARGUMENT,
+    expect(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(list, 2), NULL), NFT_ERROR_ARGUMENT,
            "training set: set 1: it is NULL");
-    expect(nft_trainer_set_data(of_one, list, 1, NULL, 0), NFT_ERROR_MISMATCH, "training set: ");
-    expect(nft_trainer_set_source(trainer, no_batch, NULL), NFT_ERROR_ARGUMENT, "of any space");
+    expect(nft_trainer_set_data(of_one, NFT_DATA_WEIGHTS(list, 1), NULL), NFT_ERROR_MISMATCH,
+           "training set: ");
+    expect(nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(no_batch, NULL), NULL), NFT_ERROR_ARGUMENT,
+           "of any space");
     nft_weights_edit(z.sets[1], 3)[80] = INFINITY; /* network 0 has 81 numbers of that tensor */
-    expect(nft_trainer_set_data(trainer, sets_of(&z), SPACES, NULL, 0), NFT_ERROR_NOT_FINITE,
+    expect(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(sets_of(&z), SPACES), NULL), NFT_ERROR_NOT_FINITE,
            "training set: network 5: 'block.weight'");
     nft_weights_edit(z.sets[1], 3)[80] = 0;
     assert_ok(nft_weights_set_extra(z.sets[2], "label", NULL));
-    expect(nft_trainer_set_data(trainer, sets_of(&z), SPACES, NULL, 0), NFT_ERROR_MISMATCH,
+    expect(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(sets_of(&z), SPACES), NULL), NFT_ERROR_MISMATCH,
            "training set: set 2: it has no tensor 'label'");
     expect(nft_trainer_step(NULL, trainer), NFT_ERROR_ARGUMENT, "there is no training data");
     nft_trainer_free(trainer);
@@ -384,9 +392,10 @@ static void spaces_that_need_too_much_memory_are_refused(void **state)
     options.memory_limit = most;
     nft_trainer *trainer = NULL;
     assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
-    assert_ok(nft_trainer_set_data(trainer, sets_of(&z), SPACES, NULL, 0));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(sets_of(&z), SPACES), NULL));
     const nft_weights *const list[] = {z.sets[0], networks};
-    expect(nft_trainer_set_data(trainer, list, 2, NULL, 0), NFT_ERROR_LIMIT, "from number 5 on");
+    expect(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(list, 2), NULL), NFT_ERROR_LIMIT,
+           "from number 5 on");
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     nft_trainer_free(trainer);
     nft_weights_free(networks);

@@ -103,12 +103,54 @@ static void statistics_of_few(void **state)
     const float *const tensors[] = {numbers, &bias};
     assert_ok(nft_weights_borrow(&weights, nft_model_space(model), 1, 1, tensors));
     nft_context *context = support_context(model, 1, 1);
-    assert_ok(nft_forward(context, weights));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     const float expected[14] = {1.75F, 22.75F / 3, -1, -0.25F, 1.5F, 3.5F, 5, 7, 0, 7, 7, 7, 7, 7};
-    support_close("statistics", 14, nft_array_f32(nft_context_output(context)), expected, 1e-6, 0);
+    support_close("statistics", 14, nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array), expected,
+                  1e-6, 0);
     nft_context_free(context);
     nft_weights_free(weights);
     nft_model_free(model);
+}
+
+#define ORDERED(order)                                                                                       \
+    "{'format_version': 1, 'in_channels': 4, 'space': {'layers': [{'type': 'linear', 'in': 2, 'out': 3}, "   \
+    "{'type': 'linear', 'in': 3, 'out': 5}, {'type': 'linear', 'in': 5, 'out': 1}]}, 'modules': [{'type': "  \
+    "'nft_block', 'num_heads': 2, 'ablate_diagonalterm': true" order "}]}"
+
+/* Whether tensor `to` of the output changes with tensor `from` of the input. */
+static bool depends(const char *text, int64_t to, int64_t from)
+{
+    run r = run_model(text, 4, 1);
+    int64_t count = nft_weights_data_count(r.input, to);
+    float *before = support_allocate((size_t)count * sizeof *before);
+    memcpy(before, support_feature(r.context, to), (size_t)count * sizeof *before);
+    nft_weights_edit(r.input, from)[1] += 1;
+    assert_ok(nft_forward(r.context, NFT_VIEW_WEIGHTS(r.input)));
+    bool changed = memcmp(before, support_feature(r.context, to), (size_t)count * sizeof *before) != 0;
+    free(before);
+    close_run(&r);
+    return changed;
+}
+
+/* Attention of all axes at once reaches the neighbours of a layer. In forward order the last layer sees the
+ * first, and the first does not see the last. */
+static void order_of_axes(void **state)
+{
+    (void)state;
+    const char *together = ORDERED(", 'order': 'together'"), *in_order = ORDERED(", 'order': 'forward'");
+    assert_true(depends(together, 0, 2) && depends(together, 4, 2));
+    assert_false(depends(together, 4, 0));
+    assert_false(depends(together, 0, 4));
+    assert_true(depends(in_order, 0, 2) && depends(in_order, 4, 2));
+    assert_true(depends(in_order, 4, 0));
+    assert_false(depends(in_order, 0, 4));
+    run plain = run_model(ORDERED(""), 4, 1), a = run_model(together, 4, 1), b = run_model(in_order, 4, 1);
+    support_identical("the default", a.output.count, a.output.values, plain.output.values);
+    assert_int_equal(nft_model_describe(a.model)->tensor_count, nft_model_describe(b.model)->tensor_count);
+    assert_int_equal(a.model->parameters.total, b.model->parameters.total);
+    close_run(&plain);
+    close_run(&a);
+    close_run(&b);
 }
 
 /* A linear layer after a flattened map of p pixels is a convolution with p filter positions. */
@@ -214,6 +256,7 @@ int main(void)
         cmocka_unit_test(statistics_of_few), cmocka_unit_test(flattened_maps),
         cmocka_unit_test(ablated_attention), cmocka_unit_test(dropout_is_idle),
         cmocka_unit_test(order_of_tokens),   cmocka_unit_test(patches),
+        cmocka_unit_test(order_of_axes),
     };
     return cmocka_run_group_tests_name("modules", tests, NULL, NULL);
 }

@@ -3,6 +3,9 @@
  * else's model follows. */
 #include "unit/training.h"
 
+#include "model/backward.h"
+#include "nft/train.h"
+
 #define NETWORKS 4
 
 static const char config[] = "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 2, 'out': "
@@ -30,10 +33,11 @@ static support_result run(nft_context *context, nft_gradients *gradients, const 
 {
     support_result all = support_forward(context, weights);
     nft_gradients_clear(gradients);
-    assert_ok(nft_backward(context, nft_context_output(context), gradients));
+    assert_ok(
+        nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), gradients));
     nft_model *model = NULL;
     assert_ok(nft_context_snapshot(&model, context));
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_gradients_tensor(&info, gradients, i));
         support_append_floats(&all, info.data, info.count);
@@ -45,7 +49,7 @@ static support_result run(nft_context *context, nft_gradients *gradients, const 
 static nft_status set_all(nft_context *context, const nft_model *from)
 {
     nft_status status = NFT_OK;
-    for (int64_t i = 0; i < nft_model_tensor_count(from) && !status; i++) {
+    for (int64_t i = 0; i < nft_model_describe(from)->tensor_count && !status; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, from, i));
         status = nft_context_set_tensor(context, i, info.data, info.count);
@@ -97,14 +101,14 @@ static double descend(nft_context *context, nft_gradients *gradients, const nft_
 {
     nft_model *model = NULL;
     double loss = 0;
-    assert_ok(nft_forward(context, weights));
-    const nft_array *output = nft_context_output(context);
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
+    const nft_array *output = nft_context_output(context, NFT_OUTPUT)->array;
     for (int64_t i = 0; i < nft_array_count(output); i++)
         loss += 0.5 * pow((double)nft_array_f32(output)[i], 2);
     nft_gradients_clear(gradients);
-    assert_ok(nft_backward(context, output, gradients));
+    assert_ok(nft_backward(context, NFT_VIEW_ARRAY(output), gradients));
     assert_ok(nft_context_snapshot(&model, context));
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info value = NFT_TENSOR_INFO_INIT, gradient = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&value, model, i));
         assert_ok(nft_gradients_tensor(&gradient, gradients, i));
@@ -152,7 +156,7 @@ static void what_cannot_be(void **state)
     nft_model *model = support_model(config, 1), *snapshot = NULL;
     nft_weights *weights = support_weights(nft_model_space(model), NETWORKS, 1, 3);
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
-    int64_t last = nft_model_tensor_count(model) - 1;
+    int64_t last = nft_model_describe(model)->tensor_count - 1;
     assert_ok(nft_model_tensor(&info, model, last));
     float values[2] = {1, NAN};
     assert_int_equal(info.count, 2);
@@ -169,16 +173,46 @@ static void what_cannot_be(void **state)
         expect(nft_context_set_tensor(context, last, values, 2), NFT_ERROR_NOT_FINITE, "value 1 for '");
         expect(nft_context_snapshot(NULL, context), NFT_ERROR_ARGUMENT, "'model' is NULL");
         expect(nft_context_snapshot(&snapshot, NULL), NFT_ERROR_ARGUMENT, "'context' is NULL");
-        assert_ok(nft_forward(context, weights));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
         assert_ok(nft_context_set_tensor(context, last, info.data, 2));
-        assert_non_null(nft_context_output(context));
-        expect(nft_backward(context, nft_context_output(context), gradients), NFT_ERROR_ARGUMENT,
-               "has changed since the last forward");
-        assert_ok(nft_forward(context, weights));
-        assert_ok(nft_backward(context, nft_context_output(context), gradients));
+        assert_non_null(nft_context_output(context, NFT_OUTPUT)->array);
+        expect(
+            nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), gradients),
+            NFT_ERROR_ARGUMENT, "has changed since the last forward");
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
+        assert_ok(
+            nft_backward(context, NFT_VIEW_ARRAY(nft_context_output(context, NFT_OUTPUT)->array), gradients));
         nft_gradients_free(gradients);
         nft_context_free(context);
     }
+    nft_weights_free(weights);
+    nft_model_free(model);
+}
+
+/* Rows of an output gradient that a view chooses count as an array of these rows. */
+static void a_view_chooses_rows_of_the_gradient(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(config, 1);
+    nft_weights *weights = support_weights(nft_model_space(model), NETWORKS, 1, 3);
+    nft_context *context = open_context(model, 1);
+    nft_gradients *chosen = NULL, *expected = NULL;
+    nft_array *all = NULL, *two = NULL;
+    const float values[NETWORKS * 2] = {1, -2, 3, -4, 5, -6, 7, -8};
+    const int64_t shape[] = {NETWORKS, 2}, smaller[] = {2, 2};
+    assert_ok(nft_array_borrow(&all, NFT_ARRAY_F32, shape, 2, values));
+    assert_ok(nft_array_borrow(&two, NFT_ARRAY_F32, smaller, 2, values + 2));
+    assert_ok(nft_gradients_create(&chosen, model));
+    assert_ok(nft_gradients_create(&expected, model));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(weights, 2, 2)));
+    assert_ok(nft_backward(context, NFT_VIEW_ARRAY(two), expected));
+    assert_ok(nft_backward(context, NFT_VIEW_ARRAY_RANGE(all, 1, 2), chosen));
+    assert_memory_equal(chosen->values, expected->values, (size_t)model->parameters.total * sizeof(float));
+    nft_array_free(all);
+    nft_array_free(two);
+    nft_gradients_free(chosen);
+    nft_gradients_free(expected);
+    nft_context_free(context);
     nft_weights_free(weights);
     nft_model_free(model);
 }
@@ -189,6 +223,7 @@ int main(void)
         cmocka_unit_test(parameters_are_replaced),
         cmocka_unit_test(a_loop_learns),
         cmocka_unit_test(what_cannot_be),
+        cmocka_unit_test(a_view_chooses_rows_of_the_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 #define _XOPEN_SOURCE 700
 #include "unit/temporary.h"
 
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/mixed_zoo.h"
 #include "unit/models.h"
 
@@ -12,18 +14,18 @@ static void rows_run_through_the_parts(void **state)
     nft_dataset *dataset = NULL;
     nft_array *whole = NULL, *rows = NULL;
     assert_ok(nft_dataset_open(&dataset, z.index, NULL));
-    assert_ok(nft_dataset_read_tensor(&whole, dataset, "label"));
+    assert_ok(nft_dataset_read_tensor(&whole, dataset, "label", 0, NFT_ALL));
     assert_int_equal(nft_array_count(whole), 20);
-    assert_ok(nft_dataset_read_rows(&rows, dataset, "label", 3, 14));
+    assert_ok(nft_dataset_read_tensor(&rows, dataset, "label", 3, 14));
     assert_int_equal(nft_array_size(rows, 0), 14);
     support_identical("rows of three parts", 14, nft_array_f32(rows), nft_array_f32(whole) + 3);
     nft_array_free(rows);
-    assert_ok(nft_dataset_read_rows(&rows, dataset, "label", 20, 0));
+    assert_ok(nft_dataset_read_tensor(&rows, dataset, "label", 20, 0));
     assert_int_equal(nft_array_count(rows), 0);
     nft_array_free(rows);
-    expect(nft_dataset_read_rows(&rows, dataset, "label", 18, 3), NFT_ERROR_ARGUMENT,
+    expect(nft_dataset_read_tensor(&rows, dataset, "label", 18, 3), NFT_ERROR_ARGUMENT,
            "samples 18 … 20 of 20");
-    expect(nft_dataset_read_rows(&rows, dataset, "other", 0, 1), NFT_ERROR_ARGUMENT, "no tensor 'other'");
+    expect(nft_dataset_read_tensor(&rows, dataset, "other", 0, 1), NFT_ERROR_ARGUMENT, "no tensor 'other'");
     assert_null(rows);
     nft_array_free(whole);
     nft_dataset_free(dataset);
@@ -77,7 +79,7 @@ static void pieces_make_the_file_of_the_whole(void **state)
         nft_file *file = NULL;
         nft_file_writer *writer = NULL;
         nft_tensor_info tensors[16];
-        assert_ok(nft_file_open(&file, temporary_path(name)));
+        assert_ok(nft_file_open(&file, temporary_path(name), NULL));
         int64_t count = nft_file_tensor_count(file), label = -1;
         for (int64_t t = 0; t < count; t++) {
             tensors[t] = (nft_tensor_info)NFT_TENSOR_INFO_INIT;
@@ -86,14 +88,14 @@ static void pieces_make_the_file_of_the_whole(void **state)
         }
         assert_ok(nft_file_writer_create(&writer, temporary_path("again"), tensors, count, NULL));
         nft_array *labels = NULL;
-        assert_ok(nft_file_read(&labels, file, "label"));
+        assert_ok(nft_file_read(&labels, file, "label", 0, NFT_ALL));
         assert_ok(nft_file_writer_write(writer, label, 0, nft_array_f32(labels), counts[i]));
         copy_part(dataset, i, writer);
         assert_ok(nft_file_writer_commit(writer));
         nft_load_options options = NFT_LOAD_OPTIONS_INIT;
         nft_weights *again = NULL;
         options.space = nft_weights_space(z.sets[i]);
-        assert_ok(nft_weights_load_with(&again, temporary_path("again"), &options));
+        assert_ok(nft_weights_load(&again, temporary_path("again"), &options));
         for (int64_t t = 0; t < nft_space_tensor_count(options.space); t++)
             support_identical("a tensor", nft_weights_data_count(again, t), nft_weights_data(again, t),
                               nft_weights_data(z.sets[i], t));
@@ -144,14 +146,14 @@ static void pieces_are_permuted_as_the_whole(void **state)
         assert_ok(nft_dataset_open(&dataset, temporary_path(name), NULL));
         assert_ok(nft_dataset_batch(&piece, dataset, 0, 2));
         assert_ok(nft_dataset_read(piece, dataset, (const int64_t[]){2, 3}, 2));
-        assert_ok(nft_weights_permute_random(z.sets[i], 9));
-        assert_ok(nft_weights_permute_random_from(piece, 9, 2));
+        assert_ok(nft_weights_permute_random(z.sets[i], 9, 0));
+        assert_ok(nft_weights_permute_random(piece, 9, 2));
         for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(piece)); t++) {
             int64_t count = nft_weights_data_count(piece, t);
             support_identical("a tensor", count, nft_weights_data(piece, t),
                               nft_weights_data(z.sets[i], t) + count);
         }
-        assert_int_equal(nft_weights_permute_random_from(piece, 9, -1), NFT_ERROR_ARGUMENT);
+        assert_int_equal(nft_weights_permute_random(piece, 9, -1), NFT_ERROR_ARGUMENT);
         nft_weights_free(piece);
         nft_dataset_free(dataset);
     }
@@ -191,7 +193,7 @@ static void operations_depend_on_the_space(void **state)
     assert_true(small > 0 && large > small);
     expect(nft_model_flops(&flops, any, NULL), NFT_ERROR_ARGUMENT, "any space");
     assert_int_equal(flops, 0);
-    assert_ok(nft_model_output(&total, one));
+    total = *nft_model_describe(one)->output;
     assert_ok(nft_model_flops(&flops, one, NULL));
     assert_int_equal(flops, total.flops);
     expect(nft_model_flops(&flops, one, nft_weights_space(z.sets[1])), NFT_ERROR_MISMATCH, "nft_model_flops");

@@ -3,6 +3,7 @@
 #include "unit/training.h"
 
 #include "model/context.h"
+#include "nft/train.h"
 
 #define WIDE                                                                                                 \
     MLP("{'type': 'pointwise', 'out_channels': 32}, {'type': 'nft_block', 'num_heads': 4}, "                 \
@@ -95,7 +96,7 @@ static void set_tensors_are_packed_again(void **state)
                 *bystander = context_of(model, support_precision(), 1),
                 *like = context_of(other, support_precision(), 1);
     support_result before = support_forward(bystander, set), expected = support_forward(like, set);
-    for (int64_t i = 0; i < nft_model_tensor_count(other); i++) {
+    for (int64_t i = 0; i < nft_model_describe(other)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, other, i));
         assert_ok(nft_context_set_tensor(changed, i, info.data, info.count));

@@ -3,6 +3,7 @@
 #define _XOPEN_SOURCE 700
 #include "unit/temporary.h"
 
+#include "nft/train.h"
 #include "unit/mixed_zoo.h"
 
 #include <pthread.h>
@@ -81,7 +82,7 @@ static nft_status set_files(seat *own)
     if (!status && own->validation_path)
         status = nft_dataset_open(&validation, own->validation_path, NULL);
     if (!status)
-        status = nft_trainer_set_dataset(own->trainer, train, validation);
+        status = nft_trainer_set_data(own->trainer, NFT_DATA_FILES(train), NFT_DATA_FILES(validation));
     nft_dataset_free(train);
     nft_dataset_free(validation);
     return status;
@@ -212,7 +213,8 @@ static void agree_on_several_spaces(void **state)
     nft_trainer *trainer = NULL;
     seat like = {.model = model, .path = z.index, .validation_path = z.index};
     assert_ok(create(&trainer, model, RANKS_RECIPE, 0, 0, NULL, NULL));
-    assert_ok(nft_trainer_set_data(trainer, sets_of(&z), SPACES, sets_of(&z), SPACES));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(sets_of(&z), SPACES),
+                                   NFT_DATA_WEIGHTS(sets_of(&z), SPACES)));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     support_result one = trainer_values(trainer);
@@ -250,17 +252,19 @@ static void share_the_validation(void **state)
         nft_model *trained = NULL;
         nft_trainer *one = NULL;
         double loss = 0;
-        assert_ok(nft_trainer_snapshot(&trained, seats[0].trainer));
+        assert_ok(nft_trainer_snapshot(&trained, seats[0].trainer, NFT_SNAPSHOT_LAST));
         assert_ok(create(&one, trained, RANKS_RECIPE, 0, 0, NULL, NULL));
         assert_ok(set_data(one, like.train, whole));
         assert_ok(nft_trainer_validate(&loss, one));
-        const float *expected = nft_array_f32(nft_trainer_validation_output(one));
+        const float *expected = nft_array_f32(nft_trainer_describe(one)->validation_output);
         for (int r = 0; r < ranks; r++) {
             assert_string_equal(seats[r].message, "");
             assert_true(seats[r].last.validated && seats[r].last.validation_loss == loss);
-            assert_true(nft_trainer_best_loss(seats[r].trainer) == nft_trainer_best_loss(seats[0].trainer));
+            assert_true(nft_trainer_describe(seats[r].trainer)->best_loss ==
+                        nft_trainer_describe(seats[0].trainer)->best_loss);
             support_identical("the outputs", samples,
-                              nft_array_f32(nft_trainer_validation_output(seats[r].trainer)), expected);
+                              nft_array_f32(nft_trainer_describe(seats[r].trainer)->validation_output),
+                              expected);
         }
         for (int r = 0; r < ranks; r++) {
             nft_trainer_free(seats[r].trainer);
@@ -302,7 +306,7 @@ static void *source_thread(void *argument)
     own->status =
         create(&own->trainer, own->model, RANKS_RECIPE, own->rank, own->meeting->ranks, reduce, own);
     if (!own->status)
-        own->status = nft_trainer_set_source(own->trainer, bad_batch, own);
+        own->status = nft_trainer_set_data(own->trainer, NFT_DATA_CALLBACK(bad_batch, own), NULL);
     if (!own->status)
         own->status = nft_trainer_step(NULL, own->trainer);
     snprintf(own->message, sizeof own->message, "%s", nft_error_message());
@@ -366,7 +370,8 @@ static void one_rank_cannot_read(void **state)
         assert_non_null(strstr(seats[0].message, "another rank failed"));
         assert_int_equal(seats[1].status, NFT_ERROR_FORMAT);
         assert_non_null(strstr(seats[1].message, "of rank 1"));
-        assert_int_equal(nft_trainer_steps_done(seats[0].trainer), nft_trainer_steps_done(seats[1].trainer));
+        assert_int_equal(nft_trainer_describe(seats[0].trainer)->steps_done,
+                         nft_trainer_describe(seats[1].trainer)->steps_done);
         nft_trainer_free(seats[0].trainer);
         nft_trainer_free(seats[1].trainer);
     }
@@ -399,7 +404,7 @@ static void one_rank_is_stopped(void **state)
         assert_int_equal(seats[r].status, NFT_ERROR_CANCELLED);
         assert_non_null(strstr(seats[r].message, r ? "the step callback stopped it after 2 of 5 steps"
                                                    : "step 2: another rank failed or was stopped"));
-        assert_int_equal(nft_trainer_steps_done(seats[r].trainer), 2);
+        assert_int_equal(nft_trainer_describe(seats[r].trainer)->steps_done, 2);
     }
     run_threads(seats, &m, go_on_thread);
     for (int r = 0; r < 2; r++) {
@@ -453,12 +458,12 @@ static void owed_validations(void **state)
         for (int i = 0; i < 5 && one_by_one; i++)
             assert_ok(nft_trainer_step(NULL, trainer));
         assert_int_equal(nft_trainer_run(trainer, hear_fragile, &f), NFT_ERROR_CANCELLED);
-        assert_int_equal(nft_trainer_steps_done(trainer), one_by_one ? 5 : 2);
+        assert_int_equal(nft_trainer_describe(trainer)->steps_done, one_by_one ? 5 : 2);
         assert_int_equal(f.validations, 0);
         assert_ok(nft_trainer_run(trainer, hear_fragile, &f));
         assert_int_equal(f.steps, one_by_one ? 1 : 5);
         assert_int_equal(f.validations, one_by_one ? 1 : 3);
-        assert_true(isfinite(nft_trainer_best_loss(trainer)));
+        assert_true(isfinite(nft_trainer_describe(trainer)->best_loss));
         assert_ok(nft_trainer_run(trainer, hear_fragile, &f));
         assert_int_equal(f.steps, one_by_one ? 1 : 5);
         nft_trainer_free(trainer);

@@ -178,8 +178,8 @@ static void none_after_fork(void **state)
             granted[cases[i]] = 0;
             bool same = true;
             for (int run = 0; run < 2; run++)
-                same = same && !nft_forward(context, networks) &&
-                       !memcmp(nft_array_f32(nft_context_output(context)), expected.values,
+                same = same && !nft_forward(context, NFT_VIEW_WEIGHTS(networks)) &&
+                       !memcmp(nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array), expected.values,
                                (size_t)expected.count * sizeof *expected.values);
             _exit(same && refused ? 0 : 1);
         }

@@ -1,4 +1,5 @@
 /* Modules that tell tensors apart by role, and sums over many entries. */
+#include "nft/train.h"
 #include "unit/support.h"
 
 #define AXES "'axes': [{'name': 'image', 'size': 2, 'symmetry': 'none'}, {'name': 'c', 'size': 3}], "
@@ -59,36 +60,37 @@ static void fill(run *r, int64_t tensor, const float *values)
 /* Forward of a model whose output is a vector. */
 static const float *vector(run *r)
 {
-    assert_ok(nft_forward(r->context, r->input));
-    return nft_array_f32(nft_context_output(r->context));
+    assert_ok(nft_forward(r->context, NFT_VIEW_WEIGHTS(r->input)));
+    return nft_array_f32(nft_context_output(r->context, NFT_OUTPUT)->array);
 }
 
 /* Backward from the gradient 1 of number `index` of the vector and 0 of the others. */
 static const nft_weights *backward_of(run *r, int64_t index)
 {
-    int64_t shape[2] = {1, nft_array_size(nft_context_output(r->context), 1)};
+    int64_t shape[2] = {1, nft_array_size(nft_context_output(r->context, NFT_OUTPUT)->array, 1)};
     float *values = support_allocate((size_t)shape[1] * sizeof *values);
     nft_array *gradient = NULL;
     values[index] = 1;
     assert_ok(nft_array_borrow(&gradient, NFT_ARRAY_F32, shape, 2, values));
-    assert_ok(nft_backward(r->context, gradient, r->gradients));
+    assert_ok(nft_backward(r->context, NFT_VIEW_ARRAY(gradient), r->gradients));
     nft_array_free(gradient);
     free(values);
-    return nft_context_input_gradient_weights(r->context);
+    return nft_context_output(r->context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
 }
 
 /* Backward from features that are all `value`. */
 static const nft_weights *backward_from(run *r, float value)
 {
-    const nft_weights *output = nft_context_output_weights(r->context);
+    const nft_weights *output = nft_context_output(r->context, NFT_OUTPUT)->weights;
     nft_weights *gradient = NULL;
-    assert_ok(nft_weights_create(&gradient, nft_weights_space(output), 1, nft_weights_channels(output)));
+    assert_ok(
+        nft_weights_create(&gradient, nft_weights_space(output), 1, nft_weights_channels(output), NULL));
     for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(output)); t++)
         for (int64_t i = 0; i < nft_weights_data_count(gradient, t); i++)
             nft_weights_edit(gradient, t)[i] = value;
-    assert_ok(nft_backward_weights(r->context, gradient, r->gradients));
+    assert_ok(nft_backward(r->context, NFT_VIEW_WEIGHTS(gradient), r->gradients));
     nft_weights_free(gradient);
-    return nft_context_input_gradient_weights(r->context);
+    return nft_context_output(r->context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
 }
 
 static void check(const char *what, double found, double expected)
@@ -102,8 +104,8 @@ static void signed_log_changes_running_statistics_alone_by_default(void **state)
     (void)state;
     run r = open_run(MODEL("{'type': 'signed_log'}"));
     fill(&r, RUNNING_MEAN, (const float[]){-3, 0, 1e6f});
-    assert_ok(nft_forward(r.context, r.input));
-    const nft_weights *out = nft_context_output_weights(r.context);
+    assert_ok(nft_forward(r.context, NFT_VIEW_WEIGHTS(r.input)));
+    const nft_weights *out = nft_context_output(r.context, NFT_OUTPUT)->weights;
     for (int64_t t = 0; t < TENSORS; t++)
         for (int64_t i = 0; i < nft_weights_data_count(out, t); i++) {
             double x = (double)nft_weights_data(r.input, t)[i];
@@ -124,8 +126,8 @@ static void signed_log_changes_the_roles_that_are_named(void **state)
 {
     (void)state;
     run r = open_run(MODEL("{'type': 'signed_log', 'roles': ['conv', 'scalar']}"));
-    assert_ok(nft_forward(r.context, r.input));
-    const nft_weights *out = nft_context_output_weights(r.context);
+    assert_ok(nft_forward(r.context, NFT_VIEW_WEIGHTS(r.input)));
+    const nft_weights *out = nft_context_output(r.context, NFT_OUTPUT)->weights;
     for (int64_t t = 0; t < TENSORS; t++) {
         double x = (double)nft_weights_data(r.input, t)[0];
         check("an entry", (double)nft_weights_data(out, t)[0],
@@ -138,7 +140,7 @@ static void refuse(const char *text, const char *word)
 {
     nft_model *model = NULL;
     char *json = support_json(text);
-    assert_int_equal(nft_model_create(&model, json, strlen(json), 0), NFT_ERROR_CONFIG);
+    assert_int_equal(nft_model_create(&model, json, strlen(json), 0, NULL), NFT_ERROR_CONFIG);
     free(json);
     assert_null(model);
     if (!strstr(nft_error_message(), word))
@@ -244,7 +246,7 @@ static void role_pool_has_mean_and_deviation_of_each_role(void **state)
 
 static int64_t find_tensor(const nft_model *model, const char *name, int64_t rank)
 {
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, model, i));
         if (!strcmp(info.name, name) && info.rank == rank)
@@ -258,7 +260,7 @@ static void embeddings_have_a_table_of_tensors_and_one_for_each_ordered_axis(voi
 {
     (void)state;
     nft_model *model = support_model(MODEL("{'type': 'learned_pos_embedding'}"), 1);
-    assert_int_equal(nft_model_tensor_count(model), 2);
+    assert_int_equal(nft_model_describe(model)->tensor_count, 2);
     find_tensor(model, "0.tensor_emb.weight", 2);
     find_tensor(model, "0.axis_emb.0.weight", 2);
     nft_model_free(model);
@@ -298,7 +300,7 @@ static void a_scale_sums_a_million_entries_accurately(void **state)
     (void)state;
     run r = open_run(LARGE("{'type': 'learned_scale', 'init_scale': 1}"));
     double sum = fill_large(&r);
-    assert_ok(nft_forward(r.context, r.input));
+    assert_ok(nft_forward(r.context, NFT_VIEW_WEIGHTS(r.input)));
     backward_from(&r, 1);
     check_large_sum(gradient_of(&r, "0.scales.0", 0), sum);
     close_run(&r);
@@ -308,7 +310,7 @@ static void an_embedding_sums_a_million_tokens_accurately(void **state)
 {
     (void)state;
     run r = open_run(LARGE("{'type': 'learned_pos_embedding'}"));
-    assert_ok(nft_forward(r.context, r.input));
+    assert_ok(nft_forward(r.context, NFT_VIEW_WEIGHTS(r.input)));
     backward_from(&r, 1000.7f);
     check_large_sum(gradient_of(&r, "0.tensor_emb.weight", 2), (double)1000.7f * 1024 * 1024);
     check_large_sum(gradient_of(&r, "0.axis_emb.1.weight", 2), (double)1000.7f * 1024);

@@ -21,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "nft/file.h"
 #include "unit/checks.h"
 
 static nft_status save_two(const char *path, const char *second)
@@ -63,16 +64,16 @@ static void arrays_are_saved(void **state)
 
     nft_file *file;
     nft_array *array;
-    assert_ok(nft_file_open(&file, path));
-    assert_ok(nft_file_read(&array, file, "q\"\n\\"));
+    assert_ok(nft_file_open(&file, path, NULL));
+    assert_ok(nft_file_read(&array, file, "q\"\n\\", 0, NFT_ALL));
     assert_true(nft_array_f32(array)[2] == INFINITY && signbit(nft_array_f32(array)[1]));
     nft_array_free(array);
-    assert_ok(nft_file_read(&array, file, "label"));
+    assert_ok(nft_file_read(&array, file, "label", 0, NFT_ALL));
     assert_true(nft_array_i64(array)[0] == INT64_MIN && nft_array_i64(array)[1] == 7);
     nft_array_free(array);
     nft_file_free(file);
     assert_ok(nft_array_save(path, NULL, NULL, 0, NULL));
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     assert_int_equal(nft_file_tensor_count(file), 0);
     nft_file_free(file);
     assert_int_equal(temporary_entries(1), 1);
@@ -204,9 +205,9 @@ static void writer_keeps_its_word(void **state)
     nft_file_cancel(NULL);
     nft_file *file;
     nft_array *array;
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     assert_string_equal(nft_file_metadata(file, "k\x01"), "v\xc3\xa9");
-    assert_ok(nft_file_read(&array, file, "a"));
+    assert_ok(nft_file_read(&array, file, "a", 0, NFT_ALL));
     assert_true(nft_array_f32(array)[0] == 1 && nft_array_f32(array)[1] == 2);
     nft_array_free(array);
     nft_file_close(file);
@@ -282,9 +283,9 @@ static nft_status read_everything(void)
 {
     nft_file *file = NULL;
     nft_array *array = NULL;
-    nft_status status = nft_file_open(&file, temporary_path("f.safetensors"));
+    nft_status status = nft_file_open(&file, temporary_path("f.safetensors"), NULL);
     if (!status)
-        status = nft_file_read(&array, file, "label");
+        status = nft_file_read(&array, file, "label", 0, NFT_ALL);
     nft_array_free(array);
     nft_file_free(file);
     return status;
@@ -380,7 +381,7 @@ static void later_structs(void **state)
     assert_ok(nft_file_writer_append(writer, floats, sizeof floats));
     assert_ok(nft_file_writer_append(writer, &integer, sizeof integer));
     assert_ok(nft_file_writer_commit(writer));
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     assert_int_equal(nft_file_tensor_count(file), 2);
     nft_file_free(file);
     const nft_tensor_info of_this_header[] = {{.name = "a", .type = "F32", .rank = 1, .shape = {2}},

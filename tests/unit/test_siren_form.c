@@ -1,5 +1,6 @@
 /* SIRENs whose layers have different ω, and whose output has an offset: values, gradients, rendering, fit and
  * canonical form against the formula in double. */
+#include "nft/inr.h"
 #include "unit/support.h"
 
 #include "siren/repair.h"
@@ -121,7 +122,7 @@ static void gradients(void **state)
 static nft_weights *networks(const nft_space *space, int64_t count)
 {
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_create(&weights, space, count, 1));
+    assert_ok(nft_weights_create(&weights, space, count, 1, NULL));
     assert_ok(nft_weights_set_metadata(weights, "nft.omega", "30, 2"));
     assert_ok(nft_weights_set_metadata(weights, "nft.offset", "0.5"));
     assert_ok(nft_inr_init(weights, 3, 0, 0));
@@ -285,7 +286,7 @@ static void check_refused(const char *key, const char *text, const char *words)
     nft_space *space = SUPPORT_MLP(2, 4, 1);
     nft_weights *weights = NULL;
     nft_array *images = NULL;
-    assert_ok(nft_weights_create(&weights, space, 1, 1));
+    assert_ok(nft_weights_create(&weights, space, 1, 1, NULL));
     assert_ok(nft_weights_set_metadata(weights, key, text));
     assert_int_not_equal(nft_inr_render(&images, weights, 0, 1, SIZE, SIZE, NULL), NFT_OK);
     if (!strstr(nft_error_message(), words))

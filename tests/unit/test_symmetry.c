@@ -99,7 +99,7 @@ static nft_weights *permuted(const nft_weights *set, const shuffle *first, const
 {
     nft_weights *result = NULL;
     int64_t channels = nft_weights_channels(set);
-    assert_ok(nft_weights_create(&result, nft_weights_space(set), NETWORKS, channels));
+    assert_ok(nft_weights_create(&result, nft_weights_space(set), NETWORKS, channels, NULL));
     for (int64_t t = 0; t < set->space->tensor_count; t++) {
         const nft_tensor *tensor = &set->space->tensors[t];
         int64_t numbers = tensor->tokens * tensor->positions;
@@ -142,7 +142,7 @@ static void free_outputs(outputs *o)
 static support_result permuted_outputs(const outputs *o, const shuffle *rows, const shuffle *columns)
 {
     support_result result = {0, NULL};
-    const nft_weights *features = nft_context_output_weights(o->context);
+    const nft_weights *features = nft_context_output(o->context, NFT_OUTPUT)->weights;
     if (!features) {
         support_array array = support_output_at(o->context, 0);
         support_append_floats(&result, array.values, array.count);

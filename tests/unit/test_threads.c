@@ -35,8 +35,8 @@ static subject open_subject(const char *path)
 {
     subject s = {NULL, NULL, {0, NULL}};
     nft_module_info input = NFT_MODULE_INFO_INIT;
-    assert_ok(nft_model_load(&s.model, path));
-    assert_ok(nft_model_input(&input, s.model));
+    assert_ok(nft_model_load(&s.model, path, NULL));
+    input = *nft_model_describe(s.model)->input;
     s.networks = support_weights(nft_model_space(s.model), NETWORKS, input.channels, 1);
     nft_context *context = support_context(s.model, 1, NETWORKS);
     s.expected = support_forward(context, s.networks);
@@ -55,8 +55,8 @@ static void close_subject(subject *s)
  * It allocates nothing and fails no test, so any thread may ask. */
 static bool as_expected(const subject *s, const nft_context *context, int64_t first, int64_t count)
 {
-    const nft_weights *features = nft_context_output_weights(context);
-    const nft_array *whole = nft_context_output(context);
+    const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
+    const nft_array *whole = nft_context_output(context, NFT_OUTPUT)->array;
     const float *expected = s->expected.values;
     if (features ? nft_weights_count(features) != count : !whole || nft_array_size(whole, 0) != count)
         return false;
@@ -72,7 +72,7 @@ static bool as_expected(const subject *s, const nft_context *context, int64_t fi
 
 static void check_range(const subject *s, nft_context *context, int64_t first, int64_t count)
 {
-    assert_ok(nft_forward_range(context, s->networks, first, count));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(s->networks, first, count)));
     if (!as_expected(s, context, first, count))
         fail_msg("networks %" PRId64 " … %" PRId64 " differ", first, first + count - 1);
 }
@@ -119,7 +119,7 @@ static void *run(void *argument)
     r->same = true;
     for (int i = 0; i < r->forwards && !r->status && r->same; i++) {
         int64_t count = 1 + (i + r->index) % 5, first = (i * 7 + r->index) % (NETWORKS - count);
-        r->status = nft_forward_range(context, r->subject->networks, first, count);
+        r->status = nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(r->subject->networks, first, count));
         r->same = !r->status && as_expected(r->subject, context, first, count);
     }
     nft_context_free(context);
@@ -175,11 +175,11 @@ static int child_result(const subject *s, nft_context *context)
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     options.threads = 2;
     for (int i = 0; i < 2; i++)
-        if (nft_forward(context, s->networks) || !as_expected(s, context, 0, NETWORKS))
+        if (nft_forward(context, NFT_VIEW_WEIGHTS(s->networks)) || !as_expected(s, context, 0, NETWORKS))
             return 1;
     nft_context_free(context);
-    if (nft_context_create(&own, s->model, &options) || nft_forward_range(own, s->networks, 3, 4) ||
-        !as_expected(s, own, 3, 4))
+    if (nft_context_create(&own, s->model, &options) ||
+        nft_forward(own, NFT_VIEW_WEIGHTS_RANGE(s->networks, 3, 4)) || !as_expected(s, own, 3, 4))
         return 2;
     nft_context_free(own);
     return 0;
@@ -241,11 +241,11 @@ static void blas_threads_are_restored(void **state)
         options.keep_blas_threads = keep;
         assert_ok(nft_context_create(&context, s.model, &options));
         nft_context_set_progress(context, read_blas_threads, &during);
-        assert_ok(nft_forward(context, s.networks));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(s.networks)));
         assert_int_equal(during, keep ? before : 1);
         assert_int_equal(openblas_get_num_threads(), before);
         nft_context_set_progress(context, stop, NULL);
-        assert_int_equal(nft_forward(context, s.networks), NFT_ERROR_CANCELLED);
+        assert_int_equal(nft_forward(context, NFT_VIEW_WEIGHTS(s.networks)), NFT_ERROR_CANCELLED);
         assert_int_equal(openblas_get_num_threads(), before);
         nft_context_free(context);
     }

@@ -1,6 +1,8 @@
 /* Training: the golden cases step by step, the same bits on any number of threads, data sets, validation,
  * statistics of the data. An argument names another folder of golden cases. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/training.h"
 
 #include <dirent.h>
@@ -53,13 +55,13 @@ static void compare_trained(const nft_trainer *trainer, const char *folder)
 {
     nft_model *model = NULL;
     nft_file *file = NULL;
-    assert_ok(nft_trainer_snapshot(&model, trainer));
-    assert_ok(nft_file_open(&file, golden_path(folder, "trained.safetensors")));
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    assert_ok(nft_trainer_snapshot(&model, trainer, NFT_SNAPSHOT_LAST));
+    assert_ok(nft_file_open(&file, golden_path(folder, "trained.safetensors"), NULL));
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *expected = NULL;
         assert_ok(nft_model_tensor(&info, model, i));
-        assert_ok(nft_file_read(&expected, file, info.name));
+        assert_ok(nft_file_read(&expected, file, info.name, 0, NFT_ALL));
         support_close(info.name, info.count, info.data, nft_array_f32(expected), RELATIVE, ABSOLUTE);
         nft_array_free(expected);
     }
@@ -74,13 +76,13 @@ static void golden_case(void **state)
     char *recipe = read_recipe(folder, &losses, &norms);
     nft_model *model = NULL;
     nft_weights *data = NULL;
-    assert_ok(nft_model_load(&model, golden_path(folder, "model.safetensors")));
-    assert_ok(nft_weights_load(&data, golden_path(folder, "data.safetensors")));
+    assert_ok(nft_model_load(&model, golden_path(folder, "model.safetensors"), NULL));
+    assert_ok(nft_weights_load(&data, golden_path(folder, "data.safetensors"), NULL));
     support_result first = {0, NULL};
     for (int32_t threads = 1; threads <= 3; threads++) {
         nft_trainer *trainer = make_trainer(model, recipe, threads);
         assert_ok(set_data(trainer, data, NULL));
-        for (int64_t step = 0; step < nft_trainer_steps(trainer); step++) {
+        for (int64_t step = 0; step < nft_trainer_describe(trainer)->steps; step++) {
             nft_step_info info = NFT_STEP_INFO_INIT;
             assert_ok(nft_trainer_step(&info, trainer));
             assert_int_equal(info.step, step);
@@ -165,19 +167,48 @@ static void stopped_run(void **state)
     assert_ok(set_data(trainer, set, set));
     assert_ok(nft_trainer_fit_normalize(trainer));
     assert_int_equal(nft_trainer_run(trainer, count_steps, &calls), NFT_ERROR_CANCELLED);
-    assert_int_equal(nft_trainer_steps_done(trainer), 3);
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, 3);
     assert_ok(nft_trainer_validate(&loss, trainer));
     assert_ok(nft_trainer_validate(&again, trainer));
     assert_true(loss == again);
     assert_ok(nft_trainer_run(trainer, count_steps, &calls));
     assert_ok(nft_trainer_run(trainer, count_steps, &calls));
     assert_int_equal(calls, 6);
-    assert_int_equal(nft_trainer_steps_done(trainer), nft_trainer_steps(trainer));
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, nft_trainer_describe(trainer)->steps);
     support_result values = trainer_values(trainer);
     same_values("a run in two parts", values, whole);
     free(values.values);
     free(whole.values);
     nft_trainer_free(trainer);
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
+/* NULL leaves a validation set where it is, with the best loss on it; empty data take it away. */
+static void a_validation_set_stays_or_goes(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *set = make_set(model, SAMPLES, 2), *other = make_set(model, SAMPLES, 4),
+                *validation = make_set(model, 40, 3);
+    nft_trainer *trainer = make_trainer(model, RECIPE, 2);
+    double loss = 0, again = 0;
+    assert_ok(set_data(trainer, set, validation));
+    assert_ok(nft_trainer_validate(&loss, trainer));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS((const nft_weights *const *)&other, 1), NULL));
+    assert_true(nft_trainer_describe(trainer)->best_loss == loss);
+    assert_ok(nft_trainer_validate(&again, trainer));
+    assert_true(again == loss);
+    assert_ok(nft_trainer_set_data(trainer, NULL, NULL));
+    assert_ok(nft_trainer_step(NULL, trainer));
+    assert_ok(nft_trainer_set_data(trainer, NULL, NFT_DATA_NONE));
+    assert_true(isnan(nft_trainer_describe(trainer)->best_loss));
+    assert_int_equal(nft_trainer_validate(&again, trainer), NFT_ERROR_ARGUMENT);
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_NONE, NULL));
+    assert_int_equal(nft_trainer_step(NULL, trainer), NFT_ERROR_ARGUMENT);
+    nft_trainer_free(trainer);
+    nft_weights_free(validation);
+    nft_weights_free(other);
     nft_weights_free(set);
     nft_model_free(model);
 }
@@ -202,13 +233,13 @@ static void best_is_kept(void **state)
         free(kept.values);
         kept = trainer_values(trainer);
     }
-    assert_ok(nft_trainer_best(&best, trainer));
+    assert_ok(nft_trainer_snapshot(&best, trainer, NFT_SNAPSHOT_BEST));
     support_result values = model_values(best);
     same_values("the best parameters", values, kept);
     assert_string_equal(nft_model_metadata(best, "nft.loss"), "bce");
     nft_context *context = support_context(best, 1, 0);
-    assert_ok(nft_forward(context, validation));
-    const float *output = nft_array_f32(nft_context_output(context)),
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(validation)));
+    const float *output = nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array),
                 *target = nft_array_f32(nft_weights_extra(validation, "label"));
     for (int i = 0; i < 40; i++)
         own -= ((double)target[i] * log((double)output[i]) +
@@ -251,7 +282,7 @@ static void callback_source(void **state)
     nft_weights *set = make_set(model, SAMPLES, 2);
     nft_trainer *trainer = make_trainer(model, recipe, 2), *other = make_trainer(model, recipe, 2);
     assert_ok(set_data(trainer, set, NULL));
-    assert_ok(nft_trainer_set_source(other, fill_batch, set));
+    assert_ok(nft_trainer_set_data(other, NFT_DATA_CALLBACK(fill_batch, set), NULL));
     assert_int_equal(nft_trainer_fit_normalize(other), NFT_ERROR_ARGUMENT);
     for (int step = 0; step < 4; step++) {
         assert_ok(nft_trainer_step(NULL, trainer));
@@ -262,7 +293,7 @@ static void callback_source(void **state)
     same_values("batches of a callback", values, others);
     free(values.values);
     free(others.values);
-    assert_ok(nft_trainer_set_source(other, NULL, NULL));
+    assert_ok(nft_trainer_set_data(other, NFT_DATA_NONE, NULL));
     assert_int_equal(nft_trainer_step(NULL, other), NFT_ERROR_ARGUMENT);
     nft_trainer_free(other);
     nft_trainer_free(trainer);
@@ -294,11 +325,12 @@ static void tokens(void **state)
                                  "'batch_size': 4, 'steps': 60, 'shuffle': false}";
     nft_trainer *trainer = make_trainer(model, recipe, 1), *other = make_trainer(model, recipe, 1);
     double loss = 0;
-    assert_ok(nft_trainer_set_tokens(trainer, data[0], data[1], data[0], data[1]));
+    assert_ok(
+        nft_trainer_set_data(trainer, NFT_DATA_TOKENS(data[0], data[1]), NFT_DATA_TOKENS(data[0], data[1])));
     assert_ok(nft_trainer_run(trainer, NULL, NULL));
     assert_ok(nft_trainer_validate(&loss, trainer));
     assert_true(loss < 0.1);
-    assert_ok(nft_trainer_set_source(other, fill_tokens, data));
+    assert_ok(nft_trainer_set_data(other, NFT_DATA_CALLBACK(fill_tokens, data), NULL));
     assert_ok(nft_trainer_run(other, NULL, NULL));
     support_result a = trainer_values(trainer), b = trainer_values(other);
     same_values("tokens of a callback", a, b);
@@ -315,7 +347,7 @@ static void tokens(void **state)
 
 static const float *tensor_of(const nft_model *model, const char *name, int64_t *count)
 {
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, model, i));
         *count = info.count;
@@ -398,7 +430,7 @@ static void normalize(void **state)
         assert_int_equal(nft_trainer_fit_normalize(trainer), NFT_ERROR_ARGUMENT);
         assert_ok(set_data(trainer, set, NULL));
         assert_ok(nft_trainer_fit_normalize(trainer));
-        assert_ok(nft_trainer_snapshot(&fitted, trainer));
+        assert_ok(nft_trainer_snapshot(&fitted, trainer, NFT_SNAPSHOT_LAST));
         check_normalize(fitted, set, per_weight);
         assert_ok(nft_trainer_step(NULL, trainer));
         assert_int_equal(nft_trainer_fit_normalize(trainer), NFT_ERROR_ARGUMENT);
@@ -426,7 +458,7 @@ static void normalize_twice(void **state)
     nft_trainer *trainer = make_trainer(model, "{'loss': 'mse', " ADAMW ", 'batch_size': 4, 'steps': 1}", 1);
     assert_ok(set_data(trainer, set, NULL));
     assert_ok(nft_trainer_fit_normalize(trainer));
-    assert_ok(nft_trainer_snapshot(&fitted, trainer));
+    assert_ok(nft_trainer_snapshot(&fitted, trainer, NFT_SNAPSHOT_LAST));
     static const char *const prefixes[] = {"1.", "2.norm.", "3.base_layer."};
     for (size_t i = 0; i < COUNT(prefixes); i++) {
         char mean[64], deviation[64];
@@ -443,13 +475,10 @@ static void normalize_twice(void **state)
 }
 
 static const struct CMUnitTest own_tests[] = {
-    cmocka_unit_test(threads_and_seeds),
-    cmocka_unit_test(stopped_run),
-    cmocka_unit_test(best_is_kept),
-    cmocka_unit_test(callback_source),
-    cmocka_unit_test(tokens),
-    cmocka_unit_test(normalize),
-    cmocka_unit_test(normalize_twice),
+    cmocka_unit_test(threads_and_seeds), cmocka_unit_test(stopped_run),
+    cmocka_unit_test(best_is_kept),      cmocka_unit_test(a_validation_set_stays_or_goes),
+    cmocka_unit_test(callback_source),   cmocka_unit_test(tokens),
+    cmocka_unit_test(normalize),         cmocka_unit_test(normalize_twice),
     cmocka_unit_test(sets_may_be_freed),
 };
 

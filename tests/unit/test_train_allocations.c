@@ -1,6 +1,7 @@
 /* Training with every allocation refused, one after the other: out of memory is a status, nothing leaks, and
  * a trainer continues as if nothing had happened. */
 #define _GNU_SOURCE
+#include "nft/train.h"
 #include "unit/refusals.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
@@ -79,7 +80,8 @@ static nft_status set_dataset(void)
     nft_trainer *trainer = made();
     nft_dataset *dataset = NULL;
     assert_ok(nft_dataset_open(&dataset, data_path, NULL));
-    nft_status status = INTERPOSE(nft_trainer_set_dataset(trainer, dataset, dataset));
+    nft_status status =
+        INTERPOSE(nft_trainer_set_data(trainer, NFT_DATA_FILES(dataset), NFT_DATA_FILES(dataset)));
     nft_dataset_free(dataset);
     return finish(status, trainer);
 }
@@ -95,7 +97,7 @@ static int fill(nft_batch *batch, void *user)
 static nft_status set_source(void)
 {
     nft_trainer *trainer = made();
-    nft_status status = INTERPOSE(nft_trainer_set_source(trainer, fill, NULL));
+    nft_status status = INTERPOSE(nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(fill, NULL), NULL));
     assert_int_equal(nft_trainer_step(NULL, trainer) == NFT_OK, status == NFT_OK);
     nft_trainer_free(trainer);
     return status;
@@ -146,7 +148,7 @@ static nft_status resume(void)
     nft_trainer *trainer = made();
     assert_ok(set_data(trainer, set, set));
     nft_status status = INTERPOSE(nft_trainer_resume(trainer, checkpoint_path));
-    assert_int_equal(nft_trainer_steps_done(trainer), status ? 0 : 4);
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, status ? 0 : 4);
     nft_trainer_free(trainer);
     return status;
 }
@@ -155,7 +157,7 @@ static nft_status take_snapshot(void)
 {
     nft_trainer *trainer = made();
     nft_model *copy = model;
-    nft_status status = INTERPOSE(nft_trainer_snapshot(&copy, trainer));
+    nft_status status = INTERPOSE(nft_trainer_snapshot(&copy, trainer, NFT_SNAPSHOT_LAST));
     assert_true((status == NFT_OK) == (copy != NULL));
     nft_model_free(copy);
     nft_trainer_free(trainer);
@@ -174,12 +176,12 @@ static nft_status forward_and_backward(void)
     if (!status)
         status = INTERPOSE(nft_gradients_create(&gradients, model));
     if (!status) {
-        assert_ok(nft_forward(context, set));
+        assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
         nft_array *ones = NULL;
         int64_t shape[] = {SAMPLES, 1};
         float values[SAMPLES] = {1};
         assert_ok(nft_array_borrow(&ones, NFT_ARRAY_F32, shape, 2, values));
-        status = INTERPOSE(nft_backward(context, ones, gradients));
+        status = INTERPOSE(nft_backward(context, NFT_VIEW_ARRAY(ones), gradients));
         nft_array_free(ones);
     }
     nft_gradients_free(gradients);
@@ -195,7 +197,7 @@ static nft_status set_tensor(void)
     assert_ok(nft_context_create(&context, model, NULL));
     assert_ok(nft_model_tensor(&info, model, 0));
     nft_status status = INTERPOSE(nft_context_set_tensor(context, 0, info.data, info.count));
-    assert_ok(nft_forward(context, set));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
     nft_context_free(context);
     return status;
 }

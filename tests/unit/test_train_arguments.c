@@ -1,6 +1,7 @@
 /* Arguments that no call of training and of gradients should be given: refused with one line, getters give 0
  * or NULL, and what was there stays. And the gradient of tokens that go in, against differences. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 
@@ -57,48 +58,57 @@ static void gradients(void **state)
     assert_ok(nft_gradients_create(&of_other, other));
     expect_null(nft_gradients_tensor(&info, NULL, 0), "gradients");
     expect(nft_gradients_tensor(&info, made, -1), NFT_ERROR_ARGUMENT, "-1");
-    expect(nft_gradients_tensor(&info, made, nft_model_tensor_count(model)), NFT_ERROR_ARGUMENT, "expected");
+    expect(nft_gradients_tensor(&info, made, nft_model_describe(model)->tensor_count), NFT_ERROR_ARGUMENT,
+           "expected");
     nft_gradients_free(NULL);
     nft_gradients_clear(NULL);
 
     nft_weights *set = make_set(model, 3, 2);
     nft_context *plain = support_context(model, 1, 4), *context = keeping_context(model, 0);
-    assert_ok(nft_forward(plain, set));
-    nft_array *ones = ones_like(nft_context_output(plain)), *labels = NULL, *row = NULL, *wide = NULL;
+    assert_ok(nft_forward(plain, NFT_VIEW_WEIGHTS(set)));
+    nft_array *ones = ones_like(nft_context_output(plain, NFT_OUTPUT)->array), *labels = NULL, *row = NULL,
+              *wide = NULL;
     const int64_t shape[] = {3, 1}, other_shape[] = {3, 2};
     assert_ok(nft_array_create(&wide, NFT_ARRAY_F32, other_shape, 2, NULL));
     assert_ok(nft_array_create(&labels, NFT_ARRAY_I64, shape, 2, NULL));
     assert_ok(nft_array_create(&row, NFT_ARRAY_F32, shape, 1, NULL));
-    expect_null(nft_backward(NULL, ones, made), "context");
+    expect_null(nft_backward(NULL, NFT_VIEW_ARRAY(ones), made), "context");
     expect_null(nft_backward(context, NULL, made), "output_gradient");
-    expect(nft_backward(plain, ones, made), NFT_ERROR_ARGUMENT,
+    expect(nft_backward(plain, NFT_VIEW_ARRAY(ones), made), NFT_ERROR_ARGUMENT,
            "nft_backward: the context was made without keep_for_backward");
-    expect(nft_backward_weights(plain, set, made), NFT_ERROR_ARGUMENT,
-           "nft_backward_weights: the context was made without");
+    expect(nft_backward(plain, NFT_VIEW_WEIGHTS(set), made), NFT_ERROR_ARGUMENT,
+           "nft_backward: the context was made without");
     nft_weights *many = make_set(model, 5, 2);
-    expect(nft_forward(context, many), NFT_ERROR_ARGUMENT, "a forward of 5 samples");
+    expect(nft_forward(context, NFT_VIEW_WEIGHTS(many)), NFT_ERROR_ARGUMENT, "a forward of 5 samples");
     nft_weights_free(many);
-    expect(nft_backward(context, ones, made), NFT_ERROR_ARGUMENT, "no forward has succeeded");
-    expect(nft_backward_weights(context, set, made), NFT_ERROR_ARGUMENT, "nft_backward_weights: no forward");
-    assert_ok(nft_forward(context, set));
-    expect(nft_backward(context, ones, NULL), NFT_ERROR_ARGUMENT, "without input_gradient");
-    expect(nft_backward_weights(context, set, NULL), NFT_ERROR_ARGUMENT, "nft_backward_weights: argument");
-    expect(nft_backward(context, ones, of_other), NFT_ERROR_MISMATCH, "of another model");
-    expect(nft_backward_weights(context, set, of_other), NFT_ERROR_MISMATCH,
-           "nft_backward_weights: the gradients are");
-    expect(nft_backward(context, labels, made), NFT_ERROR_MISMATCH, "is I64 (3, 1), expected F32 (3, 1)");
-    expect(nft_backward(context, row, made), NFT_ERROR_MISMATCH, "is F32 (3), expected F32 (3, 1)");
-    expect(nft_backward(context, wide, made), NFT_ERROR_MISMATCH, "is F32 (3, 2), expected F32 (3, 1)");
+    expect(nft_backward(context, NFT_VIEW_ARRAY(ones), made), NFT_ERROR_ARGUMENT, "no forward has succeeded");
+    expect(nft_backward(context, NFT_VIEW_WEIGHTS(set), made), NFT_ERROR_ARGUMENT,
+           "nft_backward: no forward");
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
+    expect(nft_backward(context, NFT_VIEW_ARRAY(ones), NULL), NFT_ERROR_ARGUMENT, "without input_gradient");
+    expect(nft_backward(context, NFT_VIEW_WEIGHTS(set), NULL), NFT_ERROR_ARGUMENT, "nft_backward: argument");
+    expect(nft_backward(context, NFT_VIEW_ARRAY(ones), of_other), NFT_ERROR_MISMATCH, "of another model");
+    expect(nft_backward(context, NFT_VIEW_WEIGHTS(set), of_other), NFT_ERROR_MISMATCH,
+           "nft_backward: the gradients are");
+    expect(nft_backward(context, NFT_VIEW_ARRAY(labels), made), NFT_ERROR_MISMATCH,
+           "is I64 (3, 1), expected F32 (3, 1)");
+    expect(nft_backward(context, NFT_VIEW_ARRAY(row), made), NFT_ERROR_MISMATCH,
+           "is F32 (3), expected F32 (3, 1)");
+    expect(nft_backward(context, NFT_VIEW_ARRAY(wide), made), NFT_ERROR_MISMATCH,
+           "is F32 (3, 2), expected F32 (3, 1)");
     nft_array_free(wide);
-    expect(nft_backward_weights(context, set, made), NFT_ERROR_MISMATCH, "call nft_backward");
-    assert_ok(nft_backward(context, ones, made));
-    expect(nft_backward(context, ones, made), NFT_ERROR_ARGUMENT, "used up");
-    expect(nft_backward_weights(context, set, made), NFT_ERROR_ARGUMENT,
-           "nft_backward_weights: the values that the last forward kept have been used up");
-    assert_null(nft_context_input_gradient(context));
-    assert_null(nft_context_input_gradient(NULL));
-    assert_null(nft_context_input_gradient_weights(context));
-    assert_null(nft_context_input_gradient_weights(NULL));
+    expect(nft_backward(context, NFT_VIEW_WEIGHTS(set), made), NFT_ERROR_MISMATCH,
+           "nft_backward: the model's output is an array, its gradient weights");
+    expect(nft_backward(context, NFT_VIEW_ARRAY_RANGE(ones, 1, 2), made), NFT_ERROR_MISMATCH,
+           "is F32 (2, 1), expected F32 (3, 1)");
+    assert_ok(nft_backward(context, NFT_VIEW_ARRAY(ones), made));
+    expect(nft_backward(context, NFT_VIEW_ARRAY(ones), made), NFT_ERROR_ARGUMENT, "used up");
+    expect(nft_backward(context, NFT_VIEW_WEIGHTS(set), made), NFT_ERROR_ARGUMENT,
+           "nft_backward: the values that the last forward kept have been used up");
+    assert_null(nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->array);
+    assert_null(nft_context_output(NULL, NFT_OUTPUT_INPUT_GRADIENT)->array);
+    assert_null(nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->weights);
+    assert_null(nft_context_output(NULL, NFT_OUTPUT_INPUT_GRADIENT)->weights);
     nft_array_free(row);
     nft_array_free(labels);
     nft_array_free(ones);
@@ -120,23 +130,25 @@ static void gradients_of_features(void **state)
     nft_space *space = NULL;
     const int64_t widths[] = {2, 1};
     assert_ok(nft_space_create_mlp(&space, widths, 2));
-    assert_ok(nft_weights_create(&good, nft_model_space(model), 3, 2));
-    assert_ok(nft_weights_create(&fewer, nft_model_space(model), 2, 2));
-    assert_ok(nft_weights_create(&narrow, nft_model_space(model), 3, 1));
-    assert_ok(nft_weights_create(&other, space, 3, 2));
-    assert_ok(nft_forward(context, set));
+    assert_ok(nft_weights_create(&good, nft_model_space(model), 3, 2, NULL));
+    assert_ok(nft_weights_create(&fewer, nft_model_space(model), 2, 2, NULL));
+    assert_ok(nft_weights_create(&narrow, nft_model_space(model), 3, 1, NULL));
+    assert_ok(nft_weights_create(&other, space, 3, 2, NULL));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
     nft_array *array = NULL;
     assert_ok(nft_array_create(&array, NFT_ARRAY_F32, widths, 2, NULL));
-    expect(nft_backward(context, array, NULL), NFT_ERROR_MISMATCH, "call nft_backward_weights");
-    expect(nft_backward_weights(context, NULL, NULL), NFT_ERROR_ARGUMENT,
-           "nft_backward_weights: argument 'output_gradient' is NULL");
-    expect(nft_backward_weights(context, other, NULL), NFT_ERROR_MISMATCH, "nft_backward_weights: ");
-    expect(nft_backward_weights(context, fewer, NULL), NFT_ERROR_MISMATCH,
+    expect(nft_backward(context, NFT_VIEW_ARRAY(array), NULL), NFT_ERROR_MISMATCH,
+           "the model's output is features, its gradient an array");
+    expect(nft_backward(context, NFT_VIEW_WEIGHTS(NULL), NULL), NFT_ERROR_ARGUMENT,
+           "nft_backward: the view has neither weights nor an array");
+    expect(nft_backward(context, NFT_VIEW_WEIGHTS(other), NULL), NFT_ERROR_MISMATCH, "nft_backward: ");
+    expect(nft_backward(context, NFT_VIEW_WEIGHTS(fewer), NULL), NFT_ERROR_MISMATCH,
            "2 networks of 2 channels, expected 3 of 2");
-    expect(nft_backward_weights(context, narrow, NULL), NFT_ERROR_MISMATCH, "3 networks of 1 channels");
-    assert_null(nft_context_input_gradient_weights(context));
-    assert_ok(nft_backward_weights(context, good, NULL));
-    assert_non_null(nft_context_input_gradient_weights(context));
+    expect(nft_backward(context, NFT_VIEW_WEIGHTS(narrow), NULL), NFT_ERROR_MISMATCH,
+           "3 networks of 1 channels");
+    assert_null(nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->weights);
+    assert_ok(nft_backward(context, NFT_VIEW_WEIGHTS(good), NULL));
+    assert_non_null(nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->weights);
     nft_array_free(array);
     nft_weights_free(other);
     nft_weights_free(narrow);
@@ -151,8 +163,8 @@ static void gradients_of_features(void **state)
 static double sum_of_outputs(nft_context *context, const nft_array *tokens)
 {
     double sum = 0;
-    assert_ok(nft_forward_tokens(context, tokens, 0, COUNT_OF_TOKENS));
-    const nft_array *output = nft_context_output(context);
+    assert_ok(nft_forward(context, NFT_VIEW_ARRAY_RANGE(tokens, 0, COUNT_OF_TOKENS)));
+    const nft_array *output = nft_context_output(context, NFT_OUTPUT)->array;
     for (int64_t i = 0; i < nft_array_count(output); i++)
         sum += (double)nft_array_f32(output)[i];
     return sum;
@@ -171,12 +183,12 @@ static void input_gradient_of_tokens(void **state)
     nft_array *tokens = NULL;
     assert_ok(nft_array_borrow(&tokens, NFT_ARRAY_F32, shape, 3, values));
     double before = sum_of_outputs(context, tokens);
-    nft_array *ones = ones_like(nft_context_output(context));
-    assert_null(nft_context_input_gradient(context));
-    assert_ok(nft_backward(context, ones, NULL));
-    const nft_array *gradient = nft_context_input_gradient(context);
+    nft_array *ones = ones_like(nft_context_output(context, NFT_OUTPUT)->array);
+    assert_null(nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->array);
+    assert_ok(nft_backward(context, NFT_VIEW_ARRAY(ones), NULL));
+    const nft_array *gradient = nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->array;
     assert_non_null(gradient);
-    assert_null(nft_context_input_gradient_weights(context));
+    assert_null(nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)->weights);
     assert_int_equal(nft_array_rank(gradient), 3);
     for (int64_t axis = 0; axis < 3; axis++)
         assert_int_equal(nft_array_size(gradient, axis), shape[axis]);
@@ -193,7 +205,8 @@ static void input_gradient_of_tokens(void **state)
             fail_msg("number %zu: the gradient is %g, the difference %g", i, (double)found[i], difference);
     }
     assert_true(largest > 1e-3);
-    assert_null(nft_context_input_gradient(context)); /* of a forward that had no backward */
+    assert_null(nft_context_output(context, NFT_OUTPUT_INPUT_GRADIENT)
+                    ->array); /* of a forward that had no backward */
     nft_array_free(ones);
     nft_array_free(tokens);
     nft_context_free(context);
@@ -227,24 +240,22 @@ static void trainers_of_nothing(void **state)
     options.size = 1;
     expect(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options), NFT_ERROR_ARGUMENT, "size");
     expect_null(set_data(NULL, NULL, NULL), "trainer");
-    expect_null(nft_trainer_set_tokens(NULL, NULL, NULL, NULL, NULL), "trainer");
-    expect_null(nft_trainer_set_dataset(NULL, NULL, NULL), "trainer");
-    expect_null(nft_trainer_set_source(NULL, NULL, NULL), "trainer");
+    expect_null(nft_trainer_set_data(NULL, NFT_DATA_NONE, NULL), "trainer");
     expect_null(nft_trainer_fit_normalize(NULL), "trainer");
     expect_null(nft_trainer_step(NULL, NULL), "trainer");
     expect_null(nft_trainer_run(NULL, NULL, NULL), "trainer");
     expect_null(nft_trainer_validate(&loss, NULL), "trainer");
     expect_null(nft_trainer_save(NULL, "x"), "trainer");
     expect_null(nft_trainer_resume(NULL, "x"), "trainer");
-    expect_null(nft_trainer_snapshot(&wrong_model, NULL), "trainer");
+    expect_null(nft_trainer_snapshot(&wrong_model, NULL, NFT_SNAPSHOT_LAST), "trainer");
     assert_null(wrong_model);
     wrong_model = WRONG(nft_model);
-    expect_null(nft_trainer_best(&wrong_model, NULL), "trainer");
+    expect_null(nft_trainer_snapshot(&wrong_model, NULL, NFT_SNAPSHOT_BEST), "trainer");
     assert_null(wrong_model);
-    assert_int_equal(nft_trainer_steps(NULL), 0);
-    assert_int_equal(nft_trainer_steps_done(NULL), 0);
-    assert_true(isnan(nft_trainer_best_loss(NULL)));
-    assert_null(nft_trainer_validation_output(NULL));
+    assert_int_equal(nft_trainer_describe(NULL)->steps, 0);
+    assert_int_equal(nft_trainer_describe(NULL)->steps_done, 0);
+    assert_true(isnan(nft_trainer_describe(NULL)->best_loss));
+    assert_null(nft_trainer_describe(NULL)->validation_output);
     nft_trainer_free(NULL);
     free(recipe);
     nft_model_free(model);
@@ -262,17 +273,20 @@ static void trainers(void **state)
     expect_null(nft_trainer_validate(NULL, trainer), "loss");
     expect_null(nft_trainer_save(trainer, NULL), "path");
     expect_null(nft_trainer_resume(trainer, NULL), "path");
-    expect_null(nft_trainer_snapshot(NULL, trainer), "model");
-    expect_null(nft_trainer_best(NULL, trainer), "model");
+    expect_null(nft_trainer_snapshot(NULL, trainer, NFT_SNAPSHOT_LAST), "model");
+    expect_null(nft_trainer_snapshot(NULL, trainer, NFT_SNAPSHOT_BEST), "model");
+    nft_model *snapshot = WRONG(nft_model);
+    expect(nft_trainer_snapshot(&snapshot, trainer, 2), NFT_ERROR_ARGUMENT, "which is 2");
+    assert_null(snapshot);
     info.size = 0;
     expect(nft_trainer_step(&info, trainer), NFT_ERROR_ARGUMENT, "info->size is 0");
-    assert_int_equal(nft_trainer_steps_done(trainer), 0);
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, 0);
     info.size = sizeof info;
     assert_ok(nft_trainer_step(&info, trainer));
-    assert_int_equal(nft_trainer_steps_done(trainer), 1);
-    assert_int_equal(nft_trainer_steps(trainer), 6);
+    assert_int_equal(nft_trainer_describe(trainer)->steps_done, 1);
+    assert_int_equal(nft_trainer_describe(trainer)->steps, 6);
     assert_ok(nft_trainer_validate(&loss, trainer));
-    assert_true(nft_trainer_best_loss(trainer) == loss);
+    assert_true(nft_trainer_describe(trainer)->best_loss == loss);
     expect(nft_trainer_fit_normalize(trainer), NFT_ERROR_ARGUMENT, "nft_trainer_fit_normalize");
     nft_trainer_free(trainer);
     nft_weights_free(set);
@@ -287,8 +301,8 @@ static void data_sets(void **state)
     nft_dataset *dataset = WRONG(nft_dataset);
     const char *path = temporary_path("set.safetensors");
     const int64_t good[] = {0, 8}, far[] = {0, SAMPLES}, negative[] = {-1, 0};
-    assert_ok(nft_weights_create(&two, nft_model_space(model), 2, 1));
-    assert_ok(nft_weights_create(&one_of_two_channels, nft_model_space(model), 2, 2));
+    assert_ok(nft_weights_create(&two, nft_model_space(model), 2, 1, NULL));
+    assert_ok(nft_weights_create(&one_of_two_channels, nft_model_space(model), 2, 2, NULL));
     assert_ok(nft_weights_save(set, path));
     expect_null(nft_dataset_open(NULL, path, NULL), "dataset");
     expect_null(nft_dataset_open(&dataset, NULL, NULL), "path");
@@ -302,9 +316,9 @@ static void data_sets(void **state)
     expect(nft_dataset_read(one_of_two_channels, dataset, good, 2), NFT_ERROR_MISMATCH, "channels");
     assert_true(nft_dataset_read(two, dataset, good, 3) != NFT_OK);
     assert_ok(nft_dataset_read(two, dataset, good, 2));
-    assert_int_equal(nft_dataset_count(dataset), SAMPLES);
-    assert_int_equal(nft_dataset_count(NULL), 0);
-    assert_null(nft_dataset_space(NULL));
+    assert_int_equal(nft_dataset_describe(dataset)->count, SAMPLES);
+    assert_int_equal(nft_dataset_describe(NULL)->count, 0);
+    assert_null(nft_dataset_describe(NULL)->space);
     nft_dataset_free(dataset);
     nft_dataset_free(NULL);
     nft_weights_free(one_of_two_channels);
@@ -324,9 +338,7 @@ static void expect_changes_refused(void)
     expect(nft_trainer_run(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
     expect(nft_trainer_validate(&loss, asked), NFT_ERROR_ARGUMENT, why);
     expect(set_data(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
-    expect(nft_trainer_set_tokens(asked, NULL, NULL, NULL, NULL), NFT_ERROR_ARGUMENT, why);
-    expect(nft_trainer_set_dataset(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
-    expect(nft_trainer_set_source(asked, NULL, NULL), NFT_ERROR_ARGUMENT, why);
+    expect(nft_trainer_set_data(asked, NFT_DATA_NONE, NULL), NFT_ERROR_ARGUMENT, why);
     expect(nft_trainer_fit_normalize(asked), NFT_ERROR_ARGUMENT, why);
     expect(nft_trainer_resume(asked, "absent"), NFT_ERROR_ARGUMENT, why);
 }
@@ -363,11 +375,11 @@ static void changes_from_callbacks(void **state)
     options.reduce = ask_from_sum;
     options.reduce_user = &sums;
     assert_ok(nft_trainer_create(&asked, model, recipe, strlen(recipe), &options));
-    assert_ok(nft_trainer_set_source(asked, ask_from_batch, NULL));
+    assert_ok(nft_trainer_set_data(asked, NFT_DATA_CALLBACK(ask_from_batch, NULL), NULL));
     assert_ok(nft_trainer_step(NULL, asked));
     assert_ok(nft_trainer_step(NULL, asked));
     assert_int_equal(sums, 2);
-    assert_ok(nft_trainer_set_source(asked, NULL, NULL));
+    assert_ok(nft_trainer_set_data(asked, NFT_DATA_NONE, NULL));
     nft_trainer_free(asked);
     free(recipe);
     nft_model_free(model);

@@ -1,12 +1,16 @@
 /* Augmentation in weight space: the moved image, the canonical form, and a training that sees the moved
  * networks. */
 #define _XOPEN_SOURCE 700
+#include "nft/inr.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
 
 #include "config/json.h"
+#include "nft/inr.h"
+#include "nft/train.h"
 #include "siren/siren.h"
 #include "train/augment.h"
+#include "train/trainer.h"
 
 #define PI 3.14159265358979323846
 #define OMEGA 30.0
@@ -237,9 +241,9 @@ static void repeats(void **state)
     assert_ok(nft_dataset_open(&data, path, NULL));
     nft_trainer *half = make_trainer(model, MOVED "}}", 1), *rest = make_trainer(model, MOVED "}}", 2),
                 *other = make_trainer(model, MOVED ", 'canonical': false}}", 1);
-    assert_ok(nft_trainer_set_dataset(half, data, NULL));
-    assert_ok(nft_trainer_set_dataset(rest, data, NULL));
-    assert_ok(nft_trainer_set_dataset(other, data, NULL));
+    assert_ok(nft_trainer_set_data(half, NFT_DATA_FILES(data), NULL));
+    assert_ok(nft_trainer_set_data(rest, NFT_DATA_FILES(data), NULL));
+    assert_ok(nft_trainer_set_data(other, NFT_DATA_FILES(data), NULL));
     for (int i = 0; i < 3; i++)
         assert_ok(nft_trainer_step(NULL, half));
     assert_ok(nft_trainer_save(half, saved));
@@ -351,14 +355,50 @@ static void moves_batches_of_a_callback(void **state)
     (void)state;
     nft_model *model = support_model(PREDICTOR, 1);
     nft_trainer *moved = make_trainer(model, MOVED "}}", 1), *plain = make_trainer(model, HEAD "}", 1);
-    assert_ok(nft_trainer_set_source(moved, fill_batch, NULL));
-    assert_ok(nft_trainer_set_source(plain, fill_batch, NULL));
+    assert_ok(nft_trainer_set_data(moved, NFT_DATA_CALLBACK(fill_batch, NULL), NULL));
+    assert_ok(nft_trainer_set_data(plain, NFT_DATA_CALLBACK(fill_batch, NULL), NULL));
     nft_step_info a = NFT_STEP_INFO_INIT, b = NFT_STEP_INFO_INIT;
     assert_ok(nft_trainer_step(&a, moved));
     assert_ok(nft_trainer_step(&b, plain));
     assert_true(a.loss != b.loss);
     nft_trainer_free(plain);
     nft_trainer_free(moved);
+    nft_model_free(model);
+}
+
+static int add_nothing(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user)
+{
+    (void)sums, (void)sum_count, (void)values, (void)value_count, (void)user;
+    return 0;
+}
+
+/* The second of two ranks moves its half of a batch as a single process does. */
+static void same_on_ranks(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *set = make_set(model, SAMPLES, 2);
+    nft_trainer *whole = make_trainer(model, MOVED "}}", 1), *second = NULL;
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    char *json = support_json(MOVED "}}");
+    options.threads = 1;
+    options.ranks = 2;
+    options.rank = 1;
+    options.reduce = add_nothing;
+    assert_ok(nft_trainer_create(&second, model, json, strlen(json), &options));
+    assert_ok(set_data(whole, set, NULL));
+    assert_ok(set_data(second, set, NULL));
+    assert_ok(nft_trainer_step(NULL, whole));
+    assert_ok(nft_trainer_step(NULL, second));
+    for (int64_t t = 0; t < model->space->tensor_count; t++) {
+        int64_t half = nft_weights_data_count(whole->augmented, t) / 2;
+        support_identical("the half of a batch", half, nft_weights_data(whole->augmented, t) + half,
+                          nft_weights_data(second->augmented, t) + half);
+    }
+    free(json);
+    nft_trainer_free(second);
+    nft_trainer_free(whole);
+    nft_weights_free(set);
     nft_model_free(model);
 }
 
@@ -374,6 +414,7 @@ int main(void)
         cmocka_unit_test(refused_frequency),
         cmocka_unit_test(memory_is_planned),
         cmocka_unit_test(moves_batches_of_a_callback),
+        cmocka_unit_test(same_on_ranks),
     };
     return cmocka_run_group_tests_name("augmentation", tests, temporary_open, temporary_close);
 }

@@ -1,5 +1,6 @@
 /* Trainings that fail: data that do not fit, numbers that are not finite, memory that is not there. */
 #define _XOPEN_SOURCE 700
+#include "nft/train.h"
 #include "unit/failing_allocator.h"
 #include "unit/temporary.h"
 #include "unit/training.h"
@@ -53,6 +54,13 @@ static void models_that_do_not_fit(void **state)
     expect(nft_trainer_step(NULL, NULL), NFT_ERROR_ARGUMENT, "'trainer' is NULL");
 }
 
+static int no_batch(nft_batch *batch, void *user)
+{
+    (void)batch;
+    (void)user;
+    return 0;
+}
+
 /* Data that fit but for one thing at a time. */
 static void data_of_classes(void **state)
 {
@@ -84,8 +92,20 @@ static void data_of_classes(void **state)
     assert_ok(nft_trainer_step(NULL, trainer));
     nft_weights_edit(set, 3)[4 * 3] = INFINITY;
     expect(set_data(trainer, set, NULL), NFT_ERROR_NOT_FINITE, "network 3: '1.bias'");
-    expect(nft_trainer_set_tokens(trainer, NULL, NULL, NULL, NULL), NFT_ERROR_MISMATCH,
-           "call nft_trainer_set_data");
+    nft_array *tokens = NULL;
+    assert_ok(nft_array_create(&tokens, NFT_ARRAY_F32, square, 2, NULL));
+    expect(nft_trainer_set_data(trainer, NFT_DATA_TOKENS(tokens, tokens), NULL), NFT_ERROR_MISMATCH,
+           "the model takes weights, not tokens");
+    nft_trainer_data several = NFT_TRAINER_DATA_INIT;
+    several.tokens = tokens;
+    several.callback = no_batch;
+    expect(nft_trainer_set_data(trainer, &several, NULL), NFT_ERROR_ARGUMENT,
+           "training set: data of several kinds");
+    expect(nft_trainer_set_data(trainer, NULL, NFT_DATA_CALLBACK(no_batch, NULL)), NFT_ERROR_ARGUMENT,
+           "validation set: a callback");
+    several.size = 0;
+    expect(nft_trainer_set_data(trainer, &several, NULL), NFT_ERROR_ARGUMENT, "NFT_TRAINER_DATA_INIT");
+    nft_array_free(tokens);
     nft_weights_free(none);
     nft_weights_free(wide);
     nft_weights_free(set);
@@ -132,16 +152,20 @@ static void data_of_tokens(void **state)
     assert_ok(nft_array_create(&other, NFT_ARRAY_F32, shape, 2, NULL));
     values[7] = NAN;
     assert_ok(nft_array_borrow(&tokens, NFT_ARRAY_F32, shape, 3, values));
-    expect(set_data(trainer, NULL, NULL), NFT_ERROR_MISMATCH, "call nft_trainer_set_tokens");
-    expect(nft_trainer_set_tokens(trainer, tokens, NULL, NULL, NULL), NFT_ERROR_ARGUMENT,
-           "training set: the argument with its targets is NULL");
-    expect(nft_trainer_set_tokens(trainer, other, labels, NULL, NULL), NFT_ERROR_MISMATCH,
+    const nft_weights *networks = NULL;
+    expect(nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS(&networks, 1), NULL), NFT_ERROR_MISMATCH,
+           "the model takes tokens, not weights");
+    expect(nft_trainer_set_data(trainer, NFT_DATA_TOKENS(tokens, NULL), NULL), NFT_ERROR_ARGUMENT,
+           "training set: its targets are NULL");
+    expect(nft_trainer_set_data(trainer, NFT_DATA_TOKENS(other, labels), NULL), NFT_ERROR_MISMATCH,
            "the array is F32 (4, 3), expected F32 (N, 3, 2)");
-    expect(nft_trainer_set_tokens(trainer, tokens, labels, NULL, NULL), NFT_ERROR_NOT_FINITE, "sample 1 ");
+    expect(nft_trainer_set_data(trainer, NFT_DATA_TOKENS(tokens, labels), NULL), NFT_ERROR_NOT_FINITE,
+           "sample 1 ");
     values[7] = 0;
-    expect(nft_trainer_set_tokens(trainer, NULL, NULL, tokens, other), NFT_ERROR_MISMATCH,
+    expect(nft_trainer_set_data(trainer, NULL, NFT_DATA_TOKENS(tokens, other)), NFT_ERROR_MISMATCH,
            "validation set: label 0 is no class: expected a 1 and else zeros in a row of 3");
-    assert_ok(nft_trainer_set_tokens(trainer, tokens, labels, tokens, labels));
+    assert_ok(
+        nft_trainer_set_data(trainer, NFT_DATA_TOKENS(tokens, labels), NFT_DATA_TOKENS(tokens, labels)));
     nft_array_free(other);
     nft_array_free(labels);
     nft_array_free(tokens);
@@ -170,7 +194,7 @@ static void diverged(void **state)
         expect(nft_trainer_run(trainer, NULL, NULL), NFT_ERROR_NOT_FINITE,
                "step 1: the loss of sample 0 of the training set is not finite, the largest parameter is "
                "1e+30 in '");
-        assert_int_equal(nft_trainer_steps_done(trainer), 1);
+        assert_int_equal(nft_trainer_describe(trainer)->steps_done, 1);
     }
     expect(nft_trainer_validate(&loss, trainer), NFT_ERROR_NOT_FINITE,
            "of the validation set is not finite, the largest parameter is 1e+30 in '");
@@ -327,7 +351,7 @@ static void promised_memory_of_images(void **state)
     assert_ok(nft_trainer_memory(&promised, model, NULL, recipe, strlen(recipe), &options));
     counted_bytes = counted_most = 0;
     assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
-    assert_ok(nft_trainer_set_dataset(trainer, data, data));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(data), NFT_DATA_FILES(data)));
     assert_ok(nft_trainer_fit_normalize(trainer));
     if (counted_most > promised + promised / 50 + 65536)
         fail_msg("it said %" PRId64 " bytes and took %" PRId64, promised, counted_most);
@@ -338,13 +362,6 @@ static void promised_memory_of_images(void **state)
     nft_model_free(model);
     free(recipe);
     assert_ok(nft_set_allocator(NULL));
-}
-
-static int no_batch(nft_batch *batch, void *user)
-{
-    (void)batch;
-    (void)user;
-    return 0;
 }
 
 /* Large batches that are read from files, or that a callback fills, are part of what it said; data that take
@@ -367,13 +384,13 @@ static void promised_memory_of_batches(void **state)
     assert_ok(nft_trainer_memory(&promised, model, NULL, recipe, strlen(recipe), &options));
     counted_bytes = counted_most = 0;
     assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
-    assert_ok(nft_trainer_set_dataset(trainer, data, data));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(data), NFT_DATA_FILES(data)));
     assert_ok(nft_trainer_fit_normalize(trainer));
     if (counted_most > promised + promised / 10 + 65536 || counted_bytes < promised / 2)
         fail_msg("it said %" PRId64 " bytes and took %" PRId64, promised, counted_most);
     counted_bytes = counted_most = 0;
-    assert_ok(nft_trainer_set_dataset(trainer, data, data));
-    assert_ok(nft_trainer_set_source(trainer, no_batch, NULL));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(data), NFT_DATA_FILES(data)));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(no_batch, NULL), NULL));
     assert_true(counted_most < 4096);
     nft_trainer_free(trainer);
     nft_dataset_free(data);
@@ -389,7 +406,7 @@ static nft_status make_labelled(nft_weights **set, const nft_model *model)
 {
     const int64_t count = 3;
     nft_array *label = NULL;
-    nft_status status = nft_weights_create(set, nft_model_space(model), count, 1);
+    nft_status status = nft_weights_create(set, nft_model_space(model), count, 1, NULL);
     if (!status)
         status = nft_array_create(&label, NFT_ARRAY_F32, &count, 1, NULL);
     if (!status)
@@ -407,12 +424,13 @@ static nft_status whole_training(void)
     nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
     options.threads = 1;
     nft_status status;
-    (void)((status = nft_model_create(&model, refused_model, strlen(refused_model), 0)) ||
+    (void)((status = nft_model_create(&model, refused_model, strlen(refused_model), 0, NULL)) ||
            (status = make_labelled(&set, model)) ||
            (status = nft_trainer_create(&trainer, model, refused_recipe, strlen(refused_recipe), &options)) ||
-           (status = nft_trainer_set_source(trainer, no_batch, NULL)) ||
+           (status = nft_trainer_set_data(trainer, NFT_DATA_CALLBACK(no_batch, NULL), NULL)) ||
            (status = set_data(trainer, set, set)) || (status = nft_trainer_fit_normalize(trainer)) ||
-           (status = nft_trainer_run(trainer, NULL, NULL)) || (status = nft_trainer_best(&trained, trainer)));
+           (status = nft_trainer_run(trainer, NULL, NULL)) ||
+           (status = nft_trainer_snapshot(&trained, trainer, NFT_SNAPSHOT_BEST)));
     assert_true(!trained == !!status);
     nft_model_free(trained);
     nft_trainer_free(trainer);

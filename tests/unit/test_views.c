@@ -189,7 +189,7 @@ static void a_mean_gives_each_entry_its_share(void **state)
 
 /* Entry (c, P) of a row, by the file's array: P counts the factors that are not rows, in the order of the
  * shape, or positions first. */
-static double entry_of(const nft_tensor *tensor, const float *array, const nft_view *view, int64_t row,
+static double entry_of(const nft_tensor *tensor, const float *array, const nft_tensor_view *view, int64_t row,
                        int64_t c, int64_t P, bool positions_first)
 {
     int64_t place = 0, size = 1;
@@ -214,7 +214,7 @@ static double entry_of(const nft_tensor *tensor, const float *array, const nft_v
 static void check_view(fixture *f, int64_t t, nft_dims rows, bool positions_first)
 {
     const nft_tensor *tensor = &f->space->tensors[t];
-    nft_view view = {.tensor = t, .rows = rows, .channels = nft_all_dims(tensor) & ~rows};
+    nft_tensor_view view = {.tensor = t, .rows = rows, .channels = nft_all_dims(tensor) & ~rows};
     nft_view_layout layout = nft_view_layout_of(f->space, &view, CHANNELS, positions_first);
     int64_t numbers = layout.entries / CHANNELS, floats = CHANNELS * tensor->positions * tensor->tokens;
     assert_int_equal(layout.rows * layout.entries, floats);

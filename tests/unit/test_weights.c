@@ -35,7 +35,7 @@ static void sets_are_made(void **state)
     const float *arrays[6];
     for (int64_t t = 0; t < 6; t++)
         arrays[t] = nft_weights_data(weights, t);
-    assert_ok(nft_weights_copy(&copy, weights->space, 2, 1, arrays));
+    assert_ok(nft_weights_create(&copy, weights->space, 2, 1, arrays));
     assert_same_data(weights, copy);
     assert_ok(nft_weights_borrow(&borrowed, weights->space, 2, 1, arrays));
     assert_same_data(weights, borrowed);
@@ -45,7 +45,7 @@ static void sets_are_made(void **state)
     nft_weights_free(borrowed);
 
     arrays[3] = NULL;
-    assert_ok(nft_weights_copy(&copy, weights->space, 2, 1, arrays));
+    assert_ok(nft_weights_create(&copy, weights->space, 2, 1, arrays));
     assert_ok(nft_weights_borrow(&borrowed, weights->space, 2, 1, arrays));
     for (int k = 0; k < 10; k++)
         assert_true(nft_weights_data(copy, 3)[k] == 0 && nft_weights_data(borrowed, 3)[k] == 0);
@@ -65,23 +65,22 @@ static void wrong_sets_are_refused(void **state)
     nft_space *space = cnn();
     nft_weights *weights = (nft_weights *)space;
     const float value = 0, *const arrays[] = {&value, &value, NULL, &value, &value, &value};
-    assert_int_equal(nft_weights_create(&weights, space, -1, 1), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_weights_create(&weights, space, -1, 1, NULL), NFT_ERROR_ARGUMENT);
     assert_null(weights);
-    assert_int_equal(nft_weights_create(&weights, space, 1, 0), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_weights_create(&weights, NULL, 1, 1), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_weights_create(NULL, space, 1, 1), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_weights_create(&weights, space, INT64_MAX, INT64_MAX), NFT_ERROR_LIMIT);
-    assert_int_equal(nft_weights_create(&weights, space, INT64_MAX / 1000, 1), NFT_ERROR_LIMIT);
-    assert_int_equal(nft_weights_copy(&weights, space, 1, 1, arrays), NFT_ERROR_ARGUMENT);
-    assert_message("nft_weights_copy: tensors[2], '1.weight', is NULL");
-    assert_int_equal(nft_weights_copy(&weights, space, 1, 1, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_weights_create(&weights, space, 1, 0, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_weights_create(&weights, NULL, 1, 1, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_weights_create(NULL, space, 1, 1, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_weights_create(&weights, space, INT64_MAX, INT64_MAX, NULL), NFT_ERROR_LIMIT);
+    assert_int_equal(nft_weights_create(&weights, space, INT64_MAX / 1000, 1, NULL), NFT_ERROR_LIMIT);
+    assert_int_equal(nft_weights_create(&weights, space, 1, 1, arrays), NFT_ERROR_ARGUMENT);
+    assert_message("nft_weights_create: tensors[2], '1.weight', is NULL");
     assert_int_equal(nft_weights_borrow(&weights, space, 1, 1, arrays), NFT_ERROR_ARGUMENT);
     const float *const whole[] = {&value, &value, &value, &value, &value, &value};
     assert_int_equal(nft_weights_borrow(&weights, space, INT64_MAX / 2, 1, whole), NFT_ERROR_LIMIT);
     assert_null(weights);
-    assert_ok(nft_weights_create(&weights, space, 0, 3));
+    assert_ok(nft_weights_create(&weights, space, 0, 3, NULL));
     assert_int_equal(nft_weights_data_count(weights, 0), 0);
-    assert_ok(nft_weights_permute_random(weights, 1));
+    assert_ok(nft_weights_permute_random(weights, 1, 0));
     nft_weights_free(weights);
     nft_space_free(space);
 }
@@ -106,7 +105,7 @@ static void gather_puts_channels_last(void **state)
                     }
         }
         nft_weights *other = NULL;
-        assert_ok(nft_weights_create(&other, space, 2, channels));
+        assert_ok(nft_weights_create(&other, space, 2, channels, NULL));
         nft_weights_scatter(other, 1, features);
         nft_weights_gather(weights, 0, features);
         nft_weights_scatter(other, 0, features);
@@ -229,14 +228,14 @@ static void wrong_permutations_change_nothing(void **state)
     assert_same_data(old, new);
     assert_int_equal(nft_weights_permute(new, NULL), NFT_ERROR_ARGUMENT);
     assert_int_equal(nft_weights_permute(NULL, both), NFT_ERROR_ARGUMENT);
-    assert_int_equal(nft_weights_permute_random(NULL, 0), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_weights_permute_random(NULL, 0, 0), NFT_ERROR_ARGUMENT);
     const float *arrays[6];
     for (int64_t t = 0; t < 6; t++)
         arrays[t] = nft_weights_data(old, t);
     assert_ok(nft_weights_borrow(&borrowed, old->space, 2, 1, arrays));
     assert_int_equal(nft_weights_permute(borrowed, both), NFT_ERROR_ARGUMENT);
-    assert_message("nft_weights_copy()");
-    assert_int_equal(nft_weights_permute_random(borrowed, 3), NFT_ERROR_ARGUMENT);
+    assert_message("nft_weights_create()");
+    assert_int_equal(nft_weights_permute_random(borrowed, 3, 0), NFT_ERROR_ARGUMENT);
     nft_weights_free(borrowed);
     nft_weights_free(new);
     nft_weights_free(old);
@@ -270,20 +269,20 @@ static void random_permutations_keep_the_function(void **state)
     nft_weights *sets[3];
     assert_ok(nft_space_create_mlp(&space, widths, 4));
     for (int s = 0; s < 3; s++) {
-        assert_ok(nft_weights_create(&sets[s], space, 5, 1));
+        assert_ok(nft_weights_create(&sets[s], space, 5, 1, NULL));
         for (int t = 0; t < 6; t++)
             for (int64_t k = 0; k < nft_weights_data_count(sets[s], t); k++)
                 nft_weights_edit(sets[s], t)[k] = (float)sin((double)(k * 7 + t));
     }
-    assert_ok(nft_weights_permute_random(sets[1], 42));
-    assert_ok(nft_weights_permute_random(sets[2], 42));
+    assert_ok(nft_weights_permute_random(sets[1], 42, 0));
+    assert_ok(nft_weights_permute_random(sets[2], 42, 0));
     assert_same_data(sets[1], sets[2]);
     int64_t bytes = nft_weights_data_count(sets[0], 1) / 5 * (int64_t)sizeof(float);
     for (int64_t n = 0; n < 5; n++) {
         assert_true(fabs(run_mlp(sets[0], n) - run_mlp(sets[1], n)) < 1e-12);
         assert_memory_not_equal(sets[0]->data[1] + 9 * n, sets[1]->data[1] + 9 * n, (size_t)bytes);
     }
-    assert_ok(nft_weights_permute_random(sets[2], 43));
+    assert_ok(nft_weights_permute_random(sets[2], 43, 0));
     assert_memory_not_equal(sets[1]->data[1], sets[2]->data[1], (size_t)(5 * bytes));
     for (int s = 0; s < 3; s++)
         nft_weights_free(sets[s]);
@@ -298,11 +297,11 @@ static void random_permutations_are_drawn_anew(void **state)
     nft_space *space = NULL;
     nft_weights *weights = NULL;
     assert_ok(nft_space_create_mlp(&space, widths, 4));
-    assert_ok(nft_weights_create(&weights, space, 2, 1));
+    assert_ok(nft_weights_create(&weights, space, 2, 1, NULL));
     for (int t = 1; t <= 3; t += 2) /* the biases tell which neuron is where */
         for (int64_t k = 0; k < 2 * 9; k++)
             nft_weights_edit(weights, t)[k] = (float)(k % 9);
-    assert_ok(nft_weights_permute_random(weights, 7));
+    assert_ok(nft_weights_permute_random(weights, 7, 0));
     size_t bytes = 9 * sizeof(float);
     assert_memory_not_equal(weights->data[1], weights->data[3], bytes);
     assert_memory_not_equal(weights->data[1], weights->data[1] + 9, bytes);

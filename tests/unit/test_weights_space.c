@@ -1,6 +1,8 @@
 /* Weights files on tensors and axes: found by name, cut from larger tensors and joined again, refused by
  * name. */
 #define _XOPEN_SOURCE 700
+#include "nft/file.h"
+#include "nft/train.h"
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
@@ -38,7 +40,7 @@ static nft_weights *numbered_set(const nft_space *space, int64_t count, int64_t 
 {
     nft_weights *weights = NULL;
     float next = 1;
-    assert_ok(nft_weights_create(&weights, space, count, channels));
+    assert_ok(nft_weights_create(&weights, space, count, channels, NULL));
     for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
         for (int64_t k = 0; k < nft_weights_data_count(weights, t); k++)
             nft_weights_edit(weights, t)[k] = next++;
@@ -67,7 +69,7 @@ static void stacks_and_features_are_read_as_they_were_saved(void **state)
         const char *path = temporary_path("set");
         nft_weights *set = numbered_set(space, sizes[i][0], sizes[i][1]), *back = NULL;
         assert_ok(nft_weights_save(set, path));
-        assert_ok(nft_weights_load(&back, path));
+        assert_ok(nft_weights_load(&back, path, NULL));
         same_sets(set, back);
         assert_string_equal(nft_space_json(nft_weights_space(back)), nft_space_json(space));
         assert_int_equal(nft_weights_extra_count(back), 0);
@@ -87,10 +89,10 @@ static void slices_are_joined_in_the_file(void **state)
     nft_file *file = NULL;
     nft_array *proj = NULL, *cat = NULL;
     assert_ok(nft_weights_save(set, path));
-    assert_ok(nft_file_open(&file, path));
+    assert_ok(nft_file_open(&file, path, NULL));
     assert_int_equal(nft_file_tensor_count(file), TENSORS - 2);
-    assert_ok(nft_file_read(&proj, file, "proj.weight"));
-    assert_ok(nft_file_read(&cat, file, "cat.weight"));
+    assert_ok(nft_file_read(&proj, file, "proj.weight", 0, NFT_ALL));
+    assert_ok(nft_file_read(&cat, file, "cat.weight", 0, NFT_ALL));
     assert_int_equal(nft_array_count(proj), 2 * 7 * 2);
     for (int64_t n = 0; n < 2; n++)
         for (int64_t row = 0; row < 7; row++)
@@ -127,7 +129,7 @@ static void long_slices_are_read(void **state)
         nft_space *space = parse_space(texts[i]);
         nft_weights *set = numbered_set(space, 3, 1), *back = NULL;
         assert_ok(nft_weights_save(set, temporary_path("long")));
-        assert_ok(nft_weights_load(&back, temporary_path("long")));
+        assert_ok(nft_weights_load(&back, temporary_path("long"), NULL));
         same_sets(set, back);
         nft_weights_free(set);
         nft_weights_free(back);
@@ -143,9 +145,9 @@ static void metadata_travel_from_load_to_save(void **state)
     assert_ok(nft_weights_set_metadata(set, "nft.omega", "30"));
     assert_ok(nft_weights_set_metadata(set, "note", "as it is"));
     assert_ok(nft_weights_save(set, temporary_path("first")));
-    assert_ok(nft_weights_load(&once, temporary_path("first")));
+    assert_ok(nft_weights_load(&once, temporary_path("first"), NULL));
     assert_ok(nft_weights_save(once, temporary_path("second")));
-    assert_ok(nft_weights_load(&twice, temporary_path("second")));
+    assert_ok(nft_weights_load(&twice, temporary_path("second"), NULL));
     assert_string_equal(nft_weights_metadata(twice, "nft.omega"), "30");
     assert_string_equal(nft_weights_metadata(twice, "note"), "as it is");
     assert_string_equal(nft_weights_metadata(twice, "nft.space"), nft_space_json(space));
@@ -197,7 +199,7 @@ static void the_space_of_the_options_finds_tensors_by_name(void **state)
     nft_space *space = parse_space(SMALL);
     nft_weights *set = NULL;
     options.space = space;
-    assert_ok(nft_weights_load_with(&set, write_pieces(pieces, COUNT(pieces), NULL), &options));
+    assert_ok(nft_weights_load(&set, write_pieces(pieces, COUNT(pieces), NULL), &options));
     assert_int_equal(nft_weights_count(set), 1);
     assert_int_equal(set->rank, 1);
     assert_string_equal(nft_weights_tensor_name(set, 1), "bn.weight");
@@ -205,8 +207,8 @@ static void the_space_of_the_options_finds_tensors_by_name(void **state)
     const char *const layers[] = {"conv"};
     options.layers = layers;
     options.layer_count = 1;
-    expect(nft_weights_load_with(&set, write_pieces(pieces, COUNT(pieces), NULL), &options),
-           NFT_ERROR_ARGUMENT, "layers are named, but the networks are no chain");
+    expect(nft_weights_load(&set, write_pieces(pieces, COUNT(pieces), NULL), &options), NFT_ERROR_ARGUMENT,
+           "layers are named, but the networks are no chain");
     nft_space_free(space);
 }
 
@@ -221,12 +223,13 @@ static void a_target_has_a_row_for_each_network(void **state)
     nft_dataset *dataset = NULL;
     nft_array *target = NULL;
     assert_ok(nft_dataset_open(&dataset, write_pieces(pieces, COUNT(pieces), SMALL), NULL));
-    assert_int_equal(nft_dataset_count(dataset), 1);
-    expect(nft_dataset_read_tensor(&target, dataset, "three"), NFT_ERROR_ARGUMENT,
+    assert_int_equal(nft_dataset_describe(dataset)->count, 1);
+    expect(nft_dataset_read_tensor(&target, dataset, "three", 0, NFT_ALL), NFT_ERROR_ARGUMENT,
            "has no tensor 'three' with a row for each of its 1 samples");
-    expect(nft_dataset_read_tensor(&target, dataset, "two"), NFT_ERROR_ARGUMENT, "has no tensor 'two'");
+    expect(nft_dataset_read_tensor(&target, dataset, "two", 0, NFT_ALL), NFT_ERROR_ARGUMENT,
+           "has no tensor 'two'");
     assert_null(target);
-    assert_ok(nft_dataset_read_tensor(&target, dataset, "one"));
+    assert_ok(nft_dataset_read_tensor(&target, dataset, "one", 0, NFT_ALL));
     assert_int_equal(nft_array_count(target), 1);
     nft_array_free(target);
     nft_dataset_free(dataset);
@@ -269,7 +272,7 @@ static void tensors_that_do_not_fit_are_refused_by_name(void **state)
         nft_weights *set = NULL;
         nft_dataset *dataset = NULL;
         const char *path = write_pieces(cases[i].pieces, cases[i].count, SMALL);
-        expect(nft_weights_load(&set, path), NFT_ERROR_FORMAT, cases[i].message);
+        expect(nft_weights_load(&set, path, NULL), NFT_ERROR_FORMAT, cases[i].message);
         expect(nft_dataset_open(&dataset, path, NULL), NFT_ERROR_FORMAT, cases[i].message);
         assert_null(set);
         assert_null(dataset);
@@ -281,13 +284,15 @@ static void parts_that_do_not_cover_the_tensor_are_refused(void **state)
     (void)state;
     const piece pieces[] = {{"w", 2, {6, 2}, false}};
     nft_weights *set = NULL;
-    expect(nft_weights_load(
-               &set, write_pieces(pieces, 1,
-                                  "{'axes': [{'name': 'i', 'size': 2, 'symmetry': 'none'}, {'name': 'a', "
-                                  "'size': 3}, {'name': 'b', 'size': 2}], 'tensors': [{'name': 'q', "
-                                  "'shape': ['a', 'i'], 'from': 'w', 'slice': [0, 0, 3]}, {'name': 'k', "
-                                  "'shape': ['b', 'i'], 'from': 'w', 'slice': [0, 3, 2]}]}")),
-           NFT_ERROR_FORMAT, "tensor 'w' has shape (6, 2), expected (5, 2): its parts are like (a, i)");
+    expect(
+        nft_weights_load(&set,
+                         write_pieces(pieces, 1,
+                                      "{'axes': [{'name': 'i', 'size': 2, 'symmetry': 'none'}, {'name': 'a', "
+                                      "'size': 3}, {'name': 'b', 'size': 2}], 'tensors': [{'name': 'q', "
+                                      "'shape': ['a', 'i'], 'from': 'w', 'slice': [0, 0, 3]}, {'name': 'k', "
+                                      "'shape': ['b', 'i'], 'from': 'w', 'slice': [0, 3, 2]}]}"),
+                         NULL),
+        NFT_ERROR_FORMAT, "tensor 'w' has shape (6, 2), expected (5, 2): its parts are like (a, i)");
     assert_null(set);
 }
 
@@ -296,11 +301,13 @@ static void a_space_that_is_none_is_refused(void **state)
     (void)state;
     const piece pieces[] = {{"w", 2, {6, 2}, false}};
     nft_weights *set = NULL;
-    expect(nft_weights_load(&set, write_pieces(pieces, 1, "{'axes': ")), NFT_ERROR_FORMAT,
+    expect(nft_weights_load(&set, write_pieces(pieces, 1, "{'axes': "), NULL), NFT_ERROR_FORMAT,
            "'nft.space' of its metadata");
-    expect(nft_weights_load(&set, write_pieces(pieces, 1,
-                                               "{'axes': [], 'tensors': [{'name': 'w', 'shape': "
-                                               "['a', 'b']}]}")),
+    expect(nft_weights_load(&set,
+                            write_pieces(pieces, 1,
+                                         "{'axes': [], 'tensors': [{'name': 'w', 'shape': "
+                                         "['a', 'b']}]}"),
+                            NULL),
            NFT_ERROR_FORMAT, "'nft.space' of its metadata");
     assert_null(set);
 }
@@ -319,12 +326,12 @@ static void chains_keep_the_names_and_the_order_of_their_layers(void **state)
     nft_weights *set = NULL, *back = NULL;
     options.layers = by_hand;
     options.layer_count = 3;
-    assert_ok(nft_weights_load_with(&set, path, &options));
+    assert_ok(nft_weights_load(&set, path, &options));
     for (int64_t t = 0; t < 6; t++)
         for (int64_t k = 0; k < nft_weights_data_count(set, t); k++)
             nft_weights_edit(set, t)[k] = (float)(10 * t + k);
     assert_ok(nft_weights_save(set, temporary_path("saved")));
-    assert_ok(nft_weights_load(&back, temporary_path("saved")));
+    assert_ok(nft_weights_load(&back, temporary_path("saved"), NULL));
     same_sets(set, back);
     assert_string_equal(nft_weights_tensor_name(back, 4), "a.weight");
     nft_weights_free(set);
@@ -336,9 +343,9 @@ static void chains_in_natural_order_stay_chains(void **state)
     (void)state;
     const piece pieces[] = {{"net.2.weight", 3, {5, 3, 2}, false}, {"net.10.weight", 3, {5, 1, 3}, false}};
     nft_weights *set = NULL, *back = NULL;
-    assert_ok(nft_weights_load(&set, write_pieces(pieces, 2, NULL)));
+    assert_ok(nft_weights_load(&set, write_pieces(pieces, 2, NULL), NULL));
     assert_ok(nft_weights_save(set, temporary_path("saved")));
-    assert_ok(nft_weights_load(&back, temporary_path("saved")));
+    assert_ok(nft_weights_load(&back, temporary_path("saved"), NULL));
     same_sets(set, back);
     assert_int_equal(nft_space_layer_count(nft_weights_space(back)), 2);
     assert_string_equal(nft_weights_tensor_name(back, 3), "net.10.bias");
@@ -353,7 +360,7 @@ static void the_first_layer_may_have_positions_that_its_space_tells(void **state
                                    "{'type': 'linear', 'in': 3, 'out': 1}]}");
     nft_weights *set = numbered_set(space, 2, 1), *back = NULL;
     assert_ok(nft_weights_save(set, temporary_path("saved")));
-    assert_ok(nft_weights_load(&back, temporary_path("saved")));
+    assert_ok(nft_weights_load(&back, temporary_path("saved"), NULL));
     same_sets(set, back);
     nft_weights_free(set);
     nft_weights_free(back);
@@ -367,7 +374,7 @@ static void positions_behind_a_linear_layer_are_refused(void **state)
     nft_weights *set = NULL;
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     expect(
-        nft_weights_load(&set, write_pieces(pieces, 2, NULL)), NFT_ERROR_FORMAT,
+        nft_weights_load(&set, write_pieces(pieces, 2, NULL), NULL), NFT_ERROR_FORMAT,
         "layer 'fc2' takes 8 inputs, but 'fc1' before it gives 4 outputs and is no conv2d, whose map could "
         "be flattened: this is no chain of layers; describe it by a space of tensors and axes in "
         "nft_load_options.space");
@@ -377,7 +384,7 @@ static void positions_behind_a_linear_layer_are_refused(void **state)
         "'size': 1, 'symmetry': 'none'}], 'tensors': [{'name': 'fc1.weight', 'shape': ['h', 'i']}, {'name': "
         "'fc2.weight', 'shape': ['o', [2, 'h']]}]}");
     options.space = space;
-    assert_ok(nft_weights_load_with(&set, write_pieces(pieces, 2, NULL), &options));
+    assert_ok(nft_weights_load(&set, write_pieces(pieces, 2, NULL), &options));
     nft_weights_free(set);
     nft_space_free(space);
 }
@@ -390,13 +397,13 @@ static void a_chain_that_is_not_the_given_space_is_refused(void **state)
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     nft_space *three = SUPPORT_MLP(2, 4, 4, 1), *other = SUPPORT_MLP(2, 5, 1), *same = SUPPORT_MLP(2, 4, 1);
     options.space = three;
-    expect(nft_weights_load_with(&set, write_pieces(pieces, 2, NULL), &options), NFT_ERROR_FORMAT,
+    expect(nft_weights_load(&set, write_pieces(pieces, 2, NULL), &options), NFT_ERROR_FORMAT,
            "there are 2 layers NAME.weight, but the space has 3");
     options.space = other;
-    expect(nft_weights_load_with(&set, write_pieces(pieces, 2, NULL), &options), NFT_ERROR_FORMAT,
+    expect(nft_weights_load(&set, write_pieces(pieces, 2, NULL), &options), NFT_ERROR_FORMAT,
            "tensor 'x.weight' has shape (4, 2), expected (5, 2)");
     options.space = same;
-    assert_ok(nft_weights_load_with(&set, write_pieces(pieces, 2, NULL), &options));
+    assert_ok(nft_weights_load(&set, write_pieces(pieces, 2, NULL), &options));
     assert_string_equal(nft_weights_tensor_name(set, 2), "y.weight");
     nft_weights_free(set);
     nft_space_free(three);
@@ -407,7 +414,7 @@ static void a_chain_that_is_not_the_given_space_is_refused(void **state)
 static nft_status load_and_save(void)
 {
     nft_weights *set = NULL;
-    nft_status status = nft_weights_load(&set, temporary_path("f"));
+    nft_status status = nft_weights_load(&set, temporary_path("f"), NULL);
     if (!status)
         status = nft_weights_save(set, temporary_path("g"));
     nft_weights_free(set);

@@ -2,6 +2,7 @@
 #ifndef NFT_TEST_TRAINING_H
 #define NFT_TEST_TRAINING_H
 
+#include "nft/train.h"
 #include "unit/models.h"
 
 #define PREDICTOR                                                                                            \
@@ -50,14 +51,15 @@ static inline nft_weights *make_set(const nft_model *model, int64_t count, uint6
 static inline nft_status set_data(nft_trainer *trainer, const nft_weights *train,
                                   const nft_weights *validation)
 {
-    return nft_trainer_set_data(trainer, &train, train != NULL, &validation, validation != NULL);
+    return nft_trainer_set_data(trainer, train ? NFT_DATA_WEIGHTS(&train, 1) : NULL,
+                                NFT_DATA_WEIGHTS(&validation, validation != NULL));
 }
 
 /* All parameters and buffers, one after the other; free them. */
 static inline support_result model_values(const nft_model *model)
 {
     support_result all = {0, NULL};
-    for (int64_t i = 0; i < nft_model_tensor_count(model); i++) {
+    for (int64_t i = 0; i < nft_model_describe(model)->tensor_count; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         assert_ok(nft_model_tensor(&info, model, i));
         support_append_floats(&all, info.data, info.count);
@@ -68,7 +70,7 @@ static inline support_result model_values(const nft_model *model)
 static inline support_result trainer_values(const nft_trainer *trainer)
 {
     nft_model *model = NULL;
-    assert_ok(nft_trainer_snapshot(&model, trainer));
+    assert_ok(nft_trainer_snapshot(&model, trainer, NFT_SNAPSHOT_LAST));
     support_result all = model_values(model);
     nft_model_free(model);
     return all;

@@ -4,10 +4,12 @@
 #include "outputs.h"
 #include "progress.h"
 #include "report.h"
+#include "sources.h"
 #include "text.h"
 
 #include <inttypes.h>
 #include <limits.h>
+#include <nft/file.h>
 #include <nft/nft.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +25,12 @@ typedef struct collect_run {
 static void print_left_out(const char *path, const char *reason, void *user)
 {
     const collect_run *run = user;
+    char message[1024];
+    translate_options(message, sizeof message, reason);
     if (run->given->json)
-        print_json(json_pack("{s:o, s:o}", "left_out", json_text(path), "reason", json_text(reason)));
+        print_json(json_pack("{s:o, s:o}", "left_out", json_text(path), "reason", json_text(message)));
     else
-        say("left out: %s: %s", path, reason);
+        say("left out: %s: %s", path, message);
 }
 
 static int show(int64_t done, int64_t total, void *user)
@@ -81,49 +85,94 @@ static int collect(const cli_options *given, nft_collect_options options)
     nft_status status =
         nft_collect(&result, (const char *const *)given->operands, given->operand_count, output, &options);
     progress_end(&run.progress);
-    return status ? fail_library() : describe(given, &result, output);
+    return status ? fail_layers() : describe(given, &result, output);
+}
+
+/* The names in "a,b,c", which may be missing. */
+typedef struct name_list {
+    char *text;
+    const char **names;
+    int64_t count;
+} name_list;
+
+static int read_names(name_list *list, const char *text)
+{
+    *list = (name_list){0};
+    if (!text)
+        return EXIT_SUCCESS;
+    list->text = strdup(text);
+    list->names = malloc((strlen(text) + 1) * sizeof *list->names);
+    if (!list->text || !list->names)
+        return fail_memory();
+    list->count = split(list->text, list->names);
+    return EXIT_SUCCESS;
+}
+
+static void free_names(name_list *list)
+{
+    free(list->names);
+    free(list->text);
+}
+
+static void fill_options(nft_collect_options *options, const cli_options *given)
+{
+    const cli_value *eps = option_value(given, "norm-eps");
+    options->labels = option_text(given, "labels");
+    options->key = option_text(given, "key");
+    options->label = option_text(given, "label");
+    options->prefix = option_text(given, "prefix");
+    options->preset = option_text(given, "preset");
+    options->fold_norms = option_text(given, "fold-norms") != NULL;
+    options->norm_eps = eps ? eps->number : 0;
+    options->skip = option_text(given, "skip") != NULL;
 }
 
 static int run(const cli_options *given)
 {
     nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
     nft_space *space = NULL;
-    const char *space_path = option_text(given, "space"), *also = option_text(given, "also");
-    char *names = also ? strdup(also) : NULL;
-    const char **list = also ? malloc((strlen(also) + 1) * sizeof *list) : NULL;
+    name_list also = {0}, layers = {0};
+    const char *space_path = option_text(given, "space");
     int failed = check_outputs(given);
-    if (!failed && also && (!names || !list))
-        failed = fail_memory();
-    if (!failed && space_path && nft_space_load(&space, space_path, NULL))
-        failed = fail_library();
+    if (!failed && space_path && option_text(given, "layers"))
+        failed = fail("--layers and --space both say what the networks are: give one of them");
+    if (!failed)
+        failed = read_names(&also, option_text(given, "also"));
+    if (!failed)
+        failed = read_names(&layers, option_text(given, "layers"));
+    if (!failed && space_path)
+        failed = read_space(&space, space_path);
     if (!failed) {
-        options.labels = option_text(given, "labels");
-        options.key = option_text(given, "key");
-        options.label = option_text(given, "label");
-        options.also = list;
-        options.also_count = also ? split(names, list) : 0;
+        fill_options(&options, given);
+        options.also = also.names;
+        options.also_count = also.count;
+        options.layers = layers.names;
+        options.layer_count = layers.count;
         options.space = space;
-        options.prefix = option_text(given, "prefix");
-        options.skip = option_text(given, "skip") != NULL;
         failed = collect(given, options);
     }
     nft_space_free(space);
-    free(list);
-    free(names);
+    free_names(&also);
+    free_names(&layers);
     return failed;
 }
 
 static const cli_option own_options[] = {
     {"output", 'o', OPTION_OUTPUT, "OUT", "file to write, or OUT.json, an index with its parts next to it", 0,
      0, NULL},
-    {"labels", 0, OPTION_TEXT, "FROM", "a table (CSV, TSV, JSON, JSON lines), sidecar, folder or key:NAME", 0,
-     0, NULL},
+    {"preset", 0, OPTION_TEXT, "NAME", "read a published collection: its files, labels and conventions", 0, 0,
+     NULL},
+    {"labels", 0, OPTION_TEXT, "FROM",
+     "a table (CSV, TSV, JSON, JSON lines), sidecar, folder, key:NAME or path:PATTERN", 0, 0, NULL},
     {"key", 0, OPTION_TEXT, "COLUMN", "of the table, which names the file (default: the first)", 0, 0, NULL},
     {"label", 0, OPTION_TEXT, "COLUMN", "that is the label; dots go into nested objects (default: label)", 0,
      0, NULL},
     {"also", 0, OPTION_TEXT, "COLUMN,…", "further columns, as tensors of their names", 0, 0, NULL},
+    LAYER_NAMES_OPTION,
     {"space", 0, OPTION_INPUT, "FILE", "JSON with the space of all networks, or a network of it", 0, 0, NULL},
     {"prefix", 0, OPTION_TEXT, "P", "read the tensors whose names begin with P", 0, 0, NULL},
+    {"fold-norms", 0, OPTION_FLAG, NULL, "fold each batch norm into the layer before it", 0, 0, NULL},
+    {"norm-eps", 0, OPTION_POSITIVE, "E", "what the norms add to the variance (default: 1e-5)", 0, 1, NULL},
     {"skip", 0, OPTION_FLAG, NULL, "leave out and list what cannot be read, is not finite or has no label", 0,
      0, NULL},
     {0},
@@ -140,11 +189,19 @@ const cli_command collect_command = {
         "each space next to it. The space of a network is that of --space, or of its file, or the key\n"
         "`space` of its sidecar (NAME.json next to NAME.pt), or else follows from its names.\n\n"
         "A table is matched by the path relative to it, the file's name, or its stem. Texts become classes,\n"
-        "whose names go into the metadata. The networks are in the natural order of their paths. The same\n"
-        "command continues after an interruption.",
+        "whose names go into the metadata nft.classes; 'nftool forward' prints them. In path:PATTERN "
+        "{label}\n"
+        "is the label and * stands for anything else. The presets are small-cnn-zoo, dws-mnist, dws-fmnist,\n"
+        "nfn-sirens, cnn-wild-park, cnn-zoos, fit-a-nef, small-transformer-zoo and implicit-zoo. The "
+        "networks\n"
+        "are in the natural order of their paths. The same command continues after an interruption.\n\n"
+        "Examples:\n"
+        "  nftool collect zoo/*.pt --labels zoo/results.csv --label test_accuracy -o zoo.safetensors\n"
+        "  nftool collect cats dogs --labels folder -o pets.safetensors",
     .least_operands = 1,
     .most_operands = INT_MAX,
     .options = own_options,
     .required = "output",
+    .idle = "threads seed batch-size memory-limit",
     .run = run,
 };

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <nft/nft.h>
+#include <nft/train.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,17 @@ static void append(char *cell, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(cell + used, CELL_CAPACITY - used, format, arguments);
     va_end(arguments);
+}
+
+/* A space, and the names that a file has for its tensors; NULL: those of the space. */
+typedef struct named_space {
+    const nft_space *space;
+    const nft_weights *header;
+} named_space;
+
+static const char *tensor_name(const named_space *named, int64_t t, const nft_space_tensor *tensor)
+{
+    return named->header && !tensor->from ? nft_weights_tensor_name(named->header, t) : tensor->name;
 }
 
 static const char *axis_name(const nft_space *space, int64_t axis)
@@ -53,8 +65,9 @@ static void describe_shape(char *cell, const nft_space *space, const nft_space_t
 }
 
 /* Tensors and dimensions that the axis indexes: "conv1.weight 0, conv2.weight 1, …" */
-static void describe_sides(char *cell, const nft_space *space, int64_t axis)
+static void describe_sides(char *cell, const named_space *named, int64_t axis)
 {
+    const nft_space *space = named->space;
     int64_t found = 0;
     for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
         nft_space_tensor tensor = {.size = sizeof tensor};
@@ -66,7 +79,7 @@ static void describe_sides(char *cell, const nft_space *space, int64_t axis)
             if (tensor.factors[i].axis != axis)
                 continue;
             if (found < LISTED_SIDES)
-                append(cell, "%s%s %" PRId64, found ? ", " : "", tensor.name, dimension);
+                append(cell, "%s%s %" PRId64, found ? ", " : "", tensor_name(named, t, &tensor), dimension);
             found++;
         }
     }
@@ -74,8 +87,9 @@ static void describe_sides(char *cell, const nft_space *space, int64_t axis)
         append(cell, ", and %" PRId64 " more", found - LISTED_SIDES);
 }
 
-static int print_axes(const nft_space *space)
+static int print_axes(const named_space *named)
 {
+    const nft_space *space = named->space;
     cli_table table = TABLE_INIT("lrll", 2);
     table_header(&table, (const char *const[]){"axis", "size", "symmetry", "indexes (tensor, dimension)"});
     for (int64_t a = 0; a < nft_space_axis_count(space); a++) {
@@ -83,7 +97,7 @@ static int print_axes(const nft_space *space)
         char sides[CELL_CAPACITY] = "";
         if (nft_space_get_axis(&axis, space, a))
             return table_fail(&table);
-        describe_sides(sides, space, a);
+        describe_sides(sides, named, a);
         table_cell(&table, "%s", axis.name);
         table_cell(&table, "%" PRId64, axis.neurons);
         table_cell(&table, "%s", axis.symmetry == NFT_SYMMETRY_NONE ? "none" : "permutation");
@@ -92,8 +106,9 @@ static int print_axes(const nft_space *space)
     return table_print(&table);
 }
 
-static int print_tensors(const nft_space *space)
+static int print_tensors(const named_space *named)
 {
+    const nft_space *space = named->space;
     static const char *const roles[] = {"",     "linear",       "conv",        "depthwise", "gain",
                                         "bias", "running_mean", "running_var", "scalar"};
     cli_table table = TABLE_INIT("llll", 2);
@@ -104,7 +119,7 @@ static int print_tensors(const nft_space *space)
         if (nft_space_get_tensor(&tensor, space, t))
             return table_fail(&table);
         describe_shape(cell, space, &tensor);
-        table_cell(&table, "%s", tensor.name);
+        table_cell(&table, "%s", tensor_name(named, t, &tensor));
         table_cell(&table, "%s", cell);
         table_cell(&table, "%s", text_shape(shape, tensor.shape, tensor.rank));
         table_cell(&table, "%s", tensor.role <= NFT_ROLE_SCALAR ? roles[tensor.role] : "");
@@ -112,8 +127,9 @@ static int print_tensors(const nft_space *space)
     return table_print(&table);
 }
 
-static int print_space(const cli_options *given, const nft_space *space)
+static int print_space(const cli_options *given, const named_space *named)
 {
+    const nft_space *space = named->space;
     char text[2][TEXT_CAPACITY];
     if (given->json) {
         say("%s", nft_space_json(space));
@@ -121,16 +137,16 @@ static int print_space(const cli_options *given, const nft_space *space)
     }
     say("%s, %s parameters", text_plural(text[0], nft_space_tensor_count(space), "tensor"),
         text_count(text[1], nft_space_parameter_count(space)));
-    int failed = print_axes(space);
+    int failed = print_axes(named);
     say("%s", "");
-    return failed ? failed : print_tensors(space);
+    return failed ? failed : print_tensors(named);
 }
 
 /* Each space of an index. */
 static int print_parts(const cli_options *given, const nft_dataset *dataset)
 {
     int failed = EXIT_SUCCESS;
-    for (int64_t i = 0; i < nft_dataset_part_count(dataset) && !failed; i++) {
+    for (int64_t i = 0; i < nft_dataset_describe(dataset)->part_count && !failed; i++) {
         nft_dataset_part part = NFT_DATASET_PART_INIT;
         char text[TEXT_CAPACITY];
         if (nft_dataset_get_part(&part, dataset, i))
@@ -142,8 +158,25 @@ static int print_parts(const cli_options *given, const nft_dataset *dataset)
                 say("%s", "");
             say("%s: %s", part.path, text_plural(text, part.count, "network"));
         }
-        failed = print_space(given, part.space);
+        failed = print_space(given, &(named_space){part.space, NULL});
     }
+    return failed;
+}
+
+/* A file of networks, with its own names. */
+static int print_networks(const cli_options *given, const char *path)
+{
+    nft_dataset *dataset = NULL;
+    nft_weights *header = NULL;
+    int failed = open_dataset_for(&dataset, path, "networks", NULL, given);
+    if (!failed && !nft_dataset_describe(dataset)->space)
+        failed = fail("%s: it holds tokens, which have no space", path);
+    if (!failed && nft_dataset_batch(&header, dataset, 0, 0))
+        failed = fail_library();
+    if (!failed)
+        failed = print_space(given, &(named_space){nft_dataset_describe(dataset)->space, header});
+    nft_weights_free(header);
+    nft_dataset_free(dataset);
     return failed;
 }
 
@@ -152,21 +185,20 @@ static int run(const cli_options *given)
     const char *path = given->operands[0];
     nft_dataset *dataset = NULL;
     nft_space *space = NULL;
-    nft_load_options options = NFT_LOAD_OPTIONS_INIT;
-    options.prefix = option_text(given, "prefix");
     int failed = EXIT_SUCCESS;
     if (text_ends_with(path, ".json") && !nft_dataset_open(&dataset, path, NULL))
         failed = print_parts(given, dataset);
-    else if (nft_space_load(&space, path, &options))
-        failed = fail_layers();
-    else
-        failed = print_space(given, space);
+    else if (!given->json && !is_configuration(path) && !is_model_file(path))
+        failed = print_networks(given, path);
+    else if (!(failed = load_space(&space, path, given)))
+        failed = print_space(given, &(named_space){space, NULL});
     nft_space_free(space);
     nft_dataset_free(dataset);
     return failed;
 }
 
 static const cli_option own_options[] = {
+    LAYER_NAMES_OPTION,
     {"prefix", 0, OPTION_TEXT, "P", "read the tensors whose names begin with P", 0, 0, NULL},
     {0},
 };
@@ -182,5 +214,6 @@ const cli_command space_command = {
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,
+    .idle = "threads seed batch-size memory-limit force",
     .run = run,
 };

@@ -13,6 +13,9 @@ static nft_status fill_options(nft_collect_options *filled, const nft_collect_op
                         "nft_collect: options->size is %zu; begin with NFT_COLLECT_OPTIONS_INIT",
                         given->size);
     memcpy(filled, given, given->size < sizeof *filled ? given->size : sizeof *filled);
+    if (filled->layers && (filled->space || filled->layer_count < 1))
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "nft_collect: options->layers needs options->layer_count names, and no space");
     if (filled->also_count < 0 || (filled->also_count && !filled->also))
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_collect: options->also does not hold options->also_count names");
@@ -71,6 +74,7 @@ static void clear(nft_collection *collection)
         for (int64_t k = 0; values && k < collection->column_count; k++)
             nft_value_clear(&values[k]);
         nft_release(values);
+        nft_release(collection->items[i].rows);
     }
     nft_release(collection->items);
     for (int64_t g = 0; g < collection->group_count; g++)
@@ -90,7 +94,8 @@ static nft_status collect(nft_collection *collection, const char *const *paths, 
     nft_status status = nft_collection_open_labels(collection);
     const char *table = collection->source == NFT_LABELS_TABLE ? collection->options.labels : NULL;
     if (!status)
-        status = nft_paths_find(&collection->paths, paths, count, collection->output, table);
+        status = nft_paths_find(&collection->paths, paths, count, collection->output, table,
+                                collection->preset ? collection->preset->files : NULL);
     collection->total = 2 * collection->paths.count;
     if (!status)
         status = nft_collection_group(collection);
@@ -120,6 +125,10 @@ nft_status nft_collect(nft_collect_result *result, const char *const *paths, int
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_collect: result->size is %zu; begin with NFT_COLLECT_RESULT_INIT", result->size);
     nft_status status = fill_options(&collection.options, options);
+    if (!status && collection.options.preset)
+        status = nft_preset_find(&collection.preset, collection.options.preset);
+    if (!status && collection.preset)
+        nft_preset_fill(&collection.options, collection.preset);
     if (!status)
         status = collect(&collection, paths, count);
     if (!status && result)

@@ -3,6 +3,7 @@
 #define NFT_IO_COLLECT_H
 
 #include "config/json.h"
+#include "io/collect/preset.h"
 #include "io/network.h"
 #include "nft/collect.h"
 #include "space/metadata.h"
@@ -15,9 +16,10 @@ typedef struct nft_paths {
 } nft_paths;
 
 /* Finds the files of paths, folders, patterns and lists. What is written to `output`, and the table, are left
- * out. Clear it also after a failure. */
+ * out, and files of folders that are not as the pattern `files` (NULL: any). Clear it also after a failure.
+ */
 nft_status nft_paths_find(nft_paths *paths, const char *const *given, int64_t count, const char *output,
-                          const char *table);
+                          const char *table, const char *files);
 void nft_paths_clear(nft_paths *paths);
 
 /* A cell of a table. */
@@ -31,6 +33,7 @@ typedef struct nft_value {
 } nft_value;
 
 void nft_value_clear(nft_value *value);
+nft_status nft_value_copy(nft_value *to, const nft_value *from);
 /* A number, or else a text; empty, "NA", "null" and the like are missing, and so is what is not finite. */
 nft_status nft_value_from_text(nft_value *value, const char *text, size_t length);
 /* A number, a boolean, a text, null or a list of numbers; anything else is an error. NULL is missing. */
@@ -40,7 +43,7 @@ nft_status nft_value_from_numbers(nft_value *value, const double *numbers, int64
 /* The member of an object, "last_result.accuracy" of nested ones; NULL if there is none. */
 const json_t *nft_json_member(const json_t *object, const char *path);
 
-/* The whole file as text with a 0 behind it; nft_release() it. */
+/* The whole file, unpacked if it is gzipped, as text with a 0 behind it; nft_release() it. */
 nft_status nft_read_text_file(char **text, size_t *length, const char *path);
 
 /* A table of labels. */
@@ -48,6 +51,7 @@ typedef struct nft_label_row {
     char *key;
     nft_value *values;   /* one for each column that was asked for */
     const char *used_by; /* borrowed: the path of the network that has it */
+    int64_t number;      /* among the rows of the file */
     bool twice;          /* another row has the same key */
 } nft_label_row;
 
@@ -62,13 +66,16 @@ nft_status nft_label_table_read(nft_label_table *table, const char *path, const 
 void nft_label_table_clear(nft_label_table *table, int64_t column_count);
 /* The row of a network by its path relative to the table, its name, or its stem. An error if there is none,
  * or if it is another's. */
+/* The row of a key; NULL if there is none. */
+const nft_label_row *nft_label_table_row(const nft_label_table *table, const char *key);
 nft_status nft_label_table_find(const nft_label_row **row, nft_label_table *table, const char *path);
 
 /* A file of networks. */
 typedef struct nft_collected {
     const char *path;  /* in nft_paths */
     int64_t group;     /* -1: left out */
-    int64_t networks;  /* in the file */
+    int64_t networks;  /* in the file, or as many as are chosen */
+    int64_t *rows;     /* their numbers in the file; NULL: all */
     nft_value *values; /* one for each column */
 } nft_collected;
 
@@ -104,7 +111,17 @@ typedef struct nft_collection {
     nft_collect_options options;
     const char *output;
     nft_paths paths;
-    enum { NFT_LABELS_NONE, NFT_LABELS_TABLE, NFT_LABELS_SIDECAR, NFT_LABELS_FOLDER, NFT_LABELS_KEY } source;
+    const nft_preset *preset; /* NULL: none */
+    enum {
+        NFT_LABELS_NONE,
+        NFT_LABELS_TABLE,
+        NFT_LABELS_SIDECAR,
+        NFT_LABELS_FOLDER,
+        NFT_LABELS_KEY,
+        NFT_LABELS_PATH,
+        NFT_LABELS_ROWS,
+        NFT_LABELS_RESULTS
+    } source;
     nft_label_table table;
     nft_column *columns; /* the label first */
     int64_t column_count;
@@ -116,8 +133,8 @@ typedef struct nft_collection {
     nft_unread *unread;
     int64_t unread_count, unread_capacity;
     int64_t left_out, resumed;
-    bool told_order, told_sums; /* that the files do not tell these is said once, of the first */
-    int64_t done, total;        /* for the progress */
+    bool told_order, told_sums, told_folds; /* that files do not tell these is said once, of the first */
+    int64_t done, total;                    /* for the progress */
 } nft_collection;
 
 /* Tells of a network that is left out with the last message as the reason, or returns the status if nothing
@@ -133,11 +150,24 @@ nft_status nft_collection_label(nft_collection *collection, nft_collected *item,
 /* What each column becomes, from all values. */
 nft_status nft_collection_type_columns(nft_collection *collection);
 
+/* Sources of labels that published collections have. */
+nft_status nft_collection_label_from_path(const nft_collection *collection, nft_collected *item);
+nft_status nft_collection_label_from_results(nft_collection *collection, nft_collected *item);
+/* Chooses the rows of the file as well. */
+nft_status nft_collection_label_from_rows(nft_collection *collection, nft_collected *item,
+                                          const nft_file *file, const nft_network *network);
+/* Shows the networks of a file as the preset says, and notes its conventions in the metadata. */
+nft_status nft_collection_show(const nft_collection *collection, nft_file *file);
+/* No axis of a network with residual connections may be permuted: they tie parts of axes. */
+nft_status nft_collection_order_axes(const nft_collection *collection, const nft_file *file,
+                                     nft_network *network);
+
 /* A file, and what it holds. Close both, also after a failure. */
 typedef struct nft_opened {
     nft_file *file;
     nft_network network;
     json_t *sidecar; /* NULL: none */
+    nft_text folds;  /* how norms were folded, to be told once; empty: there is nothing to say */
 } nft_opened;
 
 nft_status nft_collection_open(nft_opened *opened, const nft_collection *collection, const char *path);
@@ -145,6 +175,14 @@ void nft_opened_close(nft_opened *opened);
 
 /* Finds the spaces and labels of all files. */
 nft_status nft_collection_group(nft_collection *collection);
+/* Of the group's files, their labels and the options. */
+uint64_t nft_collection_fingerprint(const nft_collection *collection, const nft_group *group);
+/* Whether the output is an index. */
+bool nft_collection_makes_index(const nft_collection *collection);
+/* The file of a group; NULL when there is no memory. nft_release() it. */
+char *nft_collection_part_path(const nft_collection *collection, int64_t group);
+/* Writes one group next to its file. */
+nft_status nft_collection_write_group(nft_collection *collection, int64_t group);
 /* Writes all groups. */
 nft_status nft_collection_write(nft_collection *collection);
 

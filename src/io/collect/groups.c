@@ -4,7 +4,10 @@
 
 #include "base/random.h"
 #include "config/json.h"
-#include "io/space_json.h"
+#include "io/adapt.h"
+#include "io/fold.h"
+#include "io/formats/format.h"
+#include "io/sidecar.h"
 #include "space/space.h"
 #include "space/weights.h"
 
@@ -13,69 +16,54 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MOST_SIDECAR_BYTES (INT64_C(64) << 20)
+#define DEFAULT_EPS 1e-5 /* PyTorch's */
 
 /* --- a file and its sidecar --- */
 
-static nft_status read_sidecar(json_t **sidecar, const char *path)
+/* A space of tensors and axes has the norms, too. */
+static nft_status fold(nft_text *note, nft_file *file, const nft_collection *collection,
+                       const nft_load_options *load)
 {
-    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
-    nft_text name = {0};
-    char *text = NULL;
-    size_t length = 0;
-    nft_text_append(&name, "%.*s.json", dot ? (int)(dot - path) : (int)strlen(path), path);
-    if (name.failed)
-        return nft_fail_memory("a path", (int64_t)strlen(path));
-    nft_status status = NFT_OK;
-    if (!access(name.data, F_OK) && strcmp(name.data, path) != 0) {
-        status = nft_read_text_file(&text, &length, name.data);
-        if (!status)
-            status = nft_json_parse_within(sidecar, text, length, MOST_SIDECAR_BYTES);
-        if (status)
-            nft_fail_in(status, "its sidecar");
-        nft_release(text);
-    }
-    nft_text_clear(&name);
-    return status;
-}
-
-static nft_status space_of_sidecar(nft_space **space, const json_t *sidecar)
-{
-    const json_t *value = sidecar ? json_object_get(sidecar, "space") : NULL;
-    if (!value || json_is_null(value))
-        return NFT_OK;
-    nft_status status = nft_space_from_json(space, value);
-    return status ? nft_fail_in(status, "'space' of its sidecar") : NFT_OK;
+    double eps = collection->options.norm_eps;
+    if (load->space || nft_file_metadata(file, NFT_SPACE_KEY) || file->format == &nft_format_onnx)
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "norms are folded where names tell the space, but it has a space");
+    nft_status status = nft_file_adapt(file, load);
+    return status ? status
+                  : nft_fold_norms(note, file, load->prefix ? load->prefix : "", eps > 0 ? eps : DEFAULT_EPS);
 }
 
 nft_status nft_collection_open(nft_opened *opened, const nft_collection *collection, const char *path)
 {
     nft_load_options load = NFT_LOAD_OPTIONS_INIT;
-    nft_space *own = NULL;
     *opened = (nft_opened){0};
     nft_status status = nft_file_open_quietly(&opened->file, path);
     if (status)
         return status;
     load.space = collection->options.space;
     load.prefix = collection->options.prefix;
-    if (!load.space || collection->source == NFT_LABELS_SIDECAR)
-        status = read_sidecar(&opened->sidecar, path);
-    if (!status && !load.space && !nft_file_metadata(opened->file, NFT_SPACE_KEY)) {
-        status = space_of_sidecar(&own, opened->sidecar);
-        load.space = own;
-    }
+    load.layers = collection->options.layers;
+    load.layer_count = collection->options.layer_count;
+    if (collection->source == NFT_LABELS_SIDECAR)
+        status = nft_sidecar_read(&opened->sidecar, path);
+    if (!status)
+        status = nft_collection_show(collection, opened->file);
+    if (!status && collection->options.fold_norms)
+        status = fold(&opened->folds, opened->file, collection, &load);
     if (!status)
         status = nft_network_find(&opened->network, opened->file, &load);
+    if (!status)
+        status = nft_collection_order_axes(collection, opened->file, &opened->network);
     if (!status && opened->network.rank > 2)
         status = nft_fail(NFT_ERROR_FORMAT, "it holds features of %" PRId64 " channels, expected weights",
                           opened->network.channels);
-    nft_space_free(own);
     return status ? nft_fail_in(status, "%s", path) : NFT_OK;
 }
 
 void nft_opened_close(nft_opened *opened)
 {
     nft_network_clear(&opened->network);
+    nft_text_clear(&opened->folds);
     nft_file_free(opened->file);
     json_decref(opened->sidecar);
     *opened = (nft_opened){0};
@@ -201,12 +189,17 @@ static nft_status add_group(nft_collection *collection, uint64_t hash, const nft
     return status ? status : copy_names(group, network, collection->options.prefix);
 }
 
-static void tell_doubts(nft_collection *collection, const nft_network *network, const nft_file *file)
+static void tell_doubts(nft_collection *collection, const nft_opened *opened)
 {
+    const nft_network *network = &opened->network;
+    const nft_file *file = opened->file;
+    if (opened->folds.length && !collection->told_folds)
+        nft_log(NFT_LOG_WARNING, "%s: %s", file->path, opened->folds.data);
     if (network->note && !collection->told_order)
         nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->note);
     if (network->may_have_sums && !collection->told_sums)
         nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, file->path);
+    collection->told_folds |= opened->folds.length > 0;
     collection->told_order |= network->note != NULL;
     collection->told_sums |= network->may_have_sums;
 }
@@ -222,7 +215,7 @@ static nft_status join_group(nft_collection *collection, int64_t index, const nf
     if (!group) {
         status = add_group(collection, hash, network, opened->file);
         group = status ? NULL : &collection->groups[collection->group_count - 1];
-        tell_doubts(collection, network, opened->file);
+        tell_doubts(collection, opened);
     }
     if (!status)
         status = nft_grow(&group->members, group->member_count + 1, &group->member_capacity,

@@ -1,6 +1,8 @@
 /* Labels of networks, and the tensors that they become. */
 #define _POSIX_C_SOURCE 200809L
 #include "io/collect/collect.h"
+#include "base/nearest.h"
+#include "io/sidecar.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,6 +20,12 @@ static nft_status choose_source(nft_collection *collection)
         collection->source = NFT_LABELS_SIDECAR;
     else if (!strcmp(labels, "folder"))
         collection->source = NFT_LABELS_FOLDER;
+    else if (collection->preset && labels == collection->preset->labels && !strcmp(labels, "rows"))
+        collection->source = NFT_LABELS_ROWS;
+    else if (collection->preset && labels == collection->preset->labels && !strcmp(labels, "results"))
+        collection->source = NFT_LABELS_RESULTS;
+    else if (!strncmp(labels, "path:", 5))
+        collection->source = NFT_LABELS_PATH;
     else if (!strncmp(labels, "key:", 4))
         collection->source = NFT_LABELS_KEY;
     else
@@ -25,8 +33,12 @@ static nft_status choose_source(nft_collection *collection)
     const nft_collect_options *options = &collection->options;
     if (options->key && collection->source != NFT_LABELS_TABLE)
         return nft_fail(NFT_ERROR_ARGUMENT, "a key column is named, but labels come from no table");
-    if (collection->source == NFT_LABELS_FOLDER && (options->label || options->also_count))
-        return nft_fail(NFT_ERROR_ARGUMENT, "a folder's name is the label: there are no columns to choose");
+    bool is_name = collection->source == NFT_LABELS_FOLDER || collection->source == NFT_LABELS_PATH;
+    if (is_name && (options->label || options->also_count))
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s is the label: there are no columns to choose",
+                        collection->source == NFT_LABELS_PATH ? "a part of the path" : "a folder's name");
+    if (collection->source == NFT_LABELS_PATH && !strstr(labels, "{label}"))
+        return nft_fail(NFT_ERROR_ARGUMENT, "the pattern '%s' has no {label}", labels + strlen("path:"));
     return NFT_OK;
 }
 
@@ -72,38 +84,64 @@ nft_status nft_collection_open_labels(nft_collection *collection)
     return collection->source == NFT_LABELS_TABLE ? read_table(collection) : NFT_OK;
 }
 
-static nft_status copy_value(nft_value *to, const nft_value *from)
-{
-    nft_status status = NFT_OK;
-    if (from->kind == NFT_VALUE_LIST)
-        return nft_value_from_numbers(to, from->list, from->length, from->is_real);
-    *to = *from;
-    if (from->text && !(to->text = nft_copy_text(from->text)))
-        status = nft_fail_memory("a label", (int64_t)strlen(from->text));
-    return status;
-}
-
 static nft_status label_from_table(nft_collection *collection, nft_collected *item)
 {
     const nft_label_row *row = NULL;
     nft_status status = nft_label_table_find(&row, &collection->table, item->path);
     for (int64_t i = 0; i < collection->column_count && !status; i++)
-        status = copy_value(&item->values[i], &row->values[i]);
+        status = nft_value_copy(&item->values[i], &row->values[i]);
+    return status;
+}
+
+#define MOST_KEYS 12 /* in a message */
+
+/* A key that a sidecar does not have, with those that it has. */
+static nft_status fail_key(const nft_collected *item, const json_t *sidecar, const char *wanted)
+{
+    const char *keys[MOST_KEYS] = {0};
+    int count = 0;
+    nft_text path = {0}, list = {0};
+    json_t *any = (json_t *)sidecar;
+    for (void *at = json_object_iter(any); at && count < MOST_KEYS; at = json_object_iter_next(any, at)) {
+        keys[count] = json_object_iter_key(at);
+        nft_text_append(&list, "%s%s", count ? ", " : "", keys[count]);
+        count++;
+    }
+    nft_status status = nft_sidecar_path(&path, item->path);
+    int nearest = nft_nearest(wanted, keys, count);
+    if (!status)
+        status = nft_fail(
+            NFT_ERROR_FORMAT, "its sidecar %s has no key '%s'; its keys are %s%s%s%s%s", path.data, wanted,
+            list.failed || !count ? "none" : list.data, json_object_size(sidecar) > MOST_KEYS ? ", …" : "",
+            nearest < 0 ? "" : "; did you mean '", nearest < 0 ? "" : keys[nearest], nearest < 0 ? "" : "'?");
+    nft_text_clear(&path);
+    nft_text_clear(&list);
+    return status;
+}
+
+static nft_status fail_sidecar(const nft_collected *item)
+{
+    nft_text path = {0};
+    nft_status status = nft_sidecar_path(&path, item->path);
+    if (!status)
+        status = nft_fail(NFT_ERROR_FORMAT, "it has no sidecar, which would be %s", path.data);
+    nft_text_clear(&path);
     return status;
 }
 
 static nft_status label_from_sidecar(nft_collection *collection, nft_collected *item, const json_t *sidecar)
 {
     if (!sidecar)
-        return nft_fail(NFT_ERROR_FORMAT, "it has no sidecar, a JSON file of its name next to it");
+        return fail_sidecar(item);
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < collection->column_count && !status; i++) {
         const char *path = collection->columns[i].path;
         const json_t *member = nft_json_member(sidecar, path);
-        status = member ? nft_value_from_json(&item->values[i], member)
-                        : nft_fail(NFT_ERROR_FORMAT, "the sidecar has no such key");
+        if (!member)
+            return fail_key(item, sidecar, path);
+        status = nft_value_from_json(&item->values[i], member);
         if (status)
-            nft_fail_in(status, "'%s'", path);
+            nft_fail_in(status, "'%s' of its sidecar", path);
     }
     return status;
 }
@@ -216,7 +254,6 @@ nft_status nft_collection_label(nft_collection *collection, nft_collected *item,
                                 const nft_network *network, const json_t *sidecar)
 {
     nft_status status = NFT_OK;
-    (void)network;
     item->values = nft_allocate_array((size_t)collection->column_count, sizeof *item->values);
     if (!item->values)
         return nft_fail_memory("labels", collection->column_count * (int64_t)sizeof *item->values);
@@ -229,6 +266,15 @@ nft_status nft_collection_label(nft_collection *collection, nft_collected *item,
         break;
     case NFT_LABELS_FOLDER:
         status = label_from_folder(item);
+        break;
+    case NFT_LABELS_PATH:
+        status = nft_collection_label_from_path(collection, item);
+        break;
+    case NFT_LABELS_ROWS:
+        status = nft_collection_label_from_rows(collection, item, file, network);
+        break;
+    case NFT_LABELS_RESULTS:
+        status = nft_collection_label_from_results(collection, item);
         break;
     case NFT_LABELS_KEY:
     case NFT_LABELS_NONE:

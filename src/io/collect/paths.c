@@ -2,6 +2,7 @@
 #define _DEFAULT_SOURCE /* d_type is not needed, realpath is */
 #define _POSIX_C_SOURCE 200809L
 #include "io/collect/collect.h"
+#include "io/collect/pattern.h"
 #include "io/system.h"
 
 #include <dirent.h>
@@ -19,6 +20,7 @@
 typedef struct path_search {
     nft_paths *paths;
     const char *output, *table;
+    const char *files; /* a pattern for files of folders; NULL: any */
 } path_search;
 
 static bool ends_with(const char *text, const char *end)
@@ -105,9 +107,16 @@ static nft_status walk(path_search *search, const char *folder, int depth);
 static nft_status add_found(path_search *search, const char *path, int depth)
 {
     struct stat about;
+    const char *label;
+    size_t length;
     if (stat(path, &about))
         return nft_fail_system(path, "read");
-    return S_ISDIR(about.st_mode) ? walk(search, path, depth) : add(search, path);
+    if (S_ISDIR(about.st_mode))
+        return walk(search, path, depth);
+    if (!depth || !search->files || nft_pattern_matches(search->files, path, &label, &length))
+        return add(search, path);
+    search->paths->others++;
+    return NFT_OK;
 }
 
 static nft_status walk(path_search *search, const char *folder, int depth)
@@ -199,9 +208,9 @@ static void remove_twins(nft_paths *paths)
 }
 
 nft_status nft_paths_find(nft_paths *paths, const char *const *given, int64_t count, const char *output,
-                          const char *table)
+                          const char *table, const char *files)
 {
-    path_search search = {paths, output, table};
+    path_search search = {paths, output, table, files};
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < count && !status; i++)
         status = given[i] ? add_given(&search, given[i], false) : nft_fail_null("nft_collect", "paths[i]");

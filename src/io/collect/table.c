@@ -5,6 +5,7 @@
 #include "io/system.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@ static nft_status add_row(label_request *request, nft_label_row **row, const cha
     if (status)
         return status;
     *row = &table->rows[table->count];
-    **row = (nft_label_row){.key = nft_copy_text_range(key, length)};
+    **row = (nft_label_row){.key = nft_copy_text_range(key, length), .number = table->count};
     (*row)->values = nft_allocate_array((size_t)request->count, sizeof *(*row)->values);
     table->count += (*row)->key && (*row)->values;
     if ((*row)->key && (*row)->values)
@@ -190,6 +191,11 @@ static nft_status read_record(label_request *request, const json_t *record, int6
     const json_t *key = request->key ? nft_json_member(record, request->key)
                         : first      ? json_object_iter_value(first)
                                      : NULL;
+    if (json_is_integer(key)) {
+        char text[32];
+        snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(key));
+        return read_object(request, text, record);
+    }
     if (!json_is_string(key))
         return nft_fail(NFT_ERROR_FORMAT, "entry %" PRId64 ": '%s' is no text that names a file", number,
                         request->key ? request->key
@@ -314,6 +320,11 @@ static nft_label_row *find_row(const nft_label_table *table, const char *key, si
                                               : NULL;
     nft_release(text);
     return row;
+}
+
+const nft_label_row *nft_label_table_row(const nft_label_table *table, const char *key)
+{
+    return find_row(table, key, strlen(key));
 }
 
 /* Behind the folder of the table, or NULL. */

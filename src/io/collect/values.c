@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "config/json.h"
 #include "io/collect/collect.h"
+#include "io/formats/inflate.h"
 #include "io/system.h"
 
 #include <ctype.h>
@@ -21,6 +22,36 @@ void nft_value_clear(nft_value *value)
     *value = (nft_value){0};
 }
 
+nft_status nft_value_copy(nft_value *to, const nft_value *from)
+{
+    if (from->kind == NFT_VALUE_LIST)
+        return nft_value_from_numbers(to, from->list, from->length, from->is_real);
+    *to = *from;
+    if (from->text && !(to->text = nft_copy_text(from->text)))
+        return nft_fail_memory("a label", (int64_t)strlen(from->text));
+    return NFT_OK;
+}
+
+/* In place. */
+static nft_status unpack(char **text, size_t *length, const char *path)
+{
+    nft_file file = {.path = (char *)path, .limit = MOST_BYTES};
+    uint8_t *bytes = NULL;
+    int64_t size = 0;
+    file.source = (nft_source){.descriptor = -1, .bytes = (uint8_t *)*text, .size = (int64_t)*length};
+    nft_status status = nft_inflate_gzip(&file, &bytes, &size);
+    char *copy = status ? NULL : nft_copy_text_range((const char *)bytes, (size_t)size);
+    nft_release(bytes);
+    if (!status && !copy)
+        status = nft_fail_memory("a text", size);
+    if (status)
+        return nft_fail_in(status, "it is gzipped");
+    nft_release(*text);
+    *text = copy;
+    *length = (size_t)size;
+    return NFT_OK;
+}
+
 nft_status nft_read_text_file(char **text, size_t *length, const char *path)
 {
     int descriptor = -1;
@@ -36,6 +67,8 @@ nft_status nft_read_text_file(char **text, size_t *length, const char *path)
         status = nft_read_at(descriptor, 0, size, *text);
     close(descriptor);
     *length = (size_t)size;
+    if (!status && size > 2 && !memcmp(*text, "\x1f\x8b\x08", 3))
+        status = unpack(text, length, path);
     if (!status)
         return NFT_OK;
     nft_release(*text);

@@ -5,8 +5,6 @@
 #include "io/collect/collect.h"
 #include "io/collect/part_file.h"
 #include "io/file_tensors.h"
-#include "io/index.h"
-#include "io/system.h"
 #include "space/array.h"
 #include "space/space.h"
 
@@ -60,9 +58,13 @@ static uint64_t mix_text(uint64_t hash, const char *text)
 }
 
 /* Of the group's files: their paths, sizes, times and labels. */
-static uint64_t fingerprint(const nft_collection *collection, const nft_group *group)
+uint64_t nft_collection_fingerprint(const nft_collection *collection, const nft_group *group)
 {
     uint64_t hash = mix_text(group->hash, collection->options.prefix);
+    for (int64_t i = 0; i < collection->options.layer_count; i++)
+        hash = mix_text(hash, collection->options.layers[i]);
+    hash = mix_bytes(hash, &collection->options.fold_norms, sizeof collection->options.fold_norms);
+    hash = mix_bytes(hash, &collection->options.norm_eps, sizeof collection->options.norm_eps);
     for (int64_t m = 0; m < group->member_count; m++) {
         const nft_collected *item = &collection->items[group->members[m]];
         struct stat about = {0};
@@ -70,6 +72,8 @@ static uint64_t fingerprint(const nft_collection *collection, const nft_group *g
             hash = mix(mix(mix(hash, (uint64_t)about.st_size), (uint64_t)about.st_mtim.tv_sec),
                        (uint64_t)about.st_mtim.tv_nsec);
         hash = mix_text(hash, item->path);
+        for (int64_t i = 0; item->rows && i < item->networks; i++)
+            hash = mix(hash, (uint64_t)item->rows[i]);
         for (int64_t i = 0; i < collection->column_count; i++) {
             const nft_value *value = &item->values[i];
             hash = mix_bytes(hash, &value->number, sizeof value->number);
@@ -79,16 +83,16 @@ static uint64_t fingerprint(const nft_collection *collection, const nft_group *g
     return hash;
 }
 
-static bool makes_index(const nft_collection *collection)
+bool nft_collection_makes_index(const nft_collection *collection)
 {
     size_t length = strlen(collection->output), end = strlen(index_end);
     return length > end && !strcmp(collection->output + length - end, index_end);
 }
 
-static char *path_of_group(const nft_collection *collection, int64_t group)
+char *nft_collection_part_path(const nft_collection *collection, int64_t group)
 {
     nft_text path = {0};
-    if (makes_index(collection))
+    if (nft_collection_makes_index(collection))
         nft_text_append(&path, "%.*s-%" PRId64 "%s", (int)(strlen(collection->output) - strlen(index_end)),
                         collection->output, group, part_end);
     else
@@ -221,17 +225,18 @@ static bool all_finite(const float *numbers, int64_t count)
     return finite;
 }
 
-/* All networks of a file, one tensor. A bias that is not there is zero, as is what nobody writes. */
-static nft_status write_tensor(group_writer *writer, const nft_opened *opened, int64_t i, int64_t row)
+/* Networks first … first + count - 1 of a file, one tensor, from `row` of the output on. */
+static nft_status write_rows(group_writer *writer, const nft_opened *opened, int64_t i, int64_t row,
+                             int64_t first, int64_t rows)
 {
     const nft_stored_tensor *item = &writer->tensors.items[i];
     const nft_entry *entry = opened->network.entries[writer->tensors.order[item->first]];
-    int64_t own = nft_shape_count(item->shape, item->rank), count = entry ? own * opened->network.count : 0;
+    int64_t own = nft_shape_count(item->shape, item->rank), count = own * rows;
     int64_t piece = writer->piece_count;
     nft_status status = NFT_OK;
     for (int64_t done = 0; done < count && !status; done += piece) {
         int64_t now = count - done < piece ? count - done : piece;
-        status = nft_file_read_f32(opened->file, entry, done, now, writer->piece);
+        status = nft_file_read_f32(opened->file, entry, first * own + done, now, writer->piece);
         if (!status && !all_finite(writer->piece, now))
             status = nft_fail(NFT_ERROR_NOT_FINITE, "'%s' has a number that is not finite", entry->name);
         if (status)
@@ -243,15 +248,38 @@ static nft_status write_tensor(group_writer *writer, const nft_opened *opened, i
     return status;
 }
 
+/* All networks of a file that are chosen, one tensor. A bias that is not there is zero, as is what nobody
+ * writes. */
+static nft_status write_tensor(group_writer *writer, const nft_opened *opened, const nft_collected *item,
+                               int64_t i, int64_t row)
+{
+    nft_status status = NFT_OK;
+    if (!opened->network.entries[writer->tensors.order[writer->tensors.items[i].first]])
+        return NFT_OK;
+    for (int64_t done = 0, run; done < item->networks && !status; done += run) {
+        int64_t first = item->rows ? item->rows[done] : done;
+        for (run = 1; done + run < item->networks; run++)
+            if (item->rows && item->rows[done + run] != first + run)
+                break;
+        status = write_rows(writer, opened, i, row + done, first, run);
+    }
+    return status;
+}
+
+static bool has_rows(const nft_collected *item, int64_t count)
+{
+    return item->rows ? item->rows[item->networks - 1] < count : item->networks == count;
+}
+
 static nft_status write_network(group_writer *writer, const nft_collected *item, int64_t row)
 {
     nft_opened opened = {0};
     nft_status status = nft_collection_open(&opened, writer->collection, item->path);
-    if (!status && (opened.network.count != item->networks ||
+    if (!status && (!has_rows(item, opened.network.count) ||
                     !nft_space_equal(opened.network.space, writer->group->space)))
         status = nft_fail(NFT_ERROR_FORMAT, "%s: it is not as it was when it was opened first", item->path);
     for (int64_t i = 0; i < writer->tensors.count && !status; i++)
-        status = write_tensor(writer, &opened, i, row);
+        status = write_tensor(writer, &opened, item, i, row);
     nft_opened_close(&opened);
     return status;
 }
@@ -358,7 +386,7 @@ static nft_status open_writer(group_writer *writer, nft_collection *collection, 
 {
     *writer = (group_writer){.collection = collection, .group = &collection->groups[g]};
     writer->part.descriptor = -1;
-    writer->path = path_of_group(collection, g);
+    writer->path = nft_collection_part_path(collection, g);
     nft_status status = nft_stored_tensors_find(&writer->tensors, writer->group->space);
     if (status)
         return status;
@@ -370,7 +398,8 @@ static nft_status open_writer(group_writer *writer, nft_collection *collection, 
     writer->offsets = nft_allocate_array(count, sizeof *writer->offsets);
     if (!writer->path || !writer->piece || !writer->outputs || !writer->shapes || !writer->offsets)
         return nft_fail_memory("a table of tensors", (int64_t)(count * sizeof *writer->shapes));
-    return nft_part_file_open(&writer->part, writer->path, fingerprint(collection, writer->group));
+    return nft_part_file_open(&writer->part, writer->path,
+                              nft_collection_fingerprint(collection, writer->group));
 }
 
 static void close_writer(group_writer *writer)
@@ -401,7 +430,7 @@ static nft_status drop_again(group_writer *writer)
     return status;
 }
 
-static nft_status write_group(nft_collection *collection, int64_t g)
+nft_status nft_collection_write_group(nft_collection *collection, int64_t g)
 {
     group_writer writer;
     bool again = true;
@@ -422,172 +451,5 @@ static nft_status write_group(nft_collection *collection, int64_t g)
         status = status ? status : saved;
     }
     close_writer(&writer);
-    return status;
-}
-
-/* --- the data set --- */
-
-/* `synchronise`: everything that was written before is on the disk afterwards. */
-static nft_status cut_group(const nft_collection *collection, int64_t g, bool synchronise)
-{
-    nft_part_file part = {.descriptor = -1};
-    char *path = path_of_group(collection, g);
-    nft_status status = path
-                            ? nft_part_file_open(&part, path, fingerprint(collection, &collection->groups[g]))
-                            : nft_fail_memory("a path", (int64_t)strlen(collection->output));
-    if (!status)
-        status = nft_part_file_finish(&part);
-    if (!status && synchronise && !nft_sync_all(part.descriptor))
-        status = nft_fail_system(path, "write");
-    nft_part_file_close(&part);
-    nft_release(path);
-    return status;
-}
-
-static nft_status rename_group(const nft_collection *collection, int64_t g)
-{
-    nft_text name = {0};
-    nft_status status = NFT_OK;
-    char *path = path_of_group(collection, g);
-    nft_text_append(&name, "%s.partial", path ? path : "");
-    if (!path || name.failed)
-        status = nft_fail_memory("a path", (int64_t)strlen(collection->output));
-    else if (rename(name.data, path))
-        status = nft_fail_system(path, "replace");
-    nft_text_clear(&name);
-    nft_release(path);
-    return status;
-}
-
-static nft_status write_text(const char *path, const nft_text *text)
-{
-    nft_beside beside;
-    const char *action = "write";
-    nft_status status = nft_beside_create(&beside, path);
-    if (status)
-        return status;
-    if (!nft_write_fully(beside.descriptor, text->data, (int64_t)text->length) ||
-        !nft_sync(beside.descriptor) || !nft_beside_commit(&beside, &action))
-        status = nft_fail_system(path, action);
-    nft_beside_clear(&beside);
-    return status;
-}
-
-static nft_status write_index(const nft_collection *collection)
-{
-    nft_text text = {0};
-    const char *slash = strrchr(collection->output, '/');
-    size_t folder = slash ? (size_t)(slash - collection->output) + 1 : 0;
-    bool first = true;
-    json_t *name = NULL;
-    nft_text_append(&text, "{\"format_version\": 1, \"parts\": [");
-    for (int64_t g = 0; g < collection->group_count; g++) {
-        char *path = path_of_group(collection, g);
-        if (!collection->groups[g].networks || !path) {
-            nft_release(path);
-            continue;
-        }
-        name = json_string(path + folder);
-        nft_text_append(&text, first ? "\n  {\"file\": " : ",\n  {\"file\": ");
-        if (!name || !nft_json_append(&text, name, JSON_ENCODE_ANY))
-            text.failed = true;
-        nft_text_append(&text, ", \"count\": %" PRId64 "}", collection->groups[g].networks);
-        json_decref(name);
-        nft_release(path);
-        first = false;
-    }
-    nft_text_append(&text, "\n]}\n");
-    nft_status status = text.failed
-                            ? nft_fail(NFT_ERROR_ARGUMENT, "%s: the path is not UTF-8", collection->output)
-                            : write_text(collection->output, &text);
-    nft_text_clear(&text);
-    return status;
-}
-
-/* Parts of an index that stood there before and that are none any more. */
-static void remove_old_parts(const nft_collection *collection, const nft_index *old)
-{
-    for (int64_t i = 0; i < old->count; i++) {
-        bool is_new = false;
-        for (int64_t g = 0; g < collection->group_count && !is_new; g++) {
-            char *path = path_of_group(collection, g);
-            is_new = path && collection->groups[g].networks && !strcmp(path, old->parts[i].path);
-            nft_release(path);
-        }
-        size_t stem = strlen(collection->output) - strlen(index_end);
-        if (!is_new && !strncmp(old->parts[i].path, collection->output, stem) &&
-            old->parts[i].path[stem] == '-')
-            unlink(old->parts[i].path);
-    }
-}
-
-static void remove_partial(const nft_collection *collection, int64_t g)
-{
-    char *path = path_of_group(collection, g);
-    nft_text name = {0};
-    nft_text_append(&name, "%s.partial", path ? path : "");
-    if (path && !name.failed)
-        unlink(name.data);
-    nft_text_clear(&name);
-    nft_release(path);
-}
-
-static nft_status commit(nft_collection *collection)
-{
-    nft_index old = {0};
-    bool is_index = makes_index(collection);
-    if (is_index && !access(collection->output, R_OK) && nft_index_read(&old, collection->output))
-        old.count = 0; /* it is something else that is replaced */
-    nft_status status = NFT_OK;
-    for (int64_t g = 0; g < collection->group_count && !status; g++)
-        status = cut_group(collection, g, g == collection->group_count - 1);
-    if (!status && is_index && old.count && unlink(collection->output)) /* its parts change now */
-        status = nft_fail_system(collection->output, "replace");
-    for (int64_t g = 0; g < collection->group_count && !status; g++)
-        if (collection->groups[g].networks)
-            status = rename_group(collection, g);
-        else
-            remove_partial(collection, g);
-    if (!status && is_index) {
-        status = write_index(collection);
-        if (!status)
-            remove_old_parts(collection, &old);
-    }
-    nft_index_clear(&old);
-    return status;
-}
-
-static nft_status check_spaces(const nft_collection *collection)
-{
-    int64_t groups = collection->group_count;
-    if (!groups)
-        return nft_fail(NFT_ERROR_FORMAT, "no network is left: all %" PRId64 " are left out",
-                        collection->left_out);
-    if (groups == 1 || makes_index(collection))
-        return NFT_OK;
-    return nft_fail(NFT_ERROR_MISMATCH,
-                    "%s and %s differ in their spaces, names or metadata (there are %" PRId64
-                    " kinds), which one file cannot hold; write an index, OUT.json",
-                    collection->items[collection->groups[0].members[0]].path,
-                    collection->items[collection->groups[1].members[0]].path, groups);
-}
-
-nft_status nft_collection_write(nft_collection *collection)
-{
-    int64_t networks = 0;
-    nft_status status = check_spaces(collection);
-    if (status)
-        return status;
-    for (int64_t g = 0; g < collection->group_count && !status; g++) {
-        status = write_group(collection, g);
-        networks += collection->groups[g].networks;
-    }
-    if (!status && !networks)
-        status = nft_fail(NFT_ERROR_FORMAT, "no network is left: all are left out");
-    if (!status)
-        status = commit(collection);
-    /* After a failure nothing stays; after an interruption the same call continues. */
-    for (int64_t g = 0; status && status != NFT_ERROR_CANCELLED && g < collection->group_count; g++)
-        remove_partial(collection, g);
     return status;
 }

@@ -18,6 +18,8 @@ static const struct {
     {"a MobileNetV2", "features.1.conv.0.0.weight", 4, false, nft_family_mobilenet},
     {"a vision transformer", "blocks.0.attn.qkv.weight", 2, false, nft_family_vit},
     {"a TransformerEncoder", "layers.0.self_attn.in_proj_weight", 2, false, nft_family_transformer},
+    {"a transformer with separate queries", "encoder.0.*.queries.weight", 2, false,
+     nft_family_small_transformer},
     {"a recurrent network", "weight_hh_l0", 2, true, nft_family_recurrent},
 };
 
@@ -215,24 +217,43 @@ static nft_status build(nft_space **space, nft_family *family, void (*add_all)(n
     return family->status;
 }
 
-/* Whether a name is a prefix, to its last dot, and the mark. */
-static bool has_mark(const char *name, const char *prefix, const char *mark)
+static bool ends_with(const char *text, const char *end)
 {
-    size_t length = strlen(name), suffix = strlen(mark);
-    if (length < suffix || strcmp(name + length - suffix, mark) != 0 ||
-        strncmp(name, prefix, strlen(prefix)) != 0)
-        return false;
-    return length - suffix >= strlen(prefix) && (length == suffix || name[length - suffix - 1] == '.');
+    size_t length = strlen(text), suffix = strlen(end);
+    return length >= suffix && !strcmp(text + length - suffix, end);
+}
+
+/* Where the mark begins in a name: behind a prefix that ends in a dot, and up to the end of the name. -1 if
+ * it is not there. A * in a mark stands for any characters. */
+static int64_t find_mark(const char *name, const char *prefix, const char *mark)
+{
+    const char *star = strchr(mark, '*'), *tail = star ? star + 1 : mark;
+    size_t length = strlen(name), begin = strlen(prefix);
+    if (!ends_with(name, tail) || strncmp(name, prefix, begin) != 0)
+        return -1;
+    if (!star)
+        begin = length - strlen(mark) >= begin ? length - strlen(mark) : length;
+    for (size_t at = begin; at < length; at++) {
+        bool at_start = !at || name[at - 1] == '.';
+        if (at_start && (!star || !strncmp(name + at, mark, (size_t)(star - mark))))
+            return (int64_t)at;
+        if (!star)
+            break;
+    }
+    return -1;
 }
 
 static nft_status try_family(nft_space **space, char **found, const nft_file *file, const char *prefix,
                              size_t f)
 {
     const nft_entry *first = NULL;
+    int64_t place = 0;
     for (int64_t i = 0; i < file->entry_count; i++) {
         const nft_entry *entry = &file->entries[i];
-        if (!has_mark(entry->name, prefix, families[f].mark))
+        int64_t found_at = find_mark(entry->name, prefix, families[f].mark);
+        if (found_at < 0)
             continue;
+        place = found_at;
         if (first)
             return nft_fail(
                 NFT_ERROR_FORMAT,
@@ -242,7 +263,7 @@ static nft_status try_family(nft_space **space, char **found, const nft_file *fi
     }
     if (!first || first->rank < families[f].rank || first->rank > families[f].rank + 2)
         return NFT_OK;
-    size_t length = strlen(first->name) - strlen(families[f].mark), outer = length;
+    size_t length = (size_t)place, outer = length;
     for (outer -= outer > 0; families[f].is_module && outer && first->name[outer - 1] != '.';)
         outer--;
     char *inner = nft_copy_text_range(first->name, length);

@@ -2,6 +2,7 @@
  * neurons are outputs, and keep their order, unless a layer reads them. */
 #include "io/families/families.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The only other layer with a weight, which reads the last neurons; NULL if there is none. */
@@ -20,14 +21,12 @@ static const nft_entry *find_reader(const nft_family *family, int64_t width)
 static void add_reader(nft_family *family, const nft_entry *reader, int64_t in)
 {
     int64_t classes = nft_family_axis(family, nft_family_size(family, reader, 0), true, "classes");
-    char name[256] = "";
-    size_t length = strlen(reader->name) - strlen(".weight");
-    if (length + sizeof ".bias" > sizeof name) {
+    char name[256];
+    int length = (int)strlen(reader->name) - (int)strlen(".weight");
+    if (snprintf(name, sizeof name, "%.*s.bias", length, reader->name) >= (int)sizeof name) {
         nft_family_fail(family, "a name is too long");
         return;
     }
-    memcpy(name, reader->name, length);
-    strcpy(name + length, ".bias");
     nft_family_add(family, reader, (const int64_t[]){classes, in}, 2);
     nft_family_add(family, nft_file_find(family->file, name), &classes, 1);
 }

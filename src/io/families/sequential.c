@@ -71,13 +71,13 @@ static void add_layer(layer_sequence *sequence, const sequential_module *module)
 {
     nft_family *family = sequence->family;
     const nft_entry *weight = module->weight;
-    int64_t out = nft_family_size(family, weight, 0), in = nft_family_size(family, weight, 1), given = in;
+    int64_t out = nft_family_size(family, weight, 0), in = nft_family_size(family, weight, 1);
     bool is_conv = rank_of(family, weight) > 2;
     if (sequence->axis < 0)
         sequence->axis = nft_family_axis(family, in, true, "inputs");
     if (family->status)
         return;
-    given = family->axes[sequence->axis].neurons;
+    int64_t given = family->axes[sequence->axis].neurons;
     if (is_conv && in == 1 && out == given && given > 1 && module != sequence->last) {
         nft_family_layer(family, sequence->axis, -1, "%s", module->name);
         sequence->was_conv = true;

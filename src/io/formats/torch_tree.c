@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define DEEPEST 100
+#define LONGEST_LIST 64 /* of numbers and texts that are kept */
 /* A tensor may repeat its storage, but not without bounds: small ones as often as they like, others so often.
  */
 #define SMALL_BYTES (INT64_C(1) << 20)
@@ -232,7 +233,7 @@ static void append_component(nft_torch *torch, const nft_pickle_value *key, int6
         nft_text_append(&torch->path, "%" PRId64, key->kind == NFT_PICKLE_INTEGER ? key->as.integer : index);
 }
 
-/* Items of a container under its path. Numbers and texts of lists are not kept. */
+/* Items of a container under its path. Numbers and texts of long lists are not kept. */
 static nft_status list_items(nft_torch *torch, nft_pickle_ref container, int depth)
 {
     const nft_pickle *pickle = &torch->pickle;
@@ -243,7 +244,8 @@ static nft_status list_items(nft_torch *torch, nft_pickle_ref container, int dep
     for (int32_t at = value->as.items.first; at >= 0 && !status; at = pickle->cells[at].next, index++) {
         const nft_pickle_cell *cell = &pickle->cells[at];
         torch->budget--;
-        if (cell->key < 0 && is_scalar(nft_pickle_at(pickle, cell->value)))
+        if (cell->key < 0 && value->as.items.count > LONGEST_LIST &&
+            is_scalar(nft_pickle_at(pickle, cell->value)))
             continue;
         append_component(torch, nft_pickle_at(pickle, cell->key), index);
         if (torch->path.failed)

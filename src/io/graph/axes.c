@@ -215,7 +215,7 @@ static void expose(nft_dims *dims, int32_t dim)
         return;
     nft_dim_list factors = {0};
     add_factors(dims, dim, &factors);
-    if (!dims->status && dims->items[factors.items[0]].kind == NFT_DIM_SUM)
+    if (!dims->status && factors.items && dims->items[factors.items[0]].kind == NFT_DIM_SUM)
         expand(dims, dim, &factors, 0, 1);
     nft_release(factors.items);
 }
@@ -298,7 +298,7 @@ static bool cut(nft_dims *dims, int32_t dim, int64_t first)
     int64_t rest = 1;
     for (int64_t i = 1; i < factors.count && !dims->status; i++)
         rest = nft_size_multiply(rest, nft_dims_size(dims, factors.items[i]));
-    int32_t leading = dims->status ? 0 : factors.items[0];
+    int32_t leading = dims->status || !factors.items ? 0 : factors.items[0];
     nft_release(factors.items);
     if (dims->status || first % rest || dims->items[leading].kind != NFT_DIM_LEAF)
         return false;
@@ -355,6 +355,8 @@ static void align_products(nft_dims *dims, int32_t a, int32_t b, const nft_dim_l
 static void align_mixed(nft_dims *dims, int32_t sum, int32_t product, const nft_dim_list *parts,
                         const nft_dim_list *factors)
 {
+    if (!factors->items || !parts->items)
+        return;
     int32_t leading = factors->items[0];
     int64_t first = nft_dims_size(dims, leading), rest = dims->items[product].size / first, end = 0, i = 0;
     do

@@ -30,7 +30,7 @@ nft_status nft_graph_space(nft_space **space, const nft_file *model, const nft_f
 
 static nft_status open_model(nft_file **model, const char *path)
 {
-    nft_status status = nft_file_open(model, path);
+    nft_status status = nft_file_open_within(model, path, 0);
     if (!status && (*model)->format != &nft_format_onnx)
         status = nft_fail(NFT_ERROR_FORMAT, "%s: this is a file of %s, expected a model in ONNX", path,
                           (*model)->format->name);
@@ -45,7 +45,7 @@ nft_status nft_space_from_onnx(nft_space **space, const char *model_path, const 
     *space = NULL;
     nft_status status = open_model(&model, model_path);
     if (!status && weights_path)
-        status = nft_file_open(&weights, weights_path);
+        status = nft_file_open_within(&weights, weights_path, 0);
     if (!status) {
         status = nft_graph_space(space, model, weights);
         if (!status && !*space)

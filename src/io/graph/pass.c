@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct {
+typedef struct {
     const char *op;
     nft_operator pass;
-} operators[] = {
+} operator_row;
+
+static const operator_row operators[] = {
     {"Abs", nft_pass_elementwise},
     {"Add", nft_pass_elementwise},
     {"And", nft_pass_elementwise},
@@ -120,17 +122,16 @@ static const struct {
 
 static int compare(const void *op, const void *row)
 {
-    return strcmp(op, *(const char *const *)row);
+    return strcmp(op, ((const operator_row *)row)->op);
 }
 
 static nft_operator find_operator(const nft_node *node)
 {
     if (node->is_foreign || node->has_graph)
         return NULL;
-    const void *row =
+    const operator_row *row =
         bsearch(node->op, operators, sizeof operators / sizeof *operators, sizeof *operators, compare);
-    return row ? operators[(size_t)((const char *)row - (const char *)operators) / sizeof *operators].pass
-               : NULL;
+    return row ? row->pass : NULL;
 }
 
 static void order_value(nft_graph *graph, const nft_graph_value *value)

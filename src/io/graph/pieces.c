@@ -35,13 +35,13 @@ static void list_parts(nft_pieces *pieces, nft_dims *dims, int32_t dim)
 
 static void add(nft_pieces *pieces, nft_dims *dims, nft_piece piece)
 {
-    nft_piece *last = pieces->count ? &pieces->items[pieces->count - 1] : NULL;
+    nft_piece *last = pieces->items && pieces->count ? &pieces->items[pieces->count - 1] : NULL;
     if (last && last->ordered && piece.ordered) {
         last->size += piece.size;
         last->dim = -1;
         return;
     }
-    if (!dims->status && pieces->count == pieces->capacity)
+    if (!dims->status && (!pieces->items || pieces->count == pieces->capacity))
         dims->status = nft_grow(&pieces->items, pieces->count + 1, &pieces->capacity, sizeof piece,
                                 "the parts of an axis", 0);
     if (!dims->status)

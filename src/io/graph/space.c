@@ -132,7 +132,7 @@ static nft_status add_factor(builder *b, nft_space_tensor *tensor, nft_factor fa
         last->positions *= factor.positions;
         return NFT_OK;
     }
-    if (b->factor_count == b->factor_capacity)
+    if (!b->factors || b->factor_count == b->factor_capacity)
         status = nft_grow(&b->factors, b->factor_count + 1, &b->factor_capacity, sizeof factor, "factors", 0);
     if (status)
         return status;

@@ -73,10 +73,15 @@ void nft_map_rows_back(const nft_exec *exec, const nft_map *map, int64_t rows, c
                       mode);
 }
 
+/* nft_map_rows or nft_map_rows_back. */
+typedef void map_rows(const nft_exec *exec, const nft_map *map, int64_t rows, const float *x,
+                      int64_t x_stride, float *y, int64_t y_stride, nft_map_mode mode);
+
 typedef struct linear_rows {
     const nft_exec *exec;
     const nft_map *map;
-    int64_t rows;
+    map_rows *run;
+    int64_t rows, x_width, y_width;
     const float *x;
     float *y;
     nft_map_mode mode;
@@ -86,34 +91,24 @@ static void linear_chunk(void *argument, int64_t item, float *item_memory)
 {
     (void)item_memory;
     const linear_rows *l = argument;
-    int64_t first, count, inputs = l->map->inputs, outputs = l->map->outputs;
+    int64_t first, count;
     nft_chunk(l->rows, item, &first, &count);
-    nft_map_rows(l->exec, l->map, count, l->x + first * inputs, inputs, l->y + first * outputs, outputs,
-                 l->mode);
+    l->run(l->exec, l->map, count, l->x + first * l->x_width, l->x_width, l->y + first * l->y_width,
+           l->y_width, l->mode);
 }
 
 void nft_exec_linear(const nft_exec *exec, const nft_map *map, int64_t rows, const float *x, float *y,
                      nft_map_mode mode)
 {
-    linear_rows l = {exec, map, rows, x, y, mode};
+    linear_rows l = {exec, map, nft_map_rows, rows, map->inputs, map->outputs, x, y, mode};
     nft_exec_for(exec, nft_chunk_count(rows), linear_chunk, &l);
-}
-
-static void linear_back_chunk(void *argument, int64_t item, float *item_memory)
-{
-    (void)item_memory;
-    const linear_rows *l = argument;
-    int64_t first, count, inputs = l->map->inputs, outputs = l->map->outputs;
-    nft_chunk(l->rows, item, &first, &count);
-    nft_map_rows_back(l->exec, l->map, count, l->x + first * outputs, outputs, l->y + first * inputs, inputs,
-                      l->mode);
 }
 
 void nft_exec_linear_back(const nft_exec *exec, const nft_map *map, int64_t rows, const float *dy, float *dx,
                           nft_map_mode mode)
 {
-    linear_rows l = {exec, map, rows, dy, dx, mode};
-    nft_exec_for(exec, nft_chunk_count(rows), linear_back_chunk, &l);
+    linear_rows l = {exec, map, nft_map_rows_back, rows, map->outputs, map->inputs, dy, dx, mode};
+    nft_exec_for(exec, nft_chunk_count(rows), linear_chunk, &l);
 }
 
 void nft_drop(const nft_exec *exec, uint64_t module, double p, int64_t n, const float *x, float *y)

@@ -1,5 +1,7 @@
 #include "modules/shared/module.h"
 
+#include "siren/siren.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +53,19 @@ nft_status nft_require_layers(const nft_builder *builder)
                     !builder->space      ? "none: the model takes tokens"
                     : builder->any_space ? "any"
                                          : "given by tensors and axes");
+}
+
+nft_status nft_require_sirens(const nft_builder *builder)
+{
+    nft_status status = nft_require_kind(builder, NFT_VALUE_FEATURES);
+    if (status)
+        return status;
+    if (builder->value.channels != 1)
+        return nft_fail(NFT_ERROR_CONFIG,
+                        "%s: takes raw weights, 1 channel, but %" PRId64 " arrive; put it first",
+                        builder->where, builder->value.channels);
+    status = nft_siren_check_space(builder->space);
+    return status ? nft_fail_in(status, "%s", builder->where) : NFT_OK;
 }
 
 /* The rows that a map is applied to: weights and biases, or tokens. */

@@ -80,6 +80,8 @@ nft_status nft_require_kind(const nft_builder *builder, int32_t kind);
 nft_status nft_require_one_position(const nft_builder *builder);
 /* An error that names module and tensor unless the space was made from layers. */
 nft_status nft_require_layers(const nft_builder *builder);
+/* An error unless raw weights of SIRENs arrive: features of one channel, linear layers, two coordinates. */
+nft_status nft_require_sirens(const nft_builder *builder);
 /* An error if features of the space, or the tokens that arrive, are more rows than a product takes. */
 nft_status nft_require_product_rows(const nft_builder *builder, int32_t kind);
 

@@ -9,6 +9,8 @@
     X(io_sinusoidal)                                                                                         \
     X(learned_pos_embedding)                                                                                 \
     X(place_embedding)                                                                                       \
+    X(siren_phases)                                                                                          \
+    X(siren_probes)                                                                                          \
     X(normalize)                                                                                             \
     X(signed_log)                                                                                            \
     X(learned_scale)                                                                                         \

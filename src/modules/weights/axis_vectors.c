@@ -80,13 +80,20 @@ static void give_side(const lines *l, bool sets, int64_t channels, int groups, c
     }
 }
 
-void nft_axis_give(const nft_space *space, int64_t axis, int64_t channels, int groups, const float *matrices,
-                   float *x, int64_t x_stride)
+/* Sides of one tensor follow each other. */
+static bool is_first(const nft_axis *axis, const nft_axis_side *side)
+{
+    return side == axis->sides || side[-1].tensor != side->tensor;
+}
+
+void nft_axis_give(const nft_space *space, int64_t axis, bool alone, int64_t channels, int groups,
+                   const float *matrices, float *x, int64_t x_stride)
 {
     const nft_axis *a = &space->axes[axis];
     for (const nft_axis_side *side = a->sides; side < a->sides + a->side_count; side++) {
         lines l = lines_of(a, side, channels);
-        give_side(&l, side->sets, channels, groups, matrices, nft_axis_floats(a, channels),
-                  x + space->tensors[side->tensor].first_token * x_stride, x_stride);
+        give_side(&l, alone ? is_first(a, side) : side->sets, channels, groups, matrices,
+                  nft_axis_floats(a, channels), x + space->tensors[side->tensor].first_token * x_stride,
+                  x_stride);
     }
 }

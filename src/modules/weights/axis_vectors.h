@@ -20,8 +20,9 @@ int64_t nft_axis_floats(const nft_axis *axis, int64_t channels);
 void nft_axis_take(const nft_space *space, int64_t axis, int64_t channels, int groups, const float *x,
                    int64_t x_stride, float *matrices);
 /* Gives them to the tokens that they were taken from. Axes have their turn by colours: the first side of a
- * tensor sets its tokens, the others add to them. Of all axes it is the adjoint of taking. */
-void nft_axis_give(const nft_space *space, int64_t axis, int64_t channels, int groups, const float *matrices,
-                   float *x, int64_t x_stride);
+ * tensor sets its tokens, the others add to them. Of all axes it is the adjoint of taking. `alone`: no other
+ * axis has a turn, and a tensor's first side is that of this axis. */
+void nft_axis_give(const nft_space *space, int64_t axis, bool alone, int64_t channels, int groups,
+                   const float *matrices, float *x, int64_t x_stride);
 
 #endif

@@ -7,18 +7,18 @@
 #include <inttypes.h>
 
 /* W_0 as channels of its rows, and W_{L-1} as channels of its columns. */
-static nft_view first_view(void)
+static nft_tensor_view first_view(void)
 {
-    return (nft_view){.tensor = NFT_WEIGHT_OF(0), .rows = NFT_ROWS, .channels = NFT_COLUMNS};
+    return (nft_tensor_view){.tensor = NFT_WEIGHT_OF(0), .rows = NFT_ROWS, .channels = NFT_COLUMNS};
 }
 
-static nft_view last_view(const nft_space *space)
+static nft_tensor_view last_view(const nft_space *space)
 {
-    return (nft_view){
+    return (nft_tensor_view){
         .tensor = NFT_WEIGHT_OF(space->layer_count - 1), .rows = NFT_COLUMNS, .channels = NFT_ROWS};
 }
 
-static void list_view(nft_linear_terms *terms, nft_view view)
+static void list_view(nft_linear_terms *terms, nft_tensor_view view)
 {
     nft_terms_view(terms, view.tensor, view.rows, view.channels);
 }
@@ -60,7 +60,7 @@ static void list_last(nft_linear_terms *terms)
 static void list_chain(nft_linear_terms *terms)
 {
     int64_t end = terms->space->layer_count - 1;
-    nft_view first = first_view(), last = last_view(terms->space);
+    nft_tensor_view first = first_view(), last = last_view(terms->space);
     list_first(terms);
     for (int64_t i = 1; i < end; i++)
         nft_list_layer(terms, i, i == 1 ? &first : NULL, i == end - 1 ? &last : NULL);

@@ -62,7 +62,7 @@ void nft_terms_view(nft_linear_terms *terms, int64_t tensor, nft_dims rows, nft_
     if (!grow(terms, &terms->views, terms->view_count, &terms->view_capacity, sizeof *terms->views))
         return;
     nft_term_view *view = &terms->views[terms->view_count++];
-    view->view = (nft_view){.tensor = tensor, .rows = rows, .channels = channels};
+    view->view = (nft_tensor_view){.tensor = tensor, .rows = rows, .channels = channels};
     terms->inputs[terms->input_count - 1].view_count++;
 }
 
@@ -133,7 +133,7 @@ static void measure_terms(nft_linear_terms *terms)
     for (int64_t i = 0; i < terms->term_count; i++) {
         nft_term *term = &terms->terms[i];
         nft_term_tensor *of = &terms->tensors[term->tensor];
-        nft_view view = {.tensor = term->tensor, .rows = term->rows, .channels = of->channels};
+        nft_tensor_view view = {.tensor = term->tensor, .rows = term->rows, .channels = of->channels};
         nft_dims kept = term->rows | of->channels;
         term->layout = nft_view_layout_of(terms->space, &view, terms->out_channels, terms->positions_first);
         term->map.outputs = term->layout.entries;

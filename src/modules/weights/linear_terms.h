@@ -23,7 +23,7 @@ typedef struct nft_term_input {
 
 /* A view of a tensor that arrives. */
 typedef struct nft_term_view {
-    nft_view view;
+    nft_tensor_view view;
     nft_view_layout layout;
 } nft_term_view;
 

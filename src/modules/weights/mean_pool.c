@@ -25,7 +25,7 @@ static void pool_tensor(pooled *p, nft_builder *builder, int64_t t, bool hidden)
     const nft_tensor *tensor = &space->tensors[t];
     int64_t channels = builder->value.channels;
     p->kept = hidden ? nft_ordered_dims(space, tensor) : 0;
-    nft_view view = {.tensor = t, .channels = p->kept};
+    nft_tensor_view view = {.tensor = t, .channels = p->kept};
     p->layout = nft_view_layout_of(space, &view, channels, false);
     p->numbers = nft_size_multiply(tensor->positions, nft_dims_tokens(tensor, p->kept));
     nft_margins_open(&p->means, tensor, nft_size_multiply(tensor->positions, channels));

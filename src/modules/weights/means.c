@@ -157,14 +157,14 @@ float *nft_margin_at(const nft_margins *margins, const nft_exec *exec, nft_dims 
 /* y = the sum of the rows / divisor, rounded once. */
 static void sum_slice(int64_t rows, int64_t width, const float *x, int64_t stride, double divisor, float *y)
 {
-    double total[SLICE_FLOATS];
+    double total[SLICE_FLOATS] = {0};
     float block[SLICE_FLOATS];
     for (int64_t first = 0; first < rows; first += BLOCK_ROWS) {
         int64_t count = rows - first < BLOCK_ROWS ? rows - first : BLOCK_ROWS;
         memset(block, 0, (size_t)width * sizeof *block);
         nft_vector()->sum_rows(count, width, x + first * stride, stride, block);
         for (int64_t i = 0; i < width; i++)
-            total[i] = (first > 0 ? total[i] : 0) + (double)block[i];
+            total[i] += (double)block[i];
     }
     for (int64_t i = 0; i < width; i++)
         y[i] = (float)(total[i] / divisor);
@@ -298,9 +298,10 @@ void nft_margins_share(const nft_margins *margins, const nft_exec *exec)
         const nft_margin *margin = &margins->of[kept];
         if (!margin->planned)
             continue;
-        double entries = (double)(margins->tensor->tokens / margin->values.rows);
+        int64_t entries = margins->tensor->tokens / margin->values.rows;
         float *values = nft_at(exec, &margin->values);
-        nft_vector()->copy_scaled(margin->values.rows * margins->width, (float)(1 / entries), values, values);
+        nft_vector()->copy_scaled(margin->values.rows * margins->width, (float)(1 / (double)entries), values,
+                                  values);
     }
 }
 

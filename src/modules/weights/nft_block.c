@@ -1,5 +1,6 @@
 /* nft_block: x ← x + drop(attn(ln1(x))); x ← x + drop(ff(ln2(x))) with a feed-forward of two pointwise maps
- * around a gelu (arXiv 2305.13546, section 3.2). */
+ * around a gelu (arXiv 2305.13546, section 3.2). In forward order the first half is done axis by axis: each
+ * axis attends to what the axes before it have left. */
 #include "base/random.h"
 #include "math/gradients.h"
 #include "modules/weights/np_attention.h"
@@ -9,29 +10,38 @@
 #include <string.h>
 
 typedef struct state {
-    nft_attention attention;
-    nft_channel_norms ln1, ln2;
+    int64_t turns;             /* 1: all axes at once; else one for each axis */
+    nft_attention *attentions; /* of each turn */
+    nft_channel_norms *ln1;    /* the same for each turn */
+    nft_buffer *middles;       /* of each turn, FRAME: x after it, features; the last is what ln2 takes */
+    nft_channel_norms ln2;
     nft_channel_norm *norms; /* of ln1, then of ln2, for each tensor */
     nft_map *widen, *narrow; /* ff.0 and ff.2, for each tensor */
     int64_t *wide_offsets;   /* for each tensor: where its wide rows begin among those of all */
     double dropout;
-    uint64_t stream; /* of the dropout after attention; chunk i of the feed-forward has stream + 1 + i */
+    uint64_t stream; /* turn i has stream - i for its dropout, chunk i of the feed-forward stream + 1 + i */
     nft_buffer rows, wide_rows;         /* ITEM: one chunk of rows, and of wide rows */
     nft_buffer branch, middle_gradient; /* in training: the output of attention, or a gradient; features */
 
-    nft_buffer middle;                /* FRAME: x between attention and feed-forward, features */
     nft_buffer normed;                /* FRAME: ln2 of it */
     nft_buffer wide;                  /* FRAME: wide rows before gelu */
     nft_buffer wide_gradient, active; /* BACKWARD: of those, and of what comes from gelu */
     nft_buffer narrow_gradient;       /* BACKWARD: of ff.2's output, features */
 } state;
 
-static nft_status allocate_arrays(nft_module *module, int64_t tensors)
+static nft_status allocate_arrays(nft_module *module, int64_t tensors, int64_t turns)
 {
     nft_status status = nft_module_state(module, sizeof(state));
     if (status)
         return status;
     state *own = module->state;
+    own->attentions = nft_allocate_array((size_t)turns, sizeof *own->attentions);
+    own->ln1 = nft_allocate_array((size_t)turns, sizeof *own->ln1);
+    own->middles = nft_allocate_array((size_t)turns, sizeof *own->middles);
+    if (!own->attentions || !own->ln1 || !own->middles)
+        return nft_fail_memory(module->class->type,
+                               nft_size_multiply(turns, sizeof *own->attentions + sizeof *own->ln1));
+    own->turns = turns;
     int64_t bytes = tensors * (int64_t)(2 * sizeof(nft_channel_norm) + 2 * sizeof(nft_map) + sizeof(int64_t));
     own->norms = nft_allocate((size_t)bytes);
     if (!own->norms)
@@ -45,7 +55,11 @@ static nft_status allocate_arrays(nft_module *module, int64_t tensors)
 static void release(nft_module *module)
 {
     state *own = module->state;
-    nft_attention_release(&own->attention);
+    for (int64_t i = 0; i < own->turns; i++)
+        nft_attention_release(&own->attentions[i]);
+    nft_release(own->attentions);
+    nft_release(own->ln1);
+    nft_release(own->middles);
     nft_release(own->norms);
 }
 
@@ -93,9 +107,10 @@ static nft_status plan_backward(state *own, nft_builder *builder)
         wide = nft_size_add(wide,
                             nft_size_multiply(space->tensors[t].tokens, wide_stride(own->widen[t].outputs)));
     }
-    own->branch = nft_attention_reserve_training(&own->attention, builder);
-    own->middle_gradient = nft_attention_reserve_training(&own->attention, builder);
-    own->middle = nft_reserve_features(builder, NFT_ARENA_FRAME, C);
+    own->branch = nft_attention_reserve_training(&own->attentions[0], builder);
+    own->middle_gradient = nft_attention_reserve_training(&own->attentions[0], builder);
+    for (int64_t i = 0; i < own->turns; i++)
+        own->middles[i] = nft_reserve_features(builder, NFT_ARENA_FRAME, C);
     own->normed = nft_reserve_features(builder, NFT_ARENA_FRAME, C);
     own->wide = nft_reserve(builder, NFT_ARENA_FRAME, 1, wide);
     own->wide_gradient = nft_reserve(builder, NFT_ARENA_BACKWARD, 1, wide);
@@ -104,26 +119,59 @@ static nft_status plan_backward(state *own, nft_builder *builder)
     return declare_gradients(own, builder);
 }
 
+static nft_status read_order(bool *forward_order, const nft_builder *builder, nft_options *options,
+                             const nft_attention_options *values)
+{
+    static const char *const orders[] = {"together", "forward"};
+    int order = 0;
+    nft_status status = nft_options_choice(options, "order", false, orders, 2, &order);
+    *forward_order = order == 1 && builder->space->axis_count > 0;
+    if (!status && order == 1 && (!values->share_projections || values->ablate_crossterm))
+        return nft_fail(NFT_ERROR_CONFIG,
+                        "%s: 'order' is \"forward\", which takes 'share_projections' true and "
+                        "'ablate_crossterm' false",
+                        builder->where);
+    return status;
+}
+
+/* Turns have the same parameters. The last one is the first in backward. */
+static nft_status add_attention(state *own, nft_module *module, nft_builder *builder,
+                                const nft_attention_options *values, bool forward_order)
+{
+    nft_channel_norms norms;
+    nft_status status = nft_channel_norms_add(builder, &norms, own->norms, "ln1.");
+    if (!status)
+        status = nft_channel_norms_add(builder, &own->ln2, own->norms + builder->space->tensor_count, "ln2.");
+    for (int64_t i = 0; i < own->turns && !status; i++) {
+        own->ln1[i] = norms;
+        own->ln1[i].adds = i + 1 < own->turns;
+        status =
+            nft_attention_configure_axis(&own->attentions[i], module, builder, values, &own->ln1[i], "attn.",
+                                         forward_order ? i : NFT_ALL_AXES, i ? own->attentions : NULL);
+    }
+    return status;
+}
+
 static nft_status configure(nft_module *module, nft_builder *builder, nft_options *options)
 {
     nft_attention_options values;
     double dropout = 0.1;
     int64_t factor = 2;
+    bool forward_order = false;
     nft_status status;
     if ((status = nft_require_kind(builder, NFT_VALUE_FEATURES)) ||
         (status = nft_attention_read(options, &values)) ||
         (status = nft_options_integer(options, "ff_factor", false, 1, 1 << 16, &factor)) ||
         (status = nft_dropout_option(builder, options, &dropout)) ||
-        (status = allocate_arrays(module, builder->space->tensor_count)))
+        (status = read_order(&forward_order, builder, options, &values)) ||
+        (status = allocate_arrays(module, builder->space->tensor_count,
+                                  forward_order ? builder->space->axis_count : 1)))
         return status;
     state *own = module->state;
     int64_t C = builder->value.channels;
-    nft_channel_norm *second = own->norms + builder->space->tensor_count;
     own->dropout = values.dropout = dropout;
     own->stream = nft_random_stream(builder->path);
-    if ((status = nft_channel_norms_add(builder, &own->ln1, own->norms, "ln1.")) ||
-        (status = nft_channel_norms_add(builder, &own->ln2, second, "ln2.")) ||
-        (status = nft_attention_configure(&own->attention, module, builder, &values, &own->ln1, "attn.")) ||
+    if ((status = add_attention(own, module, builder, &values, forward_order)) ||
         (status = nft_pointwise_add(builder, own->widen, C, factor * C, "ff.0.")) ||
         (status = nft_pointwise_add(builder, own->narrow, factor * C, C, "ff.2.")))
         return status;
@@ -223,10 +271,14 @@ static void forward_kept(const nft_module *module, const nft_exec *exec, const f
 {
     const state *own = module->state;
     int64_t n = module->space->numbers * module->in.channels;
-    float *branch = nft_at(exec, &own->branch), *middle = nft_at(exec, &own->middle);
-    nft_attention_forward(&own->attention, exec, false, in, branch);
-    nft_add_dropped(exec, own->stream, own->dropout, n, in, branch, middle);
-    work w = {module, exec, middle, out};
+    float *branch = nft_at(exec, &own->branch);
+    for (int64_t i = 0; i < own->turns; i++) {
+        float *middle = nft_at(exec, &own->middles[i]);
+        nft_attention_forward(&own->attentions[i], exec, false, in, branch);
+        nft_add_dropped(exec, own->stream - (uint64_t)i, own->dropout, n, in, branch, middle);
+        in = middle;
+    }
+    work w = {module, exec, in, out};
     nft_exec_for(exec, nft_rows_count(module->space), feed_forward_kept, &w);
 }
 
@@ -237,7 +289,8 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
         forward_kept(module, exec, in, out);
         return;
     }
-    nft_attention_forward(&own->attention, exec, true, in, out);
+    for (int64_t i = 0; i < own->turns; i++)
+        nft_attention_forward(&own->attentions[i], exec, true, i ? out : in, out);
     work w = {module, exec, out, out};
     nft_exec_for(exec, nft_rows_count(module->space), feed_forward, &w);
 }
@@ -251,11 +304,14 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     float *branch = nft_at(exec, &own->branch), *dmiddle = nft_at(exec, &own->middle_gradient);
     work w = {module, exec, grad_out, branch};
     nft_exec_for(exec, nft_rows_count(module->space), feed_forward_back, &w);
-    nft_channel_norms_back(&own->ln2, exec, nft_at(exec, &own->middle), branch, dmiddle);
+    nft_channel_norms_back(&own->ln2, exec, nft_at(exec, &own->middles[own->turns - 1]), branch, dmiddle);
     nft_vector()->add(n, grad_out, dmiddle);
-    nft_drop(exec, own->stream, own->dropout, n, dmiddle, branch);
-    nft_attention_backward(&own->attention, exec, in, branch, grad_in);
-    nft_vector()->add(n, dmiddle, grad_in);
+    for (int64_t i = own->turns - 1; i >= 0; i--) {
+        const float *x = i ? nft_at(exec, &own->middles[i - 1]) : in;
+        nft_drop(exec, own->stream - (uint64_t)i, own->dropout, n, dmiddle, branch);
+        nft_attention_backward(&own->attentions[i], exec, x, branch, grad_in);
+        nft_vector()->add(n, i ? grad_in : dmiddle, i ? dmiddle : grad_in);
+    }
 }
 
 const nft_module_class nft_module_nft_block = {.type = "nft_block",

@@ -38,12 +38,6 @@ static chunk chunk_at(const nft_attention *a, int64_t item)
                    .token = tensor->first_token + rows.first};
 }
 
-/* Whether a tensor gets cross terms: one without axes does not. */
-static bool crosses(const nft_attention *a, const nft_tensor *tensor)
-{
-    return a->cross && tensor->rank > 0;
-}
-
 /* One chunk of rows: norm, sum for the diagonal term, projection. */
 static void project(void *argument, int64_t item, float *item_memory)
 {
@@ -62,7 +56,7 @@ static void project(void *argument, int64_t item, float *item_memory)
         memset(sum, 0, (size_t)c.width * sizeof *sum);
         nft_vector()->sum_rows(c.rows.count, c.width, x, c.width, sum);
     }
-    if (crosses(a, c.tensor))
+    if (nft_attention_crosses(a, c.tensor))
         nft_map_rows(w->exec, &c.own->qkv, c.rows.count, x, c.width,
                      nft_at(w->exec, &a->qkv) + c.token * a->qkv.stride, a->qkv.stride, NFT_MAP_SET);
     else
@@ -125,11 +119,17 @@ typedef struct axis_item {
 
 static void cross_terms(work *w, nft_exec_work *run)
 {
-    const nft_space *space = w->attention->space;
+    const nft_attention *a = w->attention;
+    const nft_space *space = a->space;
+    if (a->axis != NFT_ALL_AXES) {
+        w->axes = &a->axis;
+        nft_exec_for(w->exec, a->heads, run, w);
+        return;
+    }
     for (int64_t colour = 0; colour < space->colour_count; colour++) {
         w->axes = space->colour_axes + space->colour_starts[colour];
         int64_t axes = space->colour_starts[colour + 1] - space->colour_starts[colour];
-        nft_exec_for(w->exec, axes * w->attention->heads, run, w);
+        nft_exec_for(w->exec, axes * a->heads, run, w);
     }
 }
 
@@ -175,8 +175,8 @@ static float *kept_weights(const work *w, const axis_item *item, int64_t first)
     const nft_attention *a = w->attention;
     if (!nft_keeps(w->exec) || !a->keeps_weights)
         return NULL;
-    return nft_at(w->exec, &a->kept_weights) + nft_attention_weights_before(a, item->index) +
-           (item->head * item->vectors + first) * item->vectors;
+    int64_t before = a->axis == NFT_ALL_AXES ? nft_attention_weights_before(a, item->index) : 0;
+    return nft_at(w->exec, &a->kept_weights) + before + (item->head * item->vectors + first) * item->vectors;
 }
 
 /* scores (count, vectors) = rows · matrixᵀ */
@@ -243,7 +243,7 @@ static void attend(void *argument, int64_t index, float *item_memory)
         }
         sum_vectors(&item, count, weights, item.v, queries);
     }
-    nft_axis_give(a->space, item.index, a->head_channels, 1, item.q,
+    nft_axis_give(a->space, item.index, a->axis != NFT_ALL_AXES, a->head_channels, 1, item.q,
                   nft_at(w->exec, &a->terms) + item.head * a->head_channels, a->channels);
 }
 
@@ -314,7 +314,7 @@ static void spread(void *argument, int64_t item, float *item_memory)
     chunk c = chunk_at(a, item);
     int64_t C = a->channels, count = c.rows.count;
     float *dqkv = nft_at(w->exec, &a->qkv_gradient) + c.token * 3 * C;
-    if (!crosses(a, c.tensor))
+    if (!nft_attention_crosses(a, c.tensor))
         memset(dqkv, 0, (size_t)(count * 3 * C) * sizeof *dqkv);
     if (a->shared)
         return;
@@ -373,8 +373,8 @@ static void attend_backward(void *argument, int64_t index, float *item_memory)
         sum_vectors(&item, count, dp, item.k, item.d + start);
         sum_queries(&item, count, dp, item.q + start, i > 0, item.dk);
     }
-    nft_axis_give(a->space, item.index, ch, 3, item.d, nft_at(w->exec, &a->qkv_gradient) + item.head * 3 * ch,
-                  3 * C);
+    nft_axis_give(a->space, item.index, a->axis != NFT_ALL_AXES, ch, 3, item.d,
+                  nft_at(w->exec, &a->qkv_gradient) + item.head * 3 * ch, 3 * C);
 }
 
 /* The same for the diagonal term: leaves in diagonal_gradient the gradient of every entry's q, k, v, that of
@@ -419,7 +419,10 @@ static void collect(void *argument, int64_t item, float *item_memory)
         nft_vector()->add_bias(count, 3 * C, nft_at(w->exec, &a->diagonal_gradient) + c.rows.tensor * 3 * C,
                                dqkv, 3 * C);
     float *dx = (a->norms ? nft_at(w->exec, &a->normed_gradient) : w->out) + c.features;
-    nft_map_rows_back(w->exec, &c.own->qkv, count, dqkv, 3 * C, dx, c.width, NFT_MAP_SET);
+    if (a->diagonal || nft_attention_crosses(a, c.tensor))
+        nft_map_rows_back(w->exec, &c.own->qkv, count, dqkv, 3 * C, dx, c.width, NFT_MAP_SET);
+    else
+        memset(dx, 0, (size_t)(count * c.width) * sizeof *dx);
 }
 
 void nft_attention_backward(const nft_attention *attention, const nft_exec *exec, const float *in,

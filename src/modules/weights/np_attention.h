@@ -5,6 +5,9 @@
 #include "modules/weights/axis_vectors.h"
 #include "modules/weights/simple_layer_norm.h"
 
+/* Attention of all axes, whose results are summed. */
+#define NFT_ALL_AXES (-1)
+
 typedef struct nft_attention_options {
     int64_t num_heads;
     double dropout; /* on the attention weights of the cross terms */
@@ -25,6 +28,7 @@ typedef struct nft_attention {
     nft_attention_options options;
     int64_t channels, heads, head_channels;
     bool shared, cross, diagonal;
+    int64_t axis;                   /* the only one that has cross terms, or NFT_ALL_AXES */
     uint64_t stream;                /* of its dropout */
     nft_attention_tensor *tensors;  /* one allocation, which nft_attention_release frees */
     const nft_channel_norms *norms; /* of what arrives; NULL: none */
@@ -63,6 +67,13 @@ nft_status nft_attention_read(nft_options *options, nft_attention_options *value
 nft_status nft_attention_configure(nft_attention *attention, nft_module *module, nft_builder *builder,
                                    const nft_attention_options *values, const nft_channel_norms *norms,
                                    const char *prefix);
+/* The same of one axis, with projections that are shared by tensors, and by the axes if `first` is another
+ * one's attention; NULL: it declares them. The diagonal term is that of the first. */
+nft_status nft_attention_configure_axis(nft_attention *attention, nft_module *module, nft_builder *builder,
+                                        const nft_attention_options *values, const nft_channel_norms *norms,
+                                        const char *prefix, int64_t axis, const nft_attention *first);
+/* Whether a tensor has cross terms. */
+bool nft_attention_crosses(const nft_attention *attention, const nft_tensor *tensor);
 void nft_attention_release(nft_attention *attention);
 /* Reserves features of the space only for training, like a TRAINING buffer. Training keeps q, k and v in the
  * frame, so this buffer takes the memory that they have in inference. */

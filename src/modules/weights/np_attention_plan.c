@@ -25,6 +25,15 @@ nft_status nft_attention_read(nft_options *options, nft_attention_options *value
     return nft_options_boolean(options, "ablate_diagonalterm", false, &values->ablate_diagonalterm);
 }
 
+/* One without axes has none. */
+bool nft_attention_crosses(const nft_attention *a, const nft_tensor *tensor)
+{
+    bool crosses = a->axis == NFT_ALL_AXES && tensor->rank > 0;
+    for (int64_t d = 0; d < tensor->rank && !crosses; d++)
+        crosses = tensor->axes[d] == a->axis;
+    return a->cross && crosses;
+}
+
 bool nft_attention_axis_is_large(const nft_axis *axis, int64_t head_channels)
 {
     return nft_axis_floats(axis, head_channels) > LARGE_MATRIX;
@@ -52,12 +61,16 @@ void nft_attention_chunk(const nft_axis *axis, bool large, int64_t index, int64_
     *count -= *first;
 }
 
-static nft_status add_shared_projection(nft_attention *a, nft_builder *builder, const char *prefix)
+static nft_status add_shared_projection(nft_attention *a, nft_builder *builder, const char *prefix,
+                                        const nft_attention *first)
 {
     int64_t C = a->channels;
     nft_map map;
-    nft_status status =
-        nft_map_add(builder, &map, 3 * C, C, 0, true, nft_init_fan(C), "%sto_qkv.linear", prefix);
+    nft_status status = NFT_OK;
+    if (first)
+        map = first->tensors[0].qkv;
+    else
+        status = nft_map_add(builder, &map, 3 * C, C, 0, true, nft_init_fan(C), "%sto_qkv.linear", prefix);
     for (int64_t t = 0; t < a->space->tensor_count && !status; t++)
         a->tensors[t].qkv = map;
     return status;
@@ -131,6 +144,37 @@ int64_t nft_attention_weights_before(const nft_attention *a, int64_t axis)
     return floats;
 }
 
+/* Attention weights of all its axes. */
+static int64_t kept_floats(const nft_attention *a)
+{
+    if (!a->cross)
+        return 0;
+    if (a->axis == NFT_ALL_AXES)
+        return nft_attention_weights_before(a, a->space->axis_count);
+    int64_t vectors = a->space->axes[a->axis].vectors;
+    return nft_size_multiply(a->heads, nft_size_multiply(vectors, vectors));
+}
+
+/* Of a projection that tensors share: all rows in one product, or those of the tensors on the only axis. */
+static nft_status declare_shared_gradients(nft_attention *a, nft_builder *builder)
+{
+    const nft_space *space = a->space;
+    int64_t C = a->channels;
+    nft_buffer x = nft_buffer_part(&a->normed, 0, space->tokens, C, C);
+    if (a->axis == NFT_ALL_AXES || a->diagonal)
+        return nft_gradient_of_map(builder, &a->tensors[0].qkv, &x, &a->qkv_gradient);
+    nft_status status = NFT_OK;
+    for (int64_t t = 0; t < space->tensor_count && !status; t++) {
+        const nft_tensor *tensor = &space->tensors[t];
+        nft_buffer rows = nft_features_of(&a->normed, tensor, C),
+                   dqkv = nft_buffer_part(&a->qkv_gradient, nft_size_multiply(tensor->first_token, 3 * C),
+                                          tensor->tokens, 3 * C, 3 * C);
+        if (nft_attention_crosses(a, tensor))
+            status = nft_gradient_of_map(builder, &a->tensors[t].qkv, &rows, &dqkv);
+    }
+    return status;
+}
+
 /* Maps of one tensor: the projection's gradient comes from its rows, that of the unprojection's bias from
  * backward. */
 static nft_status declare_gradients(nft_attention *a, nft_builder *builder, int64_t t)
@@ -169,7 +213,7 @@ static nft_status plan_backward(nft_attention *a, nft_builder *builder)
     const nft_space *space = a->space;
     int64_t C = a->channels, tensors = space->tensor_count;
     a->normed = a->norms ? nft_reserve_features(builder, NFT_ARENA_FRAME, C) : builder->arrives;
-    int64_t weights = a->cross ? nft_attention_weights_before(a, space->axis_count) : 0;
+    int64_t weights = kept_floats(a);
     a->keeps_weights = weights <= nft_size_multiply(2, nft_size_multiply(space->tokens, C));
     a->kept_weights = nft_reserve(builder, NFT_ARENA_FRAME, 1, a->keeps_weights ? weights : 0);
     a->terms_gradient = nft_reserve(builder, NFT_ARENA_TRAINING, a->shared ? 0 : space->tokens, C);
@@ -178,10 +222,8 @@ static nft_status plan_backward(nft_attention *a, nft_builder *builder)
     a->diagonal_gradient = nft_reserve(builder, NFT_ARENA_TRAINING, tensors, 3 * C);
     a->diagonal_scores_gradient = nft_reserve(builder, NFT_ARENA_TRAINING, tensors, tensors);
     a->qkv_gradient = nft_reserve(builder, NFT_ARENA_BACKWARD, space->tokens, 3 * C);
-    if (a->shared) {
-        nft_buffer x = nft_buffer_part(&a->normed, 0, space->tokens, C, C);
-        return nft_gradient_of_map(builder, &a->tensors[0].qkv, &x, &a->qkv_gradient);
-    }
+    if (a->shared)
+        return declare_shared_gradients(a, builder);
     a->output_gradient = nft_reserve_features(builder, NFT_ARENA_BACKWARD, C);
     nft_status status = NFT_OK;
     for (int64_t t = 0; t < tensors && !status; t++)
@@ -196,8 +238,8 @@ static int64_t count_flops(const nft_attention *a)
     for (int64_t t = 0; t < space->tensor_count; t++) {
         const nft_attention_tensor *own = &a->tensors[t];
         int64_t tokens = space->tensors[t].tokens;
-        int64_t projected = a->cross && space->tensors[t].rank ? tokens
-                            : a->diagonal                      ? 1
+        int64_t projected = nft_attention_crosses(a, &space->tensors[t]) ? tokens
+                            : a->diagonal                                ? 1
                                           : 0; /* without cross terms only the mean token */
         flops = nft_size_add(flops, nft_map_flops(&own->qkv, projected));
         if (own->unprojects && own->terms > 0)
@@ -207,6 +249,8 @@ static int64_t count_flops(const nft_attention *a)
         flops = nft_size_add(flops, 2 * nft_product_flops(space->tensor_count, space->tensor_count, C));
     for (int64_t i = 0; i < space->axis_count && a->cross; i++) {
         const nft_axis *axis = &space->axes[i];
+        if (a->axis != NFT_ALL_AXES && a->axis != i)
+            continue;
         int64_t scores = nft_product_flops(axis->vectors, axis->vectors, nft_size_multiply(axis->size, C));
         flops = nft_size_add(flops, nft_size_multiply(2, scores));
     }
@@ -252,6 +296,13 @@ nft_status nft_attention_configure(nft_attention *a, nft_module *module, nft_bui
                                    const nft_attention_options *values, const nft_channel_norms *norms,
                                    const char *prefix)
 {
+    return nft_attention_configure_axis(a, module, builder, values, norms, prefix, NFT_ALL_AXES, NULL);
+}
+
+nft_status nft_attention_configure_axis(nft_attention *a, nft_module *module, nft_builder *builder,
+                                        const nft_attention_options *values, const nft_channel_norms *norms,
+                                        const char *prefix, int64_t axis, const nft_attention *first)
+{
     const nft_space *space = builder->space;
     nft_status status;
     if ((status = check_sizes(builder, values)) || (status = check_projections(builder, values)))
@@ -263,7 +314,8 @@ nft_status nft_attention_configure(nft_attention *a, nft_module *module, nft_bui
                          .head_channels = builder->value.channels / values->num_heads,
                          .shared = values->share_projections,
                          .cross = !values->ablate_crossterm,
-                         .diagonal = !values->ablate_diagonalterm,
+                         .diagonal = !values->ablate_diagonalterm && !first,
+                         .axis = axis,
                          .stream = nft_random_stream(builder->path) ^ nft_random_stream(prefix),
                          .norms = norms};
     int64_t bytes = nft_size_multiply(space->tensor_count, (int64_t)sizeof *a->tensors);
@@ -273,8 +325,8 @@ nft_status nft_attention_configure(nft_attention *a, nft_module *module, nft_bui
     for (int64_t t = 0; t < space->tensor_count; t++)
         a->tensors[t] =
             (nft_attention_tensor){.terms = (a->cross ? space->tensors[t].rank : 0) + a->diagonal};
-    if ((status =
-             a->shared ? add_shared_projection(a, builder, prefix) : add_projections(a, builder, prefix)))
+    if ((status = a->shared ? add_shared_projection(a, builder, prefix, first)
+                            : add_projections(a, builder, prefix)))
         return status;
     plan_forward(a, builder);
     if ((status = plan_backward(a, builder)))

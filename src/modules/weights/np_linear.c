@@ -55,7 +55,8 @@ void nft_list_space(nft_linear_terms *terms)
 }
 
 /* W'_i = layer(W_i) + rc(g) + r(row input) + c(column input), v'_i = bias(column input) + bias_rc(g) */
-void nft_list_layer(nft_linear_terms *terms, int64_t i, const nft_view *row_more, const nft_view *column_more)
+void nft_list_layer(nft_linear_terms *terms, int64_t i, const nft_tensor_view *row_more,
+                    const nft_tensor_view *column_more)
 {
     int64_t weight = NFT_WEIGHT_OF(i), bias = NFT_BIAS_OF(i);
     int64_t row_input = nft_terms_input(terms); /* [R_i, K_{i-1}, v_{i-1}] */

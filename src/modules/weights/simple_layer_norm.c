@@ -86,7 +86,7 @@ static void back_owner(void *argument, int64_t owner, float *item_memory)
     (void)item_memory;
     const back_work *w = argument;
     const nft_space *space = w->norms->space;
-    bool first = true;
+    bool first = !w->norms->adds;
     for (int64_t t = 0; t < space->tensor_count; t++) {
         const nft_channel_norm *norm = &w->norms->items[t];
         if (norm->owner != owner)

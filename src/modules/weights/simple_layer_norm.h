@@ -16,6 +16,7 @@ typedef struct nft_channel_norms {
     const nft_space *space;
     int64_t channels, owners;
     nft_channel_norm *items; /* one for each tensor */
+    bool adds;               /* backward adds to the parameters' gradients: the norms had a turn before */
 } nft_channel_norms;
 
 /* Declares the parameters of each owner under `prefix`; `items` has room for every tensor of the space. */

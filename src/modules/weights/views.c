@@ -40,7 +40,7 @@ static void add_factors(nft_view_layout *layout, const nft_tensor *tensor, const
     }
 }
 
-nft_view_layout nft_view_layout_of(const nft_space *space, const nft_view *view, int64_t channels,
+nft_view_layout nft_view_layout_of(const nft_space *space, const nft_tensor_view *view, int64_t channels,
                                    bool positions_first)
 {
     const nft_tensor *tensor = &space->tensors[view->tensor];

@@ -5,10 +5,10 @@
 
 #include "modules/weights/means.h"
 
-typedef struct nft_view {
+typedef struct nft_tensor_view {
     int64_t tensor;
     nft_dims rows, channels;
-} nft_view;
+} nft_tensor_view;
 
 /* Where the entries of a view stand in the margin of its rows and channels, (tokens, C · f). Entry c · F + P
  * of a row belongs to channel c; P runs over the tensor's positions and the dimensions that are channels, in
@@ -22,7 +22,7 @@ typedef struct nft_view_layout {
 
 /* Of a view of features of C channels. `positions_first`: P runs over positions first, then over dimensions,
  * as the published layers have it. */
-nft_view_layout nft_view_layout_of(const nft_space *space, const nft_view *view, int64_t channels,
+nft_view_layout nft_view_layout_of(const nft_space *space, const nft_tensor_view *view, int64_t channels,
                                    bool positions_first);
 /* Whether the margin already is the rows. */
 bool nft_view_is_dense(const nft_view_layout *layout);

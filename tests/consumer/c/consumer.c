@@ -23,13 +23,14 @@ int main(void)
     nft_model *model = NULL;
     nft_weights *weights = NULL;
     nft_context *context = NULL;
-    int failed = nft_model_create(&model, config, strlen(config), 0) ||
-                 nft_weights_create(&weights, nft_model_space(model), 3, 1) ||
-                 nft_context_create(&context, model, NULL) || nft_forward(context, weights);
+    int failed = nft_model_create(&model, config, strlen(config), 0, NULL) ||
+                 nft_weights_create(&weights, nft_model_space(model), 3, 1, NULL) ||
+                 nft_context_create(&context, model, NULL) || nft_forward(context, NFT_VIEW_WEIGHTS(weights));
     if (failed)
         log_message(nft_error_message());
     else
-        printf("%s: %d numbers\n", nft_build_info(), (int)nft_array_count(nft_context_output(context)));
+        printf("%s: %d numbers\n", nft_build_info(),
+               (int)nft_array_count(nft_context_output(context, NFT_OUTPUT)->array));
     nft_context_free(context);
     nft_weights_free(weights);
     nft_model_free(model);

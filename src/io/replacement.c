@@ -1,10 +1,11 @@
-/* New files beside those that they replace: .NAME.nft-0.tmp, or -1, … where others write to the same path.
+/* New files next to those that they replace: .NAME.nft-0.tmp, or -1, … where others write to the same path.
  * Who writes to one holds a lock on it, which ends with the process: one that nobody holds is what a killed
  * process left, and is removed. Only its owner gives such a file another name, and never without the lock. */
 #define _DEFAULT_SOURCE /* flock, getentropy */
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
 #include "base/memory.h"
+#include "base/target.h"
 #include "io/system.h"
 
 #include <errno.h>
@@ -32,78 +33,6 @@ static int open_again(const char *name, int flags, mode_t mode)
 static int create_new(const char *name)
 {
     return open_again(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
-}
-
-/* Those of the file that is there, its group too where the process may give it; else those of any new file.
- */
-static bool set_permissions(int descriptor, const char *target)
-{
-    struct stat about;
-    if (stat(target, &about)) {
-        mode_t mask = umask(0);
-        umask(mask);
-        return !fchmod(descriptor, 0666 & ~mask);
-    }
-    mode_t mode = about.st_mode & 0777, others = about.st_mode & 7;
-    if (fchown(descriptor, about.st_uid, about.st_gid)) /* another group gets no more than all have */
-        mode = (mode & 0707) | (mode & others << 3);
-    return !fchmod(descriptor, mode);
-}
-
-#define MOST_LINKS 40 /* as of the system */
-
-/* What a link says, as seen from its folder; NULL with errno set, EINVAL of what is no link. */
-static char *read_link(const char *path)
-{
-    char target[4096];
-    ssize_t length = readlink(path, target, sizeof target - 1);
-    if (length < 0)
-        return NULL;
-    const char *slash = strrchr(path, '/');
-    nft_text text = {0};
-    if (slash && target[0] != '/')
-        nft_text_append_bytes(&text, path, (size_t)(slash - path) + 1);
-    nft_text_append_bytes(&text, target, (size_t)length);
-    if (!text.failed)
-        return text.data;
-    nft_text_clear(&text);
-    errno = ENOMEM;
-    return NULL;
-}
-
-/* The path itself, or where its links lead, whether that is there or not. */
-static char *follow_links(const char *path)
-{
-    char *target = nft_copy_text(path);
-    if (!target)
-        errno = ENOMEM;
-    for (int i = 0; target; i++) {
-        char *next = i < MOST_LINKS ? read_link(target) : NULL;
-        if (i == MOST_LINKS)
-            errno = ELOOP;
-        if (!next && (errno == EINVAL || errno == ENOENT))
-            return target;
-        nft_release(target);
-        target = next;
-    }
-    return NULL;
-}
-
-/* One of the process's own, which may be anything: what it is to be replaced with would not arrive there. */
-static bool is_descriptor(const char *path)
-{
-    return !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/proc/self/fd/", 14) ||
-           !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/stderr");
-}
-
-/* A pipe that nobody reads is an error, not a wait. */
-static int open_device(const char *path)
-{
-    int descriptor = open_again(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY, 0);
-    int flags = descriptor < 0 ? -1 : fcntl(descriptor, F_GETFL);
-    if (flags >= 0)
-        (void)fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK);
-    return descriptor;
 }
 
 /* False also where the file system has no locks: then nothing is taken for abandoned. */
@@ -193,40 +122,42 @@ static int create(nft_text *name, const char *path)
 }
 
 /* Expects the target. */
-static nft_status create_beside(nft_beside *beside, const char *path)
+static nft_status create_next_to_target(nft_replacement *replacement, const char *path)
 {
     nft_text name = {0};
-    beside->descriptor = create(&name, beside->target);
-    if (name.failed || beside->descriptor < 0) {
+    replacement->descriptor = create(&name, replacement->target);
+    if (name.failed || replacement->descriptor < 0) {
         nft_status status = name.failed ? nft_fail_memory("a file name", (int64_t)strlen(path))
                                         : nft_fail_system(path, "write a new file in its folder");
         nft_text_clear(&name);
         return status;
     }
-    beside->name = name.data;
-    beside->lock = fcntl(beside->descriptor, F_DUPFD_CLOEXEC, 0);
-    if (beside->lock < 0 || !set_permissions(beside->descriptor, beside->target))
+    replacement->name = name.data;
+    replacement->lock = fcntl(replacement->descriptor, F_DUPFD_CLOEXEC, 0);
+    if (replacement->lock < 0 || !nft_copy_permissions(replacement->descriptor, replacement->target))
         return nft_fail_system(path, "write a new file in its folder");
     return NFT_OK;
 }
 
-nft_status nft_beside_create(nft_beside *beside, const char *path)
+nft_status nft_replacement_create(nft_replacement *replacement, const char *path)
 {
     struct stat about;
-    *beside = (nft_beside)NFT_BESIDE_NONE;
+    *replacement = (nft_replacement)NFT_REPLACEMENT_NONE;
     if (!*path)
         return nft_fail(NFT_ERROR_FILE, "the path is empty");
-    if (!stat(path, &about) && (!S_ISREG(about.st_mode) || is_descriptor(path))) {
-        beside->descriptor = open_device(path);
-        return beside->descriptor < 0 ? nft_fail_system(path, "write") : NFT_OK;
+    if (!stat(path, &about) && (!S_ISREG(about.st_mode) || nft_is_descriptor(path))) {
+        replacement->descriptor = nft_open_in_place(path);
+        return replacement->descriptor < 0 ? nft_fail_system(path, "write") : NFT_OK;
     }
-    beside->target = follow_links(path);
-    if (!beside->target)
-        return errno == ENOMEM ? nft_fail_memory("a file name", (int64_t)strlen(path))
-                               : nft_fail_system(path, "follow the link");
-    nft_status status = create_beside(beside, path);
+    char target[NFT_TARGET_BYTES];
+    if (!nft_follow_links(path, target))
+        return nft_fail_system(path, "follow the link");
+    replacement->target = nft_copy_text(target);
+    if (!replacement->target)
+        return nft_fail_memory("a file name", (int64_t)strlen(target));
+    nft_status status = create_next_to_target(replacement, path);
     if (status)
-        nft_beside_clear(beside);
+        nft_replacement_clear(replacement);
     return status;
 }
 
@@ -245,33 +176,33 @@ static void sync_folder(char *name)
 }
 
 /* The lock outlives the descriptor, whose closing may fail, until the file has its name. */
-bool nft_beside_commit(nft_beside *beside, const char **action)
+bool nft_replacement_commit(nft_replacement *replacement, const char **action)
 {
-    int closed = close(beside->descriptor);
-    beside->descriptor = -1;
+    int closed = close(replacement->descriptor);
+    replacement->descriptor = -1;
     *action = "write";
     if (closed && errno != EINTR)
         return false;
-    if (!beside->name)
+    if (!replacement->name)
         return true;
     *action = "replace";
-    if (rename(beside->name, beside->target))
+    if (rename(replacement->name, replacement->target))
         return false;
-    sync_folder(beside->name);
-    nft_release(beside->name);
-    beside->name = NULL;
+    sync_folder(replacement->name);
+    nft_release(replacement->name);
+    replacement->name = NULL;
     return true;
 }
 
-void nft_beside_clear(nft_beside *beside)
+void nft_replacement_clear(nft_replacement *replacement)
 {
-    if (beside->name)
-        unlink(beside->name);
-    if (beside->descriptor >= 0)
-        close(beside->descriptor);
-    if (beside->lock >= 0)
-        close(beside->lock);
-    nft_release(beside->name);
-    nft_release(beside->target);
-    *beside = (nft_beside)NFT_BESIDE_NONE;
+    if (replacement->name)
+        unlink(replacement->name);
+    if (replacement->descriptor >= 0)
+        close(replacement->descriptor);
+    if (replacement->lock >= 0)
+        close(replacement->lock);
+    nft_release(replacement->name);
+    nft_release(replacement->target);
+    *replacement = (nft_replacement)NFT_REPLACEMENT_NONE;
 }

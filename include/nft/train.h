@@ -1,0 +1,12 @@
+/**
+ * @file train.h
+ * Training: trainers with a recipe, data sets in files, and gradients for a training loop of your own.
+ */
+#ifndef NFT_TRAIN_H
+#define NFT_TRAIN_H
+
+#include "nft/dataset.h"
+#include "nft/gradients.h"
+#include "nft/trainer.h"
+
+#endif

@@ -1,0 +1,19 @@
+/* Several trainings, compared by their logs. */
+#ifndef NFT_CLI_RUNS_H
+#define NFT_CLI_RUNS_H
+
+#include "options.h"
+#include "training_log.h"
+
+typedef struct training_run {
+    const char *name;
+    training_log log;
+} training_run;
+
+/* Prints a table with a row for each run, or with --json an object for each: its steps, and the step, loss
+ * and metric of its best validation, or of a run without validation the mean of its last losses. `repeated`:
+ * they differ by their seeds alone, so their mean and their standard deviation follow. Prints its failure and
+ * returns the exit status. */
+int print_runs(const training_run *runs, int64_t count, bool repeated, const cli_options *given);
+
+#endif

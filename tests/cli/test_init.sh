@@ -1,0 +1,69 @@
+#!/bin/sh
+# test_init.sh PATH-OF-NFTOOL: recipes that fit the data: each is trained as it is written.
+# shellcheck source=tests/cli/support.sh
+. "$(dirname "$0")/support.sh"
+
+# works RECIPE DATA: it trains, and the model runs on the data.
+works() {
+    run 0 train "$1" -o "$1.safetensors" --steps 2 --batch-size 4
+    run 0 forward "$1.safetensors" "$2"
+}
+
+sirens=$examples/mnist-sirens.safetensors
+cnns=$examples/fashion-cnns.safetensors
+
+# SIRENs with classes.
+run 0 init "$sirens" -o sirens.json --quiet
+prints "sirens.json: 'nftool train sirens.json -o MODEL.safetensors' trains it"
+check "integer labels are classes" grep -q '"loss": "cross_entropy"' sirens.json
+check "as many as there are" grep -q '{"type": "linear", "out_features": 10}' sirens.json
+check "SIRENs have cross attention" grep -q cross_attn_encoder sirens.json
+works sirens.json "$sirens"
+"$nftool" init "$sirens" >printed 2>err
+says "mnist-sirens.safetensors: 60 networks (SIRENs); loss cross_entropy on 'label', 10 classes"
+says "no validation set: --validation names one"
+check "without a file it is printed" cmp printed sirens.json
+
+# CNNs with accuracies, in 0 … 1; and with a validation set, seen from another folder.
+cp "$cnns" cnns.safetensors
+mkdir folder
+run 0 init cnns.safetensors -o folder/cnns.json --validation cnns.safetensors --quiet
+check "shares are probabilities" grep -q '"loss": "bce"' folder/cnns.json
+check "chains end in statistics" grep -q stat_featurizer folder/cnns.json
+check "the recipe finds its data" grep -q "\"train\": \"$PWD/cnns.safetensors\"" folder/cnns.json
+check "and the validation set" grep -q '"validation": "/' folder/cnns.json
+works folder/cnns.json cnns.safetensors
+
+# Tokens.
+run 0 forward "$examples/digit-encoder.safetensors" "$sirens" -o tokens.safetensors
+run 0 init tokens.safetensors -o tokens.json --quiet
+check "tokens have a transformer" grep -q '"input": {"type": "tokens", "tokens": 16, "channels": 64}' tokens.json
+works tokens.json tokens.safetensors
+
+# Networks of two spaces, with numbers of any size, and with names of classes.
+mkdir zoo
+one='\000\000\200\077'
+safetensors zoo/1.safetensors '{"0.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"0.bias":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}' "$one$one"
+safetensors zoo/2.safetensors '{"0.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"0.bias":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}' "$one$one$one"
+printf 'file,steps,kind\n1,100.5,a\n2,7,c\n' >zoo/labels.csv
+run 0 collect zoo -o numbers.json --labels zoo/labels.csv --label steps
+run 0 init numbers.json -o recipe.json --quiet
+check "numbers beyond 0 … 1 have loss mse" grep -q '"loss": "mse"' recipe.json
+check "several spaces are any space" grep -q '"space": "any"' recipe.json
+check "and no sigmoid" sh -c '! grep -q sigmoid recipe.json'
+works recipe.json numbers.json
+run 0 collect zoo/1.safetensors -o one.safetensors --labels zoo/labels.csv --label kind
+run 0 init one.safetensors --quiet
+check "there are two classes at least" grep -q '{"type": "linear", "out_features": 2}' out
+
+# What has no labels says how to get them.
+run 1 init zoo/1.safetensors
+says "has no tensor 'label' with an entry for each network; 'nftool collect --labels' adds labels"
+run 1 init sirens.json
+says "sirens.json: "
+run 1 init cnns.safetensors -o cnns.safetensors
+says "is also an input"
+run 1 init "$examples/digit-classifier.safetensors"
+says "this is a model, expected a data set"
+
+finish

@@ -1,0 +1,62 @@
+#!/bin/sh
+# test_messages.sh PATH-OF-NFTOOL: the messages that new users meet, and help.
+# shellcheck source=tests/cli/support.sh
+. "$(dirname "$0")/support.sh"
+
+model=$examples/digit-classifier.safetensors
+cp "$examples/mnist-sirens.safetensors" data.safetensors
+cp "$model" model.safetensors
+echo '{"parts": ["data.safetensors"]}' >index.json
+echo '{"accuracy": 0.5}' >sidecar.json
+echo '{"accuracy": 0.5, "space": {"layers": [{"type": "linear", "in": 3, "out": 7}]}}' >with-space.json
+
+# Swapped arguments are told.
+for command in forward evaluate; do
+    for data in data.safetensors index.json sidecar.json; do
+        run 1 $command $data model.safetensors
+        says "$data: is not a model, but model.safetensors is: are the two swapped? Usage is 'nftool $command MODEL "
+    done
+done
+run 1 forward index.json data.safetensors
+says "index.json: is an index of networks, expected a model"
+run 1 bench sidecar.json
+says "sidecar.json: has neither 'modules', as a configuration has, nor 'model', as a recipe has"
+
+# A sidecar has info.
+run 0 info sidecar.json
+prints "JSON: neither a configuration nor a recipe nor an index"
+prints "accuracy  0.5"
+run 0 info with-space.json
+prints "7 × 3"
+run 0 info sidecar.json --json
+prints '{"kind":"json","entries":{"accuracy":0.5}}'
+
+# A file that is not there is told alike by all.
+for command in "info" "forward" "train" "evaluate" "bench" "compare" "permute" "render" "fit" "space"; do
+    for file in absent.json absent.safetensors; do
+        case $command in
+        forward | evaluate) set -- $file data.safetensors ;;
+        train | permute | fit) set -- $file -o x ;;
+        render) set -- $file -o x.png ;;
+        *) set -- $file ;;
+        esac
+        run 1 $command "$@"
+        says "$file: cannot open: No such file or directory"
+    done
+done
+
+# Help leaves out common options without effect.
+for command in info permute compare space collect; do
+    run 0 $command --help
+    check "$command has no threads" sh -c '! grep -q -e "--threads" out'
+    prints "--quiet"
+done
+run 0 forward --help
+prints "--threads N"
+run 0 permute --help
+prints "--seed S"
+run 0 collect --help
+prints "nftool collect zoo/*.pt --labels zoo/results.csv"
+prints "nft.classes"
+
+finish
