@@ -5,7 +5,6 @@
 #include "nft/inr.h"
 #include "ranks.h"
 
-
 /* Fits network n to image n of (N, height, width, colours), and with `canonical` brings it to its canonical
  * form. Each rank fits an equal part, and gets the networks and losses of all. Prints its failure and returns
  * the exit status. */

@@ -299,10 +299,10 @@ static int index_as_json(cli_input *input, const cli_options *given)
         json_decref(extras);
         return failed;
     }
-    return print_json(json_pack("{s:s, s:o, s:I, s:I, s:I, s:o, s:o}", "kind", "index", "space",
-                                space_json(input->space), "networks", (json_int_t)input->count, "channels",
-                                (json_int_t)input->channels, "non_finite",
-                                (json_int_t)(found.values + found.others), "extras", extras, "parts", parts));
+    return print_json(
+        json_pack("{s:s, s:o, s:I, s:I, s:I, s:o, s:o}", "kind", "index", "space", space_json(input->space),
+                  "networks", (json_int_t)input->count, "channels", (json_int_t)input->channels, "non_finite",
+                  (json_int_t)found.values + (json_int_t)found.others, "extras", extras, "parts", parts));
 }
 
 static int print_parts(const nft_dataset *dataset)

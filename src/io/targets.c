@@ -129,8 +129,7 @@ static nft_status read_whole_part(nft_array *targets, const nft_dataset *dataset
     if (status || !part->count)
         return status;
     int64_t bytes = nft_size_multiply(entry->count, sizeof(int64_t));
-    if (nft_labels_convert(nft_type_is_float(entry->type), width, classes) &&
-        !(scratch = nft_allocate((size_t)bytes)))
+    if (!(scratch = nft_allocate((size_t)bytes + 1)))
         return nft_fail_memory("labels", bytes);
     status = nft_part_read_targets(dataset, index, entry, classes, 0, part->count, scratch,
                                    classes ? NULL : (float *)targets->storage + part->first * width,

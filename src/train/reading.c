@@ -64,7 +64,9 @@ static int64_t scratch_bytes(const nft_trainer *trainer, const nft_set *set)
     int64_t most = 0;
     for (int64_t i = 0; i < set->part_count; i++) {
         const nft_entry *entry = set->parts[i].target_entry;
-        int64_t width = entry && set->parts[i].count ? entry->count / set->parts[i].count : 0;
+        if (!entry || !set->parts[i].count)
+            continue;
+        int64_t width = entry->count / set->parts[i].count;
         if (width > most &&
             nft_labels_convert(nft_type_is_float(entry->type), width, nft_trainer_classes(trainer)))
             most = width;

@@ -25,9 +25,10 @@ void nft_set_retain(const nft_set *set)
 
 void nft_set_clear(nft_set *set, bool retained)
 {
-    for (int64_t i = 0; set->parts && i < set->part_count; i++)
+    int64_t parts = set->parts ? set->part_count : 0;
+    for (int64_t i = 0; i < parts; i++)
         nft_array_free(set->parts[i].converted);
-    for (int64_t i = 0; retained && i < set->part_count; i++) {
+    for (int64_t i = 0; retained && i < parts; i++) {
         nft_weights_free((nft_weights *)set->parts[i].weights);
         nft_array_free((nft_array *)set->parts[i].tokens);
         nft_array_free((nft_array *)set->parts[i].target_array);

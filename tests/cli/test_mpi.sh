@@ -155,4 +155,12 @@ ranks forward "$examples/digit-editor.safetensors" "$examples/mnist-sirens.safet
 check "features are written once" cmp shared.safetensors alone.safetensors
 ranks evaluate "$model" nothing.safetensors --loss bce
 check "what is missing is said once" test "$(grep -c '^nftool: nothing.safetensors: cannot open' err)" -eq 1
+
+images=$examples/digits-idx3-ubyte.gz
+set -- --count 9 --steps 5 --widths 2,6,5,1 --canonical --views 2 --batch-size 7
+"$nftool" fit "$images" "$@" -o alone.safetensors --threads 1 >out 2>err
+ranks fit "$images" "$@" -o shared.safetensors
+check "two ranks fit images" cmp shared.safetensors alone.safetensors
+check "rank 0 alone says how well" test "$(grep -c 'mean PSNR' out)" -eq 1
+check "no partial file is left" test ! -e shared.safetensors.partial
 finish
