@@ -99,15 +99,16 @@ static int note_image_size(result_texts *texts, const nft_model *model)
 }
 
 /* Vectors and tokens of all ranks, which rank 0 writes. */
-static int run_shared(cli_run *run, cli_output *output)
+static int run_shared(const cli_run *given, cli_output *output)
 {
-    cli_predicted predicted = {.count = run->input->count};
-    run->take = keep_predictions;
-    run->user = &predicted;
-    int failed = run_model(run);
+    cli_predicted predicted = {.count = given->input->count};
+    cli_run run = *given;
+    run.take = keep_predictions;
+    run.user = &predicted;
+    int failed = run_model(&run);
     if (!failed)
-        failed = share_predictions(run, &predicted);
-    if (!failed && !run->ranks->rank)
+        failed = share_predictions(&run, &predicted);
+    if (!failed && !run.ranks->rank)
         failed = write_predictions(output, &predicted);
     free(predicted.values);
     return failed;
