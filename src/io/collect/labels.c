@@ -381,18 +381,19 @@ static nft_status type_column(nft_collection *collection, int64_t i)
             return nft_fail(NFT_ERROR_FORMAT, "%s: has %s '%s', but %s has", item->path,
                             value->kind == NFT_VALUE_MISSING ? "no" : "a", column->path,
                             value->kind == NFT_VALUE_MISSING ? "another file" : "no other file");
+        has_texts |= value->kind == NFT_VALUE_TEXT;
+        has_lists |= value->kind == NFT_VALUE_LIST;
+        if (has_texts && has_lists)
+            return nft_fail(NFT_ERROR_FORMAT,
+                            "'%s' holds texts and lists of numbers (%s), expected one of them", column->path,
+                            item->path);
         if (width_of(item, value) != width_of(first, &first->values[i]))
             return nft_fail(NFT_ERROR_FORMAT, "%s: '%s' has %" PRId64 " numbers, but in %s %" PRId64,
                             item->path, column->path, value->length, first->path, first->values[i].length);
-        has_texts |= value->kind == NFT_VALUE_TEXT;
-        has_lists |= value->kind == NFT_VALUE_LIST;
         column->is_real |= is_real(value);
     }
     column->present = first && first->values[i].kind != NFT_VALUE_MISSING;
     column->width = column->present ? width_of(first, &first->values[i]) : 0;
-    if (has_texts && has_lists)
-        return nft_fail(NFT_ERROR_FORMAT, "'%s' holds texts and lists of numbers, expected one of them",
-                        column->path);
     return has_texts ? number_classes(collection, i) : NFT_OK;
 }
 
