@@ -1045,8 +1045,9 @@ class Context
     /** On these networks of the set, in this order. */
     Output forward(WeightsView weights, const std::vector<std::int64_t> &indices)
     {
+        static const std::int64_t none = 0; // of an empty list, which the library refuses; NULL would be all
         nft_view view = detail::view(weights);
-        view.indices = indices.data();
+        view.indices = indices.empty() ? &none : indices.data();
         view.count = static_cast<std::int64_t>(indices.size());
         finish(run(view));
         return output();

@@ -42,6 +42,11 @@ kill -XCPU $program 2>/dev/null
 kill -HUP $program 2>/dev/null
 wait $program
 check "signals that come again change nothing" test $? -eq 1
+train stopped
+kill -TERM $program
+kill -TERM $program 2>/dev/null
+wait $program
+check "a signal to a process and then to its group is one" test $? -eq 1
 says "the same command goes on from stopped.safetensors.checkpoint"
 
 # One training at a time writes to an output, also through a link.
@@ -82,6 +87,8 @@ check "a checkpoint that is not to be kept is removed" test ! -e kept.safetensor
 run 0 train recipe.json -o whole.safetensors --steps 9
 cp six.checkpoint extended.safetensors.checkpoint
 run 0 train recipe.json -o extended.safetensors --steps 9 --extend --quiet
+run 1 train recipe.json -o extended.safetensors --steps 12 --extend
+says "extended.safetensors.checkpoint: there is no checkpoint to extend; --keep-checkpoint keeps the last one"
 check "more steps alone are the steps of a training that had them from the beginning" cmp extended.safetensors whole.safetensors
 
 # --set changes any entry of a recipe.

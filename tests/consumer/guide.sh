@@ -36,7 +36,7 @@ fail() {
 
 fragment() {
     {
-        printf '#include <%s.h>\n' nft/nft nft/train nft/inr nft/file stdio
+        printf '#include <%s.h>\n' nft/nft nft/train nft/inr nft/file stdio stdlib
         printf 'static nft_status fragment(nft_model *model, nft_weights *networks, nft_context *context)\n{\n'
         printf '(void)model, (void)networks, (void)context;\n'
         cat "$1"

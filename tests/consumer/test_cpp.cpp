@@ -167,6 +167,7 @@ static void models_and_contexts()
     EXPECT(status_of([&] { context.latents().array(); }) == NFT_ERROR_ARGUMENT);
     const float fourth = context.output().array().f32()[0];
     EXPECT(context.forward(networks, {7, 3}).array().f32()[1] == fourth);
+    EXPECT(status_of([&] { context.forward(networks, std::vector<std::int64_t>()); }) == NFT_ERROR_ARGUMENT);
 
     context.set_progress([](std::int64_t, std::int64_t) { return false; });
     EXPECT(status_of([&] { context.forward(networks); }) == NFT_ERROR_CANCELLED);
