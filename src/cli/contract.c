@@ -80,6 +80,11 @@ static int fail_difference(const cli_input *input, const difference *d)
 {
     if (!strcmp(d->key, CANONICAL_KEY))
         return fail_form(input, d);
+    if (!strcmp(d->key, OMEGA_KEY) && !d->found)
+        return fail("%s: its metadata do not say omega, and the model was trained on networks of omega "
+                    "%.80s; if these "
+                    "have it, too, 'nftool canonicalize %s --omega %.80s -o NEW' notes it",
+                    input->path, d->expected, input->path, d->expected);
     const char *word = d->key + strlen("nft.");
     return fail(
         "%s: its networks have %s%s%s%.80s by its metadata, those that the model was trained on %s %.80s%s",

@@ -35,7 +35,7 @@ check "and the validation set" grep -q '"validation": "/' folder/cnns.json
 works folder/cnns.json cnns.safetensors
 
 # Tokens.
-run 0 forward "$examples/digit-encoder.safetensors" "$sirens" -o tokens.safetensors
+run 0 forward "$examples/digit-encoder.safetensors" "$sirens" --prepare -o tokens.safetensors
 run 0 init tokens.safetensors -o tokens.json --quiet
 check "tokens have a transformer" grep -q '"input": {"type": "tokens", "tokens": 16, "channels": 64}' tokens.json
 works tokens.json tokens.safetensors

@@ -89,8 +89,10 @@ keys output networks
 check "the canonical form is its own" cmp canonical.safetensors again.safetensors
 run 0 render "$sirens" -o before.safetensors
 run 0 render canonical.safetensors -o after.safetensors
-run 0 canonicalize "$sirens" -o other.safetensors --omega 20
-check "another omega gives another form" sh -c '! cmp -s canonical.safetensors other.safetensors'
+unnoted=$golden/siren_fit/init.safetensors # no metadata says its omega
+run 0 canonicalize "$unnoted" -o same.safetensors
+run 0 canonicalize "$unnoted" -o other.safetensors --omega 20
+check "another omega gives another form" sh -c '! cmp -s same.safetensors other.safetensors'
 run 0 permute "$sirens" -o permuted.safetensors --seed 4
 run 0 canonicalize permuted.safetensors -o canonical-permuted.safetensors
 run 0 permute canonical.safetensors -o permuted-canonical.safetensors --seed 4
@@ -120,7 +122,7 @@ run 0 canonicalize slow.safetensors -o slow-canonical.safetensors
 run 0 permute slow-canonical.safetensors -o slow-permuted.safetensors --layers 0,1,2
 run 0 info slow-permuted.safetensors
 prints "label"
-run 0 canonicalize "$sirens" -o told.safetensors --omega 2.05e1
+run 0 canonicalize "$unnoted" -o told.safetensors --omega 2.05e1
 run 0 info told.safetensors
 prints "omega      20.5"
 run 1 canonicalize told.safetensors -o x.safetensors --omega 20

@@ -150,8 +150,8 @@ check "two ranks evaluate a model" cmp out expected
 check "and write the predictions" cmp shared-scores.safetensors alone-scores.safetensors
 mpirun -n 3 --allow-run-as-root --oversubscribe "$nftool" evaluate "$model" data.safetensors --loss bce --json --threads 1 >out 2>err
 check "three ranks evaluate a model" cmp out expected
-"$nftool" forward "$examples/digit-editor.safetensors" "$examples/mnist-sirens.safetensors" -o alone.safetensors --threads 1 >out 2>err
-ranks forward "$examples/digit-editor.safetensors" "$examples/mnist-sirens.safetensors" -o shared.safetensors
+"$nftool" forward "$examples/digit-editor.safetensors" "$examples/mnist-sirens.safetensors" --prepare -o alone.safetensors --threads 1 >out 2>err
+ranks forward "$examples/digit-editor.safetensors" "$examples/mnist-sirens.safetensors" --prepare -o shared.safetensors
 check "features are written once" cmp shared.safetensors alone.safetensors
 ranks evaluate "$model" nothing.safetensors --loss bce
 check "what is missing is said once" test "$(grep -c '^nftool: nothing.safetensors: cannot open' err)" -eq 1

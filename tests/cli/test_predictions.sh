@@ -8,6 +8,12 @@ sirens=$examples/mnist-sirens.safetensors
 predictor=$examples/accuracy-predictor.safetensors
 cnns=$examples/fashion-cnns.safetensors
 
+# The classifier was trained on networks in canonical form, and says so.
+run 1 forward "$classifier" "$sirens"
+says "or --prepare does so on the way"
+run 0 canonicalize "$sirens" -o sirens.safetensors
+sirens=$PWD/sirens.safetensors
+
 # Without a file a table is printed.
 run 0 forward "$classifier" "$sirens"
 prints "network  class  probability  label"
