@@ -12,10 +12,11 @@
  *
  * A recipe is a JSON object with these keys; a value after "=" is the default.
  *
- * - `loss`: "mse", "bce" (of probabilities) or "cross_entropy" (of logits), means over the batch; or between
- *   images, the mean squared error over batch, pixels and channels: "reconstruction", of a model with a
- * decoder, whose image should be the rendering of its input; "render", of a model whose output is features of
- * one channel, the weights of a SIREN, whose rendering should be the data set's `target`
+ * - `loss`: "mse", "bce" (of probabilities) or "cross_entropy" (of logits), means over the batch. Two
+ *   losses are the mean squared error between images, over batch, pixels and channels. "reconstruction"
+ *   is for a model with a decoder: it compares the decoded image with the rendering of the input.
+ *   "render" is for a model that gives the weights of a SIREN, features of one channel: it compares their
+ *   rendering with the data set's `target`
  * - `optimizer`: {"type": "adamw" or "adam", "lr" = 1e-3, "betas" = [0.9, 0.999], "eps" = 1e-8,
  *   "weight_decay" = 0.01 of adamw (decoupled) or 0 of adam (L2)}; PyTorch's, on every trained parameter
  * - `schedule` = null, constant: {"type": "constant" or "cosine", "warmup_steps" = 0, "total_steps" = steps};
@@ -31,30 +32,31 @@
  * - `validate_every` = 1000: steps
  * - `patience` = null, none: nft_trainer_run() ends after that many validations in a row without a lower loss
  *   (early stopping); it needs a validation set
- * - `label`: the name of the tensor with the labels, which the model's metadata keep (`nft.label`); `label`,
- * or else `target`, without it
+ * - `label`: the name of the tensor with the labels, which the model's metadata keep (`nft.label`). Default:
+ *   `label`, or else `target`
  * - `skip` = false; true: samples whose networks or labels are not finite are left out
  * - `prepare` = false; true: networks of files are brought to the canonical form, ω and offset of the first
  *   file of the training set, where the metadata say that they have others
- * - `omega` = 30: of the networks that the loss "render" renders, a number, or a list of one for each layer,
- *   whose last also holds for those that follow. Loss "reconstruction" renders with `nft.omega` of the data,
- * or else the decoder's, and with any other loss the key is an error. Both add `nft.offset` of the data
+ * - `omega` = 30: ω of the networks that the loss "render" renders, a number, or a list with one for each
+ *   layer. The last number of a list also holds for the layers that follow. The loss "reconstruction"
+ *   renders with `nft.omega` of the data, or else with ω of the decoder. Both losses add `nft.offset` of
+ *   the data. Losses other than "render" refuse the key
  * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "canonical",
- * "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its moved image, f(A
- * x + t), where x is a place (y, x): A is a rotation by at most `rotate` degrees either way, times a factor
- * between the two of `scale`, and with `mirror` in half of the cases a change of left and right; both numbers
- * of t are within ± `shift`. All are uniform, and depend on seed, step and place in the batch. Labels stay.
- * `canonical` brings the moved networks to the canonical form of `omega`, as nft_inr_canonicalize() does;
- * without it the metadata of the training data decide
- *   (`nft.canonical`). Validation and nft_trainer_fit_normalize() see the data as they are. Not with the loss
- *   "render", whose images would not move
+ *   "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its moved image
+ *   f(A x + t), where x is a place (y, x). A is a rotation by at most `rotate` degrees either way, times
+ *   a factor between the two of `scale`. With `mirror` A also swaps left and right in half of the cases.
+ *   Both numbers of t are within ± `shift`. All are uniform, and depend on seed, step and place in the
+ *   batch. Labels stay. `canonical` brings the moved networks to the canonical form of `omega`, as
+ *   nft_inr_canonicalize() does. Without it `nft.canonical` of the training data decides. Validation and
+ *   nft_trainer_fit_normalize() see the data without these moves. The loss "render" refuses the key,
+ *   because its images would not move
  *
- * `model`, `train` and `validation`, which name files in a recipe of the nftool program, are left to the
- * caller; any other key is an error that names it.
+ * `model`, `train` and `validation` name files in a recipe of the nftool program; the library does not read
+ * them. Any other key is an error that names it.
  *
- * The result of a step depends on model, recipe and data, and not on the number of threads, on `recompute` or
- * on the source of the data: on one machine a repeated training is bit-identical. Only the number of
- * ranks (see nft_reduce_callback) changes how sums are rounded.
+ * The result of a step depends on model, recipe and data. It does not depend on the number of threads, on
+ * `recompute` or on the source of the data: on one machine a repeated training is bit-identical. Only the
+ * number of ranks (see nft_reduce_callback) changes the rounding of sums.
  */
 #ifndef NFT_TRAINER_H
 #define NFT_TRAINER_H
@@ -70,8 +72,8 @@ extern "C" {
 #endif
 
 /** A model in training: its own copy of the parameters, the optimizer's state and the data. Belongs to one
- * thread at a time. No callback may free the trainer that it is called from, and those of a batch and of a
- * sum over ranks may not change it either: their calls are refused, ::NFT_ERROR_ARGUMENT. */
+ * thread at a time. A callback must not free the trainer that called it. Callbacks of a batch and of a sum
+ * over ranks must not change it either: their calls are refused with ::NFT_ERROR_ARGUMENT. */
 typedef struct nft_trainer nft_trainer;
 
 /**
@@ -245,8 +247,8 @@ typedef struct nft_trainer_data {
  * caller may free them. Files are read once as a whole here, to be checked, and every batch is checked again
  * when it is read; they must not change either.
  *
- * Each set holds an extra `label`, or else `target`, or the one that the recipe names: for cross_entropy (N)
- * classes, I64 or whole numbers of F32, or one-hot rows (N, classes), and -100 for a sample that is left
+ * Each set holds an extra `label`, or else `target`, or the extra that the recipe names: for cross_entropy
+ * (N) classes, I64 or whole numbers of F32, or one-hot rows (N, classes), and -100 for a sample that is left
  * out; for mse and bce F32, or I64 that F32 holds exactly, (N) where an output is one number, else the
  * output's shape. For render it is `target`, images (N, height, width, colours) of -1 … 1, all of one size;
  * reconstruction needs neither. Everything is checked here: space, channels, that weights and targets are
