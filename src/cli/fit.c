@@ -570,9 +570,8 @@ static const cli_option own_options[] = {
     {"lr", 0, OPTION_POSITIVE, "R", "learning rate of Adam (default: 0.001)", 0, 1000000, NULL},
     {"schedule", 0, OPTION_CHOICE, "NAME", "of the learning rate: constant (default) or cosine", 0, 0,
      schedules},
-    OMEGA_OPTION("what --init says, or 30"),
-    {"offset", 0, OPTION_REAL, "X", "number added to the output (default: what --init says, or 0)", 0, 0,
-     NULL},
+    OMEGA_OPTION("that of --init, or 30"),
+    {"offset", 0, OPTION_REAL, "X", "number added to the output (default: that of --init, or 0)", 0, 0, NULL},
     {"first", 0, OPTION_INTEGER, "I", "number of the first image that is fitted (default: 0)", 0, INT64_MAX,
      NULL},
     {"count", 0, OPTION_INTEGER, "N", "how many images are fitted at most (default: all)", 1, INT64_MAX,
@@ -591,13 +590,13 @@ const cli_command fit_command = {
     .operands = "IMAGES… -o OUT",
     .summary = "fit a SIREN to each image",
     .description =
-        "Fits a SIREN, a small network that maps the place of a pixel to its colour, to each image on its\n"
-        "own, and writes their weights to OUT: Adam on the mean squared error over all pixels.\n\n"
+        "Fits one SIREN to each image, and writes the weights of all to OUT. A SIREN is a small network\n"
+        "that maps the place of a pixel to its colour. Adam minimises the mean squared error over pixels.\n\n"
         "IMAGES is an IDX file (MNIST's format, also gzipped), PNG or JPEG files, or a safetensors\n"
         "file with 'images' (N, height, width, colours) of 0 … 255.\n"
-        "Each batch of networks that is finished is kept in OUT.partial, with checksums: the same command\n"
-        "continues there after an interruption, and fits again what is damaged. With --views the tensor\n"
-        "'image' says which image each network is of.",
+        "Each finished batch of networks is kept in OUT.partial, with checksums. After an interruption the\n"
+        "same command continues there, and fits damaged networks again. With --views the tensor 'image'\n"
+        "has the number of the image of each network.",
     .least_operands = 1,
     .most_operands = INT32_MAX,
     .options = own_options,

@@ -357,8 +357,8 @@ const cli_command init_command = {
         "the labels, and a model that is known to work. Integer labels are classes (cross_entropy), floats "
         "in\n"
         "0 … 1 are shares (bce), other floats numbers (mse).\n\n"
-        "SIRENs get a Neural Functional Transformer with cross attention; other networks of one chain of\n"
-        "layers one that ends in statistics; networks of several spaces, or of one that is no chain, a "
+        "SIRENs get a Neural Functional Transformer with cross attention. Other networks of one chain of\n"
+        "layers get one that ends in statistics; networks of several spaces, or of one that is no chain, a "
         "model\n"
         "of any space; tokens a transformer.",
     .least_operands = 1,

@@ -31,9 +31,8 @@ static void print_usage(FILE *stream)
           stream);
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
-    fputs(
-        "\n'nftool COMMAND --help' says what a command takes. 'nftool --version' says what this build is.\n",
-        stream);
+    fputs("\n'nftool COMMAND --help' describes a command, 'nftool --version' describes this build.\n",
+          stream);
 }
 
 static const cli_command *find_command(const char *name)

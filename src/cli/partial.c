@@ -191,7 +191,7 @@ static int resume(cli_partial *partial, const char *settings, int64_t size)
     /* The size may be on the disk before the header is, when the power fails. */
     bool blank = read && size == partial->bytes && !head->magic[0] && !head->finished && !head->settings[0];
     if (!blank && (!read || memcmp(head->magic, magic, sizeof magic - 1) != 0))
-        failed = fail("%s: is not what an interrupted fit leaves; give another --output", partial->path);
+        failed = fail("%s: is not the file of an interrupted fit; give another --output", partial->path);
     else if (!blank && head->magic[sizeof magic - 1] != magic[sizeof magic - 1])
         failed =
             fail("%s: another version of nftool began this fit, in a format that this one does not read; "
@@ -234,7 +234,7 @@ static int open_file(cli_partial *partial, const char *settings)
     if (partial->descriptor < 0 && errno != ELOOP)
         return fail_file(partial, "open");
     if (partial->descriptor < 0 || fstat(partial->descriptor, &about) || !S_ISREG(about.st_mode))
-        return fail("%s: is %s, where the fit would keep what it has done; give another --output",
+        return fail("%s: is %s, but the fit keeps its finished networks there; give another --output",
                     partial->path, partial->descriptor < 0 ? "a link" : "not a regular file");
     if (lock(partial))
         return EXIT_FAILED;

@@ -293,7 +293,7 @@ static int begin_reading(reading *r, const char *path, const nft_model *model, c
     r->options.memory_limit = given->memory_limit;
     r->options.prefix = option_text(given, "prefix");
     if (layers && space)
-        return fail("--layers and --space both say what the networks are: give one of them");
+        return fail("--layers and --space both describe the networks: give one of them");
     int failed = layers ? read_layer_names(r, layers) : space ? read_space(&r->space, space) : EXIT_SUCCESS;
     r->options.space = r->space;
     if (!failed && !layers && !space)

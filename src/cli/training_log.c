@@ -163,7 +163,7 @@ static int cut(training_log *log, int64_t steps)
     fclose(past);
     int64_t reached = log->step_count ? log->steps[log->step_count - 1].step + 1 : 0;
     if (!failed && end > 0 && reached < steps - 1) /* its last line may be what could not be written */
-        failed = fail("%s: ends after %s, but the training goes on after %" PRId64
+        failed = fail("%s: ends after %s, but the training resumes after %" PRId64
                       ": it is not its log; give another --log",
                       log->path, text_plural(text, reached, "step"), steps);
     return !failed && ftruncate(fileno(log->file), end) ? fail_log(log) : failed;

@@ -33,7 +33,7 @@ nft_status nft_doubt_layer(nft_text *note, const char *name, const int64_t *shap
     if (rank == 2 && !has_bias && names_embedding(name))
         return nft_fail(
             NFT_ERROR_FORMAT,
-            "layer '%s' is an embedding by its name, whose first axis is its words: this is no chain "
+            "layer '%s' is an embedding by its name, and its first axis is words: this is no chain "
             "of layers; describe it by a space of tensors and axes in nft_load_options.space, or, if "
             "it is a linear layer, name the layers in nft_load_options.layers",
             name);

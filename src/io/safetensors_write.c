@@ -371,7 +371,8 @@ nft_status nft_file_write(nft_file_writer *writer, int64_t tensor, int64_t first
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: tensor '%s' has no %" PRId64 " elements from %" PRId64 " on",
                         writer->path, promised->name, count, first);
     if (!has_places(writer) && begin != writer->written)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: is written in the order of its tensors alone", writer->path);
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: can only be written in the order of its tensors",
+                        writer->path);
     nft_status status =
         write_values(writer, data, promised->size, bytes, has_places(writer) ? writer->header + begin : -1);
     if (status)

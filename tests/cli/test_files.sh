@@ -136,7 +136,7 @@ says "standard input: is an index, whose parts are relative to it; give its file
 printf precious >precious
 ln -s precious fitted.safetensors.partial
 run 1 fit "$digits" --count 1 --steps 1 -o fitted.safetensors
-says "fitted.safetensors.partial: is a link, where the fit would keep what it has done; give another --output"
+says "fitted.safetensors.partial: is a link, but the fit keeps its finished networks there; give another --output"
 check "a link is not followed" test "$(cat precious)" = precious -a -h fitted.safetensors.partial
 rm fitted.safetensors.partial
 mkfifo fitted.safetensors.partial

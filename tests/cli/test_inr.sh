@@ -299,7 +299,7 @@ check "it goes on" cmp whole.safetensors cut.safetensors
 
 printf 'something else' >odd.safetensors.partial
 run 1 fit "$images" -o odd.safetensors
-says "is not what an interrupted fit leaves; give another --output"
+says "is not the file of an interrupted fit; give another --output"
 rm odd.safetensors.partial
 
 # What cannot be.

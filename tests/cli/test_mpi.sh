@@ -82,7 +82,7 @@ kill -TERM $program
 wait $program
 check "told to stop, two ranks leave a checkpoint" test -e long.safetensors.checkpoint
 ranks train recipe.json -o long.safetensors --steps 4000
-check "two ranks go on" grep -q 'goes on after' err
+check "two ranks go on" grep -q 'resumes after' err
 ranks train recipe.json -o straight.safetensors --steps 4000
 check "to the bits of a training that was not interrupted" cmp long.safetensors straight.safetensors
 

@@ -33,7 +33,7 @@ for name in HUP XCPU USR1 USR2 TERM; do
     kill -$name $program
     wait $program
     check "SIG$name ends a training with status 1" test $? -eq 1
-    says "the same command goes on from stopped.safetensors.checkpoint"
+    says "the same command resumes from stopped.safetensors.checkpoint"
     check "and leaves its checkpoint" test -s stopped.safetensors.checkpoint
 done
 train stopped
@@ -42,7 +42,7 @@ kill -XCPU $program 2>/dev/null
 kill -HUP $program 2>/dev/null
 wait $program
 check "signals that come again change nothing" test $? -eq 1
-says "the same command goes on from stopped.safetensors.checkpoint"
+says "the same command resumes from stopped.safetensors.checkpoint"
 
 # One training at a time writes to an output, also through a link.
 train first

@@ -136,7 +136,7 @@ check "killed several times" test $kills -ge 3
 check "a killed program leaves whole lines" sh -c '[ "$(tail -c 1 killed.jsonl | od -An -c | tr -d " ")" = "\\n" ]'
 "$nftool" train recipes/cnns.json -o killed.safetensors --log killed.jsonl --threads 1 >out 2>err
 check "it goes on to the end" test $? -eq 0
-check "and says from where" grep -q 'goes on after [0-9]* step' err
+check "and says from where" grep -q 'resumes after [0-9]* step' err
 check "a training that was killed ends with the same bits" cmp whole.safetensors killed.safetensors
 check "and the same log" same_logs whole.jsonl killed.jsonl
 check "its checkpoint is gone" test ! -e killed.safetensors.checkpoint
@@ -148,7 +148,7 @@ wait_for_steps stopped.jsonl
 kill -TERM $program
 wait $program
 check "a signal ends it with status 1" test $? -eq 1
-says "the same command goes on from here.checkpoint"
+says "the same command resumes from here.checkpoint"
 check "in one line" test "$(wc -l <err)" -eq 1
 check "the checkpoint is there" test -e here.checkpoint
 done_steps=$(sed 's/.*after \([0-9]*\) of.*/\1/' err)
@@ -199,7 +199,7 @@ check "what is no log stays when a training begins" cmp notes.txt kept.txt
 head -n 1 whole.jsonl >other.jsonl
 cp other.jsonl kept.jsonl
 run 1 train recipes/cnns.json -o stopped.safetensors --log other.jsonl --checkpoint here.checkpoint --steps 100000
-says "other.jsonl: ends after 1 step, but the training goes on after $done_steps: it is not its log; give another --log"
+says "other.jsonl: ends after 1 step, but the training resumes after $done_steps: it is not its log; give another --log"
 check "another training's log stays" cmp other.jsonl kept.jsonl
 
 # A run that diverges names the step and the parameter, and its last checkpoint stays.
@@ -313,7 +313,7 @@ says "did you mean '--plot'"
 if [ -w /dev/full ]; then
     run 1 train recipes/good.json -o x.safetensors --log /dev/full
     says "/dev/full"
-    says "the same command goes on from x.safetensors.checkpoint, after 1 of 3 steps"
+    says "the same command resumes from x.safetensors.checkpoint, after 1 of 3 steps"
     rm x.safetensors.checkpoint
     "$nftool" train recipes/cnns.json -o x.safetensors --json >/dev/full 2>err
     check "a training that cannot print says so" test $? -eq 1
@@ -385,10 +385,10 @@ wait $program
 check "a plot that cannot be written ends it with status 1" test $? -eq 1
 check "in one line, too" test "$(wc -l <err)" -eq 1
 says "lost.svg"
-says "the same command goes on from lost.safetensors.checkpoint, after 1500 of 3000 steps"
+says "the same command resumes from lost.safetensors.checkpoint, after 1500 of 3000 steps"
 rmdir lost.svg
 "$nftool" train recipes/good.json "$@" -o lost.safetensors --plot lost.svg >out 2>err
-check "the same command goes on" grep -q 'goes on after 1,500 steps' err
+check "the same command goes on" grep -q 'resumes after 1,500 steps' err
 run 0 train recipes/good.json "$@" -o never.safetensors --quiet
 check "and no step is lost" cmp lost.safetensors never.safetensors
 

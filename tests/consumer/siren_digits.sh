@@ -97,7 +97,7 @@ begun=
 
 # shellcheck disable=SC2086
 small results $rows
-grep -q 'mnist-nft.safetensors.checkpoint: goes on after' err || fail "the killed training did not go on"
+grep -q 'mnist-nft.safetensors.checkpoint: resumes after' err || fail "the killed training did not go on"
 [ "$(sed -n 's/.* fit //p' err)" = mnist-many ] || fail "other networks are fitted than those that only mnist-nft-long needs"
 for row in mnist-nft mnist-hnp-nfn mnist-nft-raw mnist-mlp mnist-inr2array mnist-nft-long; do
     in_table $row 2

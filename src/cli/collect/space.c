@@ -208,9 +208,9 @@ const cli_command space_command = {
     .operands = "FILE",
     .summary = "print the tensors and axes of a network",
     .description =
-        "Prints the space of a network, of a data set, or of a JSON: its axes with their sizes, their\n"
-        "symmetries and what they index, and its tensors with their shapes in axes. --json prints the same\n"
-        "as JSON, which may be edited and given to --space.",
+        "Prints the space of a network, of a data set, or of a JSON description: its axes with their sizes,\n"
+        "symmetries and tensors, and its tensors with their shapes in axes. --json prints the same as JSON,\n"
+        "which may be edited and given to --space.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,
