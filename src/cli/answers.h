@@ -1,4 +1,4 @@
-/* What a model answered: the class that it gives each network, and the class that each network has. */
+/* The answers of a model: the class that it gives each network, and the class that each network has. */
 #ifndef NFT_CLI_ANSWERS_H
 #define NFT_CLI_ANSWERS_H
 

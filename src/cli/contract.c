@@ -12,7 +12,7 @@
 #define CLASSES_KEY "nft.classes"
 #define FIT_KEY "nft.fit"
 
-/* What the data lack or have otherwise. */
+/* A key of the contract that the data lack or have with another text. */
 typedef struct difference {
     const char *key, *expected, *found; /* found: NULL if the data do not say */
 } difference;

@@ -37,7 +37,7 @@ typedef struct evaluation {
     int64_t bad_inputs, bad_predictions;
 } evaluation;
 
-/* --loss, or what the model was trained with. */
+/* --loss, or the loss of the model's training. */
 static int choose_loss(loss_kind *kind, const cli_options *given, const nft_model *model)
 {
     const char *name = option_text(given, "loss"), *path = given->operands[0];
@@ -52,7 +52,7 @@ static int choose_loss(loss_kind *kind, const cli_options *given, const nft_mode
                 name);
 }
 
-/* Options that belong to some losses alone. */
+/* Options for only some losses. */
 static int check_options(const cli_options *given, loss_kind kind)
 {
     if (kind != LOSS_RENDER && option_text(given, "omega"))
@@ -156,8 +156,7 @@ static int fail_no_labels(const cli_input *input, const char *name)
                 strcmp(name, "label") ? "" : " (or 'target')", input->count, list);
 }
 
-/* The tensor that predictions are compared with, as in training: --label, or what the model was trained
- * with. */
+/* The tensor of the labels, as in training: --label, or the tensor of the model's training. */
 static int find_labels(evaluation *e)
 {
     const char *name = option_text(e->given, "label");
@@ -345,7 +344,7 @@ static int prepare(void *argument)
         return image_scores_set_data(&e->images, &e->input);
     const nft_space *expected = nft_model_space(e->model);
     if (expected && !(e->input.space && nft_space_equal(expected, e->input.space)))
-        return EXIT_SUCCESS; /* the model refuses them, whatever their labels are, and says what differs */
+        return EXIT_SUCCESS; /* the model refuses them in any case, and its message has the difference */
     return read_labels(e, width);
 }
 
@@ -391,7 +390,7 @@ static int predict_and_evaluate(evaluation *e)
     return failed ? failed : write_files(e);
 }
 
-/* Images are compared by rank 0 alone. */
+/* Only rank 0 compares images. */
 static int compute(evaluation *e)
 {
     if (!loss_has_images(e->kind))

@@ -26,7 +26,7 @@
 
 #define DEFAULT_STEPS 250
 #define DEFAULT_RATE 1e-3
-#define DEFAULT_BATCH 32 /* networks, or so many for each thread: */
+#define DEFAULT_BATCH 32 /* networks, or for each thread: */
 #define BATCH_PER_THREAD 4
 /* Of each thread in a batch, which an interruption loses: some seconds of its time. */
 #define BATCH_OPERATIONS 2e11
@@ -234,7 +234,7 @@ static int add_checksum(unsigned long *sum, const char *path)
     return failed;
 }
 
-/* All that decides what the networks become, in one line. */
+/* All settings that decide the networks, in one line. */
 static int describe_settings(const job *j, char *text, size_t capacity)
 {
     const char *init = option_text(j->given, "init");
@@ -387,7 +387,7 @@ static int fit_batch(job *j, int64_t count)
     return failed;
 }
 
-/* Networks at a time: not so many that an interruption loses minutes of work. */
+/* Networks at a time: few enough that an interruption loses no minutes of work. */
 static int64_t batch_of(const job *j)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -407,7 +407,7 @@ static int fit_all(job *j)
     ranks_agree(&j->ranks, batch, &least, &batch);
     int failed = begun ? skip_images(&j->images, begun / j->views) : EXIT_SUCCESS;
     j->held = -1;
-    j->brightest = begun ? 1 : -1; /* what was read before an interruption is not known */
+    j->brightest = begun ? 1 : -1; /* colours before an interruption are not known */
     j->image = malloc((size_t)(j->images.largest * j->images.colours) * sizeof *j->image);
     if (!failed && !j->image)
         failed = fail_memory();
@@ -435,7 +435,7 @@ static void describe_size(const job *j, char *text, size_t capacity)
         snprintf(text, capacity, "%" PRId64 ",%" PRId64 ",%" PRId64, size[0], size[1], j->images.colours);
 }
 
-/* The complete data set, from the file beside it. */
+/* The complete data set, from the partial file. */
 static int save(job *j)
 {
     char size[64], settings[128];
@@ -484,7 +484,7 @@ static int describe(const job *j)
     return EXIT_SUCCESS;
 }
 
-/* What is there already. */
+/* The networks that are fitted already. */
 static void note_finished(const job *j)
 {
     const cli_partial *partial = &j->partial;
@@ -516,7 +516,7 @@ static int prepare(void *argument)
     return failed;
 }
 
-/* Rank 0 knows how many networks are finished, and keeps what all fit. */
+/* Rank 0 knows how many networks are finished, and keeps those of all ranks. */
 static int fit_and_save(job *j)
 {
     int64_t least;

@@ -1,4 +1,4 @@
-/* nftool info: what a file holds. */
+/* nftool info: the content of a file. */
 #include "info.h"
 
 #include "commands.h"

@@ -1,4 +1,4 @@
-/* What a model runs on, read batch by batch: networks of a file or of an index, or tokens. Each function that
+/* The input of a model, read batch by batch: networks of a file or of an index, or tokens. Each function that
  * can fail prints its failure and returns the exit status. */
 #ifndef NFT_CLI_INPUT_H
 #define NFT_CLI_INPUT_H
@@ -16,7 +16,7 @@ typedef struct cli_input {
     nft_weights *weights;     /* the batch that was read last, of part `part`; or */
     nft_array *batch;         /* of tokens */
     int64_t part, room;
-    /* What is done to SIRENs that were read: see contract.h. */
+    /* Changes to SIRENs after they are read: see contract.h. */
     char omega[OMEGA_CAPACITY];   /* noted in their metadata unless it is empty */
     char offset[OFFSET_CAPACITY]; /* the same */
     bool scale;                   /* the weights, from ω of their file to that */

@@ -68,7 +68,7 @@ static void occupy_standard_streams(void)
 
 #define MOST_REMEMBERED 64
 
-/* A command may open a file more than once: what was said of it is not said again. */
+/* A command may open a file more than once: a note about it is printed once. */
 static bool was_said(const char *line)
 {
     static uint64_t said[MOST_REMEMBERED];

@@ -1,6 +1,6 @@
-/* The file: 8 bytes that say what it is, of which the last is the version, the number of finished networks,
- * the settings, then the tensors, each (N, …), the losses (N) and a checksum of each network (N), as they lie
- * in this machine's memory. */
+/* The file: 8 bytes of magic, of which the last is the version, the number of finished networks, the
+ * settings, then the tensors, each (N, …), the losses (N) and a checksum of each network (N), as they lie in
+ * this machine's memory. */
 #define _XOPEN_SOURCE 700
 #define _FILE_OFFSET_BITS 64
 #include "partial.h"
@@ -96,7 +96,7 @@ static int64_t checksum_tensor(const cli_partial *partial)
     return tensor_count(partial) + 1;
 }
 
-/* Adds what tensor t of networks first … holds to their checksums. A checksum begins with the network's
+/* Adds the numbers of tensor t of networks first … to their checksums. A checksum begins with the network's
  * number, so that none is taken for another. */
 static void add_to_checksums(const cli_partial *partial, int64_t t, int64_t first, int64_t count,
                              const float *values, uint32_t *checksums)
@@ -204,7 +204,7 @@ static int resume(cli_partial *partial, const char *settings, int64_t size)
         failed = fail(
             "%s: was begun with other images or options; give the same ones, or remove it to begin again",
             partial->path);
-    /* What was cut off is damaged. */
+    /* Networks that were cut off are damaged. */
     if (!failed && size < partial->bytes && ftruncate(partial->descriptor, partial->bytes))
         failed = fail_file(partial, "write");
     if (!failed) {
@@ -227,8 +227,8 @@ static bool has_its_name(const cli_partial *partial, struct stat *about)
 static int open_file(cli_partial *partial, const char *settings)
 {
     struct stat about = {0};
-    /* The name is not the user's choice: what else has it is neither followed nor touched, and a pipe not
-     * waited for. */
+    /* The user did not choose the name. Another file of this name is neither followed nor changed, and a pipe
+     * is not waited for. */
     partial->descriptor =
         open(partial->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0666);
     if (partial->descriptor < 0 && errno != ELOOP)

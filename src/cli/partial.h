@@ -1,5 +1,5 @@
-/* The networks of a fit that is not complete, in a file beside the target: what was added survives whatever
- * ends the program, and memory does not grow with their number. */
+/* The networks of an incomplete fit, in a file next to the target. Finished networks survive any end of the
+ * program, and memory does not grow with their number. */
 #ifndef NFT_CLI_PARTIAL_H
 #define NFT_CLI_PARTIAL_H
 
@@ -13,9 +13,9 @@ typedef struct cli_partial {
     int descriptor;
     const nft_space *space; /* the caller's */
     int64_t networks;       /* in all */
-    int64_t finished;       /* the first so many are in the file */
-    int64_t damaged;        /* so many behind them were, until something changed one of them */
-    bool ours;              /* it was opened and fits, so it may be removed */
+    int64_t finished;       /* the first `finished` networks are in the file */
+    int64_t damaged; /* this number of networks behind them were, until something changed one of them */
+    bool ours;       /* it was opened and fits, so it may be removed */
     int64_t bytes;
 } cli_partial;
 

@@ -12,7 +12,7 @@
 
 #define MARGIN 16.0
 #define TITLE_HEIGHT (PLOT_FONT + 10)
-#define SCATTER_WIDTH 532.0 /* with the axes: what they take makes the frame a square */
+#define SCATTER_WIDTH 532.0 /* with the axes: without their room the frame is a square */
 #define SCATTER_HEIGHT 487.0
 #define MOST_POINTS 4000 /* of more the density is drawn */
 #define DENSITY_CELLS 100
@@ -163,7 +163,7 @@ static void draw_cell(cli_plot *plot, const confusion *c, int64_t label, int64_t
     cairo_restore(plot->cairo);
 }
 
-/* Class numbers beside the rows and below the columns, as many as have room. */
+/* Class numbers left of the rows and below the columns, as many as there is room for. */
 static void draw_classes(cli_plot *plot, const confusion *c)
 {
     char text[24];

@@ -22,7 +22,7 @@ static int override_path(char **path, const char *given)
     return EXIT_SUCCESS;
 }
 
-/* Names what may be a misspelling of the key. */
+/* Names a key that may be a misspelling of `key`. */
 static int fail_missing(const cli_recipe *recipe, const char *key, const char *expected)
 {
     const char *keys[32];

@@ -93,9 +93,9 @@ static int open_sources(job *j)
                                        (int64_t)option_value(j->given, "width")->integer);
 }
 
-/* What limits how many are drawn: an operand, or the answers. */
+/* The limit of the number that is drawn: that of an operand, or of the answers. */
 typedef struct holding {
-    const char *path, *word; /* of what it holds so many */
+    const char *path, *word; /* `word` is the kind of the things that it holds */
     int64_t count;
 } holding;
 
@@ -131,7 +131,7 @@ static int compare_source(const job *j, const image_source *source)
     return failed;
 }
 
-/* --first and --count, of what all operands hold, and the answers. */
+/* --first and --count, as far as all operands and the answers reach. */
 static int choose_networks(job *j)
 {
     const char *path = option_text(j->given, "answers");
@@ -164,7 +164,7 @@ static int lay_out(job *j)
     return make_sheet(&j->sheet, &j->image, &layout, j->path);
 }
 
-/* Memory for what comes out. */
+/* Memory for the images. */
 static int reserve(job *j)
 {
     const image_source *source = &j->sources[0];

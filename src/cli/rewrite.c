@@ -59,7 +59,7 @@ static bool is_integer(const char *type)
     return (strchr("IU", type[0]) || !strcmp(type, "BOOL")) != 0;
 }
 
-/* Whatever belongs to no network: of a file in another form only what travels with the networks. */
+/* The tensors that belong to no network; of a file in another form only the extras of the networks. */
 static int add_others(writing *w, bool is_other_form)
 {
     cli_names names = {0}, extras = {0};

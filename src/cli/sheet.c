@@ -61,7 +61,7 @@ int make_sheet(sheet *made, const picture *image, const sheet_layout *layout, co
     return EXIT_SUCCESS;
 }
 
-/* round(255 (x/2 + ½)), clamped; what is not a number is black. */
+/* round(255 (x/2 + ½)), clamped; NaN is black. */
 static unsigned char pixel_of(float value)
 {
     double level = 255 * ((double)value / 2 + 0.5);

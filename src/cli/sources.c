@@ -26,7 +26,8 @@ bool is_configuration(const char *path)
         return true;
     char head[8];
     struct stat about;
-    if (stat(path, &about) || !S_ISREG(about.st_mode)) /* a pipe would wait, and lose what is read */
+    if (stat(path, &about) ||
+        !S_ISREG(about.st_mode)) /* a pipe would wait, and lose the bytes that are read */
         return false;
     FILE *file = fopen(path, "rb");
     size_t count = file ? fread(head, 1, sizeof head, file) : 0, first = 0;
@@ -79,7 +80,7 @@ static bool is_recipe(const json_t *object)
 /* Of a few bytes of JSON that may describe any model; the values of a model file are as large as it is. */
 #define CONFIGURATION_LIMIT (INT64_C(1) << 30)
 
-/* A model that would take more than the limit may be what the user wants all the same. */
+/* The user may want a model that takes more than the limit. */
 static nft_status create_model(nft_model **model, const char *text, size_t length, const cli_options *given)
 {
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
@@ -244,7 +245,7 @@ static int64_t split_names(char *text, const char **names)
     return count;
 }
 
-/* What --layers and --space say, for as long as a file is opened. */
+/* The options --layers and --space, while a file is opened. */
 typedef struct reading {
     char *text;
     const char **names;

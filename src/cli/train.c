@@ -26,7 +26,7 @@
 
 #define CHECKPOINT_SECONDS 60
 #define PATHS_CAPACITY 512
-#define KEPT_CAPACITY 5000 /* a path, and what is said of it */
+#define KEPT_CAPACITY 5000 /* a path, and a text about it */
 
 typedef struct training {
     const cli_options *given; /* as rank 0 sees it: the others say nothing */
@@ -134,7 +134,7 @@ static int name_checkpoint(training *t)
     return failed || path ? failed : check_input(t->given, t->checkpoint); /* it is read when it is there */
 }
 
-/* Only the checkpoint of another training may be advised to be removed: what else lies there is not ours. */
+/* Only the checkpoint of another training may be advised to be removed: another file is not ours. */
 static int fail_resume(nft_status status)
 {
     const char *advice =
@@ -146,7 +146,7 @@ static int fail_resume(nft_status status)
     return fail("%s%s", library_message(), advice);
 }
 
-/* Goes on with a training that was interrupted, or sets what a fresh model takes from the data. */
+/* Resumes an interrupted training, or fits a fresh model's statistics to the data. */
 static int begin_or_resume(training *t)
 {
     if (!access(t->checkpoint, F_OK)) {
@@ -157,7 +157,7 @@ static int begin_or_resume(training *t)
     return t->fresh && nft_trainer_fit_normalize(t->trainer) ? fail_training(t) : EXIT_SUCCESS;
 }
 
-/* What a training that diverges would write over. */
+/* The file that a diverged training would replace. */
 static int check_best(const training *t)
 {
     const char *const paths[] = {t->recipe.model_path,         t->recipe.train_path,
@@ -256,17 +256,17 @@ static int record_validation(training *t, const nft_step_info *info)
     cli_scores scores;
     bool best = !(info->validation_loss >= t->lowest);
     int64_t step = info->step + 1;
-    char *beside = t->progress.beside;
+    char *extra = t->progress.extra;
     t->lowest = nft_trainer_describe(t->trainer)->best_loss;
     if (score_validation(&scores, t, info->validation_loss))
         return EXIT_FAILED;
-    describe_scores(beside, sizeof t->progress.beside, &scores);
+    describe_scores(extra, sizeof t->progress.extra, &scores);
     if (t->given->json && print_json(log_describe_validation(step, &scores, best)))
         return EXIT_FAILED;
     if (!t->given->json && !t->ranks.rank) {
         progress_hide();
         printf("step %" PRId64 ": loss %.6g, validation loss %.6g%s%s\n", step, info->loss,
-               info->validation_loss, beside, best ? ", the lowest so far" : "");
+               info->validation_loss, extra, best ? ", the lowest so far" : "");
     }
     return log_validation(&t->log, step, &scores, best);
 }
@@ -312,7 +312,7 @@ static int save_checkpoint(training *t)
     return status ? fail_library() : failed;
 }
 
-/* Something cannot be written, as `line` says, but the training is sound: what it has come to is not lost. */
+/* A file cannot be written, as `line` says, but the training is sound: its state is saved. */
 static void fail_sound(const training *t, const char *line)
 {
     if (t->ranks.rank)
@@ -358,7 +358,7 @@ static int hear_step(const nft_step_info *info, void *user)
 
 static int fail_run(const training *t, nft_status status)
 {
-    bool noticed = status == NFT_ERROR_CANCELLED; /* what another rank, or a signal, began */
+    bool noticed = status == NFT_ERROR_CANCELLED; /* another rank, or a signal, stopped it */
     if (t->failed || (noticed && t->stopped && t->ranks.rank))
         return EXIT_FAILED;
     if (noticed && t->stopped)

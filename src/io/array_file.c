@@ -1,4 +1,4 @@
-/* What the public header says of files: a table of tensors, and arrays in and out. */
+/* The functions of the public header for files: a table of tensors, and arrays in and out. */
 #include "io/file.h"
 #include "space/array.h"
 

@@ -34,7 +34,7 @@ static bool differ_in_numbers(const char *a, const char *b)
                      isdigit((unsigned char)a[i - 1]);
 }
 
-/* What people call the parts of a network, from its input to its output. */
+/* Common names of the parts of a network, from its input to its output. */
 static int rank_of(const char *word)
 {
     static const struct {
@@ -158,7 +158,7 @@ static nft_status fail_order(const order_search *search)
     return status;
 }
 
-/* Chains of their own that do not feed each other. */
+/* Separate chains that do not feed each other. */
 static nft_status fail_several(const order_search *search)
 {
     nft_text list = {0};

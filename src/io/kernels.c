@@ -88,7 +88,7 @@ static bool is_part(const char *name, const char *wanted)
     return length == strlen(wanted) && !strncmp(part, wanted, length);
 }
 
-/* PyTorch's name of a part, "" for a part that has none of its own. */
+/* PyTorch's name of a part, "" for a part without one. */
 static const char *name_of_part(const char *name)
 {
     static const char *const names[][2] = {

@@ -127,8 +127,7 @@ nft_status nft_context_plan_samples(nft_context *context, const nft_forward_samp
 void nft_context_clear_plans(nft_context *context);
 /* Bytes that the context has, the packed weights included. */
 int64_t nft_context_bytes(const nft_context *context);
-/* NFT_ERROR_LIMIT if so many floats more are beyond the limit, without the plans that this call does not use.
- */
+/* NFT_ERROR_LIMIT if `floats` more are beyond the limit, without the plans that this call does not use. */
 nft_status nft_context_check_room(nft_context *context, int64_t floats);
 
 /* Room for `samples` outputs of a plan; nothing changes on failure. */

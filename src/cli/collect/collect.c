@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What the callbacks of the library see. */
+/* The data of the library's callbacks. */
 typedef struct collect_run {
     const cli_options *given;
     cli_progress progress;

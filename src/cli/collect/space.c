@@ -1,4 +1,4 @@
-/* nftool space: what a network consists of, as tensors and axes. */
+/* nftool space: the tensors and axes of a network. */
 #include "commands.h"
 #include "report.h"
 #include "sources.h"
@@ -15,7 +15,7 @@
 #define LISTED_SIDES 6
 #define CELL_CAPACITY 512
 
-/* Appends to a cell of a table; what does not fit is cut. */
+/* Appends to a cell of a table; a text that does not fit is cut. */
 static void append(char *cell, const char *format, ...) CLI_PRINTF(2, 3);
 
 static void append(char *cell, const char *format, ...)

@@ -19,7 +19,7 @@ bool nft_start_is(const nft_start *start, const void *bytes, size_t length);
 typedef struct nft_format {
     const char *name; /* for messages */
     bool (*matches)(const nft_start *start);
-    /* Adds entries, scalars and what is left out. The file has a path, a source and a limit. */
+    /* Adds entries, scalars and the parts that are left out. The file has a path, a source and a limit. */
     nft_status (*open)(nft_file *file);
     /* Elements first … first + count - 1 as little-endian bytes. NULL: every entry has a place in its source.
      */
@@ -54,7 +54,7 @@ nft_status nft_file_sort(nft_file *file);
 
 /* Takes bytes over, which nft_allocate() made, also when it fails. */
 nft_status nft_file_add_source(nft_file *file, const nft_source **source, uint8_t *owned, int64_t size);
-/* An error if so many more bytes than before would exceed the limit on what is unpacked; else counts them. */
+/* An error if `bytes` more than before would exceed the limit on unpacked bytes; else counts them. */
 nft_status nft_file_count_unpacked(nft_file *file, int64_t bytes);
 
 /* Little-endian. */

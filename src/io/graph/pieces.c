@@ -106,7 +106,7 @@ static int64_t cut_once(nft_pieces *pieces, nft_graph *graph, const nft_graph_va
     return cut;
 }
 
-/* Factors of one piece of a tensor, with what may be permuted among them. */
+/* The factors of one piece of a tensor, each with its freedom to be permuted. */
 typedef struct load {
     int64_t axes, factors;
     int32_t smallest;

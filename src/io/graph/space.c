@@ -141,7 +141,7 @@ static nft_status add_factor(builder *b, nft_space_tensor *tensor, nft_factor fa
     return NFT_OK;
 }
 
-/* An ordered dimension is an axis if it is one alone, is not marked as positions and there is room. */
+/* An ordered dimension is an axis if it is the only one, is not marked as positions and there is room. */
 static nft_status add_ordered(builder *b, nft_space_tensor *tensor, const nft_piece *piece)
 {
     nft_dims *dims = &b->graph->dims;
