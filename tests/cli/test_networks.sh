@@ -162,7 +162,7 @@ safetensors turned.safetensors '{"0.weight":{"dtype":"F32","shape":[2,1],"data_o
 run 1 space turned.safetensors
 says "the weight looks transposed"
 
-# Permuting refuses what would change a function, and takes a norm with its layer.
+# Permuting refuses changes of a function, and takes a norm with its layer.
 safetensors norm.safetensors '{"0.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"0.bias":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},"1.running_mean":{"dtype":"F32","shape":[2],"data_offsets":[16,24]},"1.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[24,32]},"3.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[32,40]}}' "$(floats 6 "$one")"'\005\000\000\000\000\000\000\000'"$(floats 2 "$one")"
 run 1 permute norm.safetensors -o x.safetensors --layers 0,3 --quiet
 says "tensor '1.running_mean' of the file is not one of the networks'"
@@ -211,7 +211,7 @@ echo '{"model": "model.json", "loss": "mse"}' >beside/recipe.json
 run 0 space beside/recipe.json --json
 prints '{"layers":[{"type":"linear","in":2,"out":3}]}'
 
-# Networks in other forms: what is told is told once, and what is written has PyTorch's order.
+# Networks in other forms: each note is logged once, and written files have PyTorch's order.
 safetensors two.safetensors '{"net0.a.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"net0.b.weight":{"dtype":"F32","shape":[3,2],"data_offsets":[8,32]},"net1.a.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[32,40]},"net1.b.weight":{"dtype":"F32","shape":[3,2],"data_offsets":[40,64]}}' "$(floats 16 "$one")"
 "$nftool" permute two.safetensors -o turned.safetensors >out 2>err
 prints "2 networks permuted"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck disable=SC2016,SC2089,SC2090,SC3045
-# Tests of nftool when signals come, and of trainings beside each other: test_signals.sh PATH-OF-NFTOOL. Prints a line for each failed
+# Tests of nftool when signals come, and of trainings at the same time: test_signals.sh PATH-OF-NFTOOL. Prints a line for each failed
 # check, then "N passed, N failed". INTERPOSED names the library of interposed.c, with which writing takes long.
 set -u
 
@@ -59,7 +59,7 @@ check "a killed training leaves no lock" test -s first.safetensors
 check "and one that ends no file of it" test ! -e .first.safetensors.lock
 check "nor one that fails" test ! -e .stopped.safetensors.lock
 
-# A checkpoint that is kept is gone on from with other steps, another lr and another validate_every, and nothing else.
+# A training resumes from a kept checkpoint with other steps, another lr and another validate_every, and nothing else.
 run 0 train recipe.json -o kept.safetensors --log kept.jsonl --steps 6 --keep-checkpoint
 check "--keep-checkpoint keeps it" test -s kept.safetensors.checkpoint
 cp kept.safetensors.checkpoint six.checkpoint
@@ -76,13 +76,13 @@ done
 run 1 train recipe.json -o kept.safetensors --steps 5 --extend
 says "the training has done 6 steps, more than the 5 of 'recipe.steps'"
 run 0 train recipe.json -o kept.safetensors --log kept.jsonl --steps 9 --lr 1e-4 --validate-every 2 --extend --quiet
-check "the steps go on" test "$(grep -c '"step":[0-9]*,"loss"' kept.jsonl)" -eq 9
+check "the steps continue" test "$(grep -c '"step":[0-9]*,"loss"' kept.jsonl)" -eq 9
 check "with the new rate" sh -c 'tail -n 1 kept.jsonl | grep -q "\"lr\":0.0001" && sed -n 6p kept.jsonl | grep -q "\"lr\":0.001,"'
 check "a checkpoint that is not to be kept is removed" test ! -e kept.safetensors.checkpoint
 run 0 train recipe.json -o whole.safetensors --steps 9
 cp six.checkpoint extended.safetensors.checkpoint
 run 0 train recipe.json -o extended.safetensors --steps 9 --extend --quiet
-check "more steps alone are the steps of a training that had them from the beginning" cmp extended.safetensors whole.safetensors
+check "only more steps are the steps of a training that had them from the beginning" cmp extended.safetensors whole.safetensors
 
 # --set changes any entry of a recipe.
 run 0 train recipe.json -o set.safetensors --set steps=9 --set optimizer.lr=1e-3 --set 'schedule={"type":"constant"}'
@@ -153,7 +153,7 @@ for limit in 200000 150000 120000 100000; do
     ) || complain "with ulimit -v $limit"
 done
 
-# Told to end while a file is written, the program removes what is there; a file that was there stays.
+# Told to end while a file is written, the program removes its own; an older file stays.
 if [ -n "${INTERPOSED:-}" ]; then
     for name in TERM HUP; do
         for command in "permute cnns.safetensors -o partial.safetensors" "render $examples/digits-idx3-ubyte.gz --count 2 -o partial.png"; do
@@ -173,7 +173,7 @@ if [ -n "${INTERPOSED:-}" ]; then
             kill -$name $program
             wait $program
             check "$command: SIG$name ends it" test $? -gt 128
-            check "and removes what it wrote" sh -c '! ls .*.tmp'
+            check "and removes its temporary file" sh -c '! ls .*.tmp'
             check "the old files stay" test "$(cat partial.safetensors partial.png)" = oldold
         done
     done

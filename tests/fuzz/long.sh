@@ -16,7 +16,7 @@ if [ $# -eq 0 ]; then
     done
 fi
 
-# The files that read what a target gives.
+# The files that read a target's input.
 files_of() {
     case $1 in
     checkpoint) echo src/train/checkpoint.c ;;
@@ -40,7 +40,7 @@ files_of() {
 writers='^(gather_metadata|write_tensors|nft_model_save|describe_state|write_checkpoint|nft_trainer_save|nft_convert_to_bytes'
 writers="$writers|log_describe_step|log_describe_validation|write_line|log_step|log_validation|log_sync)\$"
 
-# llvm-cov or llvm-profdata of the compiler's version, which Debian keeps in a folder of its own.
+# llvm-cov or llvm-profdata of the compiler's version, which Debian keeps in a separate folder.
 tool() {
     folder=$(clang -print-resource-dir)
     tool=${folder%/lib/clang/*}/bin/$1

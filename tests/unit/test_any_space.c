@@ -1,4 +1,4 @@
-/* Models of any space: calls with several spaces, and what depends on the space. */
+/* Models of any space: calls with several spaces, and results that depend on the space. */
 #define _XOPEN_SOURCE 700
 #include "nft/train.h"
 #include "unit/any_space.h"
