@@ -132,7 +132,7 @@ with_each_kernel_set() {
         if [ "$($checks/gcc/nftool --version || true)" != "$usual" ]; then
             stage "$kernels kernels: unit tests" unit_tests_of_arithmetic gcc
         else
-            skip "$kernels kernels: unit tests" "not on this machine, or what all other tests use"
+            skip "$kernels kernels: unit tests" "not on this machine, or used by all other tests"
         fi
         unset NFT_KERNELS
     done
@@ -150,7 +150,7 @@ with_each_blas() {
     for flavour in openblas-pthread openblas-openmp openblas-serial blis-pthread atlas blas; do
         folder=$(dirname "$shared")/$flavour
         if [ "$flavour" = "$usual" ]; then
-            skip "BLAS $flavour: unit tests" "what all other tests use"
+            skip "BLAS $flavour: unit tests" "used by all other tests"
         elif nm -D "$folder/libblas.so.3" 2>/dev/null | grep -q ' T cblas_sgemm$'; then
             stage "BLAS $flavour: unit tests" with_blas "$folder"
         else

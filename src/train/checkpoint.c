@@ -388,7 +388,7 @@ static nft_status read_checkpoint(checkpoint *c, const nft_trainer *trainer, con
     nft_status status = nft_json_parse(&state, text, strlen(text));
     if (!status)
         status = read_state(c, trainer, state);
-    if (status == NFT_ERROR_CONFIG) /* of its own text, not of the caller's */
+    if (status == NFT_ERROR_CONFIG) /* the fault is in the checkpoint's text, not in the caller's */
         status = NFT_ERROR_FORMAT;
     json_decref(state);
     return status ? status : read_numbers(c, trainer, file);

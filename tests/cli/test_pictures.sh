@@ -314,7 +314,7 @@ run 2 render "$sirens" -o x.png --count 0
 digits=$examples/digits-idx3-ubyte.gz
 run 1 render "$digits" -o x.png --layers a,b
 says "is images; --layers names the layers of weights"
-run 0 render "$examples/mnist-sirens.safetensors" "$digits" --count 2 -o beside-images.png --layers net.0.linear,net.1.linear,net.2.linear
+run 0 render "$examples/mnist-sirens.safetensors" "$digits" --count 2 -o with-images.png --layers net.0.linear,net.1.linear,net.2.linear
 run 0 render "$digits" -o digits.png --first 1 --count 2
 prints "digits.png: 2 images at 28 × 28"
 run 0 render "$digits" -o zoomed.png --first 1 --count 2 --zoom 3 --batch-size 1

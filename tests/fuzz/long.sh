@@ -1,6 +1,6 @@
 #!/bin/sh
 # long.sh [MINUTES [NAME …]]: runs each fuzz target for so long (30), as many at a time as there are cores (JOBS names another
-# number), then prints what they did, and how many lines of the files that each is for the corpora and all that was ever found reach.
+# number), then prints the executions, and the lines that the corpora and all inputs found so far reach in the files of each target.
 # Works in build/fuzz; lines that nothing reaches go to build/fuzz/NAME.uncovered. A target that fails stops, and makes the script
 # fail.
 set -eu

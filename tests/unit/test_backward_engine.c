@@ -276,7 +276,7 @@ static void trainers(void **state)
     support_result expected = train(model, set, 1, 0);
     for (int32_t threads = 1; threads <= 3; threads++) {
         support_result found = train(model, set, threads, 1);
-        same_values("what was trained", found, expected);
+        same_values("the trained model", found, expected);
         free(found.values);
     }
     free(expected.values);

@@ -124,7 +124,7 @@ static void generate_back(const nft_module *module, const nft_exec *exec)
                 nft_at(exec, &own->codes_gradient), K);
 }
 
-/* One layer of a sample: its numbers, what it reads and what it gives. */
+/* One layer of a sample: its numbers, its input and its output. */
 typedef struct layer {
     int64_t in, out;
     int64_t weight, bias;   /* where they begin among the network's numbers */
