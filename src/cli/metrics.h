@@ -22,7 +22,7 @@ double metrics_psnr(double mean_squared_error);
 double metrics_cross_entropy(const float *logits, const int64_t *labels, int64_t n, int64_t classes);
 /* The index of the largest of `count` numbers, the first of equals. */
 int64_t metrics_largest(const float *row, int64_t count);
-/* The share of rows whose largest logit (the first of equals) is the label's. */
+/* The share of rows in which the largest logit (the first of equals) is that of the label. */
 double metrics_accuracy(const float *logits, const int64_t *labels, int64_t n, int64_t classes);
 
 /* Whether `count` values are all finite. */

@@ -34,8 +34,8 @@ void end_rewrite(cli_rewrite *rewrite)
     close_input(rewrite->input);
 }
 
-/* Dimensions before a tensor's own: 0 of one network, 1 of a stack, 2 of features. A file that stores its
- * networks in another form has none of their tensors; they become a stack. */
+/* The number of dimensions before those of a tensor: 0 for one network, 1 for a stack, 2 for features. A file
+ * that stores its networks in another form has none of their tensors. It becomes a stack. */
 static int find_leading(int64_t *leading, bool *is_other_form, const nft_file *file,
                         const nft_weights *networks)
 {

@@ -157,7 +157,7 @@ static int load_file(nft_model **model, const char *path, bool may_be_recipe, co
     return nft_model_load(model, path, &options) ? fail_library() : EXIT_SUCCESS;
 }
 
-char *path_beside(const char *recipe, const char *path)
+char *path_from_recipe(const char *recipe, const char *path)
 {
     const char *slash = is_piped(recipe) ? NULL : strrchr(recipe, '/');
     size_t folder = slash && path[0] != '/' ? (size_t)(slash - recipe) + 1 : 0, length = strlen(path) + 1;
@@ -172,7 +172,7 @@ char *path_beside(const char *recipe, const char *path)
 static int load_file_of_recipe(nft_model **model, const char *recipe, const char *said,
                                const cli_options *given)
 {
-    char *path = path_beside(recipe, said);
+    char *path = path_from_recipe(recipe, said);
     int failed = path ? check_input(given, path) : fail_memory();
     if (!failed)
         failed = load_file(model, path, false, given);

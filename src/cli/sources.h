@@ -22,7 +22,7 @@ int load_model(nft_model **model, const char *path, const cli_options *given);
  * folder of the recipe. */
 int load_model_of_recipe(nft_model **model, const char *path, const json_t *said, const cli_options *given);
 /* `path` as seen from the folder of a recipe; NULL when there is no memory. */
-char *path_beside(const char *recipe, const char *path);
+char *path_from_recipe(const char *recipe, const char *path);
 
 /* The images of a model's decoder. */
 int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double *omega);

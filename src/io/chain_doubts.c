@@ -21,7 +21,7 @@ static bool looks_channels_last(const int64_t *shape)
            (shape[2] != shape[3] || shape[2] > LARGEST_COMMON);
 }
 
-/* Even filters are those of transposed convolutions that double a map. */
+/* Transposed convolutions that double a map have even filters. */
 static bool may_be_transposed(const int64_t *shape)
 {
     return shape[0] == shape[1] && shape[0] > 1 && shape[2] == shape[3] && shape[2] % 2 == 0;

@@ -1,7 +1,7 @@
 /* exp, tanh, sigmoid, GELU, sine and cosine of one vector. The coefficients are minimax fits of the relative
- * error: least squares on Chebyshev nodes whose weights are raised where the error is largest, until it is
- * level (Lawson's method); for a quotient the residuals are divided by the denominator found before. Stated
- * errors are those of the fits; tests bound the errors in floats. */
+ * error by Lawson's method: least squares on Chebyshev nodes, with weights that are raised where the error is
+ * largest, until it is level. For a quotient the residuals are divided by the denominator of the round
+ * before. Stated errors are those of the fits; tests bound the errors in floats. */
 #ifndef NFT_MATH_VECTOR_FUNCTIONS_H
 #define NFT_MATH_VECTOR_FUNCTIONS_H
 

@@ -37,7 +37,7 @@ static void read_output_gradient(const call *c, const nft_sequence *sequence, in
                (size_t)floats * sizeof *gradient);
 }
 
-/* The gradient that came through the modules, plus the one that some added on their own. */
+/* The gradient through the modules, plus the gradients that some modules add to the input directly. */
 static void write_input_gradient(const call *c, const nft_sequence *sequence, int64_t sample,
                                  const float *added, float *gradient)
 {

@@ -133,7 +133,7 @@ typedef struct nft_collection {
     nft_unread *unread;
     int64_t unread_count, unread_capacity;
     int64_t left_out, resumed;
-    bool told_order, told_sums, told_folds; /* that files do not tell these is said once, of the first */
+    bool told_order, told_sums, told_folds; /* notes about these were logged, for the first file */
     int64_t done, total;                    /* for the progress */
 } nft_collection;
 

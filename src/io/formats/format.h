@@ -41,9 +41,9 @@ nft_status nft_refuse_other_files(const nft_start *start);
 
 nft_status nft_source_read(const nft_source *source, int64_t offset, int64_t bytes, void *out);
 
-/* Each copies the name, of `length` bytes. A name must be UTF-8 without control characters; a tensor or
- * scalar whose name is not is left out. `entry` has everything but a name and a count, which follows from the
- * shape; its place is checked against the source. Tensors whose name is taken are left out. */
+/* Each copies the name, of `length` bytes. A tensor or a scalar is left out if its name is not UTF-8 or has
+ * control characters, or if the name is taken. `entry` has everything except a name and a count, which
+ * follows from the shape. Its place is checked against the source. */
 nft_status nft_file_add_entry(nft_file *file, const char *name, size_t length, const nft_entry *entry,
                               int64_t end);
 nft_status nft_file_add_scalar(nft_file *file, const char *name, size_t length, const nft_scalar *scalar);

@@ -16,7 +16,7 @@ void nft_dims_clear(nft_dims *dims)
     *dims = (nft_dims){0};
 }
 
-/* Counts work, so that a file cannot make more of it than any network needs. */
+/* Counts work, so that no file can cause more work than any network needs. */
 static bool step(nft_dims *dims)
 {
     if (!dims->status && ++dims->steps > MAX_STEPS)

@@ -87,7 +87,8 @@ static int64_t count_free(const nft_pieces *pieces)
     return count;
 }
 
-/* Of the dimensions with several pieces the one with most to permute is cut; the others become ordered. */
+/* Several dimensions may have several pieces. The one with most neurons to permute is cut; the others become
+ * ordered. Returns it, or -1. */
 static int64_t cut_once(nft_pieces *pieces, nft_graph *graph, const nft_graph_value *value)
 {
     int64_t most = 0, cut = -1;

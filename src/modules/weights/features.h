@@ -45,7 +45,7 @@ int64_t nft_owner_width(const nft_builder *builder, int64_t owner, int64_t chann
 #define NFT_OWNER_NAME 64
 void nft_owner_name(char name[NFT_OWNER_NAME], const nft_builder *builder, int64_t owner, const char *weight,
                     const char *bias, const char *plain);
-/* Whether an owner is a chain's bias: the published shapes differ. */
+/* Whether an owner is a bias of a chain. Published parameters of biases have other shapes. */
 bool nft_owner_is_bias(const nft_builder *builder, int64_t owner);
 
 #endif
