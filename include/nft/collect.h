@@ -24,12 +24,11 @@ typedef void nft_collect_left_out(const char *path, const char *reason, void *us
 typedef struct nft_collect_options {
     size_t size; /**< sizeof(nft_collect_options) */
     const char
-        *labels;       /**< where labels are: the path of a table (CSV, TSV, JSON or JSON lines), or
-                          "sidecar", NAME.json next to NAME.pt; "folder", the name of the folder; "key:NAME",
-                          inside the file; "path:PATTERN", in the path, whose last parts are as the pattern, where
-                          * stands for any characters and {label} for the label. NULL: the tensor `label` of a
-                          stack, or none */
-    const char *key;   /**< the column of the table that names the file; NULL: the first */
+        *labels;     /**< where labels are: the path of a table (CSV, TSV, JSON or JSON lines), or "sidecar",
+                        NAME.json next to NAME.pt; "folder", the name of the folder; "key:NAME", inside the file;
+                        "path:PATTERN", in the path: the pattern matches its last parts, * stands for any
+                        characters and {label} for the label. NULL: the tensor `label` of a stack, or none */
+    const char *key; /**< the column of the table that names the file; NULL: the first */
     const char *label; /**< the column that becomes the tensor `label`; dots go into nested objects; NULL:
                           "label" */
     const char *const *also; /**< further columns, which become tensors of their names */

@@ -44,7 +44,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(nft_tensor_info *info, co
  * calls add up. A backward consumes the values that the forward kept. A second one after the same forward is
  * refused, unless the context was made with `recompute`. `output_gradient` is not checked: a number that is
  * not finite passes into the gradients.
- * @param context whose last forward it is
+ * @param context that ran the forward
  * @param output_gradient as many samples as the forward had, of the shape of ::NFT_OUTPUT
  * @param gradients of the context's model, or of one with the same configuration; NULL: only the
  * gradient of the input is computed, so the context was made with `input_gradient`

@@ -2,10 +2,10 @@
  * @file space.h
  * Weight spaces: the architectures whose weights are the data. Included by nft/nft.h.
  *
- * A space is a list of axes and a list of tensors whose shapes name them. An axis is a set of neurons that
- * several tensors index. A residual connection is one axis that many tensors name, a batch norm is four
- * tensors of one axis, a depthwise filter is one axis with positions. Permuting an axis permutes every tensor
- * that names it, and does not change the function of the network.
+ * A space is a list of axes and a list of tensors. The shapes of the tensors name the axes. An axis is a set
+ * of neurons that several tensors index. A residual connection is one axis that many tensors name, a batch
+ * norm is four tensors of one axis, a depthwise filter is one axis with positions. Permuting an axis permutes
+ * every tensor that names it, and does not change the function of the network.
  *
  * @code
  * // conv (c, image, 3, 3) and bias (c), then a flattened map of 2 x 2 pixels: fc (classes, c·4) and bias

@@ -257,15 +257,15 @@ typedef struct nft_trainer_data {
  *
  * A new validation set makes the trainer forget the lowest validation loss so far, and the parameters that
  * had it. Steps taken are not forgotten. Not thread-safe.
- * @param trainer whose data it is
+ * @param trainer gets the data
  * @param train NULL: the training data stay as they are; without data: there are none
  * @param validation NULL: the validation set stays as it is; without data: there is none
  * @return ::NFT_ERROR_MISMATCH if a set does not fit the model or the loss, ::NFT_ERROR_NOT_FINITE if a
  * number is not finite, ::NFT_ERROR_LIMIT if a space needs more memory than the trainer may take, each with a
  * message that names it; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read;
  * ::NFT_ERROR_ARGUMENT for data of several kinds, for a validation by a callback, and for a callback with the
- * loss render, whose images have the size of a data set's, or with a model of any space, whose batches have
- * several spaces; ::NFT_ERROR_MEMORY
+ * loss render (its images have the size of a data set's) or with a model of any space (its batches have
+ * several spaces); ::NFT_ERROR_MEMORY
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_trainer_data *train,
                                                        const nft_trainer_data *validation);

@@ -42,7 +42,7 @@ int fail_weights(const char *path);
  * Free it. */
 int read_space(nft_space **space, const char *path);
 
-/* The same of the file that the command is about, whose layers or prefix may be given. */
+/* The same for the command's main file, to which --layers and --prefix apply. */
 int load_space(nft_space **space, const char *path, const cli_options *given);
 bool is_model_file(const char *path);
 

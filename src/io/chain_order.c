@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define MOST_GROUPS 6 /* whose orders are all tried */
+#define MOST_GROUPS 6 /* with up to this many, every order is tried */
 
-/* Layers whose order numbers tell: conv1, conv2. */
+/* Layers that are ordered by numbers: conv1, conv2. */
 typedef struct layer_group {
     int64_t first, count;
     int rank; /* by its word: -1 if that is not known */

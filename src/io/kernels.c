@@ -137,7 +137,7 @@ static const nft_entry *find_bias(const nft_file *file, const char *kernel)
     return bias;
 }
 
-/* Layers whose kernel says something else than (…, in, out). */
+/* Refuses layers with a kernel of another order than (…, in, out). */
 static nft_status check_layer(const nft_entry *entry)
 {
     static const char *const others[][2] = {

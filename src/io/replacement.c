@@ -162,8 +162,8 @@ nft_status nft_replacement_create(nft_replacement *replacement, const char *path
     return status;
 }
 
-/* Of a file, whose name it shortens. So the new name is on the disk too before anything that relies on it is
- * done; where a folder cannot be synchronised, that is as good as it gets. */
+/* Synchronises the folder of a file, and shortens `name` to it, so that the new name is on the disk before
+ * later work relies on it. Some folders cannot be synchronised; that is no error. */
 static void sync_folder(char *name)
 {
     char *slash = strrchr(name, '/');

@@ -95,8 +95,8 @@ typedef struct normal_tail {
     floats t, n, expm1, tail;
 } normal_tail;
 
-/* Φ(-t) is e^(-t²/2) times the quotient above, and t² is taken as h² + (t - h)(t + h), h the upper 12 bits of
- * t, whose square is exact: an error in the exponent would become one of the result. */
+/* Φ(-t) is e^(-t²/2) times the quotient above. An error in the exponent would become one of the result, so t²
+ * is taken as h² + (t - h)(t + h): h is the upper 12 bits of t, and its square is exact. */
 INLINE normal_tail tail_of(floats x)
 {
     mask exists = less(magnitude(x), fill(NO_TAIL));

@@ -168,8 +168,8 @@ float *nft_context_value(const nft_context *context, int64_t index, int64_t samp
 float *nft_context_gradient(const nft_context *context, int64_t index, int64_t sample);
 /* How many samples have a frame of one step at the same time. */
 int64_t nft_context_frame_count(const nft_context *context);
-/* How many samples from `first` on go back through a step at the same time: whose backward blocks, and
- * frames, fit. Places the blocks. */
+/* How many samples from `first` on go back through a step at the same time, by the room for their backward
+ * blocks and frames. Places the blocks. */
 int64_t nft_context_begin_round(nft_context *context, int64_t step, int64_t first);
 /* With recompute: computes again the frame that the step was entered with. */
 void nft_context_restore(const nft_context *context, int64_t step, int64_t sample, const nft_exec *exec);

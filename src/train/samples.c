@@ -201,7 +201,7 @@ const float *nft_trainer_output(const nft_trainer *trainer, const nft_context *c
     return trainer->network;
 }
 
-/* The largest magnitude of all that is trained, and whose it is; not-a-number counts as the largest. */
+/* The largest magnitude of all trained numbers, and the name of its tensor. NaN counts as the largest. */
 static double largest_parameter(const nft_trainer *trainer, const char **name)
 {
     const nft_parameters *table = &trainer->model->parameters;

@@ -66,7 +66,7 @@ static nft_status batch_gradients(nft_trainer *trainer, int64_t first, int64_t c
     return status;
 }
 
-/* A gradient that is not finite, or else the largest, whose square would not be. */
+/* Names a gradient that is not finite, or else the largest one: its square is not finite. */
 static nft_status fail_gradients(const nft_trainer *trainer)
 {
     const nft_parameters *table = &trainer->model->parameters;

@@ -1,5 +1,5 @@
-/* A file of stacked networks while it is made: PATH.partial, whose rows come in any number of calls of the
- * program. Behind the data stands how far it has come. */
+/* A file of stacked networks while it is made: PATH.partial. Several calls of the program may write its rows.
+ * The progress stands behind the data. */
 #ifndef NFT_IO_PART_FILE_H
 #define NFT_IO_PART_FILE_H
 

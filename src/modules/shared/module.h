@@ -96,7 +96,8 @@ const nft_module_class *nft_module_at(int index);          /* 0, 1, …; NULL af
 /* The type that it may have been meant for, NULL if none is near. */
 const char *nft_module_nearest(const char *type);
 
-/* Runs a module inside another one, whose `inner` buffer (CALL, nft_inner_floats() long) is its scratch. */
+/* Runs a module inside another one. `memory` is its scratch: the outer module's buffer for it (CALL,
+ * nft_inner_floats() long). */
 int64_t nft_inner_floats(const nft_module *inner);
 nft_exec nft_exec_inside(const nft_exec *exec, const nft_module *inner, const nft_buffer *memory);
 

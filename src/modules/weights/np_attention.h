@@ -60,7 +60,7 @@ typedef struct nft_attention {
  * gradients of the results and of k and v. */
 #define NFT_ATTENTION_MATRICES 6
 
-/* Reads the options that attention has, but for dropout, whose default differs. */
+/* Reads the options of attention except dropout, which has several defaults. */
 nft_status nft_attention_read(nft_options *options, nft_attention_options *values);
 /* Declares its parameters under `prefix` and its buffers, and adds to the module's flops. `norms`, unless
  * NULL, are applied to the input. */

@@ -1,5 +1,5 @@
-/* Views: a tensor as rows of numbers. Its dimensions are split in three: row dimensions, each index of which
- * is one row; channel dimensions, whose indices stay apart inside a row; and the rest, which is averaged. */
+/* Views: a tensor as rows of numbers. Its dimensions are split in three. Each index of the row dimensions is
+ * one row. The indices of the channel dimensions stay apart inside a row. The rest is averaged. */
 #ifndef NFT_MODULES_WEIGHTS_VIEWS_H
 #define NFT_MODULES_WEIGHTS_VIEWS_H
 
