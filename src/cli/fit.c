@@ -28,7 +28,7 @@
 #define DEFAULT_RATE 1e-3
 #define DEFAULT_BATCH 32 /* networks, or for each thread: */
 #define BATCH_PER_THREAD 4
-/* Of each thread in a batch, which an interruption loses: some seconds of its time. */
+/* Operations of each thread in a batch: some seconds. An interruption loses a batch. */
 #define BATCH_OPERATIONS 2e11
 #define MAX_WIDTHS 64
 #define MOST_OF_A_FRACTION ((1.0f / 255 - 0.5f) / 0.5f + 1e-6f) /* a colour of 1 among those of 0 … 255 */

@@ -93,7 +93,7 @@ static void read_fitted_size(image_source *source, const char *text)
     source->fitted_width = width;
 }
 
-/* Of several sizes, the greatest height and the greatest width of the networks that are drawn. */
+/* For several sizes, the greatest height and the greatest width of the networks that are drawn. */
 static int find_largest_size(image_source *source, const cli_options *given)
 {
     int64_t first = 0, count = 0;

@@ -100,7 +100,7 @@ static json_t *other_tensors_json(const known_names *known, const nft_file *file
     return list;
 }
 
-/* ω as a number, or as a list of one for each of the first layers, and the offset. */
+/* ω as a number, or as a list with one for each of the first layers, and the offset. */
 static void add_form(json_t *object, const nft_file *file)
 {
     const cli_omega omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));

@@ -26,7 +26,8 @@ typedef struct cli_input {
     double added;       /* to the last biases of the batch */
 } cli_input;
 
-/* Networks, or tokens if `model` takes them; `model` NULL: networks for no model. Fails for N = 0 as well. */
+/* Opens networks, or tokens if `model` takes them; `model` NULL: networks for no model. Fails for N = 0 as
+ * well. */
 int open_input(cli_input *input, const nft_model *model, const char *path, const cli_options *given);
 /* Networks, of which there may be none. */
 int open_networks(cli_input *input, const char *path, const cli_options *given);
@@ -34,7 +35,7 @@ void close_input(cli_input *input);
 
 /* How many samples from `first` on, `most` at most, are of one part and so can be read together. */
 int64_t count_together(const cli_input *input, int64_t first, int64_t most);
-/* How many that is for batches of a few megabytes, where the user does not say. */
+/* The number of networks for batches of a few megabytes, where the user gives none. */
 int64_t batch_of(const cli_input *input, int64_t first);
 /* Reads such samples: the first `count` networks of input->weights, or input->batch. */
 int read_input(cli_input *input, int64_t first, int64_t count);

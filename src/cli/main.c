@@ -131,9 +131,9 @@ static int run(int argc, char **argv)
     return command ? run_command(command, argc - 2, argv + 2) : unknown_command(argv[1]);
 }
 
-/* libnft has its own threads and needs none of OpenBLAS: each takes memory when the program is
- * loaded, and where a limit leaves none for it, waits for it forever at the end. They are chosen before the
- * program begins, so it begins again. */
+/* libnft has its own threads and needs none of OpenBLAS. OpenBLAS allocates memory for each of its threads
+ * when the program is loaded. Under a memory limit without room for them it waits forever at the end. Their
+ * number is fixed before main, so the program starts itself again. */
 static void do_without_blas_threads(char **argv)
 {
     static const char name[] = "OPENBLAS_NUM_THREADS";

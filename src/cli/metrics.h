@@ -13,7 +13,7 @@ bool metrics_tau(double *tau, const float *x, const float *y, int64_t n);
 double metrics_r2(const float *predictions, const float *targets, int64_t n);
 double metrics_mean_absolute_error(const float *predictions, const float *targets, int64_t n);
 
-/* The mean losses of PyTorch. bce is of probabilities, its logarithms no less than -100. */
+/* The mean losses of PyTorch. bce takes probabilities, and limits their logarithms to -100 at least. */
 double metrics_mse(const float *predictions, const float *targets, int64_t n);
 double metrics_bce(const float *predictions, const float *targets, int64_t n);
 /* Of images in -1 … 1, in dB, by their mean squared error; infinite of equal images. */

@@ -1,5 +1,4 @@
-/* Which of many names is it: found by halving, so that files of any number of tensors take no longer than
- * their size. */
+/* Finds one of many names by halving, so that a file of many tensors takes time in proportion to its size. */
 #ifndef NFT_CLI_NAMES_H
 #define NFT_CLI_NAMES_H
 

@@ -10,7 +10,7 @@ int check_output_path(const cli_options *given, const char *path);
 /* The same for all options of the kinds OPTION_OUTPUT and OPTION_STREAM (which may also be a pipe). None may
  * be an operand, the value of an option of the kind OPTION_INPUT, or another output. */
 int check_outputs(const cli_options *given);
-/* Whether two paths are of one file; of files that are yet to be made, one name in one folder. */
+/* Whether two paths name one file. For files that do not exist yet: one name in one folder. */
 bool same_file(const char *a, const char *b);
 /* Fails if an input that is named elsewhere, in a recipe, is one of the outputs. NULL is none. */
 int check_input(const cli_options *given, const char *path);

@@ -19,9 +19,9 @@ typedef struct cli_partial {
     int64_t bytes;
 } cli_partial;
 
-/* Opens TARGET.partial if it is there, and fails unless it was begun with the same settings; else makes it.
- * A network whose checksum is wrong, and all behind it, are not finished.
- * Each function prints its failure and returns the exit status. */
+/* Opens TARGET.partial if it exists, and fails unless it was begun with the same settings. Otherwise makes
+ * it. A network with a wrong checksum, and all behind it, are not finished. Each function prints its failure
+ * and returns the exit status. */
 int partial_open(cli_partial *partial, const char *target, const char *settings, const nft_space *space,
                  int64_t networks);
 /* Adds the next networks. They are on the disk before they count as finished. */

@@ -44,7 +44,7 @@ static int64_t cell_of(double at, double low, double high)
     return cell < 0 ? 0 : cell < DENSITY_CELLS ? cell : DENSITY_CELLS - 1;
 }
 
-/* How many points are in each cell of a grid, on a logarithmic scale of colour. */
+/* The number of points in each cell of a grid, on a logarithmic scale of colour. */
 static int draw_density(cli_plot *plot, const plot_area *area, const cli_predictions *p, int64_t n)
 {
     int64_t *counts = calloc((size_t)DENSITY_CELLS * DENSITY_CELLS, sizeof *counts), most = 1;

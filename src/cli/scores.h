@@ -32,7 +32,7 @@ typedef struct cli_predictions {
     const int64_t *classes;
 } cli_predictions;
 
-/* Numbers that the loss does not have, and those that are not defined, are NaN. */
+/* Scores that the loss does not have, and undefined ones, are NaN. */
 typedef struct cli_scores {
     loss_kind kind;
     double loss, accuracy, tau, r2, mean_absolute_error, psnr;

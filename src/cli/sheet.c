@@ -124,7 +124,7 @@ typedef struct strip {
     int64_t top, left, width, height;
 } strip;
 
-/* From cairo's RGB24, a 32-bit number 0xRRGGBB for each pixel; of a grey sheet the lowest byte. */
+/* Converts cairo's RGB24, a 32-bit number 0xRRGGBB for each pixel. A grey sheet takes the lowest byte. */
 static void copy_strip(sheet *made, const strip *at, cairo_surface_t *surface)
 {
     const unsigned char *lines = cairo_image_surface_get_data(surface);

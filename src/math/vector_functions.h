@@ -165,7 +165,7 @@ INLINE sine_cosine vector_sincos(floats x)
     return turned(sine, cosine, (ints)shifted);
 }
 
-/* Of 2π x: x minus the nearest quarter is exact, and 2π enters the sine in two parts. */
+/* The angle is 2π x: x minus the nearest quarter is exact, and 2π enters the sine in two parts. */
 INLINE sine_cosine vector_sincos_turns(floats x)
 {
     static const float s[] = {-1.7484556e-7f, -41.34167229f, 81.59375519f, -75.4449736f};

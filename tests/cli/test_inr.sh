@@ -436,11 +436,11 @@ mv out expected
 run 1 evaluate contract.safetensors raw.safetensors
 says "'nftool canonicalize raw.safetensors -o NEW'"
 run 1 forward contract.safetensors raw.safetensors -o x.safetensors
-says "are not noted to be in canonical form"
+says "its networks have no canonical form by its metadata"
 run 0 evaluate contract.safetensors raw.safetensors --json --prepare
 check "prepared networks are evaluated like canonical ones" cmp out expected
 run 1 evaluate contract.safetensors slow.safetensors
-says "its networks have omega 20 by its metadata, those that the model was trained on omega 30"
+says "its networks have omega 20 by its metadata, those of the model's training set omega 30"
 run 0 evaluate contract.safetensors slow.safetensors --prepare
 run 0 forward contract.safetensors raw.safetensors -o x.safetensors --prepare
 # An offset is moved into the last biases, classes and fits must be the same where both sides say them.
@@ -459,7 +459,7 @@ with_texts('refit.safetensors', 0, fit='{\"steps\": 4, \"lr\": 0.001, \"schedule
 with_texts('cats.safetensors', 0, classes='[\"cat\", \"dog\"]')
 with_texts('dogs.safetensors', 0, classes='[\"dog\", \"cat\"]')"
 run 1 evaluate contract.safetensors offset.safetensors
-says "its networks have offset 0.5 by its metadata, those that the model was trained on offset 0: --prepare moves it"
+says "its networks have offset 0.5 by its metadata, those of the model's training set offset 0: --prepare moves it"
 run 0 forward contract.safetensors canonical.safetensors -o plain-scores.safetensors
 run 0 forward contract.safetensors offset.safetensors -o offset-scores.safetensors --prepare
 python "an offset is prepared" "

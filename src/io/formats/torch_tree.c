@@ -38,7 +38,8 @@ static const struct {
     {"", "float8_e8m0fnu", NFT_TYPE_F8_E8M0},
 };
 
-/* Of storages that are not read; their elements' sizes are needed to find those behind them. */
+/* Types of storages that are not read. The sizes of their elements are needed to find the storages behind
+ * them. */
 static const struct {
     const char *storage;
     int64_t size;

@@ -17,7 +17,7 @@ typedef struct nft_pieces {
 } nft_pieces;
 
 void nft_pieces_clear(nft_pieces *pieces);
-/* The pieces of a dimension; neighbours that are ordered are one. Parts that a space has no form for become
+/* The pieces of a dimension; ordered neighbours are one piece. Parts that a space cannot express become
  * ordered. */
 void nft_pieces_list(nft_pieces *pieces, nft_graph *graph, int32_t dim);
 

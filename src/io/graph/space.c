@@ -56,7 +56,7 @@ static nft_status keep_name(builder *b, nft_text *text, const char **name)
     return NFT_OK;
 }
 
-/* After the graph's input or output, or else after the tensor that names it first. */
+/* Names an axis after the graph's input or output, or else after the first tensor that has it. */
 static nft_status name_axis(builder *b, const nft_dim *dim, const char *tensor, const char **name)
 {
     nft_text text = {0};

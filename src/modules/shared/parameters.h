@@ -69,8 +69,8 @@ nft_status nft_map_add_as(nft_builder *builder, nft_map *map, int64_t outputs, i
                           nft_init weight_init, const char *weight_name, nft_init bias_init,
                           const char *bias_name);
 
-/* The map is computed in single precision whatever the context's precision is: the modules after it enlarge
- * errors. */
+/* The map is computed in single precision at every precision of the context, because the modules after it
+ * enlarge errors. */
 void nft_map_exact(nft_builder *builder, nft_map *map);
 
 /* How the gradient of one parameter comes about for a sample: it is a product dyᵀ x, or a sum of dy's rows,

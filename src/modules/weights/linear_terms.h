@@ -83,8 +83,8 @@ void nft_terms_release(nft_linear_terms *terms);
 /* Begins an input and returns its index; then its views are listed. */
 int64_t nft_terms_input(nft_linear_terms *terms);
 void nft_terms_view(nft_linear_terms *terms, int64_t tensor, nft_dims rows, nft_dims channels);
-/* Lists a term. Those of one tensor stand together; exactly one of them has all its dimensions. The order is
- * that of the parameters. */
+/* Lists a term. The terms of one tensor stand together, and exactly one of them has all its dimensions.
+ * Parameters have the order of the terms. */
 void nft_terms_add(nft_linear_terms *terms, int64_t tensor, nft_dims rows, int64_t input, int ones,
                    const char *name_format, ...) NFT_PRINTF(6, 7);
 /* The last listed term is initialised by the number of its inputs only. */

@@ -36,7 +36,7 @@ typedef struct nft_margins {
     nft_buffer blocks; /* CALL: (blocks of rows, columns · width) */
 } nft_margins;
 
-/* First all that is needed is asked for, then buffers are reserved: in `needed` for margins that were asked
+/* First ask for all margins that are needed, then reserve the buffers: in `needed` for those that were asked
  * for, in `others` for those between. The tensor must outlive the margins. */
 void nft_margins_open(nft_margins *margins, const nft_tensor *tensor, int64_t width);
 void nft_margins_need(nft_margins *margins, nft_dims kept);

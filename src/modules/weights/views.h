@@ -20,8 +20,8 @@ typedef struct nft_view_layout {
     int64_t loops, sizes[NFT_TENSOR_MAX_FACTORS], strides[NFT_TENSOR_MAX_FACTORS]; /* over the others */
 } nft_view_layout;
 
-/* Of a view of features of C channels. `positions_first`: P runs over positions first, then over dimensions,
- * as the published layers have it. */
+/* For a view of features of C channels. `positions_first`: P runs over positions first, then over dimensions,
+ * as in the published layers. */
 nft_view_layout nft_view_layout_of(const nft_space *space, const nft_tensor_view *view, int64_t channels,
                                    bool positions_first);
 /* Whether the margin already is the rows. */
