@@ -1,8 +1,6 @@
-/* encode_sirens CONFIG WEIGHTS OUT [SEED]: makes an encoder from a JSON configuration and writes what it says
- * about each network, `output` (N, tokens, channels), with the labels that the networks came with.
- *
- * A model made from a configuration is untrained: its output is a random, yet permutation-invariant,
- * description of a network. */
+/* encode_sirens CONFIG WEIGHTS OUT [SEED]: makes an encoder from a JSON configuration and writes its `output`
+ * for each network, (N, tokens, channels), with the labels of the networks. A model made from a configuration
+ * is untrained: its output is a random, yet permutation-invariant, description of a network. */
 #define _POSIX_C_SOURCE 200809L
 #include <nft/file.h>
 #include <nft/nft.h>

@@ -1,9 +1,6 @@
-/* predict_accuracy MODEL WEIGHTS: how accurate are these networks? The model answers from their weights
- * alone.
- *
- * Prints each prediction with the network's true accuracy, and how alike the two rank the networks.
- * Then every network's hidden neurons are shuffled, which does not change what it computes, nor the
- * prediction. */
+/* predict_accuracy MODEL WEIGHTS: how accurate are these networks? The model answers from their weights.
+ * Prints each prediction with the network's true accuracy, and how alike the two rank the networks. Then
+ * every network's hidden neurons are shuffled, which changes neither its function nor the prediction. */
 #include <nft/nft.h>
 
 #include <math.h>

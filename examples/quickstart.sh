@@ -40,7 +40,7 @@ heading "The order of hidden neurons does not matter: other weights, the same ne
 show $build/nftool permute $data/fashion-cnns.safetensors -o $build/permuted.safetensors --seed 1 --quiet
 show $build/nftool evaluate $data/accuracy-predictor.safetensors $build/permuted.safetensors --loss bce --quiet
 
-heading "300 handwritten digits become SIRENs, and a model says from their weights alone which digits they are"
+heading "300 handwritten digits become SIRENs, and a model classifies the digits from their weights"
 echo "The model was trained on SIRENs whose neurons have one sign and phase, so these get them too: --canonical."
 echo
 show $build/nftool fit $data/digits-idx3-ubyte.gz --labels $data/digits-labels-idx1-ubyte.gz --canonical \
@@ -53,11 +53,11 @@ show $build/nftool forward $data/digit-editor.safetensors $build/digits.safetens
 show $build/nftool forward $data/digit-encoder.safetensors $build/digits.safetensors --decode -o $build/decoded.safetensors --quiet
 show $build/nftool render $data/digits-idx3-ubyte.gz $build/digits.safetensors $build/bolder.safetensors $build/decoded.safetensors \
     --count 80 --answers $build/answers.safetensors --zoom 2 -o $build/digits.png
-echo "$build/digits.png shows digits, what their SIRENs make of them, the bolder ones, what Inr2Array decodes, and the answers;"
+echo "$build/digits.png shows digits, their SIRENs, the bolder ones, the images that Inr2Array decodes, and the answers;"
 echo "a wrong answer is red, with the digit behind it."
 
 heading "60 MNIST digits, stored as SIRENs, become latents: the encoder of arXiv 2305.13546 with 64 channels, then with 256"
-echo "A model made from a configuration is freshly initialised, not trained: this shows shapes and speed, not what it learns."
+echo "A model made from a configuration is freshly initialised, not trained: this shows shapes and speed, not accuracy."
 echo
 show $build/examples/encode_sirens $data/mnist-encoder-64.json $data/mnist-sirens.safetensors $build/latents-64.safetensors
 show $build/nftool forward $data/mnist-encoder.json $data/mnist-sirens.safetensors -o $build/latents.safetensors --quiet

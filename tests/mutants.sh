@@ -1,6 +1,6 @@
 #!/bin/sh
 # mutants.sh: shows that the tests notice a wrong formula. mutants.sh [TEXT [BUILD]]: only the mutants of files whose names have TEXT in
-# them, with the tests of a build that is there (made with Ninja) instead of one of its own.
+# them, with the tests of a build that is there (made with Ninja) instead of a new one.
 #
 # Each line of mutants.txt is a mutant, FILE :: SED EXPRESSION :: WHAT IT DOES: one sign flipped or one term dropped in one line of a
 # copy of the file, which a test is linked with in place of the library's own. Some test must then fail. The last line is "N mutants, N
@@ -94,7 +94,7 @@ link() {
     (cd "$build" && sh -c "${command%% -o *} '$1'/*.o -o '$1/test' ${command#* -o tests/"$2" }") >"$1/log" 2>&1
 }
 
-# verdict FOLDER FILE EXPRESSION: says what became of the mutant.
+# verdict FOLDER FILE EXPRESSION: prints the fate of the mutant.
 verdict() {
     sed -e "$3" "$2" >"$1/mutant.c"
     changed=$(diff "$2" "$1/mutant.c" | grep -c '^[<>]' || true)
@@ -145,7 +145,7 @@ if ! prepare >"$root/log" 2>&1; then
 fi
 check_unmutated
 running=
-# Jobs in the background do not hear what stops a script.
+# Jobs in the background do not get the signals that stop a script.
 trap 'kill $running 2>/dev/null; exit 130' HUP INT TERM
 for n in $(seq "$workers"); do
     mkdir "$root/$n"

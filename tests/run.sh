@@ -54,7 +54,7 @@ stage() {
     sed -n 's/^ *[0-9]*\/[0-9]* Test *#[0-9]*: \([a-z_]*\) .*\*\*\*Skipped.*/    skipped: \1/p' "$log"
 }
 
-# Adds what the last stage's log and status say.
+# Adds the log and the status of the last stage.
 count_tests() {
     summary=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests failed out of \([0-9]*\)$/\1 \2/p' "$log" | tail -n 1)
     if [ -n "$summary" ]; then
@@ -88,10 +88,10 @@ skip() {
     printf '%-58sskipped: %s\n' "$1" "$2"
 }
 
-# --- what --all adds ---
+# --- stages of --all ---
 
 # A package that cannot be had costs only the stages that need it.
-install_what_can_be_had() {
+install_available() {
     install_packages "$@" && return 0
     for package in "$@"; do
         install_packages "$package" || true
@@ -117,8 +117,8 @@ with_address_sanitizer() {
         --no-tests=error --parallel "$(nproc)" -E '^test_golden_.*_portable_amx$' # a minute each without a sanitizer
 }
 
-# The unit tests that kernels or BLAS may matter to: not those of files, of memory, of spaces and of what is refused, nor those that
-# choose a precision or tiles of their own.
+# The unit tests that kernels or BLAS may matter to: not those of files, memory, spaces and refusals, nor those that
+# choose a precision or tiles themselves.
 unit_tests_of_arithmetic() {
     run_tests "$1" -L unit -E "^test_(.*allocations|.*arguments|train_errors|faults|refused_threads|base|cgroup|memory|random|json|config|\
 checkpoint|save|io|formats|index|dataset|weights|weights_file|weights_space|space|.*_native|.*_portable_.*)\$"
@@ -132,7 +132,7 @@ with_each_kernel_set() {
         if [ "$($checks/gcc/nftool --version || true)" != "$usual" ]; then
             stage "$kernels kernels: unit tests" unit_tests_of_arithmetic gcc
         else
-            skip "$kernels kernels: unit tests" "not on this machine, or what all other tests use"
+            skip "$kernels kernels: unit tests" "not on this machine, or used by all other tests"
         fi
         unset NFT_KERNELS
     done
@@ -150,7 +150,7 @@ with_each_blas() {
     for flavour in openblas-pthread openblas-openmp openblas-serial blis-pthread atlas blas; do
         folder=$(dirname "$shared")/$flavour
         if [ "$flavour" = "$usual" ]; then
-            skip "BLAS $flavour: unit tests" "what all other tests use"
+            skip "BLAS $flavour: unit tests" "used by all other tests"
         elif nm -D "$folder/libblas.so.3" 2>/dev/null | grep -q ' T cblas_sgemm$'; then
             stage "BLAS $flavour: unit tests" with_blas "$folder"
         else
@@ -203,7 +203,7 @@ build_docs() {
     test -s $checks/docs/docs/html/index.html
 }
 
-# The guide's pages on PyTorch too, with Debian's torch and, from the Python package index, what Debian does not have.
+# The guide's pages on PyTorch too, with Debian's torch and, from the Python package index, packages that Debian does not have.
 with_pytorch() {
     python=$PWD/$checks/python/bin/python
     if {
@@ -265,9 +265,9 @@ mkdir -p $logs
 install_packages $nft_build_packages $nft_test_packages
 if [ $everything = yes ]; then
     # shellcheck disable=SC2086
-    install_what_can_be_had $nft_check_packages
+    install_available $nft_check_packages
 fi
-if command -v ccache >/dev/null; then # what one stage has compiled no other compiles again
+if command -v ccache >/dev/null; then # no stage compiles an object that another has compiled
     CMAKE_C_COMPILER_LAUNCHER=ccache
     CMAKE_CXX_COMPILER_LAUNCHER=ccache
     export CMAKE_C_COMPILER_LAUNCHER CMAKE_CXX_COMPILER_LAUNCHER

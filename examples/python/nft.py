@@ -6,7 +6,7 @@
 
 One module over ctypes; it needs numpy and libnft.so.0 ($NFT_LIBRARY, else where the system finds libraries).
 Arrays are borrowed, not copied, where their layout allows it: float32, C-contiguous. Views into libnft's memory
-keep alive what they look at. A failure raises nft.Error with libnft's one line. The lock of the interpreter is
+keep the viewed object alive. A failure raises nft.Error with libnft's one line. The lock of the interpreter is
 released while libnft computes; a Model may be used by many threads, a Context by one at a time.
 """
 
@@ -143,7 +143,7 @@ def _check(status):
 
 
 class _Handle:
-    """Owns what the library made; is freed when nobody looks at it any more."""
+    """Owns an object of the library; is freed when nothing refers to it any more."""
 
     def __init__(self, thing, create, *arguments):
         pointer = c_void_p()
@@ -176,7 +176,7 @@ def _array_view(array, owner):
 
 
 def _borrow(values):
-    """An nft_array on the memory of a numpy array, or of a copy if type or layout differ, and what it reads."""
+    """An nft_array on the memory of a numpy array, or of a copy if type or layout differ, and the memory that it reads."""
     values = np.asarray(values)
     if values.dtype == np.uint64 and values.size and int(values.max()) > np.iinfo(np.int64).max:
         raise ValueError(f"{values.max()} is more than an int64 holds")
@@ -393,7 +393,7 @@ class Model:
 
 
 class _Lease:
-    """What the views into a context hold: alive as long as one of them is."""
+    """The object behind the views into a context: alive as long as one of them is."""
 
     def __init__(self, handle):
         self.handle = handle

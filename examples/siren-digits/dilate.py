@@ -1,4 +1,4 @@
-"""dilate.py IMAGES SIRENS OUT [--first I]: what each SIREN should be after its image is dilated.
+"""dilate.py IMAGES SIRENS OUT [--first I]: the target of each SIREN: its image after dilation.
 
 Copies the data set SIRENS to OUT, with one tensor more: `target` (N, height, width, 1), -1 ... 1, the image that each
 network was fitted to, after dilation with 3 x 3 pixels: each becomes the maximum of itself and its neighbours. IMAGES is
@@ -21,7 +21,7 @@ import nft
 
 
 class Failure(Exception):
-    """One line that says what is wrong."""
+    """One line about the fault."""
 
 
 def read_images(path):

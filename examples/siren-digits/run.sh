@@ -3,9 +3,9 @@
 # of this folder on them, judges each model on SIRENs of the test images and prints the tables. Each of the two folders holds the
 # four files in which MNIST and FashionMNIST are distributed. ROW is a row of the tables; without any, all are done but those of
 # single ideas.
-# run.sh --small RESULTS [ROW …]: the same on 300 digits of the tree, with few steps: it shows the way, not what is learned.
+# run.sh --small RESULTS [ROW …]: the same on 300 digits of the tree, with few steps: it shows the procedure, and the models learn nothing.
 #
-# What RESULTS holds already is not done again, and fits and trainings that were interrupted go on. Rows may be done by several
+# Results that RESULTS already holds are not made again, and interrupted fits and trainings resume. Rows may be done by several
 # runs at the same time. NFTOOL names the program (default: nftool), PYTHON the interpreter for the rows of dilation (default: python3),
 # THREADS how many each fit and training takes (default: 1).
 set -eu
@@ -53,7 +53,7 @@ esac
 possible=$(echo "$rows $idea_rows" | tr -s ' \n' ' ' | sed 's/ $//')
 [ $# -eq 0 ] || rows="$*"
 
-# --- what can be wrong is found before hours of work ---
+# --- faults are found before hours of work ---
 
 wants() { # BEGINNING …: whether a row begins with one
     for beginning in "$@"; do
@@ -91,7 +91,7 @@ if [ $kind = full ]; then
 fi
 ! wants dilation- || check_python
 mkdir -p "$results/locks"
-# Of a build that is not installed, Python finds the library beside the program.
+# Of a build that is not installed, Python finds the library next to the program.
 library=$(dirname "$(command -v "$nftool")")/libnft.so.0
 [ ! -e "$library" ] || NFT_LIBRARY=${NFT_LIBRARY:-$library}
 export NFT_LIBRARY="${NFT_LIBRARY:-libnft.so.0}" PYTHONDONTWRITEBYTECODE=1
@@ -285,7 +285,7 @@ number() { # NAME KEY FORMAT
     sed -n "s/.*\"$2\":\([-+.0-9e]*\).*/\1/p" "$results/$1.json" | awk -v format="$3" '{ printf format, $1 }'
 }
 
-# What trainings took, by the times in their logs: steps, validations and checkpoints, but not what is between an interruption
+# The minutes of trainings, by the times in their logs: steps, validations and checkpoints, without the pause between an interruption
 # and the next run, if that is more than a minute.
 minutes() { # NAME …
     for name in "$@"; do

@@ -24,7 +24,7 @@ enum {
 /** A row-major array, owned or borrowing a caller's memory. Not changed by the library after it was made. */
 typedef struct nft_array nft_array;
 
-/** One tensor of a file or a model. Views are borrowed from the object that was asked. */
+/** One tensor of a file or a model. Its pointers are borrowed from the object that filled it. */
 typedef struct nft_tensor_info {
     size_t size;                       /**< sizeof(nft_tensor_info), set by the caller */
     const char *name;                  /**< borrowed */
@@ -49,8 +49,7 @@ typedef struct nft_tensor_info {
  * @param shape `rank` sizes, none negative
  * @param rank number of axes, at most ::NFT_ARRAY_MAX_RANK; 0 for a single number
  * @param data row-major elements of `type`; NULL for zeros
- * @return ::NFT_ERROR_ARGUMENT for a type, a rank or a size that there is not, ::NFT_ERROR_LIMIT,
- * ::NFT_ERROR_MEMORY
+ * @return ::NFT_ERROR_ARGUMENT for a wrong type, rank or size, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY
  */
 NFT_API NFT_MUST_CHECK nft_status nft_array_create(nft_array **array, int32_t type, const int64_t *shape,
                                                    int64_t rank, const void *data);

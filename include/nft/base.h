@@ -44,7 +44,7 @@ enum {
     NFT_ERROR_MEMORY = 2, /**< an allocation failed; the objects involved are as they were before the call */
     NFT_ERROR_LIMIT = 3,  /**< the object would need more memory than the limit, or a size overflows */
     NFT_ERROR_FILE = 4,   /**< the system refused to open, read, write or rename a file */
-    NFT_ERROR_FORMAT = 5, /**< the bytes of a file or buffer are not what they should be */
+    NFT_ERROR_FORMAT = 5, /**< a file or a buffer has wrong or damaged content */
     NFT_ERROR_CONFIG =
         6, /**< a model configuration or a space is wrong, or its modules do not fit together */
     NFT_ERROR_MISMATCH =
@@ -58,7 +58,8 @@ enum {
 NFT_API const char *nft_status_name(nft_status status);
 
 /**
- * The calling thread's last failure in one line: what, where, expected and found.
+ * The calling thread's last failure in one line: the fault, its place, the expected value and the value
+ * found.
  *
  * Valid until this thread's next failing call; "" if none failed. A successful call does not change it.
  * @threadsafe
@@ -69,10 +70,10 @@ NFT_API const char *nft_error_message(void);
 NFT_API const char *nft_version(void);
 
 /**
- * How exactly the products of a model's linear maps with its weights are computed. Sums, and everything else,
- * are in single precision. Each is a lower bound: a processor on which single precision is as fast uses that.
- * Results of one precision have the same bits alone, in any batch and with any number of threads, on
- * processors with the same kernels (nft_build_info()).
+ * The precision of products of activations with the weights of a model's linear maps. Sums, and everything
+ * else, are in single precision. Each is a lower bound: a processor on which single precision is as fast uses
+ * that. The result for a network in one precision is bit-identical in every batch, with every number of
+ * threads, and on every processor with the same kernels (nft_build_info()).
  */
 enum {
     NFT_PRECISION_FLOAT32 = 0, /**< single precision */
@@ -109,8 +110,8 @@ enum {
     NFT_LOG_WARNING = 1 /**< a user should look: fewer threads, or parts of a file not read */
 };
 
-/** Receives one line without a newline, on the thread that called the library: from several at once if
- * several call it. */
+/** Receives one line without a newline, on the thread that called the library. Several threads that call the
+ * library may call it at once. */
 typedef void nft_log_callback(int32_t level, const char *line, void *user);
 
 /**
@@ -123,8 +124,8 @@ NFT_API void nft_set_log(nft_log_callback *callback, void *user);
  * Reports the progress of a long call, and may stop it.
  *
  * Called on the thread that called the library, never from two threads at once. Return 0 to continue,
- * anything else to stop: the call then fails with ::NFT_ERROR_CANCELLED. As every callback of the library it
- * returns: an exception of C++, or a longjmp(), must not leave it.
+ * anything else to stop: the call then fails with ::NFT_ERROR_CANCELLED. It must return, as every callback of
+ * the library must: an exception of C++ or a longjmp() must not leave it.
  */
 typedef int nft_progress_callback(int64_t done, int64_t total, void *user);
 

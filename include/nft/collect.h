@@ -24,12 +24,11 @@ typedef void nft_collect_left_out(const char *path, const char *reason, void *us
 typedef struct nft_collect_options {
     size_t size; /**< sizeof(nft_collect_options) */
     const char
-        *labels;       /**< where labels are: the path of a table (CSV, TSV, JSON or JSON lines), or
-                          "sidecar", NAME.json next to NAME.pt; "folder", the name of the folder; "key:NAME",
-                          inside the file; "path:PATTERN", in the path, whose last parts are as the pattern, where
-                          * stands for any characters and {label} for the label. NULL: the tensor `label` of a
-                          stack, or none */
-    const char *key;   /**< the column of the table that names the file; NULL: the first */
+        *labels;     /**< where labels are: the path of a table (CSV, TSV, JSON or JSON lines), or "sidecar",
+                        NAME.json next to NAME.pt; "folder", the name of the folder; "key:NAME", inside the file;
+                        "path:PATTERN", in the path: the pattern matches its last parts, * stands for any
+                        characters and {label} for the label. NULL: the tensor `label` of a stack, or none */
+    const char *key; /**< the column of the table that names the file; NULL: the first */
     const char *label; /**< the column that becomes the tensor `label`; dots go into nested objects; NULL:
                           "label" */
     const char *const *also; /**< further columns, which become tensors of their names */
@@ -49,9 +48,9 @@ typedef struct nft_collect_options {
         *layers;         /**< of chains: names of the layers in order; NULL: natural order of the names */
     int64_t layer_count; /**< how many names */
     int fold_norms;  /**< 1: each batch norm is folded into the linear or convolutional layer before it, which
-                        then computes both; one that is behind none is ::NFT_ERROR_FORMAT. A file with norms is
-                        read as a whole */
-    double norm_eps; /**< what the norms add to the variance; 0: 1e-5, PyTorch's */
+                        then computes both; a norm without such a layer is ::NFT_ERROR_FORMAT. A file with
+                        norms is read as a whole */
+    double norm_eps; /**< the number that the norms add to the variance; 0: 1e-5, PyTorch's */
 } nft_collect_options;
 
 /** Options with every default. */
@@ -61,7 +60,7 @@ typedef struct nft_collect_options {
             0, 0, 0                                                                                          \
     }
 
-/** What nft_collect() has made. */
+/** The result of nft_collect(). */
 typedef struct nft_collect_result {
     size_t size;      /**< sizeof(nft_collect_result), set by the caller */
     int64_t networks; /**< in the data set */
@@ -81,14 +80,14 @@ typedef struct nft_collect_result {
  *
  * Files are read in every format of nft_file_open(). Networks of one space, with the same names of tensors,
  * roles and metadata, are stacked in one file. Labels that are whole numbers become I64, other numbers F32;
- * texts become classes, numbered in natural order, whose names are in the metadata under `nft.classes`. A
- * list of numbers becomes a row. The order is the natural order of the paths.
+ * texts become classes, numbered in natural order. The metadata `nft.classes` hold the names of the classes.
+ * A list of numbers becomes a row. The networks have the natural order of their paths.
  *
- * Memory holds the path, the space and the labels of each network, never the weights of more than one file. A
- * call that is interrupted, or stopped by `progress`, continues when it is repeated; files next to `output`
- * whose names end in `.partial` hold its state until then. Thread-safe for different outputs.
+ * Memory holds the path, the space and the labels of each network, never the weights of more than one file.
+ * After an interruption, or a stop by `progress`, the same call continues. Until then files next to `output`
+ * hold its state. Their names end in `.partial`. Thread-safe for different outputs.
  * @param[out] result may be NULL
- * @param paths files; folders, with all that is in them but hidden files, sidecars and text; patterns with *,
+ * @param paths files; folders, with all their files except hidden files, sidecars and text; patterns with *,
  * ? or [; or `@`FILE, a file with a path on each line
  * @param count how many, ≥ 1
  * @param output a file of networks of one space, or, with the ending `.json`, an index (see

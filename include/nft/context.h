@@ -23,17 +23,17 @@ typedef struct nft_context nft_context;
 typedef struct nft_context_options {
     size_t size;     /**< sizeof(nft_context_options) */
     int32_t threads; /**< threads that work on one call, the caller's included, at most 1024; 0: all cores */
-    int64_t max_batch; /**< networks for whose output memory is set aside; 0: 32. More may be given at a call:
-                          the first such call then allocates for its output, and only for that */
+    int64_t max_batch; /**< networks whose output has memory from the beginning; 0: 32. A call may take more:
+                          the first such call allocates only its output */
     int64_t memory_limit;      /**< bytes that the context may take; 0: the machine's memory */
     int32_t without_decoder;   /**< 1: stop at the latents of a model that has a decoder */
     int32_t keep_blas_threads; /**< 1: do not change the process's BLAS thread count (see nft_forward()) */
-    int32_t keep_for_backward; /**< 1: nft_forward() keeps what nft_backward() needs, for at most max_batch
-                                  networks */
+    int32_t keep_for_backward; /**< 1: nft_forward() keeps the values that nft_backward() needs, for at most
+                                  max_batch networks */
     int32_t input_gradient;    /**< 1: nft_backward() also computes the gradient of the input */
     int32_t recompute;  /**< 1, with keep_for_backward: keep only the values between modules, and compute
-                           the inside of each again in nft_backward(). Takes less memory and more time, and
-                           gives the same bits */
+                           the inside of each again in nft_backward(). Takes less memory and more time. The
+                           result is bit-identical */
     int64_t max_spaces; /**< spaces whose plans a context for a model of any space keeps; 0: 64. The plan that
                              was used least recently is dropped for a new one */
     int32_t precision;  /**< NFT_PRECISION_…; 0: ::NFT_PRECISION_FLOAT32 */
@@ -48,8 +48,8 @@ typedef struct nft_context_options {
 /**
  * How many bytes a context takes for calls of max_batch networks, before anything is allocated.
  *
- * A context for a model of any space has plans for several spaces. They share workspace and kept memory,
- * which are as large as the space that needs most of each. Outputs that depend on the space are added up.
+ * A context for a model of any space has plans for several spaces. They share workspace and kept memory.
+ * Each of the two is as large as the largest need of a space. Outputs that depend on the space are added up.
  * Thread-safe.
  * @param[out] bytes 0 on failure
  * @param model any
@@ -73,11 +73,11 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_flops(int64_t *flops, const nft_mode
                                                   const nft_space *space);
 
 /**
- * Makes a context for a model. All memory that calls of up to max_batch networks need is allocated here; for
- * a model of any space, when a call first has a space, or more networks than before. Such a call may fail
- * with ::NFT_ERROR_LIMIT, and the context then stays as it was. Thread-safe.
+ * Makes a context for a model. It allocates all memory for calls of up to max_batch networks. A context for a
+ * model of any space allocates in the first call with a space, and in a call with more networks than before.
+ * Such a call may fail with ::NFT_ERROR_LIMIT, and the context then stays as it was. Thread-safe.
  * @param[out] context free it with nft_context_free()
- * @param model of which the context keeps a reference
+ * @param model the context keeps a reference to it
  * @param options NULL for the defaults
  * @return ::NFT_ERROR_ARGUMENT for the options, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_CONFIG,
  * ::NFT_ERROR_THREAD
@@ -123,20 +123,22 @@ typedef struct nft_view {
  *
  * The result for a sample is bit-identical in every batch and with every number of threads. Non-finite
  * weights are passed through. During the call the process's OpenBLAS runs one thread; afterwards it has as
- * many as before. With `keep_blas_threads` it keeps its threads, and how many they are may change the bits.
- * A model may note what it was trained on (`nft.trained_on`, see nft_trainer_snapshot()). Then the metadata
- * of the networks must say the same of `nft.canonical`, `nft.omega`, `nft.offset` (0 if there is none) and
- * `nft.image` as that of the training set, and the same of `nft.classes` and `nft.fit` if they have them. The
- * message names the key, both texts and the repair; nft_weights_set_metadata() notes what a set does not say
- * of itself. A call that is refused before it computes leaves the last output as it was, unless memory_limit
- * made it drop the plan of that output's space.
+ * many as before. With `keep_blas_threads` it keeps its threads, and their number may change the bits.
+ *
+ * A model may have a note about its training set (`nft.trained_on`, see nft_trainer_snapshot()). The metadata
+ * of the networks must then equal those of the training set: `nft.canonical`, `nft.omega`, `nft.offset` (0 if
+ * there is none) and `nft.image`, and also `nft.classes` and `nft.fit` where the networks have them. The
+ * message names the key, both texts and the repair. nft_weights_set_metadata() adds missing metadata.
+ *
+ * A call that is refused before it computes leaves the last output unchanged. The exception: memory_limit
+ * made the call drop the plan of that output's space.
  * @param context of the model; not thread-safe
  * @param input networks of the model's space, or F32 (N, tokens, channels) for a model on tokens
- * @return ::NFT_ERROR_ARGUMENT if the view holds no sample, or one that there is not, or more than
+ * @return ::NFT_ERROR_ARGUMENT if the view holds no sample, or a sample that does not exist, or more than
  * `max_batch` with `keep_for_backward`, or while another call uses the context; ::NFT_ERROR_MISMATCH if the
- * input's space, shape, channels or metadata are not those that the model takes; ::NFT_ERROR_CONFIG if a
+ * model does not take the input's space, shape, channels or metadata; ::NFT_ERROR_CONFIG if a
  * module of a model of any space cannot work on the space; ::NFT_ERROR_MEMORY or ::NFT_ERROR_LIMIT if a
- * larger batch than before, or another space, finds no room; ::NFT_ERROR_CANCELLED
+ * there is no memory for a larger batch than before or for another space; ::NFT_ERROR_CANCELLED
  */
 NFT_API NFT_MUST_CHECK nft_status nft_forward(nft_context *context, const nft_view *input);
 
@@ -144,7 +146,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_forward(nft_context *context, const nft_vi
 enum {
     NFT_OUTPUT = 0,         /**< of the last forward: (N, tokens, channels) or (N, channels), images of a
                                decoder as (N, height · width · channels), or features */
-    NFT_OUTPUT_LATENTS = 1, /**< of a model with a decoder: (N, M, D), which go into it */
+    NFT_OUTPUT_LATENTS = 1, /**< of a model with a decoder: (N, M, D), the decoder's input */
     NFT_OUTPUT_INPUT_GRADIENT = 2 /**< of the last backward, with `input_gradient`: tokens, or features with
                                      the input's channels */
 };

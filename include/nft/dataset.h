@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/** Open files of networks, or of tokens, whose labels a trainer reads. Threads may share it. */
+/** Open files of networks or of tokens, with their labels. Threads may share it. */
 typedef struct nft_dataset nft_dataset;
 
 /**
@@ -40,7 +40,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_dataset_open(nft_dataset **dataset, const 
 /** Frees a data set; NULL is fine. A trainer that uses it keeps its own reference. Thread-safe. */
 NFT_API void nft_dataset_free(nft_dataset *dataset);
 
-/** What a data set holds. */
+/** Facts about a data set. */
 typedef struct nft_dataset_description {
     size_t size;        /**< of the library's struct */
     int64_t count;      /**< samples, N */
@@ -49,7 +49,7 @@ typedef struct nft_dataset_description {
         *space; /**< of its networks; NULL if they have several, or if it holds tokens; borrowed */
 } nft_dataset_description;
 
-/** What a data set holds. Borrowed from it; never NULL: all is 0 for NULL. Thread-safe. */
+/** Facts about a data set. Borrowed from it; never NULL: all is 0 for NULL. Thread-safe. */
 NFT_API const nft_dataset_description *nft_dataset_describe(const nft_dataset *dataset);
 
 /** A part of a data set: networks of one space, or tokens. */
@@ -80,7 +80,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_dataset_get_part(nft_dataset_part *part, c
  * @param indices `count` numbers of samples, 0 … N - 1, in any order
  * @param count how many
  * @return ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT, with the file's name, if it cannot be read (any
- * more); ::NFT_ERROR_ARGUMENT for an index that is none; ::NFT_ERROR_MISMATCH if the data set holds tokens, a
+ * more); ::NFT_ERROR_ARGUMENT for an index of no sample; ::NFT_ERROR_MISMATCH if the data set holds tokens, a
  * sample has another space than `weights`, or `weights` has other channels, too little room, or borrows its
  * memory
  */
@@ -98,13 +98,13 @@ NFT_API NFT_MUST_CHECK nft_status nft_dataset_read(nft_weights *weights, const n
  */
 NFT_API NFT_MUST_CHECK nft_status nft_dataset_batch(nft_weights **weights, const nft_dataset *dataset,
                                                     int64_t part, int64_t count);
-/** Name `index` of the tensors with a row for each sample that belong to no network, of the first part, such
- * as `label`; NULL beyond the last. Borrowed from the data set. Thread-safe. */
+/** Name `index` of the extra tensors of the first part, such as `label`. An extra tensor has a row for each
+ * sample and belongs to no network. NULL beyond the last. Borrowed from the data set. Thread-safe. */
 NFT_API const char *nft_dataset_extra_name(const nft_dataset *dataset, int64_t index);
 /** A text of the metadata of part `part`, NULL if there is none. Borrowed from the data set. Thread-safe. */
 NFT_API const char *nft_dataset_metadata(const nft_dataset *dataset, int64_t part, const char *key);
 /**
- * Reads a tensor with a row for each sample, such as the labels, or some rows of it. Thread-safe.
+ * Reads a tensor with a row for each sample, such as the labels, whole or some of its rows. Thread-safe.
  * @param[out] tensor free it with nft_array_free()
  * @param dataset of networks or of tokens
  * @param name of a tensor of the file, such as `label`
@@ -117,9 +117,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_dataset_read_tensor(nft_array **tensor, co
                                                           const char *name, int64_t first, int64_t count);
 
 /**
- * Reads the labels of all samples as a loss takes them, from any type that converts exactly: I64 (N) classes,
- * from whole numbers or from rows of a 1 among zeros, or F32 (N, numbers of a sample). The class -100 is that
- * of a sample that is left out; the label of a class that is infinite or NaN is INT64_MIN. Thread-safe.
+ * Reads the labels of all samples as a loss takes them, from any type that converts exactly. The result is
+ * I64 (N) classes, from whole numbers or from one-hot rows, or F32 (N, numbers of a sample). A sample of
+ * class -100 is left out. A class that is infinite or NaN becomes INT64_MIN. Thread-safe.
  * @param[out] targets free it with nft_array_free()
  * @param dataset of networks or of tokens
  * @param name of the tensor; NULL: `label`, or else `target`

@@ -20,11 +20,11 @@ typedef struct nft_file nft_file;
 /**
  * Writes arrays to a safetensors file under the given names.
  *
- * The data go to a temporary file in the target's folder, with the permissions of the target, which is
- * renamed over the target when it is complete. The target is therefore whole at any moment, also where
- * several threads or processes write it. A symbolic link is written through; a device or a pipe is written
- * to. A process that is killed meanwhile leaves `.NAME.nft-0.tmp`, which the next save of the same NAME
- * removes. libnft writes every file in this way.
+ * The data go to a temporary file in the target's folder, with the permissions of the target. When it is
+ * complete, it is renamed over the target. The target is therefore whole at any moment, even if several
+ * threads or processes write it. For a symbolic link the linked file is replaced. A device or a pipe is
+ * written directly. A process that is killed meanwhile leaves `.NAME.nft-0.tmp`. The next save of the same
+ * NAME removes it. libnft writes every file in this way.
  *
  * F32 arrays are written as F32, I64 as I64, in the order given.
  * @param path where the file will be
@@ -47,8 +47,8 @@ typedef struct nft_file_writer nft_file_writer;
  * Begins a temporary file in the folder of `path` with the table of its tensors. Thread-safe.
  * @param[out] writer end it with nft_file_writer_commit() or nft_file_writer_free()
  * @param path where the file will be
- * @param tensors name, type ("F32" or "I64"), rank and shape of each, and the first one's `size`, which says
- * how far they are apart (0: as in this header); the rest is not read
+ * @param tensors name, type ("F32" or "I64"), rank and shape of each. The first one's `size` is the distance
+ * from one to the next (0: as in this header). The rest is not read
  * @param count how many tensors
  * @param metadata as nft_array_save()
  * @return ::NFT_ERROR_FILE if it cannot be written, ::NFT_ERROR_ARGUMENT for the table, ::NFT_ERROR_LIMIT,
@@ -59,17 +59,17 @@ NFT_API NFT_MUST_CHECK nft_status nft_file_writer_create(nft_file_writer **write
                                                          const char *const *metadata);
 /**
  * Adds the next `bytes` bytes of the tensors' elements, row-major, one tensor after the other; a piece may
- * end anywhere between two elements. More than the tensors have room for is refused as a whole; after
- * ::NFT_ERROR_FILE the file can only be given up. Not thread-safe for one writer.
+ * end anywhere between two elements. A piece that is too large for the tensors is refused as a whole.
+ * After ::NFT_ERROR_FILE the writer can only be freed. Not thread-safe for one writer.
  * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_FILE
  */
 NFT_API NFT_MUST_CHECK nft_status nft_file_writer_append(nft_file_writer *writer, const void *data,
                                                          int64_t bytes);
 /**
  * Writes elements first … first + count - 1 of tensor `tensor`. Each element is written once, in any order;
- * a pipe or a device takes them in the order of the table alone. Not together with nft_file_writer_append().
+ * a pipe or a device takes them only in the order of the table. Not together with nft_file_writer_append().
  * Not thread-safe for one writer.
- * @return ::NFT_ERROR_ARGUMENT for elements that there are not, or that were written, ::NFT_ERROR_FILE
+ * @return ::NFT_ERROR_ARGUMENT for elements that do not exist, or that were written, ::NFT_ERROR_FILE
  */
 NFT_API NFT_MUST_CHECK nft_status nft_file_writer_write(nft_file_writer *writer, int64_t tensor,
                                                         int64_t first, const void *data, int64_t count);
@@ -83,8 +83,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_file_writer_commit(nft_file_writer *writer
 NFT_API void nft_file_writer_free(nft_file_writer *writer);
 
 /**
- * Opens a file and lists its tensors; reads none. The format is told by the first bytes, whatever the name
- * is:
+ * Opens a file and lists its tensors; reads none. The first bytes decide the format, and the name does not:
  *
  * - safetensors, and the index of a sharded network (`*.safetensors.index.json`);
  * - PyTorch (`torch.save`), both forms. Its pickle is interpreted as data and runs no code. Nested containers
@@ -94,9 +93,8 @@ NFT_API void nft_file_writer_free(nft_file_writer *writer);
  * - HDF5: datasets by their path, where libnft was built with it and libhdf5 is installed;
  * - each of these gzipped.
  *
- * Packed parts are unpacked into memory. Parts that are not read are
- * listed by nft_file_left_out_at(). Files of other kinds are ::NFT_ERROR_FORMAT with their kind in the
- * message.
+ * Packed parts are unpacked into memory. nft_file_left_out_at() lists parts that are not read. Files of other
+ * kinds are ::NFT_ERROR_FORMAT with their kind in the message.
  * @param[out] file the opened file; free it with nft_file_free()
  * @param path where it is; NULL if the options have its bytes, which are never written
  * @param options `memory_limit` and `bytes` count; NULL for the defaults
@@ -130,7 +128,7 @@ NFT_API const char *nft_file_metadata(const nft_file *file, const char *key);
 NFT_API const char *nft_file_metadata_at(const char **text, const nft_file *file, int64_t index);
 /**
  * Reads a tensor, or rows of its first axis, so that a tensor need not fit in memory. F32, F16, BF16, F64 and
- * the F8 types become F32, exactly but for F64, which is rounded; I64, I32, I16, I8, U64, U32, U16, U8 and
+ * the F8 types become F32. F64 is rounded, the others are exact; I64, I32, I16, I8, U64, U32, U16, U8 and
  * BOOL become I64. Not thread-safe for one file.
  * @param[out] array free it with nft_array_free()
  * @param file any
@@ -138,17 +136,16 @@ NFT_API const char *nft_file_metadata_at(const char **text, const nft_file *file
  * @param first row; 0 of a single number
  * @param count rows; ::NFT_ALL: all that follow, also of a single number
  * @return ::NFT_ERROR_FORMAT for a U64 larger than any I64, and for a tensor that was left out;
- * ::NFT_ERROR_ARGUMENT for another name, or rows that there are not; ::NFT_ERROR_FILE, ::NFT_ERROR_LIMIT,
+ * ::NFT_ERROR_ARGUMENT for another name, or rows that do not exist; ::NFT_ERROR_FILE, ::NFT_ERROR_LIMIT,
  * ::NFT_ERROR_MEMORY
  */
 NFT_API NFT_MUST_CHECK nft_status nft_file_read(nft_array **array, const nft_file *file, const char *name,
                                                 int64_t first, int64_t count);
 
 /**
- * Writes the first `count` networks of a set to a file that is written piece by piece, as its networks first
- * … first + count - 1. The tensors are found by the names that the set has for them; parts of one tensor of
- * the file are joined. The bias of a chain's layer that is zero may be missing in the file. Not thread-safe
- * for one writer.
+ * Writes the first `count` networks of a set to a file that is written piece by piece. They become networks
+ * first … first + count - 1 of the file. The set's names find the tensors; parts of one tensor of the file
+ * are joined. A bias of zeros of a chain's layer may be missing in the file. Not thread-safe for one writer.
  * @param writer as nft_file_writer_write() takes it
  * @param weights the set; it has at least `count` networks
  * @param first number of the file's network that the set's first one becomes

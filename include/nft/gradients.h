@@ -44,12 +44,12 @@ NFT_API NFT_MUST_CHECK nft_status nft_gradients_tensor(nft_tensor_info *info, co
  * calls add up. A backward consumes the values that the forward kept. A second one after the same forward is
  * refused, unless the context was made with `recompute`. `output_gradient` is not checked: a number that is
  * not finite passes into the gradients.
- * @param context whose last forward it is
+ * @param context that ran the forward
  * @param output_gradient as many samples as the forward had, of the shape of ::NFT_OUTPUT
- * @param gradients of the context's model, or of one with the same configuration; NULL: only the input's
- * gradient is wanted, so the context was made with `input_gradient`
- * @return ::NFT_ERROR_ARGUMENT without a forward whose values are still there, or if neither gradient is
- * wanted; ::NFT_ERROR_MISMATCH if a shape or the model is another
+ * @param gradients of the context's model, or of one with the same configuration; NULL: only the
+ * gradient of the input is computed, so the context was made with `input_gradient`
+ * @return ::NFT_ERROR_ARGUMENT if no forward has left its values, or if neither gradient is
+ * wanted; ::NFT_ERROR_MISMATCH for another shape or another model
  */
 NFT_API NFT_MUST_CHECK nft_status nft_backward(nft_context *context, const nft_view *output_gradient,
                                                nft_gradients *gradients);
@@ -70,7 +70,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_backward(nft_context *context, const nft_v
 NFT_API NFT_MUST_CHECK nft_status nft_context_set_tensor(nft_context *context, int64_t index,
                                                          const float *values, int64_t count);
 /**
- * The context's model as it is now, which later calls do not change: to read, to save, for other contexts.
+ * The context's model as it is now, to read, to save, or for other contexts. Later calls do not change it.
  * Free it with nft_model_free(); nothing is copied. Not thread-safe for one context.
  * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_MEMORY
  */

@@ -7,12 +7,13 @@
  * [-1, 1], for a byte p (p / 255 - ½) / ½. The functions here take weight sets whose space is an MLP of 2
  * inputs, {2, 32, 32, 1} for example, with one channel.
  *
- * The metadata of a weight set may say its form. `nft.omega` is ω: a number, or one for each layer with
- * commas between, of which the last also holds for the layers that follow: "30,1" is 30 in the first layer
- * and 1 in all others. `nft.offset` is a number that is added to the output. Both are of magnitude 1e6 at
- * most. A function that takes ω takes the set's own for 0, and 30 where the set has none; a number is ω of
- * every layer, which fresh and fitted networks note. `nft.canonical` is "sign-phase" in canonical form. A
- * text that cannot be read is ::NFT_ERROR_FORMAT, and more numbers than layers ::NFT_ERROR_MISMATCH.
+ * The metadata of a weight set may have its form. `nft.omega` is ω: a number, or a list with commas, one
+ * number for each layer. The last number also holds for the layers that follow: "30,1" is 30 in the first
+ * layer and 1 in all others. `nft.offset` is a number that is added to the output. Both are of magnitude 1e6
+ * at most. A function with the parameter ω takes 0 for the set's own ω, and for 30 where the set has none.
+ * Another number is ω of every layer; fresh and fitted networks get it as their `nft.omega`. `nft.canonical`
+ * is "sign-phase" in canonical form. A text that cannot be read is ::NFT_ERROR_FORMAT. More numbers than
+ * layers are ::NFT_ERROR_MISMATCH.
  *
  * Source: Sitzmann et al., "Implicit Neural Representations with Periodic Activation Functions", 2020,
  * https://arxiv.org/abs/2006.09661.
@@ -92,13 +93,12 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_init(nft_weights *weights, uint64_t se
  * callback stops it (::NFT_ERROR_CANCELLED), networks that are finished keep their new weights, the others
  * their old ones.
  * @param weights the networks to begin with, which become the fitted ones
- * @param[out] losses N mean squared errors after the last step, not-a-number for a network that was not
- * finished, and not finite either where the rate made a network diverge; or NULL. The PSNR is
- * 10 log10(4 / loss) dB.
+ * @param[out] losses N mean squared errors after the last step, or NULL. An unfinished network has NaN, and a
+ * network that diverged has a number that is not finite. The PSNR is 10 log10(4 / loss) dB.
  * @param images F32 (N, height, width, colours), colours in -1 … 1
  * @param options NULL for the defaults
  * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_MISMATCH if the set has more than one
- * channel or the images are not theirs, ::NFT_ERROR_ARGUMENT if it borrows the caller's memory,
+ * channel or the images do not fit it, ::NFT_ERROR_ARGUMENT if it borrows the caller's memory,
  * ::NFT_ERROR_NOT_FINITE if a colour is not finite
  */
 NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losses, const nft_array *images,
@@ -110,23 +110,23 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losse
  *
  * Let a hidden neuron have the weights w, the bias b and, in the next layer, the column c of weights. Sine is
  * odd and sin(t + π) = -sin t, so (w, b, c), (-w, -b, -c) and (w, b + k π/ω, (-1)^k c) for every whole k are
- * the same neuron, and every symmetry of one neuron is made of these two. Of the equal ones this takes the
- * one
- * - whose weights w have a positive sum. If that is zero, the sum of their cubes decides, then in the first
- *   layer the first weight that is not zero;
- * - whose phase ω b lies in (-15/32 π, 17/32 π], or in [0, π/2] if none of these gives the weights a sign.
+ * the same neuron, and every symmetry of one neuron is made of these two. This function takes one of the
+ * equal forms:
+ * - The weights w have a positive sum. If that is zero, the sum of their cubes decides, then in the first
+ *   layer the first weight that is not zero.
+ * - The phase ω b lies in (-15/32 π, 17/32 π], or in [0, π/2] if none of these gives the weights a sign.
  *
- * Layers are taken in their order, so the rows of a layer have found their columns' signs before their own
- * are chosen, and a sum does not change with the order of the neurons before. Why so: signs are those of the
- * weights, which both symmetries move without rounding, so a network and its copy get the same signs. A
- * phase, which is rounded when it is moved, has one border of the interval, not two, and the border is far
- * from 0 and π/2, where biases of zero and cosines lie. The other natural choice, ω b in [0, π/2] with the
- * signs that follow, has its borders there: neurons of zero bias would get a sign of rounding.
+ * Layers are taken in their order. The signs of a layer's columns are therefore known before the signs of its
+ * rows are chosen. A sum does not depend on the order of the neurons before.
  *
- * Twice is the same as once, bit for bit. A network and a copy of it with other signs, phases and order come
- * out with the same neurons up to rounding, unless a phase lies so near the border that rounding takes it
- * across. A bias that is not finite, or of more than 2^22 half periods, does not hold its phase and is not
- * moved.
+ * The weights decide the signs, because both symmetries move weights without rounding: a network and its copy
+ * get the same signs. A phase is rounded when it is moved. Its interval has one border, far from 0 and π/2,
+ * where biases of zero and cosines lie. The other natural choice is ω b in [0, π/2] with the signs that
+ * follow. Its borders lie at 0 and π/2, so rounding would choose the sign of a neuron with zero bias.
+ *
+ * A second call changes no bit. A network and a copy of it with other signs, phases and order get the same
+ * neurons up to rounding, unless rounding takes a phase across the border. A bias that is not finite, or of
+ * more than 2^22 half periods, does not hold its phase and is not moved.
  *
  * Source of the symmetries, and of taking the phase before a model sees the weights: Kalogeropoulos et al.,
  * "Scale Equivariant Graph Metanetworks", 2024, https://arxiv.org/abs/2406.10685, sections 4 and 5. They take

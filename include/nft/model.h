@@ -57,7 +57,7 @@ typedef struct nft_module_info {
  * each by itself. A configuration of 100 bytes may describe a model of gigabytes: set a limit for
  * configurations from elsewhere. NULL: the machine's memory
  * @return ::NFT_ERROR_FORMAT if the text is no JSON, ::NFT_ERROR_CONFIG for a wrong configuration,
- * ::NFT_ERROR_LIMIT if something would take more, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT. Thread-safe
+ * ::NFT_ERROR_LIMIT if one of them would take more, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT. Thread-safe
  */
 NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char *json, size_t length,
                                                    uint64_t seed, const nft_load_options *options);
@@ -65,7 +65,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_create(nft_model **model, const char
 /**
  * Reads a model file: safetensors with its configuration in the metadata under `nft.config`. All other
  * metadata are kept; `nft.loss` (the name of a loss: see nft/trainer.h) and `nft.omega` (of loss render)
- * are what `nftool evaluate` takes for them.
+ * are the defaults of `nftool evaluate`.
  * @param[out] model free it with nft_model_free()
  * @param path of the file; NULL if the options have its bytes
  * @param options NULL for the defaults
@@ -97,12 +97,12 @@ NFT_API const nft_space *nft_model_space(const nft_model *model);
 typedef struct nft_model_description {
     size_t size;                   /**< of the library's struct */
     const nft_module_info *input;  /**< ::NFT_VALUE_FEATURES with its channels, or ::NFT_VALUE_TOKENS with
-                                      tokens  and channels; its `type` is "input" */
+                                      tokens and channels; its `type` is "input" */
     const nft_module_info *output; /**< of the last module, or of the decoder if there is one; its `type` is
                                       "output", and its counts are the model's totals */
     int64_t module_count;          /**< in the sequence, the decoder not counted */
     int64_t tensor_count;          /**< parameters and buffers */
-    int32_t has_decoder; /**< 1: the output is images, and the latents are what the last module gives */
+    int32_t has_decoder; /**< 1: the output is images, and the latents are the last module's output */
 } nft_model_description;
 
 /** Facts about a model. Borrowed from it; never NULL: all is 0 for NULL. Thread-safe. */

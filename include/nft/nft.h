@@ -42,10 +42,10 @@
  *
  * **Shapes.** Raw arrays are PyTorch's: row-major, output axis first. Sizes are int64_t.
  *
- * **Ownership.** An output parameter comes first. A handle in it is the caller's to free, and NULL after a
- * failure; every `nft_…_free` takes NULL. Getters return borrowed views; those that return a pointer or a
- * count give NULL or 0 for NULL, or for what is not there. A handle keeps a counted reference to what it
- * uses, so any order of freeing is right.
+ * **Ownership.** An output parameter comes first. The caller frees a handle in it. After a failure it is
+ * NULL, and every `nft_…_free` takes NULL. Getters return borrowed views. A getter of a pointer or a count
+ * returns NULL or 0 for NULL, and for a thing that does not exist. A handle keeps a counted reference to
+ * every object that it uses, so any order of freeing is right.
  *
  * **Errors.** A fallible call returns ::nft_status, 0 for success; nft_error_message() then returns one line
  * about the failure. The library never prints, exits or aborts.

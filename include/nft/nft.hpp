@@ -102,7 +102,7 @@ struct ProgressListener {
             return 1;
         }
     }
-    /** Throws on what was thrown, or a failure. */
+    /** Throws the stored exception again, or an Error for a failure. */
     void finish(nft_status status)
     {
         if (thrown)
@@ -302,7 +302,7 @@ class Array : public detail::ArrayGetters<Array>
 class ArrayView : public detail::ArrayGetters<ArrayView>
 {
   public:
-    /** A view of what the handle names. */
+    /** A view of the object of the handle. */
     explicit ArrayView(const nft_array *handle) noexcept : handle_(handle)
     {
     }
@@ -320,7 +320,7 @@ class ArrayView : public detail::ArrayGetters<ArrayView>
     const nft_array *handle_;
 };
 
-/** Texts for the `__metadata__` of a file: keys, and what stands there. */
+/** Texts for the `__metadata__` of a file: keys and their texts. */
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
 namespace detail
@@ -516,7 +516,7 @@ class Space : public detail::SpaceGetters<Space>
 class SpaceView : public detail::SpaceGetters<SpaceView>
 {
   public:
-    /** A view of what the handle names. */
+    /** A view of the object of the handle. */
     explicit SpaceView(const nft_space *handle) noexcept : handle_(handle)
     {
     }
@@ -773,7 +773,7 @@ class Weights : public detail::WeightsGetters<Weights>
 class WeightsView : public detail::WeightsGetters<WeightsView>
 {
   public:
-    /** A view of what the handle names. */
+    /** A view of the object of the handle. */
     explicit WeightsView(const nft_weights *handle) noexcept : handle_(handle)
     {
     }
@@ -882,7 +882,7 @@ class Model
     {
         return *nft_model_describe(get())->output;
     }
-    /** Whether the output is images, and `latents` what the last module gives. */
+    /** Whether the output is images, and `latents` the last module's output. */
     bool has_decoder() const noexcept
     {
         return nft_model_describe(get())->has_decoder != 0;
@@ -1193,7 +1193,7 @@ class Dataset
         check(nft_dataset_read_targets(&handle, get(), name.empty() ? nullptr : name.c_str(), classes));
         return Array(handle);
     }
-    /** The rows of samples first … first + count - 1 alone. */
+    /** Only the rows of samples first … first + count - 1. */
     Array read_rows(const std::string &name, std::int64_t first, std::int64_t count) const
     {
         nft_array *handle = nullptr;

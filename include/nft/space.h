@@ -2,10 +2,10 @@
  * @file space.h
  * Weight spaces: the architectures whose weights are the data. Included by nft/nft.h.
  *
- * A space is a list of axes and a list of tensors whose shapes name them. An axis is a set of neurons that
- * several tensors index. A residual connection is one axis that many tensors name, a batch norm is four
- * tensors of one axis, a depthwise filter is one axis with positions. Permuting an axis permutes every tensor
- * that names it, and does not change what the network computes.
+ * A space is a list of axes and a list of tensors. The shapes of the tensors name the axes. An axis is a set
+ * of neurons that several tensors index. A residual connection is one axis that many tensors name, a batch
+ * norm is four tensors of one axis, a depthwise filter is one axis with positions. Permuting an axis permutes
+ * every tensor that names it, and does not change the function of the network.
  *
  * @code
  * // conv (c, image, 3, 3) and bias (c), then a flattened map of 2 x 2 pixels: fc (classes, c·4) and bias
@@ -189,7 +189,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_space_create_chain(nft_space **space, cons
 /**
  * Describes an MLP as a chain: `count` ≥ 2 widths, inputs first. {2, 32, 32, 1} is the SIREN of the papers.
  * Thread-safe.
- * @return ::NFT_ERROR_CONFIG for widths that are not possible, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY,
+ * @return ::NFT_ERROR_CONFIG for impossible widths, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY,
  * ::NFT_ERROR_ARGUMENT
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_create_mlp(nft_space **space, const int64_t *widths,
@@ -199,39 +199,39 @@ NFT_API NFT_MUST_CHECK nft_status nft_space_create_mlp(nft_space **space, const 
  * Reads the JSON form that configurations and files use, either {"layers": [{"type": "linear", "in": 2,
  * "out": 32}, …]} or {"axes": [{"name": "c", "size": 16, "symmetry": "none"}, …], "tensors": [{"name":
  * "conv1.weight", "shape": ["c", "image", 3, 3]}, …]}. A dimension of a shape is the name of an axis, a
- * number of positions, or a list of these, whose product it is. A tensor may have a "role", and "from" with
- * "slice": [dimension, start, count]. Thread-safe.
+ * number of positions, or a list of these; a list is their product. A tensor may have a "role", and "from"
+ * with "slice": [dimension, start, count]. Thread-safe.
  * @return ::NFT_ERROR_FORMAT if it is no JSON, ::NFT_ERROR_CONFIG for a wrong description, ::NFT_ERROR_LIMIT,
  * ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_parse(nft_space **space, const char *json, size_t length);
 
 /**
- * Finds the space of the model in an ONNX file by its graph. Every dimension of every weight begins as an
- * axis alone, and the operators unite them. Inputs and outputs are ordered, and so is each axis that passes
- * through an operator which is not understood: a warning in the log names the first of these. So permuting an
- * axis never changes what the network computes. The weights are the initializers of floats, by their names,
- * but for initial states of zeros, which are constants.
+ * Finds the space of the model in an ONNX file by its graph. At first every dimension of every weight is a
+ * separate axis. The operators unite them. Inputs and outputs are ordered, and so is each axis that passes
+ * through an unknown operator: a warning in the log names the first of these. So permuting an axis never
+ * changes the function of the network. The weights are the initializers of floats, by their names, except
+ * initial states of zeros, which are constants.
  *
  * Sizes that an input of the graph leaves open are taken as 1 for the first dimension and as 16 or, in four
  * dimensions, 224 for others. Thread-safe.
  * @param[out] space free it with nft_space_free()
  * @param model_path a model in ONNX; data in another file are not needed
  * @param weights_path NULL, or a file with weights under the same names, of any format of nft_file_open(): a
- * state dict. Initializers that it does not have are constants, whose axes are ordered, and no tensors of the
- * space
+ * state dict. Initializers that it does not have are constants: their axes are ordered, and they are no
+ * tensors of the space
  * @return ::NFT_ERROR_FORMAT, ::NFT_ERROR_FILE, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_from_onnx(nft_space **space, const char *model_path,
                                                       const char *weights_path);
 
 /**
- * The same form, on one line, of any space; the short form with "layers" for a chain of
- * nft_space_create_chain(). Borrowed from the space. Thread-safe.
+ * The JSON form of any space, on one line. A chain of nft_space_create_chain() has the short form with
+ * "layers". Borrowed from the space. Thread-safe.
  */
 NFT_API const char *nft_space_json(const nft_space *space);
 
-/** Drops the caller's reference; NULL is fine. Whatever uses the space keeps its own. Thread-safe. */
+/** Drops the caller's reference; NULL is fine. Objects that use the space keep theirs. Thread-safe. */
 NFT_API void nft_space_free(nft_space *space);
 
 /** Number of axes. Thread-safe. */

@@ -12,10 +12,11 @@
  *
  * A recipe is a JSON object with these keys; a value after "=" is the default.
  *
- * - `loss`: "mse", "bce" (of probabilities) or "cross_entropy" (of logits), means over the batch; or between
- *   images, the mean squared error over batch, pixels and channels: "reconstruction", of a model with a
- * decoder, whose image should be the rendering of its input; "render", of a model whose output is features of
- * one channel, the weights of a SIREN, whose rendering should be the data set's `target`
+ * - `loss`: "mse", "bce" (of probabilities) or "cross_entropy" (of logits), means over the batch. Two
+ *   losses are the mean squared error between images, over batch, pixels and channels. "reconstruction"
+ *   is for a model with a decoder: it compares the decoded image with the rendering of the input.
+ *   "render" is for a model that gives the weights of a SIREN, features of one channel: it compares their
+ *   rendering with the data set's `target`
  * - `optimizer`: {"type": "adamw" or "adam", "lr" = 1e-3, "betas" = [0.9, 0.999], "eps" = 1e-8,
  *   "weight_decay" = 0.01 of adamw (decoupled) or 0 of adam (L2)}; PyTorch's, on every trained parameter
  * - `schedule` = null, constant: {"type": "constant" or "cosine", "warmup_steps" = 0, "total_steps" = steps};
@@ -31,30 +32,31 @@
  * - `validate_every` = 1000: steps
  * - `patience` = null, none: nft_trainer_run() ends after that many validations in a row without a lower loss
  *   (early stopping); it needs a validation set
- * - `label`: the name of the tensor with the labels, which the model's metadata keep (`nft.label`); `label`,
- * or else `target`, without it
+ * - `label`: the name of the tensor with the labels, which the model's metadata keep (`nft.label`). Default:
+ *   `label`, or else `target`
  * - `skip` = false; true: samples whose networks or labels are not finite are left out
  * - `prepare` = false; true: networks of files are brought to the canonical form, ω and offset of the first
  *   file of the training set, where the metadata say that they have others
- * - `omega` = 30: of the networks that the loss "render" renders, a number, or a list of one for each layer,
- *   whose last also holds for those that follow. Loss "reconstruction" renders with `nft.omega` of the data,
- * or else the decoder's, and with any other loss the key is an error. Both add `nft.offset` of the data
+ * - `omega` = 30: ω of the networks that the loss "render" renders, a number, or a list with one for each
+ *   layer. The last number of a list also holds for the layers that follow. The loss "reconstruction"
+ *   renders with `nft.omega` of the data, or else with ω of the decoder. Both losses add `nft.offset` of
+ *   the data. Losses other than "render" refuse the key
  * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "canonical",
- * "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its moved image, f(A
- * x + t), where x is a place (y, x): A is a rotation by at most `rotate` degrees either way, times a factor
- * between the two of `scale`, and with `mirror` in half of the cases a change of left and right; both numbers
- * of t are within ± `shift`. All are uniform, and depend on seed, step and place in the batch. Labels stay.
- * `canonical` brings the moved networks to the canonical form of `omega`, as nft_inr_canonicalize() does;
- * without it the metadata of the training data decide
- *   (`nft.canonical`). Validation and nft_trainer_fit_normalize() see the data as they are. Not with the loss
- *   "render", whose images would not move
+ *   "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its moved image
+ *   f(A x + t), where x is a place (y, x). A is a rotation by at most `rotate` degrees either way, times
+ *   a factor between the two of `scale`. With `mirror` A also swaps left and right in half of the cases.
+ *   Both numbers of t are within ± `shift`. All are uniform, and depend on seed, step and place in the
+ *   batch. Labels stay. `canonical` brings the moved networks to the canonical form of `omega`, as
+ *   nft_inr_canonicalize() does. Without it `nft.canonical` of the training data decides. Validation and
+ *   nft_trainer_fit_normalize() see the data without these moves. The loss "render" refuses the key,
+ *   because its images would not move
  *
- * `model`, `train` and `validation`, which name files in a recipe of the nftool program, are left to the
- * caller; any other key is an error that names it.
+ * `model`, `train` and `validation` name files in a recipe of the nftool program; the library does not read
+ * them. Any other key is an error that names it.
  *
- * The result of a step depends on model, recipe and data, and not on the number of threads, on `recompute` or
- * on the source of the data: on one machine a repeated training is bit-identical. Only the number of
- * ranks (see nft_reduce_callback) changes how sums are rounded.
+ * The result of a step depends on model, recipe and data. It does not depend on the number of threads, on
+ * `recompute` or on the source of the data: on one machine a repeated training is bit-identical. Only the
+ * number of ranks (see nft_reduce_callback) changes the rounding of sums.
  */
 #ifndef NFT_TRAINER_H
 #define NFT_TRAINER_H
@@ -70,18 +72,18 @@ extern "C" {
 #endif
 
 /** A model in training: its own copy of the parameters, the optimizer's state and the data. Belongs to one
- * thread at a time. No callback may free the trainer that it is called from, and those of a batch and of a
- * sum over ranks may not change it either: their calls are refused, ::NFT_ERROR_ARGUMENT. */
+ * thread at a time. A callback must not free the trainer that called it. Callbacks of a batch and of a sum
+ * over ranks must not change it either: their calls are refused with ::NFT_ERROR_ARGUMENT. */
 typedef struct nft_trainer nft_trainer;
 
 /**
- * Replaces each of `sums` and each of `values` by its sum over all ranks: the same bits on every rank. Called
- * by every rank once in each step and once in each validation, with the same counts, on the thread that
+ * Replaces each of `sums` and each of `values` by its sum over all ranks, bit-identical on every rank. Every
+ * rank calls it once in each step and once in each validation, with the same counts, on the thread that
  * called the library. Return 0, or anything else if it failed.
  *
- * A rank that fails in a step or a validation still takes part, and so does one whose step callback stops
- * nft_trainer_run(), in what would have been its next step. One of `sums` says so: the call then fails on
- * every rank, and none waits for another.
+ * A rank that fails in a step or a validation still takes part once more. So does a rank when its step
+ * callback stops nft_trainer_run(): it takes part in place of its next step. One of `sums` carries the
+ * failure. The call then fails on every rank, and none waits for another.
  */
 typedef int nft_reduce_callback(double *sums, int64_t sum_count, float *values, int64_t value_count,
                                 void *user);
@@ -94,8 +96,8 @@ typedef struct nft_trainer_options {
     int64_t memory_limit; /**< bytes that the trainer may take, as nft_trainer_memory() counts them; 0: the
                              machine's memory */
     int32_t recompute; /**< 1: keep only the values between modules, and compute the inside of each again in
-                          backward; takes less memory and more time, and gives the same bits */
-    int32_t rank;      /**< which of several processes that train together this is, from 0 */
+                          backward; takes less memory and more time. The result is bit-identical */
+    int32_t rank;      /**< number of this process among those that train together, from 0 */
     int32_t ranks; /**< how many there are; 0: one, this. Each takes an equal part of every batch and of the
                       validation set. All are given the same model, recipe and data, take the same calls
                       in the same order, and have the same parameters after every step, and the same
@@ -106,7 +108,7 @@ typedef struct nft_trainer_options {
     void *reduce_user;           /**< handed to it */
     int32_t extend;    /**< 1: nft_trainer_resume() takes a checkpoint of other `steps`, another `lr`, another
                           `validate_every` or `patience`, or a schedule of other `total_steps`; from there on
-                          those of the    trainer hold */
+                          those of the trainer hold */
     int32_t precision; /**< NFT_PRECISION_… of forward and backward; 0: ::NFT_PRECISION_FLOAT32. Weights,
                           gradients and the optimizer's state are in single precision with each */
 } nft_trainer_options;
@@ -135,10 +137,10 @@ typedef struct nft_step_info {
     }
 
 /** A batch that a callback fills. New fields may follow. Its memory is the trainer's: the pointers are good
- * until the callback returns, and what is not filled holds what it held before. */
+ * until the callback returns. Numbers that it does not set keep their earlier values. */
 typedef struct nft_batch {
     size_t size;          /**< sizeof(nft_batch), set by the library */
-    int64_t step;         /**< whose batch it is; a step that failed asks again */
+    int64_t step;         /**< the step of this batch; a step that failed asks again */
     int64_t count;        /**< samples to fill: the recipe's batch_size */
     nft_weights *weights; /**< a set of `count` networks, to be filled through nft_weights_edit(); NULL for a
                              model on tokens */
@@ -164,10 +166,11 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
  * memory of nft_trainer_fit_normalize(). Tables that describe a model, some tens of kilobytes for each
  * space, are not counted.
  *
- * It grows with the number of threads, those of `options` or the machine's cores. Not in it is what grows
- * with data that are not known yet: 8 bytes for each training sample with `shuffle`, 8 bytes and the output
- * of each validation sample, and with the loss "render" tables of an image's rows and columns and the target
- * images of a batch that is read from a file. nft_trainer_resume() takes 16 bytes a parameter while it reads.
+ * It grows with the number of threads, those of `options` or the machine's cores. It does not count memory
+ * that depends on later data: 8 bytes for each training sample with `shuffle`, and 8 bytes and the output for
+ * each validation sample. With the loss "render" these are also the tables of an image's rows and columns,
+ * and the target images of a batch that is read from a file. nft_trainer_resume() takes 16 bytes a parameter
+ * while it reads.
  *
  * A model of any space needs memory for the spaces of its data, at most that of the space for which this
  * number is the largest. The calls that set data check every space against `memory_limit`.
@@ -178,7 +181,7 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
  * @param recipe_json `length` bytes of JSON, see above
  * @param length bytes
  * @param options NULL for the defaults
- * @return ::NFT_ERROR_FORMAT if the recipe is no JSON, ::NFT_ERROR_CONFIG for what is wrong in it,
+ * @return ::NFT_ERROR_FORMAT if the recipe is no JSON, ::NFT_ERROR_CONFIG for a wrong recipe,
  * ::NFT_ERROR_MISMATCH for a model that it cannot train or a space that is not the model's,
  * ::NFT_ERROR_ARGUMENT for the options
  */
@@ -199,14 +202,14 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_memory(int64_t *bytes, const nft_m
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_create(nft_trainer **trainer, const nft_model *model,
                                                      const char *recipe_json, size_t length,
                                                      const nft_trainer_options *options);
-/** Frees a trainer with what it lent; NULL is fine. Not thread-safe for one trainer. */
+/** Frees a trainer and all that is borrowed from it; NULL is fine. Not thread-safe for one trainer. */
 NFT_API void nft_trainer_free(nft_trainer *trainer);
 
 /** The data of a training or a validation, of one kind; all others are NULL. */
 typedef struct nft_trainer_data {
     size_t size;                       /**< sizeof(nft_trainer_data) */
-    const nft_weights *const *weights; /**< sets of networks, which are one set to the trainer; samples are
-                                          numbered through the list. The sets of a model of any space may
+    const nft_weights *const *weights; /**< sets of networks, which the trainer joins; samples are numbered
+                                          through the list. The sets of a model of any space may
                                           have different spaces, and a batch mixes them */
     int64_t weights_count;             /**< how many sets */
     const nft_array *tokens;           /**< of a model on tokens: F32 (N, tokens, channels) */
@@ -244,25 +247,25 @@ typedef struct nft_trainer_data {
  * caller may free them. Files are read once as a whole here, to be checked, and every batch is checked again
  * when it is read; they must not change either.
  *
- * Each set holds an extra `label`, or else `target`, or the one that the recipe names: for cross_entropy (N)
- * classes, I64 or whole numbers of F32, or (N, classes) of a 1 among zeros, and -100 for a sample that is
- * left out; for mse and bce F32, or I64 that F32 holds exactly, (N) where an output is one number, else the
+ * Each set holds an extra `label`, or else `target`, or the extra that the recipe names: for cross_entropy
+ * (N) classes, I64 or whole numbers of F32, or one-hot rows (N, classes), and -100 for a sample that is left
+ * out; for mse and bce F32, or I64 that F32 holds exactly, (N) where an output is one number, else the
  * output's shape. For render it is `target`, images (N, height, width, colours) of -1 … 1, all of one size;
  * reconstruction needs neither. Everything is checked here: space, channels, that weights and targets are
- * finite, classes the outputs', targets of bce in 0 … 1, and `nft.omega` of the set's metadata, if it is
- * there, against the ω that the loss renders with. On failure the data are those of before.
+ * finite, classes against the number of outputs, targets of bce in 0 … 1, and `nft.omega` of the set's
+ * metadata, if it is there, against the ω that the loss renders with. On failure the data stay unchanged.
  *
  * A new validation set makes the trainer forget the lowest validation loss so far, and the parameters that
  * had it. Steps taken are not forgotten. Not thread-safe.
- * @param trainer whose data it is
+ * @param trainer gets the data
  * @param train NULL: the training data stay as they are; without data: there are none
  * @param validation NULL: the validation set stays as it is; without data: there is none
  * @return ::NFT_ERROR_MISMATCH if a set does not fit the model or the loss, ::NFT_ERROR_NOT_FINITE if a
  * number is not finite, ::NFT_ERROR_LIMIT if a space needs more memory than the trainer may take, each with a
  * message that names it; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read;
  * ::NFT_ERROR_ARGUMENT for data of several kinds, for a validation by a callback, and for a callback with the
- * loss render, whose images have the size of a data set's, or with a model of any space, whose batches have
- * several spaces; ::NFT_ERROR_MEMORY
+ * loss render (its images have the size of a data set's) or with a model of any space (its batches have
+ * several spaces); ::NFT_ERROR_MEMORY
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_data(nft_trainer *trainer, const nft_trainer_data *train,
                                                        const nft_trainer_data *validation);
@@ -283,7 +286,7 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer
  * One step: a batch's loss and gradients, clipping, update. Never a validation.
  *
  * On failure parameters, optimizer and step number are as they were before. Not thread-safe for one trainer.
- * @param[out] info what it did (its `size` set by the caller); NULL is fine
+ * @param[out] info facts about the step (its `size` set by the caller); NULL is fine
  * @param trainer takes the step
  * @return ::NFT_ERROR_NOT_FINITE, with a message that names the step and the sample or parameter;
  * ::NFT_ERROR_ARGUMENT without training data; ::NFT_ERROR_FILE or ::NFT_ERROR_FORMAT if a file cannot be read
@@ -334,8 +337,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_save(const nft_trainer *trainer, c
  * beforehand: the caller ensures that they are the same again.
  *
  * On failure the trainer is as it was. Not thread-safe for one trainer.
- * @return ::NFT_ERROR_MISMATCH, with a message that says what differs, if it is a checkpoint of another
- * recipe, model or data set; ::NFT_ERROR_FORMAT if it is none, or damaged; ::NFT_ERROR_NOT_FINITE if a number
+ * @return ::NFT_ERROR_MISMATCH for a checkpoint of another recipe, model or data set; the message names the
+ * difference; ::NFT_ERROR_FORMAT if it is none, or damaged; ::NFT_ERROR_NOT_FINITE if a number
  * in it is not finite; ::NFT_ERROR_FILE if it cannot be read
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_resume(nft_trainer *trainer, const char *path);
@@ -364,9 +367,8 @@ enum {
 };
 
 /**
- * A new model. Its metadata say the loss (`nft.loss`), what the training set says of itself
- * (`nft.trained_on`: JSON of its `nft.canonical`, `nft.omega` …), and for loss render ω (`nft.omega`). Not
- * thread-safe.
+ * A new model. Its metadata have the loss (`nft.loss`), metadata of the training set (`nft.trained_on`: JSON
+ * of its `nft.canonical`, `nft.omega` …), and for loss render ω (`nft.omega`). Not thread-safe.
  * @param[out] model free it with nft_model_free()
  * @param trainer any
  * @param which NFT_SNAPSHOT_…

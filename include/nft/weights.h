@@ -52,13 +52,13 @@ NFT_API void nft_weights_free(nft_weights *weights);
  * Reads one network (a PyTorch state_dict), a stack of N, or features, from a file of any format
  * that nft_file_open() reads.
  *
- * The space is that of the options, or the one in the file's metadata under `nft.space`; its tensors are
- * found by name, and their rank says which of the three the file holds. A model in ONNX has the space of its
+ * The space is that of the options, or the one in the file's metadata under `nft.space`. Its tensors are
+ * found by name, and their rank tells which of the three the file holds. A model in ONNX has the space of its
  * graph, as nft_space_from_onnx() finds it, unless the options name layers. Any other file holds a
- * family whose names are known (ResNet, LSTM, …) or a chain: pairs `NAME.weight` and `NAME.bias`, zeros where
- * a layer has none, in natural order of the names, or else in an order that known words tell, which is
- * logged; each layer feeds the next. The rank of the biases, or else of the weights, says what the file
- * holds.
+ * family with known names (ResNet, LSTM, …) or a chain: pairs `NAME.weight` and `NAME.bias`, zeros where a
+ * layer has no bias. Each layer feeds the next. Layers stand in natural order of the names, or else in an
+ * order by known words, which is logged. The rank of the biases, or else of the weights, tells which of
+ * the three the file holds.
  *
  * Tensors with a leading N that belong to no network are kept as extras (`label`). The metadata is kept.
  * Tensors that are not read are reported once, through the log callback.
@@ -112,7 +112,7 @@ NFT_API float *nft_weights_edit(nft_weights *weights, int64_t tensor);
 NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t tensor);
 
 /**
- * Permutes axes, which does not change what the networks compute. Not thread-safe for one set.
+ * Permutes axes. The functions of the networks do not change. Not thread-safe for one set.
  * @param weights the set; one that borrows the caller's memory is refused
  * @param permutations an array (N, neurons of the axis) for each axis of the space: new neuron k of network n
  * is old neuron permutations[axis][n · neurons + k]. A NULL entry leaves an axis as it is, and an axis
@@ -122,8 +122,8 @@ NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t tenso
 NFT_API NFT_MUST_CHECK nft_status nft_weights_permute(nft_weights *weights,
                                                       const int64_t *const *permutations);
 /**
- * Permutes every axis with that symmetry, with another random permutation for each network. Not thread-safe
- * for one set.
+ * Permutes every axis that has the symmetry, with another random permutation for each network. Not
+ * thread-safe for one set.
  * @param weights the set; one that borrows the caller's memory is refused
  * @param seed the same seed gives the same permutations
  * @param first number of the set's first network. A set that is a piece of a larger one is permuted as the
@@ -140,8 +140,8 @@ NFT_API int64_t nft_weights_extra_count(const nft_weights *weights);
  * the set. */
 NFT_API const char *nft_weights_extra_name(const nft_weights *weights, int64_t index);
 /**
- * An extra tensor by its name; NULL if there is none. Borrowed from the set. `label` is what
- * cross_entropy (I64 classes) and mse and bce (F32 numbers) compare with, see nft_trainer_set_data().
+ * An extra tensor by its name; NULL if there is none. Borrowed from the set. The losses
+ * cross_entropy (I64 classes), mse and bce (F32 numbers) compare with `label`, see nft_trainer_set_data().
  * Thread-safe unless another thread writes the set.
  */
 NFT_API const nft_array *nft_weights_extra(const nft_weights *weights, const char *name);

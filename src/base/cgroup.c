@@ -38,7 +38,7 @@ static bool read_setting(char *text, size_t capacity, const char *folder, const 
     return read_file(text, capacity, path);
 }
 
-/* INT64_MAX of "max", of -1, and of what is no number. */
+/* INT64_MAX for "max", for -1, and for a text that is no number. */
 static int64_t number_of(const char *text)
 {
     char *end;

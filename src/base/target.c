@@ -11,7 +11,7 @@
 
 #define MOST_LINKS 40 /* as of the system */
 
-/* What a link says, as seen from its folder. False with errno set, EINVAL of what is no link. */
+/* The target of a link, as seen from its folder. False with errno set, EINVAL for a file that is no link. */
 static bool read_link(const char *path, char next[NFT_TARGET_BYTES])
 {
     char said[NFT_TARGET_BYTES];

@@ -1,5 +1,5 @@
-/* Where a file is written: links, devices, permissions, and what is on the disk. The program is compiled with
- * these, too, so nothing here uses another part of the library. */
+/* The place where a file is written: links, devices, permissions, and the state on the disk. The program is
+ * compiled with these, too, so nothing here uses another part of the library. */
 #ifndef NFT_BASE_TARGET_H
 #define NFT_BASE_TARGET_H
 

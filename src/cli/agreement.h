@@ -8,7 +8,7 @@
 #include <nft/nft.h>
 #include <nft/train.h>
 
-/* What a rank begins with. */
+/* The state from which a rank begins. */
 typedef struct beginning {
     const char *recipe_path;
     json_t *recipe;
@@ -17,9 +17,9 @@ typedef struct beginning {
     int64_t train, validation; /* samples */
 } beginning;
 
-/* Fails unless all ranks have done as many steps, and have the same recipe, but for the paths of its files,
- * the same parameters and as many samples; rank 0 says what differs. Every rank calls it. *alike: all fail,
- * and none waits for another. */
+/* Fails unless all ranks have done as many steps, and have the same recipe (except for the paths of its
+ * files), the same parameters and as many samples. Rank 0 prints the difference. Every rank calls it. *alike:
+ * all fail, and none waits for another. */
 int begin_alike(const cli_ranks *ranks, const beginning *own, bool *alike);
 
 #endif

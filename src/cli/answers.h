@@ -1,4 +1,4 @@
-/* What a model answered: the class that it gives each network, and the class that each network has. */
+/* The answers of a model: the class that it gives each network, and the class that each network has. */
 #ifndef NFT_CLI_ANSWERS_H
 #define NFT_CLI_ANSWERS_H
 
@@ -13,8 +13,8 @@ typedef struct cli_answers {
 /* Room for the text of an answer. */
 #define ANSWER_CAPACITY 64
 
-/* Reads a file as nftool forward writes it from a classifier: `output`, scores (N, classes), and perhaps
- * `label`. Prints its failure and returns the exit status; free_answers() is due in any case. */
+/* Reads a classifier's output as nftool forward writes it: `output`, scores (N, classes), and perhaps
+ * `label`. Prints its failure and returns the exit status. Call free_answers() in any case. */
 int load_answers(cli_answers *answers, const char *path);
 void free_answers(cli_answers *answers);
 int64_t count_answers(const cli_answers *answers);

@@ -1,4 +1,4 @@
-/* What the parts of nftool bench share. Each function prints its failure and returns the exit status. */
+/* Shared by the parts of nftool bench. Each function prints its failure and returns the exit status. */
 #ifndef NFT_CLI_BENCH_H
 #define NFT_CLI_BENCH_H
 
@@ -10,7 +10,7 @@ typedef struct bench {
     int threads;
     bool training, recompute;
     cli_ranks ranks;                   /* that share each batch of a training */
-    int64_t planned_bytes, peak_bytes; /* what the library said, and what the program took */
+    int64_t planned_bytes, peak_bytes; /* as the library plans, and as the program used */
     double seconds;                    /* of the best run */
     double sgemm;                      /* GFLOP/s, of all ranks */
 } bench;
@@ -22,8 +22,8 @@ typedef struct bench_batch {
     int64_t count;
 } bench_batch;
 
-/* Reads the model that the command line names, for a model of any space the space of --space, else NULL, and
- * what `bench` says of them. */
+/* Reads the model that the command line names. For a model of any space it also reads the space of --space,
+ * else NULL. Describes both for `bench`. */
 int bench_model(nft_model **model, nft_space **space, bench *b, const cli_options *given);
 
 /* Random numbers, N(0, 0.2²). */

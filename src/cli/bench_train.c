@@ -149,7 +149,7 @@ int bench_training(bench *b, const cli_options *given)
     training t = {.b = b, .given = &own};
     bool together = true;
     int failed = ranks_open(&b->ranks);
-    own.quiet = own.quiet || b->ranks.rank; /* rank 0 alone says how far they are */
+    own.quiet = own.quiet || b->ranks.rank; /* only rank 0 prints progress */
     if (!failed)
         failed = ranks_in_turn(&b->ranks, prepare, &t, &together);
     if (!failed) {

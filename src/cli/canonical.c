@@ -67,7 +67,7 @@ static int run(const cli_options *given)
 static const cli_option own_options[] = {
     {"output", 'o', OPTION_RESULT, "OUT", "file to write, replaced if it exists; - is standard output", 0, 0,
      NULL},
-    OMEGA_OPTION("what WEIGHTS says, or 30"),
+    OMEGA_OPTION("that of WEIGHTS, or 30"),
     LAYERS_OPTION,
     {0},
 };
@@ -80,9 +80,9 @@ const cli_command canonicalize_command = {
         "Writes the SIRENs of WEIGHTS to OUT with every hidden neuron in one of its many equal forms: sine\n"
         "is odd and periodic, so a neuron may change its sign, or its bias by half a period, if the next\n"
         "layer's weights change with it. Models learn much more from networks in one form. Afterwards\n"
-        "every neuron's weights have a positive sum and W times its bias is in (-15/32 pi, 17/32 pi]. If W\n"
-        "is theirs, which files of nftool fit say, the networks compute what they computed before. Names,\n"
-        "labels and other tensors are kept. Of an index OUT.json is an index as well.",
+        "every neuron's weights have a positive sum and W times its bias is in (-15/32 pi, 17/32 pi]. With\n"
+        "the right W the networks compute the same functions; files of nftool fit have it. Names, labels\n"
+        "and other tensors are kept. For an index OUT.json is an index too.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

@@ -28,7 +28,7 @@ static bool is_open_here(const char *name)
     return false;
 }
 
-/* Calls only what a signal handler may call. */
+/* Calls only functions that are safe in a signal handler. */
 static void clean_up(int number)
 {
     for (int i = 0; i < name_count; i++)

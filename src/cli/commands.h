@@ -1,4 +1,4 @@
-/* The commands of the program, each in a file of its own. */
+/* The commands of the program, one in each file. */
 #ifndef NFT_CLI_COMMANDS_H
 #define NFT_CLI_COMMANDS_H
 

@@ -12,7 +12,7 @@
 #define CLASSES_KEY "nft.classes"
 #define FIT_KEY "nft.fit"
 
-/* What the data lack or have otherwise. */
+/* A key of the contract that the data lack or have with another text. */
 typedef struct difference {
     const char *key, *expected, *found; /* found: NULL if the data do not say */
 } difference;
@@ -61,8 +61,8 @@ static int fail_form(const cli_input *input, const difference *d)
         return fail("%s: the model was trained on networks in canonical form '%.40s', which is not known",
                     input->path, d->expected);
     return fail(
-        "%s: its networks are not noted to be in canonical form, the model was trained on networks that "
-        "are ('%s'): 'nftool canonicalize %s -o NEW' brings them to it, or --prepare does so on the way",
+        "%s: its networks have no canonical form by its metadata, those of the model's training set have "
+        "'%s': 'nftool canonicalize %s -o NEW' brings them to it, and so does --prepare",
         input->path, d->expected, input->path);
 }
 
@@ -87,7 +87,7 @@ static int fail_difference(const cli_input *input, const difference *d)
                     input->path, d->expected, input->path, d->expected);
     const char *word = d->key + strlen("nft.");
     return fail(
-        "%s: its networks have %s%s%s%.80s by its metadata, those that the model was trained on %s %.80s%s",
+        "%s: its networks have %s%s%s%.80s by its metadata, those of the model's training set %s %.80s%s",
         input->path, d->found ? "" : "no ", word, d->found ? " " : "", d->found ? d->found : "", word,
         d->expected, repair_of(d));
 }

@@ -1,4 +1,4 @@
-/* What a model was trained on, by its metadata, and whether the data are like that. Prints its failure and
+/* Compares the metadata of data with those of the model's training set. Each function prints its failure and
  * returns the exit status. */
 #ifndef NFT_CLI_CONTRACT_H
 #define NFT_CLI_CONTRACT_H

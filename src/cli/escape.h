@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 
-/* Copies `text` with every character that a terminal may obey written out: C0 and DEL as \x1b, C1,
- * bidirectional controls and line separators as \u009b, bytes that are no UTF-8 as \x9b. Ends with a whole
- * character where `size` bytes are too few. Returns the length of the copy. */
+/* Copies `text` and writes out every character that a terminal may obey: C0 and DEL as \x1b; C1,
+ * bidirectional controls and line separators as \u009b; bytes that are no UTF-8 as \x9b. Where `size` bytes
+ * are too few it ends with a whole character. Returns the length of the copy. */
 size_t escape_text(char *copy, size_t size, const char *text);
 
 #endif

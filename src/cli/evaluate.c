@@ -37,7 +37,7 @@ typedef struct evaluation {
     int64_t bad_inputs, bad_predictions;
 } evaluation;
 
-/* --loss, or what the model was trained with. */
+/* --loss, or the loss of the model's training. */
 static int choose_loss(loss_kind *kind, const cli_options *given, const nft_model *model)
 {
     const char *name = option_text(given, "loss"), *path = given->operands[0];
@@ -52,7 +52,7 @@ static int choose_loss(loss_kind *kind, const cli_options *given, const nft_mode
                 name);
 }
 
-/* Options that belong to some losses alone. */
+/* Options for only some losses. */
 static int check_options(const cli_options *given, loss_kind kind)
 {
     if (kind != LOSS_RENDER && option_text(given, "omega"))
@@ -61,9 +61,10 @@ static int check_options(const cli_options *given, loss_kind kind)
     if (!loss_has_images(kind))
         return EXIT_SUCCESS;
     if (option_text(given, "predictions"))
-        return fail("--predictions is for losses mse, bce and cross_entropy; what a model of loss %s gives, "
-                    "'nftool forward' writes",
-                    loss_names[kind]);
+        return fail(
+            "--predictions is for losses mse, bce and cross_entropy; 'nftool forward' writes the output "
+            "of a model of loss %s",
+            loss_names[kind]);
     if (option_text(given, "plot"))
         return fail("--plot is for losses mse, bce and cross_entropy; images of loss %s are drawn side by "
                     "side by 'nftool render'",
@@ -155,8 +156,7 @@ static int fail_no_labels(const cli_input *input, const char *name)
                 strcmp(name, "label") ? "" : " (or 'target')", input->count, list);
 }
 
-/* The tensor that predictions are compared with, as in training: --label, or what the model was trained
- * with. */
+/* The tensor of the labels, as in training: --label, or the tensor of the model's training. */
 static int find_labels(evaluation *e)
 {
     const char *name = option_text(e->given, "label");
@@ -344,7 +344,7 @@ static int prepare(void *argument)
         return image_scores_set_data(&e->images, &e->input);
     const nft_space *expected = nft_model_space(e->model);
     if (expected && !(e->input.space && nft_space_equal(expected, e->input.space)))
-        return EXIT_SUCCESS; /* the model refuses them, whatever their labels are, and says what differs */
+        return EXIT_SUCCESS; /* the model refuses them in any case, and its message has the difference */
     return read_labels(e, width);
 }
 
@@ -390,7 +390,7 @@ static int predict_and_evaluate(evaluation *e)
     return failed ? failed : write_files(e);
 }
 
-/* Images are compared by rank 0 alone. */
+/* Only rank 0 compares images. */
 static int compute(evaluation *e)
 {
     if (!loss_has_images(e->kind))
@@ -448,16 +448,16 @@ const cli_command evaluate_command = {
         "Runs a model on every network of DATA and compares its output with the tensor 'label' of\n"
         "DATA, or else 'target'.\n"
         "Networks whose predictions are not finite are counted and left out.\n\n"
-        "--loss cross_entropy takes logits and classes, whole numbers or rows of a 1 among zeros: prints\n"
-        "loss and accuracy. Samples of the class -100 are left out.\n"
+        "--loss cross_entropy takes logits and classes, whole numbers or one-hot rows: prints loss and\n"
+        "accuracy. Samples of the class -100 are left out.\n"
         "--loss mse and bce (of probabilities) take numbers: print loss, Kendall's tau-b, R² and the mean\n"
-        "absolute error, of several outputs for each and the means.\n"
-        "--loss reconstruction is for a model with a decoder, whose image is compared with the rendering of\n"
-        "the SIREN that goes in; --loss render for one whose output is the weights of SIRENs, whose\n"
-        "renderings are compared with 'target' (N, height, width, colours), -1 … 1. They print loss and\n"
-        "PSNR, the mean over the images of each image's PSNR (as 'nftool fit' prints its mean).\n"
-        "--plot draws a point for each network, predicted against actual; for cross_entropy the number of\n"
-        "networks of each class that were taken for each class, coloured by their share of the class.",
+        "absolute error. For several outputs they print these for each output, and their means.\n"
+        "--loss reconstruction is for a model with a decoder. It compares the decoded image with the\n"
+        "rendering of the input SIREN. --loss render is for a model that gives weights of SIRENs. It\n"
+        "compares their renderings with 'target' (N, height, width, colours), -1 … 1. Both print loss and\n"
+        "PSNR, the mean over the images, as 'nftool fit' does.\n"
+        "--plot draws a point for each network, predicted against actual. For cross_entropy it draws the\n"
+        "number of networks of each class that got each class, coloured by their share of the class.",
     .least_operands = 2,
     .most_operands = 2,
     .options = own_options,

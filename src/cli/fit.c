@@ -26,9 +26,9 @@
 
 #define DEFAULT_STEPS 250
 #define DEFAULT_RATE 1e-3
-#define DEFAULT_BATCH 32 /* networks, or so many for each thread: */
+#define DEFAULT_BATCH 32 /* networks, or for each thread: */
 #define BATCH_PER_THREAD 4
-/* Of each thread in a batch, which an interruption loses: some seconds of its time. */
+/* Operations of each thread in a batch: some seconds. An interruption loses a batch. */
 #define BATCH_OPERATIONS 2e11
 #define MAX_WIDTHS 64
 #define MOST_OF_A_FRACTION ((1.0f / 255 - 0.5f) / 0.5f + 1e-6f) /* a colour of 1 among those of 0 … 255 */
@@ -234,7 +234,7 @@ static int add_checksum(unsigned long *sum, const char *path)
     return failed;
 }
 
-/* All that decides what the networks become, in one line. */
+/* All settings that decide the networks, in one line. */
 static int describe_settings(const job *j, char *text, size_t capacity)
 {
     const char *init = option_text(j->given, "init");
@@ -387,7 +387,7 @@ static int fit_batch(job *j, int64_t count)
     return failed;
 }
 
-/* Networks at a time: not so many that an interruption loses minutes of work. */
+/* Networks at a time: few enough that an interruption loses no minutes of work. */
 static int64_t batch_of(const job *j)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -407,7 +407,7 @@ static int fit_all(job *j)
     ranks_agree(&j->ranks, batch, &least, &batch);
     int failed = begun ? skip_images(&j->images, begun / j->views) : EXIT_SUCCESS;
     j->held = -1;
-    j->brightest = begun ? 1 : -1; /* what was read before an interruption is not known */
+    j->brightest = begun ? 1 : -1; /* colours before an interruption are not known */
     j->image = malloc((size_t)(j->images.largest * j->images.colours) * sizeof *j->image);
     if (!failed && !j->image)
         failed = fail_memory();
@@ -435,7 +435,7 @@ static void describe_size(const job *j, char *text, size_t capacity)
         snprintf(text, capacity, "%" PRId64 ",%" PRId64 ",%" PRId64, size[0], size[1], j->images.colours);
 }
 
-/* The complete data set, from the file beside it. */
+/* The complete data set, from the partial file. */
 static int save(job *j)
 {
     char size[64], settings[128];
@@ -484,7 +484,7 @@ static int describe(const job *j)
     return EXIT_SUCCESS;
 }
 
-/* What is there already. */
+/* The networks that are fitted already. */
 static void note_finished(const job *j)
 {
     const cli_partial *partial = &j->partial;
@@ -516,7 +516,7 @@ static int prepare(void *argument)
     return failed;
 }
 
-/* Rank 0 knows how many networks are finished, and keeps what all fit. */
+/* Rank 0 knows how many networks are finished, and keeps those of all ranks. */
 static int fit_and_save(job *j)
 {
     int64_t least;
@@ -570,9 +570,8 @@ static const cli_option own_options[] = {
     {"lr", 0, OPTION_POSITIVE, "R", "learning rate of Adam (default: 0.001)", 0, 1000000, NULL},
     {"schedule", 0, OPTION_CHOICE, "NAME", "of the learning rate: constant (default) or cosine", 0, 0,
      schedules},
-    OMEGA_OPTION("what --init says, or 30"),
-    {"offset", 0, OPTION_REAL, "X", "number added to the output (default: what --init says, or 0)", 0, 0,
-     NULL},
+    OMEGA_OPTION("that of --init, or 30"),
+    {"offset", 0, OPTION_REAL, "X", "number added to the output (default: that of --init, or 0)", 0, 0, NULL},
     {"first", 0, OPTION_INTEGER, "I", "number of the first image that is fitted (default: 0)", 0, INT64_MAX,
      NULL},
     {"count", 0, OPTION_INTEGER, "N", "how many images are fitted at most (default: all)", 1, INT64_MAX,
@@ -591,13 +590,13 @@ const cli_command fit_command = {
     .operands = "IMAGES… -o OUT",
     .summary = "fit a SIREN to each image",
     .description =
-        "Fits a SIREN, a small network that maps the place of a pixel to its colour, to each image on its\n"
-        "own, and writes their weights to OUT: Adam on the mean squared error over all pixels.\n\n"
+        "Fits one SIREN to each image, and writes the weights of all to OUT. A SIREN is a small network\n"
+        "that maps the place of a pixel to its colour. Adam minimises the mean squared error over pixels.\n\n"
         "IMAGES is an IDX file (MNIST's format, also gzipped), PNG or JPEG files, or a safetensors\n"
         "file with 'images' (N, height, width, colours) of 0 … 255.\n"
-        "Each batch of networks that is finished is kept in OUT.partial, with checksums: the same command\n"
-        "continues there after an interruption, and fits again what is damaged. With --views the tensor\n"
-        "'image' says which image each network is of.",
+        "Each finished batch of networks is kept in OUT.partial, with checksums. After an interruption the\n"
+        "same command continues there, and fits damaged networks again. With --views the tensor 'image'\n"
+        "has the number of the image of each network.",
     .least_operands = 1,
     .most_operands = INT32_MAX,
     .options = own_options,

@@ -37,7 +37,7 @@ static int make_part(nft_weights **part, nft_weights *all, int64_t first, int64_
     return EXIT_SUCCESS;
 }
 
-/* What a rank did not fit is 0, so that the sums are what one rank has. */
+/* A rank has zeros for networks of the others, so a sum over ranks has the numbers of one rank. */
 static int share(nft_weights *weights, nft_weights *part, int64_t first, float *losses, cli_ranks *ranks)
 {
     int64_t total = nft_weights_count(weights);

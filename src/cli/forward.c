@@ -114,7 +114,7 @@ static int run_shared(const cli_run *given, cli_output *output)
     return failed;
 }
 
-/* Features are rank 0's alone. */
+/* Only rank 0 computes features. */
 static int run_to_file(const nft_model *model, cli_input *input, const cli_options *given, cli_ranks *ranks)
 {
     result_texts texts = {0};

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-/* Numbers of one row, an image of 16,384 × 16,384: no more is asked of memory for a header alone. */
+/* Numbers of one row, an image of 16,384 × 16,384: a header cannot make the program allocate more. */
 #define MAX_ROW (INT64_C(1) << 28)
 #define BUFFER_BYTES 8192
 

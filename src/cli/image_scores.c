@@ -56,7 +56,7 @@ static int check_sirens(image_scores *task)
     return status ? fail("%s: %s", task->given->operands[0], library_message()) : EXIT_SUCCESS;
 }
 
-/* --omega, or what the model was trained with, which the networks that it gives note themselves. */
+/* --omega, or ω of the model's training. The model's output has it in its metadata. */
 static int choose_rendering(image_scores *task)
 {
     const char *said = nft_model_metadata(task->model, OMEGA_KEY);

@@ -1,6 +1,6 @@
-/* How well the images of a model agree with what they should be: those of a decoder with the renderings of
- * the SIRENs that go in, or the renderings of the SIRENs that come out with the tensor `target`. Each
- * function prints its failure and returns the exit status. */
+/* Scores of a model's images. A decoder's images are compared with the renderings of the input SIRENs, or the
+ * renderings of output SIRENs with the tensor `target`. Each function prints its failure and returns the exit
+ * status. */
 #ifndef NFT_CLI_IMAGE_SCORES_H
 #define NFT_CLI_IMAGE_SCORES_H
 
@@ -17,16 +17,16 @@ typedef struct image_scores {
     nft_inr_render_options options;
     cli_omega omega; /* of the networks that come out, or where the data say none of those that go in */
     double loss_sum, psnr_sum; /* over the images that are finite, */
-    int64_t finite;            /* so many */
+    int64_t finite;            /* networks with finite images */
     int64_t bad_inputs;        /* networks with weights that are not finite */
 } image_scores;
 
 /* Fails unless the model is one for the loss. */
 int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *model, const cli_options *given);
-/* Fails unless the data are what the loss needs. */
+/* Fails unless the data fit the loss. */
 int image_scores_set_data(image_scores *task, cli_input *input);
-/* Runs the model on --batch-size networks at a time, whose images alone are kept. Fails if no network has
- * finite images. The loss and the PSNR are means over the images. */
+/* Runs the model on --batch-size networks at a time, and keeps only the images of one batch. Fails if no
+ * network has finite images. The loss and the PSNR are means over the images. */
 int image_scores_compute(cli_scores *scores, image_scores *task);
 
 #endif

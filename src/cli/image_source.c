@@ -93,7 +93,7 @@ static void read_fitted_size(image_source *source, const char *text)
     source->fitted_width = width;
 }
 
-/* Of several sizes, the greatest height and the greatest width of the networks that are drawn. */
+/* For several sizes, the greatest height and the greatest width of the networks that are drawn. */
 static int find_largest_size(image_source *source, const cli_options *given)
 {
     int64_t first = 0, count = 0;
@@ -240,7 +240,7 @@ int open_image_source(image_source *source, char **given_operand, const cli_opti
     return failed;
 }
 
-/* The side of a square image of so many numbers and colours; 0 if there is none. */
+/* The side of a square image with this number of numbers and colours; 0 if there is none. */
 static int64_t square_side(int64_t numbers, int64_t colours)
 {
     int64_t side = 1;
@@ -250,7 +250,7 @@ static int64_t square_side(int64_t numbers, int64_t colours)
     return side * side * colours == numbers ? side : 0;
 }
 
-/* Of vectors beside SIRENs, which know their colours, or alone: grey, or red, green and blue. */
+/* The colours of vectors. With SIRENs they are the SIRENs', otherwise grey, or red, green and blue. */
 static int64_t vector_side(const image_source *vectors, const image_source *sources, int source_count)
 {
     for (int i = 0; i < source_count; i++)
@@ -260,7 +260,7 @@ static int64_t vector_side(const image_source *vectors, const image_source *sour
     return grey ? grey : square_side(vectors->numbers, 3);
 }
 
-/* What the sources say of their size, 0 if nothing. */
+/* The size that the sources have, 0 if none has one. */
 static int find_own_size(const image_source *sources, int source_count, int64_t *height, int64_t *width)
 {
     const image_source *vectors = NULL;

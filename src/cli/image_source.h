@@ -1,4 +1,4 @@
-/* What nftool render draws: SIRENs, which have no size of their own, or images. Each function prints its
+/* The pictures that nftool render draws: SIRENs, which have no size, or images. Each function prints its
  * failure and returns the exit status. */
 #ifndef NFT_CLI_IMAGE_SOURCE_H
 #define NFT_CLI_IMAGE_SOURCE_H

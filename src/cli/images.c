@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Some kilobytes can announce and hold any number of zeros, compressed: what is taken into memory at a time
- * has limits, 22 million pixels of three colours among them. */
+/* Some kilobytes can announce and hold any number of zeros, compressed. Memory at a time therefore has
+ * limits, among them 22 million pixels of three colours. */
 #define IMAGE_MOST_NUMBERS (INT64_C(1) << 26)
 #define LABELS_MOST (INT64_C(1) << 24)
 

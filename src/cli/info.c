@@ -1,4 +1,4 @@
-/* nftool info: what a file holds. */
+/* nftool info: the content of a file. */
 #include "info.h"
 
 #include "commands.h"
@@ -305,12 +305,11 @@ const cli_command info_command = {
     .operands = "FILE",
     .summary = "describe a model, a configuration, weights or a data set",
     .description =
-        "Prints what a file holds: of a model file, a configuration or a recipe (.json) the layers of the\n"
-        "networks it reads and its modules with what they give, their parameters and GFLOP for one network; "
-        "of\n"
-        "weights and data sets the layers or the axes and tensors, the other tensors and values that are "
-        "not\n"
-        "finite; of an index its parts; of any other file of tensors these.",
+        "Prints the content of a file. For a model file, a configuration or a recipe (.json) it prints the\n"
+        "layers of the networks that it reads, and its modules with their outputs, parameters and GFLOP for\n"
+        "one network. For weights and data sets it prints the layers or the axes and tensors, the other\n"
+        "tensors, and the number of values that are not finite. For an index it prints the parts, for any\n"
+        "other file its tensors.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

@@ -1,4 +1,4 @@
-/* What nftool info knows of a file, gathered once for people and for JSON. */
+/* The facts of nftool info about a file, gathered once for people and for JSON. */
 #ifndef NFT_CLI_INFO_H
 #define NFT_CLI_INFO_H
 
@@ -25,7 +25,7 @@ json_t *tensors_json(const void *object, int64_t count, tensor_getter *get);
 
 /* A model or, with `configuration`, a fresh one. */
 int info_model(const nft_model *model, const cli_options *given, bool configuration);
-/* Weights and what else the file holds. */
+/* Weights, and the other tensors of the file. */
 int info_weights(cli_input *input, const nft_file *file, const cli_options *given);
 /* A data set of several parts. */
 int info_index(cli_input *input, const cli_options *given);

@@ -97,7 +97,7 @@ static void module_cells(cli_table *table, const char *index, const char *name, 
     table_cell(table, info->flops ? "%.6f" : "%.0f", (double)info->flops * 1e-9);
 }
 
-/* What the modules leave of the totals. */
+/* The totals without the modules' parts. */
 static nft_module_info decoder_share(const nft_model *model, const nft_module_info *output)
 {
     nft_module_info rest = *output;

@@ -21,7 +21,7 @@ static nft_status file_tensor(const void *file, int64_t index, nft_tensor_info *
 #define PIECE_NUMBERS (INT64_C(1) << 18)
 
 typedef struct known_names {
-    cli_names tensors, extras; /* of the networks, and of what travels with them */
+    cli_names tensors, extras; /* of the networks, and of the extras */
     bool is_other_form;        /* the file has the networks' tensors under other names, in other shapes */
 } known_names;
 
@@ -42,7 +42,7 @@ static bool is_beyond(const known_names *known, const char *name)
            (!known->is_other_form || names_find(&known->extras, name) >= 0);
 }
 
-/* What only reading all numbers can tell. */
+/* Facts that need a pass over all numbers. */
 typedef struct non_finite {
     int64_t values, networks;
     int64_t others; /* values of tensors that travel with the networks */
@@ -86,7 +86,7 @@ static int count_non_finite(non_finite *found, cli_input *input, const cli_optio
     return failed;
 }
 
-/* Tensors of the file that belong to no network: the extras, or what was ignored. */
+/* Tensors of the file that belong to no network: the extras, or ignored ones. */
 static json_t *other_tensors_json(const known_names *known, const nft_file *file, bool extras)
 {
     json_t *list = json_array();
@@ -100,7 +100,7 @@ static json_t *other_tensors_json(const known_names *known, const nft_file *file
     return list;
 }
 
-/* ω as a number, or as a list of one for each of the first layers, and the offset. */
+/* ω as a number, or as a list with one for each of the first layers, and the offset. */
 static void add_form(json_t *object, const nft_file *file)
 {
     const cli_omega omega = noted_omega(nft_file_metadata(file, OMEGA_KEY));
@@ -136,7 +136,7 @@ static int print_as_json(cli_input *input, const known_names *known, const nft_f
     return print_json(object);
 }
 
-/* The least and the largest value of an extra tensor: which classes, what range. */
+/* The least and the largest value of an extra tensor: its classes or its range. */
 typedef struct value_range {
     bool any;
     double least, most; /* of those that are finite */
@@ -215,7 +215,7 @@ static int print_non_finite(cli_input *input, const cli_options *given)
 {
     non_finite found;
     char text[TEXT_CAPACITY];
-    fflush(stdout); /* what the header says is read while the numbers are counted */
+    fflush(stdout); /* shows the facts of the header while the numbers are counted */
     int failed = count_non_finite(&found, input, given);
     if (failed)
         return failed;

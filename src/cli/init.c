@@ -24,7 +24,7 @@ typedef struct task {
     int64_t outputs;
 } task;
 
-/* A model that is known to work for data of a kind, and how it is trained. `body` ends where the outputs
+/* A model that works for data of a kind, and the settings of its training. `body` ends where the outputs
  * begin. */
 typedef struct preset {
     const char *kind, *body;
@@ -90,7 +90,8 @@ static const preset token_preset = {
     1000,
     20000};
 
-/* They say their frequency; or their inputs are two coordinates, and their labels are classes. */
+/* SIRENs have their frequency in the metadata. Without it, they have two coordinates as inputs, and classes
+ * as labels. */
 static bool are_sirens(const cli_input *input, const task *found)
 {
     nft_layer first = {.size = sizeof first};
@@ -109,7 +110,7 @@ static const preset *choose_preset(const cli_input *input, const task *found)
     return are_sirens(input, found) ? &siren_preset : &chain_preset;
 }
 
-/* Integers are classes. Floats in 0 … 1 are taken for probabilities or shares. */
+/* Integers are classes. Floats in 0 … 1 are probabilities or shares. */
 static int look_at_piece(task *found, const nft_array *rows, const char *path, int64_t first)
 {
     const int64_t *classes = nft_array_i64(rows);
@@ -357,8 +358,8 @@ const cli_command init_command = {
         "the labels, and a model that is known to work. Integer labels are classes (cross_entropy), floats "
         "in\n"
         "0 … 1 are shares (bce), other floats numbers (mse).\n\n"
-        "SIRENs get a Neural Functional Transformer with cross attention; other networks of one chain of\n"
-        "layers one that ends in statistics; networks of several spaces, or of one that is no chain, a "
+        "SIRENs get a Neural Functional Transformer with cross attention. Other networks of one chain of\n"
+        "layers get one that ends in statistics; networks of several spaces, or of one that is no chain, a "
         "model\n"
         "of any space; tokens a transformer.",
     .least_operands = 1,

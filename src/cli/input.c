@@ -130,7 +130,7 @@ int64_t batch_of(const cli_input *input, int64_t first)
     return BATCH_NUMBERS / (numbers ? numbers : 1) + 1;
 }
 
-/* What is known of the networks beside their file's own metadata. */
+/* Facts about the networks from outside the metadata of their file. */
 static int note_form(cli_input *input, int64_t part)
 {
     input->from = noted_omega(nft_dataset_metadata(input->dataset, part, OMEGA_KEY));

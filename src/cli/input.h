@@ -1,4 +1,4 @@
-/* What a model runs on, read batch by batch: networks of a file or of an index, or tokens. Each function that
+/* The input of a model, read batch by batch: networks of a file or of an index, or tokens. Each function that
  * can fail prints its failure and returns the exit status. */
 #ifndef NFT_CLI_INPUT_H
 #define NFT_CLI_INPUT_H
@@ -16,7 +16,7 @@ typedef struct cli_input {
     nft_weights *weights;     /* the batch that was read last, of part `part`; or */
     nft_array *batch;         /* of tokens */
     int64_t part, room;
-    /* What is done to SIRENs that were read: see contract.h. */
+    /* Changes to SIRENs after they are read: see contract.h. */
     char omega[OMEGA_CAPACITY];   /* noted in their metadata unless it is empty */
     char offset[OFFSET_CAPACITY]; /* the same */
     bool scale;                   /* the weights, from ω of their file to that */
@@ -26,7 +26,8 @@ typedef struct cli_input {
     double added;       /* to the last biases of the batch */
 } cli_input;
 
-/* Networks, or tokens if `model` takes them; `model` NULL: networks for no model. Fails for N = 0 as well. */
+/* Opens networks, or tokens if `model` takes them; `model` NULL: networks for no model. Fails for N = 0 as
+ * well. */
 int open_input(cli_input *input, const nft_model *model, const char *path, const cli_options *given);
 /* Networks, of which there may be none. */
 int open_networks(cli_input *input, const char *path, const cli_options *given);
@@ -34,7 +35,7 @@ void close_input(cli_input *input);
 
 /* How many samples from `first` on, `most` at most, are of one part and so can be read together. */
 int64_t count_together(const cli_input *input, int64_t first, int64_t most);
-/* How many that is for batches of a few megabytes, where the user does not say. */
+/* The number of networks for batches of a few megabytes, where the user gives none. */
 int64_t batch_of(const cli_input *input, int64_t first);
 /* Reads such samples: the first `count` networks of input->weights, or input->batch. */
 int read_input(cli_input *input, int64_t first, int64_t count);

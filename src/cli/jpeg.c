@@ -79,7 +79,7 @@ static void read_rows(reader *r, const picture *wanted, unsigned char *pixels)
     jpeg_finish_decompress(&r->decoder);
 }
 
-/* With `pixels` NULL the header alone. */
+/* With `pixels` NULL it reads only the header. */
 static int run(picture *about, const char *path, unsigned char *pixels)
 {
     reader r = {.file = fopen(path, "rb")};

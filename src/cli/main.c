@@ -31,9 +31,8 @@ static void print_usage(FILE *stream)
           stream);
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
-    fputs(
-        "\n'nftool COMMAND --help' says what a command takes. 'nftool --version' says what this build is.\n",
-        stream);
+    fputs("\n'nftool COMMAND --help' describes a command, 'nftool --version' describes this build.\n",
+          stream);
 }
 
 static const cli_command *find_command(const char *name)
@@ -69,7 +68,7 @@ static void occupy_standard_streams(void)
 
 #define MOST_REMEMBERED 64
 
-/* A command may open a file more than once: what was said of it is not said again. */
+/* A command may open a file more than once: a note about it is printed once. */
 static bool was_said(const char *line)
 {
     static uint64_t said[MOST_REMEMBERED];
@@ -132,9 +131,9 @@ static int run(int argc, char **argv)
     return command ? run_command(command, argc - 2, argv + 2) : unknown_command(argv[1]);
 }
 
-/* libnft has its own threads and needs none of OpenBLAS: each takes memory when the program is
- * loaded, and where a limit leaves none for it, waits for it forever at the end. They are chosen before the
- * program begins, so it begins again. */
+/* libnft has its own threads and needs none of OpenBLAS. OpenBLAS allocates memory for each of its threads
+ * when the program is loaded. Under a memory limit without room for them it waits forever at the end. Their
+ * number is fixed before main, so the program starts itself again. */
 static void do_without_blas_threads(char **argv)
 {
     static const char name[] = "OPENBLAS_NUM_THREADS";

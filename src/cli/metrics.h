@@ -13,7 +13,7 @@ bool metrics_tau(double *tau, const float *x, const float *y, int64_t n);
 double metrics_r2(const float *predictions, const float *targets, int64_t n);
 double metrics_mean_absolute_error(const float *predictions, const float *targets, int64_t n);
 
-/* The mean losses of PyTorch. bce is of probabilities, its logarithms no less than -100. */
+/* The mean losses of PyTorch. bce takes probabilities, and limits their logarithms to -100 at least. */
 double metrics_mse(const float *predictions, const float *targets, int64_t n);
 double metrics_bce(const float *predictions, const float *targets, int64_t n);
 /* Of images in -1 … 1, in dB, by their mean squared error; infinite of equal images. */
@@ -22,7 +22,7 @@ double metrics_psnr(double mean_squared_error);
 double metrics_cross_entropy(const float *logits, const int64_t *labels, int64_t n, int64_t classes);
 /* The index of the largest of `count` numbers, the first of equals. */
 int64_t metrics_largest(const float *row, int64_t count);
-/* The share of rows whose largest logit (the first of equals) is the label's. */
+/* The share of rows in which the largest logit (the first of equals) is that of the label. */
 double metrics_accuracy(const float *logits, const int64_t *labels, int64_t n, int64_t classes);
 
 /* Whether `count` values are all finite. */

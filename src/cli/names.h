@@ -1,5 +1,4 @@
-/* Which of many names is it: found by halving, so that files of any number of tensors take no longer than
- * their size. */
+/* Finds one of many names by halving, so that a file of many tensors takes time in proportion to its size. */
 #ifndef NFT_CLI_NAMES_H
 #define NFT_CLI_NAMES_H
 
@@ -21,7 +20,7 @@ typedef struct cli_names {
 /* The names that the file has for the tensors of the networks; several slices share one. Their values are
  * indices. Prints its failure and returns the exit status. */
 int names_of_tensors(cli_names *names, const nft_weights *weights);
-/* The names of what travels with the networks; their values are indices. */
+/* The names of the extras of the networks; their values are indices. */
 int names_of_extras(cli_names *names, const nft_dataset *dataset);
 /* The names of a file's tensors; their values are indices. */
 int names_of_file(cli_names *names, const nft_file *file);

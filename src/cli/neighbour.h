@@ -1,4 +1,4 @@
-/* A new file beside the one that it will replace: pictures and diagrams are written there. */
+/* A new file in the folder of the file that it will replace: pictures and diagrams are written there. */
 #ifndef NFT_CLI_NEIGHBOUR_H
 #define NFT_CLI_NEIGHBOUR_H
 
@@ -6,7 +6,7 @@
 
 typedef struct cli_neighbour {
     const char *path; /* as the user wrote it */
-    char *target;     /* what is replaced: links are followed */
+    char *target;     /* the file to replace: links are followed */
     char *name;       /* NULL: the stream is a device or a pipe itself */
     FILE *stream;     /* to write to; NULL: none was begun */
 } cli_neighbour;

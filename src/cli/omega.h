@@ -1,5 +1,5 @@
-/* ω, the frequency of SIRENs: nftool fit notes it in the metadata of its file, and what is made of these
- * networks keeps it. Each function prints its failure and returns the exit status. */
+/* ω, the frequency of SIRENs. nftool fit writes it into the metadata of its file, and files that are made of
+ * these networks keep it. Each function prints its failure and returns the exit status. */
 #ifndef NFT_CLI_OMEGA_H
 #define NFT_CLI_OMEGA_H
 
@@ -27,11 +27,11 @@ typedef struct cli_omega {
 cli_omega plain_omega(double omega); /* the same in every layer */
 double omega_of_layer(const cli_omega *omega, int64_t layer);
 bool same_omega(const cli_omega *a, const cli_omega *b);
-/* How it is noted: "30", or "30,1" into `text`, OMEGA_CAPACITY bytes, which is returned. With so many digits:
- * 17 keep every number, 6 are enough for a message. */
+/* Writes it as metadata, "30" or "30,1", into `text`, OMEGA_CAPACITY bytes, and returns that. `digits`: 17
+ * keep every number, 6 are enough for a message. */
 const char *write_omega(char *text, const cli_omega *omega, int digits);
-/* --omega, or what the metadata of `path` note (NULL: nothing), or the default. Fails where they contradict
- * each other. */
+/* --omega, or the text in the metadata of `path` (NULL: none), or the default. Fails where the first two
+ * contradict each other. */
 int choose_omega(cli_omega *omega, const char *path, const char *noted, const cli_options *given);
 /* Fails if the data set says another than `omega`, which `other` says or does: "--omega says". */
 int check_omega(const char *path, const nft_dataset *dataset, const cli_omega *omega, const char *other);

@@ -1,4 +1,4 @@
-/* The command line: what a command takes, and what the user gave. */
+/* The command line: the options of a command, and those that the user gave. */
 #ifndef NFT_CLI_OPTIONS_H
 #define NFT_CLI_OPTIONS_H
 
@@ -32,7 +32,7 @@ typedef struct cli_option {
     const char *name; /* without the dashes; NULL ends a list */
     char letter;      /* its short form, 0 if it has none */
     option_kind kind;
-    const char *value; /* what help calls the value */
+    const char *value; /* the name of the value in the help */
     const char *help;
     uint64_t least, most;
     const char *const *choices; /* NULL ends them */
@@ -47,7 +47,7 @@ typedef struct cli_value {
 
 struct cli_command;
 
-/* What the user gave. `operands` are the arguments that are no options, in order. */
+/* The options that the user gave. `operands` are the arguments that are no options, in order. */
 typedef struct cli_options {
     const struct cli_command *command;
     char **operands;
@@ -61,17 +61,17 @@ typedef struct cli_options {
     uint64_t seed;
     int64_t batch_size, memory_limit;
     bool quiet, json, force;
-    bool prints_result; /* a file goes to standard output: what else is said goes to standard error */
+    bool prints_result; /* a file goes to standard output, so all messages go to standard error */
 } cli_options;
 
 /* One command of the program, `nftool NAME OPERANDS`. `run` returns the exit status. */
 typedef struct cli_command {
     const char *name;
-    const char *operands; /* with what must be given: "MODEL WEIGHTS -o OUT" */
+    const char *operands; /* with the required option: "MODEL WEIGHTS -o OUT" */
     const char *summary;
     const char *description;
     int least_operands, most_operands;
-    const cli_option *options; /* its own, beside the common ones */
+    const cli_option *options; /* its own, in addition to the common ones */
     const char *required;      /* the name of an option that must be given, or NULL */
     const char *idle;          /* common options that have no effect, which help leaves out: "threads seed" */
     int (*run)(const cli_options *given);
@@ -80,7 +80,7 @@ typedef struct cli_command {
 typedef enum options_result {
     OPTIONS_RUN,
     OPTIONS_HELP, /* help was asked for */
-    OPTIONS_WRONG /* and one line on standard error says what is wrong */
+    OPTIONS_WRONG /* and one line on standard error has the fault */
 } options_result;
 
 /* Reads the arguments after the command's name: options and operands in any order, "--" ends the options. */

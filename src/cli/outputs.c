@@ -114,12 +114,12 @@ static bool is_operand(const char *path, const char *operand)
         return true;
     if (!colon || !access(operand, F_OK))
         return false;
-    char file[PATH_MAX]; /* what is longer is no file */
+    char file[PATH_MAX]; /* a longer text is no file */
     snprintf(file, sizeof file, "%.*s", (int)(colon - operand), operand);
     return colon - operand < PATH_MAX && same_file(path, file);
 }
 
-/* A result in the place of what it is made from would destroy it. */
+/* A result that replaced one of its inputs would destroy it. */
 static int fail_input(const char *path, const cli_option *option)
 {
     char name[OPTION_CAPACITY];

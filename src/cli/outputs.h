@@ -1,4 +1,4 @@
-/* The files that a command writes: what is wrong with them is said before any work. Each function prints its
+/* The files that a command writes. Their faults are reported before any work. Each function prints its
  * failure and returns the exit status. */
 #ifndef NFT_CLI_OUTPUTS_H
 #define NFT_CLI_OUTPUTS_H
@@ -7,10 +7,10 @@
 
 /* Fails unless a file can be made at `path`, or a regular file that is there replaced. */
 int check_output_path(const cli_options *given, const char *path);
-/* The same for all options of the kinds OPTION_OUTPUT and OPTION_STREAM (which may also be a pipe); none may
- * be an operand, what an option of the kind OPTION_INPUT names, or another output. */
+/* The same for all options of the kinds OPTION_OUTPUT and OPTION_STREAM (which may also be a pipe). None may
+ * be an operand, the value of an option of the kind OPTION_INPUT, or another output. */
 int check_outputs(const cli_options *given);
-/* Whether two paths are of one file; of files that are yet to be made, one name in one folder. */
+/* Whether two paths name one file. For files that do not exist yet: one name in one folder. */
 bool same_file(const char *a, const char *b);
 /* Fails if an input that is named elsewhere, in a recipe, is one of the outputs. NULL is none. */
 int check_input(const cli_options *given, const char *path);

@@ -1,6 +1,6 @@
-/* The file: 8 bytes that say what it is, of which the last is the version, the number of finished networks,
- * the settings, then the tensors, each (N, …), the losses (N) and a checksum of each network (N), as they lie
- * in this machine's memory. */
+/* The file: 8 bytes of magic, of which the last is the version, the number of finished networks, the
+ * settings, then the tensors, each (N, …), the losses (N) and a checksum of each network (N), as they lie in
+ * this machine's memory. */
 #define _XOPEN_SOURCE 700
 #define _FILE_OFFSET_BITS 64
 #include "partial.h"
@@ -96,7 +96,7 @@ static int64_t checksum_tensor(const cli_partial *partial)
     return tensor_count(partial) + 1;
 }
 
-/* Adds what tensor t of networks first … holds to their checksums. A checksum begins with the network's
+/* Adds the numbers of tensor t of networks first … to their checksums. A checksum begins with the network's
  * number, so that none is taken for another. */
 static void add_to_checksums(const cli_partial *partial, int64_t t, int64_t first, int64_t count,
                              const float *values, uint32_t *checksums)
@@ -191,7 +191,7 @@ static int resume(cli_partial *partial, const char *settings, int64_t size)
     /* The size may be on the disk before the header is, when the power fails. */
     bool blank = read && size == partial->bytes && !head->magic[0] && !head->finished && !head->settings[0];
     if (!blank && (!read || memcmp(head->magic, magic, sizeof magic - 1) != 0))
-        failed = fail("%s: is not what an interrupted fit leaves; give another --output", partial->path);
+        failed = fail("%s: is not the file of an interrupted fit; give another --output", partial->path);
     else if (!blank && head->magic[sizeof magic - 1] != magic[sizeof magic - 1])
         failed =
             fail("%s: another version of nftool began this fit, in a format that this one does not read; "
@@ -204,7 +204,7 @@ static int resume(cli_partial *partial, const char *settings, int64_t size)
         failed = fail(
             "%s: was begun with other images or options; give the same ones, or remove it to begin again",
             partial->path);
-    /* What was cut off is damaged. */
+    /* Networks that were cut off are damaged. */
     if (!failed && size < partial->bytes && ftruncate(partial->descriptor, partial->bytes))
         failed = fail_file(partial, "write");
     if (!failed) {
@@ -227,14 +227,14 @@ static bool has_its_name(const cli_partial *partial, struct stat *about)
 static int open_file(cli_partial *partial, const char *settings)
 {
     struct stat about = {0};
-    /* The name is not the user's choice: what else has it is neither followed nor touched, and a pipe not
-     * waited for. */
+    /* The user did not choose the name. Another file of this name is neither followed nor changed, and a pipe
+     * is not waited for. */
     partial->descriptor =
         open(partial->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0666);
     if (partial->descriptor < 0 && errno != ELOOP)
         return fail_file(partial, "open");
     if (partial->descriptor < 0 || fstat(partial->descriptor, &about) || !S_ISREG(about.st_mode))
-        return fail("%s: is %s, where the fit would keep what it has done; give another --output",
+        return fail("%s: is %s, but the fit keeps its finished networks there; give another --output",
                     partial->path, partial->descriptor < 0 ? "a link" : "not a regular file");
     if (lock(partial))
         return EXIT_FAILED;

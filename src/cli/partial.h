@@ -1,5 +1,5 @@
-/* The networks of a fit that is not complete, in a file beside the target: what was added survives whatever
- * ends the program, and memory does not grow with their number. */
+/* The networks of an incomplete fit, in a file next to the target. Finished networks survive any end of the
+ * program, and memory does not grow with their number. */
 #ifndef NFT_CLI_PARTIAL_H
 #define NFT_CLI_PARTIAL_H
 
@@ -13,15 +13,15 @@ typedef struct cli_partial {
     int descriptor;
     const nft_space *space; /* the caller's */
     int64_t networks;       /* in all */
-    int64_t finished;       /* the first so many are in the file */
-    int64_t damaged;        /* so many behind them were, until something changed one of them */
-    bool ours;              /* it was opened and fits, so it may be removed */
+    int64_t finished;       /* the first `finished` networks are in the file */
+    int64_t damaged; /* this number of networks behind them were, until something changed one of them */
+    bool ours;       /* it was opened and fits, so it may be removed */
     int64_t bytes;
 } cli_partial;
 
-/* Opens TARGET.partial if it is there, and fails unless it was begun with the same settings; else makes it.
- * A network whose checksum is wrong, and all behind it, are not finished.
- * Each function prints its failure and returns the exit status. */
+/* Opens TARGET.partial if it exists, and fails unless it was begun with the same settings. Otherwise makes
+ * it. A network with a wrong checksum, and all behind it, are not finished. Each function prints its failure
+ * and returns the exit status. */
 int partial_open(cli_partial *partial, const char *target, const char *settings, const nft_space *space,
                  int64_t networks);
 /* Adds the next networks. They are on the disk before they count as finished. */

@@ -10,8 +10,8 @@
  * Prints its failure and returns the exit status. */
 typedef int parts_work(const cli_options *given, int64_t first);
 
-/* Does the work for the first operand, or if that is an index for each of its parts: then --output is an
- * index as well, OUT.json, with its parts OUT-0.safetensors, … beside it. */
+/* Does the work for the first operand, or for each part of an index. --output is then an index too, OUT.json,
+ * with its parts OUT-0.safetensors, … in the same folder. */
 int work_on_parts(const cli_options *given, parts_work *work);
 
 #endif

@@ -77,10 +77,10 @@ const cli_command permute_command = {
     .operands = "WEIGHTS -o OUT",
     .summary = "permute hidden neurons, which changes no network's function",
     .description =
-        "Writes the networks of WEIGHTS to OUT with their hidden neurons in another order: one random\n"
-        "permutation for each axis with that symmetry, of each network, from --seed; in a chain these are\n"
-        "its hidden layers. The networks compute what they computed before. Names, labels and other\n"
-        "tensors are kept. Of an index OUT.json is an index as well, with its parts beside it.",
+        "Writes the networks of WEIGHTS to OUT with their hidden neurons in another order. Each network\n"
+        "gets a random permutation, from --seed, for each axis with that symmetry. In a chain these axes\n"
+        "are the hidden layers. The networks compute the same functions. Names, labels and other tensors\n"
+        "are kept. For an index OUT.json is an index too, with its parts in the same folder.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

@@ -77,7 +77,7 @@ int picture_read(const picture *wanted, const char *path, unsigned char *pixels)
         failed = fail("%s: is %u × %u pixels, the images before it are %" PRId64 " × %" PRId64, path,
                       image.height, image.width, wanted->height, wanted->width);
     image.flags |=
-        PNG_IMAGE_FLAG_16BIT_sRGB; /* unless the file says otherwise, 16 bits are what 8 would be */
+        PNG_IMAGE_FLAG_16BIT_sRGB; /* without a gamma in the file, 16 bits are sRGB as 8 bits are */
     image.format = wanted->colours == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
     if (!failed && !png_image_finish_read(&image, &black, pixels, 0, NULL))
         failed = fail("%s: is damaged: %s", path, image.message);

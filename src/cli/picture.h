@@ -16,8 +16,8 @@ typedef struct picture {
 /* Size and colours of a file, from its header. A palette counts as colours.
  * How a camera was held is not looked at. */
 int picture_measure(picture *about, const char *path);
-/* Reads pixels as `wanted` says, whose size must be the file's: grey becomes RGB if that is wanted, 16 bits
- * become 8, and what is transparent is laid over black. */
+/* Reads pixels in the format `wanted`, which has the size of the file. Grey becomes RGB if that is wanted, 16
+ * bits become 8, and transparent pixels are laid over black. */
 int picture_read(const picture *wanted, const char *path, unsigned char *pixels);
 /* Writes a PNG file, replaced as a whole or not at all. */
 int picture_save(const picture *about, const char *path, const unsigned char *pixels);

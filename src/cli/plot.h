@@ -43,7 +43,7 @@ typedef struct plot_axis {
     bool whole; /* ticks are whole numbers */
 } plot_axis;
 
-/* Of an axis. Logs may hold any numbers; powers of these still have room in a double. */
+/* The limits of an axis. Logs may hold any numbers; powers of these limits still fit in a double. */
 #define PLOT_LEAST 1e-100
 #define PLOT_MOST 1e100
 
@@ -64,7 +64,7 @@ typedef struct plot_area {
 void plot_draw_axes(cli_plot *plot, plot_area *area);
 double plot_at_x(const plot_area *area, double x);
 double plot_at_y(const plot_area *area, double y);
-/* Bold text that begins at x; control characters in it are written out. */
+/* Bold text that begins at x, with control characters written out. */
 void plot_title(cli_plot *plot, double x, double y, const char *text);
 /* The area between two lines through n points, clipped to the frame. */
 void plot_band(cli_plot *plot, const plot_area *area, const double *x, const double *low, const double *high,

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define GAP 7.0         /* between what stands side by side */
+#define GAP 7.0         /* between neighbours */
 #define TICK 4.0        /* length */
 #define X_DISTANCE 65.0 /* of ticks, at least */
 #define Y_DISTANCE 45.0

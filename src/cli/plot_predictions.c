@@ -12,7 +12,7 @@
 
 #define MARGIN 16.0
 #define TITLE_HEIGHT (PLOT_FONT + 10)
-#define SCATTER_WIDTH 532.0 /* with the axes: what they take makes the frame a square */
+#define SCATTER_WIDTH 532.0 /* with the axes: without their room the frame is a square */
 #define SCATTER_HEIGHT 487.0
 #define MOST_POINTS 4000 /* of more the density is drawn */
 #define DENSITY_CELLS 100
@@ -44,7 +44,7 @@ static int64_t cell_of(double at, double low, double high)
     return cell < 0 ? 0 : cell < DENSITY_CELLS ? cell : DENSITY_CELLS - 1;
 }
 
-/* How many points are in each cell of a grid, on a logarithmic scale of colour. */
+/* The number of points in each cell of a grid, on a logarithmic scale of colour. */
 static int draw_density(cli_plot *plot, const plot_area *area, const cli_predictions *p, int64_t n)
 {
     int64_t *counts = calloc((size_t)DENSITY_CELLS * DENSITY_CELLS, sizeof *counts), most = 1;
@@ -163,7 +163,7 @@ static void draw_cell(cli_plot *plot, const confusion *c, int64_t label, int64_t
     cairo_restore(plot->cairo);
 }
 
-/* Class numbers beside the rows and below the columns, as many as have room. */
+/* Class numbers left of the rows and below the columns, as many as there is room for. */
 static void draw_classes(cli_plot *plot, const confusion *c)
 {
     char text[24];

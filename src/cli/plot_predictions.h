@@ -1,4 +1,4 @@
-/* A picture of predictions beside labels. */
+/* A picture of predictions against labels. */
 #ifndef NFT_CLI_PLOT_PREDICTIONS_H
 #define NFT_CLI_PLOT_PREDICTIONS_H
 

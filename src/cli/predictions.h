@@ -20,7 +20,7 @@ extern const char *const prediction_formats[]; /* their names in that order; NUL
 int choose_prediction_format(prediction_format *format, const cli_options *given, const char *path);
 /* Fails unless the model gives a vector for each network. */
 int check_prediction_output(const nft_model *model, const char *path);
-/* Writes `predicted` to `path`, or to standard output if that is NULL. Of a model that was trained with
+/* Writes `predicted` to `path`, or to standard output if that is NULL. For a model that was trained with
  * cross_entropy these are classes, with their names where the data had them, and probabilities. */
 int save_prediction_text(const char *path, prediction_format format, const nft_model *model,
                          const cli_input *input, const cli_predicted *predicted);

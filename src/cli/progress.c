@@ -31,7 +31,7 @@ void progress_start(cli_progress *progress, const cli_options *given, const char
     progress->what = what;
     progress->units = units;
     progress->base = progress->first = 0;
-    progress->note[0] = progress->beside[0] = 0;
+    progress->note[0] = progress->extra[0] = 0;
     progress->parts = 1;
     progress->part_units = NULL;
     progress->total = total;
@@ -57,7 +57,7 @@ static int describe(char *line, size_t capacity, const cli_progress *progress, i
     const char *parts = !terse && progress->part_units ? progress->part_units : "";
     int width = snprintf(line, capacity, "%s: %" PRId64 "%s%" PRId64 "%s%s%s%s", progress->what, done,
                          terse ? "/" : " of ", progress->total, terse ? "" : " ",
-                         terse ? "" : progress->units, progress->note, progress->beside);
+                         terse ? "" : progress->units, progress->note, progress->extra);
     if (done > progress->first && width < (int)capacity)
         width +=
             snprintf(line + width, capacity - (size_t)width, ", %.*f%s%s%s, %.0f s left", speed < 10 ? 2 : 0,

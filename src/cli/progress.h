@@ -7,14 +7,14 @@
 
 typedef struct cli_progress {
     bool visible;
-    bool rewrites;             /* the line is written over */
-    const char *what;          /* "forward" */
-    const char *units;         /* "networks" */
-    int64_t base;              /* done before the call of the library that is running */
-    int64_t first;             /* done before this program began */
-    char note[32], beside[32]; /* what else the line says: ", loss 0.61" */
-    int64_t parts;             /* of each unit, */
-    const char *part_units;    /* whose speed is shown: "samples"; NULL: the units' */
+    bool rewrites;            /* the line is written over */
+    const char *what;         /* "forward" */
+    const char *units;        /* "networks" */
+    int64_t base;             /* done before the call of the library that is running */
+    int64_t first;            /* done before this program began */
+    char note[32], extra[32]; /* further parts of the line: ", loss 0.61" */
+    int64_t parts;            /* of each unit, */
+    const char *part_units;   /* whose speed is shown: "samples"; NULL: the units' */
     int64_t total;
     double started, shown; /* seconds of a steady clock */
     int width;             /* of the line that is on the screen */
@@ -26,8 +26,8 @@ double steady_seconds(void);
 void progress_start(cli_progress *progress, const cli_options *given, const char *what, const char *units,
                     int64_t total);
 void progress_show(cli_progress *progress, int64_t done);
-/* Takes the line of whatever is running away until it is shown again: before anything else is printed. What
- * report.h prints does so by itself. */
+/* Hides the line of the running work until it is shown again. Call it before anything else is printed; the
+ * functions of report.h do so. */
 void progress_hide(void);
 /* Removes the line. */
 void progress_end(cli_progress *progress);

@@ -10,19 +10,20 @@ extern const bool ranks_built_in;
 
 typedef struct cli_ranks {
     int rank, count;
-    bool wants_stop;  /* what this process has been told */
-    bool agreed_stop; /* what every rank knows that one was told, after a step */
+    bool wants_stop;  /* this process was told to stop */
+    bool agreed_stop; /* some process was told to, as every rank knows after a step */
 } cli_ranks;
 
 /* Prints a failure and returns the exit status; ranks_close is due in any case. */
 int ranks_open(cli_ranks *ranks);
-/* The same for commands that mostly run alone: MPI begins only where mpirun, or its like, has started it. */
+/* The same for commands that mostly run without MPI: it begins only where mpirun, or a program like it, has
+ * started them. */
 int ranks_open_if_launched(cli_ranks *ranks);
 /* Ends them all at once unless the work is `done`: others may be waiting for this one. */
 void ranks_close(const cli_ranks *ranks, bool done);
 
-/* Does the work on rank 0 first, so that what is wrong for all is said once, and then on the others, unless
- * it failed there. Returns this rank's exit status; `together`: all return the same, and none waits for
+/* Does the work on rank 0 first, so that a failure of all is printed once. Unless it failed there, the others
+ * do it then. Returns this rank's exit status. `together`: all return the same status, and none waits for
  * another. */
 typedef int ranks_work(void *argument);
 int ranks_in_turn(const cli_ranks *ranks, ranks_work *work, void *argument, bool *together);

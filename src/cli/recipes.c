@@ -22,7 +22,7 @@ static int override_path(char **path, const char *given)
     return EXIT_SUCCESS;
 }
 
-/* Names what may be a misspelling of the key. */
+/* Names a key that may be a misspelling of `key`. */
 static int fail_missing(const cli_recipe *recipe, const char *key, const char *expected)
 {
     const char *keys[32];
@@ -51,7 +51,7 @@ static int read_path(char **path, const cli_recipe *recipe, const char *key, boo
         return fail("%s: '%s' is not a text, the path of a file", recipe->path, key);
     if (!*json_string_value(value))
         return fail("%s: '%s' is empty, expected the path of a file", recipe->path, key);
-    *path = path_beside(recipe->path, json_string_value(value));
+    *path = path_from_recipe(recipe->path, json_string_value(value));
     return *path ? EXIT_SUCCESS : fail_memory();
 }
 

@@ -93,9 +93,9 @@ static int open_sources(job *j)
                                        (int64_t)option_value(j->given, "width")->integer);
 }
 
-/* What limits how many are drawn: an operand, or the answers. */
+/* The limit of the number that is drawn: that of an operand, or of the answers. */
 typedef struct holding {
-    const char *path, *word; /* of what it holds so many */
+    const char *path, *word; /* `word` is the kind of the things that it holds */
     int64_t count;
 } holding;
 
@@ -131,7 +131,7 @@ static int compare_source(const job *j, const image_source *source)
     return failed;
 }
 
-/* --first and --count, of what all operands hold, and the answers. */
+/* --first and --count, as far as all operands and the answers reach. */
 static int choose_networks(job *j)
 {
     const char *path = option_text(j->given, "answers");
@@ -164,7 +164,7 @@ static int lay_out(job *j)
     return make_sheet(&j->sheet, &j->image, &layout, j->path);
 }
 
-/* Memory for what comes out. */
+/* Memory for the images. */
 static int reserve(job *j)
 {
     const image_source *source = &j->sources[0];
@@ -327,8 +327,8 @@ static const cli_option own_options[] = {
     {"heading", 0, OPTION_FLAG, NULL, "write the names of the operands above a picture", 0, 0, NULL},
     {"zoom", 0, OPTION_INTEGER, "K", "pixels of OUT for each of an image, in each direction (default: 1)", 1,
      MAX_ZOOM, NULL},
-    OMEGA_OPTION("what WEIGHTS say, or 30"),
-    {"offset", 0, OPTION_REAL, "X", "number added to the output (default: what WEIGHTS say, or 0)", 0, 0,
+    OMEGA_OPTION("that of WEIGHTS, or 30"),
+    {"offset", 0, OPTION_REAL, "X", "number added to the output (default: that of WEIGHTS, or 0)", 0, 0,
      NULL},
     {"prepare", 0, OPTION_FLAG, NULL,
      "bring networks to --omega and --offset, or those of the first part of an index", 0, 0, NULL},
@@ -339,21 +339,20 @@ static const cli_option own_options[] = {
 const cli_command render_command = {
     .name = "render",
     .operands = "WEIGHTS… -o OUT",
-    .summary = "render SIRENs as images, also beside others",
+    .summary = "render SIRENs as images, alone or side by side",
     .description =
         "Evaluates the SIRENs of WEIGHTS on a grid of any size. OUT is a PNG file: one image, or for\n"
         "many networks a contact sheet with as many columns as rows, or one more. An OUT that ends in\n"
         ".safetensors gets the tensor 'rendered' (N, height, width, colours) as it is, about -1 … 1.\n\n"
-        "Of several operands the images of each network are drawn side by side, in the operands' order,\n"
-        "with a gap to the next network's: SIRENs and what a model made of them, for example. Instead of\n"
+        "With several operands the images of each network are drawn side by side, in the operands' order,\n"
+        "with a gap to the next network's: SIRENs and a model's edits of them, for example. Instead of\n"
         "SIRENs an operand may hold images of the same size: an IDX file (also gzipped) or a PNG file; a\n"
-        "file with the tensor 'output', which 'nftool forward --decode' writes, or FILE:NAME, a tensor of "
-        "that\n"
-        "file with images (N, height, width, colours), both -1 … 1. Without --count all must hold as "
-        "many.\n\n"
-        "--answers takes what 'nftool forward' wrote of a classifier: below each network stands the class "
-        "with\n"
-        "the highest score, in red with the label behind it where the file's 'label' is another.",
+        "file with the tensor 'output', which 'nftool forward --decode' writes; or FILE:NAME, a tensor of\n"
+        "that file with images (N, height, width, colours). Tensors are in -1 … 1. Without --count all\n"
+        "operands must hold equally many images.\n\n"
+        "--answers takes the output of a classifier, as 'nftool forward' writes it. Below each network\n"
+        "stands the class with the highest score. It is red, with the label behind it, if the file's\n"
+        "'label' is another class.",
     .least_operands = 1,
     .most_operands = INT32_MAX,
     .options = own_options,

@@ -195,7 +195,8 @@ json_t *json_shape(const int64_t *shape, int64_t rank)
     return list;
 }
 
-/* As of 'nftool … | head', who has read enough: an earlier write may have met it, whose errno is lost. */
+/* As in 'nftool … | head': the reader has read enough. An earlier write may have met that, and its errno is
+ * lost. */
 static bool reader_is_gone(void)
 {
     struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};

@@ -1,4 +1,4 @@
-/* What the program says: failures and notes on standard error, results on standard output. */
+/* The program's output: failures and notes on standard error, results on standard output. */
 #ifndef NFT_CLI_REPORT_H
 #define NFT_CLI_REPORT_H
 
@@ -40,7 +40,8 @@ void note(const cli_options *given, const char *format, ...) CLI_PRINTF(2, 3);
 
 /* From now on results go to standard error: standard output is for a file. */
 void report_results_as_notes(void);
-/* Prints a result as a line on standard output, what a terminal may obey in it written out (see escape.h). */
+/* Prints a result as a line on standard output, with the control characters of terminals written out (see
+ * escape.h). */
 void say(const char *format, ...) CLI_PRINTF(1, 2);
 
 /* Prints an object on one line and drops it. Returns the exit status: NULL is an object that could not be
@@ -48,7 +49,7 @@ void say(const char *format, ...) CLI_PRINTF(1, 2);
 int print_json(json_t *object);
 /* A number, or null where JSON has none (infinities, not-a-numbers). */
 json_t *json_number(double value);
-/* Text that may not be UTF-8, as file names may: what JSON cannot hold becomes '?'. */
+/* Text that may not be UTF-8, such as file names: bytes that JSON cannot hold become '?'. */
 json_t *json_text(const char *text);
 json_t *json_shape(const int64_t *shape, int64_t rank);
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define DEFAULT_BATCH 32
-#define PIECE_ROWS 4096 /* of what travels with the input, at a time */
+#define PIECE_ROWS 4096 /* rows of the extras, at a time */
 
 static int run_batch(cli_run *run, nft_context *context, int64_t first, int64_t count)
 {
@@ -167,7 +167,7 @@ static bool is_result(const cli_output *output, const char *name)
     return false;
 }
 
-/* What is under a name of the results does not travel. */
+/* An extra with a name of the results is left out. */
 static int add_extras(cli_output *output)
 {
     const char *name;

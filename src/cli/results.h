@@ -1,5 +1,5 @@
-/* Running a model over a whole input batch by batch, and where what comes out goes. Each function that can
- * fail prints its failure and returns the exit status. */
+/* Runs a model over a whole input batch by batch, and stores its results. Each function that can fail prints
+ * its failure and returns the exit status. */
 #ifndef NFT_CLI_RESULTS_H
 #define NFT_CLI_RESULTS_H
 
@@ -8,7 +8,7 @@
 #include "ranks.h"
 #include "tables.h"
 
-/* Takes what the context gave for samples first … first + count - 1, which are also in the input. */
+/* Takes the context's output for samples first … first + count - 1, which are also in the input. */
 typedef int results_taker(void *user, const nft_context *context, int64_t first, int64_t count);
 
 typedef struct cli_run {
@@ -39,8 +39,7 @@ int keep_predictions(void *predicted, const nft_context *context, int64_t first,
 /* After run_model() with keep_predictions: every rank gets the predictions, and counts, of all. */
 int share_predictions(cli_run *run, cli_predicted *predicted);
 
-/* A file of results: `output`, or for features the tensors of their space; then what travels with the input.
- */
+/* A file of results: `output`, or for features the tensors of their space; then the extras of the input. */
 typedef struct cli_output {
     const char *path;
     const cli_input *input;
@@ -56,7 +55,7 @@ typedef struct cli_output {
 int write_results(void *output, const nft_context *context, int64_t first, int64_t count);
 /* Writes predictions as if they came one batch after the other. */
 int write_predictions(cli_output *output, const cli_predicted *predicted);
-/* Writes what travels with the input and gives the file its name. */
+/* Writes the extras of the input and gives the file its name. */
 int complete_output(cli_output *output);
 /* Gives up a file that is not finished. */
 void close_output(cli_output *output);

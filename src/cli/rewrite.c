@@ -34,8 +34,8 @@ void end_rewrite(cli_rewrite *rewrite)
     close_input(rewrite->input);
 }
 
-/* Dimensions before a tensor's own: 0 of one network, 1 of a stack, 2 of features. A file that stores its
- * networks in another form has none of their tensors; they become a stack. */
+/* The number of dimensions before those of a tensor: 0 for one network, 1 for a stack, 2 for features. A file
+ * that stores its networks in another form has none of their tensors. It becomes a stack. */
 static int find_leading(int64_t *leading, bool *is_other_form, const nft_file *file,
                         const nft_weights *networks)
 {
@@ -59,7 +59,7 @@ static bool is_integer(const char *type)
     return (strchr("IU", type[0]) || !strcmp(type, "BOOL")) != 0;
 }
 
-/* Whatever belongs to no network: of a file in another form only what travels with the networks. */
+/* The tensors that belong to no network; of a file in another form only the extras of the networks. */
 static int add_others(writing *w, bool is_other_form)
 {
     cli_names names = {0}, extras = {0};

@@ -13,7 +13,8 @@ typedef struct cli_rewrite {
     void *user;
 } cli_rewrite;
 
-/* Opens what is rewritten. Prints its failure and returns the exit status, as rewrite_networks() does. */
+/* Opens the file that is rewritten. Prints its failure and returns the exit status, as rewrite_networks()
+ * does. */
 int begin_rewrite(cli_rewrite *rewrite, cli_input *input, const cli_options *given);
 /* Writes to --output: the networks batch by batch, then the other tensors in pieces. */
 int rewrite_networks(cli_rewrite *rewrite);

@@ -26,7 +26,7 @@ bool loss_has_images(loss_kind kind)
 static const cli_scores unknown = {LOSS_OTHER,  (double)NAN, (double)NAN, (double)NAN,
                                    (double)NAN, (double)NAN, (double)NAN};
 
-/* Labels are read apart from what they are checked with, so they may have changed between. */
+/* Labels are read a second time after they were checked, so they may have changed. */
 static int check_classes(const cli_predictions *p)
 {
     for (int64_t i = 0; i < p->rows; i++)

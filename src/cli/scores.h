@@ -1,4 +1,4 @@
-/* How well predictions agree with labels, or images with images: what is measured depends on the loss. */
+/* Scores of predictions against labels, or of images against images. The loss decides the measures. */
 #ifndef NFT_CLI_SCORES_H
 #define NFT_CLI_SCORES_H
 
@@ -32,7 +32,7 @@ typedef struct cli_predictions {
     const int64_t *classes;
 } cli_predictions;
 
-/* Numbers that the loss does not have, and those that are not defined, are NaN. */
+/* Scores that the loss does not have, and undefined ones, are NaN. */
 typedef struct cli_scores {
     loss_kind kind;
     double loss, accuracy, tau, r2, mean_absolute_error, psnr;
@@ -62,7 +62,7 @@ int scores_compute(cli_scores *scores, loss_kind kind, const cli_predictions *pr
 int scores_of_outputs(cli_scores *each, const cli_predictions *p);
 /* Of a loss that has images. */
 cli_scores scores_of_images(loss_kind kind, double loss, double psnr);
-/* Sets what the loss has of accuracy, or tau, r2 and mae, or psnr. */
+/* Sets the measures of the loss: accuracy, or tau, r2 and mae, or psnr. */
 void scores_to_json(json_t *object, const cli_scores *scores);
 /* The reverse: of whichever keys are there. */
 void scores_from_json(cli_scores *scores, const json_t *object);

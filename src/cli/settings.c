@@ -13,7 +13,7 @@ static int64_t index_of(const json_t *list, const char *key)
     return end != key && !*end && index >= 0 && (size_t)index < json_array_size(list) ? (int64_t)index : -1;
 }
 
-/* What stands under a key of an object or a list; NULL if nothing does. */
+/* The value of a key of an object, or of an index of a list; NULL if there is none. */
 static json_t *entry_of(json_t *parent, const char *key)
 {
     if (json_is_object(parent))

@@ -20,7 +20,7 @@
 
 #define RUNS 6 /* the first warms up */
 
-/* Of OpenBLAS; another CBLAS does not have it and is left alone. */
+/* Only OpenBLAS has it; another CBLAS is not changed. */
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
 
 typedef struct product {

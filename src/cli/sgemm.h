@@ -1,4 +1,4 @@
-/* What this machine's single-precision matrix product reaches: the yardstick of nftool bench. */
+/* The speed of this machine's single-precision matrix product: the yardstick of nftool bench. */
 #ifndef NFT_CLI_SGEMM_H
 #define NFT_CLI_SGEMM_H
 

@@ -61,7 +61,7 @@ int make_sheet(sheet *made, const picture *image, const sheet_layout *layout, co
     return EXIT_SUCCESS;
 }
 
-/* round(255 (x/2 + ½)), clamped; what is not a number is black. */
+/* round(255 (x/2 + ½)), clamped; NaN is black. */
 static unsigned char pixel_of(float value)
 {
     double level = 255 * ((double)value / 2 + 0.5);
@@ -124,7 +124,7 @@ typedef struct strip {
     int64_t top, left, width, height;
 } strip;
 
-/* From cairo's RGB24, a 32-bit number 0xRRGGBB for each pixel; of a grey sheet the lowest byte. */
+/* Converts cairo's RGB24, a 32-bit number 0xRRGGBB for each pixel. A grey sheet takes the lowest byte. */
 static void copy_strip(sheet *made, const strip *at, cairo_surface_t *surface)
 {
     const unsigned char *lines = cairo_image_surface_get_data(surface);

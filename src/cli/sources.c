@@ -26,7 +26,8 @@ bool is_configuration(const char *path)
         return true;
     char head[8];
     struct stat about;
-    if (stat(path, &about) || !S_ISREG(about.st_mode)) /* a pipe would wait, and lose what is read */
+    if (stat(path, &about) ||
+        !S_ISREG(about.st_mode)) /* a pipe would wait, and lose the bytes that are read */
         return false;
     FILE *file = fopen(path, "rb");
     size_t count = file ? fread(head, 1, sizeof head, file) : 0, first = 0;
@@ -79,7 +80,7 @@ static bool is_recipe(const json_t *object)
 /* Of a few bytes of JSON that may describe any model; the values of a model file are as large as it is. */
 #define CONFIGURATION_LIMIT (INT64_C(1) << 30)
 
-/* A model that would take more than the limit may be what the user wants all the same. */
+/* The user may want a model that takes more than the limit. */
 static nft_status create_model(nft_model **model, const char *text, size_t length, const cli_options *given)
 {
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
@@ -156,7 +157,7 @@ static int load_file(nft_model **model, const char *path, bool may_be_recipe, co
     return nft_model_load(model, path, &options) ? fail_library() : EXIT_SUCCESS;
 }
 
-char *path_beside(const char *recipe, const char *path)
+char *path_from_recipe(const char *recipe, const char *path)
 {
     const char *slash = is_piped(recipe) ? NULL : strrchr(recipe, '/');
     size_t folder = slash && path[0] != '/' ? (size_t)(slash - recipe) + 1 : 0, length = strlen(path) + 1;
@@ -171,7 +172,7 @@ char *path_beside(const char *recipe, const char *path)
 static int load_file_of_recipe(nft_model **model, const char *recipe, const char *said,
                                const cli_options *given)
 {
-    char *path = path_beside(recipe, said);
+    char *path = path_from_recipe(recipe, said);
     int failed = path ? check_input(given, path) : fail_memory();
     if (!failed)
         failed = load_file(model, path, false, given);
@@ -244,7 +245,7 @@ static int64_t split_names(char *text, const char **names)
     return count;
 }
 
-/* What --layers and --space say, for as long as a file is opened. */
+/* The options --layers and --space, while a file is opened. */
 typedef struct reading {
     char *text;
     const char **names;
@@ -293,7 +294,7 @@ static int begin_reading(reading *r, const char *path, const nft_model *model, c
     r->options.memory_limit = given->memory_limit;
     r->options.prefix = option_text(given, "prefix");
     if (layers && space)
-        return fail("--layers and --space both say what the networks are: give one of them");
+        return fail("--layers and --space both describe the networks: give one of them");
     int failed = layers ? read_layer_names(r, layers) : space ? read_space(&r->space, space) : EXIT_SUCCESS;
     r->options.space = r->space;
     if (!failed && !layers && !space)

@@ -1,5 +1,5 @@
-/* What a command reads: models, weights, and whatever a model runs on. Each function prints its failure and
- * returns the exit status. */
+/* The inputs of a command: models, weights, and tokens. Each function prints its failure and returns the exit
+ * status. */
 #ifndef NFT_CLI_SOURCES_H
 #define NFT_CLI_SOURCES_H
 
@@ -18,11 +18,11 @@ json_t *load_other_json(const char *path, const cli_options *given);
 
 /* A model file; or a configuration, which is freshly initialised from --seed; or a recipe, for its model. */
 int load_model(nft_model **model, const char *path, const cli_options *given);
-/* What the recipe `path` says of its model: a configuration, or the path of a model or configuration as seen
- * from the folder of the recipe. */
+/* The model of the recipe `path`: a configuration, or the path of a model or configuration as seen from the
+ * folder of the recipe. */
 int load_model_of_recipe(nft_model **model, const char *path, const json_t *said, const cli_options *given);
 /* `path` as seen from the folder of a recipe; NULL when there is no memory. */
-char *path_beside(const char *recipe, const char *path);
+char *path_from_recipe(const char *recipe, const char *path);
 
 /* The images of a model's decoder. */
 int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double *omega);
@@ -42,14 +42,14 @@ int fail_weights(const char *path);
  * Free it. */
 int read_space(nft_space **space, const char *path);
 
-/* The same of the file that the command is about, whose layers or prefix may be given. */
+/* The same for the command's main file, to which --layers and --prefix apply. */
 int load_space(nft_space **space, const char *path, const cli_options *given);
 bool is_model_file(const char *path);
 
 /* The index of a data set of several parts. */
 bool is_index(const char *path);
 /* The same for a data set that is read piece by piece, or one of tokens, or an index. A model (or NULL) of
- * one space says the space of networks that do not. `what` it should be: "weights". */
+ * one space gives its space to networks without one. `what` is the expected kind: "weights". */
 int open_dataset_for(nft_dataset **dataset, const char *path, const char *what, const nft_model *model,
                      const cli_options *given);
 int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model, const cli_options *given);
@@ -58,14 +58,14 @@ int open_dataset(nft_dataset **dataset, const char *path, const nft_model *model
 const char **list_weights_metadata(const nft_weights *weights);
 bool has_tensor(const nft_file *file, const char *name);
 
-/* What --first and --count choose of the `count` that are in a file; `word` says what they are. */
+/* Applies --first and --count to the `count` items of a file; `word` names the items. */
 int choose_range(int64_t *first, int64_t *chosen, const cli_options *given, const char *path, int64_t count,
                  const char *word);
 
 /* Fails where --layers is given and the file at `path` is `what` ("a model"), not weights. */
 int refuse_layers(const cli_options *given, const char *path, const char *what);
 
-/* The names of layers, of every command that reads networks; and what chooses tensors besides. */
+/* The names of layers, of every command that reads networks, and the other options that choose tensors. */
 #define LAYER_NAMES_OPTION                                                                                   \
     {                                                                                                        \
         "layers", 0, OPTION_TEXT, "A,B,C",                                                                   \

@@ -6,7 +6,7 @@
 #include <nft/nft.h>
 
 typedef struct cli_tensor_table {
-    nft_tensor_info *items; /* names are owned: a context, whose names they are, may be gone before */
+    nft_tensor_info *items; /* names are owned, because they may come from a context that is freed before */
     int64_t count, room;
 } cli_tensor_table;
 

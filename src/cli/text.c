@@ -49,7 +49,7 @@ char *text_plural(char *text, int64_t count, const char *word)
 
 #define LONGEST_WORD 32
 
-/* Levenshtein's distance of two words, of which only the first LONGEST_WORD bytes count. */
+/* Levenshtein's distance of two words, by their first LONGEST_WORD bytes. */
 static size_t edit_distance(const char *a, const char *b)
 {
     size_t m = strlen(a), n = strlen(b), row[LONGEST_WORD + 1];

@@ -26,7 +26,7 @@
 
 #define CHECKPOINT_SECONDS 60
 #define PATHS_CAPACITY 512
-#define KEPT_CAPACITY 5000 /* a path, and what is said of it */
+#define KEPT_CAPACITY 5000 /* a path, and a text about it */
 
 typedef struct training {
     const cli_options *given; /* as rank 0 sees it: the others say nothing */
@@ -134,7 +134,7 @@ static int name_checkpoint(training *t)
     return failed || path ? failed : check_input(t->given, t->checkpoint); /* it is read when it is there */
 }
 
-/* Only the checkpoint of another training may be advised to be removed: what else lies there is not ours. */
+/* Only the checkpoint of another training may be advised to be removed: another file is not ours. */
 static int fail_resume(nft_status status)
 {
     const char *advice =
@@ -146,7 +146,7 @@ static int fail_resume(nft_status status)
     return fail("%s%s", library_message(), advice);
 }
 
-/* Goes on with a training that was interrupted, or sets what a fresh model takes from the data. */
+/* Resumes an interrupted training, or fits a fresh model's statistics to the data. */
 static int begin_or_resume(training *t)
 {
     if (!access(t->checkpoint, F_OK)) {
@@ -160,7 +160,7 @@ static int begin_or_resume(training *t)
     return t->fresh && nft_trainer_fit_normalize(t->trainer) ? fail_training(t) : EXIT_SUCCESS;
 }
 
-/* What a training that diverges would write over. */
+/* The file that a diverged training would replace. */
 static int check_best(const training *t)
 {
     const char *const paths[] = {t->recipe.model_path,         t->recipe.train_path,
@@ -207,7 +207,7 @@ static int prepare(void *argument)
     if (!failed)
         failed = log_open(&t->log, t->ranks.rank ? NULL : log, nft_trainer_describe(t->trainer)->steps_done);
     if (!failed && t->resumed)
-        note(t->given, "%s: goes on after %s", t->checkpoint,
+        note(t->given, "%s: resumes after %s", t->checkpoint,
              text_plural(steps, nft_trainer_describe(t->trainer)->steps_done, "step"));
     return failed;
 }
@@ -259,17 +259,17 @@ static int record_validation(training *t, const nft_step_info *info)
     cli_scores scores;
     bool best = !(info->validation_loss >= t->lowest);
     int64_t step = info->step + 1;
-    char *beside = t->progress.beside;
+    char *extra = t->progress.extra;
     t->lowest = nft_trainer_describe(t->trainer)->best_loss;
     if (score_validation(&scores, t, info->validation_loss))
         return EXIT_FAILED;
-    describe_scores(beside, sizeof t->progress.beside, &scores);
+    describe_scores(extra, sizeof t->progress.extra, &scores);
     if (t->given->json && print_json(log_describe_validation(step, &scores, best)))
         return EXIT_FAILED;
     if (!t->given->json && !t->ranks.rank) {
         progress_hide();
         printf("step %" PRId64 ": loss %.6g, validation loss %.6g%s%s\n", step, info->loss,
-               info->validation_loss, beside, best ? ", the lowest so far" : "");
+               info->validation_loss, extra, best ? ", the lowest so far" : "");
     }
     return log_validation(&t->log, step, &scores, best);
 }
@@ -283,8 +283,7 @@ static int draw_curves(const training *t)
     return path && !t->ranks.rank ? plot_curves(path, title, &t->log) : EXIT_SUCCESS;
 }
 
-/* A training that diverged ends without its model: the best that it has come to is kept beside where that
- * would have been. Says where it is. */
+/* Keeps the best model of a training that diverged, in MODEL.best. Returns a text with that path. */
 static const char *keep_best(const training *t, char *text, size_t size)
 {
     nft_model *best = NULL;
@@ -306,7 +305,7 @@ static int save_checkpoint(training *t)
     t->saved = steady_seconds();
     if (t->ranks.rank)
         return EXIT_SUCCESS;
-    int failed = log_sync(&t->log); /* a log may go on behind its checkpoint, never end before it */
+    int failed = log_sync(&t->log); /* a log may be ahead of its checkpoint, never behind it */
     nft_status status = failed ? NFT_OK : nft_trainer_save(t->trainer, t->checkpoint);
     if (status == NFT_ERROR_NOT_FINITE) {
         snprintf(message, sizeof message, "%s", library_message());
@@ -316,7 +315,7 @@ static int save_checkpoint(training *t)
     return status ? fail_library() : failed;
 }
 
-/* Something cannot be written, as `line` says, but the training is sound: what it has come to is not lost. */
+/* A file cannot be written, as `line` says, but the training is sound: its state is saved. */
 static void fail_sound(const training *t, const char *line)
 {
     if (t->ranks.rank)
@@ -324,7 +323,7 @@ static void fail_sound(const training *t, const char *line)
     else if (nft_trainer_save(t->trainer, t->checkpoint))
         fail("%s; nor can the state of the training be kept: %s", line, library_message());
     else
-        fail("%s; the same command goes on from %s, after %" PRId64 " of %" PRId64 " steps", line,
+        fail("%s; the same command resumes from %s, after %" PRId64 " of %" PRId64 " steps", line,
              t->checkpoint, nft_trainer_describe(t->trainer)->steps_done,
              nft_trainer_describe(t->trainer)->steps);
 }
@@ -362,11 +361,11 @@ static int hear_step(const nft_step_info *info, void *user)
 
 static int fail_run(const training *t, nft_status status)
 {
-    bool noticed = status == NFT_ERROR_CANCELLED; /* what another rank, or a signal, began */
+    bool noticed = status == NFT_ERROR_CANCELLED; /* another rank, or a signal, stopped it */
     if (t->failed || (noticed && t->stopped && t->ranks.rank))
         return EXIT_FAILED;
     if (noticed && t->stopped)
-        return fail("stopped after %" PRId64 " of %" PRId64 " steps; the same command goes on from %s",
+        return fail("stopped after %" PRId64 " of %" PRId64 " steps; the same command resumes from %s",
                     nft_trainer_describe(t->trainer)->steps_done, nft_trainer_describe(t->trainer)->steps,
                     t->checkpoint);
     char kept[KEPT_CAPACITY] = "", message[1024];
@@ -519,7 +518,7 @@ static const cli_option own_options[] = {
      NULL},
     {"plot", 0, OPTION_OUTPUT, "FILE",
      "draw the learning curves at each validation and at the end (SVG or PNG)", 0, 0, NULL},
-    {"checkpoint", 0, OPTION_OUTPUT, "FILE", "where to go on from (default: MODEL.checkpoint)", 0, 0, NULL},
+    {"checkpoint", 0, OPTION_OUTPUT, "FILE", "file to resume from (default: MODEL.checkpoint)", 0, 0, NULL},
     {"checkpoint-every", 0, OPTION_NUMBER, "S", "seconds between checkpoints (default: 60)", 0, 0, NULL},
     {"set", 0, OPTION_SETTING, "KEY=VALUE",
      "any entry of the recipe, as optimizer.lr=1e-4; may be given again", 0, 0, NULL},
@@ -541,10 +540,10 @@ static const cli_option own_options[] = {
 const cli_command train_command = {
     .name = "train",
     .operands = "CONFIG -o MODEL",
-    .summary = "train a model as a recipe says",
+    .summary = "train a model by a recipe",
     .description =
-        "Trains as the recipe CONFIG (JSON) says and writes the model with the lowest validation loss, or\n"
-        "without a validation set the last one. Paths in CONFIG are relative to it. It needs:\n\n"
+        "Trains by the recipe CONFIG (JSON) and writes the model with the lowest validation loss. Without a\n"
+        "validation set it writes the last model. Paths in CONFIG are relative to it. It needs:\n\n"
         "  {\"model\": PATH or configuration, \"train\": PATH (or --train),\n"
         "   \"loss\": \"mse\" | \"bce\" | \"cross_entropy\" | \"reconstruction\" | \"render\",\n"
         "   \"optimizer\": {\"type\": \"adamw\" | \"adam\"}, \"batch_size\": B, \"steps\": N (or \"epochs\": "
@@ -556,21 +555,21 @@ const cli_command train_command = {
         "   \"validation\": PATH, \"validate_every\": 1000,\n"
         "   \"patience\": null (validations in a row without a lower loss that end it: early stopping),\n"
         "   \"grad_clip\": null (the largest norm of the gradients), \"shuffle\": true, \"seed\": 0,\n"
-        "   \"augment\": null, or of SIRENs, whose images move at random in training, with these defaults:\n"
+        "   \"augment\": null, or for SIRENs (images move at random in training), with these defaults:\n"
         "              {\"rotate\": 0 (degrees), \"shift\": 0 (an image is 2 wide), \"scale\": [1, 1],\n"
         "               \"mirror\": false, \"canonical\": as the data, \"omega\": 30}\n\n"
-        "The data hold 'label', or 'target', or what \"label\" of the recipe names: classes for\n"
-        "cross_entropy, whole numbers or rows of a 1 among zeros, and -100 for a sample that is left out;\n"
-        "numbers of any type for mse and bce. \"skip\": true leaves out what is not finite. The data are\n"
-        "read batch by batch and may be larger than memory. Two losses compare images:\n"
-        "reconstruction the decoder's with the rendering of the SIREN that goes in, render those of the\n"
-        "SIRENs that come out with 'target' (N, height, width, colours), -1 … 1; its recipe may have the\n"
-        "SIRENs' frequency, \"omega\": 30. The metric of both is the PSNR of the validation loss,\n"
-        "10 log10(4 / loss) dB.\n\n"
-        "--batch-size and --seed, which is also a fresh model's, stand in place of the recipe's. --json\n"
+        "The data hold 'label', or 'target', or the tensor that \"label\" of the recipe names. For\n"
+        "cross_entropy it has classes, whole numbers or one-hot rows, and -100 for a sample that is left\n"
+        "out. For mse and bce it has numbers of any type. \"skip\": true leaves out samples that are not\n"
+        "finite. The data are read batch by batch and may be larger than memory.\n\n"
+        "Two losses compare images. reconstruction compares the decoder's image with the rendering of the\n"
+        "input SIREN. render compares the rendering of the output SIREN with 'target' (N, height, width,\n"
+        "colours), -1 … 1; its recipe may have the SIRENs' frequency, \"omega\": 30. The metric of both\n"
+        "is the PSNR of the validation loss, 10 log10(4 / loss) dB.\n\n"
+        "--batch-size and --seed replace the recipe's. The seed is also that of a fresh model. --json\n"
         "prints a line for each step and each validation.\n\n"
         "A checkpoint is written every minute, and when the program is told to stop (Ctrl-C). The same\n"
-        "command then goes on, to the same result bit by bit; at the end the checkpoint is removed.\n\n"
+        "command then resumes, and the result is bit-identical. At the end the checkpoint is removed.\n\n"
         "Built with NFT_MPI, 'mpirun -n N nftool train …' shares each batch and validation among N "
         "processes.",
     .least_operands = 1,

@@ -147,8 +147,8 @@ static int read_past(training_log *log, FILE *file, int64_t steps, off_t *end)
     return failed;
 }
 
-/* Cuts the file where the past ends, a former training's at its beginning. What is no file, a pipe for
- * example, just goes on. */
+/* Cuts the file where the past ends; of a former training that is the beginning. An output that is no regular
+ * file, such as a pipe, is not cut. */
 static int cut(training_log *log, int64_t steps)
 {
     struct stat about;
@@ -162,8 +162,8 @@ static int cut(training_log *log, int64_t steps)
     int failed = read_past(log, past, steps, &end);
     fclose(past);
     int64_t reached = log->step_count ? log->steps[log->step_count - 1].step + 1 : 0;
-    if (!failed && end > 0 && reached < steps - 1) /* its last line may be what could not be written */
-        failed = fail("%s: ends after %s, but the training goes on after %" PRId64
+    if (!failed && end > 0 && reached < steps - 1) /* its last line may be one that was cut off */
+        failed = fail("%s: ends after %s, but the training resumes after %" PRId64
                       ": it is not its log; give another --log",
                       log->path, text_plural(text, reached, "step"), steps);
     return !failed && ftruncate(fileno(log->file), end) ? fail_log(log) : failed;

@@ -1,5 +1,5 @@
-/* The log of a training: a JSON object on each line, one for each step and each validation. A training that
- * goes on goes on with its log, each step once. What the learning curves need is kept in memory too. */
+/* The log of a training: a JSON object on each line, one for each step and each validation. A resumed
+ * training continues its log, each step once. Numbers for the learning curves are kept in memory too. */
 #ifndef NFT_CLI_TRAINING_LOG_H
 #define NFT_CLI_TRAINING_LOG_H
 
@@ -20,7 +20,7 @@ typedef struct log_validation_entry {
 } log_validation_entry;
 
 typedef struct training_log {
-    const char *path; /* NULL: in memory alone */
+    const char *path; /* NULL: only in memory */
     FILE *file;
     log_step_entry *steps;
     int64_t step_count, step_capacity;
@@ -30,8 +30,8 @@ typedef struct training_log {
 
 /* Fails if there is a file that is not the log of a training; changes nothing. NULL is fine. */
 int log_check(const char *path);
-/* Begins a log, or goes on with that of a training that has done `steps` steps: lines of later ones are taken
- * out, the others are part of it. Prints failures and returns the exit status, as the others do. */
+/* Begins a log, or continues that of a training that has done `steps` steps: lines of later steps are
+ * removed, the others are kept. Prints failures and returns the exit status, as the others do. */
 int log_open(training_log *log, const char *path, int64_t steps);
 int log_step(training_log *log, const nft_step_info *info, double samples_per_second);
 /* `scores->loss` is the validation loss. */

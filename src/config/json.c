@@ -8,7 +8,7 @@
 
 #define VALUE_CAPACITY 96
 
-/* Bytes that jansson takes for what begins or ends with a character, on 64 bits. */
+/* Bytes that jansson takes for a value or a container with this first or last character, on 64 bits. */
 enum { OBJECT_BYTES = 256, ARRAY_BYTES = 144, MEMBER_BYTES = 96, ELEMENT_BYTES = 48, QUOTE_BYTES = 32 };
 
 /* Index behind the text that begins at `at` with a quote. */
@@ -89,7 +89,7 @@ bool nft_json_append(nft_text *text, const json_t *value, size_t flags)
     return !json_dump_callback(value, append_bytes, text, flags) && !text->failed;
 }
 
-/* A number or a short text as JSON, which no locale changes; else what kind of value it is. */
+/* A number or a short text as JSON, independent of the locale; for others the kind of the value. */
 static void describe(const json_t *value, char *text)
 {
     size_t length = VALUE_CAPACITY;
@@ -137,7 +137,7 @@ static bool is_known(const nft_options *options, const char *key)
     return false;
 }
 
-/* Names what may be a misspelling of the key. */
+/* Names a key that may be a misspelling of `key`. */
 static nft_status fail_missing(const nft_options *options, const char *key)
 {
     json_t *object = (json_t *)options->object; /* jansson iterates over a pointer to non-const */

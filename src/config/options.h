@@ -1,5 +1,5 @@
-/* Checked options: every key is known, of the right type and in range, or the message says what was wrong and
- * where. Code that reads options does not see the JSON library. */
+/* Checked options: every key is known, of the right type and in range. Otherwise the message has the fault
+ * and its place. Code that reads options does not see the JSON library. */
 #ifndef NFT_CONFIG_OPTIONS_H
 #define NFT_CONFIG_OPTIONS_H
 

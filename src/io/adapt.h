@@ -1,4 +1,4 @@
-/* Other people's ways to store networks, shown as libnft reads them. */
+/* Other layouts of networks in files, shown as libnft reads them. */
 #ifndef NFT_IO_ADAPT_H
 #define NFT_IO_ADAPT_H
 

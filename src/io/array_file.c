@@ -1,4 +1,4 @@
-/* What the public header says of files: a table of tensors, and arrays in and out. */
+/* The functions of the public header for files: a table of tensors, and arrays in and out. */
 #include "io/file.h"
 #include "space/array.h"
 
@@ -195,7 +195,7 @@ static nft_status describe_output(nft_output *output, const nft_tensor_info *ten
     return NFT_OK;
 }
 
-/* The struct of a caller may be a later one, and longer. Where the caller says no size it is this one's. */
+/* The struct of a later header may be longer. A size of 0 means this header's. */
 static const nft_tensor_info *tensor_at(const nft_tensor_info *tensors, int64_t index)
 {
     size_t stride = tensors->size ? tensors->size : sizeof *tensors;

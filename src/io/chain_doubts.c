@@ -21,7 +21,7 @@ static bool looks_channels_last(const int64_t *shape)
            (shape[2] != shape[3] || shape[2] > LARGEST_COMMON);
 }
 
-/* Even filters are those of transposed convolutions that double a map. */
+/* Transposed convolutions that double a map have even filters. */
 static bool may_be_transposed(const int64_t *shape)
 {
     return shape[0] == shape[1] && shape[0] > 1 && shape[2] == shape[3] && shape[2] % 2 == 0;
@@ -33,7 +33,7 @@ nft_status nft_doubt_layer(nft_text *note, const char *name, const int64_t *shap
     if (rank == 2 && !has_bias && names_embedding(name))
         return nft_fail(
             NFT_ERROR_FORMAT,
-            "layer '%s' is an embedding by its name, whose first axis is its words: this is no chain "
+            "layer '%s' is an embedding by its name, and its first axis is words: this is no chain "
             "of layers; describe it by a space of tensors and axes in nft_load_options.space, or, if "
             "it is a linear layer, name the layers in nft_load_options.layers",
             name);

@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define MOST_GROUPS 6 /* whose orders are all tried */
+#define MOST_GROUPS 6 /* with up to this many, every order is tried */
 
-/* Layers whose order numbers tell: conv1, conv2. */
+/* Layers that are ordered by numbers: conv1, conv2. */
 typedef struct layer_group {
     int64_t first, count;
     int rank; /* by its word: -1 if that is not known */
@@ -34,7 +34,7 @@ static bool differ_in_numbers(const char *a, const char *b)
                      isdigit((unsigned char)a[i - 1]);
 }
 
-/* What people call the parts of a network, from its input to its output. */
+/* Common names of the parts of a network, from its input to its output. */
 static int rank_of(const char *word)
 {
     static const struct {
@@ -158,7 +158,7 @@ static nft_status fail_order(const order_search *search)
     return status;
 }
 
-/* Chains of their own that do not feed each other. */
+/* Separate chains that do not feed each other. */
 static nft_status fail_several(const order_search *search)
 {
     nft_text list = {0};

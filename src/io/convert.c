@@ -67,7 +67,7 @@ static float float_of_f8(nft_type type, uint32_t byte)
                                      : float_of_e4m3(byte, 7);
     case NFT_TYPE_F8_E4M3FNUZ:
         return float_of_e4m3(byte, 8);
-    case NFT_TYPE_F8_E8M0: /* a power of two alone */
+    case NFT_TYPE_F8_E8M0: /* only an exponent: a power of two */
         return byte == 255 ? float_of_bits(0x7fc00000) : ldexpf(1.0f, (int)byte - 127);
     case NFT_TYPE_F8_E5M2FNUZ: /* the bias is 16, and the largest exponent is an exponent like the others */
         if ((byte & 0x7c) == 0x7c)

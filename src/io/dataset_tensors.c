@@ -1,4 +1,4 @@
-/* What else a data set holds next to its networks: tensors with a row for each sample, and metadata. */
+/* The data of a data set other than networks: tensors with a row for each sample, and metadata. */
 #include "io/dataset.h"
 #include "space/weights.h"
 

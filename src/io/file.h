@@ -1,5 +1,5 @@
-/* Files of tensors. Any format that has a reader (formats/format.h) is listed when it is opened and then read
- * in pieces; safetensors is what is written, next to the target and renamed. */
+/* Files of tensors. Opening lists the tensors of a file in any format that has a reader (formats/format.h).
+ * Tensors are then read in pieces. Only safetensors is written, next to the target and renamed. */
 #ifndef NFT_IO_FILE_H
 #define NFT_IO_FILE_H
 
@@ -57,7 +57,7 @@ typedef struct nft_entry {
     int64_t strides[NFT_ARRAY_MAX_RANK]; /* in elements, none negative; used if is_strided */
     bool is_strided;                     /* else row-major without gaps */
     bool is_big_endian;
-    const struct nft_entry *base;         /* NULL, or what this shows in another shape (io/views.h) */
+    const struct nft_entry *base; /* NULL, or the entry that this one shows in another shape (io/views.h) */
     const struct nft_entry *const *parts; /* NULL, or a tensor for each index of the first axis */
 } nft_entry;
 
@@ -97,7 +97,7 @@ struct nft_file {
     int64_t scalar_count, scalar_capacity;
     nft_left_out *left_out; /* in natural order of the names */
     int64_t left_out_count, left_out_capacity;
-    struct nft_kept *kept;              /* what views show (io/views.h) */
+    struct nft_kept *kept;              /* memory of the views (io/views.h) */
     bool has_kernels_shown, is_stacked; /* io/adapt.h */
 };
 
@@ -106,7 +106,7 @@ struct nft_file {
 nft_status nft_file_open_within(nft_file **file, const char *path, int64_t limit);
 nft_status nft_file_open_memory_within(nft_file **file, const void *bytes, size_t size, int64_t limit);
 
-/* As nft_file_open(), and leaves it to the caller to tell of what is left out. */
+/* As nft_file_open(), but does not log the parts that are left out; the caller does. */
 nft_status nft_file_open_quietly(nft_file **file, const char *path);
 
 void nft_file_close(

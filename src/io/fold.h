@@ -6,8 +6,8 @@
 
 /* Replaces each layer with a batch norm behind it by the layer that computes the same in evaluation, and
  * removes the norm: weight · gain / √(running_var + eps), and the bias accordingly. The layers become F32 in
- * memory. NFT_ERROR_FORMAT for a norm that is behind no linear or convolutional layer. `prefix` chooses the
- * tensors. `note`, empty at first, receives what is to be told of the order. */
+ * memory. NFT_ERROR_FORMAT for a norm without a linear or convolutional layer before it. `prefix` chooses the
+ * tensors. `note`, empty at first, receives a text about the order. */
 nft_status nft_fold_norms(nft_text *note, nft_file *file, const char *prefix, double eps);
 
 #endif

@@ -88,7 +88,7 @@ static bool is_part(const char *name, const char *wanted)
     return length == strlen(wanted) && !strncmp(part, wanted, length);
 }
 
-/* PyTorch's name of a part, "" for a part that has none of its own. */
+/* PyTorch's name of a part, "" for a part without one. */
 static const char *name_of_part(const char *name)
 {
     static const char *const names[][2] = {
@@ -137,7 +137,7 @@ static const nft_entry *find_bias(const nft_file *file, const char *kernel)
     return bias;
 }
 
-/* Layers whose kernel says something else than (…, in, out). */
+/* Refuses layers with a kernel of another order than (…, in, out). */
 static nft_status check_layer(const nft_entry *entry)
 {
     static const char *const others[][2] = {

@@ -1,5 +1,5 @@
-/* Kernels of Keras, TensorFlow and flax, whose inputs come before their outputs and whose channels come last:
- * (in, out), (height, width, in, out). They are shown in PyTorch's order. */
+/* Kernels of Keras, TensorFlow and flax. Their inputs come before their outputs, and their channels come
+ * last: (in, out), (height, width, in, out). They are shown in PyTorch's order. */
 #ifndef NFT_IO_KERNELS_H
 #define NFT_IO_KERNELS_H
 

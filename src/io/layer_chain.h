@@ -19,8 +19,8 @@ typedef struct nft_layer_chain {
     const char *prefix; /* of the names of its tensors */
 } nft_layer_chain;
 
-/* Errors that list the layers: layer i does not take what the one before it gives. `by_hand`: their order was
- * given. */
+/* Errors that list the layers: layer i does not take the output of the one before it. `by_hand`: their order
+ * was given. */
 nft_status nft_chain_fail_order(const nft_layer_chain *chain, int64_t i, bool by_hand);
 /* Layer i would have positions, but the one before it is no convolution. */
 nft_status nft_chain_fail_positions(const nft_layer_chain *chain, int64_t i);

@@ -4,9 +4,8 @@
 
 #include "io/file.h"
 
-/* The options of an older caller are shorter; what is missing is zero, the default. An error names the
- * function.
- */
+/* The options of an older caller are shorter. Their missing fields are zero, the default. An error names the
+ * function. */
 nft_status nft_fill_load_options(const char *function, nft_load_options *filled,
                                  const nft_load_options *given);
 

@@ -76,7 +76,7 @@ static int compare_integers(const char **a, const char **b)
 }
 
 /* A run of digits ends the text before it, and a text sorts before its continuations: so a digit comes before
- * any other byte. Names that differ in leading zeros alone are told apart bytewise. */
+ * any other byte. Names that differ only in leading zeros are told apart bytewise. */
 int nft_compare_names(const char *a, const char *b)
 {
     const char *p = a, *q = b;

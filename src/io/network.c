@@ -58,7 +58,7 @@ static nft_status fail_missing(const nft_file *file, const char *name, const nft
     return status;
 }
 
-/* The first tensor that is there says what the file holds. */
+/* The rank of the first tensor that is there decides: one network, a stack or features. */
 static nft_status find_leading(nft_network *network, const nft_entry *entry,
                                const nft_stored_tensor *expected)
 {

@@ -14,9 +14,10 @@ typedef struct nft_network {
     char **names;              /* of each tensor */
     int64_t rank;              /* 1 one network, 2 a stack, 3 features */
     int64_t count, channels;
-    char *note;         /* of how the names were understood, to be told once; NULL: there is nothing to say */
-    const char *origin; /* of what is not in the file as it is read, to be told once; NULL: nothing */
-    bool may_have_sums; /* it was read as a chain, but residual connections are possible */
+    char *note; /* of how the names were understood, to be told once; NULL: there is nothing to say */
+    const char
+        *origin; /* the source of a layout that differs from the file's, to be logged once; NULL: none */
+    bool may_have_sums;        /* it was read as a chain, but residual connections are possible */
     const nft_entry *outsider; /* may be a part of the networks, but is not read; NULL: there is none */
     bool *used; /* for each entry of the file: it is a network's, whether it was chosen or not */
 } nft_network;

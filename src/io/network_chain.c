@@ -369,7 +369,7 @@ static bool may_have_sums(const nft_layer_chain *chain)
     return chain->rank == 1 && !is_sequential(chain) && has_equal_widths(chain);
 }
 
-/* Joins what the order and the shapes leave to be told. */
+/* Joins the notes about the order and the shapes. */
 static nft_status find_doubts(const nft_layer_chain *chain, char **note)
 {
     nft_text text = {0};

@@ -1,6 +1,7 @@
 /* New files next to those that they replace: .NAME.nft-0.tmp, or -1, … where others write to the same path.
- * Who writes to one holds a lock on it, which ends with the process: one that nobody holds is what a killed
- * process left, and is removed. Only its owner gives such a file another name, and never without the lock. */
+ * Every writer holds a lock on its file. The lock ends with the process. A file without a lock is the rest of
+ * a killed process, and is removed. Only its owner gives such a file another name, and never without the
+ * lock. */
 #define _DEFAULT_SOURCE /* flock, getentropy */
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
@@ -29,7 +30,7 @@ static int open_again(const char *name, int flags, mode_t mode)
     return descriptor;
 }
 
-/* For the owner's eyes alone, until it has the permissions of what it replaces. */
+/* Only the owner can read it, until it has the permissions of the file that it replaces. */
 static int create_new(const char *name)
 {
     return open_again(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
@@ -45,8 +46,8 @@ static bool lock(int descriptor)
     return !failed;
 }
 
-/* Whether nobody writes to what has the name, which is then removed. It may be renamed, or anything else, by
- * the time that it is open and locked. */
+/* Removes the file of this name if nobody writes to it. False if it stays. By the time that it is open and
+ * locked it may be renamed, or be another file. */
 static bool remove_abandoned(const char *name)
 {
     struct stat opened, named;
@@ -161,8 +162,8 @@ nft_status nft_replacement_create(nft_replacement *replacement, const char *path
     return status;
 }
 
-/* Of a file, whose name it shortens. So the new name is on the disk too before anything that relies on it is
- * done; where a folder cannot be synchronised, that is as good as it gets. */
+/* Synchronises the folder of a file, and shortens `name` to it, so that the new name is on the disk before
+ * later work relies on it. Some folders cannot be synchronised; that is no error. */
 static void sync_folder(char *name)
 {
     char *slash = strrchr(name, '/');

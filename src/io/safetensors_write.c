@@ -19,7 +19,7 @@
 #define HEADER_ALIGNMENT 8
 #define BUFFER_BYTES 16384
 
-/* What the header has promised of one tensor. */
+/* The size of one tensor, as the header has it. */
 typedef struct promise {
     char *name;
     nft_type type;
@@ -43,7 +43,7 @@ struct nft_file_writer {
     int64_t current; /* the first tensor that is not complete */
     int64_t header;  /* bytes before the first tensor */
     int64_t written; /* bytes behind them, of a file that is written in order */
-    bool damaged;    /* a write has failed: what is in the file is not known */
+    bool damaged;    /* a write has failed: the content of the file is not known */
 };
 
 /* Appends a JSON string. jansson writes UTF-8 only, which is all that a header may hold. */
@@ -291,7 +291,7 @@ static nft_status write_values(nft_file_writer *writer, const void *data, int64_
     return written ? NFT_OK : nft_fail_system(writer->path, "write");
 }
 
-/* Whether these bytes are what comes next, so that a call writes all of them or none. */
+/* Whether these bytes may come next, so that a call writes all of them or none. */
 static nft_status check_bytes(const nft_file_writer *writer, int64_t bytes)
 {
     for (int64_t i = writer->current; i < writer->count && bytes > 0; i++) {
@@ -371,7 +371,8 @@ nft_status nft_file_write(nft_file_writer *writer, int64_t tensor, int64_t first
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: tensor '%s' has no %" PRId64 " elements from %" PRId64 " on",
                         writer->path, promised->name, count, first);
     if (!has_places(writer) && begin != writer->written)
-        return nft_fail(NFT_ERROR_ARGUMENT, "%s: is written in the order of its tensors alone", writer->path);
+        return nft_fail(NFT_ERROR_ARGUMENT, "%s: can only be written in the order of its tensors",
+                        writer->path);
     nft_status status =
         write_values(writer, data, promised->size, bytes, has_places(writer) ? writer->header + begin : -1);
     if (status)

@@ -11,7 +11,7 @@
 
 /* Where a name is cut: "state_dict." "net" "0" "." and the rest. */
 typedef struct split_name {
-    size_t common, word, digits, inside; /* where the parts begin, and what is inside the network */
+    size_t common, word, digits, inside; /* where the parts begin; `inside` is the name in the network */
     bool has_dot;                        /* between the word and the number */
 } split_name;
 
@@ -171,7 +171,7 @@ static nft_status refuse_different(const several *found)
     return status;
 }
 
-/* How many entries the network has; of one alone, and with at least two layers, or 0. */
+/* The number of entries of the only network, if it has at least two layers, or 0. */
 static int64_t count_entries(const several *found)
 {
     const nft_entry *first = NULL, *last = NULL;

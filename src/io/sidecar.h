@@ -1,4 +1,4 @@
-/* NAME.json next to NAME.pt: what is known of a network beside its weights. */
+/* NAME.json next to NAME.pt: facts about a network that its file does not have. */
 #ifndef NFT_IO_SIDECAR_H
 #define NFT_IO_SIDECAR_H
 

@@ -133,7 +133,7 @@ static nft_status read_shape(nft_space_tensor *tensor, nft_factor *factors, cons
     return status;
 }
 
-/* "slice": [dimension, start, count]; the count must be the tensor's own size there. */
+/* "slice": [dimension, start, count]; the count must be the tensor's size in that dimension. */
 static nft_status read_slice(nft_space_tensor *tensor, const json_t *slice, int64_t *count)
 {
     int64_t numbers[3];

@@ -27,7 +27,7 @@ bool nft_sync_all(int descriptor);
 
 /* A new file next to the one that it will replace; or a device or a pipe that is written to itself. */
 typedef struct nft_replacement {
-    char *target;   /* what is replaced: the path, symbolic links followed */
+    char *target;   /* the file to replace: the path, symbolic links followed */
     char *name;     /* NULL: none */
     int descriptor; /* to write to; -1 once it is closed */
     int lock;       /* the same open file; -1: none */
@@ -40,10 +40,10 @@ typedef struct nft_replacement {
     }
 
 /* Makes it, empty, in the folder of `path`, or of the file that `path` links to, with the permissions of the
- * file that it will replace. A device or a pipe is opened instead. What a process left in its place that was
- * killed while it wrote to the same path is removed; what others are still writing is not touched. */
+ * file that it will replace. A device or a pipe is opened instead. The rest of a process that was killed
+ * while it wrote to the same path is removed. Files of processes that still write are not touched. */
 nft_status nft_replacement_create(nft_replacement *replacement, const char *path);
-/* Closes it and gives it the name. False with errno set, and what failed in *action. */
+/* Closes it and gives it the name. False with errno set, and the failed call in *action. */
 bool nft_replacement_commit(nft_replacement *replacement, const char **action);
 /* Removes it, if it is still there, and frees everything. */
 void nft_replacement_clear(nft_replacement *replacement);

@@ -13,7 +13,7 @@
 typedef struct nft_label_rows {
     int64_t first, count; /* number of the first, for messages, and how many */
     int64_t width;        /* numbers of each */
-    int64_t classes;      /* they tell one of so many classes; 0: they are numbers */
+    int64_t classes;      /* the number of classes; 0: they are numbers */
     const float *floats;  /* or */
     const int64_t *integers;
 } nft_label_rows;

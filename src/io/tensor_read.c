@@ -40,8 +40,8 @@ static nft_status check_request(const nft_entry *entry, bool is_float, int64_t f
 static nft_status fetch(const nft_file *file, const nft_entry *entry, int64_t first, int64_t count,
                         void *out);
 
-/* A part of a source, or of the tensor that a view shows, that was read last: elements that are near each
- * other come from one read. */
+/* The part of a source, or of the tensor that a view shows, that was read last. Neighbouring elements come
+ * from one read. */
 typedef struct window {
     const nft_file *file;
     const nft_entry *entry;
@@ -131,7 +131,7 @@ static nft_status fetch_parts(const nft_file *file, const nft_entry *entry, int6
     return status;
 }
 
-/* Little-endian elements. The depth of the calls is that of the views, which files cannot choose. */
+/* Little-endian elements. The calls are as deep as the views are nested, which a file cannot choose. */
 static nft_status fetch(const nft_file *file, const nft_entry *entry, int64_t first, int64_t count, void *out)
 {
     int64_t size = nft_type_size(entry->type);

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* What a file keeps for its views. */
+/* The memory of a file for its views. */
 typedef struct nft_kept {
     nft_entry entry;         /* the name is its own */
     bool is_new;             /* it is to be in the table */

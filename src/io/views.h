@@ -5,7 +5,7 @@
 
 #include "io/file.h"
 
-/* Keeps a tensor for views of it, whatever becomes of the table; it belongs to the file. */
+/* Keeps a tensor for views of it, also when the table changes. It belongs to the file. */
 nft_status nft_views_keep(const nft_entry **kept, nft_file *file, const nft_entry *entry);
 
 /* Adds a tensor, which the table has from nft_views_finish() on. `view` has rank, shape, strides and offset,
@@ -24,7 +24,7 @@ nft_status nft_views_finish(nft_file *file, const bool *removed);
 
 void nft_views_clear(nft_file *file);
 
-/* Adds a text of the metadata, whose key is not there. */
+/* Adds a text of the metadata under a new key. */
 nft_status nft_file_add_metadata(nft_file *file, const char *key, const char *value);
 
 #endif

@@ -18,7 +18,7 @@ typedef struct nft_kernel_set {
     const nft_panels *panels;
     const nft_siren_kernels *siren;
     const nft_tiles *tiles; /* products of bf16 numbers; NULL: the set has none */
-    bool portable;          /* computes the numbers of another machine's tiles in C; chosen by name alone */
+    bool portable;          /* computes the numbers of another machine's tiles in C; chosen only by name */
     bool (*usable)(void);   /* on this machine */
 } nft_kernel_set;
 

@@ -168,7 +168,7 @@ static void sincos_turns(int64_t n, const float *x, float *sine, float *cosine)
 
 typedef floats accumulate_function(floats sum, floats x, floats z);
 
-/* Four sums side by side, then one over what is left. The lanes behind the end hold `center` and 0. */
+/* Four sums side by side, then one over the rest. The lanes behind the end hold `center` and 0. */
 INLINE float accumulate(int64_t n, const float *x, const float *z, float center, accumulate_function *f)
 {
     floats sums[4] = {fill(0), fill(0), fill(0), fill(0)};
@@ -335,8 +335,8 @@ static void add_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, 
         add(n, x + r * x_stride, y + r * y_stride);
 }
 
-/* The sum of so many vectors of each row. Halves are summed by themselves, so that the rounding errors of
- * many rows do not add up; a leaf stays in registers. */
+/* The sum of some rows of vectors. Halves are summed by themselves, so that the rounding errors of many rows
+ * do not add up. A leaf stays in registers. */
 typedef struct strip {
     floats sums[SUM_VECTORS];
 } strip;

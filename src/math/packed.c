@@ -136,7 +136,7 @@ static void partial_panel(const nft_panels *set, const linear_call *l, int64_t c
     int64_t width = set->width;
     if (l->bias)
         memcpy(full_bias, l->bias, (size_t)count * sizeof *l->bias);
-    if (l->add) /* what is behind `count` is added to, too */
+    if (l->add) /* numbers behind `count` are added to, too */
         memset(full, 0, (size_t)((l->rows < FULL_ROWS ? l->rows : FULL_ROWS) * width) * sizeof *full);
     for (int64_t first = 0; first < l->rows; first += FULL_ROWS) {
         int64_t length = l->rows - first < FULL_ROWS ? l->rows - first : FULL_ROWS;

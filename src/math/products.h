@@ -1,6 +1,6 @@
-/* Products of matrices as they lie. BLAS packs both at every call, which takes longer than a product whose
- * inner length is that of a few dozen tokens. In columns that fill whole vectors the order of each sum does
- * not depend on the other rows. BLAS multiplies the other columns. */
+/* Products of matrices as they lie. BLAS packs both at every call. With an inner length of a few dozen tokens
+ * that takes longer than the product. In columns that fill whole vectors the order of each sum does not
+ * depend on the other rows. BLAS multiplies the other columns. */
 #ifndef NFT_MATH_PRODUCTS_H
 #define NFT_MATH_PRODUCTS_H
 

@@ -51,8 +51,8 @@ typedef struct wave {
     floats sine, cosine;
 } wave;
 
-/* Of 2π x: x minus the nearest half is exact. The polynomials, fits as in vector_functions.h, are of the half
- * turn, so that nothing but the sign depends on the quadrant: 3.4e-9 and 5.3e-8. */
+/* The angle is 2π x: x minus the nearest half is exact. The polynomials, fits as in vector_functions.h, are
+ * of the half turn, so that only the sign depends on the quadrant. Their errors are 3.4e-9 and 5.3e-8. */
 INLINE wave wave_of_turns(floats x)
 {
     static const float s[] = {6.28318501f, -41.3416557f, 81.6010056f, -76.5497818f, 39.536705f};

@@ -1,5 +1,5 @@
-/* The tile kernels of every processor in C, with the same splitting, order of sums and rounding: slow, and
- * right on any machine. */
+/* The tile kernels of every processor in C, with the same splitting, order of sums and rounding. They are
+ * slow, and right on any machine. */
 #include "math/bf16.h"
 #include "math/tiles.h"
 

@@ -1,7 +1,7 @@
 /* Elementwise and row kernels, written once on vectors of the compiler and built for several instruction
- * sets; the best one that the machine has is chosen once. Results of one machine do not depend on where in an
- * array an element stands. Every function is right for NaN, infinities, denormals and empty arrays. `y` may
- * be `x`. Rows may have a stride. */
+ * sets. The best set of the machine is chosen once. On one machine a result does not depend on the place of
+ * an element in an array. Every function is right for NaN, infinities, denormals and empty arrays. `y` may be
+ * `x`. Rows may have a stride. */
 #ifndef NFT_MATH_VECTOR_H
 #define NFT_MATH_VECTOR_H
 

@@ -1,7 +1,7 @@
 /* exp, tanh, sigmoid, GELU, sine and cosine of one vector. The coefficients are minimax fits of the relative
- * error: least squares on Chebyshev nodes whose weights are raised where the error is largest, until it is
- * level (Lawson's method); for a quotient the residuals are divided by the denominator found before. Stated
- * errors are those of the fits; tests bound the errors in floats. */
+ * error by Lawson's method: least squares on Chebyshev nodes, with weights that are raised where the error is
+ * largest, until it is level. For a quotient the residuals are divided by the denominator of the round
+ * before. Stated errors are those of the fits; tests bound the errors in floats. */
 #ifndef NFT_MATH_VECTOR_FUNCTIONS_H
 #define NFT_MATH_VECTOR_FUNCTIONS_H
 
@@ -95,8 +95,8 @@ typedef struct normal_tail {
     floats t, n, expm1, tail;
 } normal_tail;
 
-/* Φ(-t) is e^(-t²/2) times the quotient above, and t² is taken as h² + (t - h)(t + h), h the upper 12 bits of
- * t, whose square is exact: an error in the exponent would become one of the result. */
+/* Φ(-t) is e^(-t²/2) times the quotient above. An error in the exponent would become one of the result, so t²
+ * is taken as h² + (t - h)(t + h): h is the upper 12 bits of t, and its square is exact. */
 INLINE normal_tail tail_of(floats x)
 {
     mask exists = less(magnitude(x), fill(NO_TAIL));
@@ -165,7 +165,7 @@ INLINE sine_cosine vector_sincos(floats x)
     return turned(sine, cosine, (ints)shifted);
 }
 
-/* Of 2π x: x minus the nearest quarter is exact, and 2π enters the sine in two parts. */
+/* The angle is 2π x: x minus the nearest quarter is exact, and 2π enters the sine in two parts. */
 INLINE sine_cosine vector_sincos_turns(floats x)
 {
     static const float s[] = {-1.7484556e-7f, -41.34167229f, 81.59375519f, -75.4449736f};

@@ -1,8 +1,8 @@
-/* nft_backward: module by module from the last to the first. Each sample goes from the gradient of what
- * leaves the module to the gradient of its input; the same thread makes its own gradients of the module's
+/* nft_backward: module by module from the last to the first. Each sample goes from the gradient of the
+ * module's output to the gradient of its input. The same thread makes the sample's gradients of the module's
  * parameters, or leaves the two factors of one where these are smaller. Then the samples' gradients are
  * added, each tile in the order of the samples. A round has as many samples as have backward blocks at the
- * same time: as each is added by itself, their number changes no bit. */
+ * same time. Each sample is added by itself, so the number of samples in a round changes no bit. */
 #include "model/backward.h"
 
 #include "io/file.h"
@@ -37,7 +37,7 @@ static void read_output_gradient(const call *c, const nft_sequence *sequence, in
                (size_t)floats * sizeof *gradient);
 }
 
-/* The gradient that came through the modules, plus the one that some added on their own. */
+/* The gradient through the modules, plus the gradients that some modules add to the input directly. */
 static void write_input_gradient(const call *c, const nft_sequence *sequence, int64_t sample,
                                  const float *added, float *gradient)
 {

@@ -4,7 +4,7 @@
 
 #include "model/context.h"
 
-/* Some rows of a weight's gradient, or some numbers of another's. Tiles depend on the model alone. */
+/* Some rows of a weight's gradient, or some numbers of another's. Tiles depend only on the model. */
 typedef struct nft_gradient_tile {
     int64_t parameter, first, count;
 } nft_gradient_tile;

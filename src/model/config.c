@@ -68,7 +68,7 @@ typedef struct assembly {
     int64_t bound;
 } assembly;
 
-/* The builder of module number step_count of the sequence; its frame begins with the value that arrives. */
+/* The builder of module number step_count of the sequence; its frame begins with the module's input. */
 static nft_builder begin_step(assembly *a, const char *where, const char *path)
 {
     nft_sequence *sequence = a->sequence;

@@ -174,11 +174,10 @@ nft_status nft_context_acquire(nft_context *context, const char *function)
 {
     if (!__atomic_exchange_n(&context->busy, 1, __ATOMIC_ACQUIRE))
         return NFT_OK;
-    return nft_fail(
-        NFT_ERROR_ARGUMENT,
-        "%s: the context is in use by another thread, or by the call whose callback this is; make "
-        "another context",
-        function);
+    return nft_fail(NFT_ERROR_ARGUMENT,
+                    "%s: the context is in use by another thread, or by the call of this callback; make "
+                    "another context",
+                    function);
 }
 
 void nft_context_release(nft_context *context)

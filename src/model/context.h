@@ -127,8 +127,7 @@ nft_status nft_context_plan_samples(nft_context *context, const nft_forward_samp
 void nft_context_clear_plans(nft_context *context);
 /* Bytes that the context has, the packed weights included. */
 int64_t nft_context_bytes(const nft_context *context);
-/* NFT_ERROR_LIMIT if so many floats more are beyond the limit, without the plans that this call does not use.
- */
+/* NFT_ERROR_LIMIT if `floats` more are beyond the limit, without the plans that this call does not use. */
 nft_status nft_context_check_room(nft_context *context, int64_t floats);
 
 /* Room for `samples` outputs of a plan; nothing changes on failure. */
@@ -169,8 +168,8 @@ float *nft_context_value(const nft_context *context, int64_t index, int64_t samp
 float *nft_context_gradient(const nft_context *context, int64_t index, int64_t sample);
 /* How many samples have a frame of one step at the same time. */
 int64_t nft_context_frame_count(const nft_context *context);
-/* How many samples from `first` on go back through a step at the same time: whose backward blocks, and
- * frames, fit. Places the blocks. */
+/* How many samples from `first` on go back through a step at the same time, by the room for their backward
+ * blocks and frames. Places the blocks. */
 int64_t nft_context_begin_round(nft_context *context, int64_t step, int64_t first);
 /* With recompute: computes again the frame that the step was entered with. */
 void nft_context_restore(const nft_context *context, int64_t step, int64_t sample, const nft_exec *exec);

@@ -91,14 +91,15 @@ nft_status nft_contract_check_data(const nft_contract *contract, const nft_metad
         if (nft_contract_allows(key, expected, found))
             continue;
         if (!found)
-            return nft_fail(NFT_ERROR_MISMATCH,
-                            "the weights have no '%s' in their metadata, those that the model was trained on "
-                            "have '%.80s': %s, or note it with nft_weights_set_metadata() if it is so",
-                            name, expected, nft_contract_repair(key));
+            return nft_fail(
+                NFT_ERROR_MISMATCH,
+                "the weights have no '%s' in their metadata, those of the model's training set have "
+                "'%.80s': %s, or add it with nft_weights_set_metadata() if it is true of them",
+                name, expected, nft_contract_repair(key));
         return nft_fail(
             NFT_ERROR_MISMATCH,
-            "the weights have '%s' '%.80s' in their metadata, those that the model was trained on "
-            "have '%.80s': %s",
+            "the weights have '%s' '%.80s' in their metadata, those of the model's training set have "
+            "'%.80s': %s",
             name, found, expected ? expected : "0", nft_contract_repair(key));
     }
     return NFT_OK;

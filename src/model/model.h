@@ -6,7 +6,7 @@
 #include "nft/model.h"
 #include "space/metadata.h"
 
-/* What a model says of itself, set when it is configured. */
+/* The description of a model, set when it is configured. */
 typedef struct nft_model_facts {
     nft_model_description description; /* points to the two others */
     nft_module_info input, output;
@@ -46,8 +46,8 @@ nft_status nft_model_bind(nft_sequence **sequence, const nft_model *model, const
 void nft_model_note_facts(nft_model *model);
 /* Allocates the values, after checking them against the limit. */
 nft_status nft_model_allocate(nft_model *model);
-/* Packs again what its contexts have packed, after values have changed: all, or one parameter of the table.
- */
+/* Packs weights again after values have changed, those that its contexts have packed: all, or one parameter
+ * of the table. */
 void nft_model_pack(nft_model *model);
 void nft_model_pack_parameter(nft_model *model, int64_t index);
 /* A model of the same configuration and metadata with other values, those of the model's table of sizes. */
@@ -56,7 +56,7 @@ nft_status nft_model_copy(nft_model **copy, const nft_model *model, const float 
 /* Sets a text of the metadata of a model that nobody else has yet: the loss, or ω, that a trainer knows. */
 nft_status nft_model_set_metadata(nft_model *model, const char *key, const char *text);
 nft_model *nft_model_retain(const nft_model *model); /* one more reference */
-/* Draws fresh values: each depends on the seed and its tensor's name alone. */
+/* Draws fresh values: each depends only on the seed and its tensor's name. */
 void nft_model_initialize(nft_model *model, uint64_t seed);
 
 #endif

@@ -24,7 +24,7 @@ static void place_outputs(nft_plan *plan, const nft_sequence *sequence, int64_t 
         plan->place[i] = nft_take(&plan->arena, sizes[i]);
 }
 
-/* For backward. `values` NULL: the sizes alone. Returns the floats that are kept of a sample. */
+/* For backward. `values` NULL: only the sizes. Returns the floats that are kept of a sample. */
 static int64_t place_values(const nft_sequence *sequence, int64_t steps, bool recompute, int64_t *values,
                             int64_t gradients[2], int64_t *input_gradient)
 {

@@ -12,7 +12,7 @@ missing_packages() {
     done
 }
 
-# install_packages NAME …: installs what is missing, if this is root; else says what to install, and fails.
+# install_packages NAME …: installs missing packages, if this is root; else lists them, and fails.
 install_packages() {
     missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0

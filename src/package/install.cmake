@@ -15,7 +15,7 @@ list(JOIN NFT_CBLAS_LINK " " NFT_CBLAS_FLAGS)
 target_link_libraries(nft_static INTERFACE $<INSTALL_INTERFACE:${NFT_CBLAS_LINK};-ljansson;-lz;Threads::Threads;m>)
 
 # Components: `runtime` to run a program that uses the library, `development` to build one, and `program`. Packages have a licence and a
-# guide of their own (deb.cmake).
+# separate guide (deb.cmake).
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/nft DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development
     FILES_MATCHING PATTERN *.h PATTERN *.hpp)
 install(TARGETS nft nft_static EXPORT nftTargets

@@ -8,9 +8,9 @@
 /* The interval of the phase, in half periods. */
 #define LOWEST (-15.0 / 32)
 #define HIGHEST (17.0 / 32)
-/* A float of more half periods than this does not say where in the last one it lies. */
+/* A float of more half periods than this does not hold the place in the last one. */
 #define MOST_HALF_PERIODS 0x1p22
-/* Sums of the same numbers in another order differ by less, relative to the sum of magnitudes. */
+/* Sums of the same numbers in different orders differ by less, relative to the sum of magnitudes. */
 #define SUM_PRECISION 1e-12
 
 /* One hidden layer of one network. */

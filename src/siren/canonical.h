@@ -4,7 +4,7 @@
 
 #include "siren/form.h"
 
-/* Of networks first … first + count - 1 of a set whose layers are linear: tensors[t] is its (N, *shape) of
+/* Changes networks first … first + count - 1 of a set of linear layers: tensors[t] is its (N, *shape) of
  * tensor t. */
 void nft_siren_canonicalize(const nft_space *space, const nft_siren_form *form, float *const *tensors,
                             int64_t first, int64_t count);

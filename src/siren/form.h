@@ -1,4 +1,5 @@
-/* What a SIREN's numbers leave open: ω of each layer, and what is added to the output. */
+/* The form of a SIREN that its weights do not show: ω of each layer, and the number that is added to the
+ * output. */
 #ifndef NFT_SIREN_FORM_H
 #define NFT_SIREN_FORM_H
 

@@ -11,7 +11,7 @@ typedef struct nft_siren_repair {
     nft_siren_form from, to;
 } nft_siren_repair;
 
-/* Networks 0 … count - 1 of a set whose layers are linear: tensors[t] is its (N, *shape) of tensor t. */
+/* Changes networks 0 … count - 1 of a set of linear layers: tensors[t] is its (N, *shape) of tensor t. */
 void nft_siren_repair_networks(const nft_siren_repair *repair, const nft_space *space, float *const *tensors,
                                int64_t count);
 

@@ -1,5 +1,5 @@
-/* A SIREN's gradients: forward that keeps what backward needs, for up to NFT_SIREN_CHUNK coordinates at a
- * time, and backward from a gradient of the output, which adds to the weights' gradients. The formula is
+/* A SIREN's gradients: a forward that keeps the values for backward, for up to NFT_SIREN_CHUNK coordinates at
+ * a time, and a backward from a gradient of the output, which adds to the weights' gradients. The formula is
  * siren.h's. */
 #ifndef NFT_MODEL_SIREN_TAPE_H
 #define NFT_MODEL_SIREN_TAPE_H

@@ -39,7 +39,7 @@ static nft_status check_layer(const nft_layer *layers, int64_t i)
     return NFT_OK;
 }
 
-/* Of what a layer's kind does not use, one value: layers compare as bytes would. */
+/* Fields that a layer's kind does not use get one value, so that layers compare as bytes would. */
 static void normalise(nft_layer *layer)
 {
     layer->size = sizeof *layer;

@@ -369,8 +369,8 @@ nft_status nft_weights_check_whole(const nft_weights *weights)
         return NFT_OK;
     return nft_fail(
         NFT_ERROR_MISMATCH,
-        "tensor '%s' of the file is not one of the networks', but may change with their neurons, so what "
-        "they compute might change: give the whole network's space in nft_load_options.space, or name "
-        "the layers alone in nft_load_options.layers",
+        "tensor '%s' of the file is not one of the networks', but may change with their neurons, so their "
+        "functions might change: give the whole network's space in nft_load_options.space, or name only "
+        "the layers in nft_load_options.layers",
         weights->outsider);
 }

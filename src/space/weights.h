@@ -48,8 +48,8 @@ void nft_weights_scatter(nft_weights *weights, int64_t network, const float *fea
 void nft_tensor_gather(const nft_tensor *tensor, int64_t channels, const float *array, float *features);
 void nft_tensor_scatter(const nft_tensor *tensor, int64_t channels, const float *features, float *array);
 
-/* A set of `count` networks whose arrays the caller fills through `data`; `names` (one for each tensor) NULL
- * means those of the space. */
+/* A set of `count` networks. The caller fills its arrays through `data`. `names` has one for each tensor;
+ * NULL means those of the space. */
 nft_status nft_weights_allocate(nft_weights **weights, const nft_space *space, int64_t count,
                                 int64_t channels, const char *const *names, int64_t memory_limit);
 

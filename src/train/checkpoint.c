@@ -1,8 +1,8 @@
-/* Checkpoints: all that a training needs to go on, in one safetensors file. Values, moments and the best
- * values are one tensor each, in the order of the model's table of sizes; the metadata say the step, a
- * checksum, and what the training was made of, so that neither another one nor a damaged one is mistaken for
- * it. What else a trainer holds follows from these: batches and dropout depend on the seed and the step
- * alone. */
+/* Checkpoints: the state from which a training resumes, in one safetensors file. Values, moments and the best
+ * values are one tensor each, in the order of the model's table of sizes. The metadata have the step, a
+ * checksum, and the recipe, model and data of the training, so that neither another nor a damaged checkpoint
+ * is taken for it. The rest of a trainer's state follows: batches and dropout depend only on the seed and the
+ * step. */
 #include "train/trainer.h"
 
 #include "config/json.h"
@@ -81,7 +81,7 @@ static json_t *describe_training(const nft_trainer *trainer)
                      describe_set(&trainer->train), "validation set", describe_set(&trainer->validation));
 }
 
-/* Of all that a checkpoint adds to what it says of the training. */
+/* The hash of all that a checkpoint has in addition to its description of the training. */
 static void checksum(char digits[HASH_DIGITS], int64_t step, const double *best_loss, int64_t stale,
                      const float *const data[TENSORS], int count, int64_t numbers)
 {
@@ -236,7 +236,7 @@ static nft_status fail_difference(const nft_text *path, const json_t *const pair
     return status;
 }
 
-/* Lets `expected` agree with what was found in a key that may differ. */
+/* Lets `expected` agree with the value found, in a key that may differ. */
 static bool take_key(json_t *expected, const json_t *found, const char *key)
 {
     json_t *value = json_object_get(found, key);
@@ -253,7 +253,7 @@ static bool take_optional_key(json_t *expected, const json_t *found, const char 
     return true;
 }
 
-/* What a training that is extended may have otherwise than its checkpoint. */
+/* The keys that an extended training may have otherwise than its checkpoint. */
 static bool take_extension(json_t *expected, const json_t *found)
 {
     json_t *recipe = json_object_get(expected, "recipe"), *other = json_object_get(found, "recipe");
@@ -285,7 +285,7 @@ static nft_status check_training(const nft_trainer *trainer, const json_t *found
     return status;
 }
 
-/* What a checkpoint says of itself. */
+/* The description in a checkpoint. */
 typedef struct checkpoint {
     int64_t step;
     bool has_best;
@@ -297,7 +297,7 @@ typedef struct checkpoint {
     float *numbers[TENSORS]; /* values, first and second moments, best values */
 } checkpoint;
 
-/* A validation that was due: what its step did. */
+/* A validation that was due, with the facts of its step. */
 static nft_status read_owed(checkpoint *c, nft_options *state)
 {
     nft_options options;
@@ -388,7 +388,7 @@ static nft_status read_checkpoint(checkpoint *c, const nft_trainer *trainer, con
     nft_status status = nft_json_parse(&state, text, strlen(text));
     if (!status)
         status = read_state(c, trainer, state);
-    if (status == NFT_ERROR_CONFIG) /* of its own text, not of the caller's */
+    if (status == NFT_ERROR_CONFIG) /* the fault is in the checkpoint's text, not in the caller's */
         status = NFT_ERROR_FORMAT;
     json_decref(state);
     return status ? status : read_numbers(c, trainer, file);

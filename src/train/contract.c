@@ -13,7 +13,7 @@ const char *nft_contract_text(const nft_set *set, int64_t part, const char *key)
     return set->parts[part].weights ? nft_weights_metadata(set->parts[part].weights, key) : NULL;
 }
 
-/* What all parts of a set say of a key; NULL if they do not say the same. */
+/* The text that all parts of a set have for a key; NULL if they differ. */
 static const char *text_of_all(const nft_set *set, int64_t key)
 {
     const char *name = nft_contract_keys[key], *first = nft_contract_text(set, 0, name);
@@ -52,7 +52,7 @@ static nft_status compare(const nft_set *train, const nft_set *other, int64_t pa
     return NFT_OK;
 }
 
-/* Whether a part of files differs in a key from what the first of the training set says. */
+/* Whether a part of files differs in a key from the first part of the training set. */
 static bool differs(const nft_set *train, const nft_set *set, int64_t part, int64_t key)
 {
     const char *name = nft_contract_keys[key], *expected = nft_contract_text(train, 0, name),

@@ -1,4 +1,4 @@
-/* What data sets say of themselves in their metadata, and what a model that was trained on them notes. */
+/* The contract metadata of data sets, and the note about them in a model that was trained on them. */
 #ifndef NFT_TRAIN_CONTRACT_H
 #define NFT_TRAIN_CONTRACT_H
 
@@ -12,11 +12,11 @@ nft_status nft_contract_check(const nft_set *train, const nft_set *validation);
 bool nft_contract_is_canonical(const nft_set *set);
 /* A text of the metadata of a part; NULL: there is none. */
 const char *nft_contract_text(const nft_set *set, int64_t part, const char *key);
-/* Sets the repairs of all parts that are read from files, so that their networks are as those of the first
- * part of the training set; the space is one of SIRENs. Before nft_contract_check(), which then compares what
- * is left. */
+/* Sets the repairs of all parts that are read from files, so that their networks have the form of the first
+ * part of the training set. The space is one of SIRENs. Call it before nft_contract_check(), which then
+ * compares the rest. */
 nft_status nft_contract_prepare(nft_set *train, nft_set *validation);
-/* Notes what the set says in a model's metadata; nothing if it says nothing. */
+/* Writes the set's contract metadata into those of a model; nothing if the set has none. */
 nft_status nft_contract_note(nft_model *model, const nft_set *train);
 
 #endif

@@ -119,8 +119,8 @@ static void replace_set(nft_set *set, const nft_set *other)
     *set = *other;
 }
 
-/* Takes the sets over after a look at every number: inputs are finite, targets in range. A training set
- * without samples leaves the one that is there. On failure the caller clears the sets. */
+/* Takes the sets over after a check of every number: inputs are finite, targets in range. A training set
+ * without samples leaves the present one. On failure the caller clears the sets. */
 static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
 {
     nft_sampler sampler = {0};

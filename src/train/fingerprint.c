@@ -26,7 +26,7 @@ static uint64_t hash_floats(const float *values, int64_t count, uint64_t hash)
     return nft_hash_bytes(values, (size_t)count * sizeof *values, hash);
 }
 
-/* A model of any space tells tensors apart by what the text says, too. */
+/* A model of any space also tells tensors apart by this text. */
 static uint64_t hash_space(const nft_space *space, uint64_t hash)
 {
     const char *text = nft_space_json(space);

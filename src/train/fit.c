@@ -145,8 +145,9 @@ int64_t nft_fit_bytes(const nft_model *model)
                         nft_size_multiply(model->parameters.count, sizeof(fitted)));
 }
 
-/* The declarations of the module-th module with statistics in step `step`: of the sequence's table items
- * *begin … *end - 1. A module declares its tensors in the order of the space. False: there is none. */
+/* Finds the declarations of the module-th module with statistics in step `step`: items *begin … *end - 1 of
+ * the sequence's table. A module declares its tensors in the order of the space. False if there is no such
+ * module. */
 static bool find_module(const nft_sequence *sequence, const nft_step *step, int64_t module, int64_t *begin,
                         int64_t *end)
 {

@@ -13,7 +13,7 @@ typedef struct nft_image_loss {
     float *pixels; /* of a chunk */
 } nft_image_loss;
 
-/* Of networks of the space, whose n_L is the number of colours. NFT_ERROR_CONFIG unless they are SIRENs. */
+/* For networks of the space; its n_L is the number of colours. NFT_ERROR_CONFIG unless they are SIRENs. */
 nft_status nft_image_loss_create(nft_image_loss **loss, const nft_space *space, float omega, int64_t height,
                                  int64_t width);
 void nft_image_loss_free(nft_image_loss *loss);

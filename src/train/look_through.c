@@ -22,8 +22,8 @@ typedef struct left_out {
     int64_t ignored, not_finite;
 } left_out;
 
-/* Of samples first … that were read those that are used, behind `*used` that are before them; they move to
- * the front, and `*count` says how many. */
+/* Selects the used samples among those read, first …. They move to the front, and `*count` becomes their
+ * number. `*used` samples are before them. */
 static nft_status select_samples(const nft_trainer *trainer, nft_set *set, nft_sample *samples,
                                  int64_t *count, int64_t *used, left_out *out)
 {

@@ -7,7 +7,7 @@
 
 #define NFT_LOSS_COUNT 5
 
-/* What a sample's output is compared with. */
+/* The kind of the target of a sample's output. */
 typedef enum nft_target {
     NFT_TARGET_NUMBERS, /* as many floats as the output has */
     NFT_TARGET_CLASS,   /* one int64_t */

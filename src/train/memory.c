@@ -122,7 +122,7 @@ static nft_status context_bytes(const nft_model *model, const nft_recipe *recipe
         status = nft_context_memory(&validation, model, space, &second);
     if (status)
         return status;
-    /* the contexts share what is packed for forward */
+    /* the contexts share the weights that are packed for forward */
     int64_t shared = nft_plan_packed_bytes(model, &second);
     *bytes = nft_size_add(training, validation < INT64_MAX ? validation - shared : validation);
     return NFT_OK;

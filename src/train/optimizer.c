@@ -2,11 +2,11 @@
 
 #include <math.h>
 
-#define RANGE 16384 /* numbers: what a thread takes at a time */
+#define RANGE 16384 /* numbers that a thread takes at a time */
 #define LANES 8     /* of the sums of squares */
 
-/* Neighbouring trained parameters are one run; the few zeros between them do no harm. Counts only if `ranges`
- * is NULL. */
+/* Neighbouring trained parameters are one run; the few zeros between them do no harm. With `ranges` NULL only
+ * counts. */
 static int64_t cut(const nft_model *model, nft_range *ranges)
 {
     const nft_parameters *table = &model->parameters;

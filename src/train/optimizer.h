@@ -14,7 +14,7 @@ typedef struct nft_range {
     int64_t first, count;
 } nft_range;
 
-/* The trained numbers of a model, cut into ranges that depend on the model alone, and the optimizer's memory
+/* The trained numbers of a model, cut into ranges that depend only on the model, and the optimizer's memory
  * of them. */
 typedef struct nft_moments {
     nft_range *ranges;

@@ -1,4 +1,4 @@
-/* Several processes that train together: whose samples are whose, and what they all agree on. */
+/* Several processes that train together: their shares of the samples, and the facts on which all agree. */
 #include "train/trainer.h"
 
 #include <inttypes.h>

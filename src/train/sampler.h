@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 
-/* A batch depends on the seed, the number of samples, and the step alone. Passes over the data are joined end
+/* A batch depends only on the seed, the number of samples, and the step. Passes over the data are joined end
  * to end. */
 typedef struct nft_sampler {
     bool shuffle;

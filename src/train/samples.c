@@ -201,7 +201,7 @@ const float *nft_trainer_output(const nft_trainer *trainer, const nft_context *c
     return trainer->network;
 }
 
-/* The largest magnitude of all that is trained, and whose it is; not-a-number counts as the largest. */
+/* The largest magnitude of all trained numbers, and the name of its tensor. NaN counts as the largest. */
 static double largest_parameter(const nft_trainer *trainer, const char **name)
 {
     const nft_parameters *table = &trainer->model->parameters;
@@ -222,7 +222,7 @@ const char *nft_divergence_advice(const nft_trainer *trainer)
     return trainer->recipe.grad_clip > 0 ? "try a smaller lr" : "try a smaller lr, or grad_clip";
 }
 
-/* Either the output is of a model that diverged, or it is nothing that the loss takes. */
+/* Either the model diverged, or the loss cannot take such an output. */
 static const char *advise(const nft_trainer *trainer, const float *output)
 {
     const char *advice = trainer->recipe.loss->advice;

@@ -155,7 +155,7 @@ static nft_status read_samples(const nft_trainer *trainer, const nft_set *set, c
     return status;
 }
 
-/* The numbers of the samples where some are left out: to the memory of the reading. */
+/* Where samples are left out, translates the numbers of samples into the memory of the reading. */
 static const int64_t *choose(const nft_set *set, const int64_t *numbers, int64_t first, int64_t count,
                              nft_reading *reading)
 {

@@ -66,7 +66,7 @@ static nft_status batch_gradients(nft_trainer *trainer, int64_t first, int64_t c
     return status;
 }
 
-/* A gradient that is not finite, or else the largest, whose square would not be. */
+/* Names a gradient that is not finite, or else the largest one: its square is not finite. */
 static nft_status fail_gradients(const nft_trainer *trainer)
 {
     const nft_parameters *table = &trainer->model->parameters;
@@ -149,7 +149,8 @@ nft_status nft_trainer_step(nft_step_info *info, nft_trainer *trainer)
     return NFT_OK;
 }
 
-/* A step's own loss does not show what its update did; the next one's does, but for the last step. */
+/* A step's own loss does not show the effect of its update. The next step's loss does, except for the last
+ * step. */
 static nft_status check_end(const nft_trainer *trainer)
 {
     nft_status status = nft_trainer_check_finite(trainer, trainer->model->values, "the update");
@@ -190,7 +191,8 @@ static nft_status check_patience(const nft_trainer *trainer)
                : nft_fail(NFT_ERROR_CONFIG, "recipe: 'patience' needs a validation set, there is none");
 }
 
-/* A step, and the validation that is due after it; or that alone, if it has failed or nobody has run it. */
+/* A step, and the validation that is due after it. Only the validation, if it has failed or nobody has run
+ * it. */
 static nft_status run_or_validate(nft_trainer *trainer, nft_step_info *info)
 {
     nft_status status = NFT_OK;

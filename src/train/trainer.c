@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The options of an older caller are shorter; what is missing is zero, the default. */
+/* The options of an older caller are shorter. Their missing fields are zero, the default. */
 static nft_status fill_options(nft_trainer_options *filled, const nft_trainer_options *options)
 {
     *filled = (nft_trainer_options)NFT_TRAINER_OPTIONS_INIT;
@@ -122,7 +122,7 @@ static nft_status check_model(const nft_model *model, const nft_recipe *recipe)
                     "nft_trainer_create: the model has no trained parameter; there is nothing to train");
 }
 
-/* What evaluates the model later must know of the loss. */
+/* The facts about the loss for programs that evaluate the model later. */
 static nft_status describe_loss(nft_model *model, const nft_recipe *recipe)
 {
     nft_status status = nft_model_set_metadata(model, "nft.loss", recipe->loss->name);
@@ -170,7 +170,7 @@ static nft_status make_features_gradient(nft_trainer *trainer)
     return nft_weights_allocate(&trainer->features_gradient, space, trainer->group, 1, NULL, 0);
 }
 
-/* What a loss between images needs before there is data. */
+/* The objects that a loss between images needs before there is data. */
 static nft_status make_image_loss(nft_trainer *trainer)
 {
     const nft_model *model = trainer->model;

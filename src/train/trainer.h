@@ -49,7 +49,7 @@ struct nft_trainer {
     nft_reading pieces;      /* the same for anything but a step */
 
     nft_array *validation_output; /* (N, …) of the last validation; NULL without a validation set */
-    double *validation_losses;    /* of each of its N samples, and one number more for what ranks agree on */
+    double *validation_losses;    /* of each of its N samples, and one number more on which ranks agree */
     bool has_validated;
     float *best; /* the values with the lowest validation loss */
     double best_loss;
@@ -105,14 +105,14 @@ double nft_sample_loss(const nft_trainer *trainer, const nft_sample *sample, con
                        double scale, float *gradient);
 /* Output `index` of a forward, nft_trainer.outputs numbers; features until the next call. */
 const float *nft_trainer_output(const nft_trainer *trainer, const nft_context *context, int64_t index);
-/* What to do about it when training diverges. */
+/* Advice for a training that diverges. */
 const char *nft_divergence_advice(const nft_trainer *trainer);
 /* The error for a sample whose loss is not finite, and its output. */
 nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t number, const float *output);
 
 /* ---- Data ---- */
 
-/* A look at every number of a set, piece by piece: samples of the ignored class are left out, and with the
+/* A look at every number of a set, piece by piece. Samples of the ignored class are left out, and with the
  * recipe's `skip` those that are not finite. `what`: "training" or "validation". */
 nft_status nft_set_look_through(nft_trainer *trainer, nft_set *set, const char *what);
 /* The samples of the next step to trainer->samples, at least first … first + count - 1, this rank's part. */
@@ -132,8 +132,8 @@ void nft_trainer_clear_data(nft_trainer *trainer);
 nft_status nft_trainer_check_finite(const nft_trainer *trainer, const float *data, const char *what);
 /* nft_trainer_validate() without the function's name in the message; there is a validation set. */
 nft_status nft_trainer_run_validation(nft_trainer *trainer, double *loss);
-/* What every call that changes a trainer asks first: that there is one, and that the call does not come from
- * a callback that may not make it. */
+/* The first check of every call that changes a trainer: there is a trainer, and no callback makes the call
+ * that may not. */
 nft_status nft_trainer_check_call(const nft_trainer *trainer, const char *function);
 /* Which of `samples` samples are this rank's. */
 void nft_trainer_part(const nft_trainer *trainer, int64_t samples, int64_t *first, int64_t *count);
@@ -144,7 +144,7 @@ nft_status nft_trainer_reduce(nft_trainer *trainer, nft_status status, double *s
 /* The same in place of the next step, for a rank that does not take it. */
 void nft_trainer_leave(nft_trainer *trainer);
 
-/* Allocates what a validation of `count` samples needs. */
+/* Allocates the memory for a validation of `count` samples. */
 nft_status nft_trainer_prepare_validation(nft_trainer *trainer, int64_t count);
 
 #endif

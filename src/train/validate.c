@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* What a validation leaves: a loss of each sample, and its output; but images, and networks that render them,
+/* The results of a validation: a loss of each sample, and its output. Images, and networks that render them,
  * are too large to be kept. */
 static nft_status make_output(nft_trainer *trainer, int64_t count)
 {
@@ -73,8 +73,8 @@ static nft_status run_piece(nft_trainer *trainer, int64_t first, int64_t count)
     return status;
 }
 
-/* This rank's samples, then those of the others from them: everything is 0 but on one rank, so the sums are
- * what that one computed. */
+/* This rank's samples, then those of the others from them. Everything is 0 except on one rank, so the sums
+ * are the numbers of that rank. */
 static nft_status run_samples(nft_trainer *trainer)
 {
     int64_t samples = trainer->validation.total, first, count;

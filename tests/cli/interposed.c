@@ -1,7 +1,7 @@
-/* A library for LD_PRELOAD: what may happen to a program at a system call happens to it at the chosen one.
+/* A library for LD_PRELOAD that makes a chosen system call of a program fail or change something.
  * REPLACED=PATH, REPLACEMENT=OTHER, REPLACED_AT=N: behind the Nth open of PATH, OTHER is renamed to it.
- * SLOW=1: each write to a file takes half a second.
- * INTERRUPTED=fsync: each second call of it fails with EINTR. */
+ * SLOW=1: each write to a file takes half a second. INTERRUPTED=fsync: each second call of it fails with
+ * EINTR. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2059
-# What the tests of the nftool program share: . support.sh PATH-OF-NFTOOL. Moves to an empty folder; the functions count what passed and
+# Shared by the tests of the nftool program: . support.sh PATH-OF-NFTOOL. Moves to an empty folder; the functions count passed checks and
 # failed, and finish says so.
 nftool=${1:?usage: $0 PATH-OF-NFTOOL}
 case $nftool in

@@ -68,7 +68,7 @@ says "takes no value"
 run 2 evaluate a b --loss l1
 says "mse, bce, cross_entropy"
 
-# Files that are not there or not what they should be.
+# Files that are missing or of the wrong kind.
 run 1 forward logits.json floats.safetensors -o floats.safetensors
 says "is also an input"
 run 1 info absent.safetensors
@@ -125,7 +125,7 @@ run 1 permute plain.safetensors -o x.safetensors
 run 1 permute floats.safetensors -o x.safetensors --layers b
 check "no file is left by failures" test ! -e x.safetensors
 
-# permute carries along what belongs to no layer, under its name, of one network too.
+# permute keeps tensors that belong to no layer, under their names, also those of one network.
 safetensors others.safetensors '{"a.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"label":{"dtype":"I64","shape":[],"data_offsets":[8,16]},"note":{"dtype":"F32","shape":[3],"data_offsets":[16,28]}}' "$one$one"'\003\000\000\000\000\000\000\000'"$one$one$one"
 run 0 permute others.safetensors -o o.safetensors
 run 0 info o.safetensors --json
@@ -259,7 +259,7 @@ run 0 evaluate probability.json floats.safetensors --loss bce
 prints "mae "
 run 0 evaluate probability.json floats.safetensors --loss mse --json --predictions e.safetensors
 keys loss tau r2 mae
-check "--predictions writes what forward writes" cmp e.safetensors p.safetensors
+check "--predictions writes the output of forward" cmp e.safetensors p.safetensors
 run 0 evaluate logits.json classes.safetensors --loss cross_entropy
 prints "accuracy"
 run 0 evaluate logits.json classes.safetensors --loss cross_entropy --json
@@ -428,7 +428,7 @@ run 0 info index.json --json
 keys kind networks parts non_finite
 run 0 forward "$any/model.safetensors" index.json -o mixed.safetensors
 prints "output 4 × 2"
-python "an index gives what its parts give, in their order" "
+python "an index gives the results of its parts, in their order" "
 got = read('mixed.safetensors')['output']
 parts = [read('$any/expected-' + name + '.safetensors')['output'] for name in ('resnet', 'lstm')]
 agree(got, ([4, 2], parts[0][1] + parts[1][1]), 1e-4, 5e-5)"
@@ -482,7 +482,7 @@ says "tensor 'nowhere'"
 run 1 info "$bare" --space other-space.json --layers a
 says "give one of them"
 
-# Real networks: what the program says of them is what PyTorch said.
+# Real networks: the program's results are PyTorch's.
 predictor=$examples/accuracy-predictor.safetensors
 sample=$examples/fashion-cnns.safetensors
 if [ -f "$predictor" ] && [ -f "$sample" ]; then
@@ -533,6 +533,6 @@ if [ -f "$examples/mnist-sirens.safetensors" ]; then
     run 1 forward "$predictor" "$examples/mnist-sirens.safetensors" -o x.safetensors
 fi
 check "no file is left by failures" test ! -e x.safetensors
-check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" | wc -l)" -eq 0 ]'
+check "no temporary file is left" sh -c '[ "$(find . -name "*.tmp" | wc -l)" -eq 0 ]'
 
 finish

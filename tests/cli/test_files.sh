@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests of the files that nftool writes and of what it writes to: test_files.sh PATH-OF-NFTOOL. Prints a line for each failed check, then
+# Tests of the files that nftool writes and of its kinds of targets: test_files.sh PATH-OF-NFTOOL. Prints a line for each failed check, then
 # "N passed, N failed". Where INTERPOSED names the library of interposed.c, calls are also interrupted.
 set -u
 
@@ -35,14 +35,14 @@ ln -s absent.png link.png
 run 0 permute "$weights" -o link
 run 0 render "$digits" --count 2 -o link.png
 check "a link stays a link" test -h link -a -h link.png
-check "what it leads to is written" cmp kept.safetensors permuted.safetensors
+check "the linked file is written" cmp kept.safetensors permuted.safetensors
 check "also where there was nothing" cmp absent.png new.png
 ln -s loop loop2
 ln -s loop2 loop
 run 1 permute "$weights" -o loop
 says "loop: "
 
-# A read-only file is left alone.
+# A read-only file is not changed.
 chmod 444 kept.safetensors kept.png
 for command in "permute $weights -o kept.safetensors" "render $digits --count 1 -o kept.png" "permute $weights -o link" \
     "fit $digits --count 1 --steps 1 -o kept.safetensors"; do
@@ -132,11 +132,11 @@ says "standard input is given for two inputs"
 printf '{"parts": ["sirens.safetensors"]}' | "$nftool" info - >out 2>err
 says "standard input: is an index, whose parts are relative to it; give its file"
 
-# What has the name of the file that a fit keeps is not touched.
+# Another file with the name of a fit's own file is not changed.
 printf precious >precious
 ln -s precious fitted.safetensors.partial
 run 1 fit "$digits" --count 1 --steps 1 -o fitted.safetensors
-says "fitted.safetensors.partial: is a link, where the fit would keep what it has done; give another --output"
+says "fitted.safetensors.partial: is a link, but the fit keeps its finished networks there; give another --output"
 check "a link is not followed" test "$(cat precious)" = precious -a -h fitted.safetensors.partial
 rm fitted.safetensors.partial
 mkfifo fitted.safetensors.partial

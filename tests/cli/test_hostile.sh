@@ -10,7 +10,7 @@ set -u
 LIMIT=60 # seconds of a command, each of which takes a fraction of one
 zero='\000\000\000\000'
 
-# numbers COUNT BYTES: so many copies of the escapes of one number.
+# numbers COUNT BYTES: COUNT copies of the escapes of one number.
 numbers() {
     n=0
     while [ "$n" -lt "$1" ]; do
@@ -19,7 +19,7 @@ numbers() {
     done
 }
 
-# classes FILE COUNT: so many networks of one layer, 2 → 1, each of class 0.
+# classes FILE COUNT: COUNT networks of one layer, 2 → 1, each of class 0.
 classes() {
     weights=$((8 * $2))
     biases=$((weights + 4 * $2))
@@ -72,7 +72,7 @@ harmless() {
     done
 }
 
-# Names, metadata and paths with what a terminal obeys: a title, a colour, C1, the direction of text, a line of its own.
+# Names, metadata and paths with control characters of terminals: a title, a colour, C1, the direction of text, a new line.
 evil='\u001b]0;title\u0007\u001b[31mred\u009b31m\u202egnp.\u2028\u0085\r\nx: y'
 layer='.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}'
 safetensors tensor.safetensors '{"'"$evil"'":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' "$zero"
@@ -143,7 +143,7 @@ END
     check "and all of it is carried along" sh -c 'head -c 9000000 x.safetensors | grep -aq x64999'
 fi
 
-# Compression and amplification: what a small file announces is refused by its size, within a second and little memory.
+# Compression and amplification: a size that a small file announces is refused, within a second and little memory.
 if command -v python3 >/dev/null 2>&1; then
     python3 - <<'END'
 import gzip, struct, zlib

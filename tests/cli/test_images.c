@@ -1,5 +1,5 @@
-/* The program's readers of pictures: IDX files, also damaged ones, and PNG files of every kind. What they say
- * on failure goes to standard error. */
+/* The program's readers of pictures: IDX files, also damaged ones, and PNG files of every kind. Their
+ * messages go to standard error. */
 #define _XOPEN_SOURCE 700
 #include "images.h"
 #include "unit/temporary.h"
@@ -225,7 +225,7 @@ static void png_kinds(void **state)
     }
 }
 
-/* Grey beside RGB becomes RGB; each picture has its size. */
+/* Grey next to RGB becomes RGB; each picture has its size. */
 static void several_pngs(void **state)
 {
     (void)state;

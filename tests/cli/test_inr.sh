@@ -112,7 +112,7 @@ run 0 fit "$images" -o c.safetensors --steps 4 --labels labels --canonical
 run 0 canonicalize a.safetensors -o b.safetensors
 check "fit --canonical is fit and canonicalize" cmp b.safetensors c.safetensors
 
-# The frequency is told once: what is made of these networks knows it.
+# The frequency is given once: files that are made of these networks have it.
 run 0 fit "$images" -o slow.safetensors --steps 20 --omega 5 --labels labels
 run 0 info slow.safetensors
 prints "omega      5"
@@ -127,7 +127,7 @@ run 0 info told.safetensors
 prints "omega      20.5"
 run 1 canonicalize told.safetensors -o x.safetensors --omega 20
 run 0 canonicalize told.safetensors -o told-again.safetensors --omega 20.5
-check "and keeps what it was told" cmp told.safetensors told-again.safetensors
+check "and keeps the given frequency" cmp told.safetensors told-again.safetensors
 run 0 render slow.safetensors -o before.safetensors
 run 0 render slow-permuted.safetensors -o after.safetensors --omega 5
 python "networks of another frequency stay as they were" "
@@ -178,7 +178,7 @@ says "its networks have omega 30,2 by its metadata, --omega says 30"
 run 1 render layers.safetensors -o x.png --offset 0
 says "its networks have offset 0.5 by its metadata, --offset says 0"
 
-# The models of digits that the examples use know the canonical form that fit gives, and still do what they did.
+# The models of digits that the examples use know the canonical form that fit gives, and give the same results as before.
 digits=$examples/digits-idx3-ubyte.gz
 run 0 fit "$digits" --labels "$examples/digits-labels-idx1-ubyte.gz" --canonical --count 50 -o digits.safetensors
 run 0 evaluate "$examples/digit-classifier.safetensors" digits.safetensors --json
@@ -198,7 +198,7 @@ for n in range(20):
             total += (edited[784 * n + 28 * y + x] - (near / 127.5 - 1)) ** 2
 assert total / (20 * 784) < 0.12"
 
-# An interruption: what is finished stays and is not repeated.
+# An interruption: finished networks stay and are not fitted again.
 set -- --steps 20000 --views 2 --canonical --labels labels
 run 0 fit "$images" -o whole.safetensors "$@" --quiet
 attempts=0
@@ -237,7 +237,7 @@ struct.pack_into("<I", data, at + 6 * 4 * sum(sizes), crc)
 open("marked.safetensors.partial", "wb").write(data)'
         "$nftool" fit "$images" -o marked.safetensors "$@" >out 2>err
         says "$finished of 6 networks are finished already"
-        python "what is finished is not fitted again" "
+        python "finished networks are not fitted again" "
 marked, whole = read('marked.safetensors'), read('whole.safetensors')
 assert marked['2.bias'][1][0] == 0.125 != whole['2.bias'][1][0] and marked['2.bias'][1][1:] == whole['2.bias'][1][1:]
 assert marked['1.weight'] == whole['1.weight']"
@@ -247,10 +247,10 @@ assert marked['1.weight'] == whole['1.weight']"
     "$nftool" fit "$images" -o hurt.safetensors "$@" >out 2>err
     says "hurt.safetensors.partial: is damaged from network 3 on"
     says "3 of 6 networks are finished already"
-    check "what is damaged is fitted again" cmp whole.safetensors hurt.safetensors
+    check "damaged networks are fitted again" cmp whole.safetensors hurt.safetensors
     head -c "$(($(wc -c <old.safetensors.partial) - 10))" old.safetensors.partial >short.safetensors.partial
     "$nftool" fit "$images" -o short.safetensors "$@" >out 2>err
-    check "what was cut off is fitted again" cmp whole.safetensors short.safetensors
+    check "networks that were cut off are fitted again" cmp whole.safetensors short.safetensors
     printf '\001' | dd of=old.safetensors.partial bs=1 seek=7 conv=notrunc 2>/dev/null
     cp old.safetensors.partial before
     run 1 fit "$images" -o old.safetensors "$@"
@@ -261,7 +261,7 @@ else
     complain "the fit was complete before it could be interrupted"
 fi
 check "an interrupted fit ends as an uninterrupted one" cmp whole.safetensors cut.safetensors
-check "nothing is left beside it" test ! -e cut.safetensors.partial
+check "no partial file is left" test ! -e cut.safetensors.partial
 
 # One that could not begin is in nobody's way.
 (
@@ -272,7 +272,7 @@ check "nothing is left beside it" test ! -e cut.safetensors.partial
 says "begun.safetensors.partial: cannot write"
 check "a fit that could not begin leaves nothing" test ! -e begun.safetensors.partial
 
-# A power failure may leave the size alone.
+# A power failure may leave only the size.
 "$nftool" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
 fitting=$!
 while [ ! -s zero.safetensors.partial ] && kill -0 $fitting 2>/dev/null; do
@@ -286,7 +286,7 @@ mv zeros zero.safetensors.partial
 run 0 fit "$images" -o zero.safetensors "$@"
 check "a file without a header begins again" cmp whole.safetensors zero.safetensors
 
-# What is the default may be said.
+# A default may be given.
 "$nftool" fit "$images" -o cut.safetensors "$@" --quiet --batch-size 1 --threads 1 >/dev/null 2>&1 &
 fitting=$!
 finished=0
@@ -297,14 +297,14 @@ kill -KILL $fitting 2>/dev/null
 wait $fitting 2>/dev/null
 "$nftool" fit "$images" -o cut.safetensors "$@" --lr 0.001 --omega 30 >out 2>err
 says "networks are finished already"
-check "it goes on" cmp whole.safetensors cut.safetensors
+check "it resumes" cmp whole.safetensors cut.safetensors
 
 printf 'something else' >odd.safetensors.partial
 run 1 fit "$images" -o odd.safetensors
-says "is not what an interrupted fit leaves; give another --output"
+says "is not the file of an interrupted fit; give another --output"
 rm odd.safetensors.partial
 
-# What cannot be.
+# Impossible requests.
 run 2 fit "$images"
 echo "this is a text" >text
 run 1 fit text -o x.safetensors
@@ -412,9 +412,9 @@ for n in range(4):
                 expected = int(min(max(255 * (values[(n * 6 + y) * 5 + x] / 2 + 0.5), 0), 255) + 0.5)
             assert sheet[(n // 2 * 6 + y) * 10 + n % 2 * 5 + x] == expected"
 check "no file is left by failures" test ! -e x.png -a ! -e x.jpg
-check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" | wc -l)" -eq 0 ]'
+check "no temporary file is left" sh -c '[ "$(find . -name "*.tmp" | wc -l)" -eq 0 ]'
 
-# What a model was trained on is checked, and repaired where that can be.
+# The form of the networks is compared with the training set's, and repaired where possible.
 cat >contract.json <<'END'
 {"model": {"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 4}, {"type": "linear", "in": 4, "out": 1}]},
   "modules": [{"type": "np_pool"}, {"type": "linear", "out_features": 2}]},
@@ -438,11 +438,11 @@ mv out expected
 run 1 evaluate contract.safetensors raw.safetensors
 says "'nftool canonicalize raw.safetensors -o NEW'"
 run 1 forward contract.safetensors raw.safetensors -o x.safetensors
-says "are not noted to be in canonical form"
+says "its networks have no canonical form by its metadata"
 run 0 evaluate contract.safetensors raw.safetensors --json --prepare
 check "prepared networks are evaluated like canonical ones" cmp out expected
 run 1 evaluate contract.safetensors slow.safetensors
-says "its networks have omega 20 by its metadata, those that the model was trained on omega 30"
+says "its networks have omega 20 by its metadata, those of the model's training set omega 30"
 run 0 evaluate contract.safetensors slow.safetensors --prepare
 run 0 forward contract.safetensors raw.safetensors -o x.safetensors --prepare
 # An offset is moved into the last biases, classes and fits must be the same where both sides say them.
@@ -461,7 +461,7 @@ with_texts('refit.safetensors', 0, fit='{\"steps\": 4, \"lr\": 0.001, \"schedule
 with_texts('cats.safetensors', 0, classes='[\"cat\", \"dog\"]')
 with_texts('dogs.safetensors', 0, classes='[\"dog\", \"cat\"]')"
 run 1 evaluate contract.safetensors offset.safetensors
-says "its networks have offset 0.5 by its metadata, those that the model was trained on offset 0: --prepare moves it"
+says "its networks have offset 0.5 by its metadata, those of the model's training set offset 0: --prepare moves it"
 run 0 forward contract.safetensors canonical.safetensors -o plain-scores.safetensors
 run 0 forward contract.safetensors offset.safetensors -o offset-scores.safetensors --prepare
 python "an offset is prepared" "

@@ -24,7 +24,7 @@ set -- "$build/nftool"
 trap 'rm -rf "$work" "${temporary:-}"' EXIT
 trap 'exit 130' HUP INT TERM # dash leaves EXIT out otherwise
 
-# ranks ARGUMENT …: nftool on two ranks of one thread each; what mpirun itself has to say goes to err as well.
+# ranks ARGUMENT …: nftool on two ranks of one thread each; messages of mpirun go to err as well.
 ranks() {
     mpirun -n 2 --allow-run-as-root --oversubscribe "$nftool" "$@" --threads 1 >out 2>err
 }
@@ -57,7 +57,7 @@ END
 check "one process trains" test $? -eq 0
 ranks train recipe.json -o two.safetensors --log two.jsonl --plot two.svg
 check "two ranks train" test $? -eq 0
-check "rank 0 alone says what happened" test "$(grep -c 'the model with the lowest' out)" -eq 1
+check "only rank 0 prints the result" test "$(grep -c 'the model with the lowest' out)" -eq 1
 check "each step is logged once" test "$(wc -l <two.jsonl)" -eq 44
 check "the losses of each step agree" close_numbers loss 1e-4 two.jsonl one.jsonl
 check "and the norms of the gradients" close_numbers grad_norm 1e-3 two.jsonl one.jsonl
@@ -82,7 +82,7 @@ kill -TERM $program
 wait $program
 check "told to stop, two ranks leave a checkpoint" test -e long.safetensors.checkpoint
 ranks train recipe.json -o long.safetensors --steps 4000
-check "two ranks go on" grep -q 'goes on after' err
+check "two ranks resume" grep -q 'resumes after' err
 ranks train recipe.json -o straight.safetensors --steps 4000
 check "to the bits of a training that was not interrupted" cmp long.safetensors straight.safetensors
 
@@ -100,7 +100,7 @@ rm -f x.safetensors.checkpoint
 check "and is said once, too" test "$(grep -c '^nftool: .*not finite' err)" -eq 1
 ranks train recipe.json -o x.safetensors --batch-size 7
 check "a batch that is no multiple of the ranks" grep -q '^nftool: .*a batch of 7 cannot be shared equally by 2 ranks' err
-# Each with its own: rank 0 alone sees a checkpoint, and then another rate.
+# Each with its own: only rank 0 sees a checkpoint, and then another rate.
 apart() { # OUTPUT OPTION … of rank 1
     output=$1
     shift
@@ -119,7 +119,7 @@ kill -TERM $program
 wait $program
 sed 's/"steps": 40/"steps": 4000/' recipe.json >recipe.new && mv recipe.new recipe.json
 apart there/x.safetensors
-check "ranks that go on from other steps" grep -q '^nftool: here/x.safetensors.checkpoint: ranks have done between 0 and [0-9]* steps' err
+check "ranks that resume from other steps" grep -q '^nftool: here/x.safetensors.checkpoint: ranks have done between 0 and [0-9]* steps' err
 check "are told of once" test "$(grep -c 'ranks have done' err)" -eq 1
 rm here/x.safetensors.checkpoint
 apart there/x.safetensors --lr 1e-4
@@ -129,8 +129,8 @@ check "no model is left by failures" test ! -e x.safetensors
 # How fast they are together.
 ranks bench recipe.json --train --batch-size 8
 check "two ranks measure their steps" test $? -eq 0
-check "rank 0 alone reports" test "$(grep -c '^speed' out)" -eq 1
-check "and says what it is of" grep -q '^ranks  *2 share each batch' out
+check "only rank 0 reports" test "$(grep -c '^speed' out)" -eq 1
+check "and names its ranks" grep -q '^ranks  *2 share each batch' out
 ranks bench recipe.json --train --batch-size 7
 check "a batch of odd size ends both" test $? -ne 0
 check "and that is said once" test "$(grep -c '^nftool: .*a batch of 7 cannot be shared equally by 2 ranks' err)" -eq 1
@@ -144,7 +144,7 @@ model=$examples/accuracy-predictor.safetensors
 "$nftool" evaluate "$model" data.safetensors --loss bce --json --predictions alone-scores.safetensors --threads 1 >expected 2>err
 ranks forward "$model" data.safetensors -o shared.safetensors
 check "two ranks run a model" cmp shared.safetensors alone.safetensors
-check "rank 0 alone says so" test "$(grep -c 'output 50' out)" -eq 1
+check "only rank 0 says so" test "$(grep -c 'output 50' out)" -eq 1
 ranks evaluate "$model" data.safetensors --loss bce --json --predictions shared-scores.safetensors
 check "two ranks evaluate a model" cmp out expected
 check "and write the predictions" cmp shared-scores.safetensors alone-scores.safetensors
@@ -154,13 +154,13 @@ check "three ranks evaluate a model" cmp out expected
 ranks forward "$examples/digit-editor.safetensors" "$examples/mnist-sirens.safetensors" --prepare -o shared.safetensors
 check "features are written once" cmp shared.safetensors alone.safetensors
 ranks evaluate "$model" nothing.safetensors --loss bce
-check "what is missing is said once" test "$(grep -c '^nftool: nothing.safetensors: cannot open' err)" -eq 1
+check "a missing file is reported once" test "$(grep -c '^nftool: nothing.safetensors: cannot open' err)" -eq 1
 
 images=$examples/digits-idx3-ubyte.gz
 set -- --count 9 --steps 5 --widths 2,6,5,1 --canonical --views 2 --batch-size 7
 "$nftool" fit "$images" "$@" -o alone.safetensors --threads 1 >out 2>err
 ranks fit "$images" "$@" -o shared.safetensors
 check "two ranks fit images" cmp shared.safetensors alone.safetensors
-check "rank 0 alone says how well" test "$(grep -c 'mean PSNR' out)" -eq 1
+check "only rank 0 prints the PSNR" test "$(grep -c 'mean PSNR' out)" -eq 1
 check "no partial file is left" test ! -e shared.safetensors.partial
 finish

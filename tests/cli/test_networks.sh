@@ -162,7 +162,7 @@ safetensors turned.safetensors '{"0.weight":{"dtype":"F32","shape":[2,1],"data_o
 run 1 space turned.safetensors
 says "the weight looks transposed"
 
-# Permuting refuses what would change a function, and takes a norm with its layer.
+# Permuting refuses changes of a function, and takes a norm with its layer.
 safetensors norm.safetensors '{"0.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"0.bias":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},"1.running_mean":{"dtype":"F32","shape":[2],"data_offsets":[16,24]},"1.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[24,32]},"3.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[32,40]}}' "$(floats 6 "$one")"'\005\000\000\000\000\000\000\000'"$(floats 2 "$one")"
 run 1 permute norm.safetensors -o x.safetensors --layers 0,3 --quiet
 says "tensor '1.running_mean' of the file is not one of the networks'"
@@ -179,39 +179,39 @@ run 1 permute odd.safetensors -o x.safetensors --quiet
 says "tensor 'in_proj_weight' of the file is not one of the networks'"
 
 # A sidecar's space is that of every command.
-mkdir beside
-safetensors beside/n.safetensors '{"u":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"v":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]}}' "$(floats 4 "$one")"
-echo '{"label": 1, "space": {"axes": [{"name": "i", "size": 1, "symmetry": "none"}, {"name": "h", "size": 2}], "tensors": [{"name": "u", "shape": ["h", "i"]}, {"name": "v", "shape": ["i", "h"]}]}}' >beside/n.json
-for command in "info beside/n.safetensors" "space beside/n.safetensors" "permute beside/n.safetensors -o x.safetensors"; do
+mkdir sidecars
+safetensors sidecars/n.safetensors '{"u":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"v":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]}}' "$(floats 4 "$one")"
+echo '{"label": 1, "space": {"axes": [{"name": "i", "size": 1, "symmetry": "none"}, {"name": "h", "size": 2}], "tensors": [{"name": "u", "shape": ["h", "i"]}, {"name": "v", "shape": ["i", "h"]}]}}' >sidecars/n.json
+for command in "info sidecars/n.safetensors" "space sidecars/n.safetensors" "permute sidecars/n.safetensors -o x.safetensors"; do
     # shellcheck disable=SC2086
     run 0 $command -q
 done
 prints "1 axis each"
-"$nftool" info beside/n.safetensors >out 2>err
-says "beside/n.safetensors: its space is that of its sidecar"
-run 0 collect beside -o x.safetensors --labels sidecar
-run 1 collect beside -o x.safetensors --labels sidecar --label lable
-says "its sidecar beside/n.json has no key 'lable'; its keys are label, space; did you mean 'label'?"
-rm beside/n.json
-pair beside/n.safetensors D 4 1 G 2 4
-run 1 collect beside -o x.safetensors --labels sidecar --layers G,D
-says "it has no sidecar, which would be beside/n.json"
-echo '{"lr": 1, "space": {"lr": [0.1, 1]}}' >beside/n.json # of a search, not of a network
-run 1 collect beside -o x.safetensors
+"$nftool" info sidecars/n.safetensors >out 2>err
+says "sidecars/n.safetensors: its space is that of its sidecar"
+run 0 collect sidecars -o x.safetensors --labels sidecar
+run 1 collect sidecars -o x.safetensors --labels sidecar --label lable
+says "its sidecar sidecars/n.json has no key 'lable'; its keys are label, space; did you mean 'label'?"
+rm sidecars/n.json
+pair sidecars/n.safetensors D 4 1 G 2 4
+run 1 collect sidecars -o x.safetensors --labels sidecar --layers G,D
+says "it has no sidecar, which would be sidecars/n.json"
+echo '{"lr": 1, "space": {"lr": [0.1, 1]}}' >sidecars/n.json # of a search, not of a network
+run 1 collect sidecars -o x.safetensors
 says "give it in --layers"
-run 0 collect beside -o x.safetensors --layers G,D
-run 0 space beside/n.safetensors --layers G,D
+run 0 collect sidecars -o x.safetensors --layers G,D
+run 0 space sidecars/n.safetensors --layers G,D
 prints "G.weight  (n1, n0)"
-run 1 collect beside -o x.safetensors --layers G,D --space beside/n.json
+run 1 collect sidecars -o x.safetensors --layers G,D --space sidecars/n.json
 says "give one of them"
 
 # The model of a recipe may be a file.
-echo '{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 3}]}, "modules": []}' >beside/model.json
-echo '{"model": "model.json", "loss": "mse"}' >beside/recipe.json
-run 0 space beside/recipe.json --json
+echo '{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 3}]}, "modules": []}' >sidecars/model.json
+echo '{"model": "model.json", "loss": "mse"}' >sidecars/recipe.json
+run 0 space sidecars/recipe.json --json
 prints '{"layers":[{"type":"linear","in":2,"out":3}]}'
 
-# Networks in other forms: what is told is told once, and what is written has PyTorch's order.
+# Networks in other forms: each note is logged once, and written files have PyTorch's order.
 safetensors two.safetensors '{"net0.a.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"net0.b.weight":{"dtype":"F32","shape":[3,2],"data_offsets":[8,32]},"net1.a.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[32,40]},"net1.b.weight":{"dtype":"F32","shape":[3,2],"data_offsets":[40,64]}}' "$(floats 16 "$one")"
 "$nftool" permute two.safetensors -o turned.safetensors >out 2>err
 prints "2 networks permuted"

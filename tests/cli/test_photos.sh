@@ -40,7 +40,7 @@ assert float(re.search(r"mean PSNR ([0-9.]*) dB", open("out").read()).group(1)) 
     run 1 fit wide.png --psnr 20 --widths 2,4,3 -o x.safetensors
     says "--psnr chooses the widths, which --widths says too; give one of them"
 
-    # Images of several sizes are fitted as each alone would be, and say their sizes.
+    # Images of several sizes are fitted as each would be by itself, and have their sizes.
     run 0 fit wide.png tall.png tall.png wide.png --steps 5 -o several.safetensors --quiet --views 2
     prints "several.safetensors: 8 networks of several sizes, mean PSNR"
     run 0 fit tall.png --steps 5 -o tall.safetensors --quiet

@@ -7,7 +7,7 @@ set -u
 # shellcheck source=tests/cli/support.sh
 . "$(dirname "$0")/support.sh"
 
-# Of a build with sanitizers: what Cairo's fonts keep to the end is no leak of the program's.
+# Of a build with sanitizers: memory that Cairo's fonts keep to the end is no leak of the program.
 LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
 export LSAN_OPTIONS
 
@@ -34,7 +34,7 @@ for name in expected:
     agree(got[name], expected[name], 1e-3, 5e-4)"
 done
 
-# What is said of a validation: people, JSON, log and picture.
+# The results of a validation: for people, in JSON, log and picture.
 run 0 train render/recipe.json -o trained.safetensors --validation render/data.safetensors --validate-every 2 --log log.jsonl --plot curves.svg
 prints "step 6: loss 0.3809"
 prints ", PSNR 10.01 dB, the lowest so far"
@@ -46,7 +46,7 @@ for line in validations:
     assert abs(line['psnr'] - 10 * math.log10(4 / line['validation_loss'])) < 1e-4"
 check "the curves have more than the loss" test "$(grep -o 'height="[0-9]*' curves.svg | head -n 1 | tr -dc 0-9)" -gt 500
 
-# evaluate says what the trainer's validation says of the same parameters: those of a step of length 0.
+# evaluate agrees with the trainer's validation of the same parameters: those of a step of length 0.
 for loss in render reconstruction; do
     run 0 train $loss/recipe.json -o still.safetensors --validation $loss/data.safetensors --steps 1 --lr 0 --json
     said=$(sed -n 's/.*"validation_loss":\([^,]*\),.*/\1/p' out)
@@ -146,7 +146,7 @@ says "no network has images that are finite"
 run 1 evaluate same.json nan-target.safetensors --loss render
 says "image 1 of 'target' is not finite"
 
-# What cannot be compared.
+# Outputs that cannot be compared.
 small() {
     safetensors "$1" "{$layer,\"target\":{\"dtype\":\"$2\",\"shape\":$3,\"data_offsets\":[24,$((24 + $4))]}}" "$one$one$one$one$one$one"
     head -c "$4" /dev/zero >>"$1"
@@ -193,7 +193,7 @@ says "--omega is '1e30', expected a number above 0 and at most 1000000"
 run 1 evaluate same.json pixels.safetensors --loss render --omega 1e-30
 says "omega is 1e-30"
 
-# What cannot be trained on: the same of both sets, and images of two sizes.
+# Data that are refused for training: the same of both sets, and images of two sizes.
 echo "{\"model\": $same, \"loss\": \"render\", \"optimizer\": {\"type\": \"adam\"}, \"batch_size\": 2, \"steps\": 1}" >edit.json
 small tall.safetensors F32 '[2,3,1,1]' 24
 small short.safetensors F32 '[1,2,1,1]' 8
@@ -252,11 +252,11 @@ for y in range(19):
 run 0 render edited.safetensors render/data.safetensors:target -o edits.png
 prints "edits.png: 7 networks at 9 × 8, 2 side by side"
 
-# Decoded images are vectors; their size is the others', or what is asked for, or a square.
+# Decoded images are vectors; their size is the others', or the given one, or a square.
 run 0 render reconstruction/data.safetensors -o originals.safetensors --height 7 --width 6
 run 0 render decoded.safetensors -o vectors.png --height 7 --width 6
 run 0 render decoded.safetensors:output -o named.png --height 7 --width 6
-check "output is what a file without layers is asked for" cmp vectors.png named.png
+check "output is the default tensor of a file without layers" cmp vectors.png named.png
 run 0 render originals.safetensors:rendered decoded.safetensors -o pairs.png
 run 0 render reconstruction/data.safetensors decoded.safetensors -o asked.png --height 7 --width 6
 check "the size is that of the images" cmp pairs.png asked.png
@@ -314,7 +314,7 @@ run 2 render "$sirens" -o x.png --count 0
 digits=$examples/digits-idx3-ubyte.gz
 run 1 render "$digits" -o x.png --layers a,b
 says "is images; --layers names the layers of weights"
-run 0 render "$examples/mnist-sirens.safetensors" "$digits" --count 2 -o beside-images.png --layers net.0.linear,net.1.linear,net.2.linear
+run 0 render "$examples/mnist-sirens.safetensors" "$digits" --count 2 -o with-images.png --layers net.0.linear,net.1.linear,net.2.linear
 run 0 render "$digits" -o digits.png --first 1 --count 2
 prints "digits.png: 2 images at 28 × 28"
 run 0 render "$digits" -o zoomed.png --first 1 --count 2 --zoom 3 --batch-size 1
@@ -401,7 +401,7 @@ says "would be a picture of 134217728 × 134217728 pixels"
 run 2 render "$digits" -o x.safetensors --zoom 2
 says "--answers, --heading and --zoom are for a PNG file"
 
-# What does not fit together.
+# Operands that do not fit together.
 run 2 render "$sirens" "$sirens" -o x.safetensors
 says "a .safetensors file takes the images of one operand, found 2"
 run 1 render "$sirens" pixels.safetensors -o x.png
@@ -462,5 +462,5 @@ check "a pipe stays one" test -p pipe.png
 check "no input was touched" cmp own.safetensors "$sirens"
 rm same.png pipe.png plain-sheet.png headed.png
 check "no file is left by failures" sh -c '! ls x.* 2>/dev/null'
-check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" | wc -l)" -eq 0 ]'
+check "no temporary file is left" sh -c '[ "$(find . -name "*.tmp" | wc -l)" -eq 0 ]'
 finish

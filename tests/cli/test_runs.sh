@@ -10,14 +10,14 @@ cat >recipe.json <<JSON
  "optimizer": {"type": "adam", "lr": 0.01}, "batch_size": 8, "steps": 6, "validate_every": 2}
 JSON
 
-# Each seed has its files, as a training alone has, and a row in a table.
+# Each seed has its files, as a single training has, and a row in a table.
 run 0 train recipe.json -o many.safetensors --seeds 3 --seed 4 --plot many.svg
 check "a row for each, their mean and deviation" test "$(sed -n '/^run /,$p' out | wc -l)" -eq 6
 prints "validation loss  accuracy"
 cp out table
 for seed in 4 5 6; do
     run 0 train recipe.json -o single.safetensors --seed $seed
-    check "seed $seed is the training alone" cmp single.safetensors many-$seed.safetensors
+    check "seed $seed is the single training" cmp single.safetensors many-$seed.safetensors
     check "with a log" test "$(wc -l <many-$seed.jsonl)" -eq 9
 done
 check "seeds differ" sh -c '! cmp -s many-4.safetensors many-5.safetensors'

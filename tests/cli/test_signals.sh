@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck disable=SC2016,SC2089,SC2090,SC3045
-# Tests of nftool when signals come, and of trainings beside each other: test_signals.sh PATH-OF-NFTOOL. Prints a line for each failed
+# Tests of nftool when signals come, and of trainings at the same time: test_signals.sh PATH-OF-NFTOOL. Prints a line for each failed
 # check, then "N passed, N failed". INTERPOSED names the library of interposed.c, with which writing takes long.
 set -u
 
@@ -33,7 +33,7 @@ for name in HUP XCPU USR1 USR2 TERM; do
     kill -$name $program
     wait $program
     check "SIG$name ends a training with status 1" test $? -eq 1
-    says "the same command goes on from stopped.safetensors.checkpoint"
+    says "the same command resumes from stopped.safetensors.checkpoint"
     check "and leaves its checkpoint" test -s stopped.safetensors.checkpoint
 done
 train stopped
@@ -47,7 +47,7 @@ kill -TERM $program
 kill -TERM $program 2>/dev/null
 wait $program
 check "a signal to a process and then to its group is one" test $? -eq 1
-says "the same command goes on from stopped.safetensors.checkpoint"
+says "the same command resumes from stopped.safetensors.checkpoint"
 
 # One training at a time writes to an output, also through a link.
 train first
@@ -64,7 +64,7 @@ check "a killed training leaves no lock" test -s first.safetensors
 check "and one that ends no file of it" test ! -e .first.safetensors.lock
 check "nor one that fails" test ! -e .stopped.safetensors.lock
 
-# A checkpoint that is kept is gone on from with other steps, another lr and another validate_every, and nothing else.
+# A training resumes from a kept checkpoint with other steps, another lr and another validate_every, and nothing else.
 run 0 train recipe.json -o kept.safetensors --log kept.jsonl --steps 6 --keep-checkpoint
 check "--keep-checkpoint keeps it" test -s kept.safetensors.checkpoint
 cp kept.safetensors.checkpoint six.checkpoint
@@ -81,7 +81,7 @@ done
 run 1 train recipe.json -o kept.safetensors --steps 5 --extend
 says "the training has done 6 steps, more than the 5 of 'recipe.steps'"
 run 0 train recipe.json -o kept.safetensors --log kept.jsonl --steps 9 --lr 1e-4 --validate-every 2 --extend --quiet
-check "the steps go on" test "$(grep -c '"step":[0-9]*,"loss"' kept.jsonl)" -eq 9
+check "the steps continue" test "$(grep -c '"step":[0-9]*,"loss"' kept.jsonl)" -eq 9
 check "with the new rate" sh -c 'tail -n 1 kept.jsonl | grep -q "\"lr\":0.0001" && sed -n 6p kept.jsonl | grep -q "\"lr\":0.001,"'
 check "a checkpoint that is not to be kept is removed" test ! -e kept.safetensors.checkpoint
 run 0 train recipe.json -o whole.safetensors --steps 9
@@ -89,7 +89,7 @@ cp six.checkpoint extended.safetensors.checkpoint
 run 0 train recipe.json -o extended.safetensors --steps 9 --extend --quiet
 run 1 train recipe.json -o extended.safetensors --steps 12 --extend
 says "extended.safetensors.checkpoint: there is no checkpoint to extend; --keep-checkpoint keeps the last one"
-check "more steps alone are the steps of a training that had them from the beginning" cmp extended.safetensors whole.safetensors
+check "only more steps are the steps of a training that had them from the beginning" cmp extended.safetensors whole.safetensors
 
 # --set changes any entry of a recipe.
 run 0 train recipe.json -o set.safetensors --set steps=9 --set optimizer.lr=1e-3 --set 'schedule={"type":"constant"}'
@@ -160,7 +160,7 @@ for limit in 200000 150000 120000 100000; do
     ) || complain "with ulimit -v $limit"
 done
 
-# Told to end while a file is written, the program removes what is there; a file that was there stays.
+# Told to end while a file is written, the program removes its own; an older file stays.
 if [ -n "${INTERPOSED:-}" ]; then
     for name in TERM HUP; do
         for command in "permute cnns.safetensors -o partial.safetensors" "render $examples/digits-idx3-ubyte.gz --count 2 -o partial.png"; do
@@ -180,7 +180,7 @@ if [ -n "${INTERPOSED:-}" ]; then
             kill -$name $program
             wait $program
             check "$command: SIG$name ends it" test $? -gt 128
-            check "and removes what it wrote" sh -c '! ls .*.tmp'
+            check "and removes its temporary file" sh -c '! ls .*.tmp'
             check "the old files stay" test "$(cat partial.safetensors partial.png)" = oldold
         done
     done

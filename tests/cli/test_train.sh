@@ -7,7 +7,7 @@ set -u
 # shellcheck source=tests/cli/support.sh
 . "$(dirname "$0")/support.sh"
 
-# Of a build with sanitizers: what Cairo's fonts keep to the end is no leak of the program's.
+# Of a build with sanitizers: memory that Cairo's fonts keep to the end is no leak of the program.
 LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
 export LSAN_OPTIONS
 
@@ -21,7 +21,7 @@ data_set() {
     safetensors "$1" '{"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]},"label":{"dtype":"'"$2"'","shape":[2],"data_offsets":[24,'$((24 + $3))']}}' "$4$one$one$one$one$one$5"
 }
 
-# recipe FILE MODEL DATA LOSS REST: a recipe in a folder of its own; REST are more keys.
+# recipe FILE MODEL DATA LOSS REST: a recipe in a separate folder; REST are more keys.
 recipe() {
     echo "{\"model\": $2, \"train\": \"$3\", \"loss\": \"$4\", \"batch_size\": 2, \"steps\": 3, $5}" >"recipes/$1"
 }
@@ -71,7 +71,7 @@ check "the checkpoint is removed at the end" test ! -e whole.safetensors.checkpo
 run 0 evaluate whole.safetensors "$sample" --json
 said=$(sed 's/.*"loss":\([^,]*\),.*/\1/' out)
 best=$(sed -n 's/.*"validation_loss":\([^,]*\),.*"best":true.*/\1/p' whole.jsonl | tail -n 1)
-check "what evaluate says of the model is what the log says of the best" test "$(printf '%.5f' "$said")" = "$(printf '%.5f' "$best")"
+check "evaluate agrees with the log about the best model" test "$(printf '%.5f' "$said")" = "$(printf '%.5f' "$best")"
 run 0 train recipes/cnns.json -o again.safetensors --json --plot again.svg
 check "--json prints a line for each step and validation" test "$(wc -l <out)" -eq 306
 check "the same training again is the same bits" cmp whole.safetensors again.safetensors
@@ -89,7 +89,7 @@ if command -v script >/dev/null 2>&1; then
     done
     check "80 columns have room for all" grep -Eq 'tau [0-9.]*, [0-9.]*(/s| samples a second), [0-9]* s left' terminal
     script -qec "'$nftool' train recipes/cnns.json -o again.safetensors --threads 1 --json" terminal >/dev/null 2>&1 </dev/null
-    check "and each object is on a line of its own" sh -c 'tr "\r" "\n" <terminal | grep "{" | grep -vq "^{" && exit 1; grep -q "{" terminal'
+    check "and each object is on a separate line" sh -c 'tr "\r" "\n" <terminal | grep "{" | grep -vq "^{" && exit 1; grep -q "{" terminal'
     script -qec "'$nftool' train recipes/cnns.json -o again.safetensors --threads 1 --quiet" terminal >/dev/null 2>&1 </dev/null
     check "unless it is to be quiet" sh -c '! grep -q "s left" terminal'
 fi
@@ -117,8 +117,8 @@ for path in "$examples"/../cnn-accuracy/*.json; do
     run 0 train recipes/accuracy.json --train "$sample" --validation "$sample" --steps 2 --batch-size 4 -o accuracy.safetensors --quiet
 done
 
-# Killed at any moment, the same command goes on to the same bits. The steps in the log say when, so that on a fast machine too it is
-# well before the end.
+# Killed at any moment, the same command resumes, and the result is bit-identical. The steps in the log say when, so that it is well
+# before the end on a fast machine too.
 kills=0
 : >killed.jsonl
 for steps in 1 20 45 70 100 130 160; do
@@ -135,8 +135,8 @@ done
 check "killed several times" test $kills -ge 3
 check "a killed program leaves whole lines" sh -c '[ "$(tail -c 1 killed.jsonl | od -An -c | tr -d " ")" = "\\n" ]'
 "$nftool" train recipes/cnns.json -o killed.safetensors --log killed.jsonl --threads 1 >out 2>err
-check "it goes on to the end" test $? -eq 0
-check "and says from where" grep -q 'goes on after [0-9]* step' err
+check "it resumes to the end" test $? -eq 0
+check "and says from where" grep -q 'resumes after [0-9]* step' err
 check "a training that was killed ends with the same bits" cmp whole.safetensors killed.safetensors
 check "and the same log" same_logs whole.jsonl killed.jsonl
 check "its checkpoint is gone" test ! -e killed.safetensors.checkpoint
@@ -148,13 +148,13 @@ wait_for_steps stopped.jsonl
 kill -TERM $program
 wait $program
 check "a signal ends it with status 1" test $? -eq 1
-says "the same command goes on from here.checkpoint"
+says "the same command resumes from here.checkpoint"
 check "in one line" test "$(wc -l <err)" -eq 1
 check "the checkpoint is there" test -e here.checkpoint
 done_steps=$(sed 's/.*after \([0-9]*\) of.*/\1/' err)
 check "the log ends with the checkpoint" grep -q "\"step\":$((done_steps - 1))," stopped.jsonl
 
-# What the shell told to ignore a signal ignores it.
+# A program that the shell told to ignore a signal ignores it.
 rm -f ignoring.jsonl
 (
     trap '' TERM
@@ -184,22 +184,22 @@ says "; give another --checkpoint"
 run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint permuted.safetensors
 says "this is not a checkpoint; give another --checkpoint"
 run 1 train recipes/cnns.json -o stopped.safetensors --checkpoint /dev/null
-check "what is no checkpoint is never to be removed" sh -c '! grep -q remove err'
-check "a log is not touched by what fails" cmp stopped.jsonl untouched.jsonl
+check "a file that is no checkpoint is never to be removed" sh -c '! grep -q remove err'
+check "a failed command does not change the log" cmp stopped.jsonl untouched.jsonl
 
-# A training that goes on adds to its own log alone.
+# A resumed training adds only to its own log.
 echo "my notes" >notes.txt
 cp notes.txt kept.txt
 run 1 train recipes/cnns.json -o stopped.safetensors --log notes.txt --checkpoint here.checkpoint --steps 100000
 says "notes.txt: is not the log of a training"
-check "what is no log stays" cmp notes.txt kept.txt
+check "a file that is no log stays" cmp notes.txt kept.txt
 run 1 train recipes/cnns.json -o fresh.safetensors --log notes.txt --steps 1
 says "notes.txt: is not the log of a training"
-check "what is no log stays when a training begins" cmp notes.txt kept.txt
+check "a file that is no log stays when a training begins" cmp notes.txt kept.txt
 head -n 1 whole.jsonl >other.jsonl
 cp other.jsonl kept.jsonl
 run 1 train recipes/cnns.json -o stopped.safetensors --log other.jsonl --checkpoint here.checkpoint --steps 100000
-says "other.jsonl: ends after 1 step, but the training goes on after $done_steps: it is not its log; give another --log"
+says "other.jsonl: ends after 1 step, but the training resumes after $done_steps: it is not its log; give another --log"
 check "another training's log stays" cmp other.jsonl kept.jsonl
 
 # A run that diverges names the step and the parameter, and its last checkpoint stays.
@@ -220,7 +220,7 @@ says "x.safetensors.best: is where the best model is kept if the training diverg
 check "there was no checkpoint" test ! -e x.safetensors.checkpoint
 run 0 evaluate x.safetensors.best recipes/cnns.safetensors --json
 
-# What cannot work is said before any time is spent.
+# Faults are reported before any time is spent.
 data_set floats.safetensors F32 8 "$one" '\000\000\000\000\000\000\000\077'
 data_set classes.safetensors I64 16 "$one" "$zeros8"'\001\000\000\000\000\000\000\000'
 data_set range.safetensors I64 16 "$one" "$zeros8"'\007\000\000\000\000\000\000\000'
@@ -313,7 +313,7 @@ says "did you mean '--plot'"
 if [ -w /dev/full ]; then
     run 1 train recipes/good.json -o x.safetensors --log /dev/full
     says "/dev/full"
-    says "the same command goes on from x.safetensors.checkpoint, after 1 of 3 steps"
+    says "the same command resumes from x.safetensors.checkpoint, after 1 of 3 steps"
     rm x.safetensors.checkpoint
     "$nftool" train recipes/cnns.json -o x.safetensors --json >/dev/full 2>err
     check "a training that cannot print says so" test $? -eq 1
@@ -331,7 +331,7 @@ if ! "$nftool" --version | grep -q 'with MPI'; then
     says "built without MPI"
 fi
 
-# Predictions are compared with what the model was trained on.
+# Predictions are compared with the tensor of the model's training.
 safetensors recipes/targets.safetensors '{"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]},"target":{"dtype":"I16","shape":[2],"data_offsets":[24,28]}}' "$one$one$one$one$one$one"'\001\000\002\000'
 recipe targets.json "$logits" targets.safetensors cross_entropy "$adam"
 run 0 train recipes/targets.json -o targets.safetensors
@@ -343,7 +343,7 @@ run 0 train recipes/tokens.json -o tokens.safetensors
 run 1 train recipes/tokens.json -o x.safetensors --layers a,b
 says "is a data set of tokens; --layers names the layers of weights"
 
-# Pictures of what a model predicts.
+# Pictures of a model's predictions.
 run 0 evaluate whole.safetensors "$sample" --plot scatter.svg
 prints "tau "
 check "predicted against actual is drawn" is_svg scatter.svg
@@ -369,7 +369,7 @@ check "very many points are drawn by their density" test "$(wc -c <wide.svg)" -l
 run 1 evaluate whole.safetensors "$sample" --plot absent/scatter.svg
 says "cannot write to folder 'absent'"
 
-# What cannot be written ends a training, but loses nothing of it. The log is a pipe whose reader lets it come to the first validation
+# A file that cannot be written ends a training, but loses nothing of it. The log is a pipe whose reader lets it come to the first validation
 # only when there is a folder in the place of the plot.
 mkfifo pipe
 set -- --validation recipes/floats.safetensors --steps 3000 --validate-every 1500 --lr 1e-4 # which is not done by then
@@ -385,10 +385,10 @@ wait $program
 check "a plot that cannot be written ends it with status 1" test $? -eq 1
 check "in one line, too" test "$(wc -l <err)" -eq 1
 says "lost.svg"
-says "the same command goes on from lost.safetensors.checkpoint, after 1500 of 3000 steps"
+says "the same command resumes from lost.safetensors.checkpoint, after 1500 of 3000 steps"
 rmdir lost.svg
 "$nftool" train recipes/good.json "$@" -o lost.safetensors --plot lost.svg >out 2>err
-check "the same command goes on" grep -q 'goes on after 1,500 steps' err
+check "the same command resumes" grep -q 'resumes after 1,500 steps' err
 run 0 train recipes/good.json "$@" -o never.safetensors --quiet
 check "and no step is lost" cmp lost.safetensors never.safetensors
 
@@ -424,8 +424,8 @@ check "nor is the model of a recipe" cmp whole.safetensors recipes/own-model.saf
 check "nothing was replaced" cmp own.json recipes/cnns.json
 
 check "no model is left by failures" test ! -e x.safetensors
-# What kill -9 interrupts while it is written stays, under another name.
-check "no file is left beside a target" sh -c '[ "$(find . -name "*.tmp" ! -name ".killed.*" | wc -l)" -eq 0 ]'
+# A file that kill -9 interrupts while it is written stays, under another name.
+check "no temporary file is left" sh -c '[ "$(find . -name "*.tmp" ! -name ".killed.*" | wc -l)" -eq 0 ]'
 # Early stopping: without a learning rate no validation is better than the first.
 cat >patient.json <<JSON
 {"model": {"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 32}, {"type": "linear", "in": 32, "out": 32}, {"type": "linear", "in": 32, "out": 1}]},

@@ -57,7 +57,7 @@ if [ "$recorded" != "$soname" ]; then
     exit 1
 fi
 if ! abidiff --no-architecture --no-added-syms --suppressions "$root/src/package/libnft.abignore" "$record" now.abi; then
-    echo "programs that were linked to an older libnft would break: keep what they use, or change the SONAME"
+    echo "programs that were linked to an older libnft would break: keep the functions that they use, or change the SONAME"
     exit 1
 fi
 members "$record" >members.before

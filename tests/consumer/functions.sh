@@ -1,5 +1,5 @@
 #!/bin/sh
-# functions.sh PROGRAM: permuted networks compute what they computed before. Status 77: skipped, no Python with onnx.
+# functions.sh PROGRAM: permuted networks compute the same functions. Status 77: skipped, no Python with onnx.
 set -eu
 
 program=$(command -v "${1:?usage: functions.sh PROGRAM}")

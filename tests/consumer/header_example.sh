@@ -1,5 +1,5 @@
 #!/bin/sh
-# header_example.sh LIBRARY-FOLDER: the program in nft.h's opening comment compiles and predicts what PyTorch does.
+# header_example.sh LIBRARY-FOLDER: the program in nft.h's opening comment compiles and gives PyTorch's predictions.
 set -eu
 
 library=$(cd "${1:?usage: header_example.sh LIBRARY-FOLDER}" && pwd)

@@ -47,7 +47,7 @@ test "$(cmake -P versions.cmake 2>&1)" = "0.0: TRUE; 0.1: TRUE; 1.0: FALSE; " ||
 readelf -d "$library/libnft.so" | grep -q 'SONAME.*\[libnft\.so\.0\]'
 quietly "$prefix/bin/nftool" --version
 
-# Relative, because pkg-config splits at blanks what is not.
+# Relative, because pkg-config splits absolute paths at blanks.
 ln -s "$prefix" installed
 PKG_CONFIG_PATH=$work/installed${library#"$prefix"}/pkgconfig
 export PKG_CONFIG_PATH

@@ -1,6 +1,6 @@
 #!/bin/sh
-# siren_digits.sh PATH-OF-NFTOOL: examples/siren-digits on the sample in the tree. Every row gets its numbers and its pictures; what
-# is interrupted goes on, what is done is not done again, two runs share what both need, what is wrong is said in one line. Status
+# siren_digits.sh PATH-OF-NFTOOL: examples/siren-digits on the sample in the tree. Every row gets its numbers and its pictures.
+# Interrupted work resumes, finished work is not repeated, two runs share common files, and a fault is reported in one line. Status
 # 77: all but the rows of dilation, which need Python with numpy.
 set -eu
 
@@ -43,7 +43,7 @@ is_png() {
     [ "$(od -An -tx1 -N8 "$1" | tr -d ' \n')" = 89504e470d0a1a0a ] || fail "$1 is no PNG file"
 }
 
-# in_table ROW CELLS: the printed row has so many cells with numbers behind its name.
+# in_table ROW CELLS: the printed row has CELLS cells with numbers behind its name.
 in_table() {
     awk -F' *[|] *' -v row="$1" -v cells="$2" '
         $2 == row { for (i = 3; i < 3 + cells; i++) if ($i !~ /^[0-9]+([.][0-9]+)?$/) exit; found = 1 }
@@ -60,7 +60,7 @@ else
     edits=
 fi
 
-# Two runs at once: what both need is made once, the rest by the one that wants it.
+# Two runs at once: a file that both need is made once, the rest by the one that wants it.
 "$example/run.sh" --small shared mnist-mlp >other.out 2>other.err &
 begun=$!
 small shared mnist-hnp-nfn
@@ -97,7 +97,7 @@ begun=
 
 # shellcheck disable=SC2086
 small results $rows
-grep -q 'mnist-nft.safetensors.checkpoint: goes on after' err || fail "the killed training did not go on"
+grep -q 'mnist-nft.safetensors.checkpoint: resumes after' err || fail "the killed training did not resume"
 [ "$(sed -n 's/.* fit //p' err)" = mnist-many ] || fail "other networks are fitted than those that only mnist-nft-long needs"
 for row in mnist-nft mnist-hnp-nfn mnist-nft-raw mnist-mlp mnist-inr2array mnist-nft-long; do
     in_table $row 2
@@ -119,7 +119,7 @@ cmp first out || fail "a second run prints other tables"
 [ ! -s err ] || fail "a second run does something again"
 [ -z "$(find results -newer moment)" ] || fail "a second run writes files"
 
-# What is wrong.
+# Faults.
 run=$example/run.sh
 images=$root/examples/data/digits-idx3-ubyte.gz
 refuses 2 "usage" "$run" --small
@@ -158,7 +158,7 @@ if [ -z "$edits" ]; then
     exit 77
 fi
 
-# The targets are what they should be, with and without the numbers of the images.
+# The targets are right, with and without the numbers of the images.
 dilate=$example/dilate.py
 "$PYTHON" "$dilate" "$images" results/mnist-train.safetensors views.safetensors
 "$PYTHON" "$dilate" "$images" "$root/examples/data/mnist-sirens.safetensors" first.safetensors --first 100

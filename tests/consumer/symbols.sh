@@ -1,6 +1,6 @@
 #!/bin/sh
-# symbols.sh LIBRARY: the shared library exports what the checked-in list says, and the list is what the headers declare; every name of
-# the static library beside it begins with nft_.
+# symbols.sh LIBRARY: the shared library exports the functions of the checked-in list, and the headers declare the same; every name of
+# the static library next to it begins with nft_.
 # symbols.sh --write: writes the list from the headers.
 set -eu
 

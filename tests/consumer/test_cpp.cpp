@@ -1,4 +1,4 @@
-// nft.hpp: every class, moving, failures and what callbacks throw.
+// nft.hpp: every class, moving, failures and exceptions of callbacks.
 #include "nft/nft.hpp"
 
 #include <cstdio>
@@ -36,7 +36,7 @@ static void arrays_and_files()
     EXPECT(nft::Array({0, 3}, std::vector<float>()).count() == 0);
     nft::Array labels({2}, std::vector<std::int64_t>{7, 8});
     nft::Array moved = std::move(labels);
-    EXPECT(moved.i64()[1] == 8 && !labels); // NOLINT: what was moved from is empty
+    EXPECT(moved.i64()[1] == 8 && !labels); // NOLINT: the source of a move is empty
 
     nft::save("nft-cpp-test.safetensors", {{"floats", floats}, {"labels", moved}}, {{"key", "text"}});
     const nft::File file = nft::File::open("nft-cpp-test.safetensors");

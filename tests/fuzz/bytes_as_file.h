@@ -1,5 +1,5 @@
-/* Bytes as a file that has a path, for what opens files by name: one in memory, written anew for each input.
- */
+/* Bytes as a file that has a path, for functions that open files by name: one file in memory, written anew
+ * for each input. */
 #ifndef NFT_FUZZ_BYTES_AS_FILE_H
 #define NFT_FUZZ_BYTES_AS_FILE_H
 

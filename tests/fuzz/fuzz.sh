@@ -1,6 +1,6 @@
 #!/bin/sh
-# fuzz.sh BUILD NAME SECONDS: runs one target from its corpus in the tree. What it finds goes to BUILD/NAME.found, so that the corpus
-# stays as it is, and is gone on from; an input that fails to BUILD/NAME.crash-…, what was said to BUILD/NAME.log.
+# fuzz.sh BUILD NAME SECONDS: runs one target from its corpus in the tree. New inputs go to BUILD/NAME.found: the
+# corpus does not change, and the next run begins with them. A failing input goes to BUILD/NAME.crash-…, messages to BUILD/NAME.log.
 set -eu
 
 cd "$(dirname "$0")/../.."

@@ -1,5 +1,5 @@
-/* Any bytes as a training's checkpoint, for a trainer with a validation set and one without: what is refused
- * changes nothing, and from what is accepted a training goes on. */
+/* Any bytes as a training's checkpoint, for a trainer with a validation set and one without. A refused
+ * checkpoint changes nothing, and from an accepted one a training resumes. */
 #define _GNU_SOURCE
 #include "fuzz/bytes_as_file.h"
 #include "fuzz/mutate_header.h"
@@ -12,7 +12,7 @@
 
 #define SAMPLES 3
 #define TRAINERS 2
-#define NUMBERS 32 /* of the parameters, with what lies between them */
+#define NUMBERS 32 /* of the parameters, with the gaps between them */
 
 static const char config[] =
     "{\"format_version\":1,\"input\":{\"type\":\"tokens\",\"tokens\":1,\"channels\":1},\"modules\":"

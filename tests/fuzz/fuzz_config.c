@@ -1,5 +1,5 @@
-/* Any text as a model's configuration; what is valid and small is initialised, made again from
- * the text that it keeps, and run on random weights. */
+/* Any text as a model's configuration. A valid and small one is initialised, made again from the text that
+ * the model keeps, and run on random weights. */
 #include "nft/nft.h"
 
 #include <stdlib.h>
@@ -33,7 +33,7 @@ static void give(void *memory, void *user)
     free(block);
 }
 
-/* Numbers that depend on the position alone: most ordinary, some large. */
+/* Numbers that depend only on the position: most ordinary, some large. */
 static void fill(float *values, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
@@ -96,7 +96,7 @@ static void try_model(const nft_model *model)
     const char *config = nft_model_config(model);
     nft_status status = nft_model_create(&again, config, strlen(config), 1, NULL);
     if (status != NFT_OK && status != NFT_ERROR_MEMORY)
-        abort(); /* what was accepted once is accepted again */
+        abort(); /* a text that was accepted is accepted again */
     nft_model_free(again);
     if (output->flops > MOST_FLOPS)
         return;

@@ -1,6 +1,7 @@
-/* Bytes as the choices that make a valid model and its input: it is accepted, its output and its gradients
- * are finite, the same bits alone and in a batch, on one thread and two, with whatever is recomputed; and
- * networks whose hidden neurons are permuted give the permuted answer, where the theory promises it. */
+/* Bytes as the choices that make a valid model and its input. The model is accepted. Its output and its
+ * gradients are finite, and bit-identical as one network and in a batch, on one thread and two, and with any
+ * part recomputed. Networks with permuted hidden neurons give the permuted answer, where the theory promises
+ * it. */
 #include "fuzz/random_model.h"
 #include "nft/train.h"
 #include "unit/random_values.h"
@@ -9,10 +10,10 @@
 
 #define NETWORKS 3
 #define MOST_PARTS (2 * MOST_LAYERS)
-#define TOLERANCE 1e-5 /* of the largest output: what a well-conditioned model may lose to rounding */
+#define TOLERANCE 1e-5 /* of the largest output: the rounding error of a well-conditioned model */
 #define NOISE 0x1p-22F /* relative: as much as a few roundings change */
 #define NOISES 8       /* how often it is drawn */
-#define MAGNIFIED 64   /* a permutation changes no more than so many times what noise does */
+#define MAGNIFIED 64   /* a permutation changes at most this many times the effect of noise */
 
 typedef struct subject {
     random_model config;
@@ -21,8 +22,8 @@ typedef struct subject {
     nft_array *tokens;    /* NULL for a model on weights */
 } subject;
 
-/* What the last forward on a context gave, (networks, …) in each part: one, or one for each tensor of
- * features. Borrowed. */
+/* The output of the last forward on a context, (networks, …) in each part: one part, or one for each tensor
+ * of features. Borrowed. */
 typedef struct output {
     int64_t parts;
     const float *data[MOST_PARTS];
@@ -64,7 +65,7 @@ static void check_bits(const subject *s, const char *what, int64_t count, const 
 
 /* --- a model and its input --- */
 
-/* Ordinary weights, and what norms and variances may stumble over: none, and all the same. */
+/* Ordinary weights, and hard cases for norms and variances: zeros, and equal numbers. */
 static nft_weights *make_weights(const subject *s, int64_t kind, uint64_t seed)
 {
     static const float scales[] = {1, 0.1F, 3, 0, 0}, constants[] = {0, 0, 0, 0, 0.25F};
@@ -221,8 +222,8 @@ static void check_input_gradient(const subject *s, const nft_context *context)
         check_finite(s, what, nft_weights_data_count(weights, t), nft_weights_data(weights, t));
 }
 
-/* What is kept may be rounded otherwise than what is not: only the forwards of one kind have the same bits.
- */
+/* Forwards that keep values may round otherwise than those that do not: only forwards of one kind have the
+ * same bits. */
 static void check_backward(const subject *s, bool recompute)
 {
     nft_context *one = make_context(s, 1, true, recompute), *two = make_context(s, 2, true, !recompute);
@@ -281,8 +282,8 @@ static void add_noise(float *values, int64_t count, const nft_random *random)
         values[i] *= 1 + NOISE * (2 * nft_random_uniform(random, (uint64_t)i) - 1);
 }
 
-/* What noise in the weights and in the model's parameters changes, a measure of what its roundings do:
- * norms of nearly equal numbers and sines magnify both. */
+/* The effect of noise in the weights and in the model's parameters, a measure of rounding effects: norms of
+ * nearly equal numbers and sines magnify both. */
 static double noise(const subject *s, nft_context *context, const output *exact)
 {
     size_t bytes = (size_t)s->model->parameters.total * sizeof(float);

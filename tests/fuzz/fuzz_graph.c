@@ -22,7 +22,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-/* What nft_space_json() writes is read as the same space. */
+/* The text of nft_space_json() is read as the same space. */
 static void read_again(const nft_space *space)
 {
     nft_space *again = NULL;

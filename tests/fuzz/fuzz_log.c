@@ -1,5 +1,5 @@
-/* Any bytes as the log of a training that goes on: lines of the past are taken over and stay, what follows
- * them is cut off; what is no log stays as it is. */
+/* Any bytes as the log of a training that resumes. Lines of earlier steps stay, later ones are cut off. A
+ * file that is no log stays as it is. */
 #define _GNU_SOURCE
 #include "training_log.h"
 

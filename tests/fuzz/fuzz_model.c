@@ -1,5 +1,5 @@
-/* Any bytes as a model file: what is accepted in memory is so by its path, its configuration is by itself,
- * and what is small runs. */
+/* Any bytes as a model file. A file that is accepted in memory is accepted by its path, and so is its
+ * configuration by itself. A small model runs. */
 #define _GNU_SOURCE
 #include "fuzz/bytes_as_file.h"
 #include "fuzz/mutate_header.h"

@@ -1,5 +1,5 @@
-/* Any bytes as what an interrupted fit left: refused, or the networks that are whole can be read, and the fit
- * goes on behind them. */
+/* Any bytes as the file of an interrupted fit: it is refused, or the complete networks can be read, and the
+ * fit resumes behind them. */
 #define _GNU_SOURCE
 #include "fuzz/bytes_as_file.h"
 #include "fuzz/quiet_failures.h"
@@ -51,8 +51,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-/* The first byte says whether the rest is the file, or what follows a header that fits, cut or filled up to
- * its right size; the second then how many networks are finished. */
+/* The first byte decides whether the rest is the file, or the part behind a header that fits, cut or filled
+ * up to its right size. The second then is the number of finished networks. */
 static void write_input(const uint8_t *bytes, size_t size)
 {
     uint8_t whole[FILE_BYTES] = {0};

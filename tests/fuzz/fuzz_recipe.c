@@ -1,4 +1,4 @@
-/* Any text as a training's recipe: a trainer of what is valid and small takes a step. */
+/* Any text as a training's recipe: a trainer of a valid and small one takes a step. */
 #include "nft/nft.h"
 #include "nft/train.h"
 

@@ -1,5 +1,5 @@
 /* Any bytes as a table of labels: CSV, TSV, JSON or JSON lines, also gzipped. Every row that was read is
- * found by its key, and each value is what it says to be. */
+ * found by its key, and each value has the type that it announces. */
 #define _GNU_SOURCE
 #include "fuzz/bytes_as_file.h"
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # long.sh [MINUTES [NAME …]]: runs each fuzz target for so long (30), as many at a time as there are cores (JOBS names another
-# number), then prints what they did, and how many lines of the files that each is for the corpora and all that was ever found reach.
+# number), then prints the executions, and the lines that the corpora and all inputs found so far reach in the files of each target.
 # Works in build/fuzz; lines that nothing reaches go to build/fuzz/NAME.uncovered. A target that fails stops, and makes the script
 # fail.
 set -eu
@@ -16,7 +16,7 @@ if [ $# -eq 0 ]; then
     done
 fi
 
-# The files that read what a target gives.
+# The files that read a target's input.
 files_of() {
     case $1 in
     checkpoint) echo src/train/checkpoint.c ;;
@@ -40,7 +40,7 @@ files_of() {
 writers='^(gather_metadata|write_tensors|nft_model_save|describe_state|write_checkpoint|nft_trainer_save|nft_convert_to_bytes'
 writers="$writers|log_describe_step|log_describe_validation|write_line|log_step|log_validation|log_sync)\$"
 
-# llvm-cov or llvm-profdata of the compiler's version, which Debian keeps in a folder of its own.
+# llvm-cov or llvm-profdata of the compiler's version, which Debian keeps in a separate folder.
 tool() {
     folder=$(clang -print-resource-dir)
     tool=${folder%/lib/clang/*}/bin/$1

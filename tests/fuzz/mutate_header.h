@@ -1,5 +1,5 @@
-/* For targets that read safetensors: half of the mutations are of the header alone, whose length in front of
- * it is then right again. Otherwise whatever adds or takes away a byte of it would end in the first check. */
+/* For targets that read safetensors: half of the mutations change only the header, and repair the length in
+ * front of it. Otherwise each mutation that adds or removes a byte would end in the first check. */
 #ifndef NFT_FUZZ_MUTATE_HEADER_H
 #define NFT_FUZZ_MUTATE_HEADER_H
 

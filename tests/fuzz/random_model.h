@@ -7,8 +7,7 @@
 #define MOST_LAYERS 4
 #define MOST_MODULES 7
 
-/* Neurons of a layer: few, or so many that two such layers have more weights than are handled in one piece.
- */
+/* Neurons of a layer: few, or enough that two such layers have more weights than one piece of work. */
 static inline int64_t choose_width(random_bytes *bytes)
 {
     static const int64_t widths[] = {3, 1, 2, 4, 5, 6, 12};

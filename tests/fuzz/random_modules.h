@@ -1,5 +1,5 @@
-/* Bytes to the modules of a small valid model, and what the theory promises of its symmetry. Every byte is a
- * choice; where the bytes end all choices are the first. */
+/* Bytes to the modules of a small valid model, and its symmetry by the theory. Every byte is a choice. Behind
+ * the last byte every choice is the first. */
 #ifndef NFT_FUZZ_RANDOM_MODULES_H
 #define NFT_FUZZ_RANDOM_MODULES_H
 
@@ -35,7 +35,7 @@ static inline const char *choose_boolean(random_bytes *bytes)
     return choose(bytes, 0, 1) ? "true" : "false";
 }
 
-/* What a permutation of hidden neurons does to a value. */
+/* The effect of a permutation of hidden neurons on a value. */
 typedef enum symmetry {
     PERMUTED, /* the same to it: features, or the tokens of flattened features */
     KEPT,     /* nothing */
@@ -87,7 +87,7 @@ static inline void add_number(random_model *m, const char *key, int64_t number)
     add_text(m, ", \"%s\": %" PRId64, key, number);
 }
 
-/* --- modules: each adds itself, if it fits what arrives, without the brace that ends it --- */
+/* --- modules: each adds itself, if it fits the value before it, without the brace that ends it --- */
 
 typedef bool add_module(random_model *m, random_bytes *bytes);
 
@@ -395,7 +395,7 @@ static inline bool add_cross_attn_encoder(random_model *m, random_bytes *bytes)
     return become(m, NFT_VALUE_TOKENS, latents, m->channels, KEPT);
 }
 
-/* Every entry has an embedding of its own. */
+/* Every entry has its own embedding. */
 static inline bool add_cross_attn_decoder(random_model *m, random_bytes *bytes)
 {
     (void)bytes;
@@ -444,7 +444,8 @@ static inline bool add_layer_norm(random_model *m, random_bytes *bytes)
     return !are_features(m) && begin(m, "layer_norm");
 }
 
-/* What tells tokens apart by their place keeps what is in no order of neurons. */
+/* A module that tells tokens apart by their place keeps only the symmetry of values that no permutation
+ * moves. */
 static inline symmetry of_places(const random_model *m)
 {
     return m->symmetry == KEPT ? KEPT : BROKEN;

@@ -27,7 +27,7 @@ static int refuse(const char *path)
 
 static int replay(const char *path, size_t size)
 {
-    uint8_t *bytes = malloc(size ? size : 1); /* as long as the input: what is read behind it is seen */
+    uint8_t *bytes = malloc(size ? size : 1); /* as long as the input, so that a read behind it is seen */
     FILE *file = fopen(path, "rb");
     int status = EXIT_SUCCESS;
     if (!bytes || !file || fread(bytes, 1, size, file) != size)

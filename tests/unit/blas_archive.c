@@ -1,5 +1,4 @@
-/* Whether products of several threads overlap, by what the linked BLAS shows of itself. Built once for each
- * kind. */
+/* Whether products of several threads overlap, by symbols of the linked BLAS. Built once for each kind. */
 #define _POSIX_C_SOURCE 200809L
 #include "math/blas.h"
 #include "math/vector.h"

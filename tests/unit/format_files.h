@@ -1,4 +1,4 @@
-/* Files as other libraries write them (tests/data/formats), and checks of what is read from them. */
+/* Files as other libraries write them (tests/data/formats), and checks of their content. */
 #ifndef NFT_TEST_FORMAT_FILES_H
 #define NFT_TEST_FORMAT_FILES_H
 

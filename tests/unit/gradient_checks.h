@@ -16,7 +16,7 @@
 #define STEPS 10      /* of h, each a half of the one before */
 #define LARGEST_STEP 0.32
 #define LARGEST_KINKED 0.007
-#define MANY 64       /* parameters: of so many each is moved in one direction, of fewer in two */
+#define MANY 64       /* parameters: with this many each is moved in one direction, with fewer in two */
 #define TRIES 40      /* tried until one is not nearly orthogonal to the gradient */
 #define ROUNDING 1e-7 /* of the sum of the magnitudes: the error of a loss */
 

@@ -1,7 +1,7 @@
-/* Refuses one allocation of the whole process, jansson's and the C library's included, and counts what is
- * alive: malloc and its kin are defined here, in front of glibc's. Where that cannot be (sanitizers have
- * their own) the library's and jansson's hooks serve, which leaves out the C library. Include it in one file
- * of a program. */
+/* Refuses one allocation of the whole process, jansson's and the C library's included, and counts the blocks
+ * that are alive. malloc and its kin are defined here, in front of glibc's. Where that is not possible
+ * (sanitizers have their own) the library's and jansson's hooks serve, without the C library. Include it in
+ * one file of a program. */
 #ifndef NFT_TEST_INTERPOSED_MALLOC_H
 #define NFT_TEST_INTERPOSED_MALLOC_H
 

@@ -20,7 +20,7 @@
 static const nft_kernel_set *sets[4];
 static int set_count;
 
-/* The sets of vector kernels that this machine has, each once: some sets differ in their tiles alone. */
+/* The sets of vector kernels that this machine has, each once: some sets differ only in their tiles. */
 static inline void find_sets(void)
 {
     const nft_kernel_set *set;

@@ -1,4 +1,4 @@
-/* Models of different kinds for tests of what all models have in common. */
+/* Models of different kinds, for tests of the properties that all models share. */
 #ifndef NFT_TEST_MODELS_H
 #define NFT_TEST_MODELS_H
 

@@ -22,8 +22,8 @@ static bool is_honest(nft_status status)
            (status == NFT_ERROR_FORMAT && interposed_of == OF_JANSSON);
 }
 
-/* Blocks that are left after the operation without allocation `n`. A BLAS may make its pools larger once,
- * when its threads meet in a new way; what leaks does so every time. */
+/* Blocks that are left after the operation without allocation `n`. A BLAS may enlarge its pools once, when
+ * its threads meet in a new way. A leak does so every time. */
 static long blocks_left(const operation *o, long n, nft_status *status)
 {
     long left = 1;

@@ -1,5 +1,5 @@
-/* Spaces, modules and models whose symmetries are tested, and what each of them must and must not commute
- * with. */
+/* Spaces, modules and models for tests of symmetry. Each case has the permutations that it must and must not
+ * commute with. */
 #ifndef NFT_TEST_SYMMETRY_CASES_H
 #define NFT_TEST_SYMMETRY_CASES_H
 
@@ -282,7 +282,7 @@ static const test_case neuron_cases[] = {
      .on = ON_ALL,
      .channels = {1, 3},
      .modules = "{'type': 'signed_log', 'roles': ['linear', 'conv', 'gain', 'running_var']}"},
-    /* sin(30 x) would magnify the rounding of what it is given */
+    /* sin(30 x) would magnify the rounding of its input */
     {.name = "siren_phases",
      .on = ON_SIREN,
      .channels = {1, 1},
@@ -404,7 +404,7 @@ static const test_case model_cases[] = {
      .modules = "{'type': 'normalize'}, {'type': 'pointwise', 'out_channels': 4}, "
                 "{'type': 'learned_pos_embedding'}, " UNSHARED_BLOCK ", " UNSHARED_BLOCK ", "
                 "{'type': 'hnp_pool'}, {'type': 'linear', 'out_features': 3}"},
-    /* sin(30 x) magnifies the rounding of what it is given */
+    /* sin(30 x) magnifies the rounding of its input */
     {.name = "Inr2Array, one network a tensor",
      .on = ON_SIREN,
      .channels = {1, 1},
@@ -423,7 +423,7 @@ static const test_case model_cases[] = {
      .tolerance = 1e-4},
 };
 
-/* Layers see their neighbours: permuting one without the other is not what they commute with. */
+/* Layers see their neighbours: they do not commute with a permutation of one without the other. */
 static const test_case coupled_cases[] = {
     {.name = "np_attention",
      .on = ON_DEEP,

@@ -1,5 +1,5 @@
-/* Whichever allocation of a call is refused: the call says so, gives nothing, leaks nothing, leaves no file
- * behind, and what it was given still works. And a forward allocates nothing after its first. */
+/* Each allocation of a call is refused once. The call then fails, gives nothing, leaks nothing and leaves no
+ * file behind, and its inputs still work. And a forward allocates nothing after its first. */
 #define _GNU_SOURCE
 #include "nft/file.h"
 #include "nft/inr.h"
@@ -240,7 +240,7 @@ static nft_status create_context(void)
     return status;
 }
 
-/* The first forward, of `first` networks; then, whatever became of it, all give what they should. */
+/* The first forward, of `first` networks. Then, whether it failed or not, all give the right numbers. */
 static nft_status run_forward(int64_t first)
 {
     nft_context *context = support_context(f.model, 2, FEW);

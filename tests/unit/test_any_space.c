@@ -1,4 +1,4 @@
-/* Models of any space: calls with several spaces, and what depends on the space. */
+/* Models of any space: calls with several spaces, and results that depend on the space. */
 #define _XOPEN_SOURCE 700
 #include "nft/train.h"
 #include "unit/any_space.h"
@@ -86,7 +86,7 @@ static void a_set_gives_what_its_networks_give(void **state)
         assert_int_equal(together.count, 3 * NETWORKS);
         for (int64_t k = 0; k < NETWORKS; k++) {
             assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(z.sets[i], k, 1)));
-            support_identical("a network alone", 3,
+            support_identical("a single network", 3,
                               nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array),
                               together.values + 3 * k);
         }

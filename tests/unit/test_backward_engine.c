@@ -148,7 +148,7 @@ static void counted_release(void *block, void *user)
     free(block);
 }
 
-/* A context takes what it said, and forward and backward nothing more. */
+/* A context takes the memory that it announced, and forward and backward take nothing more. */
 static int64_t promised(const nft_model *model, const nft_weights *weights, int32_t threads, int recompute)
 {
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
@@ -190,7 +190,7 @@ static void promised_memory(void **state)
     assert_ok(nft_set_allocator(NULL));
 }
 
-/* The limit is for what was promised. */
+/* The limit is compared with the announced memory. */
 static void memory_limit(void **state)
 {
     (void)state;
@@ -209,7 +209,8 @@ static void memory_limit(void **state)
     nft_model_free(model);
 }
 
-/* A backward uses up what a forward kept, except where that is recomputed; there the same comes out again. */
+/* A backward uses up the values that a forward kept, unless they are recomputed. Then a second backward gives
+ * the same numbers. */
 static void second_backward(void **state)
 {
     (void)state;
@@ -275,7 +276,7 @@ static void trainers(void **state)
     support_result expected = train(model, set, 1, 0);
     for (int32_t threads = 1; threads <= 3; threads++) {
         support_result found = train(model, set, threads, 1);
-        same_values("what was trained", found, expected);
+        same_values("the trained model", found, expected);
         free(found.values);
     }
     free(expected.values);

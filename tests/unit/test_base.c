@@ -200,7 +200,7 @@ static void messages_are_one_line(void **state)
     assert_string_equal(nft_error_message(), "out of memory: 12 bytes for a thing");
 }
 
-/* And UTF-8, however long what they say is. */
+/* And UTF-8, at any length of the text. */
 static void messages_are_cut_between_characters(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Collections: what an interrupted call leaves, and that the next one continues. */
+/* Collections: the files of an interrupted call, and the next call that continues. */
 #define _POSIX_C_SOURCE 200809L
 #include "nft/file.h"
 #include "nft/train.h"
@@ -22,7 +22,7 @@ static int leave(void **state)
     return chdir("..") || temporary_close(state);
 }
 
-/* Stops when so many files are done; 0: never. */
+/* Stops after this many files; 0: never. */
 typedef struct stop_after {
     int64_t at, left_out;
 } stop_after;

@@ -1,5 +1,5 @@
-/* Configurations that are wrong in themselves: each is refused with the right status and one line that says
- * what, where, expected and found, and nothing is made of it. */
+/* Configurations that are wrong in themselves. Each is refused with the right status and one line with the
+ * fault, its place, the expected value and the value found. No model is made of it. */
 #include "model/context.h"
 #include "unit/config_cases.h"
 

@@ -1,4 +1,4 @@
-/* What a model was trained on, and whether the networks that it is given are like that. */
+/* The contract between a model's training set and the networks that it runs on. */
 #include "nft/inr.h"
 #include "unit/support.h"
 
@@ -108,7 +108,7 @@ static void unreadable(void **state)
     }
 }
 
-/* Canonical networks of the C interface are what a model of canonical networks takes. */
+/* A model of canonical networks takes canonical networks of the C interface. */
 static void made_canonical(void **state)
 {
     (void)state;

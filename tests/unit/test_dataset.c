@@ -149,7 +149,7 @@ static void any_samples(void **state)
     nft_model_free(model);
 }
 
-/* Data that do not fit are refused before the first step, and the trainer keeps what it had. */
+/* Data that do not fit are refused before the first step, and the trainer keeps its data. */
 static void do_not_fit(void **state)
 {
     (void)state;

@@ -36,7 +36,7 @@ static void same_generator(void **state)
                          philox_word(block, 0) | (uint64_t)philox_word(block, 1) << 32);
 }
 
-/* Whole groups of 64 and what is left of one; y may be x. */
+/* Whole groups of 64 and the rest of one; y may be x. */
 static void drops_by_word(void **state)
 {
     (void)state;

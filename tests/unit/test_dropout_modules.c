@@ -1,5 +1,5 @@
-/* The output of dropout and channel_dropout in training: each number, or each effective channel of
- * a weight, is 0 or 1/(1 - p) of what it was, and others in every sample. */
+/* The output of dropout and channel_dropout in training: each number, or each effective channel of a weight,
+ * is 0 or 1/(1 - p) times its input, and another choice in every sample. */
 #include "unit/symmetry_cases.h"
 
 #include "model/context.h"

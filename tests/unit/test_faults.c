@@ -1,5 +1,5 @@
-/* What can go wrong with files: whichever system call fails, at whichever the process is killed, the old file
- * is whole, no half of a new one stands under its name, and the message names the file and the reason. */
+/* Faults of files. Each system call fails once, and the process is killed at each. The old file is whole, no
+ * half of a new one stands under its name, and the message names the file and the reason. */
 #define _GNU_SOURCE
 #include "nft/file.h"
 #include "nft/train.h"
@@ -21,7 +21,7 @@ static struct {
     nft_trainer *trainer;
 } f;
 
-/* --- what is tried --- */
+/* --- the operations --- */
 
 static nft_status save_arrays(const char *path)
 {
@@ -444,7 +444,7 @@ static bool commit_is_refused(const char *path)
            strstr(nft_error_message(), "a write has failed before");
 }
 
-/* In a child, since it takes a file system of its own. Exits with 0, 1 or 77, which is: not allowed here. */
+/* In a child, because it mounts a separate file system. Exits with 0, 1, or 77 where that is not allowed. */
 static void fill_a_disk(const char *folder)
 {
     char path[600];

@@ -1,5 +1,5 @@
-/* The cases of tests/data/golden: what PyTorch and the published layers compute, and that it depends neither
- * on where a model came from nor on batches and threads. An argument names another folder of such cases. */
+/* The cases of tests/data/golden: the numbers of PyTorch and the published layers. They depend neither on the
+ * source of a model nor on batches and threads. An argument names another folder of such cases. */
 #define _XOPEN_SOURCE 700
 #include "nft/file.h"
 #include "unit/golden_cases.h"

@@ -1,5 +1,5 @@
-/* The gradients of tests/data/golden: what PyTorch's backward computes for every parameter and input, and
- * that they depend neither on threads nor on how the networks are cut into calls. */
+/* The gradients of tests/data/golden: the numbers of PyTorch's backward for every parameter and input. They
+ * depend neither on threads nor on the division of the networks into calls. */
 #define _XOPEN_SOURCE 700
 #include "nft/file.h"
 #include "nft/train.h"

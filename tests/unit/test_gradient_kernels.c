@@ -1,6 +1,5 @@
 /* The derivative kernels of every instruction set that this machine has, against double. Tolerances are first
- * order bounds of the kernels' own roundings: UNIT times the number of them and the size of what is rounded.
- */
+ * order bounds of the kernels' own roundings: UNIT times their number and the size of the rounded numbers. */
 #include "kernel_sets.h"
 
 #include "math/gradients.h"
@@ -9,7 +8,7 @@
 #define TINY 0x1p-149
 #define BLOCK 4096
 #define LONGEST 70
-#define GUARD 8 /* floats around what may be written */
+#define GUARD 8 /* floats around the range that may be written */
 
 static float from_bits(uint32_t bits)
 {
@@ -52,8 +51,8 @@ static derivative relu(double x)
     return (derivative){x <= 0 ? 0 : 1, 0}; /* the gradient passes at NaN, as in PyTorch */
 }
 
-/* Φ(x) + x φ(x). The exponential has the error of its argument, ½ t² UNIT, and some of its own. From NO_TAIL
- * on what is left is a few of the smallest normal numbers, and is taken as 0. */
+/* Φ(x) + x φ(x). The exponential has the error of its argument, ½ t² UNIT, and its own. From NO_TAIL on the
+ * result is a few of the smallest normal numbers, and is taken as 0. */
 #define NO_TAIL 13.1463F
 
 static derivative gelu(double x)
@@ -70,7 +69,7 @@ static derivative sigmoid(double y)
     return (derivative){y * (1 - y), 2 * UNIT * fabs(y * (1 - y))};
 }
 
-/* The rounding of y² may be as large as what is left of 1 - y². */
+/* The rounding of y² may be as large as 1 - y². */
 static derivative hyperbolic_tangent(double y)
 {
     return (derivative){1 - y * y, UNIT * (y * y + fabs(1 - y * y))};
@@ -249,7 +248,7 @@ typedef struct rows {
     float scale; /* of softmax */
     float x[ROWS * (LONGEST + 4)], dy[ROWS * (LONGEST + 4)], gamma[LONGEST];
     float dx[ROWS * (LONGEST + 4) + 2 * GUARD], dgamma[LONGEST + 2 * GUARD], dbeta[LONGEST + 2 * GUARD];
-    double gamma_expected[LONGEST], gamma_error[LONGEST]; /* what the rows add to, and how wrong it may be */
+    double gamma_expected[LONGEST], gamma_error[LONGEST]; /* the sums of the rows, and their largest error */
 } rows;
 
 typedef void reference_row(const rows *r, int64_t row, double depth, double *expected, double *error,
@@ -361,7 +360,7 @@ static void clear_results(rows *r)
     }
 }
 
-/* dgamma and dbeta add to what was there; dbeta exactly, because it only adds. */
+/* dgamma and dbeta add to the old numbers; dbeta exactly, because it only adds. */
 static void check_sums(int k, row_kernel kernel, const rows *before, const rows *r, int64_t count)
 {
     const char *set = sets[k]->name, *name = row_kernels[kernel].name;
@@ -488,7 +487,8 @@ static void rows_do_not_depend_on_each_other(void **state)
             }
 }
 
-/* As many rows as a large layer has tokens: each as it is alone, and sums with the error of few roundings. */
+/* As many rows as a large layer has tokens: each equals the row by itself, and sums have the error of few
+ * roundings. */
 static void many_rows(void **state)
 {
     (void)state;
@@ -523,7 +523,7 @@ static void many_rows(void **state)
     assert_true(worst < 2e-6);
 }
 
-/* NaN and infinities spread as in double; denormals count as what they are. */
+/* NaN and infinities spread as in double; denormals keep their values. */
 static void rows_are_right_at_special_values(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Spaces of ONNX graphs: how axes are united, and what networks compute after a permutation. */
+/* Spaces of ONNX graphs: the axes that are united, and the functions of networks after a permutation. */
 #define _XOPEN_SOURCE 700
 #include "io/file.h"
 #include "io/graph/graph.h"

@@ -1,5 +1,5 @@
 /* The losses between images: against renderings made another way, against finite differences, from files as
- * from memory; and what does not fit them. The golden training cases are test_train's. */
+ * from memory; and refused inputs. The golden training cases are test_train's. */
 #define _GNU_SOURCE
 #include "nft/file.h"
 #include "nft/inr.h"
@@ -383,7 +383,7 @@ static void checkpoints(void **state)
     nft_model_free(model);
 }
 
-/* ---- what does not fit ---- */
+/* ---- refused inputs ---- */
 
 static void expect(nft_status found, nft_status status, const char *message)
 {

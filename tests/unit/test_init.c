@@ -317,8 +317,7 @@ static void seeds(void **state)
     nft_model_free(a);
 }
 
-/* A tensor's numbers depend on the seed and its name, not on what else there is; two tensors have different
- * ones. */
+/* A tensor's numbers depend only on the seed and its name; two tensors have different ones. */
 static void streams(void **state)
 {
     (void)state;

@@ -463,7 +463,7 @@ static void allocations_may_fail(void **state)
     assert_true(fail_every_allocation(whole_life) > 10);
 }
 
-/* Angles far outside what the vector sine reduces, as a fit that diverges makes them. */
+/* Angles far beyond the range that the vector sine reduces, as a diverging fit makes them. */
 static void diverging(void **state)
 {
     (void)state;

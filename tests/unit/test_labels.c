@@ -34,7 +34,7 @@ static void set_extra(nft_weights *set, const char *name, int32_t type, int64_t 
     nft_array_free(array);
 }
 
-/* What three steps make of the model, and the loss of the set. */
+/* The model after three steps, and the loss of the set. */
 static support_result trained(const char *recipe, const nft_weights *set, bool files, double *loss)
 {
     nft_model *model = support_model(OF_CLASSES, 1);

@@ -1,5 +1,5 @@
-/* Memory: a context takes what it promised and a forward nothing, objects go in any order, and nothing is
- * lost whatever allocation fails. */
+/* Memory: a context takes the memory that it announced and a forward takes nothing, objects are freed in any
+ * order, and nothing leaks at any failed allocation. */
 #define _XOPEN_SOURCE 700
 #include "unit/failing_allocator.h"
 #include "unit/models.h"
@@ -21,8 +21,8 @@ static void counted_release(void *block, void *user)
     free(block);
 }
 
-/* A context takes what it said, a forward of max_batch networks nothing more, a larger one only its output,
- * once. */
+/* A context takes the memory that it announced. A forward of max_batch networks takes nothing more, a larger
+ * one only its output, once. */
 static void promised_memory(void **state)
 {
     (void)state;
@@ -58,7 +58,7 @@ static void promised_memory(void **state)
     assert_ok(nft_set_allocator(NULL));
 }
 
-/* The limit is for what was promised. */
+/* The limit is compared with the announced memory. */
 static void memory_limit(void **state)
 {
     (void)state;

@@ -64,7 +64,7 @@ static void check_same(const char *what, support_result found, support_result ex
     free(expected.values);
 }
 
-/* A context that is given another model's parameters does what that model's context does. */
+/* A context that is given another model's parameters gives the results of that model's context. */
 static void parameters_are_replaced(void **state)
 {
     (void)state;

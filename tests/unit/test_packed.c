@@ -37,7 +37,7 @@ static void free_numbers(numbers *n)
     free(n->bias);
 }
 
-/* Output o of row r, without what was there before; `back` is the same map from outputs to inputs. */
+/* Output o of row r, without the old numbers; `back` is the same map from outputs to inputs. */
 static double mapped(const numbers *n, int64_t r, int64_t o, bool back)
 {
     double sum = back ? 0 : (double)n->bias[o];

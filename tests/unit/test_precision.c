@@ -84,9 +84,7 @@ static void contexts_of_one_precision_share_packed_weights(void **state)
     nft_model_free(model);
 }
 
-/* A context whose tensors are set gives the results of a model of those tensors, and leaves the others
- * alone.
- */
+/* A context with new tensors gives the results of a model of those tensors, and does not change others. */
 static void set_tensors_are_packed_again(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Philox 4x32-10 against the known answers that its authors distribute, and what is made of it. */
+/* Philox 4x32-10 against the known answers that its authors distribute, and the distributions that are made
+ * of it. */
 #include "base/random.h"
 
 #include <inttypes.h>

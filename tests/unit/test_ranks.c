@@ -70,7 +70,7 @@ static nft_status create(nft_trainer **trainer, const nft_model *model, const ch
     return status;
 }
 
-/* A large eps: Adam would make steps of what is nothing but rounding. */
+/* A large eps: otherwise Adam would make steps of pure rounding. */
 #define RANKS_RECIPE                                                                                         \
     "{'loss': 'bce', 'optimizer': {'type': 'adamw', 'lr': 0.01, 'eps': 0.01}, 'batch_size': 6, 'steps': 5, " \
     "'seed': 3, 'grad_clip': 0.5, 'validate_every': 2}"
@@ -226,8 +226,8 @@ static void agree_on_several_spaces(void **state)
     nft_model_free(model);
 }
 
-/* Rank r validates the r-th part of the samples alone: here it has no other's, and yet all get the loss and
- * the outputs of one process, to the bit. */
+/* Rank r validates only the r-th part of the samples. It has no sample of the others, and yet all get the
+ * loss and the outputs of one process, bit by bit. */
 static void share_the_validation(void **state)
 {
     (void)state;
@@ -432,7 +432,8 @@ static int reduce_fragile(double *sums, int64_t sum_count, float *values, int64_
     (void)sums;
     (void)values;
     (void)value_count;
-    return sum_count != 2 && f->failures_left-- > 0; /* a step has the loss and what the ranks agree on */
+    return sum_count != 2 &&
+           f->failures_left-- > 0; /* a step has the loss and the number on which the ranks agree */
 }
 
 static int hear_fragile(const nft_step_info *info, void *user)

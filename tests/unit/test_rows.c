@@ -193,7 +193,7 @@ static void softmax_is_right(void **state)
                 check_softmax(sets[k]->vector, n, (float[]){1, -0.1f, 0, 95}[s]);
 }
 
-/* -∞ has no share, beside others; NaN and ∞ leave nothing of the row. */
+/* -∞ has no share next to other numbers. NaN and ∞ leave nothing of the row. */
 static void check_special_softmax(const nft_kernels *set, int64_t n, int64_t place)
 {
     float row[LENGTH];
@@ -289,7 +289,7 @@ static void rows_are_copied_and_added(void **state)
 
 #define MOST_ROWS 10
 
-/* Every row with every other; each product is the one of its two rows alone, bit for bit. */
+/* Every row with every other. Each product is bit-identical to the product of its two rows by themselves. */
 static void check_row_products(const nft_kernels *set, int64_t m, int64_t n, int64_t k, const float *a,
                                const float *b)
 {

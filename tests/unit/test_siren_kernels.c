@@ -16,7 +16,7 @@ static void close_to(const char *what, const char *set, double found, double exp
         fail_msg("%s, %s: %.9g, expected %.9g", set, what, found, expected);
 }
 
-/* Numbers of a size, which need not be whole vectors: the rest is what a kernel reads as padding. */
+/* Numbers of a size, which need not be whole vectors: a kernel reads the rest as padding. */
 typedef struct numbers {
     float a[ROWS * COLUMNS], b[ROWS * COLUMNS], y[ROWS * COLUMNS], before[ROWS * COLUMNS];
     float more[ROWS * COLUMNS], sums[COLUMNS], sums_before[COLUMNS], places[2 * ROWS];

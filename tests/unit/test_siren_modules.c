@@ -130,7 +130,7 @@ static void near(double found, double expected)
         fail_msg("%.9g, expected %.9g", found, expected);
 }
 
-/* Layer after layer in double: what a neuron reads, what it gives, and the features of both. */
+/* Layer after layer in double: the input and the output of a neuron, and the features of both. */
 static void check_responses(const run *r, int64_t n, int64_t k, const float *place)
 {
     const nft_space *space = r->set->space;
@@ -223,7 +223,7 @@ static void change(nft_weights *set, int64_t n, int64_t l, bool shift)
         w[i] = -w[i];
 }
 
-/* The even form does not see what leaves the function as it is, nor whether networks are canonical. */
+/* The even form does not see changes that keep the function, nor whether networks are canonical. */
 static void even_phases_are_symmetric(void **state)
 {
     (void)state;

@@ -96,7 +96,7 @@ static void gradients(void **state)
     check_gradients(SUPPORT_MLP(2, 40), 1);
 }
 
-/* Pixel after pixel, as a fit does it, everything is what it is at their places. */
+/* Pixel after pixel, as a fit does it: everything equals the values at their places. */
 static void check_pixels(nft_space *space)
 {
     enum { HIGH = 11, WIDE = 7, COUNT_OF_PIXELS = HIGH * WIDE };

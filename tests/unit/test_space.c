@@ -279,7 +279,7 @@ static void a_lifted_space_has_one_position(void **state)
     nft_space_free(space);
 }
 
-/* ---- what is refused, by name ---- */
+/* ---- refused spaces, by name ---- */
 
 typedef struct wrong_space {
     const char *json, *words;

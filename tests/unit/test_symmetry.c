@@ -275,7 +275,7 @@ static void broken_coupling(const trial *t, const nft_model *model, const nft_we
     free_shuffle(&still);
     free_shuffle(&rows);
     if (!(alone > VISIBLE))
-        fail_trial(t, "rows permuted alone: f(P x) from P f(x)", alone, VISIBLE);
+        fail_trial(t, "only rows permuted: f(P x) from P f(x)", alone, VISIBLE);
     if (!(different > VISIBLE))
         fail_trial(t, "rows and columns permuted differently: f(P x) from P f(x)", different, VISIBLE);
 }

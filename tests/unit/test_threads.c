@@ -24,7 +24,7 @@ static const char *const models[] = {
     NFT_SOURCE_DIR "/examples/data/accuracy-predictor.safetensors",
 };
 
-/* A model, networks for it, and what one thread says about all of them, tensor after tensor. */
+/* A model, networks for it, and the output of one thread for all of them, tensor after tensor. */
 typedef struct subject {
     nft_model *model;
     nft_weights *networks;
@@ -222,7 +222,8 @@ static int stop(int64_t done, int64_t total, void *user)
     return 1;
 }
 
-/* One thread during a forward, afterwards as many as before, also when it was stopped; or left alone. */
+/* One thread during a forward, afterwards as many as before, also after a stop. With keep_blas_threads the
+ * number does not change. */
 static void blas_threads_are_restored(void **state)
 {
     (void)state;

@@ -277,7 +277,7 @@ static void tiles_have_the_bits_of_their_portable_versions(void **state)
         skip();
 }
 
-/* A row has the same bits alone and among other rows. */
+/* A row is bit-identical by itself and among other rows. */
 static void rows_do_not_depend_on_each_other(void **state)
 {
     (void)state;

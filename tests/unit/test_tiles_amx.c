@@ -61,7 +61,7 @@ static float number_at(int tile, int row, int index)
     return flushed(nft_bf16_float(x));
 }
 
-/* TDPBF16PS: the first and the second numbers of all pairs have sums of their own. */
+/* TDPBF16PS: the first numbers of all pairs have one sum, the second numbers have another. */
 static void multiply_tiles(int to, int a, int b)
 {
     for (int row = 0; row < HEIGHT_OF_REGISTER; row++)

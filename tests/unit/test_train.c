@@ -27,7 +27,7 @@ static const char *golden_path(const char *folder, const char *name)
     return path;
 }
 
-/* The recipe without what is expected of it. */
+/* The recipe without the expected numbers. */
 static char *read_recipe(const char *folder, json_t **losses, json_t **norms)
 {
     size_t size = 0;
@@ -358,8 +358,8 @@ static const float *tensor_of(const nft_model *model, const char *name, int64_t 
     return NULL;
 }
 
-/* A trainer keeps what it reads: sets, tokens and labels may be freed, also labels that the set has no
- * longer. */
+/* A trainer keeps references to its data: sets, tokens and labels may be freed, also labels that were removed
+ * from the set. */
 static void sets_may_be_freed(void **state)
 {
     (void)state;
@@ -441,7 +441,7 @@ static void normalize(void **state)
     }
 }
 
-/* Two in a row: the second sees what the first gives, mean 0 and deviation 1. */
+/* Two in a row: the second sees the output of the first, mean 0 and deviation 1. */
 static void normalize_twice(void **state)
 {
     (void)state;

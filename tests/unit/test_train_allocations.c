@@ -111,7 +111,7 @@ static nft_status fit_normalize(void)
     return finish(status, trainer);
 }
 
-/* Steps and validations need no memory but what is there. */
+/* Steps and validations allocate nothing. */
 static nft_status run(void)
 {
     nft_trainer *trainer = made();

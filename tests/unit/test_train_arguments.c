@@ -1,5 +1,6 @@
-/* Arguments that no call of training and of gradients should be given: refused with one line, getters give 0
- * or NULL, and what was there stays. And the gradient of tokens that go in, against differences. */
+/* Arguments that no call of training and of gradients should be given: they are refused with one line,
+ * getters give 0 or NULL, and objects stay unchanged. Also the gradient of input tokens, against differences.
+ * */
 #define _XOPEN_SOURCE 700
 #include "nft/train.h"
 #include "unit/temporary.h"

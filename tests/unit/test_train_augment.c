@@ -325,7 +325,7 @@ static void refused_frequency(void **state)
     nft_model_free(model);
 }
 
-/* What the trainer says that it takes is enough with a batch of moved networks. */
+/* The memory that the trainer announces is enough with a batch of moved networks. */
 static void memory_is_planned(void **state)
 {
     (void)state;

@@ -324,7 +324,7 @@ static void promised_memory(void **state)
     assert_ok(nft_set_allocator(NULL));
 }
 
-/* And so is what a loss between images renders wide networks with. */
+/* The memory in which a loss between images renders wide networks is announced too. */
 static void promised_memory_of_images(void **state)
 {
     (void)state;
@@ -364,8 +364,8 @@ static void promised_memory_of_images(void **state)
     assert_ok(nft_set_allocator(NULL));
 }
 
-/* Large batches that are read from files, or that a callback fills, are part of what it said; data that take
- * the place of others take theirs as well. */
+/* Large batches from files or a callback are part of the announced memory. Data that replace others take
+ * memory as well. */
 static void promised_memory_of_batches(void **state)
 {
     (void)state;

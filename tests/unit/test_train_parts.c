@@ -126,7 +126,7 @@ static void optimizers(void **state)
     check_optimizer(&adamw);
 }
 
-/* Decay is for what is trained; a buffer stays as it is. */
+/* Decay changes only trained tensors; a buffer stays as it is. */
 static void buffers_stay(void **state)
 {
     (void)state;

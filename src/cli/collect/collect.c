@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What the callbacks of the library see. */
+/* The data of the library's callbacks. */
 typedef struct collect_run {
     const cli_options *given;
     cli_progress progress;
@@ -135,7 +135,7 @@ static int run(const cli_options *given)
     const char *space_path = option_text(given, "space");
     int failed = check_outputs(given);
     if (!failed && space_path && option_text(given, "layers"))
-        failed = fail("--layers and --space both say what the networks are: give one of them");
+        failed = fail("--layers and --space both describe the networks: give one of them");
     if (!failed)
         failed = read_names(&also, option_text(given, "also"));
     if (!failed)
@@ -172,9 +172,10 @@ static const cli_option own_options[] = {
     {"space", 0, OPTION_INPUT, "FILE", "JSON with the space of all networks, or a network of it", 0, 0, NULL},
     {"prefix", 0, OPTION_TEXT, "P", "read the tensors whose names begin with P", 0, 0, NULL},
     {"fold-norms", 0, OPTION_FLAG, NULL, "fold each batch norm into the layer before it", 0, 0, NULL},
-    {"norm-eps", 0, OPTION_POSITIVE, "E", "what the norms add to the variance (default: 1e-5)", 0, 1, NULL},
-    {"skip", 0, OPTION_FLAG, NULL, "leave out and list what cannot be read, is not finite or has no label", 0,
-     0, NULL},
+    {"norm-eps", 0, OPTION_POSITIVE, "E", "number that the norms add to the variance (default: 1e-5)", 0, 1,
+     NULL},
+    {"skip", 0, OPTION_FLAG, NULL,
+     "list and leave out files that cannot be read, are not finite or have no label", 0, 0, NULL},
     {0},
 };
 
@@ -188,10 +189,10 @@ const cli_command collect_command = {
         "on each line. OUT.safetensors holds networks of one space; OUT.json is an index with a file for\n"
         "each space next to it. The space of a network is that of --space, or of its file, or the key\n"
         "`space` of its sidecar (NAME.json next to NAME.pt), or else follows from its names.\n\n"
-        "A table is matched by the path relative to it, the file's name, or its stem. Texts become classes,\n"
-        "whose names go into the metadata nft.classes; 'nftool forward' prints them. In path:PATTERN "
-        "{label}\n"
-        "is the label and * stands for anything else. The presets are small-cnn-zoo, dws-mnist, dws-fmnist,\n"
+        "A table is matched by the path relative to it, the file's name, or its stem. Texts become classes.\n"
+        "Their names go into the metadata nft.classes, and 'nftool forward' prints them. In path:PATTERN\n"
+        "{label} is the label and * stands for anything else. The presets are small-cnn-zoo, dws-mnist, "
+        "dws-fmnist,\n"
         "nfn-sirens, cnn-wild-park, cnn-zoos, fit-a-nef, small-transformer-zoo and implicit-zoo. The "
         "networks\n"
         "are in the natural order of their paths. The same command continues after an interruption.\n\n"

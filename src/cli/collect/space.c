@@ -1,4 +1,4 @@
-/* nftool space: what a network consists of, as tensors and axes. */
+/* nftool space: the tensors and axes of a network. */
 #include "commands.h"
 #include "report.h"
 #include "sources.h"
@@ -15,7 +15,7 @@
 #define LISTED_SIDES 6
 #define CELL_CAPACITY 512
 
-/* Appends to a cell of a table; what does not fit is cut. */
+/* Appends to a cell of a table; a text that does not fit is cut. */
 static void append(char *cell, const char *format, ...) CLI_PRINTF(2, 3);
 
 static void append(char *cell, const char *format, ...)
@@ -208,9 +208,9 @@ const cli_command space_command = {
     .operands = "FILE",
     .summary = "print the tensors and axes of a network",
     .description =
-        "Prints the space of a network, of a data set, or of a JSON: its axes with their sizes, their\n"
-        "symmetries and what they index, and its tensors with their shapes in axes. --json prints the same\n"
-        "as JSON, which may be edited and given to --space.",
+        "Prints the space of a network, of a data set, or of a JSON description: its axes with their sizes,\n"
+        "symmetries and tensors, and its tensors with their shapes in axes. --json prints the same as JSON,\n"
+        "which may be edited and given to --space.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

@@ -15,9 +15,8 @@ typedef struct nft_paths {
     int64_t others; /* files of folders that hold no networks, by their names */
 } nft_paths;
 
-/* Finds the files of paths, folders, patterns and lists. What is written to `output`, and the table, are left
- * out, and files of folders that are not as the pattern `files` (NULL: any). Clear it also after a failure.
- */
+/* Finds the files of paths, folders, patterns and lists. Left out are the files of `output`, the table, and
+ * files of folders that do not match the pattern `files` (NULL: any). Clear it also after a failure. */
 nft_status nft_paths_find(nft_paths *paths, const char *const *given, int64_t count, const char *output,
                           const char *table, const char *files);
 void nft_paths_clear(nft_paths *paths);
@@ -34,7 +33,8 @@ typedef struct nft_value {
 
 void nft_value_clear(nft_value *value);
 nft_status nft_value_copy(nft_value *to, const nft_value *from);
-/* A number, or else a text; empty, "NA", "null" and the like are missing, and so is what is not finite. */
+/* A number, or else a text. Empty texts, "NA", "null" and the like are missing, and so are numbers that are
+ * not finite. */
 nft_status nft_value_from_text(nft_value *value, const char *text, size_t length);
 /* A number, a boolean, a text, null or a list of numbers; anything else is an error. NULL is missing. */
 nft_status nft_value_from_json(nft_value *value, const json_t *json);
@@ -90,7 +90,7 @@ typedef struct nft_group {
     int64_t member_count, member_capacity;
 } nft_group;
 
-/* What all values of a column become. */
+/* The type of a column, from all its values. */
 typedef struct nft_column {
     const char *name; /* of the tensor */
     const char *path; /* where its values are: the column of a table */
@@ -133,7 +133,7 @@ typedef struct nft_collection {
     nft_unread *unread;
     int64_t unread_count, unread_capacity;
     int64_t left_out, resumed;
-    bool told_order, told_sums, told_folds; /* that files do not tell these is said once, of the first */
+    bool told_order, told_sums, told_folds; /* notes about these were logged, for the first file */
     int64_t done, total;                    /* for the progress */
 } nft_collection;
 
@@ -147,7 +147,7 @@ nft_status nft_collection_open_labels(nft_collection *collection);
 /* The values of one network. `sidecar` is NULL if there is none. */
 nft_status nft_collection_label(nft_collection *collection, nft_collected *item, const nft_file *file,
                                 const nft_network *network, const json_t *sidecar);
-/* What each column becomes, from all values. */
+/* The type of each column, from all values. */
 nft_status nft_collection_type_columns(nft_collection *collection);
 
 /* Sources of labels that published collections have. */
@@ -162,7 +162,7 @@ nft_status nft_collection_show(const nft_collection *collection, nft_file *file)
 nft_status nft_collection_order_axes(const nft_collection *collection, const nft_file *file,
                                      nft_network *network);
 
-/* A file, and what it holds. Close both, also after a failure. */
+/* A file and its networks. Close both, also after a failure. */
 typedef struct nft_opened {
     nft_file *file;
     nft_network network;

@@ -87,7 +87,7 @@ static uint64_t hash_network(const nft_network *network, const nft_file *file)
     return hash;
 }
 
-/* Models of any space look at the names and roles of tensors; a chain's layers are known by their order. */
+/* Models of any space depend on names and roles of tensors. Layers of a chain are known by their order. */
 static bool have_equal_names(const nft_space *a, const nft_space *b)
 {
     if (!a->layer_count != !b->layer_count)

@@ -234,7 +234,7 @@ static nft_status label_from_key(nft_collection *collection, nft_collected *item
     return status;
 }
 
-/* Every network needs a value of its own. */
+/* Every network needs its own value. */
 static nft_status check_value(const nft_collection *collection, const nft_collected *item, int64_t i)
 {
     const nft_value *value = &item->values[i];

@@ -1,5 +1,5 @@
-/* A file of stacked networks while it is made: PATH.partial, whose rows come in any number of calls of the
- * program. Behind the data stands how far it has come. */
+/* A file of stacked networks while it is made: PATH.partial. Several calls of the program may write its rows.
+ * The progress stands behind the data. */
 #ifndef NFT_IO_PART_FILE_H
 #define NFT_IO_PART_FILE_H
 
@@ -9,7 +9,7 @@ typedef struct nft_part_file {
     char *partial;
     int descriptor;
     int64_t header, bytes; /* of the beginning, and of header and data together */
-    uint64_t fingerprint;  /* of what goes into it */
+    uint64_t fingerprint;  /* of its sources and settings */
     int64_t *dropped;      /* numbers of the files that turned out to be no part of it, in order */
     int64_t dropped_count, dropped_capacity;
     int64_t done;    /* files that are written */
@@ -21,7 +21,8 @@ typedef struct nft_part_file {
 nft_status nft_part_file_open(nft_part_file *part, const char *path, uint64_t fingerprint);
 void nft_part_file_close(nft_part_file *part);
 
-/* Gives it this beginning and size. What is there stays if it begins with the same; else no file is done. */
+/* Gives it this beginning and size. Existing data stay if the file begins with the same; otherwise no source
+ * is done. */
 nft_status nft_part_file_begin(nft_part_file *part, const nft_text *header, int64_t data_bytes);
 /* Writes `count` numbers of `size` bytes at `offset` of the data. */
 nft_status nft_part_file_write(nft_part_file *part, int64_t offset, const void *numbers, int64_t size,
@@ -30,7 +31,7 @@ nft_status nft_part_file_drop(nft_part_file *part, int64_t number);
 /* Another file is done, which is noted now and then, or with save at once. */
 nft_status nft_part_file_step(nft_part_file *part);
 nft_status nft_part_file_save(nft_part_file *part);
-/* Cuts off what stands behind the data. */
+/* Cuts off the bytes behind the data. */
 nft_status nft_part_file_finish(nft_part_file *part);
 
 #endif

@@ -1,4 +1,4 @@
-/* What only some published collections have: labels in paths, in result.json, and in the rows of a table. */
+/* Parts of some published collections: labels in paths, in result.json, and in the rows of a table. */
 #define _POSIX_C_SOURCE 200809L
 #include "io/collect/collect.h"
 #include "io/collect/flat.h"

@@ -36,7 +36,7 @@ typedef struct group_writer {
     int64_t piece_count;
 } group_writer;
 
-/* --- what goes into a file --- */
+/* --- the tensors of a file --- */
 
 static uint64_t mix(uint64_t hash, uint64_t number)
 {
@@ -248,8 +248,7 @@ static nft_status write_rows(group_writer *writer, const nft_opened *opened, int
     return status;
 }
 
-/* All networks of a file that are chosen, one tensor. A bias that is not there is zero, as is what nobody
- * writes. */
+/* One tensor of all chosen networks of a file. A missing bias is zero. So is a row that nobody writes. */
 static nft_status write_tensor(group_writer *writer, const nft_opened *opened, const nft_collected *item,
                                int64_t i, int64_t row)
 {

@@ -41,7 +41,8 @@ int64_t nft_family_axis(nft_family *family, int64_t size, bool ordered, const ch
 /* A tensor of these axes; further dimensions are positions. -1 stands for a dimension of positions. NULL
  * entries are left out. */
 void nft_family_add(nft_family *family, const nft_entry *entry, const int64_t *axes, int64_t count);
-/* A tensor whose first dimension is `gates` times an axis, or whose last is an axis times positions. */
+/* A tensor with a first dimension of `gates` times an axis, or with a last dimension of an axis times
+ * positions. */
 void nft_family_add_gates(nft_family *family, const nft_entry *entry, int64_t gates, int64_t axis,
                           int64_t in);
 void nft_family_add_flattened(nft_family *family, const nft_entry *entry, int64_t out, int64_t in,

@@ -1,5 +1,5 @@
-/* nn.LSTM, nn.GRU and nn.RNN, alone or with a linear layer behind them. Gates are positions. The last layer's
- * neurons are outputs, and keep their order, unless a layer reads them. */
+/* nn.LSTM, nn.GRU and nn.RNN, with or without a linear layer behind them. Gates are positions. The last
+ * layer's neurons are outputs, and keep their order, unless a layer reads them. */
 #include "io/families/families.h"
 
 #include <stdio.h>

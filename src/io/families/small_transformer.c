@@ -1,6 +1,6 @@
-/* Transformers of encoder.{l}, whose attention has separate queries, keys and values. What stands between the
- * number of a block and the last part of a name is free. Heads are not in the file, so rows of queries, keys
- * and values keep their order. */
+/* Transformers of encoder.{l}, whose attention has separate queries, keys and values. Any text may stand
+ * between the number of a block and the last part of a name. Heads are not in the file, so rows of queries,
+ * keys and values keep their order. */
 #include "io/families/families.h"
 
 #include <inttypes.h>

@@ -6,7 +6,7 @@
 
 #define NAME_CAPACITY 128
 
-/* A fresh axis for each, whose name has the block. */
+/* A new axis for each block; its name has the block's number. */
 static int64_t ordered_axis(nft_family *family, int64_t size, const char *name, int block)
 {
     char text[NAME_CAPACITY];

@@ -19,7 +19,7 @@ bool nft_start_is(const nft_start *start, const void *bytes, size_t length);
 typedef struct nft_format {
     const char *name; /* for messages */
     bool (*matches)(const nft_start *start);
-    /* Adds entries, scalars and what is left out. The file has a path, a source and a limit. */
+    /* Adds entries, scalars and the parts that are left out. The file has a path, a source and a limit. */
     nft_status (*open)(nft_file *file);
     /* Elements first … first + count - 1 as little-endian bytes. NULL: every entry has a place in its source.
      */
@@ -41,9 +41,9 @@ nft_status nft_refuse_other_files(const nft_start *start);
 
 nft_status nft_source_read(const nft_source *source, int64_t offset, int64_t bytes, void *out);
 
-/* Each copies the name, of `length` bytes. A name must be UTF-8 without control characters; a tensor or
- * scalar whose name is not is left out. `entry` has everything but a name and a count, which follows from the
- * shape; its place is checked against the source. Tensors whose name is taken are left out. */
+/* Each copies the name, of `length` bytes. A tensor or a scalar is left out if its name is not UTF-8 or has
+ * control characters, or if the name is taken. `entry` has everything except a name and a count, which
+ * follows from the shape. Its place is checked against the source. */
 nft_status nft_file_add_entry(nft_file *file, const char *name, size_t length, const nft_entry *entry,
                               int64_t end);
 nft_status nft_file_add_scalar(nft_file *file, const char *name, size_t length, const nft_scalar *scalar);
@@ -54,7 +54,7 @@ nft_status nft_file_sort(nft_file *file);
 
 /* Takes bytes over, which nft_allocate() made, also when it fails. */
 nft_status nft_file_add_source(nft_file *file, const nft_source **source, uint8_t *owned, int64_t size);
-/* An error if so many more bytes than before would exceed the limit on what is unpacked; else counts them. */
+/* An error if `bytes` more than before would exceed the limit on unpacked bytes; else counts them. */
 nft_status nft_file_count_unpacked(nft_file *file, int64_t bytes);
 
 /* Little-endian. */

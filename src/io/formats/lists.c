@@ -1,4 +1,4 @@
-/* The lists that a format fills: tensors, scalars and what is left out. */
+/* The lists that a format fills: tensors, scalars and the parts that are left out. */
 #include "base/utf8.h"
 #include "io/formats/format.h"
 #include "io/system.h"
@@ -31,7 +31,7 @@ nft_status nft_source_read(const nft_source *source, int64_t offset, int64_t byt
     return NFT_OK;
 }
 
-/* A copy that is a text: if the name is none, what is wrong becomes question marks. */
+/* A copy that is valid UTF-8: wrong bytes become question marks. */
 static char *copy_name(const char *name, size_t length, bool *is_text)
 {
     char *copy = nft_copy_text_range(name, length);

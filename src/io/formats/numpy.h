@@ -1,4 +1,4 @@
-/* NumPy's arrays, alone and in archives. */
+/* NumPy's arrays, single and in archives. */
 #ifndef NFT_IO_FORMATS_NUMPY_H
 #define NFT_IO_FORMATS_NUMPY_H
 

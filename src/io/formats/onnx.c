@@ -1,5 +1,5 @@
-/* ONNX: the initializers of a model's graph. Of the protocol buffers' wire format only the fields on the way
- * to them are looked at (onnx.proto: ModelProto, GraphProto, TensorProto). */
+/* ONNX: the initializers of a model's graph. The reader looks only at the fields on the way to them in the
+ * wire format of protocol buffers (onnx.proto: ModelProto, GraphProto, TensorProto). */
 #include "io/formats/protobuf.h"
 #include "space/array.h"
 

@@ -204,7 +204,7 @@ static nft_status get(nft_pickle *p, uint64_t number)
     return number < (uint64_t)p->memo_count ? nft_pickle_push(p, p->memo[number]) : nft_pickle_fail_stack(p);
 }
 
-/* With the number in so many bytes, or in a line. */
+/* `run` takes the number that stands in `size` bytes, or in a line (0). */
 static nft_status run_memo(nft_pickle *p, int size, nft_status (*run)(nft_pickle *, uint64_t))
 {
     uint64_t number = 0;
@@ -233,7 +233,7 @@ static nft_status run_call(nft_pickle *p, bool with_names)
     return status ? status : nft_pickle_push(p, result);
 }
 
-/* A state belongs to objects alone: a dict's own is not needed. */
+/* Only objects need a state. That of a dict is ignored. */
 static nft_status run_build(nft_pickle *p)
 {
     nft_pickle_ref state = NFT_PICKLE_NO_VALUE, object = NFT_PICKLE_NO_VALUE;

@@ -17,7 +17,7 @@ typedef enum nft_pickle_kind {
     NFT_PICKLE_DICT,
     NFT_PICKLE_CLASS,   /* the name of one */
     NFT_PICKLE_STORAGE, /* of PyTorch: the persistent id */
-    NFT_PICKLE_TENSOR,  /* of PyTorch: what it is rebuilt from */
+    NFT_PICKLE_TENSOR,  /* of PyTorch: the arguments that rebuild it */
     NFT_PICKLE_OBJECT   /* of a class that is not known: a hole */
 } nft_pickle_kind;
 
@@ -53,7 +53,7 @@ typedef struct nft_pickle_value {
 } nft_pickle_value;
 
 typedef struct nft_pickle_cell {
-    nft_pickle_ref key, value; /* key: of a dict alone */
+    nft_pickle_ref key, value; /* key: only of a dict */
     int32_t next;              /* -1: the last */
 } nft_pickle_cell;
 
@@ -69,8 +69,8 @@ typedef struct nft_pickle {
         memo_capacity;
 } nft_pickle;
 
-/* Runs the pickle that begins at `at`, leaves `at` behind it, and gives its value. What earlier ones of the
- * same bytes made stays. */
+/* Runs the pickle that begins at `at`, leaves `at` behind it, and gives its value. Values of earlier pickles
+ * of the same bytes stay. */
 nft_status nft_pickle_run(nft_pickle *pickle, nft_pickle_ref *value);
 void nft_pickle_clear(nft_pickle *pickle);
 

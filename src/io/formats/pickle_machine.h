@@ -8,7 +8,7 @@ nft_status nft_pickle_push(nft_pickle *pickle, nft_pickle_ref ref);
 nft_status nft_pickle_push_new(nft_pickle *pickle, nft_pickle_kind kind, nft_pickle_ref *ref);
 nft_status nft_pickle_push_class(nft_pickle *pickle, nft_pickle_ref module, nft_pickle_ref name);
 
-/* The errors of an opcode that does not fit what is on the stack, and of bytes that end too early. */
+/* The errors of an opcode that does not fit the stack, and of bytes that end too early. */
 nft_status nft_pickle_fail_stack(const nft_pickle *pickle);
 nft_status nft_pickle_fail_short(nft_pickle *pickle);
 

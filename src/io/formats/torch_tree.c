@@ -12,7 +12,7 @@
  */
 #define SMALL_BYTES (INT64_C(1) << 20)
 #define MOST_REPEATS 16
-#define ENTRY_COST 256 /* bytes of an entry beside its name, about */
+#define ENTRY_COST 256 /* bytes of an entry without its name, about */
 
 static const struct {
     const char *storage, *data_type;
@@ -38,7 +38,8 @@ static const struct {
     {"", "float8_e8m0fnu", NFT_TYPE_F8_E8M0},
 };
 
-/* Of storages that are not read; their elements' sizes are needed to find those behind them. */
+/* Types of storages that are not read. The sizes of their elements are needed to find the storages behind
+ * them. */
 static const struct {
     const char *storage;
     int64_t size;
@@ -319,7 +320,7 @@ nft_status nft_torch_list(nft_torch *torch, nft_pickle_ref root)
     nft_pickle_kind kind = nft_pickle_at(&torch->pickle, root)->kind;
     bool is_container = kind == NFT_PICKLE_DICT || kind == NFT_PICKLE_LIST || kind == NFT_PICKLE_TUPLE;
     bool is_object = kind == NFT_PICKLE_OBJECT;
-    /* A tensor alone has no name. */
+    /* A single tensor has no name. */
     nft_text_append(&torch->path, "%s", is_container || is_object ? "" : "tensor");
     torch->budget = nft_size_add(1 << 20, nft_size_multiply(32, torch->pickle.size));
     nft_status status = torch->path.failed ? nft_fail_memory("a name", 1) : list_value(torch, root, 0);

@@ -29,7 +29,7 @@ static int64_t load32(const uint8_t *bytes)
     return (int64_t)nft_load_le(bytes, 4);
 }
 
-/* -1 for what no file can hold. */
+/* -1 for a size that no file can have. */
 static int64_t load64(const uint8_t *bytes)
 {
     uint64_t value = nft_load_le(bytes, 8);

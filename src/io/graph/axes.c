@@ -16,7 +16,7 @@ void nft_dims_clear(nft_dims *dims)
     *dims = (nft_dims){0};
 }
 
-/* Counts work, so that a file cannot make more of it than any network needs. */
+/* Counts work, so that no file can cause more work than any network needs. */
 static bool step(nft_dims *dims)
 {
     if (!dims->status && ++dims->steps > MAX_STEPS)
@@ -80,7 +80,7 @@ static void set_children(nft_dims *dims, nft_dim *dim, const int32_t *children, 
             nft_fail(NFT_ERROR_LIMIT, "the graph has more than %" PRId64 " parts of axes", MAX_DIMS);
 }
 
-/* A dimension of the children that are not left out: itself if there is one alone. */
+/* A dimension of the children that are not left out: the child itself if only one is left. */
 static int32_t compose(nft_dims *dims, nft_dim_kind kind, const int32_t *children, int64_t count)
 {
     int64_t neutral = kind == NFT_DIM_PRODUCT;
@@ -126,7 +126,7 @@ static void push_children(nft_dims *dims, const nft_dim *dim)
         nft_dim_list_add(dims, &dims->stack, dims->children.items[dim->first + i]);
 }
 
-/* What is ordered everywhere needs no structure: it becomes a leaf. */
+/* A dimension that is ordered everywhere needs no structure: it becomes a leaf. */
 void nft_dims_order(nft_dims *dims, int32_t dim)
 {
     int64_t bottom = dims->stack.count;
@@ -220,7 +220,7 @@ static void expose(nft_dims *dims, int32_t dim)
     nft_release(factors.items);
 }
 
-/* Of what is ordered the structure does not matter. */
+/* The structure of an ordered dimension does not matter. */
 static void order_if_all_are(nft_dims *dims, int32_t dim)
 {
     if (!dims->status && dims->items[dim].kind != NFT_DIM_LEAF && nft_dims_are_ordered(dims, dim))

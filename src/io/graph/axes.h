@@ -45,7 +45,7 @@ void nft_dim_list_add(nft_dims *dims, nft_dim_list *list, int32_t dim);
 int32_t nft_dims_leaf(nft_dims *dims, int64_t size);
 int32_t nft_dims_ordered(nft_dims *dims, int64_t size);   /* a leaf that is ordered */
 int32_t nft_dims_positions(nft_dims *dims, int64_t size); /* a leaf that is ordered, and positions */
-/* Factors of size 1 are left out; one factor alone is its own product. */
+/* Factors of size 1 are left out; a single factor is its own product. */
 int32_t nft_dims_product(nft_dims *dims, const int32_t *factors, int64_t count);
 /* Parts of size 0 are left out. */
 int32_t nft_dims_sum(nft_dims *dims, const int32_t *parts, int64_t count);

@@ -1,4 +1,4 @@
-/* What handlers share. */
+/* Shared by the handlers. */
 #include "io/graph/operators.h"
 
 #include <string.h>

@@ -176,7 +176,7 @@ static bool is_small(const int64_t *shape, int64_t rank)
     return small;
 }
 
-/* Whether a small constant has zeros alone. */
+/* Whether a small constant is all zeros. */
 static nft_status find_zeros(const tensor *t, bool *zero)
 {
     uint8_t bytes[1024];
@@ -192,7 +192,7 @@ static nft_status find_zeros(const tensor *t, bool *zero)
     return status;
 }
 
-/* A weight has axes of its own, any other constant ordered ones. */
+/* A weight has new axes, any other constant has ordered ones. */
 static nft_status set_tensor(reader *r, tensor *t, bool can_be_weight)
 {
     nft_graph *graph = r->graph;
@@ -283,7 +283,7 @@ static nft_status visit_info(reader *r, nft_field *field, void *to)
     return descends ? visit(r, field->bytes, visit_type, to) : NFT_OK;
 }
 
-/* Sizes that an input leaves open do not change what is united: a batch of one, short texts, pictures. */
+/* Open sizes of an input do not change which axes are united: a batch of one, short texts, pictures. */
 static int64_t assume_size(int64_t rank, int64_t d)
 {
     return d == 0 ? 1 : rank < 4 ? 16 : 224;

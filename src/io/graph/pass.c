@@ -140,8 +140,8 @@ static void order_value(nft_graph *graph, const nft_graph_value *value)
         nft_dims_order(&graph->dims, value->dims[d]);
 }
 
-/* Whether all inputs have shapes. One that is used before it is made will be ordered then; an output that
- * was not described is ordered with its source. */
+/* Whether all inputs have shapes. An input that is used before it is made is ordered when it is made. An
+ * output without a handler is ordered together with its source. */
 static bool prepare_inputs(nft_graph *graph, const nft_node *node)
 {
     bool known = true;

@@ -87,7 +87,8 @@ static int64_t count_free(const nft_pieces *pieces)
     return count;
 }
 
-/* Of the dimensions with several pieces the one with most to permute is cut; the others become ordered. */
+/* Several dimensions may have several pieces. The one with most neurons to permute is cut; the others become
+ * ordered. Returns it, or -1. */
 static int64_t cut_once(nft_pieces *pieces, nft_graph *graph, const nft_graph_value *value)
 {
     int64_t most = 0, cut = -1;
@@ -106,7 +107,7 @@ static int64_t cut_once(nft_pieces *pieces, nft_graph *graph, const nft_graph_va
     return cut;
 }
 
-/* Factors of one piece of a tensor, with what may be permuted among them. */
+/* The factors of one piece of a tensor, each with its freedom to be permuted. */
 typedef struct load {
     int64_t axes, factors;
     int32_t smallest;

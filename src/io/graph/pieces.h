@@ -17,12 +17,12 @@ typedef struct nft_pieces {
 } nft_pieces;
 
 void nft_pieces_clear(nft_pieces *pieces);
-/* The pieces of a dimension; neighbours that are ordered are one. Parts that a space has no form for become
+/* The pieces of a dimension; ordered neighbours are one piece. Parts that a space cannot express become
  * ordered. */
 void nft_pieces_list(nft_pieces *pieces, nft_graph *graph, int32_t dim);
 
-/* Orders what a space cannot express: a tensor is cut along one dimension, and each of its pieces has at most
- * four axes. */
+/* Orders dimensions that a space cannot express. A space cuts a tensor only along one dimension, and each of
+ * its pieces has at most four axes. */
 void nft_graph_settle(nft_graph *graph);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* 0 copies a size unless zeros are allowed, -1 is what remains. */
+/* 0 copies a size unless zeros are allowed, -1 is the rest. */
 static bool resolve_sizes(int64_t *sizes, const nft_graph *graph, const nft_graph_value *input,
                           const nft_integers *given, bool zeros)
 {

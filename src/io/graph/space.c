@@ -56,7 +56,7 @@ static nft_status keep_name(builder *b, nft_text *text, const char **name)
     return NFT_OK;
 }
 
-/* After the graph's input or output, or else after the tensor that names it first. */
+/* Names an axis after the graph's input or output, or else after the first tensor that has it. */
 static nft_status name_axis(builder *b, const nft_dim *dim, const char *tensor, const char **name)
 {
     nft_text text = {0};
@@ -141,7 +141,7 @@ static nft_status add_factor(builder *b, nft_space_tensor *tensor, nft_factor fa
     return NFT_OK;
 }
 
-/* An ordered dimension is an axis if it is one alone, is not marked as positions and there is room. */
+/* An ordered dimension is an axis if it is the only one, is not marked as positions and there is room. */
 static nft_status add_ordered(builder *b, nft_space_tensor *tensor, const nft_piece *piece)
 {
     nft_dims *dims = &b->graph->dims;

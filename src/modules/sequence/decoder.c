@@ -99,8 +99,8 @@ static bool is_bias(int64_t tensor)
     return tensor % 2 == 1;
 }
 
-/* The last linear map of the MLP for one tensor begins near 0: Kaiming-normal / 100, with a bias as the
- * tensor's own default. */
+/* The last linear map of the MLP for one tensor begins near 0: Kaiming-normal / 100. Its bias begins as the
+ * tensor's default. */
 static nft_status add_tensor_map(const decoder *state, nft_builder *builder, nft_map *map, int64_t tensor,
                                  int64_t index)
 {

@@ -375,7 +375,7 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     }
 }
 
-/* --- backward: x's gradient, (M, D), grows from the last layer to the latents --- */
+/* --- backward: x's gradient, (M, D), is summed from the last layer to the latents --- */
 
 /* From [a, g] and the gradient d of a · gelu(g) to [d gelu(g), d a gelu'(g)]. */
 static void gate_back(int64_t half, float *hidden, float *d, float *gelu)

@@ -4,7 +4,7 @@
 
 #include "modules/shared/module.h"
 
-/* More than these in a configuration is a mistake; products of them stay below NFT_GEMM_MAX_SIZE. */
+/* Larger numbers in a configuration are a mistake. Products of these stay below NFT_GEMM_MAX_SIZE. */
 #define NFT_MAX_WIDTH (INT64_C(1) << 24) /* channels, latents */
 #define NFT_MAX_HEADS 4096
 #define NFT_MAX_HEAD_SIZE 65536

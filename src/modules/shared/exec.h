@@ -44,8 +44,8 @@ static inline const float *nft_param_at(const nft_exec *exec, const nft_param *p
     return exec->parameters + parameter->offset;
 }
 
-/* Runs items 0 … items - 1 of a sample on its team, each with the memory of its thread for ITEM buffers. What
- * an item computes must not depend on the team. */
+/* Runs items 0 … items - 1 of a sample on its team, each with the memory of its thread for ITEM buffers. The
+ * result of an item must not depend on the team. */
 typedef void nft_exec_work(void *argument, int64_t item, float *item_memory);
 void nft_exec_for(const nft_exec *exec, int64_t items, nft_exec_work *work, void *argument);
 

@@ -1,9 +1,9 @@
-/* A module: one step of a model, and one file. `configure` reads its options, checks what arrives and
- * declares parameters, buffers and what leaves; then forward and backward run without failing. A module
- * handles one sample at a time; samples of a batch run on the threads.
+/* A module: one step of a model, and one file. `configure` reads its options, checks its input, and declares
+ * parameters, buffers and its output. Then forward and backward run without failing. A module handles one
+ * sample at a time; samples of a batch run on the threads.
  *
- * To write a module: modules/weights/pointwise.c is a short one with a map, modules/weights/learned_scale.c
- * one whose backward makes the gradient itself. Add it to modules/shared/table.c. */
+ * To write a module: modules/weights/pointwise.c is a short one with a map. The backward of
+ * modules/weights/learned_scale.c makes the gradient itself. Add a module to modules/shared/table.c. */
 #ifndef NFT_MODULES_SHARED_MODULE_H
 #define NFT_MODULES_SHARED_MODULE_H
 
@@ -49,17 +49,17 @@ struct nft_module_class {
     const char *type;
     bool in_place; /* forward may be given out == in */
     nft_any_space any_space;
-    /* Reads and checks the options (nft_options_finish is the caller's), checks what arrives, declares
+    /* Reads and checks the options (nft_options_finish is the caller's), checks the input value, declares
      * parameters and buffers, and sets out, flops and state. On failure the caller releases the module. */
     nft_status (*configure)(nft_module *module, nft_builder *builder, nft_options *options);
     /* One sample. In training it may run a second time on the same input, for a frame that was not kept. */
     void (*forward)(const nft_module *module, const nft_exec *exec, const float *in, float *out);
     /* From the gradient of the output to that of the input, for one sample after a forward in training.
-     * Leaves in frame and backward block what the parameters' gradients are made of. No two of the four
+     * Leaves the factors of the parameters' gradients in frame and backward block. No two of the four
      * overlap. */
     void (*backward)(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
                      const float *grad_out, float *grad_in);
-    /* Frees what the state owns; the state itself is the caller's. May be NULL. */
+    /* Frees the objects that the state owns; the state itself is the caller's. May be NULL. */
     void (*release)(nft_module *module);
 };
 
@@ -96,7 +96,8 @@ const nft_module_class *nft_module_at(int index);          /* 0, 1, …; NULL af
 /* The type that it may have been meant for, NULL if none is near. */
 const char *nft_module_nearest(const char *type);
 
-/* Runs a module inside another one, whose `inner` buffer (CALL, nft_inner_floats() long) is its scratch. */
+/* Runs a module inside another one. `memory` is its scratch: the outer module's buffer for it (CALL,
+ * nft_inner_floats() long). */
 int64_t nft_inner_floats(const nft_module *inner);
 nft_exec nft_exec_inside(const nft_exec *exec, const nft_module *inner, const nft_buffer *memory);
 

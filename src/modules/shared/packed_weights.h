@@ -25,7 +25,7 @@ typedef struct nft_packed_weights {
     unsigned char *values;
 } nft_packed_weights;
 
-/* Part of a model: its packed weights. The cache keeps no reference of its own. */
+/* Part of a model: its packed weights. The cache keeps no reference. */
 struct nft_packed_cache {
     pthread_mutex_t mutex;
     nft_packed_weights *made[NFT_FORMAT_COUNT][2]; /* [format of most maps][transposed] */

@@ -69,8 +69,8 @@ nft_status nft_map_add_as(nft_builder *builder, nft_map *map, int64_t outputs, i
                           nft_init weight_init, const char *weight_name, nft_init bias_init,
                           const char *bias_name);
 
-/* The map is computed in single precision whatever the context's precision is: the modules after it enlarge
- * errors. */
+/* The map is computed in single precision at every precision of the context, because the modules after it
+ * enlarge errors. */
 void nft_map_exact(nft_builder *builder, nft_map *map);
 
 /* How the gradient of one parameter comes about for a sample: it is a product dyᵀ x, or a sum of dy's rows,
@@ -114,8 +114,8 @@ nft_status nft_gradient_of_weight(nft_builder *builder, const nft_map *map, cons
 nft_status nft_gradient_of_bias(nft_builder *builder, const nft_map *map, const nft_buffer *dy);
 nft_status nft_gradient_of_map(nft_builder *builder, const nft_map *map, const nft_buffer *x,
                                const nft_buffer *dy);
-/* After a module of the sequence is configured, whose parameters are first … end - 1: decides which of its
- * products are made for each sample, and reserves their places. */
+/* Call it after a module of the sequence is configured. Its parameters are first … end - 1. Decides which of
+ * its products are made for each sample, and reserves their places. */
 nft_status nft_gradients_finish(nft_builder *builder, int64_t first_parameter, int64_t end_parameter);
 
 /* Two buffers, a mean and a standard deviation, that are set from the training data before the first step.
@@ -124,7 +124,7 @@ typedef struct nft_statistics {
     int64_t mean, deviation; /* indices of the buffers */
     bool per_weight;         /* only over the samples; else over all entries, one number for each channel */
     int64_t channels;
-    int64_t tensor;     /* of the space: whose entries these are */
+    int64_t tensor;     /* of the space, with these entries */
     nft_buffer entries; /* FRAME: (tokens, channels · positions), as they arrive */
 } nft_statistics;
 

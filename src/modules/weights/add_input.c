@@ -11,10 +11,11 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     (void)options;
     nft_status status = nft_require_kind(builder, NFT_VALUE_FEATURES);
     if (!status && builder->value.lifted)
-        return nft_fail(NFT_ERROR_CONFIG,
-                        "%s: lifted features arrive, whose positions have become channels, but the model's "
-                        "input is not lifted; put an unlift before it",
-                        builder->where);
+        return nft_fail(
+            NFT_ERROR_CONFIG,
+            "%s: lifted features arrive, with positions as channels, but the model's input is not "
+            "lifted; put an unlift before it",
+            builder->where);
     if (!status && builder->value.channels != builder->input.channels)
         return nft_fail(NFT_ERROR_CONFIG,
                         "%s: %" PRId64 " channels arrive, but the model's input has %" PRId64

@@ -36,16 +36,17 @@ int64_t nft_feature_shape(const nft_space *space, int64_t tensor, int64_t channe
  * and there are always NFT_ROLE_COUNT owners, so that every space declares the same parameters. */
 int64_t nft_owner_count(const nft_builder *builder);
 int64_t nft_owner_of(const nft_builder *builder, int64_t tensor);
-/* Effective channels of an owner's tensors: C · positions; C in a model of any space, whose modules with
- * owners stand behind lift. */
+/* Effective channels of an owner's tensors: C · positions. In a model of any space it is C, because modules
+ * with owners stand behind lift. */
 int64_t nft_owner_width(const nft_builder *builder, int64_t owner, int64_t channels);
 
-/* The name of an owner's parameters. `weight` and `bias` begin it in a chain of layers, whose published names
- * count layers: "weight_maps.0"; `plain` elsewhere: "maps.3" by tensor, "maps.linear" by role. */
+/* The name of an owner's parameters. In a chain of layers it begins with `weight` or `bias`, and published
+ * names count layers: "weight_maps.0". Elsewhere it begins with `plain`: "maps.3" by tensor, "maps.linear" by
+ * role. */
 #define NFT_OWNER_NAME 64
 void nft_owner_name(char name[NFT_OWNER_NAME], const nft_builder *builder, int64_t owner, const char *weight,
                     const char *bias, const char *plain);
-/* Whether an owner is a chain's bias: the published shapes differ. */
+/* Whether an owner is a bias of a chain. Published parameters of biases have other shapes. */
 bool nft_owner_is_bias(const nft_builder *builder, int64_t owner);
 
 #endif

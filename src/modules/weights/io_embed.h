@@ -1,5 +1,5 @@
-/* Learned embeddings that tell the neurons of axes without symmetry apart: np_linear adds them to what
- * arrives, so that its maps see inputs and outputs in their order. */
+/* Learned embeddings that tell the neurons of axes without symmetry apart. np_linear adds them to its input,
+ * so that its maps see inputs and outputs in their order. */
 #ifndef NFT_MODULES_WEIGHTS_IO_EMBED_H
 #define NFT_MODULES_WEIGHTS_IO_EMBED_H
 

@@ -41,7 +41,7 @@ typedef struct nft_term {
     char name[NFT_TERM_NAME];
     int64_t next; /* of its input, -1 behind the last */
     nft_map map;
-    nft_view_layout layout; /* of what it adds: the margin of its rows and the tensor's channels */
+    nft_view_layout layout; /* of the term: the margin of its rows and the tensor's channels */
     nft_buffer dy;          /* BACKWARD: (rows, outputs) */
 } nft_term;
 
@@ -52,10 +52,10 @@ typedef struct nft_term_tensor {
     int64_t whole;       /* its term that has all dimensions, which sets y_t; the others add to it */
     int64_t sum;         /* its term without rows: dy is the sum over all rows of dy of each other term */
     int64_t fan;         /* inputs of all its terms */
-    bool embedded;       /* something was added to what arrives */
+    bool embedded;       /* an embedding was added to the input */
     nft_buffer features; /* FRAME, embedded KEPT: input of the terms, (tokens, C · f) */
     nft_margins means;   /* of that; in backward their gradients */
-    nft_margins terms;   /* in forward what the terms add, broadcast */
+    nft_margins terms;   /* in forward the sums of the terms, broadcast */
     nft_margins sums;    /* in backward its transpose: the gradient of y_t, summed */
 } nft_term_tensor;
 
@@ -83,11 +83,11 @@ void nft_terms_release(nft_linear_terms *terms);
 /* Begins an input and returns its index; then its views are listed. */
 int64_t nft_terms_input(nft_linear_terms *terms);
 void nft_terms_view(nft_linear_terms *terms, int64_t tensor, nft_dims rows, nft_dims channels);
-/* Lists a term. Those of one tensor stand together; exactly one of them has all its dimensions. The order is
- * that of the parameters. */
+/* Lists a term. The terms of one tensor stand together, and exactly one of them has all its dimensions.
+ * Parameters have the order of the terms. */
 void nft_terms_add(nft_linear_terms *terms, int64_t tensor, nft_dims rows, int64_t input, int ones,
                    const char *name_format, ...) NFT_PRINTF(6, 7);
-/* The last listed term is initialised by the number of its own inputs. */
+/* The last listed term is initialised by the number of its inputs only. */
 void nft_terms_own_fan(nft_linear_terms *terms);
 
 /* Maps that are added together are drawn by the sum of their inputs: uniform in ±√(1/fan), or weights
@@ -100,7 +100,7 @@ nft_status nft_terms_plan(nft_linear_terms *terms, nft_module *module, nft_build
 
 /* Tensors that are embedded have been set. */
 void nft_terms_forward(const nft_linear_terms *terms, const nft_exec *exec, const float *in, float *out);
-/* grad_in is the gradient of what the terms see. */
+/* grad_in is the gradient of the terms' input. */
 void nft_terms_backward(const nft_linear_terms *terms, const nft_exec *exec, const float *grad_out,
                         float *grad_in);
 

@@ -42,7 +42,8 @@ void nft_margins_need(nft_margins *margins, nft_dims kept)
     margins->of[kept].needed = margins->of[kept].planned = true;
 }
 
-/* Whether `kept` is a part of `from`, and what it lacks are neighbours in there: one reduction does it. */
+/* Whether `kept` is a part of `from`, and the dimensions that it lacks are neighbours in `from`: one
+ * reduction does it. */
 static bool is_one_reduction(nft_dims from, nft_dims kept)
 {
     if (kept == from || (kept & ~from))

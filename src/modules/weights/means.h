@@ -1,6 +1,6 @@
-/* Margins of a tensor: its means, or its sums, over some of its dimensions. Means are what the linear
- * equivariant layers exchange between tensors and what the pools keep; sums are their transposes. All sums
- * are taken in a fixed order, in blocks of floats that are joined in double. */
+/* Margins of a tensor: its means, or its sums, over some of its dimensions. The linear equivariant layers
+ * exchange means between tensors, and the pools keep them. Sums are their transposes. All sums are taken in a
+ * fixed order, in blocks of floats that are joined in double. */
 #ifndef NFT_MODULES_WEIGHTS_MEANS_H
 #define NFT_MODULES_WEIGHTS_MEANS_H
 
@@ -30,13 +30,13 @@ typedef struct nft_margins {
     const nft_tensor *tensor;
     int64_t width;                /* numbers of a token */
     nft_dims all;                 /* dimensions of the tensor */
-    nft_margin of[NFT_DIMS_SETS]; /* by what is kept */
+    nft_margin of[NFT_DIMS_SETS]; /* by the dimensions that are kept */
     bool paired;                  /* nft_margins_pair */
     nft_dims by_row, by_column;
     nft_buffer blocks; /* CALL: (blocks of rows, columns · width) */
 } nft_margins;
 
-/* First all that is needed is asked for, then buffers are reserved: in `needed` for margins that were asked
+/* First ask for all margins that are needed, then reserve the buffers: in `needed` for those that were asked
  * for, in `others` for those between. The tensor must outlive the margins. */
 void nft_margins_open(nft_margins *margins, const nft_tensor *tensor, int64_t width);
 void nft_margins_need(nft_margins *margins, nft_dims kept);
@@ -64,7 +64,7 @@ void nft_margins_spread_rows(const nft_margins *margins, const nft_exec *exec, i
                              float *y);
 /* Adds to the whole tensor y, on the team. */
 void nft_margins_spread(const nft_margins *margins, const nft_exec *exec, float *y);
-/* Sets the whole tensor y to what is spread, of at least one margin. */
+/* Sets the whole tensor y to the sum of the margins that are spread, at least one. */
 void nft_margins_fill(const nft_margins *margins, const nft_exec *exec, float *y);
 /* Before join: a mean over n entries gives each of them 1/n of its gradient. */
 void nft_margins_share(const nft_margins *margins, const nft_exec *exec);

@@ -1,6 +1,6 @@
 /* nft_block: x ← x + drop(attn(ln1(x))); x ← x + drop(ff(ln2(x))) with a feed-forward of two pointwise maps
  * around a gelu (arXiv 2305.13546, section 3.2). In forward order the first half is done axis by axis: each
- * axis attends to what the axes before it have left. */
+ * axis sees the changes of the axes before it. */
 #include "base/random.h"
 #include "math/gradients.h"
 #include "modules/weights/np_attention.h"
@@ -13,7 +13,7 @@ typedef struct state {
     int64_t turns;             /* 1: all axes at once; else one for each axis */
     nft_attention *attentions; /* of each turn */
     nft_channel_norms *ln1;    /* the same for each turn */
-    nft_buffer *middles;       /* of each turn, FRAME: x after it, features; the last is what ln2 takes */
+    nft_buffer *middles;       /* of each turn, FRAME: x after it, features; the last is the input of ln2 */
     nft_channel_norms ln2;
     nft_channel_norm *norms; /* of ln1, then of ln2, for each tensor */
     nft_map *widen, *narrow; /* ff.0 and ff.2, for each tensor */
@@ -25,7 +25,7 @@ typedef struct state {
 
     nft_buffer normed;                /* FRAME: ln2 of it */
     nft_buffer wide;                  /* FRAME: wide rows before gelu */
-    nft_buffer wide_gradient, active; /* BACKWARD: of those, and of what comes from gelu */
+    nft_buffer wide_gradient, active; /* BACKWARD: of those, and of the output of gelu */
     nft_buffer narrow_gradient;       /* BACKWARD: of ff.2's output, features */
 } state;
 
@@ -181,8 +181,8 @@ static nft_status configure(nft_module *module, nft_builder *builder, nft_option
     return plan_backward(own, builder);
 }
 
-/* x is features: in forward what the feed-forward reads and adds to, in backward the gradient of the block's
- * output. */
+/* x is features: in forward the input of the feed-forward, to which it adds; in backward the gradient of the
+ * block's output. */
 typedef struct work {
     const nft_module *module;
     const nft_exec *exec;
@@ -226,7 +226,7 @@ static void feed_forward(void *argument, int64_t item, float *item_memory)
                  NFT_MAP_ADD);
 }
 
-/* The same for training: out = x + drop(ff(ln2(x))), and what stands between is kept. */
+/* The same for training: out = x + drop(ff(ln2(x))). The values between are kept. */
 static void feed_forward_kept(void *argument, int64_t item, float *item_memory)
 {
     const work *w = argument;

@@ -377,8 +377,8 @@ static void attend_backward(void *argument, int64_t index, float *item_memory)
                   nft_at(w->exec, &a->qkv_gradient) + item.head * 3 * ch, 3 * C);
 }
 
-/* The same for the diagonal term: leaves in diagonal_gradient the gradient of every entry's q, k, v, that of
- * the mean over the number of entries. */
+/* The same for the diagonal term. diagonal_gradient becomes the gradient of q, k and v of every entry: that
+ * of the mean, divided by the number of entries. */
 static void diagonal_backward(const work *w)
 {
     const nft_attention *a = w->attention;

@@ -31,7 +31,7 @@ typedef struct nft_attention {
     int64_t axis;                   /* the only one that has cross terms, or NFT_ALL_AXES */
     uint64_t stream;                /* of its dropout */
     nft_attention_tensor *tensors;  /* one allocation, which nft_attention_release frees */
-    const nft_channel_norms *norms; /* of what arrives; NULL: none */
+    const nft_channel_norms *norms; /* of the input; NULL: none */
 
     nft_buffer normed_rows;             /* ITEM: one chunk of normed rows */
     nft_buffer scores, scores_gradient; /* ITEM: one chunk of queries against all vectors of an axis */
@@ -60,10 +60,10 @@ typedef struct nft_attention {
  * gradients of the results and of k and v. */
 #define NFT_ATTENTION_MATRICES 6
 
-/* Reads the options that attention has, but for dropout, whose default differs. */
+/* Reads the options of attention except dropout, which has several defaults. */
 nft_status nft_attention_read(nft_options *options, nft_attention_options *values);
 /* Declares its parameters under `prefix` and its buffers, and adds to the module's flops. `norms`, unless
- * NULL, are applied to what arrives. */
+ * NULL, are applied to the input. */
 nft_status nft_attention_configure(nft_attention *attention, nft_module *module, nft_builder *builder,
                                    const nft_attention_options *values, const nft_channel_norms *norms,
                                    const char *prefix);

@@ -102,8 +102,8 @@ static void scatter(const group *g, const float *values, float *features)
             features[g->first + i * g->step + c] = values[i * across + c * along];
 }
 
-/* The groups of a tensor: its rows in layer 0's weights, else its columns, or the whole of v_{L-1}, or single
- * entries. */
+/* The groups of a tensor: for layer 0's weights its rows, else its columns, or the whole of v_{L-1}, or
+ * single entries. */
 static int64_t group_count(const nft_tensor *tensor, const tensor_norm *norm)
 {
     return tensor->tokens / norm->neurons;

@@ -19,7 +19,7 @@ typedef struct residual {
     nft_buffer inner;                            /* CALL: the memory of the modules inside */
 } residual;
 
-/* The module `key` inside, whose input stands at `arrives` in backward; it must give what it takes. */
+/* The module `key` inside. Its output has the shape of its input, which in backward stands at `arrives`. */
 static nft_status add_inner(nft_module **inner, nft_builder *builder, const nft_json *config, const char *key,
                             const char *prefix, const nft_buffer *arrives)
 {

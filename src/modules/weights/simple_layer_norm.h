@@ -26,7 +26,7 @@ nft_status nft_channel_norms_add(nft_builder *builder, nft_channel_norms *norms,
 void nft_channel_norm_rows(const nft_channel_norm *norm, const nft_exec *exec, int64_t rows, const float *x,
                            float *y);
 
-/* grad_in = back through the norms of all tensors; in is what forward normed. */
+/* grad_in = back through the norms of all tensors; in is the input of forward. */
 void nft_channel_norms_back(const nft_channel_norms *norms, const nft_exec *exec, const float *in,
                             const float *grad_out, float *grad_in);
 

@@ -151,7 +151,8 @@ static void plain_layer_back(const layer *l, float omega, const float *dy, float
     }
 }
 
-/* Of the layer's weights and biases, and what the weights add to the biases of the layer before. */
+/* The gradient of the layer's weights and biases, and the part of the weights' channels in the gradient of
+ * the biases of the layer before. */
 static void even_layer_back(const layer *l, float omega, const float *in, const float *dy, float *dx,
                             float *dbefore)
 {

@@ -22,7 +22,7 @@ typedef struct state {
     nft_param coordinates;      /* (n_0, K), or: */
     nft_param generator, codes; /* (n_0, G), (G, K) */
     nft_buffer generator_gradient, codes_gradient;
-    nft_buffer places;                           /* KEPT: what they make, (n_0, K) */
+    nft_buffer places;                           /* KEPT: the coordinates, (n_0, K) */
     nft_buffer gradient;                         /* of the coordinates, BACKWARD; with a generator TRAINING */
     nft_buffer sine;                             /* KEPT: h of all hidden neurons, (neurons, K) */
     nft_buffer cosine;                           /* KEPT: the cosines of the same angles */
@@ -124,7 +124,7 @@ static void generate_back(const nft_module *module, const nft_exec *exec)
                 nft_at(exec, &own->codes_gradient), K);
 }
 
-/* One layer of a sample: its numbers, what it reads and what it gives. */
+/* One layer of a sample: its numbers, its input and its output. */
 typedef struct layer {
     int64_t in, out;
     int64_t weight, bias;   /* where they begin among the network's numbers */
@@ -201,8 +201,8 @@ static void forward(const nft_module *module, const nft_exec *exec, const float 
     }
 }
 
-/* From the gradient of the features: that of what a layer gives, and the parts of those of what it reads and
- * of its numbers that do not go through what it gives. The layer before has begun its sum. */
+/* From the gradient of the features: that of a layer's output, and those parts of the gradients of its input
+ * and its numbers that do not go through the output. The layer before has begun its sum. */
 static void read_features_gradient(const layer *l, int64_t K, const float *in, const float *dy, float *dx)
 {
     int64_t width = 1 + K;

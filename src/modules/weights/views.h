@@ -1,5 +1,5 @@
-/* Views: a tensor as rows of numbers. Its dimensions are split in three: row dimensions, each index of which
- * is one row; channel dimensions, whose indices stay apart inside a row; and the rest, which is averaged. */
+/* Views: a tensor as rows of numbers. Its dimensions are split in three. Each index of the row dimensions is
+ * one row. The indices of the channel dimensions stay apart inside a row. The rest is averaged. */
 #ifndef NFT_MODULES_WEIGHTS_VIEWS_H
 #define NFT_MODULES_WEIGHTS_VIEWS_H
 
@@ -20,8 +20,8 @@ typedef struct nft_view_layout {
     int64_t loops, sizes[NFT_TENSOR_MAX_FACTORS], strides[NFT_TENSOR_MAX_FACTORS]; /* over the others */
 } nft_view_layout;
 
-/* Of a view of features of C channels. `positions_first`: P runs over positions first, then over dimensions,
- * as the published layers have it. */
+/* For a view of features of C channels. `positions_first`: P runs over positions first, then over dimensions,
+ * as in the published layers. */
 nft_view_layout nft_view_layout_of(const nft_space *space, const nft_tensor_view *view, int64_t channels,
                                    bool positions_first);
 /* Whether the margin already is the rows. */
