@@ -183,13 +183,15 @@ static int info_tensors(const nft_file *file, const char *reason, const cli_opti
         numbers += info.count;
     }
     if (given->json)
-        return print_json(json_pack("{s:s, s:n, s:I, s:o}", "kind", "tensors", "space", "parameters",
-                                    (json_int_t)numbers, "tensors", tensors_json(file, count, file_tensor)));
+        return print_json(json_pack("{s:s, s:n, s:I, s:o, s:o}", "kind", "tensors", "space", "parameters",
+                                    (json_int_t)numbers, "metadata", metadata_json(file), "tensors",
+                                    tensors_json(file, count, file_tensor)));
     printf("kind       tensors: %s with %s\n", text_plural(text[0], count, "tensor"),
            text_plural(text[1], numbers, "number"));
     say("           not a model: no nft.config in its metadata");
     say("           not weights: %s", without_path(reason, given->operands[0]));
-    return print_tensors(file, count, file_tensor);
+    int failed = print_metadata(file);
+    return failed ? failed : print_tensors(file, count, file_tensor);
 }
 
 /* Tensors, and if some are named as those of layers are, a failure that says why they are none. */
@@ -285,7 +287,7 @@ static int run(const cli_options *given)
         if (!failed)
             failed = load_model(&model, path, given);
         if (!failed)
-            failed = info_model(model, given, configuration);
+            failed = info_model(model, file, given);
     } else {
         failed = info_file(file, given);
     }
@@ -310,7 +312,7 @@ const cli_command info_command = {
         "of\n"
         "weights and data sets the layers or the axes and tensors, the other tensors and values that are "
         "not\n"
-        "finite; of an index its parts; of any other file of tensors these.",
+        "finite; of an index its parts; of any other file of tensors these. Texts of the metadata follow.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

@@ -31,6 +31,25 @@ prints "7 × 3"
 run 0 info sidecar.json --json
 prints '{"kind":"json","entries":{"accuracy":0.5}}'
 
+# Metadata are listed, long texts cut for people and whole in JSON, and classes stand at their label.
+long=$(printf '%0120d' 0)
+safetensors classes.safetensors '{"__metadata__":{"nft.classes":"[\"cat\",\"dog\"]","long":"'"$long"'","note":"\u001b[31mred"},"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]},"label":{"dtype":"I64","shape":[2],"data_offsets":[24,40]}}' \
+    "$(printf '%024d' 0 | sed 's/0/\\000/g')"'\000\000\000\000\000\000\000\000\001\000\000\000\000\000\000\000'
+run 0 info classes.safetensors
+prints "0 … 1: cat, dog"
+prints "metadata     value"
+prints 'note         \x1b[31mred'
+prints "long         $(printf '%0100d' 0) …"
+run 0 info classes.safetensors --json
+prints '"metadata":{"nft.classes":"[\"cat\",\"dog\"]","long":"'"$long"'","note":"\u001B[31mred"}'
+run 0 info model.safetensors
+prints "nft.loss    cross_entropy"
+run 0 info model.safetensors --json
+prints '"nft.loss":"cross_entropy"}'
+safetensors plain.safetensors '{"__metadata__":{"made":"today"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' '\000\000\000\000'
+run 0 info plain.safetensors
+prints "made      today"
+
 # A file that is not there is told alike by all.
 for command in "info" "forward" "train" "evaluate" "bench" "compare" "permute" "render" "fit" "space"; do
     for file in absent.json absent.safetensors; do
