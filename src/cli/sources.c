@@ -316,11 +316,16 @@ int refuse_layers(const cli_options *given, const char *path, const char *what)
 
 void translate_options(char *text, size_t capacity, const char *message)
 {
-    static const char field[] = "nft_load_options.";
-    const char *found;
+    static const char load[] = "nft_load_options.", collect[] = "nft_collect_options.";
     size_t used = 0;
-    for (; (found = strstr(message, field)) && used < capacity; message = found + sizeof field - 1)
-        used += (size_t)snprintf(text + used, capacity - used, "%.*s--", (int)(found - message), message);
+    for (const char *found; (found = strstr(message, "nft_")) && used < capacity;) {
+        size_t field = !strncmp(found, load, sizeof load - 1)         ? sizeof load - 1
+                       : !strncmp(found, collect, sizeof collect - 1) ? sizeof collect - 1
+                                                                      : 0;
+        int before = (int)(found - message) + (field ? 0 : 4);
+        used += (size_t)snprintf(text + used, capacity - used, "%.*s%s", before, message, field ? "--" : "");
+        message = found + (field ? field : 4);
+    }
     if (used < capacity)
         snprintf(text + used, capacity - used, "%s", message);
 }
