@@ -2,7 +2,6 @@
 #include "info.h"
 
 #include "commands.h"
-#include "images.h"
 #include "nft/file.h"
 #include "sources.h"
 #include "text.h"
@@ -273,11 +272,7 @@ static int run(const cli_options *given)
         return info_parts(given);
     int failed = EXIT_SUCCESS;
     if (!configuration && nft_file_open(&file, path, NULL))
-        return holds_pixels(path)
-                   ? fail("%s: is PNG, JPEG, IDX or gzipped, expected networks or a model; 'nftool "
-                          "fit' makes networks of images",
-                          path)
-                   : fail_library();
+        return fail_library();
     json_t *other = configuration ? load_other_json(path, given) : NULL;
     if (other) {
         failed = info_json(other, given);

@@ -50,6 +50,36 @@ safetensors plain.safetensors '{"__metadata__":{"made":"today"},"x":{"dtype":"F3
 run 0 info plain.safetensors
 prints "made      today"
 
+# Files that are not networks say what they are.
+printf '\000\000\010\003\000\000\000\001\000\000\000\001\000\000\000\001x' >images.idx
+printf '\000\000\010\001\000\000\000\001x' >labels.idx
+for command in info "collect -o x.safetensors" "permute -o x.safetensors" "forward model.safetensors"; do
+    # shellcheck disable=SC2086
+    run 1 $command images.idx
+    says "images.idx: not a file of tensors: it is an IDX file of images; 'nftool fit' makes networks of it"
+done
+run 1 info labels.idx
+says "labels.idx: not a file of tensors: it is an IDX file of labels"
+run 1 collect model.safetensors -o x.safetensors
+check "no more is said of a model" grep -q "model.safetensors: this is a model file, expected networks\$" err
+
+# Batch norms have a way out.
+safetensors norms.safetensors '{"conv.weight":{"dtype":"F32","shape":[1,1,1,1],"data_offsets":[0,4]},"conv.bias":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},"bn.weight":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},"bn.bias":{"dtype":"F32","shape":[1],"data_offsets":[12,16]},"bn.running_mean":{"dtype":"F32","shape":[1],"data_offsets":[16,20]},"bn.running_var":{"dtype":"F32","shape":[1],"data_offsets":[20,24]}}' \
+    "$(printf '%024d' 0 | sed 's/0/\\000/g')"
+for command in info "collect -o x.safetensors"; do
+    # shellcheck disable=SC2086
+    run 1 $command norms.safetensors
+    says "norms.safetensors: 'bn' is a batch norm, so this is no chain of layers: 'nftool collect --fold-norms' folds it into"
+    says "in --space"
+done
+
+# A model of any space has no module whose output depends on the space.
+for pool in np_pool hnp_pool; do
+    echo '{"format_version": 1, "space": "any", "modules": [{"type": "lift", "out_channels": 4}, {"type": "'$pool'"}]}' >$pool.json
+    run 1 info $pool.json
+    says "modules[1] ($pool): its size depends on the space, but the model is of any space; role_pool has one size for all"
+done
+
 # A file that is not there is told alike by all.
 for command in "info" "forward" "train" "evaluate" "bench" "compare" "permute" "render" "fit" "space"; do
     for file in absent.json absent.safetensors; do
