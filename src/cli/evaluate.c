@@ -460,6 +460,7 @@ const cli_command evaluate_command = {
         "networks of each class that were taken for each class, coloured by their share of the class.",
     .least_operands = 2,
     .most_operands = 2,
+    .reads_data = true,
     .options = own_options,
     .run = run,
 };

@@ -389,6 +389,8 @@ static int check_networks(const char *path, const char *what, bool may_be_index)
     struct stat about;
     if (stat(path, &about))
         return fail("%s: cannot open: %s", path, strerror(errno));
+    if (S_ISDIR(about.st_mode))
+        return fail("%s: is a folder, expected a file; 'nftool collect' makes a data set of it", path);
     if (may_be_index && is_piped(path))
         return fail("%s: is an index, whose parts are relative to it; give its file", path);
     if (!may_be_index && is_configuration(path))
