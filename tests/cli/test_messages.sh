@@ -50,6 +50,35 @@ safetensors plain.safetensors '{"__metadata__":{"made":"today"},"x":{"dtype":"F3
 run 0 info plain.safetensors
 prints "made      today"
 
+# One file is expected where many networks are.
+mkdir zoo
+for command in "forward model.safetensors" "evaluate model.safetensors" init; do
+    # shellcheck disable=SC2086
+    run 1 $command zoo
+    says "zoo: is a folder, expected a file; 'nftool collect' makes a data set of it"
+    # shellcheck disable=SC2086
+    run 2 $command data.safetensors data.safetensors
+    says "'data.safetensors' is one file too many: usage is 'nftool ${command% *}"
+    says "; 'nftool collect' makes a data set of several files"
+done
+
+# Training without labels lists the tensors that may be meant.
+echo '{"model": "model.safetensors", "train": "data.safetensors", "loss": "cross_entropy", "optimizer": {"type": "adamw", "lr": 1e-3}, "batch_size": 2, "steps": 1}' >recipe.json
+run 1 train recipe.json -o x.safetensors --label labl
+says "it has no tensor 'labl' with a number for each of its 60 samples; it has 'label'; name one with the recipe's \"label\" or --label; did you mean 'label'?"
+run 1 train recipe.json -o x.safetensors --set label=acuracy
+says "samples; it has 'label'; name one with the recipe's \"label\" or --label"
+check "nothing near is suggested" sh -c '! grep -q "did you mean" err'
+echo '{"format_version": 1, "parts": [{"file": "data.safetensors", "count": 60}]}' >parts.json
+run 1 train recipe.json -o x.safetensors --set train=parts.json --label labl
+says "data.safetensors: it has no tensor 'labl' with a number for each of its 60 samples; it has 'label'"
+
+# An entry of an object inside the recipe is found.
+run 1 train recipe.json -o x.safetensors --set lr=3
+says "unknown option 'lr'; did you mean 'optimizer.lr'?"
+run 1 train recipe.json -o x.safetensors --set steeps=3
+says "unknown option 'steeps'; did you mean 'steps'?"
+
 # Files that are not networks say what they are.
 printf '\000\000\010\003\000\000\000\001\000\000\000\001\000\000\000\001x' >images.idx
 printf '\000\000\010\001\000\000\000\001x' >labels.idx
