@@ -286,6 +286,13 @@ static const nft_space *space_of_model(const nft_model *model, const char *path)
     return space && !nft_space_layer_count(space) && !says_space(path) ? space : NULL;
 }
 
+/* Such a model refuses networks of another space, and its own has no residual connections. */
+static bool is_of_chain(const nft_model *model)
+{
+    const nft_space *space = model ? nft_model_space(model) : NULL;
+    return space && nft_space_layer_count(space);
+}
+
 static int begin_reading(reading *r, const char *path, const nft_model *model, const cli_options *given)
 {
     const char *layers = option_text(given, "layers"), *space = option_text(given, "space");
@@ -446,8 +453,10 @@ int open_dataset_for(nft_dataset **dataset, const char *path, const char *what, 
     int failed = check_networks(path, what, is_index(path));
     if (!failed)
         failed = begin_reading(&r, path, model, given);
+    report_chains_known(is_of_chain(model));
     if (!failed && nft_dataset_open(dataset, path, &r.options))
         failed = fail_layers();
+    report_chains_known(false);
     end_reading(&r);
     return failed;
 }

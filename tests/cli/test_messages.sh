@@ -79,6 +79,19 @@ says "unknown option 'lr'; did you mean 'optimizer.lr'?"
 run 1 train recipe.json -o x.safetensors --set steeps=3
 says "unknown option 'steeps'; did you mean 'steps'?"
 
+# The model's space has no residual connections, so its networks have none.
+run 0 forward "$examples/accuracy-predictor.safetensors" "$examples/one-cnn.safetensors"
+cp "$examples/one-cnn.safetensors" one.safetensors
+"$nftool" info one.safetensors >out 2>err
+says "a file does not show residual connections"
+
+# Of an index the part is told whose space is not the model's.
+echo '{"format_version": 1, "parts": [{"file": "data.safetensors", "count": 60}, {"file": "one.safetensors", "count": 1}]}' >mixed.json
+for command in forward evaluate; do
+    "$nftool" $command model.safetensors mixed.json --batch-size 64 >out 2>err
+    says "mixed.json: one.safetensors: "
+done
+
 # Files that are not networks say what they are.
 printf '\000\000\010\003\000\000\000\001\000\000\000\001\000\000\000\001x' >images.idx
 printf '\000\000\010\001\000\000\000\001x' >labels.idx
