@@ -26,6 +26,9 @@ tests_of() {
     src/io/tensor_read.c) echo test_adapted test_weights_space test_weights_file ;;
     src/io/targets.c) echo test_labels ;;
     src/io/load_options.c) echo test_arguments ;;
+    src/io/formats/other_files.c) echo test_io ;;
+    src/config/json.c) echo test_config ;;
+    src/modules/shared/module.c) echo test_any_space ;;
     src/io/array_file.c) echo test_io test_weights_file ;;
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
     src/space/*) echo test_space test_weights test_weights_space test_formats test_archives test_any_space test_any_space_memory test_golden_gradients test_golden ;;

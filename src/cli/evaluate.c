@@ -6,6 +6,7 @@
 #include "nft/file.h"
 #include "outputs.h"
 #include "plot_predictions.h"
+#include "predictions.h"
 #include "report.h"
 #include "results.h"
 #include "scores.h"
@@ -358,6 +359,14 @@ static int save_predictions(const evaluation *e, const char *path)
     return failed;
 }
 
+static json_t *class_names(const evaluation *e)
+{
+    char key[TEXT_CAPACITY] = "nft.classes";
+    if (strcmp(e->label_name, "label") != 0)
+        snprintf(key, sizeof key, "nft.classes.%s", e->label_name);
+    return read_class_names(e->model, nft_dataset_metadata(e->input.dataset, 0, key), e->kept.width);
+}
+
 static int write_files(const evaluation *e)
 {
     const char *output = option_text(e->given, "predictions"), *plot = option_text(e->given, "plot");
@@ -366,7 +375,13 @@ static int write_files(const evaluation *e)
     char title[TITLE_CAPACITY];
     snprintf(title, sizeof title, "%.200s on %.200s", text_file_name(e->given->operands[0]),
              text_file_name(e->given->operands[1]));
-    return plot && !failed ? plot_predictions(plot, title, &predictions, &e->scores) : failed;
+    if (!plot || failed)
+        return failed;
+    json_t *names = class_names(e);
+    predictions.names = names;
+    failed = plot_predictions(plot, title, &predictions, &e->scores);
+    json_decref(names);
+    return failed;
 }
 
 /* Of a loss with labels: all predictions, then how good they are. */
@@ -460,6 +475,7 @@ const cli_command evaluate_command = {
         "number of networks of each class that got each class, coloured by their share of the class.",
     .least_operands = 2,
     .most_operands = 2,
+    .reads_data = true,
     .options = own_options,
     .run = run,
 };

@@ -273,6 +273,7 @@ const cli_command forward_command = {
         "example, are carried along.",
     .least_operands = 2,
     .most_operands = 2,
+    .reads_data = true,
     .options = own_options,
     .run = run,
 };

@@ -2,7 +2,6 @@
 #include "info.h"
 
 #include "commands.h"
-#include "images.h"
 #include "nft/file.h"
 #include "sources.h"
 #include "text.h"
@@ -183,13 +182,15 @@ static int info_tensors(const nft_file *file, const char *reason, const cli_opti
         numbers += info.count;
     }
     if (given->json)
-        return print_json(json_pack("{s:s, s:n, s:I, s:o}", "kind", "tensors", "space", "parameters",
-                                    (json_int_t)numbers, "tensors", tensors_json(file, count, file_tensor)));
+        return print_json(json_pack("{s:s, s:n, s:I, s:o, s:o}", "kind", "tensors", "space", "parameters",
+                                    (json_int_t)numbers, "metadata", metadata_json(file), "tensors",
+                                    tensors_json(file, count, file_tensor)));
     printf("kind       tensors: %s with %s\n", text_plural(text[0], count, "tensor"),
            text_plural(text[1], numbers, "number"));
     say("           not a model: no nft.config in its metadata");
     say("           not weights: %s", without_path(reason, given->operands[0]));
-    return print_tensors(file, count, file_tensor);
+    int failed = print_metadata(file);
+    return failed ? failed : print_tensors(file, count, file_tensor);
 }
 
 /* Tensors, and if some are named as those of layers are, a failure that says why they are none. */
@@ -271,11 +272,7 @@ static int run(const cli_options *given)
         return info_parts(given);
     int failed = EXIT_SUCCESS;
     if (!configuration && nft_file_open(&file, path, NULL))
-        return holds_pixels(path)
-                   ? fail("%s: is PNG, JPEG, IDX or gzipped, expected networks or a model; 'nftool "
-                          "fit' makes networks of images",
-                          path)
-                   : fail_library();
+        return fail_library();
     json_t *other = configuration ? load_other_json(path, given) : NULL;
     if (other) {
         failed = info_json(other, given);
@@ -285,7 +282,7 @@ static int run(const cli_options *given)
         if (!failed)
             failed = load_model(&model, path, given);
         if (!failed)
-            failed = info_model(model, given, configuration);
+            failed = info_model(model, file, given);
     } else {
         failed = info_file(file, given);
     }
@@ -309,7 +306,7 @@ const cli_command info_command = {
         "layers of the networks that it reads, and its modules with their outputs, parameters and GFLOP for\n"
         "one network. For weights and data sets it prints the layers or the axes and tensors, the other\n"
         "tensors, and the number of values that are not finite. For an index it prints the parts, for any\n"
-        "other file its tensors.",
+        "other file its tensors. The texts of the metadata follow.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

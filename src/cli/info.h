@@ -23,8 +23,14 @@ typedef nft_status tensor_getter(const void *object, int64_t index, nft_tensor_i
 int print_tensors(const void *object, int64_t count, tensor_getter *get);
 json_t *tensors_json(const void *object, int64_t count, tensor_getter *get);
 
-/* A model or, with `configuration`, a fresh one. */
-int info_model(const nft_model *model, const cli_options *given, bool configuration);
+/* The texts of the metadata: an object, and a block of lines, long texts cut. Nothing for a NULL file. */
+json_t *metadata_json(const nft_file *file);
+int print_metadata(const nft_file *file);
+/* Appends ": cat, dog", the classes that a tensor of labels numbers; nothing where the metadata name none. */
+void append_class_names(char *said, size_t size, const nft_file *file, const char *tensor);
+
+/* The model of a file or, with `file` NULL, that of a configuration, a fresh one. */
+int info_model(const nft_model *model, const nft_file *file, const cli_options *given);
 /* Weights, and the other tensors of the file. */
 int info_weights(cli_input *input, const nft_file *file, const cli_options *given);
 /* A data set of several parts. */

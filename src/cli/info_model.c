@@ -51,12 +51,18 @@ static json_t *modules_json(const nft_model *model)
     return list;
 }
 
-static int print_as_json(const nft_model *model, const char *kind, const nft_module_info *input,
-                         const nft_module_info *output)
+static const char *kind_of(const nft_file *file)
 {
+    return file ? "model" : "configuration";
+}
+
+static int print_as_json(const nft_model *model, const nft_file *file)
+{
+    const nft_module_info *input = nft_model_describe(model)->input;
+    const nft_module_info *output = nft_model_describe(model)->output;
     const char *loss = nft_model_metadata(model, "nft.loss");
     json_t *object = json_object();
-    json_object_set_new(object, "kind", json_string(kind));
+    json_object_set_new(object, "kind", json_string(kind_of(file)));
     json_object_set_new(object, "space", space_json(nft_model_space(model)));
     json_object_set_new(object, "parameters", json_integer(output->parameter_count));
     json_object_set_new(object, "buffers", json_integer(output->buffer_count));
@@ -66,6 +72,7 @@ static int print_as_json(const nft_model *model, const char *kind, const nft_mod
     json_object_set_new(object, "decoder", json_boolean(nft_model_describe(model)->has_decoder));
     json_object_set_new(object, "loss", loss ? json_text(loss) : json_null());
     json_object_set_new(object, "non_finite", json_integer(count_non_finite(model)));
+    json_object_set_new(object, "metadata", metadata_json(file));
     json_object_set_new(object, "modules", modules_json(model));
     json_object_set_new(object, "tensors",
                         tensors_json(model, nft_model_describe(model)->tensor_count, model_tensor));
@@ -134,15 +141,16 @@ static int print_modules(const nft_model *model, const nft_module_info *output)
     return table_print(&table);
 }
 
-static int print_for_people(const nft_model *model, const char *kind, const nft_module_info *input,
-                            const nft_module_info *output, const cli_options *given)
+static int print_for_people(const nft_model *model, const nft_file *file, const cli_options *given)
 {
+    const nft_module_info *input = nft_model_describe(model)->input;
+    const nft_module_info *output = nft_model_describe(model)->output;
     char text[2][TEXT_CAPACITY];
     const char *loss = nft_model_metadata(model, "nft.loss");
     const nft_space *space = nft_model_space(model);
     int64_t wrong = count_non_finite(model);
     int failed = EXIT_SUCCESS;
-    printf("kind       %s\n", kind);
+    printf("kind       %s\n", kind_of(file));
     printf("takes      %s\n", describe_value(text[0], input));
     if (nft_model_describe(model)->has_decoder)
         printf("gives      %s, the decoder's images\n", describe_value(text[0], output));
@@ -160,16 +168,14 @@ static int print_for_people(const nft_model *model, const char *kind, const nft_
     }
     if (!failed)
         failed = print_modules(model, output);
+    if (!failed)
+        failed = print_metadata(file);
     if (!failed && option_text(given, "tensors"))
         failed = print_tensors(model, nft_model_describe(model)->tensor_count, model_tensor);
     return failed;
 }
 
-int info_model(const nft_model *model, const cli_options *given, bool configuration)
+int info_model(const nft_model *model, const nft_file *file, const cli_options *given)
 {
-    const nft_model_description *about = nft_model_describe(model);
-    const char *kind = configuration ? "configuration" : "model";
-    if (given->json)
-        return print_as_json(model, kind, about->input, about->output);
-    return print_for_people(model, kind, about->input, about->output, given);
+    return given->json ? print_as_json(model, file) : print_for_people(model, file, given);
 }

@@ -130,6 +130,7 @@ static int print_as_json(cli_input *input, const known_names *known, const nft_f
     json_object_set_new(object, "channels", json_integer(input->channels));
     json_object_set_new(object, "non_finite", json_integer(found.values + found.others));
     add_form(object, file);
+    json_object_set_new(object, "metadata", metadata_json(file));
     json_object_set_new(object, "extras", other_tensors_json(known, file, true));
     json_object_set_new(object, "ignored", other_tensors_json(known, file, false));
     json_object_set_new(object, "tensors", tensors_json(file, nft_file_tensor_count(file), file_tensor));
@@ -201,8 +202,11 @@ static int print_others(const known_names *known, const nft_file *file)
         table_cell(&table, "%s", info.type);
         table_cell(&table, "%s", text_shape(text, info.shape, info.rank));
         snprintf(text, sizeof text, "ignored: belongs to no network");
-        if (names_find(&known->extras, info.name) >= 0 && describe_range(text, file, &info))
+        bool is_extra = names_find(&known->extras, info.name) >= 0;
+        if (is_extra && describe_range(text, file, &info))
             return table_fail(&table);
+        if (is_extra)
+            append_class_names(text, sizeof text, file, info.name);
         table_cell(&table, "%s", text);
     }
     if (!table.count)
@@ -249,6 +253,8 @@ static int print_for_people(cli_input *input, const nft_weights *header, const k
     int failed = print_space(input->space, header);
     if (!failed)
         failed = print_others(known, file);
+    if (!failed)
+        failed = print_metadata(file);
     if (!failed && option_text(given, "tensors"))
         failed = print_tensors(file, nft_file_tensor_count(file), file_tensor);
     return failed ? failed : print_non_finite(input, given);

@@ -364,6 +364,7 @@ const cli_command init_command = {
         "of any space; tokens a transformer.",
     .least_operands = 1,
     .most_operands = 1,
+    .reads_data = true,
     .options = own_options,
     .idle = "threads seed batch-size",
     .run = run,

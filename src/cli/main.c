@@ -85,7 +85,7 @@ static bool was_said(const char *line)
 
 static void print_log(int32_t level, const char *line, void *user)
 {
-    if (was_said(line))
+    if (report_leaves_out(line) || was_said(line))
         return;
     note(user, level == NFT_LOG_WARNING ? "warning: %s" : "note: %s", line);
 }

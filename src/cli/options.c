@@ -260,8 +260,9 @@ static options_result check(cli_options *given)
             return OPTIONS_WRONG;
         }
     if (given->operand_count > command->most_operands) {
-        usage_error(command->name, "'%s' is one file too many: usage is 'nftool %s %s'",
-                    given->operands[command->most_operands], command->name, command->operands);
+        usage_error(command->name, "'%s' is one file too many: usage is 'nftool %s %s'%s",
+                    given->operands[command->most_operands], command->name, command->operands,
+                    command->reads_data ? "; 'nftool collect' makes a data set of several files" : "");
         return OPTIONS_WRONG;
     }
     if (command->required && !option_text(given, command->required)) {

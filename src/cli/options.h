@@ -71,6 +71,7 @@ typedef struct cli_command {
     const char *summary;
     const char *description;
     int least_operands, most_operands;
+    bool reads_data;           /* the last operand is a data set, which may be made of several files */
     const cli_option *options; /* its own, in addition to the common ones */
     const char *required;      /* the name of an option that must be given, or NULL */
     const char *idle;          /* common options that have no effect, which help leaves out: "threads seed" */

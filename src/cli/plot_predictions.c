@@ -1,5 +1,6 @@
 #include "plot_predictions.h"
 
+#include "escape.h"
 #include "metrics.h"
 #include "plot.h"
 #include "report.h"
@@ -9,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MARGIN 16.0
 #define TITLE_HEIGHT (PLOT_FONT + 10)
@@ -17,6 +19,7 @@
 #define MOST_POINTS 4000 /* of more the density is drawn */
 #define DENSITY_CELLS 100
 #define MATRIX_SIDE 440.0
+#define LARGEST_NAME (9 * PLOT_FONT)
 #define MOST_NUMBERED 32 /* classes whose numbers have room */
 
 /* A caption above the frame. */
@@ -121,7 +124,19 @@ typedef struct confusion {
     int64_t classes;
     int64_t *counts; /* [label · classes + predicted] */
     double left, top, cell;
+    double names; /* room for the names of classes; 0 for their numbers */
 } confusion;
+
+/* Room for the longest name, as far as it is not longer than most are. */
+static double room_for_names(const json_t *names)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        size_t length = strlen(json_string_value(json_array_get(names, i)));
+        longest = length > longest ? length : longest;
+    }
+    return names ? fmin(0.6 * PLOT_FONT * (double)longest + PLOT_FONT, LARGEST_NAME) : 0;
+}
 
 static int count_pairs(confusion *c, const cli_predictions *p)
 {
@@ -164,30 +179,59 @@ static void draw_cell(cli_plot *plot, const confusion *c, int64_t label, int64_t
 }
 
 /* Class numbers left of the rows and below the columns, as many as there is room for. */
-static void draw_classes(cli_plot *plot, const confusion *c)
+static void draw_numbers(cli_plot *plot, const confusion *c)
 {
     char text[24];
     double side = c->cell * (double)c->classes, middle = c->cell / 2;
     snprintf(text, sizeof text, "%" PRId64, c->classes - 1);
     double needed = fmax(plot_text_width(plot, text) + PLOT_FONT / 2, 1.2 * PLOT_FONT);
     int64_t every = (int64_t)ceil(needed / c->cell);
-    plot_set_colour(plot, plot_black, 1);
     for (int64_t i = 0; i < c->classes; i += every) {
         snprintf(text, sizeof text, "%" PRId64, i);
         plot_text(plot, c->left - 6, c->top + c->cell * (double)i + middle, 1, text);
         plot_text(plot, c->left + c->cell * (double)i + middle, c->top + side + PLOT_FONT, 0.5, text);
     }
+}
+
+/* The same with names, those of columns upwards; long ones are smaller. */
+static void draw_names(cli_plot *plot, const confusion *c, const json_t *names)
+{
+    char text[TEXT_CAPACITY];
+    double side = c->cell * (double)c->classes, middle = c->cell / 2;
+    int64_t every = (int64_t)ceil(1.2 * PLOT_FONT / c->cell);
+    for (int64_t i = 0; i < c->classes; i += every) {
+        escape_text(text, sizeof text, json_string_value(json_array_get(names, (size_t)i)));
+        double at = c->cell * (double)i + middle;
+        double size = fmin(1, c->names / fmax(plot_text_width(plot, text), 1));
+        cairo_save(plot->cairo);
+        cairo_set_font_size(plot->cairo, PLOT_FONT * size);
+        plot_text(plot, c->left - 6, c->top + at, 1, text);
+        plot_text_upwards(plot, c->left + at, c->top + side + 6 + plot_text_width(plot, text) / 2, text);
+        cairo_restore(plot->cairo);
+    }
+}
+
+static void draw_classes(cli_plot *plot, const confusion *c, const json_t *names)
+{
+    double side = c->cell * (double)c->classes, below = names ? c->names + 1.6 * PLOT_FONT : 2.4 * PLOT_FONT;
+    plot_set_colour(plot, plot_black, 1);
+    if (names)
+        draw_names(plot, c, names);
+    else
+        draw_numbers(plot, c);
     cairo_set_line_width(plot->cairo, 1);
     cairo_rectangle(plot->cairo, c->left, c->top, side, side);
     cairo_stroke(plot->cairo);
-    plot_text(plot, c->left + side / 2, c->top + side + 2.4 * PLOT_FONT, 0.5, "predicted class");
+    plot_text(plot, c->left + side / 2, c->top + side + below, 0.5, "predicted class");
     plot_text_upwards(plot, MARGIN + PLOT_FONT / 2, c->top + side / 2, "actual class");
 }
 
 static int draw_confusion(cli_plot *plot, const cli_predictions *p, const cli_scores *scores)
 {
     char caption[TEXT_CAPACITY], count[TEXT_CAPACITY];
-    confusion c = {.left = MARGIN + 4 * PLOT_FONT,
+    double names = room_for_names(p->names);
+    confusion c = {.left = MARGIN + (names > 0 ? 2 * PLOT_FONT + names : 4 * PLOT_FONT),
+                   .names = names,
                    .top = 2 * MARGIN + PLOT_FONT,
                    .cell = MATRIX_SIDE / (double)p->width};
     int failed = count_pairs(&c, p);
@@ -199,7 +243,7 @@ static int draw_confusion(cli_plot *plot, const cli_predictions *p, const cli_sc
             draw_cell(plot, &c, label, i, total);
     }
     if (!failed)
-        draw_classes(plot, &c);
+        draw_classes(plot, &c, p->names);
     snprintf(caption, sizeof caption, "accuracy %.4f    %s", scores->accuracy,
              text_plural(count, p->rows, "network"));
     draw_caption(plot, c.left, caption);
@@ -211,8 +255,10 @@ int plot_predictions(const char *path, const char *title, const cli_predictions 
                      const cli_scores *scores)
 {
     bool classes = scores->kind == LOSS_CROSS_ENTROPY;
-    double width = classes ? MATRIX_SIDE + 2 * MARGIN + 5 * PLOT_FONT : SCATTER_WIDTH + 2 * MARGIN;
-    double height = classes ? MATRIX_SIDE + 3 * MARGIN + 4 * PLOT_FONT : SCATTER_HEIGHT + 3 * MARGIN;
+    double names = room_for_names(predictions->names);
+    double width = classes ? MATRIX_SIDE + 2 * MARGIN + (names > 0 ? 3 : 5) * PLOT_FONT + names
+                           : SCATTER_WIDTH + 2 * MARGIN;
+    double height = classes ? MATRIX_SIDE + 3 * MARGIN + 4 * PLOT_FONT + names : SCATTER_HEIGHT + 3 * MARGIN;
     cli_plot plot;
     int failed = plot_begin(&plot, path, width, height + TITLE_HEIGHT);
     if (!failed)

@@ -81,21 +81,26 @@ int check_prediction_output(const nft_model *model, const char *path)
                       path, output == NFT_VALUE_TOKENS ? "tokens" : "features");
 }
 
-/* "nft.classes", a list with a text for each class, from the notes of the model on its training set. */
-static json_t *read_names(const nft_model *model, int64_t classes)
+/* NULL unless the text is a list with a text for each class. */
+static json_t *parse_names(const char *text, int64_t classes)
 {
-    const char *noted = nft_model_metadata(model, "nft.trained_on");
-    json_t *object = noted ? json_loads(noted, 0, NULL) : NULL;
-    const char *text = json_string_value(json_object_get(object, "nft.classes"));
     json_t *list = text ? json_loads(text, 0, NULL) : NULL;
     bool fits = json_is_array(list) && (int64_t)json_array_size(list) == classes;
     for (size_t i = 0; fits && i < json_array_size(list); i++)
         fits = json_is_string(json_array_get(list, i));
-    json_decref(object);
     if (fits)
         return list;
     json_decref(list);
     return NULL;
+}
+
+json_t *read_class_names(const nft_model *model, const char *said, int64_t classes)
+{
+    const char *noted = nft_model_metadata(model, "nft.trained_on");
+    json_t *object = noted ? json_loads(noted, 0, NULL) : NULL;
+    json_t *list = parse_names(json_string_value(json_object_get(object, "nft.classes")), classes);
+    json_decref(object);
+    return list ? list : parse_names(said, classes);
 }
 
 /* The label of each network, one number or as many as the model gives. */
@@ -351,7 +356,7 @@ int save_prediction_text(const char *path, prediction_format format, const nft_m
     const char *loss = nft_model_metadata(model, "nft.loss");
     prediction_rows rows = {.predicted = predicted};
     rows.of_classes = loss && loss_of(loss) == LOSS_CROSS_ENTROPY && predicted->row > 0;
-    rows.names = rows.of_classes ? read_names(model, predicted->row) : NULL;
+    rows.names = rows.of_classes ? read_class_names(model, NULL, predicted->row) : NULL;
     rows.shares = malloc((size_t)predicted->row * sizeof *rows.shares + 1);
     int failed = rows.shares ? read_label(&rows, input) : fail_memory();
     if (!failed)

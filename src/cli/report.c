@@ -132,6 +132,18 @@ void note(const cli_options *given, const char *format, ...)
     va_end(arguments);
 }
 
+static bool chains_known;
+
+void report_chains_known(bool known)
+{
+    chains_known = known;
+}
+
+bool report_leaves_out(const char *line)
+{
+    return chains_known && strstr(line, "a file does not show residual connections");
+}
+
 static bool results_are_notes;
 
 void report_results_as_notes(void)

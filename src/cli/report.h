@@ -35,6 +35,11 @@ void usage_error(const char *command, const char *format, ...) CLI_PRINTF(2, 3);
 /* Messages name `path` by `name`. Both are kept, not copied. */
 void report_path_as(const char *path, const char *name);
 
+/* Whether to leave out warnings that networks might be no chains of layers: a model may say that they are. */
+void report_chains_known(bool known);
+/* Whether a line of the library's log is left out. */
+bool report_leaves_out(const char *line);
+
 /* A message that --quiet silences. */
 void note(const cli_options *given, const char *format, ...) CLI_PRINTF(2, 3);
 

@@ -16,6 +16,16 @@
 #define DEFAULT_BATCH 32
 #define PIECE_ROWS 4096 /* rows of the extras, at a time */
 
+/* The library's last message about the batch that was read last, with its file if there are several. */
+static int fail_networks(const cli_input *input)
+{
+    nft_dataset_part part = NFT_DATASET_PART_INIT;
+    bool is_one = nft_dataset_describe(input->dataset)->part_count == 1 ||
+                  nft_dataset_get_part(&part, input->dataset, input->part);
+    return is_one ? fail("%s: %s", input->path, library_message())
+                  : fail("%s: %s: %s", input->path, part.path, library_message());
+}
+
 static int run_batch(cli_run *run, nft_context *context, int64_t first, int64_t count)
 {
     cli_input *input = run->input;
@@ -27,7 +37,7 @@ static int run_batch(cli_run *run, nft_context *context, int64_t first, int64_t 
                             ? nft_forward(context, NFT_VIEW_ARRAY_RANGE(input->batch, 0, count))
                             : nft_forward(context, NFT_VIEW_WEIGHTS_RANGE(input->weights, 0, count));
     if (status)
-        return fail("%s: %s", input->path, library_message());
+        return fail_networks(input);
     return run->take(run->user, context, first, count);
 }
 

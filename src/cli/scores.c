@@ -140,7 +140,7 @@ void free_scored(cli_scored *kept)
 
 cli_predictions predictions_of(const cli_scored *kept)
 {
-    return (cli_predictions){kept->rows, kept->width, kept->values, kept->targets, kept->classes};
+    return (cli_predictions){kept->rows, kept->width, kept->values, kept->targets, kept->classes, NULL};
 }
 
 cli_scores scores_of_images(loss_kind kind, double loss, double psnr)

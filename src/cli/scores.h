@@ -30,6 +30,7 @@ typedef struct cli_predictions {
     int64_t rows, width;
     const float *values, *targets;
     const int64_t *classes;
+    const json_t *names; /* a list with the text of each class; NULL if they are not known */
 } cli_predictions;
 
 /* Scores that the loss does not have, and undefined ones, are NaN. */

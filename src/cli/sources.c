@@ -287,6 +287,13 @@ static const nft_space *space_of_model(const nft_model *model, const char *path)
     return space && !nft_space_layer_count(space) && !says_space(path) ? space : NULL;
 }
 
+/* Such a model refuses networks of another space, and its own has no residual connections. */
+static bool is_of_chain(const nft_model *model)
+{
+    const nft_space *space = model ? nft_model_space(model) : NULL;
+    return space && nft_space_layer_count(space);
+}
+
 static int begin_reading(reading *r, const char *path, const nft_model *model, const cli_options *given)
 {
     const char *layers = option_text(given, "layers"), *space = option_text(given, "space");
@@ -317,11 +324,16 @@ int refuse_layers(const cli_options *given, const char *path, const char *what)
 
 void translate_options(char *text, size_t capacity, const char *message)
 {
-    static const char field[] = "nft_load_options.";
-    const char *found;
+    static const char load[] = "nft_load_options.", collect[] = "nft_collect_options.";
     size_t used = 0;
-    for (; (found = strstr(message, field)) && used < capacity; message = found + sizeof field - 1)
-        used += (size_t)snprintf(text + used, capacity - used, "%.*s--", (int)(found - message), message);
+    for (const char *found; (found = strstr(message, "nft_")) && used < capacity;) {
+        size_t field = !strncmp(found, load, sizeof load - 1)         ? sizeof load - 1
+                       : !strncmp(found, collect, sizeof collect - 1) ? sizeof collect - 1
+                                                                      : 0;
+        int before = (int)(found - message) + (field ? 0 : 4);
+        used += (size_t)snprintf(text + used, capacity - used, "%.*s%s", before, message, field ? "--" : "");
+        message = found + (field ? field : 4);
+    }
     if (used < capacity)
         snprintf(text + used, capacity - used, "%s", message);
 }
@@ -385,6 +397,8 @@ static int check_networks(const char *path, const char *what, bool may_be_index)
     struct stat about;
     if (stat(path, &about))
         return fail("%s: cannot open: %s", path, strerror(errno));
+    if (S_ISDIR(about.st_mode))
+        return fail("%s: is a folder, expected a file; 'nftool collect' makes a data set of it", path);
     if (may_be_index && is_piped(path))
         return fail("%s: is an index, whose parts are relative to it; give its file", path);
     if (!may_be_index && is_configuration(path))
@@ -440,8 +454,10 @@ int open_dataset_for(nft_dataset **dataset, const char *path, const char *what, 
     int failed = check_networks(path, what, is_index(path));
     if (!failed)
         failed = begin_reading(&r, path, model, given);
+    report_chains_known(is_of_chain(model));
     if (!failed && nft_dataset_open(dataset, path, &r.options))
         failed = fail_layers();
+    report_chains_known(false);
     end_reading(&r);
     return failed;
 }

@@ -299,11 +299,25 @@ nft_status nft_options_value(nft_options *options, const char *key, bool require
     return status;
 }
 
+/* The key of an object inside that has the option, NULL if none has. */
+static const char *find_inside(const nft_options *options, const char *key)
+{
+    json_t *object = (json_t *)options->object;
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at))
+        if (json_object_get(json_object_iter_value(at), key))
+            return json_object_iter_key(at);
+    return NULL;
+}
+
 /* Names the option that may have been meant, or if none is near the first that there are. */
 static nft_status fail_unknown(const nft_options *options, const char *key)
 {
     char names[256] = "";
+    const char *inside = find_inside(options, key);
     int nearest = nft_nearest(key, options->known, options->known_count);
+    if (inside)
+        return nft_fail(NFT_ERROR_CONFIG, "%s: unknown option '%s'; did you mean '%s.%s'?", options->where,
+                        key, inside, key);
     if (nearest >= 0)
         return nft_fail(NFT_ERROR_CONFIG, "%s: unknown option '%s'; did you mean '%s'?", options->where, key,
                         options->known[nearest]);

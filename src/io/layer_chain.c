@@ -1,6 +1,7 @@
 #include "io/layer_chain.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define SHAPE_CAPACITY 192
 #define LISTED_LAYERS 12
@@ -70,4 +71,30 @@ nft_status nft_chain_fail_positions(const nft_layer_chain *chain, int64_t i)
                     " outputs and is no conv2d, whose map could be flattened: this is no chain of layers; "
                     "describe it by a space of tensors and axes in nft_load_options.space",
                     chain->layers[i].name, layer->in, chain->layers[i - 1].name, layer[-1].out);
+}
+
+static nft_status refuse_norm(const nft_layer_chain *chain, const char *name)
+{
+    nft_text mean = {0};
+    nft_text_append(&mean, "%s.running_mean", name);
+    if (mean.failed)
+        return nft_fail_memory("a tensor's name", (int64_t)strlen(name));
+    bool is_norm = nft_file_find(chain->file, mean.data) != NULL;
+    nft_text_clear(&mean);
+    if (!is_norm)
+        return NFT_OK;
+    return nft_fail(
+        NFT_ERROR_FORMAT,
+        "'%s' is a batch norm, so this is no chain of layers: 'nftool collect --fold-norms' folds "
+        "it into the layer before it; or describe the network by a space of tensors and axes in "
+        "nft_load_options.space, or name the layers to read in nft_load_options.layers",
+        name);
+}
+
+nft_status nft_chain_refuse_norms(const nft_layer_chain *chain)
+{
+    nft_status status = NFT_OK;
+    for (int64_t i = 0; i < chain->layer_count && !status; i++)
+        status = refuse_norm(chain, chain->layers[i].name);
+    return status;
 }

@@ -17,6 +17,7 @@ typedef struct nft_layer_chain {
     int64_t layer_count;
     int64_t rank;       /* of the biases */
     const char *prefix; /* of the names of its tensors */
+    const nft_file *file;
 } nft_layer_chain;
 
 /* Errors that list the layers: layer i does not take the output of the one before it. `by_hand`: their order
@@ -24,5 +25,7 @@ typedef struct nft_layer_chain {
 nft_status nft_chain_fail_order(const nft_layer_chain *chain, int64_t i, bool by_hand);
 /* Layer i would have positions, but the one before it is no convolution. */
 nft_status nft_chain_fail_positions(const nft_layer_chain *chain, int64_t i);
+/* An error if one of the layers is a batch norm, by its running mean. */
+nft_status nft_chain_refuse_norms(const nft_layer_chain *chain);
 
 #endif

@@ -272,7 +272,7 @@ nft_status nft_network_find(nft_network *network, nft_file *file, const nft_load
     nft_space_free(sidecar);
     nft_space_free(own);
     if (status && status != NFT_ERROR_MEMORY && nft_file_metadata(file, NFT_CONFIG_KEY))
-        return nft_fail_in(status, "this is a model file, expected networks");
+        return nft_fail(status, "this is a model file, expected networks");
     return status;
 }
 

@@ -288,7 +288,9 @@ static nft_status link_layers(nft_layer_chain *chain, bool by_hand)
 
 static nft_status check_layers(nft_layer_chain *chain)
 {
-    nft_status status = find_rank(chain);
+    nft_status status = nft_chain_refuse_norms(chain);
+    if (!status)
+        status = find_rank(chain);
     for (int64_t i = 0; i < chain->layer_count && !status; i++) {
         const nft_chain_layer *layer = &chain->layers[i];
         status = check_weight(chain, layer->weight);
@@ -443,7 +445,7 @@ nft_status nft_network_find_chain(nft_network *network, const nft_file *file, co
                                   const nft_load_options *options)
 {
     const char *const *order = options->layers;
-    nft_layer_chain chain = {.prefix = options->prefix ? options->prefix : ""};
+    nft_layer_chain chain = {.prefix = options->prefix ? options->prefix : "", .file = file};
     nft_space *made = NULL;
     nft_status status = NFT_OK;
     network->used = nft_allocate_array((size_t)file->entry_count, sizeof *network->used);

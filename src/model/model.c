@@ -166,7 +166,8 @@ static void add_counts(const nft_model *model, int64_t index, nft_module_info *i
     const nft_step *step = &model->sequence->steps[index];
     for (int64_t i = step->first_parameter; i < step->end_parameter; i++) {
         const nft_parameter *parameter = &model->parameters.items[i];
-        *(parameter->trained ? &info->parameter_count : &info->buffer_count) += parameter->count;
+        int64_t *sum = parameter->trained ? &info->parameter_count : &info->buffer_count;
+        *sum = nft_size_add(*sum, parameter->count);
     }
     if (!model->any_space)
         info->flops = nft_size_add(info->flops, step->module->flops);

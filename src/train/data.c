@@ -3,6 +3,7 @@
 #include "config/json.h"
 #include "io/targets.h"
 #include "modules/sequence/decoder.h"
+#include "train/no_targets.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -172,19 +173,6 @@ static nft_status finish_sets(nft_trainer *trainer, nft_set sets[2], nft_status 
     return status;
 }
 
-static nft_status fail_no_targets(const nft_trainer *trainer, int64_t samples)
-{
-    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "it has no tensor 'target' with an image for each of its %" PRId64 " networks",
-                        samples);
-    const char *label = trainer->recipe.label;
-    return nft_fail(NFT_ERROR_MISMATCH,
-                    "it has no tensor '%s'%s with a number for each of its %" PRId64
-                    " samples; the recipe's \"label\" names another tensor",
-                    label[0] ? label : "label", label[0] ? "" : " (or 'target')", samples);
-}
-
 /* The tensor that holds the targets. */
 static const char *target_name(const nft_trainer *trainer, bool has_label)
 {
@@ -274,7 +262,7 @@ static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_train
     if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
         return NFT_OK;
     part->target_array = targets;
-    return targets ? take_targets(trainer, part, name, set) : fail_no_targets(trainer, weights->count);
+    return targets ? take_targets(trainer, part, name, set) : nft_fail_no_extra(trainer, weights);
 }
 
 static nft_status read_list(nft_set *set, const nft_trainer *trainer, const nft_weights *const *list,
@@ -334,7 +322,7 @@ static nft_status read_target_entry(nft_set_part *out, nft_set *set, const nft_t
     const char *name = target_name(trainer, nft_file_find(part->file, "label") != NULL);
     const nft_entry *entry = nft_file_find(part->file, name);
     if (!entry)
-        return fail_no_targets(trainer, part->count);
+        return nft_fail_no_entry(trainer, set->dataset, part);
     if (!nft_type_is_float(entry->type) && !nft_type_is_integer(entry->type))
         return nft_fail(NFT_ERROR_MISMATCH, "'%s' is %s, which is not read", name,
                         nft_type_name(entry->type));

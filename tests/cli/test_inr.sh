@@ -144,7 +144,7 @@ safetensors mad.safetensors '{"__metadata__":{"nft.omega":"fast"},"a.weight":{"d
 run 1 render mad.safetensors -o x.png
 says "mad.safetensors: 'nft.omega' of its metadata is 'fast', expected a positive number"
 run 0 info mad.safetensors
-check "which is not told of as one" sh -c '! grep -q omega out'
+check "which is not told of as one" sh -c '! grep -q ^omega out'
 
 # Each layer may have its own frequency, and the output an offset.
 run 0 fit "$images" -o layers.safetensors --steps 20 --widths 2,6,5,1 --omega 30,2 --offset 0.5

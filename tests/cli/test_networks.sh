@@ -75,10 +75,19 @@ run 1 collect zoo -o x.safetensors --labels zoo/labels.csv --label acuracy
 says "it has no column 'acuracy'; its columns are file, accuracy, steps"
 printf '{"path": "a/n2.safetensors", "scores": {"test": 1}}\n{"path": "a/n10.safetensors", "scores": {"test": 2}}\n' >zoo/two.jsonl
 run 1 collect zoo -o x.safetensors --labels zoo/two.jsonl --label scores.test
-says "n1.safetensors: zoo/two.jsonl has no row for it"
+says "n1.safetensors: zoo/two.jsonl has no row for it in column 'path'; --key names the column of the files"
 run 0 collect zoo -o two.safetensors --labels zoo/two.jsonl --label scores.test --skip
 prints "left out: zoo/b/n1.safetensors: zoo/two.jsonl has no row for it"
 prints "two.safetensors: 2 networks of 1 space, left out 1"
+
+printf 'name,net,accuracy\nfirst,a/n2.safetensors,0.5\n' >zoo/weird.csv
+run 1 collect zoo/a/n2.safetensors -o x.safetensors --labels zoo/weird.csv --label accuracy
+says "n2.safetensors: zoo/weird.csv has no row for it in column 'name'; --key names the column of the files"
+run 0 collect zoo/a/n2.safetensors -o x.safetensors --labels zoo/weird.csv --label accuracy --key net
+printf '{\n"other.safetensors": 0.5}\n' >zoo/map.json
+run 1 collect zoo/a/n2.safetensors -o x.safetensors --labels zoo/map.json
+says "zoo/map.json has no row for it"
+check "an object has no column" sh -c '! grep -q "no row for it in" err'
 
 # Labels of folders are classes; sidecars have dots and null.
 run 0 collect zoo -o classes.safetensors --labels folder

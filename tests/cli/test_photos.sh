@@ -92,6 +92,6 @@ run 1 fit cut.jpg -o y.safetensors
 says "cut.jpg: is no JPEG file that can be read: Premature end"
 check "nothing is left of it" test ! -e y.safetensors
 run 1 info "$photos/grey.jpg"
-says "is PNG, JPEG, IDX or gzipped"
+says "it is a JPEG image; nftool fit makes networks of images"
 
 finish

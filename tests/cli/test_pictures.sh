@@ -368,7 +368,7 @@ run 0 fit "$digits" -o labelled.safetensors --labels "$examples/digits-labels-id
 run 1 render "$digits" labelled.safetensors -o x.png --count 2 --answers answers.safetensors
 says "answers.safetensors: label 1 is 2, in labelled.safetensors 1: these are answers to other networks"
 run 1 info "$digits"
-says "$digits: is PNG, JPEG, IDX or gzipped, expected networks or a model; 'nftool fit' makes networks of images"
+says "$digits: unpacked: not a file of tensors: it is an IDX file of images; 'nftool fit' makes networks of it"
 run 1 info digits.png
 safetensors vector.safetensors '{"output":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}}' "$one$one"
 run 1 render "$digits" -o x.png --count 2 --answers vector.safetensors

@@ -350,6 +350,23 @@ check "predicted against actual is drawn" is_svg scatter.svg
 run 0 evaluate classes-model.safetensors classes.safetensors --plot confusion.svg --json
 keys loss accuracy
 check "the confusion matrix is drawn" is_svg confusion.svg
+# glyphs PICTURE MORE: it has as many letters more than the confusion matrix with numbers.
+glyphs() {
+    [ "$(grep -c '<use' "$1")" -ge $(($(grep -c '<use' confusion.svg) + $2)) ]
+}
+for names in '\"red\",\"green\",\"yellow\"' '\"red\",\"green\"'; do
+    safetensors named.safetensors '{"__metadata__":{"nft.classes":"['"$names"']"},"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]},"label":{"dtype":"I64","shape":[2],"data_offsets":[24,40]}}' \
+        "$one$one$one$one$one$one$zeros8"'\001\000\000\000\000\000\000\000'
+    run 0 evaluate classes-model.safetensors named.safetensors --plot named.svg
+    case $names in
+    *yellow*) check "the data name the classes" glyphs named.svg 12 && cp named.safetensors recipes ;;
+    *) check "two names are not those of three classes" sh -c "[ \$(grep -c '<use' named.svg) -le \$(grep -c '<use' confusion.svg) ]" ;;
+    esac
+done
+recipe named.json "$logits" named.safetensors cross_entropy "$adam"
+run 0 train recipes/named.json -o named-model.safetensors
+run 0 evaluate named-model.safetensors classes.safetensors --plot named.svg
+check "the model names the classes" glyphs named.svg 12
 recipe many.json "{$small, \"modules\": [{\"type\": \"np_pool\"}, {\"type\": \"linear\", \"out_features\": 40}]}" classes.safetensors cross_entropy "$adam"
 run 0 train recipes/many.json -o many.safetensors
 run 0 evaluate many.safetensors classes.safetensors --plot many.svg

@@ -127,6 +127,22 @@ static void sidecars_that_are_refused(void **state)
     expect_refused(collect("sidecar", NULL), NFT_ERROR_FORMAT, "it has no sidecar");
 }
 
+static void rows_that_tables_lack(void **state)
+{
+    (void)state;
+    write_network("a.safetensors", NULL);
+    write_network("b.safetensors", NULL);
+    write_text("table.csv", "name,file,label\nfirst,a.safetensors,1\nsecond,b.safetensors,2\n");
+    expect_refused(collect("table.csv", NULL), NFT_ERROR_FORMAT,
+                   "table.csv has no row for it in column 'name'; nft_collect_options.key names the column");
+    write_text("table.csv", "[{\"name\": \"first\", \"label\": 1}]");
+    expect_refused(collect("table.csv", NULL), NFT_ERROR_FORMAT, "has no row for it in column 'name'");
+    write_text("table.csv", "{\n\"first\": 1\n}");
+    expect_refused(collect("table.csv", NULL), NFT_ERROR_FORMAT, "table.csv has no row for it");
+    assert_null(strstr(nft_error_message(), "column"));
+    assert_int_equal(unlink("table.csv"), 0);
+}
+
 static void tensors_of_the_file(void **state)
 {
     (void)state;
@@ -171,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sidecars),
         cmocka_unit_test(sidecars_that_are_refused),
+        cmocka_unit_test(rows_that_tables_lack),
         cmocka_unit_test(tensors_of_the_file),
         cmocka_unit_test(names_of_folders),
     };

@@ -29,6 +29,10 @@ static const config_case container_cases[] = {
     {"{'format_version': 1, 'space': {'layers': [" MLP_LAYERS "]}, 'in_chanels': 4, 'modules': []}",
      NFT_ERROR_CONFIG,
      {"in_chanels", "did you mean 'in_channels'"}},
+    {"{'format_version': 1, 'input': {'type': 'tokens', 'tokens': 6, 'channels': 4}, 'channels': 4, "
+     "'modules': [{'type': 'mean_tokens'}]}",
+     NFT_ERROR_CONFIG,
+     {"unknown option 'channels'", "did you mean 'input.channels'?"}},
     {"{'format_version': 1, 'space': {'layers': [" MLP_LAYERS "]}, 'in_channels': 0, 'modules': []}",
      NFT_ERROR_CONFIG,
      {"in_channels", "0", "1"}},

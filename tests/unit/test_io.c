@@ -214,6 +214,13 @@ static void wrong_lengths_are_refused(void **state)
     assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES("\x89PNG\r\n\x1a\n a picture", 18)),
                      NFT_ERROR_FORMAT);
     assert_message("looks like a PNG image");
+    assert_int_equal(
+        nft_file_open(&file, NULL, NFT_LOAD_BYTES("\0\0\x08\x03\0\0\0\x01\0\0\0\x01\0\0\0\x01x", 17)),
+        NFT_ERROR_FORMAT);
+    assert_message("it is an IDX file of images; 'nftool fit' makes networks of it");
+    assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES("\0\0\x08\x01\0\0\0\x01x", 9)),
+                     NFT_ERROR_FORMAT);
+    assert_message("it is an IDX file of labels");
     nft_convert_to_bytes(&(uint64_t){100000000}, 8, 1, bytes);
     assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(bytes, 10)), NFT_ERROR_FORMAT);
     assert_message("the header is 100000000 bytes long, but only 2 follow");

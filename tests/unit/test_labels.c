@@ -204,7 +204,11 @@ static void wrong_labels(void **state)
     check_refused(set, CLASSES(""), "none of its 2 samples can be used");
     set_extra(set, "label", NFT_ARRAY_I64, 3, (const int64_t[]){0, 1, 0, 0, 0, 16777217});
     check_refused(set, NUMBERS, "label 1 is 16777217, which no 32-bit float is exactly");
-    check_refused(set, CLASSES(", 'label': 'kind'"), "no tensor 'kind' with a number");
+    check_refused(set, CLASSES(", 'label': 'kind'"),
+                  "no tensor 'kind' with a number for each of its 2 samples; it has 'label'; name one with "
+                  "the recipe's \"label\" or --label");
+    assert_null(strstr(nft_error_message(), "did you mean"));
+    check_refused(set, CLASSES(", 'label': 'labl'"), "--label; did you mean 'label'?");
     nft_weights_free(set);
 }
 

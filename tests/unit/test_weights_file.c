@@ -217,6 +217,13 @@ static const struct {
     {{{"bn.weight", "F32", 1, {3}},
       {"bn.bias", "F32", 1, {3}},
       {"fc.weight", "F32", 2, {1, 3}},
+      {"fc.bias", "F32", 1, {1}},
+      {"bn.running_mean", "F32", 1, {3}}},
+     5,
+     "'bn' is a batch norm, so this is no chain of layers: 'nftool collect --fold-norms' folds it"},
+    {{{"bn.weight", "F32", 1, {3}},
+      {"bn.bias", "F32", 1, {3}},
+      {"fc.weight", "F32", 2, {1, 3}},
       {"fc.bias", "F32", 1, {1}}},
      4,
      "tensor 'bn.weight' has shape (3): with biases of 1 axis a linear layer's weight has 2 and a conv2d's "
@@ -406,7 +413,10 @@ static void sets_are_saved(void **state)
     assert_int_equal(
         nft_weights_load(&weights, NFT_TEST_DATA "/golden/model_nft_editor/model.safetensors", NULL),
         NFT_ERROR_FORMAT);
-    assert_message("this is a model file, expected networks");
+    assert_string_equal(
+        nft_error_message() + strlen(nft_error_message()) -
+            strlen("model_nft_editor/model.safetensors: this is a model file, expected networks"),
+        "model_nft_editor/model.safetensors: this is a model file, expected networks");
     assert_int_equal(nft_weights_load(&weights, NULL, NFT_LOAD_BYTES(NULL, 8)), NFT_ERROR_ARGUMENT);
 }
 

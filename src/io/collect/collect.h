@@ -57,6 +57,7 @@ typedef struct nft_label_row {
 
 typedef struct nft_label_table {
     char *path;
+    char *column;        /* that names the files; NULL where the keys of an object do */
     nft_label_row *rows; /* sorted by key */
     int64_t count, capacity;
 } nft_label_table;

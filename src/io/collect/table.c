@@ -120,6 +120,15 @@ static nft_status fail_column(const char *name, const table_cell *cells, int64_t
     return status;
 }
 
+/* The column of the files, for messages. */
+static nft_status note_column(nft_label_table *table, const char *name, size_t length)
+{
+    if (table->column)
+        return NFT_OK;
+    table->column = nft_copy_text_range(name, length);
+    return table->column ? NFT_OK : nft_fail_memory("a table", (int64_t)length);
+}
+
 static nft_status read_cells(label_request *request, const table_cell *cells, int64_t count, int64_t key,
                              const int64_t *columns)
 {
@@ -144,6 +153,7 @@ static nft_status read_separated(label_request *request, char *text, table_cell 
         if ((columns[i] = find_column(cells, count, request->columns[i])) < 0)
             return fail_column(request->columns[i], cells, count);
     nft_status status = NFT_OK;
+    status = note_column(request->table, cells[key].text, cells[key].length);
     while (*next && !status) {
         next = read_line(cells, &count, next, separator);
         status = read_cells(request, cells, count, key, columns);
@@ -188,9 +198,13 @@ static nft_status read_record(label_request *request, const json_t *record, int6
         return nft_fail(NFT_ERROR_FORMAT, "entry %" PRId64 " is no object", number);
     json_t *any = (json_t *)record;
     void *first = json_object_iter(any);
+    const char *column = request->key ? request->key : first ? json_object_iter_key(first) : "the first key";
     const json_t *key = request->key ? nft_json_member(record, request->key)
                         : first      ? json_object_iter_value(first)
                                      : NULL;
+    nft_status status = note_column(request->table, column, strlen(column));
+    if (status)
+        return status;
     if (json_is_integer(key)) {
         char text[32];
         snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(key));
@@ -198,9 +212,7 @@ static nft_status read_record(label_request *request, const json_t *record, int6
     }
     if (!json_is_string(key))
         return nft_fail(NFT_ERROR_FORMAT, "entry %" PRId64 ": '%s' is no text that names a file", number,
-                        request->key ? request->key
-                        : first      ? json_object_iter_key(first)
-                                     : "the first key");
+                        column);
     return read_object(request, json_string_value(key), record);
 }
 
@@ -307,6 +319,7 @@ void nft_label_table_clear(nft_label_table *table, int64_t column_count)
         nft_release(table->rows[i].key);
     }
     nft_release(table->rows);
+    nft_release(table->column);
     nft_release(table->path);
     *table = (nft_label_table){0};
 }
@@ -354,6 +367,16 @@ static size_t stem_length(const char *name)
     return dot && dot > name ? (size_t)(dot - name) : strlen(name);
 }
 
+static nft_status fail_no_row(const nft_label_table *table)
+{
+    if (!table->column)
+        return nft_fail(NFT_ERROR_FORMAT, "%s has no row for it", table->path);
+    return nft_fail(
+        NFT_ERROR_FORMAT,
+        "%s has no row for it in column '%s'; nft_collect_options.key names the column of the files",
+        table->path, table->column);
+}
+
 nft_status nft_label_table_find(const nft_label_row **found, nft_label_table *table, const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -369,7 +392,7 @@ nft_status nft_label_table_find(const nft_label_row **found, nft_label_table *ta
         row = find_by_real_path(table, path);
     *found = row;
     if (!row)
-        return nft_fail(NFT_ERROR_FORMAT, "%s has no row for it", table->path);
+        return fail_no_row(table);
     if (row->twice)
         return nft_fail(NFT_ERROR_FORMAT, "%s has two rows for '%s'", table->path, row->key);
     if (row->used_by)

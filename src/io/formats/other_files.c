@@ -23,7 +23,7 @@ static const struct {
     {"Rar!\x1a\x07", 6, 0, "it is a RAR archive; unpack it and read the files in it"},
     {"ustar", 5, 257, "it is a tar archive; unpack it with `tar xf` and read the files in it"},
     {"\x89PNG", 4, 0, "it looks like a PNG image; nftool fit makes networks of images"},
-    {"\xff\xd8\xff", 3, 0, "it is a JPEG image"},
+    {"\xff\xd8\xff", 3, 0, "it is a JPEG image; nftool fit makes networks of images"},
     {"TFL3", 4, 4, "it is a TensorFlow Lite model, which is not read; export the model to ONNX"},
     {"%PDF", 4, 0, "it is a PDF document"},
 };
@@ -81,6 +81,15 @@ static bool is_pickle(const nft_start *start)
     return start->length > 2 && start->bytes[0] == 0x80 && start->bytes[1] >= 2 && start->bytes[1] <= 5;
 }
 
+/* Two zeros, the type of the numbers and how many axes there are; the first of these is no 0. A safetensors
+ * header of as many bytes would be too long. */
+static bool is_idx(const nft_start *start)
+{
+    const uint8_t *bytes = start->bytes;
+    return start->length >= 8 && !bytes[0] && !bytes[1] && bytes[2] >= 0x08 && bytes[2] <= 0x0e && bytes[3] &&
+           bytes[3] <= 4 && (bytes[4] || bytes[5] || bytes[6] || bytes[7]);
+}
+
 nft_status nft_refuse_other_files(const nft_start *start)
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -96,6 +105,9 @@ nft_status nft_refuse_other_files(const nft_start *start)
     if (is_zero(start))
         return nft_fail(NFT_ERROR_FORMAT,
                         "not a file of tensors: it begins with zeros; the copy or download was interrupted");
+    if (is_idx(start))
+        return nft_fail(NFT_ERROR_FORMAT, "not a file of tensors: it is an IDX file of %s",
+                        start->bytes[3] > 2 ? "images; 'nftool fit' makes networks of it" : "labels");
     if (is_pickle(start))
         return nft_fail(NFT_ERROR_FORMAT,
                         "not a file of tensors: it is a plain pickle, which is not read; save the "

@@ -90,6 +90,11 @@ static nft_status require_place(const nft_builder *builder, const nft_module_cla
 {
     if (!builder->any_space || class->any_space == NFT_ANY_SPACE_ALWAYS)
         return NFT_OK;
+    if (class->any_space == NFT_ANY_SPACE_SIZED)
+        return nft_fail(NFT_ERROR_CONFIG,
+                        "%s: its size depends on the space, but the model is of any space; role_pool has one "
+                        "size for all",
+                        where);
     if (class->any_space == NFT_ANY_SPACE_NEVER)
         return nft_fail(NFT_ERROR_CONFIG,
                         "%s: its parameters belong to one space, but the model is of any space", where);

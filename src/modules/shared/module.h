@@ -19,6 +19,7 @@ typedef struct nft_module_class nft_module_class;
 /* Where a module may stand in a model of any space. */
 typedef enum nft_any_space {
     NFT_ANY_SPACE_NEVER,
+    NFT_ANY_SPACE_SIZED,  /* nowhere: the size of its output depends on the space */
     NFT_ANY_SPACE_LIFTED, /* behind `lift`, where every tensor has f = 1 */
     NFT_ANY_SPACE_ALWAYS
 } nft_any_space;

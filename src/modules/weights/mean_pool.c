@@ -118,11 +118,13 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
 }
 
 const nft_module_class nft_module_np_pool = {.type = "np_pool",
+                                             .any_space = NFT_ANY_SPACE_SIZED,
                                              .configure = configure_np,
                                              .forward = forward,
                                              .backward = backward,
                                              .release = release};
 const nft_module_class nft_module_hnp_pool = {.type = "hnp_pool",
+                                              .any_space = NFT_ANY_SPACE_SIZED,
                                               .configure = configure_hnp,
                                               .forward = forward,
                                               .backward = backward,
