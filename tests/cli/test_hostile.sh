@@ -130,16 +130,16 @@ END
     for file in layers extras; do
         for command in "info $file.safetensors" "permute $file.safetensors -o x.safetensors"; do
             # shellcheck disable=SC2086
-            LIMIT=30 run 0 $command
+            LIMIT=60 run 0 $command
         done
     done
     echo '{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 1, "out": 1}, {"type": "linear", "in": 1, "out": 1}]}, "modules": [{"type": "hnp_pool"}, {"type": "linear", "out_features": 1}]}' >two-layers.json
-    LIMIT=30 run 0 forward two-layers.json extras.safetensors -o x.safetensors
+    LIMIT=60 run 0 forward two-layers.json extras.safetensors -o x.safetensors
     check "a result carries all of it along" sh -c 'head -c 9000000 x.safetensors | grep -aq x64999'
-    LIMIT=30 run 0 forward two-layers.json extras.safetensors
-    LIMIT=30 run 1 evaluate two-layers.json extras.safetensors --loss mse
+    LIMIT=60 run 0 forward two-layers.json extras.safetensors
+    LIMIT=60 run 1 evaluate two-layers.json extras.safetensors --loss mse
     says "no tensor 'label' (or 'target')"
-    LIMIT=30 run 0 permute extras.safetensors -o x.safetensors --layers 0,1
+    LIMIT=60 run 0 permute extras.safetensors -o x.safetensors --layers 0,1
     check "and all of it is carried along" sh -c 'head -c 9000000 x.safetensors | grep -aq x64999'
 fi
 
