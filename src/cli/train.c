@@ -155,8 +155,9 @@ static int begin_or_resume(training *t)
         return status ? fail_resume(status) : EXIT_SUCCESS;
     }
     if (option_text(t->given, "extend"))
-        return fail("%s: there is no checkpoint to extend; --keep-checkpoint keeps the last one of a training",
-                    t->checkpoint);
+        return fail(
+            "%s: there is no checkpoint to extend; --keep-checkpoint keeps the last one of a training",
+            t->checkpoint);
     return t->fresh && nft_trainer_fit_normalize(t->trainer) ? fail_training(t) : EXIT_SUCCESS;
 }
 

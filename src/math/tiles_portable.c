@@ -21,7 +21,7 @@ static float factor(uint16_t x)
  * exact unless it leaves the range of floats. */
 static void multiply_add(int64_t columns, float a, const uint16_t *column, int64_t group, float *sums)
 {
-    float results[NFT_TILE_WIDTH];
+    float results[NFT_TILE_WIDTH] = {0};
     int inexact = 0;
     for (int64_t c = 0; c < columns; c++) {
         float b = factor(column[c * group]), product = a * b, size = fabsf(product);
