@@ -43,9 +43,10 @@ prints "long         $(printf '%0100d' 0) …"
 run 0 info classes.safetensors --json
 prints '"metadata":{"nft.classes":"[\"cat\",\"dog\"]","long":"'"$long"'","note":"\u001B[31mred"}'
 run 0 info model.safetensors
-prints "nft.loss    cross_entropy"
+prints "cross_entropy"
+prints '{"nft.canonical": "sign-phase", "nft.omega": "30"}'
 run 0 info model.safetensors --json
-prints '"nft.loss":"cross_entropy"}'
+prints '"nft.loss":"cross_entropy","nft.trained_on":"{'
 safetensors plain.safetensors '{"__metadata__":{"made":"today"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' '\000\000\000\000'
 run 0 info plain.safetensors
 prints "made      today"
@@ -87,9 +88,10 @@ says "a file does not show residual connections"
 
 # Of an index the part is told whose space is not the model's.
 echo '{"format_version": 1, "parts": [{"file": "data.safetensors", "count": 60}, {"file": "one.safetensors", "count": 1}]}' >mixed.json
-for command in forward evaluate; do
-    "$nftool" $command model.safetensors mixed.json --batch-size 64 >out 2>err
-    says "mixed.json: one.safetensors: "
+for command in forward "evaluate --loss bce"; do
+    # shellcheck disable=SC2086
+    "$nftool" $command "$examples/accuracy-predictor.safetensors" mixed.json --batch-size 64 >out 2>err
+    says "mixed.json: data.safetensors: "
 done
 
 # Files that are not networks say what they are.

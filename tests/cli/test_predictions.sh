@@ -10,7 +10,7 @@ cnns=$examples/fashion-cnns.safetensors
 
 # The classifier was trained on networks in canonical form, and says so.
 run 1 forward "$classifier" "$sirens"
-says "or --prepare does so on the way"
+says "and so does --prepare"
 run 0 canonicalize "$sirens" -o sirens.safetensors
 sirens=$PWD/sirens.safetensors
 
