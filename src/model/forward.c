@@ -173,9 +173,9 @@ nft_status nft_model_check_tokens(const nft_model *model, const nft_array *token
 static nft_status check_input(const nft_model *model, const nft_view *input)
 {
     bool takes_tokens = model->input.kind == NFT_VALUE_TOKENS;
-    if (input->weights && takes_tokens)
+    if (takes_tokens && !input->array)
         return nft_fail(NFT_ERROR_MISMATCH, "the model takes tokens, not weights");
-    if (input->array && !takes_tokens)
+    if (!takes_tokens && !input->weights)
         return nft_fail(NFT_ERROR_MISMATCH, "the model takes weights, not tokens");
     return takes_tokens ? nft_model_check_tokens(model, input->array)
                         : nft_model_check_weights(model, input->weights);
