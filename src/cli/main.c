@@ -137,7 +137,8 @@ static int run(int argc, char **argv)
 static void do_without_blas_threads(char **argv)
 {
     static const char name[] = "OPENBLAS_NUM_THREADS";
-    if (!getenv(name) && !setenv(name, "1", 1))
+    const char *given = getenv(name);
+    if ((!given || strcmp(given, "1") != 0) && !setenv(name, "1", 1))
         execv("/proc/self/exe", argv); /* where that is not possible, the program continues */
 }
 

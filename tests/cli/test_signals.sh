@@ -156,6 +156,9 @@ for limit in 200000 150000 120000 100000; do
         # shellcheck disable=SC3045
         ulimit -v $limit
         LIMIT=20 run 0 info "$examples/accuracy-predictor.safetensors"
+        OPENBLAS_NUM_THREADS=2
+        export OPENBLAS_NUM_THREADS
+        LIMIT=20 run 0 info "$examples/accuracy-predictor.safetensors"
         [ $failed -eq 0 ]
     ) || complain "with ulimit -v $limit"
 done
