@@ -2,30 +2,10 @@
  * one. A checkpoint that is damaged or belongs to another training is refused, and changes nothing. */
 #define _XOPEN_SOURCE 700
 #include "nft/train.h"
+#include "unit/setting.h"
 #include "unit/temporary.h"
-#include "unit/training.h"
 
 #define STEPS 6
-
-typedef struct setting {
-    nft_model *model;
-    nft_weights *train, *validation;
-} setting;
-
-static setting open_setting(void)
-{
-    setting s = {.model = support_model(PREDICTOR, 1)};
-    s.train = make_set(s.model, SAMPLES, 2);
-    s.validation = make_set(s.model, 4, 3);
-    return s;
-}
-
-static void close_setting(setting *s)
-{
-    nft_weights_free(s->train);
-    nft_weights_free(s->validation);
-    nft_model_free(s->model);
-}
 
 static nft_trainer *trainer_of(const setting *s, const char *recipe, int32_t threads, bool validates)
 {
