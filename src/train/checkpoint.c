@@ -14,8 +14,9 @@
 #define STATE_KEY "nft.checkpoint"
 #define FORMAT_VERSION 3
 #define PATIENCE_KEY "patience"
+#define EMA_KEY "ema_decay"
 #define STALE_KEY "stale_validations"
-#define TENSORS 4                          /* at most */
+#define TENSORS 5                          /* at most */
 #define MOST_STEPS (INT64_MAX / INT32_MAX) /* a recipe's; nft_trainer_step() may take more than its own */
 #define HASH_DIGITS 17                     /* with the 0 at the end */
 
@@ -54,8 +55,11 @@ static json_t *describe_recipe(const nft_recipe *recipe)
         describe_omega(&recipe->form), "batch_size", (json_int_t)recipe->batch_size, "shuffle",
         (int)recipe->shuffle, "seed", (json_int_t)recipe->seed, "validate_every",
         (json_int_t)recipe->validate_every, "augment", describe_augment(&recipe->augment));
-    if (recipe_json && recipe->patience &&
-        json_object_set_new(recipe_json, PATIENCE_KEY, json_integer((json_int_t)recipe->patience))) {
+    if (recipe_json &&
+        ((recipe->patience &&
+          json_object_set_new(recipe_json, PATIENCE_KEY, json_integer((json_int_t)recipe->patience))) ||
+         (recipe->ema_decay > 0 &&
+          json_object_set_new(recipe_json, EMA_KEY, json_real(recipe->ema_decay))))) {
         json_decref(recipe_json);
         return NULL;
     }
@@ -117,21 +121,24 @@ static nft_status describe_state(nft_text *text, const nft_trainer *trainer, con
     return written ? NFT_OK : nft_fail_memory("the description of the training", 1 << 10);
 }
 
-/* The tensors of a checkpoint, with or without the best values. */
+/* The tensors of a checkpoint, those that the training has. */
 static int list_tensors(const nft_trainer *trainer, const int64_t *shape, nft_output outputs[TENSORS],
                         const float *data[TENSORS])
 {
     const struct {
         const char *name;
-        const float *data;
+        const float *data; /* NULL: the training has none */
     } all[TENSORS] = {{"values", trainer->model->values},
                       {"first_moments", trainer->moments.first},
                       {"second_moments", trainer->moments.second},
-                      {"best_values", trainer->best}};
-    int count = trainer->has_best ? TENSORS : TENSORS - 1;
-    for (int i = 0; i < count; i++) {
-        outputs[i] = (nft_output){.name = all[i].name, .type = NFT_TYPE_F32, .rank = 1, .shape = shape};
-        data[i] = all[i].data;
+                      {"average_values", trainer->average.values},
+                      {"best_values", trainer->has_best ? trainer->best : NULL}};
+    int count = 0;
+    for (int i = 0; i < TENSORS; i++) {
+        if (!all[i].data)
+            continue;
+        outputs[count] = (nft_output){.name = all[i].name, .type = NFT_TYPE_F32, .rank = 1, .shape = shape};
+        data[count++] = all[i].data;
     }
     return count;
 }
@@ -183,7 +190,17 @@ nft_status nft_trainer_save(const nft_trainer *trainer, const char *path)
     return status ? nft_fail_in(status, "nft_trainer_save") : NFT_OK;
 }
 
-/* The path of the first difference, "recipe.optimizer.lr", and both values; false if there is none. */
+/* A key of an object that the other lacks; NULL: there is none. */
+static const char *find_missing(const json_t *object, const json_t *other)
+{
+    const char *key;
+    const json_t *value;
+    json_object_foreach((json_t *)object, key, value) if (!json_object_get(other, key)) return key;
+    return NULL;
+}
+
+/* The path of the first difference, "recipe.optimizer.lr", and both values, NULL where it is missing; false
+ * if there is none. */
 static bool find_difference(const json_t *expected, const json_t *found, nft_text *path,
                             const json_t *pair[2])
 {
@@ -202,6 +219,11 @@ static bool find_difference(const json_t *expected, const json_t *found, nft_tex
             continue;
         nft_text_append(path, "%s%s", path->length ? "." : "", key);
         return find_difference(value, other, path, pair);
+    }
+    if ((key = find_missing(found, expected))) {
+        nft_text_append(path, "%s%s", path->length ? "." : "", key);
+        pair[0] = NULL;
+        pair[1] = json_object_get(found, key);
     }
     return true;
 }
@@ -224,13 +246,13 @@ static nft_status fail_difference(const nft_text *path, const json_t *const pair
         return nft_fail(NFT_ERROR_MISMATCH, "it is the checkpoint of another model");
     if (dot && (!strcmp(dot, ".inputs") || !strcmp(dot, ".targets")))
         return fail_data(key, dot);
-    if (!nft_json_append(&now, pair[0], JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) ||
+    if ((pair[0] && !nft_json_append(&now, pair[0], JSON_ENCODE_ANY | JSON_REAL_PRECISION(12))) ||
         (pair[1] && !nft_json_append(&then, pair[1], JSON_ENCODE_ANY | JSON_REAL_PRECISION(12))))
         status = nft_fail_memory("the description of the training", 1 << 10);
     else
         status = nft_fail(NFT_ERROR_MISMATCH,
                           "it is the checkpoint of another training: '%s' was %.80s, now it is %.80s", key,
-                          then.data ? then.data : "missing", now.data);
+                          then.data ? then.data : "missing", now.data ? now.data : "missing");
     nft_text_clear(&now);
     nft_text_clear(&then);
     return status;
@@ -294,7 +316,7 @@ typedef struct checkpoint {
     char checksum[HASH_DIGITS];
     bool owes_validation;
     nft_step_info owed;      /* the step whose validation is due */
-    float *numbers[TENSORS]; /* values, first and second moments, best values */
+    float *numbers[TENSORS]; /* of list_tensors(), in its order */
 } checkpoint;
 
 /* A validation that was due, with the facts of its step. */
@@ -341,14 +363,18 @@ static nft_status read_state(checkpoint *c, const nft_trainer *trainer, const js
                         " of 'recipe.steps'",
                         c->step, trainer->recipe.steps);
     c->has_best = best != NULL;
+    if (c->has_best && !trainer->best)
+        return nft_fail(NFT_ERROR_FORMAT, "it has best values of a training without a validation set");
     snprintf(c->checksum, sizeof c->checksum, "%s", json_is_string(digits) ? json_string_value(digits) : "");
     return nft_options_finish(&options);
 }
 
 static nft_status check_sum(const checkpoint *c, int count, int64_t numbers)
 {
-    const float *const data[TENSORS] = {c->numbers[0], c->numbers[1], c->numbers[2], c->numbers[3]};
+    const float *data[TENSORS];
     char digits[HASH_DIGITS];
+    for (int i = 0; i < count; i++)
+        data[i] = c->numbers[i];
     checksum(digits, c->step, c->has_best ? &c->best_loss : NULL, c->stale, data, count, numbers);
     if (!strcmp(digits, c->checksum))
         return NFT_OK;
@@ -401,8 +427,10 @@ static void take_over(nft_trainer *trainer, const checkpoint *c)
     memcpy(trainer->model->values, c->numbers[0], bytes);
     memcpy(trainer->moments.first, c->numbers[1], bytes);
     memcpy(trainer->moments.second, c->numbers[2], bytes);
+    if (trainer->average.values)
+        memcpy(trainer->average.values, c->numbers[3], bytes);
     if (c->has_best)
-        memcpy(trainer->best, c->numbers[3], bytes);
+        memcpy(trainer->best, c->numbers[trainer->average.values ? 4 : 3], bytes);
     trainer->has_best = c->has_best;
     trainer->best_loss = c->best_loss;
     trainer->stale = c->stale;
@@ -426,8 +454,6 @@ nft_status nft_trainer_resume(nft_trainer *trainer, const char *path)
     checkpoint c = {0};
     if (!(status = nft_file_open_within(&file, path, 0))) {
         status = read_checkpoint(&c, trainer, file);
-        if (!status && c.has_best && !trainer->best)
-            status = nft_fail(NFT_ERROR_FORMAT, "it has best values of a training without a validation set");
         if (!status)
             take_over(trainer, &c);
         else

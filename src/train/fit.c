@@ -278,5 +278,6 @@ nft_status nft_trainer_fit_normalize(nft_trainer *trainer)
                         function);
     for (int64_t step = 0; step < nft_model_step_count(trainer->model) && !status; step++)
         status = fit_step(trainer, step);
+    nft_average_reset(&trainer->average, trainer->model);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }

@@ -137,6 +137,7 @@ nft_status nft_trainer_plan_bytes(const nft_model *model, const nft_recipe *reci
     const int64_t parts[] = {contexts,
                              nft_size_multiply(model->parameters.total, 3 * sizeof(float)),
                              nft_moments_bytes(model),
+                             nft_average_bytes(model, recipe->ema_decay),
                              nft_fit_bytes(model),
                              batch_bytes(model, recipe, space, group),
                              image_bytes(model, recipe)};

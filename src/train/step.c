@@ -99,6 +99,8 @@ static nft_status update(nft_trainer *trainer, const nft_step_info *info)
     nft_optimizer_update(&recipe->optimizer, &trainer->moments, trainer->step + 1, info->lr, scale,
                          trainer->gradients->values, trainer->model->values,
                          nft_context_pool(trainer->context));
+    nft_average_update(&trainer->average, &trainer->moments, trainer->step + 1, trainer->model->values,
+                       nft_context_pool(trainer->context));
     nft_context_parameters_changed(trainer->context);
     return NFT_OK;
 }

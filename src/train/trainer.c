@@ -259,7 +259,9 @@ nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const c
     nft_context_options training = nft_training_options(&trainer->options, trainer->group);
     if ((status = nft_context_create(&trainer->context, trainer->model, &training)) ||
         (status = nft_gradients_create(&trainer->gradients, trainer->model)) ||
-        (status = nft_moments_create(&trainer->moments, trainer->model)) || (status = make_group(trainer)))
+        (status = nft_moments_create(&trainer->moments, trainer->model)) ||
+        (status = nft_average_create(&trainer->average, trainer->model, trainer->recipe.ema_decay)) ||
+        (status = make_group(trainer)))
         goto failed;
     *out = trainer;
     return NFT_OK;
@@ -275,6 +277,7 @@ void nft_trainer_free(nft_trainer *trainer)
     nft_trainer_clear_data(trainer);
     nft_sampler_clear(&trainer->sampler);
     nft_moments_clear(&trainer->moments);
+    nft_average_clear(&trainer->average);
     nft_gradients_free(trainer->gradients);
     nft_array_free(trainer->output_gradient);
     nft_weights_free(trainer->features_gradient);
@@ -340,8 +343,8 @@ nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer, i
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: which is %" PRId32 ", expected NFT_SNAPSHOT_…", function,
                         which);
     bool best = which == NFT_SNAPSHOT_BEST && trainer->has_best;
-    nft_status status =
-        nft_model_copy(model, trainer->model, best ? trainer->best : trainer->model->values, 0);
+    const float *last = nft_average_values(&trainer->average, trainer->model);
+    nft_status status = nft_model_copy(model, trainer->model, best ? trainer->best : last, 0);
     if (status || !(status = nft_contract_note(*model, &trainer->train)))
         return status;
     nft_model_free(*model);

@@ -4,6 +4,7 @@
 
 #include "model/backward.h"
 #include "nft/trainer.h"
+#include "train/average.h"
 #include "train/image_loss.h"
 #include "train/recipe.h"
 #include "train/sampler.h"
@@ -25,6 +26,7 @@ struct nft_trainer {
     nft_trainer_options options;
     nft_gradients *gradients;
     nft_moments moments;
+    nft_average average;        /* of the parameters: it is validated, and handed out */
     int64_t group;              /* the most samples whose forward is kept at a time */
     int64_t group_floats;       /* and the most floats that it keeps */
     int64_t outputs;            /* numbers of a sample's output */

@@ -73,6 +73,15 @@ static nft_status run_piece(nft_trainer *trainer, int64_t first, int64_t count)
     return status;
 }
 
+/* The parameters of a validation, and back again, are their average if there is one. */
+static void swap_average(nft_trainer *trainer)
+{
+    if (!trainer->average.values)
+        return;
+    nft_average_swap(&trainer->average, trainer->model);
+    nft_context_parameters_changed(trainer->context);
+}
+
 /* This rank's samples, then those of the others from them. Everything is 0 except on one rank, so the sums
  * are the numbers of that rank. */
 static nft_status run_samples(nft_trainer *trainer)
@@ -84,8 +93,10 @@ static nft_status run_samples(nft_trainer *trainer)
     if (output)
         memset(output->storage, 0, (size_t)output->count * sizeof(float));
     nft_trainer_part(trainer, trainer->validation.count, &first, &count);
+    swap_average(trainer);
     for (int64_t end = first + count; first < end && !status; first += NFT_PIECE_SAMPLES)
         status = run_piece(trainer, first, end - first < NFT_PIECE_SAMPLES ? end - first : NFT_PIECE_SAMPLES);
+    swap_average(trainer);
     return nft_trainer_reduce(trainer, status, trainer->validation_losses, samples + 1,
                               output ? output->storage : NULL, output ? output->count : 0);
 }
@@ -119,7 +130,7 @@ nft_status nft_trainer_run_validation(nft_trainer *trainer, double *loss)
     *loss = sum / (double)samples;
     if (trainer->has_best && *loss >= trainer->best_loss)
         return NFT_OK;
-    memcpy(trainer->best, trainer->model->values,
+    memcpy(trainer->best, nft_average_values(&trainer->average, trainer->model),
            (size_t)trainer->model->parameters.total * sizeof *trainer->best);
     trainer->best_loss = *loss;
     trainer->has_best = true;
