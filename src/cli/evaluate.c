@@ -343,7 +343,7 @@ static int prepare(void *argument)
         return failed;
     if (images)
         return image_scores_set_data(&e->images, &e->input);
-    const nft_space *expected = nft_model_space(e->model);
+    const nft_space *expected = nft_model_describe(e->model)->space;
     if (expected && !(e->input.space && nft_space_equal(expected, e->input.space)))
         return EXIT_SUCCESS; /* the model refuses them in any case, and its message has the difference */
     return read_labels(e, width);

@@ -157,7 +157,7 @@ static int check_init(const job *j, const char *path)
     nft_array *none = NULL;
     nft_layer last = {.size = sizeof last};
     const nft_space *space = nft_weights_space(j->init);
-    int64_t layers = nft_space_layer_count(space), count = nft_weights_count(j->init);
+    int64_t layers = nft_space_describe(space)->layer_count, count = nft_weights_count(j->init);
     if (nft_inr_render(&none, j->init, 0, 0, 1, 1, NULL))
         return fail("--init %s: %s", path, library_message());
     nft_array_free(none);
@@ -252,7 +252,7 @@ static int describe_settings(const job *j, char *text, size_t capacity)
                         j->images.colours, sum, j->views, init_sum, j->given->seed, j->options.steps,
                         j->options.lr, j->options.schedule, j->omega, j->offset);
     nft_layer layer = {.size = sizeof layer};
-    for (int64_t i = 0; i < nft_space_layer_count(j->space) && !failed; i++) {
+    for (int64_t i = 0; i < nft_space_describe(j->space)->layer_count && !failed; i++) {
         failed = nft_space_layer(&layer, j->space, i) ? fail_library() : EXIT_SUCCESS;
         used += snprintf(text + used, capacity - (size_t)used, " %" PRId64, layer.out);
     }
@@ -300,7 +300,7 @@ static int begin_networks(const job *j, nft_weights *weights, int64_t first)
         return nft_inr_init(weights, j->given->seed, j->images.first * j->views + first, 0) ? fail_library()
                                                                                             : EXIT_SUCCESS;
     int64_t count = nft_weights_count(weights), held = nft_weights_count(j->init);
-    for (int64_t t = 0; t < nft_space_tensor_count(j->space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(j->space)->tensor_count; t++) {
         int64_t each = nft_weights_data_count(j->init, t) / held;
         const float *from = nft_weights_data(j->init, t);
         float *to = nft_weights_edit(weights, t);
@@ -393,8 +393,8 @@ static int64_t batch_of(const job *j)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t threads = j->given->threads ? j->given->threads : cores;
     int64_t batch = BATCH_PER_THREAD * threads > DEFAULT_BATCH ? BATCH_PER_THREAD * threads : DEFAULT_BATCH;
-    double operations = 6.0 * (double)nft_space_parameter_count(j->space) * (double)j->images.largest *
-                        (double)j->options.steps;
+    double operations = 6.0 * (double)nft_space_describe(j->space)->parameter_count *
+                        (double)j->images.largest * (double)j->options.steps;
     double most = floor(BATCH_OPERATIONS / operations) * (double)threads;
     if (j->given->batch_size)
         return j->given->batch_size;

@@ -42,11 +42,11 @@ static int check_features(const image_scores *task)
 /* Nothing is rendered, but the space and the frequency are checked. */
 static int check_sirens(image_scores *task)
 {
-    const nft_space *space = nft_model_space(task->model);
+    const nft_space *space = nft_model_describe(task->model)->space;
     nft_layer last = {.size = sizeof last};
     nft_weights *none = NULL;
     nft_array *nothing = NULL;
-    if (nft_space_layer(&last, space, nft_space_layer_count(space) - 1) ||
+    if (nft_space_layer(&last, space, nft_space_describe(space)->layer_count - 1) ||
         nft_weights_create(&none, space, 0, 1, NULL))
         return fail_library();
     nft_status status = nft_inr_render(&nothing, none, 0, 0, 1, 1, &task->options);
