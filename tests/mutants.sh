@@ -45,7 +45,7 @@ tests_of() {
     src/modules/weights/siren_*.c) echo test_siren_modules test_symmetry test_gradients ;;
     src/modules/weights/views.c | src/modules/weights/means.c | src/modules/weights/linear_terms.c)
         echo test_views test_init test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
-    src/train/augment.c | src/train/batches.c) echo test_train_augment ;;
+    src/train/augment.c | src/train/source.c) echo test_train_augment ;;
     src/train/* | src/math/schedule.c | src/math/adam.c)
         echo test_train_parts test_mixed_training test_labels test_image_losses && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;

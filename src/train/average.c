@@ -66,8 +66,3 @@ void nft_average_swap(nft_average *average, nft_model *model)
     model->values = average->values;
     average->values = values;
 }
-
-const float *nft_average_values(const nft_average *average, const nft_model *model)
-{
-    return average->values ? average->values : model->values;
-}

@@ -23,7 +23,5 @@ void nft_average_update(nft_average *average, const nft_moments *moments, int64_
                         nft_pool *pool);
 /* The average and the model's values change places; the caller packs the weights again. */
 void nft_average_swap(nft_average *average, nft_model *model);
-/* The average, or without one the model's values. */
-const float *nft_average_values(const nft_average *average, const nft_model *model);
 
 #endif
