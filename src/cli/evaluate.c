@@ -233,7 +233,7 @@ static int evaluate(evaluation *e)
 
 static int evaluate_images(evaluation *e)
 {
-    int failed = image_scores_compute(&e->scores, &e->images);
+    int failed = image_scores_compute(&e->scores, &e->images, &e->ranks);
     e->bad_inputs = e->images.bad_inputs;
     e->bad_predictions = e->input.count - e->images.finite;
     return failed;
@@ -405,12 +405,9 @@ static int predict_and_evaluate(evaluation *e)
     return failed ? failed : write_files(e);
 }
 
-/* Only rank 0 compares images. */
 static int compute(evaluation *e)
 {
-    if (!loss_has_images(e->kind))
-        return predict_and_evaluate(e);
-    return e->ranks.rank ? EXIT_SUCCESS : evaluate_images(e);
+    return loss_has_images(e->kind) ? evaluate_images(e) : predict_and_evaluate(e);
 }
 
 static int run(const cli_options *given)
