@@ -87,7 +87,9 @@ typedef struct nft_collect_result {
  * Files are read in every format of nft_file_open(). Networks of one space, with the same names of tensors,
  * roles and metadata, are stacked in one file. Labels that are whole numbers become I64, other numbers F32;
  * texts become classes, numbered in natural order. The metadata `nft.classes` hold the names of the classes.
- * A list of numbers becomes a row. The networks have the natural order of their paths.
+ * A list of numbers becomes a row. The networks have the natural order of their paths. The tensor `nft.file`
+ * holds the path of each, bytes padded with zeros; a network of several in one file has its number behind it,
+ * `zoo.npz#12`.
  *
  * Memory holds the path, the space and the labels of each network, never the weights of more than one file.
  * After an interruption, or a stop by `progress`, the same call continues. Until then files next to `output`

@@ -229,7 +229,8 @@ const cli_command collect_command = {
         "dws-fmnist,\n"
         "nfn-sirens, cnn-wild-park, cnn-zoos, fit-a-nef, small-transformer-zoo and implicit-zoo. The "
         "networks\n"
-        "are in the natural order of their paths. The same command continues after an interruption.\n\n"
+        "are in the natural order of their paths, which the tensor nft.file keeps: 'nftool forward' prints\n"
+        "them. The same command continues after an interruption.\n\n"
         "Examples:\n"
         "  nftool collect zoo/*.pt --labels zoo/results.csv --label test_accuracy -o zoo.safetensors\n"
         "  nftool collect cats dogs --labels folder -o pets.safetensors",

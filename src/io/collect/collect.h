@@ -133,6 +133,7 @@ typedef struct nft_collection {
     int64_t group_count, group_capacity;
     int64_t *slots; /* groups by their hashes; -1: free */
     int64_t slot_count;
+    int64_t name_bytes; /* of the longest name of a network's file */
     nft_unread *unread;
     int64_t unread_count, unread_capacity;
     double *flags;      /* one for each rank; NULL for a single process */
@@ -192,7 +193,9 @@ uint64_t nft_collection_fingerprint(const nft_collection *collection, const nft_
 bool nft_collection_makes_index(const nft_collection *collection);
 /* The file of a group; NULL when there is no memory. nft_release() it. */
 char *nft_collection_part_path(const nft_collection *collection, int64_t group);
-/* Writes the columns behind the networks, each at its offset in the data. */
+/* Bytes of the longest name that a row of NFT_FILE_NAMES has. */
+int64_t nft_names_bytes(const nft_collection *collection);
+/* Writes the columns and the names of the files behind the networks, each at its offset in the data. */
 nft_status nft_columns_write(struct nft_part_file *part, const nft_collection *collection,
                              const nft_group *group, const int64_t *offsets);
 /* Writes one group next to its file. */

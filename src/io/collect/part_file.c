@@ -150,7 +150,7 @@ nft_status nft_part_file_write(nft_part_file *part, int64_t offset, const void *
                                int64_t count)
 {
     bool written = true;
-    if (nft_little_endian()) {
+    if (nft_little_endian() || size == 1) {
         written = write_at(part->descriptor, part->header + offset, numbers, size * count);
     } else {
         uint8_t buffer[BUFFER_BYTES];

@@ -4,6 +4,7 @@
 #include "config/json.h"
 #include "io/collect/collect.h"
 #include "io/collect/part_file.h"
+#include "io/dataset.h"
 #include "io/file_tensors.h"
 #include "space/array.h"
 #include "space/space.h"
@@ -139,6 +140,15 @@ static void describe_columns(group_writer *writer)
     }
 }
 
+static void describe_names(group_writer *writer)
+{
+    int64_t *shape = writer->shapes[writer->output_count];
+    shape[0] = writer->group->networks;
+    shape[1] = writer->collection->name_bytes;
+    writer->outputs[writer->output_count++] =
+        (nft_output){.name = NFT_FILE_NAMES, .type = NFT_TYPE_U8, .rank = 2, .shape = shape};
+}
+
 static nft_status set_classes(nft_metadata *metadata, const nft_column *column, bool is_label)
 {
     nft_text key = {0}, text = {0};
@@ -195,6 +205,7 @@ static nft_status begin(group_writer *writer)
     int64_t bytes = 0;
     describe_tensors(writer);
     describe_columns(writer);
+    describe_names(writer);
     nft_status status = check_names(writer);
     if (!status)
         status = make_metadata(&metadata, writer);
@@ -474,7 +485,7 @@ static nft_status open_writer(group_writer *writer, nft_collection *collection, 
     nft_status status = nft_stored_tensors_find(&writer->tensors, writer->group->space);
     if (status)
         return status;
-    size_t count = (size_t)(writer->tensors.count + collection->column_count);
+    size_t count = (size_t)(writer->tensors.count + collection->column_count + 1);
     writer->piece_count = most_numbers(writer);
     writer->piece = nft_allocate_array((size_t)writer->piece_count, sizeof *writer->piece);
     writer->outputs = nft_allocate_array(count, sizeof *writer->outputs);
