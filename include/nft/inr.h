@@ -51,12 +51,14 @@ typedef struct nft_inr_fit_options {
     void *user;                      /**< handed to the callback */
     int32_t shared_init; /**< 1: every network begins with the weights of network 0, so that they all keep its
                             order of neurons, signs and phases; 0: each with its own */
+    int32_t precision; /**< NFT_PRECISION_… of products between hidden layers while a network is fitted; the
+                          losses are those in single precision */
 } nft_inr_fit_options;
 
 /** Options with every default. */
 #define NFT_INR_FIT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_inr_fit_options), 0, NFT_INR_SCHEDULE_CONSTANT, 0, 0, {0, 0}, 0, 0, NULL, NULL, 0         \
+        sizeof(nft_inr_fit_options), 0, NFT_INR_SCHEDULE_CONSTANT, 0, 0, {0, 0}, 0, 0, NULL, NULL, 0, 0      \
     }
 
 /** How SIRENs are rendered. Zero in a field is its default. */

@@ -86,6 +86,7 @@ static void read_options(job *j)
     j->canonical = option_text(j->given, "canonical") != NULL;
     j->views = integer_of(j->given, "views", 1);
     j->options.shared_init = option_text(j->given, "shared-init") != NULL;
+    j->options.precision = given_precision(j->given);
     j->options.lr = number_of(j->given, "lr", DEFAULT_RATE);
 }
 
@@ -271,8 +272,8 @@ static int describe_settings(const job *j, char *text, size_t capacity)
         failed = nft_space_layer(&layer, j->space, i) ? fail_library() : EXIT_SUCCESS;
         used += snprintf(text + used, capacity - (size_t)used, " %" PRId64, layer.out);
     }
-    snprintf(text + used, capacity - (size_t)used, "%s%s", j->canonical ? "; canonical" : "",
-             j->options.shared_init ? "; shared init" : "");
+    snprintf(text + used, capacity - (size_t)used, "%s%s; precision %d", j->canonical ? "; canonical" : "",
+             j->options.shared_init ? "; shared init" : "", j->options.precision);
     return failed;
 }
 
@@ -599,6 +600,8 @@ static const cli_option own_options[] = {
      NULL},
     {"labels", 0, OPTION_INPUT, "FILE", "a label for each image: IDX, or safetensors with 'label'", 0, 0,
      NULL},
+    {"precision", 0, OPTION_CHOICE, "NAME",
+     "of products between hidden layers: float32 (default), bf16x3 or bf16", 0, 0, precision_names},
     {"views", 0, OPTION_INTEGER, "K", "networks for each image, from different starts (default: 1)", 1,
      1000000, NULL},
     {"canonical", 0, OPTION_FLAG, NULL,

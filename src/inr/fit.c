@@ -132,6 +132,7 @@ static void fit_network(void *argument, int64_t network, int worker)
         nft_weights_gather(c->weights, network, f->weights);
     memset(f->mean, 0, (size_t)numbers * sizeof *f->mean);
     memset(f->square, 0, (size_t)numbers * sizeof *f->square);
+    nft_siren_tape_set_precision(f->tape, c->options.precision);
     for (int64_t step = 0; step < c->options.steps && !is_cancelled(c); step++) {
         nft_siren_tape_load(f->tape, f->weights);
         follow(c, f, image);
@@ -141,6 +142,7 @@ static void fit_network(void *argument, int64_t network, int worker)
     }
     if (is_cancelled(c))
         return;
+    nft_siren_tape_set_precision(f->tape, NFT_PRECISION_FLOAT32);
     nft_siren_tape_load(f->tape, f->weights);
     double loss = loss_of(c, f, image);
     nft_weights_scatter(c->weights, network, f->weights);
@@ -168,6 +170,7 @@ static nft_status fill_options(nft_inr_fit_options *filled, const nft_inr_fit_op
     nft_status status = nft_fill_inr_options("nft_inr_fit", filled, options, sizeof *filled);
     if (status || (status = nft_kernel_set_check("nft_inr_fit")) ||
         (status = nft_fill_threads("nft_inr_fit", &filled->threads)) ||
+        (status = nft_check_precision("nft_inr_fit", filled->precision)) ||
         (status = check_rate("lr", &filled->lr, 1e-3, 1e6, up)) ||
         (status = check_rate("betas[0]", &filled->betas[0], 0.9, below_one, below)) ||
         (status = check_rate("betas[1]", &filled->betas[1], 0.999, below_one, below)) ||
@@ -223,7 +226,7 @@ static nft_status check_images(const nft_weights *weights, const nft_array *imag
 static nft_status make_fitter(fitter *f, const call *c)
 {
     const nft_space *space = c->weights->space;
-    nft_status status = nft_siren_tape_create(&f->tape, space, (float)c->form.omega[0]);
+    nft_status status = nft_siren_tape_create(&f->tape, space, (float)c->form.omega[0], c->options.precision);
     if (!status)
         nft_siren_tape_set_form(f->tape, &c->form);
     if (!status)
