@@ -206,6 +206,10 @@ set -- --count 9 --steps 5 --widths 2,6,5,1 --canonical --views 2 --batch-size 7
 "$nftool" fit "$images" "$@" -o alone.safetensors --threads 1 >out 2>err
 ranks fit "$images" "$@" -o shared.safetensors
 check "two ranks fit images" cmp shared.safetensors alone.safetensors
+set -- --count 5 --steps 5 --widths 2,6,5,1 --shared-init
+"$nftool" fit "$images" "$@" -o alone.safetensors --threads 1 >/dev/null 2>err
+ranks fit "$images" "$@" -o shared.safetensors
+check "two ranks begin all networks with one" cmp shared.safetensors alone.safetensors
 check "only rank 0 prints the PSNR" test "$(grep -c 'mean PSNR' out)" -eq 1
 check "no partial file is left" test ! -e shared.safetensors.partial
 finish
