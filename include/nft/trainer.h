@@ -34,6 +34,11 @@
  *   (early stopping); it needs a validation set
  * - `label`: the name of the tensor with the labels, which the model's metadata keep (`nft.label`). Default:
  *   `label`, or else `target`
+ * - `ema_decay` = null, none: a number above 0 and below 1, as 0.999. The trainer keeps an exponential moving
+ *   average of the parameters. Validation, early stopping, the best parameters and every snapshot use the
+ *   average. The optimizer continues from the parameters themselves. The average begins at the first values.
+ *   After update t, from 1, each number a of it becomes a + (1 - d) (p - a), p the parameter and
+ *   d = min(ema_decay, (1 + t) / (10 + t)), so that values from before the training are soon forgotten
  * - `skip` = false; true: samples whose networks or labels are not finite are left out
  * - `prepare` = false; true: networks of files are brought to the canonical form, ω and offset of the first
  *   file of the training set, where the metadata say that they have others
@@ -75,18 +80,6 @@ extern "C" {
  * thread at a time. A callback must not free the trainer that called it. Callbacks of a batch and of a sum
  * over ranks must not change it either: their calls are refused with ::NFT_ERROR_ARGUMENT. */
 typedef struct nft_trainer nft_trainer;
-
-/**
- * Replaces each of `sums` and each of `values` by its sum over all ranks, bit-identical on every rank. Every
- * rank calls it once in each step and once in each validation, with the same counts, on the thread that
- * called the library. Return 0, or anything else if it failed.
- *
- * A rank that fails in a step or a validation still takes part once more. So does a rank when its step
- * callback stops nft_trainer_run(): it takes part in place of its next step. One of `sums` carries the
- * failure. The call then fails on every rank, and none waits for another.
- */
-typedef int nft_reduce_callback(double *sums, int64_t sum_count, float *values, int64_t value_count,
-                                void *user);
 
 /** How a trainer works; the recipe decides the result. Zero in a field is its default. */
 typedef struct nft_trainer_options {
@@ -160,17 +153,17 @@ typedef int nft_batch_callback(nft_batch *batch, void *user);
 typedef int nft_step_callback(const nft_step_info *info, void *user);
 
 /**
- * How many bytes a trainer takes at most, before anything is allocated: its copies of the parameters, the
- * optimizer's state, both contexts (of training and of validation), the batches that are read from files or
- * filled by a callback, the tables with which a loss between images renders, and the
- * memory of nft_trainer_fit_normalize(). Tables that describe a model, some tens of kilobytes for each
- * space, are not counted.
+ * How many bytes a trainer takes at most, before anything is allocated: its copies of the parameters, their
+ * average, the optimizer's state, both contexts (of training and of validation), the batches that are read
+ * from files or filled by a callback, the tables with which a loss between images renders, and the memory of
+ * nft_trainer_fit_normalize(). Tables that describe a model, some tens of kilobytes for each space, are not
+ * counted.
  *
  * It grows with the number of threads, those of `options` or the machine's cores. It does not count memory
  * that depends on later data: 8 bytes for each training sample with `shuffle`, and 8 bytes and the output for
  * each validation sample. With the loss "render" these are also the tables of an image's rows and columns,
- * and the target images of a batch that is read from a file. nft_trainer_resume() takes 16 bytes a parameter
- * while it reads.
+ * and the target images of a batch that is read from a file. nft_trainer_resume() takes up to 20 bytes
+ * a parameter while it reads.
  *
  * A model of any space needs memory for the spaces of its data, at most that of the space for which this
  * number is the largest. The calls that set data check every space against `memory_limit`.
@@ -319,10 +312,10 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(double *loss, nft_trainer *trainer);
 
 /**
- * Writes a checkpoint, from which the training can resume: parameters, the optimizer's state, the best
- * parameters so far, the step. A temporary file is renamed over the target, so an older checkpoint stays
- * whole until then. One of several ranks is enough: all can resume from its file, also with a validation that
- * is due or failed. Not thread-safe for one trainer.
+ * Writes a checkpoint, from which the training can resume: parameters, the optimizer's state, the average of
+ * the parameters, the best so far, the step. A temporary file is renamed over the target, so an older
+ * checkpoint stays whole until then. One of several ranks is enough: all can resume from its file, also with
+ * a validation that is due or failed. Not thread-safe for one trainer.
  * @return ::NFT_ERROR_NOT_FINITE, and no file, if a number is not finite; ::NFT_ERROR_FILE if it cannot be
  * written
  */
@@ -361,9 +354,8 @@ NFT_API const nft_trainer_description *nft_trainer_describe(const nft_trainer *t
 
 /** The parameters of a snapshot. */
 enum {
-    NFT_SNAPSHOT_LAST = 0, /**< as they are now */
-    NFT_SNAPSHOT_BEST =
-        1 /**< of the lowest validation loss so far; as they are now if there was no validation */
+    NFT_SNAPSHOT_LAST = 0, /**< as they are now; with `ema_decay` their average */
+    NFT_SNAPSHOT_BEST = 1  /**< of the lowest validation loss so far; the last if there was no validation */
 };
 
 /**

@@ -52,6 +52,8 @@ static void read_options(fit_job *j)
     j->options.user = &j->progress;
     j->canonical = option_text(j->given, "canonical") != NULL;
     j->views = integer_of(j->given, "views", 1);
+    j->options.shared_init = option_text(j->given, "shared-init") != NULL;
+    j->options.precision = given_precision(j->given);
     j->options.lr = number_of(j->given, "lr", DEFAULT_RATE);
 }
 
@@ -166,11 +168,25 @@ static int load_init(fit_job *j, const char *path)
     return failed ? failed : check_init(j, path);
 }
 
+static int check_start(const fit_job *j)
+{
+    if (j->options.shared_init && option_text(j->given, "init"))
+        return fail(
+            "--shared-init draws the network that all begin with, and --init gives it; give one of them");
+    if (j->options.shared_init && j->views > 1)
+        return fail("--shared-init makes the %" PRId64
+                    " views of an image equal, because they begin with one network; leave out --views",
+                    j->views);
+    return EXIT_SUCCESS;
+}
+
 static int open_job(fit_job *j)
 {
     const char *labels = option_text(j->given, "labels"), *init = option_text(j->given, "init");
     int64_t first = 0, count = 0;
-    int failed = open_images(&j->images, j->given->operands, j->given->operand_count);
+    int failed = check_start(j);
+    if (!failed)
+        failed = open_images(&j->images, j->given->operands, j->given->operand_count);
     if (!failed && labels)
         failed = load_labels(&j->labels, labels, j->images.count);
     if (!failed)
@@ -223,7 +239,8 @@ static int describe_settings(const fit_job *j, char *text, size_t capacity)
         failed = nft_space_layer(&layer, j->space, i) ? fail_library() : EXIT_SUCCESS;
         used += snprintf(text + used, capacity - (size_t)used, " %" PRId64, layer.out);
     }
-    snprintf(text + used, capacity - (size_t)used, "%s", j->canonical ? "; canonical" : "");
+    snprintf(text + used, capacity - (size_t)used, "%s%s; precision %d", j->canonical ? "; canonical" : "",
+             j->options.shared_init ? "; shared init" : "", j->options.precision);
     return failed;
 }
 
@@ -241,11 +258,12 @@ static void describe_size(const fit_job *j, char *text, size_t capacity)
 /* The complete data set, from the partial file. */
 static int save(fit_job *j)
 {
-    char size[64], settings[128];
+    char size[64], settings[192];
     bool cosine = j->options.schedule == NFT_INR_SCHEDULE_COSINE;
     describe_size(j, size, sizeof size);
-    snprintf(settings, sizeof settings, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"}",
-             j->options.steps, j->options.lr, schedules[cosine]);
+    snprintf(settings, sizeof settings, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"%s}",
+             j->options.steps, j->options.lr, schedules[cosine],
+             j->options.shared_init ? ",\"shared_init\":true" : "");
     const fitted_images images = {.first = j->images.first,
                                   .views = j->views,
                                   .labels = j->labels,
@@ -365,6 +383,9 @@ static const cli_option own_options[] = {
      NULL},
     {"init", 0, OPTION_INPUT, "WEIGHTS",
      "networks to begin with, one for each or one for all (default: fresh)", 0, 0, NULL},
+    {"shared-init", 0, OPTION_FLAG, NULL,
+     "begin all networks with one fresh network, which the seed gives (default: each with its own)", 0, 0,
+     NULL},
     {"widths", 0, OPTION_TEXT, "2,32,32,1", "neurons of each layer, inputs first (default: 2,32,32,colours)",
      0, 0, NULL},
     {"psnr", 0, OPTION_POSITIVE, "DB",
@@ -381,6 +402,8 @@ static const cli_option own_options[] = {
      NULL},
     {"labels", 0, OPTION_INPUT, "FILE", "a label for each image: IDX, or safetensors with 'label'", 0, 0,
      NULL},
+    {"precision", 0, OPTION_CHOICE, "NAME",
+     "of products between hidden layers: float32 (default), bf16x3 or bf16", 0, 0, precision_names},
     {"views", 0, OPTION_INTEGER, "K", "networks for each image, from different starts (default: 1)", 1,
      1000000, NULL},
     {"canonical", 0, OPTION_FLAG, NULL,

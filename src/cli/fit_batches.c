@@ -52,15 +52,16 @@ static int report_finished(fit_job *j)
     return failed;
 }
 
-/* Networks first … of --init, or fresh ones: those of an image are the same whichever images are chosen. */
+/* Networks first … of --init, or fresh ones: those of an image are the same whichever images are chosen. A
+ * common start is the first that the seed gives. */
 static int begin_networks(const fit_job *j, nft_weights *weights, int64_t first)
 {
     if (nft_weights_set_metadata(weights, OMEGA_KEY, j->omega) ||
         nft_weights_set_metadata(weights, OFFSET_KEY, j->offset[0] ? j->offset : NULL))
         return fail_library();
+    int64_t number = j->options.shared_init ? 0 : j->images.first * j->views + first;
     if (!j->init)
-        return nft_inr_init(weights, j->given->seed, j->images.first * j->views + first, 0) ? fail_library()
-                                                                                            : EXIT_SUCCESS;
+        return nft_inr_init(weights, j->given->seed, number, 0) ? fail_library() : EXIT_SUCCESS;
     int64_t count = nft_weights_count(weights), held = nft_weights_count(j->init);
     for (int64_t t = 0; t < nft_space_describe(j->space)->tensor_count; t++) {
         int64_t each = nft_weights_data_count(j->init, t) / held;

@@ -65,7 +65,8 @@ int fit_shared(nft_weights *weights, float *losses, const nft_array *images,
     for (int64_t axis = 1; axis < 4; axis++)
         shape[axis] = nft_array_size(images, axis);
     memset(losses, 0, (size_t)total * sizeof *losses);
-    int failed = make_part(&part, weights, first, end - first);
+    /* A common start is network 0. */
+    int failed = make_part(&part, weights, options->shared_init ? 0 : first, end - first);
     if (!failed && nft_array_borrow(&own, NFT_ARRAY_F32, shape, 4, nft_array_f32(images) + first * numbers))
         failed = fail_library();
     if (!failed)

@@ -114,7 +114,20 @@ static int run_shared(const cli_run *given, cli_output *output)
     return failed;
 }
 
-/* Only rank 0 computes features. */
+/* Features go to the file batch by batch. All that is written at once is a single batch, of rank 0. */
+static int run_to_writer(cli_run *run, cli_ranks *ranks)
+{
+    if (ranks->count == 1 || (run->at_once && !ranks->rank))
+        return run_model(run);
+    if (run->at_once)
+        return EXIT_SUCCESS;
+    run->ranks = ranks;
+    run->receive = receive_features;
+    if (ranks->rank)
+        run->take = send_features;
+    return run_model(run);
+}
+
 static int run_to_file(const nft_model *model, cli_input *input, const cli_options *given, cli_ranks *ranks)
 {
     result_texts texts = {0};
@@ -130,8 +143,8 @@ static int run_to_file(const nft_model *model, cli_input *input, const cli_optio
     if (!failed && !features && ranks->count > 1) {
         run.ranks = ranks;
         failed = run_shared(&run, &output);
-    } else if (!failed && !ranks->rank) {
-        failed = run_model(&run);
+    } else if (!failed) {
+        failed = run_to_writer(&run, ranks);
     }
     if (!failed && !ranks->rank)
         failed = complete_output(&output);

@@ -1,4 +1,5 @@
 /* nftool info of weights and data sets. */
+#include "file_names.h"
 #include "info.h"
 #include "metrics.h"
 #include "names.h"
@@ -203,10 +204,12 @@ static int print_others(const known_names *known, const nft_file *file)
         table_cell(&table, "%s", info.type);
         table_cell(&table, "%s", text_shape(text, info.shape, info.rank));
         snprintf(text, sizeof text, "ignored: belongs to no network");
-        bool is_extra = names_find(&known->extras, info.name) >= 0;
-        if (is_extra && describe_range(text, file, &info))
+        bool is_extra = names_find(&known->extras, info.name) >= 0, is_names = !strcmp(info.name, FILE_NAMES);
+        if (is_names)
+            snprintf(text, sizeof text, "the files of the networks");
+        else if (is_extra && describe_range(text, file, &info))
             return table_fail(&table);
-        if (is_extra)
+        if (is_extra && !is_names)
             append_class_names(text, sizeof text, file, info.name);
         table_cell(&table, "%s", text);
     }

@@ -555,6 +555,7 @@ const cli_command train_command = {
         "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\": 0, \"total_steps\": N},\n"
         "   \"validation\": PATH, \"validate_every\": 1000,\n"
         "   \"patience\": null (validations in a row without a lower loss that end it: early stopping),\n"
+        "   \"ema_decay\": null, or 0.999 (validates and keeps a moving average of the parameters),\n"
         "   \"grad_clip\": null (the largest norm of the gradients), \"shuffle\": true, \"seed\": 0,\n"
         "   \"augment\": null, or for SIRENs (images move at random in training), with these defaults:\n"
         "              {\"rotate\": 0 (degrees), \"shift\": 0 (an image is 2 wide), \"scale\": [1, 1],\n"

@@ -50,7 +50,8 @@ int64_t nft_trainer_group_size(const nft_recipe *recipe, const nft_trainer_optio
 int64_t nft_trainer_next_group(const nft_trainer *trainer, const nft_sample *samples, int64_t count)
 {
     int64_t group = 0, floats = 0;
-    while (group < count && group < trainer->group && samples[group].kept <= trainer->group_floats - floats)
+    while (group < count && group < trainer->loop.group &&
+           samples[group].kept <= trainer->loop.group_floats - floats)
         floats += samples[group++].kept;
     return group < count ? whole_rounds(group, thread_count(&trainer->options)) : group;
 }
@@ -137,6 +138,7 @@ nft_status nft_trainer_plan_bytes(const nft_model *model, const nft_recipe *reci
     const int64_t parts[] = {contexts,
                              nft_size_multiply(model->parameters.total, 3 * sizeof(float)),
                              nft_moments_bytes(model),
+                             nft_average_bytes(model, recipe->ema_decay),
                              nft_fit_bytes(model),
                              batch_bytes(model, recipe, space, group),
                              image_bytes(model, recipe)};
@@ -179,7 +181,7 @@ static nft_status plan_part(const nft_trainer *trainer, nft_set *set, int64_t in
 nft_status nft_trainer_plan_sets(const nft_trainer *trainer, nft_set sets[2], int64_t *group_floats)
 {
     nft_status status = NFT_OK;
-    *group_floats = trainer->group_floats;
+    *group_floats = trainer->loop.group_floats;
     for (int s = 0; s < 2 && !status; s++)
         for (int64_t i = 0; i < sets[s].part_count && !status; i++) {
             status = plan_part(trainer, &sets[s], i, group_floats);

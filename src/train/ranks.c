@@ -24,17 +24,19 @@ nft_status nft_trainer_reduce(nft_trainer *trainer, nft_status status, double *s
     if (status)
         return status;
     if (failed)
-        return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": the reduce callback failed", trainer->step);
+        return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": the reduce callback failed",
+                        trainer->state.step);
     if (sums[sum_count - 1] > 0)
         return nft_fail(NFT_ERROR_CANCELLED,
-                        "step %" PRId64 ": another rank failed or was stopped, and says why", trainer->step);
+                        "step %" PRId64 ": another rank failed or was stopped, and says why",
+                        trainer->state.step);
     return NFT_OK;
 }
 
 void nft_trainer_leave(nft_trainer *trainer)
 {
     double sums[2] = {0};
-    nft_gradients_clear(trainer->gradients);
-    (void)nft_trainer_reduce(trainer, NFT_ERROR_CANCELLED, sums, 2, trainer->gradients->values,
+    nft_gradients_clear(trainer->loop.gradients);
+    (void)nft_trainer_reduce(trainer, NFT_ERROR_CANCELLED, sums, 2, trainer->loop.gradients->values,
                              trainer->model->parameters.total);
 }

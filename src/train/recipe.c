@@ -87,6 +87,19 @@ static nft_status read_clip(nft_options *options, double *clip)
     return nft_fail(NFT_ERROR_CONFIG, "recipe: 'grad_clip' is not a number above 0; null means no clipping");
 }
 
+static nft_status read_ema(nft_options *options, double *decay)
+{
+    const json_t *value = NULL;
+    nft_status status = nft_options_value(options, "ema_decay", false, &value);
+    if (status || !value)
+        return status;
+    *decay = json_number_value(value);
+    if (json_is_number(value) && *decay > 0 && *decay < 1)
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_CONFIG,
+                    "recipe: 'ema_decay' is not a number above 0 and below 1; null means no average");
+}
+
 static nft_status read_patience(nft_options *options, int64_t *patience)
 {
     const json_t *value = NULL;
@@ -170,6 +183,7 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status = nft_options_value(&options, "schedule", false, &schedule)) ||
         (status = nft_options_value(&options, "augment", false, &augment)) ||
         (status = read_clip(&options, &recipe->grad_clip)) ||
+        (status = read_ema(&options, &recipe->ema_decay)) ||
         (status = nft_options_integer(&options, "batch_size", true, 1, INT32_MAX, &recipe->batch_size)) ||
         (status = nft_options_integer(&options, "steps", true, 1, INT64_MAX / INT32_MAX, &recipe->steps)) ||
         (status = nft_options_boolean(&options, "shuffle", false, &recipe->shuffle)) ||

@@ -16,6 +16,7 @@ typedef struct nft_recipe {
     nft_schedule schedule;
     double grad_clip;    /* the largest norm; 0: no clipping */
     nft_siren_form form; /* of the networks that loss render renders */
+    double ema_decay;    /* of the average of the parameters; 0: there is none */
     int64_t batch_size, steps, validate_every;
     int64_t patience; /* validations in a row without a lower loss, after which it ends; 0: no such end */
     bool shuffle;

@@ -371,6 +371,7 @@ static nft_status fit_and_render(void)
     float losses[3];
     options.threads = 2;
     options.steps = 2;
+    options.shared_init = 1;
     assert_ok(nft_space_create_mlp(&space, widths, 3));
     assert_ok(nft_weights_create(&sirens, space, 3, 1, NULL));
     assert_ok(nft_array_create(&images, NFT_ARRAY_F32, shape, 4, NULL));

@@ -197,6 +197,32 @@ static void do_not_fit(void **state)
     nft_model_free(of_tokens);
 }
 
+/* As nft_collect() notes them. */
+static void a_message_names_the_file_of_a_network(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *set = make_set(model, 40, 2);
+    nft_trainer *trainer = make_trainer(model, RECIPE, 1);
+    nft_array *names = NULL;
+    const int64_t shape[] = {40, 6};
+    int64_t bytes[40 * 6];
+    for (int64_t n = 0; n < 40; n++)
+        for (int64_t i = 0; i < 6; i++)
+            bytes[6 * n + i] = n % 2 && i > 3 ? 0 : i == 0 ? 'a' + n % 26 : ".npy5"[i - 1];
+    assert_ok(nft_array_create(&names, NFT_ARRAY_I64, shape, 2, bytes));
+    assert_ok(nft_weights_set_extra(set, "nft.file", names));
+    nft_weights_edit(set, 3)[4 * 37] = INFINITY;
+    nft_dataset *bad = opened(saved(set, "named"));
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(bad), NULL), NFT_ERROR_NOT_FINITE);
+    expect_message("named: l.np: network 37: '1.bias'");
+    nft_dataset_free(bad);
+    nft_array_free(names);
+    nft_trainer_free(trainer);
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
 /* No networks at all: nothing to read, and nothing to train on. */
 static void empty(void **state)
 {
@@ -285,6 +311,7 @@ int main(void)
         cmocka_unit_test(tokens),
         cmocka_unit_test(any_samples),
         cmocka_unit_test(do_not_fit),
+        cmocka_unit_test(a_message_names_the_file_of_a_network),
         cmocka_unit_test(shrinking),
         cmocka_unit_test(without_bias),
         cmocka_unit_test(empty),

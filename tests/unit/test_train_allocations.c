@@ -9,7 +9,7 @@
 #define RECIPE_TEXT                                                                                          \
     "{\"loss\": \"bce\", \"optimizer\": {\"type\": \"adamw\", \"lr\": 0.01}, \"batch_size\": 3, \"steps\": " \
     "4, "                                                                                                    \
-    "\"validate_every\": 2}"
+    "\"ema_decay\": 0.5, \"validate_every\": 2}"
 
 /* Made once, with no allocation refused. */
 static nft_model *model;
