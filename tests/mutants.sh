@@ -35,7 +35,7 @@ tests_of() {
     src/model/contract.c | src/model/outputs.c) echo test_contract test_image_losses test_own_loop test_any_space test_context ;;
     src/model/plans.c | src/model/sequence.c) echo test_any_space test_any_space_memory test_context test_model ;;
     src/model/*)
-        echo test_arguments test_train_arguments test_context test_own_loop test_any_space test_any_space_memory test_backward_engine test_golden_gradients \
+        echo test_arguments test_train_arguments test_train_auxiliary test_context test_own_loop test_any_space test_any_space_memory test_backward_engine test_golden_gradients \
             test_golden test_gradients ;;
     src/modules/weights/np_attention.c) echo test_golden_gradients test_large_axes test_golden test_gradients_of_spaces test_gradients ;;
     src/modules/weights/lift*.c) echo test_lift test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;

@@ -56,6 +56,15 @@
  *   nft_trainer_fit_normalize() see the data without these moves. The loss "render" refuses the key,
  *   because its images would not move
  *
+ * - `auxiliary` = null, none: {"module", "modules" = [], "decoder", "loss" = "reconstruction",
+ *   "weight" = 1}. A second head of a model of SIRENs, for the time of the training. It takes the output of
+ *   module `module` of the model, from 0, which is tokens or a vector (one token). Its `modules` and its
+ *   `decoder`, as those of a configuration, make an image of it. Its loss is the mean squared error between
+ *   that image and the rendering of the network that the model read, augmented where it was. `weight` times
+ *   this loss is added to the loss of every step. Both gradients flow through the modules up to `module`.
+ *   `grad_clip` and the optimizer see the parameters of both. The head begins with fresh parameters of
+ *   `seed`. Validation and snapshots have only the model; a checkpoint has both
+ *
  * `model`, `train` and `validation` name files in a recipe of the nftool program; the library does not read
  * them. Any other key is an error that names it.
  *
@@ -128,7 +137,7 @@ typedef struct nft_trainer_options {
 typedef struct nft_step_info {
     size_t size;            /**< sizeof(nft_step_info), set by the caller */
     int64_t step;           /**< the step's number, from 0 */
-    double loss;            /**< mean over the batch, before the update */
+    double loss;            /**< mean over the batch, before the update; with `auxiliary` the weighted sum */
     double lr;              /**< the learning rate of the update */
     double grad_norm;       /**< global L2 norm of the gradients, before clipping */
     int32_t validated;      /**< 1: a validation followed the step; only in nft_trainer_run() */
@@ -166,16 +175,16 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
 
 /**
  * How many bytes a trainer takes at most, before anything is allocated: its copies of the parameters, their
- * average, the optimizer's state, both contexts (of training and of validation), the batches that are read
- * from files or filled by a callback, the tables with which a loss between images renders, and the memory of
- * nft_trainer_fit_normalize(). Tables that describe a model, some tens of kilobytes for each space, are not
- * counted.
+ * average, an auxiliary head, the optimizer's state, both contexts (of training and of validation), the
+ * batches that are read from files or filled by a callback, the tables with which a loss between images
+ * renders, and the memory of nft_trainer_fit_normalize(). Tables that describe a model, some tens of
+ * kilobytes for each space, are not counted.
  *
  * It grows with the number of threads, those of `options` or the machine's cores. It does not count memory
  * that depends on later data: 8 bytes for each training sample with `shuffle`, and 8 bytes and the output for
  * each validation sample. With the loss "render" these are also the tables of an image's rows and columns,
  * and the target images of a batch that is read from a file. nft_trainer_resume() takes up to 20 bytes
- * a parameter while it reads.
+ * a parameter, and 12 of an auxiliary head, while it reads.
  *
  * A model of any space needs memory for the spaces of its data, at most that of the space for which this
  * number is the largest. The calls that set data check every space against `memory_limit`.
@@ -325,9 +334,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(double *loss, nft_trainer
 
 /**
  * Writes a checkpoint, from which the training can resume: parameters, the optimizer's state, the average of
- * the parameters, the best so far, the step. A temporary file is renamed over the target, so an older
- * checkpoint stays whole until then. One of several ranks is enough: all can resume from its file, also with
- * a validation that is due or failed. Not thread-safe for one trainer.
+ * the parameters, the best so far, those of an auxiliary head, the step. A temporary file is renamed over the
+ * target, so an older checkpoint stays whole until then. One of several ranks is enough: all can resume from
+ * its file, also with a validation that is due or failed. Not thread-safe for one trainer.
  * @return ::NFT_ERROR_NOT_FINITE, and no file, if a number is not finite; ::NFT_ERROR_FILE if it cannot be
  * written
  */

@@ -45,8 +45,10 @@ static json_t *describe_recipe(const nft_recipe *recipe)
     if (recipe_json &&
         ((recipe->patience &&
           json_object_set_new(recipe_json, PATIENCE_KEY, json_integer((json_int_t)recipe->patience))) ||
-         (recipe->ema_decay > 0 &&
-          json_object_set_new(recipe_json, EMA_KEY, json_real(recipe->ema_decay))))) {
+         (recipe->ema_decay > 0 && json_object_set_new(recipe_json, EMA_KEY, json_real(recipe->ema_decay))) ||
+         (recipe->auxiliary.config &&
+          json_object_set_new(recipe_json, "auxiliary",
+                              json_loads(recipe->auxiliary.config, JSON_REJECT_DUPLICATES, NULL))))) {
         json_decref(recipe_json);
         return NULL;
     }

@@ -160,3 +160,42 @@ const float *nft_objective_output(const nft_objective *objective, const nft_cont
     nft_weights_gather(features, index, objective->network);
     return objective->network;
 }
+
+float *nft_objective_gradient(const nft_objective *objective, int64_t index)
+{
+    return objective->features_gradient ? objective->network_gradient
+                                        : (float *)objective->gradient->storage + index * objective->outputs;
+}
+
+void nft_objective_take_gradient(nft_objective *objective, int64_t index)
+{
+    if (objective->features_gradient)
+        nft_weights_scatter(objective->features_gradient, index, objective->network_gradient);
+}
+
+nft_status nft_objective_backward(nft_objective *objective, nft_context *context, int64_t count,
+                                  nft_gradients *gradients, int64_t index, const float *added)
+{
+    nft_array *gradient = objective->gradient;
+    if (objective->features_gradient) {
+        objective->features_gradient->count = count;
+        return nft_backward_adding(context, NFT_VIEW_WEIGHTS(objective->features_gradient), gradients, index,
+                                   added);
+    }
+    gradient->shape[0] = count;
+    gradient->count = count * objective->outputs;
+    return nft_backward_adding(context, NFT_VIEW_ARRAY(gradient), gradients, index, added);
+}
+
+int64_t nft_objective_image_bytes(const nft_model *model, const nft_loss *loss)
+{
+    int64_t height = 0, width = 0; /* a data set's are not known yet */
+    float omega = 0;
+    if (loss->sample)
+        return 0;
+    if (loss->target == NFT_TARGET_INPUT)
+        nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
+                          &omega);
+    return nft_size_add(nft_size_multiply(model->space->numbers, 2 * sizeof(float)),
+                        nft_image_loss_bytes(model->space, height, width));
+}

@@ -2,6 +2,7 @@
 #ifndef NFT_TRAIN_OBJECTIVE_H
 #define NFT_TRAIN_OBJECTIVE_H
 
+#include "model/backward.h"
 #include "train/image_loss.h"
 #include "train/losses.h"
 #include "train/sets.h"
@@ -32,6 +33,15 @@ nft_status nft_check_targets(const nft_objective *objective, const nft_array *ta
                              int64_t samples, nft_set *set);
 /* Output `index` of a forward, `outputs` numbers; features until the next call. */
 const float *nft_objective_output(const nft_objective *objective, const nft_context *context, int64_t index);
+/* Where the gradient of output `index` of a group is written. */
+float *nft_objective_gradient(const nft_objective *objective, int64_t index);
+/* Takes the gradient of output `index` from there, once it is written. */
+void nft_objective_take_gradient(nft_objective *objective, int64_t index);
+/* nft_backward_adding() of the gradients of `count` outputs. */
+nft_status nft_objective_backward(nft_objective *objective, nft_context *context, int64_t count,
+                                  nft_gradients *gradients, int64_t index, const float *added);
+/* Bytes of the renderer of a loss between images, and of a network with its gradient; 0 of other losses. */
+int64_t nft_objective_image_bytes(const nft_model *model, const nft_loss *loss);
 /* The loss of a sample with an output, and `scale` times its gradient unless NULL. */
 double nft_objective_loss(const nft_objective *objective, const nft_sample *sample, const float *output,
                           double scale, float *gradient);
