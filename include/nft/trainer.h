@@ -55,7 +55,6 @@
  *   nft_inr_canonicalize() does. Without it `nft.canonical` of the training data decides. Validation and
  *   nft_trainer_fit_normalize() see the data without these moves. The loss "render" refuses the key,
  *   because its images would not move
- *
  * - `auxiliary` = null, none: {"module", "modules" = [], "decoder", "loss" = "reconstruction",
  *   "weight" = 1}. A second head of a model of SIRENs, for the time of the training. It takes the output of
  *   module `module` of the model, from 0, which is tokens or a vector (one token). Its `modules` and its
