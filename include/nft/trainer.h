@@ -46,15 +46,20 @@
  *   layer. The last number of a list also holds for the layers that follow. The loss "reconstruction"
  *   renders with `nft.omega` of the data, or else with ω of the decoder. Both losses add `nft.offset` of
  *   the data. Losses other than "render" refuse the key
- * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "canonical",
- *   "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its moved image
- *   f(A x + t), where x is a place (y, x). A is a rotation by at most `rotate` degrees either way, times
- *   a factor between the two of `scale`. With `mirror` A also swaps left and right in half of the cases.
- *   Both numbers of t are within ± `shift`. All are uniform, and depend on seed, step and place in the
- *   batch. Labels stay. `canonical` brings the moved networks to the canonical form of `omega`, as
+ * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "mixup" = null,
+ *   "canonical", "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its
+ *   moved image f(A x + t), where x is a place (y, x). A is a rotation by at most `rotate` degrees either
+ *   way, times a factor between the two of `scale`. With `mirror` A also swaps left and right in half of the
+ *   cases. Both numbers of t are within ± `shift`. All are uniform, and depend on seed, step and place in
+ *   the batch. Labels stay. `canonical` brings the moved networks to the canonical form of `omega`, as
  *   nft_inr_canonicalize() does. Without it `nft.canonical` of the training data decides. Validation and
- *   nft_trainer_fit_normalize() see the data without these moves. The loss "render" refuses the key,
- *   because its images would not move
+ *   nft_trainer_fit_normalize() see the data without these changes. The loss "render" refuses the key,
+ *   because its images would not move.
+ *   `mixup`, a number alpha from 0.05 to 4, also mixes the moved networks. Each becomes s times itself plus
+ *   1 - s times another one of the batch. The hidden neurons of that one are first put in the order that
+ *   brings its weights closest, layer by layer. The loss is s times that with the own label plus 1 - s times
+ *   that with the other label. s is drawn from Beta(alpha, alpha). Losses between images compare with the
+ *   mixed network
  * - `auxiliary` = null, none: {"module", "modules" = [], "decoder", "loss" = "reconstruction",
  *   "weight" = 1}. A second head of a model of SIRENs, for the time of the training. It takes the output of
  *   module `module` of the model, from 0, which is tokens or a vector (one token). Its `modules` and its

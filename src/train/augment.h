@@ -14,6 +14,7 @@ typedef struct nft_augment {
     double shift;    /* at most this far in each direction, in coordinates: the image is 2 wide */
     double scale[2]; /* the least and the largest factor of the coordinates */
     bool mirror;     /* left and right change places, with probability 1/2 */
+    double mixup;    /* networks of a batch are mixed, see mixup.h; 0: they are not */
     bool by_data;    /* canonical if the data say that they are; else `canonical` says it */
     bool canonical;  /* networks are brought to their canonical form again */
     double omega;    /* of the networks, for that form */
@@ -28,6 +29,8 @@ bool nft_augment_is_canonical(const nft_augment *augment, bool said);
 
 /* The random numbers of a step; network `index` of its batch has four of them. */
 nft_random nft_augment_random(uint64_t seed, int64_t step);
+/* Brings network `index` of an owned set to its canonical form. */
+void nft_augment_canonicalize(const nft_augment *augment, nft_weights *weights, int64_t index);
 /* Changes network `index` of an owned set; it has that network's random numbers. */
 void nft_augment_network(const nft_augment *augment, const nft_random *random, nft_weights *weights,
                          int64_t index, bool canonical);

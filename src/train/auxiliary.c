@@ -141,7 +141,7 @@ nft_status nft_auxiliary_create(nft_auxiliary *auxiliary, const nft_auxiliary_op
     if ((status = nft_context_create(&auxiliary->context, auxiliary->model, &context)) ||
         (status = nft_gradients_create(&auxiliary->gradients, auxiliary->model)) ||
         (status = nft_objective_create(&auxiliary->objective, auxiliary->model,
-                                       &nft_losses[NFT_LOSS_RECONSTRUCTION], group)))
+                                       &nft_losses[NFT_LOSS_RECONSTRUCTION], group, false)))
         return status;
     status = create_group(auxiliary, group);
     return !status && trainer_options->ranks > 1 ? create_joint(auxiliary, model) : status;

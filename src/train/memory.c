@@ -72,6 +72,10 @@ static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, con
         bytes = nft_size_add(
             bytes,
             nft_size_multiply(nft_size_multiply(recipe->batch_size, model->space->numbers), sizeof(float)));
+    if (recipe->augment.mixup > 0)
+        bytes = nft_size_add(
+            bytes, nft_size_add(nft_mixup_bytes(recipe->augment.mixup, model->space, recipe->batch_size),
+                                nft_size_multiply(outputs, sizeof(float))));
     return nft_size_add(bytes, nft_size_multiply(nft_size_multiply(group, outputs), sizeof(float)));
 }
 

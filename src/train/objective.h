@@ -15,12 +15,13 @@ struct nft_objective {
     nft_weights *features_gradient;
     float *network,
         *network_gradient;  /* such an output of one sample, or a sample's input; and its gradient */
+    float *other_gradient;  /* of one output, with the other label of a mixed sample; NULL: none is mixed */
     nft_image_loss *images; /* NULL unless the loss is of images, and their size is known */
 };
 
-/* For groups of `group` samples; clear it also after a failure. */
+/* For groups of `group` samples, of which some may be mixed; clear it also after a failure. */
 nft_status nft_objective_create(nft_objective *objective, const nft_model *model, const nft_loss *loss,
-                                int64_t group);
+                                int64_t group, bool mixes);
 void nft_objective_clear(nft_objective *objective);
 
 /* Floats of a sample's target; 0 if it is a class, or the input. */
@@ -42,7 +43,8 @@ nft_status nft_objective_backward(nft_objective *objective, nft_context *context
                                   nft_gradients *gradients, int64_t index, const float *added);
 /* Bytes of the renderer of a loss between images, and of a network with its gradient; 0 of other losses. */
 int64_t nft_objective_image_bytes(const nft_model *model, const nft_loss *loss);
-/* The loss of a sample with an output, and `scale` times its gradient unless NULL. */
+/* The loss of a sample with an output, and `scale` times its gradient unless NULL; not NULL of a mixed one.
+ */
 double nft_objective_loss(const nft_objective *objective, const nft_sample *sample, const float *output,
                           double scale, float *gradient);
 

@@ -106,6 +106,11 @@ static nft_status check_augment(const nft_model *model, const nft_recipe *recipe
         return nft_fail(NFT_ERROR_CONFIG,
                         "nft_trainer_create: loss render compares with images that do not move with the "
                         "networks; leave out 'augment'");
+    if (recipe->augment.mixup > 0 && recipe->batch_size < 2)
+        return nft_fail(
+            NFT_ERROR_CONFIG,
+            "nft_trainer_create: augment: 'mixup' mixes the networks of a batch, but 'batch_size' "
+            "is 1");
     nft_status status = nft_augment_check(&recipe->augment, model);
     return status ? nft_fail_in(status, "nft_trainer_create") : NFT_OK;
 }
@@ -195,8 +200,8 @@ nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const c
         (status = nft_state_create(&trainer->state, trainer->model, trainer->auxiliary.model,
                                    recipe->ema_decay)) ||
         (status = nft_batch_source_create(&trainer->source, trainer->model, recipe)) ||
-        (status =
-             nft_objective_create(&trainer->objective, trainer->model, recipe->loss, trainer->loop.group)))
+        (status = nft_objective_create(&trainer->objective, trainer->model, recipe->loss, trainer->loop.group,
+                                       recipe->augment.mixup > 0)))
         goto failed;
     *out = trainer;
     return NFT_OK;
