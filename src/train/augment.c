@@ -97,12 +97,6 @@ static movement draw(const nft_augment *augment, const nft_random *random, uint6
                       .shift = {(2 * u[2] - 1) * augment->shift, (2 * u[3] - 1) * augment->shift}};
 }
 
-void nft_augment_canonicalize(const nft_augment *augment, nft_weights *weights, int64_t index)
-{
-    const nft_siren_form form = nft_siren_plain(augment->omega);
-    nft_siren_canonicalize(weights->space, &form, (float *const *)weights->data, index, 1);
-}
-
 void nft_augment_network(const nft_augment *augment, const nft_random *random, nft_weights *weights,
                          int64_t index, bool canonical)
 {
@@ -118,6 +112,7 @@ void nft_augment_network(const nft_augment *augment, const nft_random *random, n
         weight[0] = (float)(y * m.map[0][0] + x * m.map[1][0]);
         weight[1] = (float)(y * m.map[0][1] + x * m.map[1][1]);
     }
+    const nft_siren_form form = nft_siren_plain(augment->omega);
     if (canonical)
-        nft_augment_canonicalize(augment, weights, index);
+        nft_siren_canonicalize(space, &form, tensors, index, 1);
 }

@@ -29,8 +29,6 @@ bool nft_augment_is_canonical(const nft_augment *augment, bool said);
 
 /* The random numbers of a step; network `index` of its batch has four of them. */
 nft_random nft_augment_random(uint64_t seed, int64_t step);
-/* Brings network `index` of an owned set to its canonical form. */
-void nft_augment_canonicalize(const nft_augment *augment, nft_weights *weights, int64_t index);
 /* Changes network `index` of an owned set; it has that network's random numbers. */
 void nft_augment_network(const nft_augment *augment, const nft_random *random, nft_weights *weights,
                          int64_t index, bool canonical);

@@ -162,16 +162,13 @@ static void augment_batch(const nft_trainer *trainer, int64_t first, int64_t cou
         augment(trainer, &random, i, canonical);
 }
 
-/* The shares of a network depend on its place as well. Its partner may be another rank's. */
+/* The shares of a network depend on its place as well. Its partner may be another rank's. Means of canonical
+ * networks are canonical: the form is an interval of phases, and a sign of the sum of weights. */
 static void mix_batch(nft_trainer *trainer, int64_t first, int64_t count)
 {
-    nft_batch_source *source = &trainer->source;
-    const nft_augment *options = &trainer->recipe.augment;
-    bool canonical = nft_augment_is_canonical(options, nft_contract_is_canonical(&source->set));
     nft_random random = nft_mixup_random(trainer->recipe.seed, trainer->state.step);
-    nft_mixup_samples(&source->mixup, &random, source->samples, trainer->recipe.batch_size, first, count);
-    for (int64_t place = first; place < first + count && canonical; place++)
-        nft_augment_canonicalize(options, source->mixup.networks, place);
+    nft_mixup_samples(&trainer->source.mixup, &random, trainer->source.samples, trainer->recipe.batch_size,
+                      first, count);
 }
 
 nft_status nft_trainer_next_batch(nft_trainer *trainer, int64_t first, int64_t count)

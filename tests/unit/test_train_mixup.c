@@ -264,7 +264,7 @@ static void networks_of_a_batch_are_mixed(void **state)
     nft_model_free(model);
 }
 
-/* A mean of two networks in canonical form need not be in it. */
+/* Means of networks in canonical form are in it. Those of the set are not. */
 static void mixed_networks_are_canonical(void **state)
 {
     (void)state;
