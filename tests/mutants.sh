@@ -21,7 +21,7 @@ tests_of() {
     case $1 in
     src/io/index.c | src/io/dataset.c | src/io/dataset_tensors.c) echo test_weights_space test_index test_dataset test_mixed_training test_adapted ;;
     src/io/families/*) echo test_families ;;
-    src/io/collect/*) echo test_collect_labels test_presets test_collect ;;
+    src/io/collect/*) echo test_collect_labels test_presets test_collect test_collect_ranks ;;
     src/io/fold.c | src/io/kernels.c | src/io/several.c | src/io/chain_doubts.c) echo test_adapted test_presets ;;
     src/io/tensor_read.c) echo test_adapted test_weights_space test_weights_file ;;
     src/io/targets.c) echo test_labels ;;
@@ -46,7 +46,7 @@ tests_of() {
     src/modules/weights/views.c | src/modules/weights/means.c | src/modules/weights/linear_terms.c)
         echo test_views test_init test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/train/augment.c | src/train/source.c) echo test_train_augment test_train_mixup ;;
-    src/train/* | src/math/schedule.c)
+    src/train/* | src/math/schedule.c | src/math/adam.c)
         echo test_train_parts test_mixed_training test_labels test_image_losses && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
     src/math/kernels.c) echo test_rows test_math ;;

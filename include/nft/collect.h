@@ -38,7 +38,7 @@ typedef struct nft_collect_options {
     const char *prefix;      /**< tensors whose names begin with it are the network */
     int skip; /**< 1: networks that cannot be read, are not finite or have no label are left out; 0: the
                  first of them is an error */
-    nft_collect_left_out *left_out;  /**< told of each network that is left out; may be NULL */
+    nft_collect_left_out *left_out;  /**< told of each network that is left out, on one rank; may be NULL */
     nft_progress_callback *progress; /**< told of files: each counts twice, found and written; may be NULL */
     void *user;                      /**< handed to both */
     const char *preset; /**< a published collection, whose layout fills the fields that are left out:
@@ -51,13 +51,19 @@ typedef struct nft_collect_options {
                         then computes both; a norm without such a layer is ::NFT_ERROR_FORMAT. A file with
                         norms is read as a whole */
     double norm_eps; /**< the number that the norms add to the variance; 0: 1e-5, PyTorch's */
+    int32_t rank;    /**< number of this process among those that collect together, from 0 */
+    int32_t ranks;   /**< how many there are, 0: 1. All get the same paths and options, and see the same
+                        files. Each reads the headers of all files. The data are shared: each rank reads those
+                        of an equal part of the files and writes them to the common output */
+    nft_reduce_callback *reduce; /**< needed by more than one rank, else not called */
+    void *reduce_user;           /**< handed to it */
 } nft_collect_options;
 
 /** Options with every default. */
 #define NFT_COLLECT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
         sizeof(nft_collect_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, \
-            0, 0, 0                                                                                          \
+            0, 0, 0, 0, 0, NULL, NULL                                                                        \
     }
 
 /** The result of nft_collect(). */
@@ -81,11 +87,15 @@ typedef struct nft_collect_result {
  * Files are read in every format of nft_file_open(). Networks of one space, with the same names of tensors,
  * roles and metadata, are stacked in one file. Labels that are whole numbers become I64, other numbers F32;
  * texts become classes, numbered in natural order. The metadata `nft.classes` hold the names of the classes.
- * A list of numbers becomes a row. The networks have the natural order of their paths.
+ * A list of numbers becomes a row. The networks have the natural order of their paths. The tensor `nft.file`
+ * holds the path of each, bytes padded with zeros; a network of several in one file has its number behind it,
+ * `zoo.npz#12`.
  *
  * Memory holds the path, the space and the labels of each network, never the weights of more than one file.
  * After an interruption, or a stop by `progress`, the same call continues. Until then files next to `output`
  * hold its state. Their names end in `.partial`. Thread-safe for different outputs.
+ *
+ * The file is the same for any number of ranks. If one fails, the others return ::NFT_ERROR_CANCELLED.
  * @param[out] result may be NULL
  * @param paths files; folders, with all their files except hidden files, sidecars and text; patterns with *,
  * ? or [; or `@`FILE, a file with a path on each line

@@ -94,18 +94,6 @@ extern "C" {
  * over ranks must not change it either: their calls are refused with ::NFT_ERROR_ARGUMENT. */
 typedef struct nft_trainer nft_trainer;
 
-/**
- * Replaces each of `sums` and each of `values` by its sum over all ranks, bit-identical on every rank. Every
- * rank calls it once in each step and once in each validation, with the same counts, on the thread that
- * called the library. Return 0, or anything else if it failed.
- *
- * A rank that fails in a step or a validation still takes part once more. So does a rank when its step
- * callback stops nft_trainer_run(): it takes part in place of its next step. One of `sums` carries the
- * failure. The call then fails on every rank, and none waits for another.
- */
-typedef int nft_reduce_callback(double *sums, int64_t sum_count, float *values, int64_t value_count,
-                                void *user);
-
 /** How a trainer works; the recipe decides the result. Zero in a field is its default. */
 typedef struct nft_trainer_options {
     size_t size;     /**< sizeof(nft_trainer_options) */

@@ -85,6 +85,8 @@ static void read_options(job *j)
     j->options.user = &j->progress;
     j->canonical = option_text(j->given, "canonical") != NULL;
     j->views = integer_of(j->given, "views", 1);
+    j->options.shared_init = option_text(j->given, "shared-init") != NULL;
+    j->options.precision = given_precision(j->given);
     j->options.lr = number_of(j->given, "lr", DEFAULT_RATE);
 }
 
@@ -157,7 +159,7 @@ static int check_init(const job *j, const char *path)
     nft_array *none = NULL;
     nft_layer last = {.size = sizeof last};
     const nft_space *space = nft_weights_space(j->init);
-    int64_t layers = nft_space_layer_count(space), count = nft_weights_count(j->init);
+    int64_t layers = nft_space_describe(space)->layer_count, count = nft_weights_count(j->init);
     if (nft_inr_render(&none, j->init, 0, 0, 1, 1, NULL))
         return fail("--init %s: %s", path, library_message());
     nft_array_free(none);
@@ -199,11 +201,25 @@ static int load_init(job *j, const char *path)
     return failed ? failed : check_init(j, path);
 }
 
+static int check_start(const job *j)
+{
+    if (j->options.shared_init && option_text(j->given, "init"))
+        return fail(
+            "--shared-init draws the network that all begin with, and --init gives it; give one of them");
+    if (j->options.shared_init && j->views > 1)
+        return fail("--shared-init makes the %" PRId64
+                    " views of an image equal, because they begin with one network; leave out --views",
+                    j->views);
+    return EXIT_SUCCESS;
+}
+
 static int open_job(job *j)
 {
     const char *labels = option_text(j->given, "labels"), *init = option_text(j->given, "init");
     int64_t first = 0, count = 0;
-    int failed = open_images(&j->images, j->given->operands, j->given->operand_count);
+    int failed = check_start(j);
+    if (!failed)
+        failed = open_images(&j->images, j->given->operands, j->given->operand_count);
     if (!failed && labels)
         failed = load_labels(&j->labels, labels, j->images.count);
     if (!failed)
@@ -252,11 +268,12 @@ static int describe_settings(const job *j, char *text, size_t capacity)
                         j->images.colours, sum, j->views, init_sum, j->given->seed, j->options.steps,
                         j->options.lr, j->options.schedule, j->omega, j->offset);
     nft_layer layer = {.size = sizeof layer};
-    for (int64_t i = 0; i < nft_space_layer_count(j->space) && !failed; i++) {
+    for (int64_t i = 0; i < nft_space_describe(j->space)->layer_count && !failed; i++) {
         failed = nft_space_layer(&layer, j->space, i) ? fail_library() : EXIT_SUCCESS;
         used += snprintf(text + used, capacity - (size_t)used, " %" PRId64, layer.out);
     }
-    snprintf(text + used, capacity - (size_t)used, "%s", j->canonical ? "; canonical" : "");
+    snprintf(text + used, capacity - (size_t)used, "%s%s; precision %d", j->canonical ? "; canonical" : "",
+             j->options.shared_init ? "; shared init" : "", j->options.precision);
     return failed;
 }
 
@@ -290,17 +307,18 @@ static int report_finished(job *j)
     return failed;
 }
 
-/* Networks first … of --init, or fresh ones: those of an image are the same whichever images are chosen. */
+/* Networks first … of --init, or fresh ones: those of an image are the same whichever images are chosen. A
+ * common start is the first that the seed gives. */
 static int begin_networks(const job *j, nft_weights *weights, int64_t first)
 {
     if (nft_weights_set_metadata(weights, OMEGA_KEY, j->omega) ||
         nft_weights_set_metadata(weights, OFFSET_KEY, j->offset[0] ? j->offset : NULL))
         return fail_library();
+    int64_t number = j->options.shared_init ? 0 : j->images.first * j->views + first;
     if (!j->init)
-        return nft_inr_init(weights, j->given->seed, j->images.first * j->views + first, 0) ? fail_library()
-                                                                                            : EXIT_SUCCESS;
+        return nft_inr_init(weights, j->given->seed, number, 0) ? fail_library() : EXIT_SUCCESS;
     int64_t count = nft_weights_count(weights), held = nft_weights_count(j->init);
-    for (int64_t t = 0; t < nft_space_tensor_count(j->space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(j->space)->tensor_count; t++) {
         int64_t each = nft_weights_data_count(j->init, t) / held;
         const float *from = nft_weights_data(j->init, t);
         float *to = nft_weights_edit(weights, t);
@@ -393,8 +411,8 @@ static int64_t batch_of(const job *j)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t threads = j->given->threads ? j->given->threads : cores;
     int64_t batch = BATCH_PER_THREAD * threads > DEFAULT_BATCH ? BATCH_PER_THREAD * threads : DEFAULT_BATCH;
-    double operations = 6.0 * (double)nft_space_parameter_count(j->space) * (double)j->images.largest *
-                        (double)j->options.steps;
+    double operations = 6.0 * (double)nft_space_describe(j->space)->parameter_count *
+                        (double)j->images.largest * (double)j->options.steps;
     double most = floor(BATCH_OPERATIONS / operations) * (double)threads;
     if (j->given->batch_size)
         return j->given->batch_size;
@@ -438,11 +456,12 @@ static void describe_size(const job *j, char *text, size_t capacity)
 /* The complete data set, from the partial file. */
 static int save(job *j)
 {
-    char size[64], settings[128];
+    char size[64], settings[192];
     bool cosine = j->options.schedule == NFT_INR_SCHEDULE_COSINE;
     describe_size(j, size, sizeof size);
-    snprintf(settings, sizeof settings, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"}",
-             j->options.steps, j->options.lr, schedules[cosine]);
+    snprintf(settings, sizeof settings, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"%s}",
+             j->options.steps, j->options.lr, schedules[cosine],
+             j->options.shared_init ? ",\"shared_init\":true" : "");
     const fitted_images images = {.first = j->images.first,
                                   .views = j->views,
                                   .labels = j->labels,
@@ -562,6 +581,9 @@ static const cli_option own_options[] = {
      NULL},
     {"init", 0, OPTION_INPUT, "WEIGHTS",
      "networks to begin with, one for each or one for all (default: fresh)", 0, 0, NULL},
+    {"shared-init", 0, OPTION_FLAG, NULL,
+     "begin all networks with one fresh network, which the seed gives (default: each with its own)", 0, 0,
+     NULL},
     {"widths", 0, OPTION_TEXT, "2,32,32,1", "neurons of each layer, inputs first (default: 2,32,32,colours)",
      0, 0, NULL},
     {"psnr", 0, OPTION_POSITIVE, "DB",
@@ -578,6 +600,8 @@ static const cli_option own_options[] = {
      NULL},
     {"labels", 0, OPTION_INPUT, "FILE", "a label for each image: IDX, or safetensors with 'label'", 0, 0,
      NULL},
+    {"precision", 0, OPTION_CHOICE, "NAME",
+     "of products between hidden layers: float32 (default), bf16x3 or bf16", 0, 0, precision_names},
     {"views", 0, OPTION_INTEGER, "K", "networks for each image, from different starts (default: 1)", 1,
      1000000, NULL},
     {"canonical", 0, OPTION_FLAG, NULL,

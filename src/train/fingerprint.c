@@ -29,7 +29,7 @@ static uint64_t hash_floats(const float *values, int64_t count, uint64_t hash)
 /* A model of any space also tells tensors apart by this text. */
 static uint64_t hash_space(const nft_space *space, uint64_t hash)
 {
-    const char *text = nft_space_json(space);
+    const char *text = nft_space_describe(space)->json;
     return nft_hash_bytes(text, strlen(text), hash);
 }
 

@@ -22,6 +22,11 @@ typedef struct left_out {
     int64_t ignored, not_finite;
 } left_out;
 
+static nft_status fail_sample(const nft_dataset *dataset, int64_t number, nft_status status)
+{
+    return nft_fail_in(nft_dataset_fail_sample(dataset, number, status), "%s", dataset->path);
+}
+
 /* Selects the used samples among those read, first …. They move to the front, and `*count` becomes their
  * number. `*used` samples are before them. */
 static nft_status select_samples(const nft_trainer *trainer, nft_set *set, nft_sample *samples,
@@ -33,7 +38,7 @@ static nft_status select_samples(const nft_trainer *trainer, nft_set *set, nft_s
         nft_status status = ignored ? NFT_OK : nft_samples_check(&trainer->objective, &samples[i], 1);
         bool bad = status == NFT_ERROR_NOT_FINITE && trainer->recipe.skip;
         if (status && !bad)
-            return set->dataset ? nft_fail_in(status, "%s", set->dataset->path) : status;
+            return set->dataset ? fail_sample(set->dataset, samples[i].number, status) : status;
         out->ignored += ignored;
         out->not_finite += bad;
         if ((ignored || bad) && (status = leave_out(set, *used)))

@@ -107,9 +107,9 @@ static nft_status context_bytes(const nft_model *model, const nft_recipe *recipe
     *group = nft_trainer_group_size(recipe, options, kept);
     nft_context_options first = nft_training_options(options, *group),
                         second = nft_validation_options(options);
-    status = nft_context_memory(&training, model, space, &first);
+    status = nft_context_cost(&training, NULL, model, space, &first);
     if (!status)
-        status = nft_context_memory(&validation, model, space, &second);
+        status = nft_context_cost(&validation, NULL, model, space, &second);
     if (status)
         return status;
     /* the contexts share the weights that are packed for forward */

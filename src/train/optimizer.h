@@ -1,4 +1,4 @@
-/* Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), as PyTorch computes them. */
+/* The optimizer of a trainer: Adam or AdamW (math/adam.h) for all parameters of a model. */
 #ifndef NFT_TRAIN_OPTIMIZER_H
 #define NFT_TRAIN_OPTIMIZER_H
 

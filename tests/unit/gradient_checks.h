@@ -81,7 +81,7 @@ static void run_backward(subject *s)
     nft_weights *gradient = NULL;
     const nft_space *space = nft_weights_space(features);
     assert_ok(nft_weights_create(&gradient, space, NETWORKS, nft_weights_channels(features), NULL));
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++) {
         int64_t count = nft_weights_data_count(gradient, t);
         float *values = nft_weights_edit(gradient, t);
         for (int64_t i = 0; i < count; i++)

@@ -31,13 +31,13 @@ static void promised_memory(void **state)
     for (size_t i = 0; i < COUNT(test_models); i++)
         for (int32_t threads = 1; threads <= 3; threads += 2) {
             nft_model *model = support_model(test_models[i], 0);
-            nft_weights *weights = support_weights(nft_model_space(model), 400, 1, 0);
+            nft_weights *weights = support_weights(nft_model_describe(model)->space, 400, 1, 0);
             nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
             nft_context *context = NULL;
             int64_t promised = 0;
             options.threads = threads;
             options.max_batch = 200;
-            assert_ok(nft_context_memory(&promised, model, NULL, &options));
+            assert_ok(nft_context_cost(&promised, NULL, model, NULL, &options));
             counted_bytes = 0;
             assert_ok(nft_context_create(&context, model, &options));
             /* besides: tables of a few kilobytes */
@@ -63,13 +63,13 @@ static void memory_limit(void **state)
 {
     (void)state;
     nft_model *model = support_model(CLASSIFIER, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), 20000, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, 20000, 1, 0);
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_context *context = NULL;
     int64_t promised = 0;
     options.threads = 1;
     options.max_batch = 2;
-    assert_ok(nft_context_memory(&promised, model, NULL, &options));
+    assert_ok(nft_context_cost(&promised, NULL, model, NULL, &options));
     options.memory_limit = promised - 1;
     assert_int_equal(nft_context_create(&context, model, &options), NFT_ERROR_LIMIT);
     assert_null(context);
@@ -161,7 +161,7 @@ static void orders_of_freeing(void **state)
             if (!gone[1] && !gone[3])
                 assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
             if (!gone[1])
-                assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 2);
+                assert_int_equal(nft_space_describe(nft_weights_space(weights))->layer_count, 2);
         }
     }
 }
@@ -178,7 +178,7 @@ static nft_status live(void)
     nft_status status = nft_model_create(&model, json, strlen(json), 0, NULL);
     free(json);
     if (!status)
-        status = nft_weights_create(&weights, nft_model_space(model), 3, 1, NULL);
+        status = nft_weights_create(&weights, nft_model_describe(model)->space, 3, 1, NULL);
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     options.threads = 2;
     options.max_batch = 2;
@@ -224,7 +224,7 @@ static void recovers_from_failure(void **state)
     const nft_allocator allocator = {sizeof allocator, allocator_allocate, allocator_release, NULL};
     assert_ok(nft_set_allocator(&allocator));
     nft_model *model = support_model(CLASSIFIER, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), 50, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, 50, 1, 0);
     nft_context *context = support_context(model, 1, 2);
     allocator_refused = allocator_calls;
     assert_int_equal(nft_forward(context, NFT_VIEW_WEIGHTS(weights)), NFT_ERROR_MEMORY);

@@ -59,7 +59,7 @@ static void check_gradients(nft_space *space, float omega)
     fill_random(weights, numbers, 1, 0.2);
     fill_random(places, 2 * ROWS, 2, 1);
     fill_random(grad_out, ROWS * colours, 3, 1);
-    assert_ok(nft_siren_tape_create(&tape, space, omega));
+    assert_ok(nft_siren_tape_create(&tape, space, omega, NFT_PRECISION_FLOAT32));
     nft_siren_tape_load(tape, weights);
     nft_siren_tape_forward(tape, 9, places, out);
     nft_siren_tape_backward(tape, 9, grad_out);
@@ -110,8 +110,8 @@ static void check_pixels(nft_space *space)
     fill_random(weights, numbers, 1, 0.2);
     fill_random(target, COUNT_OF_PIXELS * colours, 3, 1);
     nft_siren_grid(HIGH, WIDE, 0, COUNT_OF_PIXELS, places);
-    assert_ok(nft_siren_tape_create(&tape, space, 7));
-    assert_ok(nft_siren_tape_create(&pixels, space, 7));
+    assert_ok(nft_siren_tape_create(&tape, space, 7, NFT_PRECISION_FLOAT32));
+    assert_ok(nft_siren_tape_create(&pixels, space, 7, NFT_PRECISION_FLOAT32));
     assert_ok(nft_siren_tape_set_image(pixels, HIGH, WIDE));
     nft_siren_tape_load(tape, weights);
     nft_siren_tape_load(pixels, weights);

@@ -36,7 +36,7 @@ static nft_weights *sirens(uint64_t seed)
 {
     nft_space *space = SUPPORT_MLP(2, 7, 5, 2);
     nft_weights *set = support_weights(space, NETWORKS, 1, seed);
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
         for (int64_t i = 0; i < nft_weights_data_count(set, t); i++)
             nft_weights_edit(set, t)[i] *= 0.1f;
     nft_space_free(space);

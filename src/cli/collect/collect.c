@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "outputs.h"
 #include "progress.h"
+#include "ranks.h"
 #include "report.h"
 #include "sources.h"
 #include "text.h"
@@ -73,7 +74,7 @@ static int describe(const cli_options *given, const nft_collect_result *result, 
     return EXIT_SUCCESS;
 }
 
-static int collect(const cli_options *given, nft_collect_options options)
+static int collect(const cli_options *given, nft_collect_options options, cli_ranks *ranks)
 {
     collect_run run = {.given = given};
     nft_collect_result result = NFT_COLLECT_RESULT_INIT;
@@ -81,11 +82,19 @@ static int collect(const cli_options *given, nft_collect_options options)
     options.left_out = print_left_out;
     options.progress = show;
     options.user = &run;
+    options.rank = ranks->rank;
+    options.ranks = ranks->count;
+    options.reduce = ranks_reduce;
+    options.reduce_user = ranks;
     progress_start(&run.progress, given, "collect", "steps", 0);
     nft_status status =
         nft_collect(&result, (const char *const *)given->operands, given->operand_count, output, &options);
     progress_end(&run.progress);
-    return status ? fail_layers() : describe(given, &result, output);
+    if (status == NFT_ERROR_CANCELLED)
+        return EXIT_FAILED; /* another rank says why */
+    if (status)
+        return fail_layers();
+    return ranks->rank ? EXIT_SUCCESS : describe(given, &result, output);
 }
 
 /* The names in "a,b,c", which may be missing. */
@@ -127,33 +136,58 @@ static void fill_options(nft_collect_options *options, const cli_options *given)
     options->skip = option_text(given, "skip") != NULL;
 }
 
-static int run(const cli_options *given)
+/* The command, and what its options name. */
+typedef struct job {
+    const cli_options *given;
+    nft_collect_options options;
+    nft_space *space;
+    name_list also, layers;
+} job;
+
+/* Whatever can be wrong with the options. */
+static int prepare(void *argument)
 {
-    nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
-    nft_space *space = NULL;
-    name_list also = {0}, layers = {0};
+    job *j = argument;
+    const cli_options *given = j->given;
     const char *space_path = option_text(given, "space");
     int failed = check_outputs(given);
     if (!failed && space_path && option_text(given, "layers"))
         failed = fail("--layers and --space both describe the networks: give one of them");
     if (!failed)
-        failed = read_names(&also, option_text(given, "also"));
+        failed = read_names(&j->also, option_text(given, "also"));
     if (!failed)
-        failed = read_names(&layers, option_text(given, "layers"));
+        failed = read_names(&j->layers, option_text(given, "layers"));
     if (!failed && space_path)
-        failed = read_space(&space, space_path);
+        failed = read_space(&j->space, space_path);
+    if (failed)
+        return failed;
+    fill_options(&j->options, given);
+    j->options.also = j->also.names;
+    j->options.also_count = j->also.count;
+    j->options.layers = j->layers.names;
+    j->options.layer_count = j->layers.count;
+    j->options.space = j->space;
+    return EXIT_SUCCESS;
+}
+
+static int run(const cli_options *given)
+{
+    cli_ranks ranks;
+    cli_options own = *given; /* ranks other than 0 say nothing */
+    job j = {.given = &own, .options = NFT_COLLECT_OPTIONS_INIT};
+    bool together = true;
+    int failed = ranks_open_if_launched(&ranks);
+    own.quiet = given->quiet || ranks.rank;
+    if (!failed)
+        failed = ranks_in_turn(&ranks, prepare, &j, &together);
     if (!failed) {
-        fill_options(&options, given);
-        options.also = also.names;
-        options.also_count = also.count;
-        options.layers = layers.names;
-        options.layer_count = layers.count;
-        options.space = space;
-        failed = collect(given, options);
+        failed = collect(&own, j.options, &ranks);
+        together = true; /* the ranks agree on the failure */
     }
-    nft_space_free(space);
-    free_names(&also);
-    free_names(&layers);
+    nft_space_free(j.space);
+    free_names(&j.also);
+    free_names(&j.layers);
+    ranks_close(&ranks, together);
     return failed;
 }
 
@@ -195,7 +229,8 @@ const cli_command collect_command = {
         "dws-fmnist,\n"
         "nfn-sirens, cnn-wild-park, cnn-zoos, fit-a-nef, small-transformer-zoo and implicit-zoo. The "
         "networks\n"
-        "are in the natural order of their paths. The same command continues after an interruption.\n\n"
+        "are in the natural order of their paths, which the tensor nft.file keeps: 'nftool forward' prints\n"
+        "them. The same command continues after an interruption.\n\n"
         "Examples:\n"
         "  nftool collect zoo/*.pt --labels zoo/results.csv --label test_accuracy -o zoo.safetensors\n"
         "  nftool collect cats dogs --labels folder -o pets.safetensors",

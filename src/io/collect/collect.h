@@ -8,6 +8,8 @@
 #include "nft/collect.h"
 #include "space/metadata.h"
 
+struct nft_part_file;
+
 /* Paths of files, in natural order, each once. */
 typedef struct nft_paths {
     char **items;
@@ -131,13 +133,22 @@ typedef struct nft_collection {
     int64_t group_count, group_capacity;
     int64_t *slots; /* groups by their hashes; -1: free */
     int64_t slot_count;
+    int64_t name_bytes; /* of the longest name of a network's file */
     nft_unread *unread;
     int64_t unread_count, unread_capacity;
+    double *flags;      /* one for each rank; NULL for a single process */
+    nft_status failure; /* of the first rank that failed */
+    bool writing;       /* the second pass, whose files each belong to one rank */
     int64_t left_out, resumed;
     bool told_order, told_sums, told_folds; /* notes about these were logged, for the first file */
     int64_t done, total;                    /* for the progress */
 } nft_collection;
 
+/* The ranks meet. Each gives its status and gets NFT_OK if all did. Else the first rank that failed gets its
+ * own status, and the others NFT_ERROR_CANCELLED. */
+nft_status nft_collection_meet(nft_collection *collection, nft_status status);
+/* The same, and `sums` become those over all ranks. */
+nft_status nft_collection_sum(nft_collection *collection, double *sums, int64_t count, nft_status status);
 /* Tells of a network that is left out with the last message as the reason, or returns the status if nothing
  * may be skipped. */
 nft_status nft_collection_leave_out(nft_collection *collection, nft_collected *item, nft_status status);
@@ -182,6 +193,11 @@ uint64_t nft_collection_fingerprint(const nft_collection *collection, const nft_
 bool nft_collection_makes_index(const nft_collection *collection);
 /* The file of a group; NULL when there is no memory. nft_release() it. */
 char *nft_collection_part_path(const nft_collection *collection, int64_t group);
+/* Bytes of the longest name that a row of NFT_FILE_NAMES has. */
+int64_t nft_names_bytes(const nft_collection *collection);
+/* Writes the columns and the names of the files behind the networks, each at its offset in the data. */
+nft_status nft_columns_write(struct nft_part_file *part, const nft_collection *collection,
+                             const nft_group *group, const int64_t *offsets);
 /* Writes one group next to its file. */
 nft_status nft_collection_write_group(nft_collection *collection, int64_t group);
 /* Writes all groups. */

@@ -19,7 +19,8 @@ static nft_status cut_group(const nft_collection *collection, int64_t g, bool sy
     nft_part_file part = {.descriptor = -1};
     char *path = nft_collection_part_path(collection, g);
     nft_status status =
-        path ? nft_part_file_open(&part, path, nft_collection_fingerprint(collection, &collection->groups[g]))
+        path ? nft_part_file_open(&part, path, nft_collection_fingerprint(collection, &collection->groups[g]),
+                                  false)
              : nft_fail_memory("a path", (int64_t)strlen(collection->output));
     if (!status)
         status = nft_part_file_finish(&part);
@@ -161,7 +162,8 @@ static nft_status check_spaces(const nft_collection *collection)
 nft_status nft_collection_write(nft_collection *collection)
 {
     int64_t networks = 0;
-    nft_status status = check_spaces(collection);
+    bool is_first = !collection->options.rank;
+    nft_status status = nft_collection_meet(collection, check_spaces(collection));
     if (status)
         return status;
     for (int64_t g = 0; g < collection->group_count && !status; g++) {
@@ -169,11 +171,13 @@ nft_status nft_collection_write(nft_collection *collection)
         networks += collection->groups[g].networks;
     }
     if (!status && !networks)
-        status = nft_fail(NFT_ERROR_FORMAT, "no network is left: all are left out");
+        status = nft_collection_meet(collection,
+                                     nft_fail(NFT_ERROR_FORMAT, "no network is left: all are left out"));
     if (!status)
-        status = commit(collection);
+        status = nft_collection_meet(collection, is_first ? commit(collection) : NFT_OK);
     /* After a failure nothing stays; after an interruption the same call continues. */
-    for (int64_t g = 0; status && status != NFT_ERROR_CANCELLED && g < collection->group_count; g++)
+    for (int64_t g = 0;
+         status && is_first && collection->failure != NFT_ERROR_CANCELLED && g < collection->group_count; g++)
         remove_partial(collection, g);
     return status;
 }

@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "config/json.h"
 #include "io/adapt.h"
+#include "io/dataset.h"
 #include "io/fold.h"
 #include "io/formats/format.h"
 #include "io/sidecar.h"
@@ -265,7 +266,8 @@ static nft_status list_unread(nft_collection *collection, const nft_opened *open
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < file->entry_count && !status; i++) {
         const nft_entry *entry = &file->entries[i];
-        if (!opened->network.used[i] && !is_label(collection, entry->name))
+        if (!opened->network.used[i] && !is_label(collection, entry->name) &&
+            strcmp(entry->name, NFT_FILE_NAMES) != 0)
             status = count_unread(collection, entry->name, nft_type_is_float(entry->type));
     }
     for (int64_t i = 0; i < file->left_out_count && !status; i++)
@@ -333,5 +335,6 @@ nft_status nft_collection_group(nft_collection *collection)
     }
     if (!status)
         tell_unread(collection);
+    collection->name_bytes = nft_names_bytes(collection);
     return status ? status : nft_collection_type_columns(collection);
 }
