@@ -259,7 +259,9 @@ typedef struct nft_trainer_data {
  * output's shape. For render it is `target`, images (N, height, width, colours) of -1 … 1, all of one size;
  * reconstruction needs neither. Everything is checked here: space, channels, that weights and targets are
  * finite, classes against the number of outputs, targets of bce in 0 … 1, and `nft.omega` of the set's
- * metadata, if it is there, against the ω that the loss renders with. On failure the data stay unchanged.
+ * metadata, if it is there, against the ω that the loss renders with. The metadata of the training set are
+ * compared with `nft.trained_on` of a model that was trained before, as nft_forward() does. On failure the
+ * data stay unchanged.
  *
  * A new validation set makes the trainer forget the lowest validation loss so far, and the parameters that
  * had it. Steps taken are not forgotten. Not thread-safe.
