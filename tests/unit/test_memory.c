@@ -65,7 +65,7 @@ static int64_t announced(const nft_model *model, int32_t threads, int64_t max_ba
     int64_t bytes = 0;
     options.threads = threads;
     options.max_batch = max_batch;
-    assert_ok(nft_context_memory(&bytes, model, NULL, &options));
+    assert_ok(nft_context_cost(&bytes, NULL, model, NULL, &options));
     return bytes;
 }
 
@@ -93,7 +93,7 @@ static void more_threads_than_samples_take_little_memory(void **state)
 {
     (void)state;
     nft_model *model = support_model(CLASSIFIER, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), 5, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, 5, 1, 0);
     int64_t of_sample = announced(model, 2, 2) - announced(model, 1, 2),
             of_thread = announced(model, 4, 2) - announced(model, 3, 2);
     assert_true(of_thread > 0 && of_thread < of_sample / 2);
