@@ -168,8 +168,9 @@ static void sincos_turns(int64_t n, const float *x, float *sine, float *cosine)
 
 typedef floats accumulate_function(floats sum, floats x, floats z);
 
-/* Four sums side by side, then one over the rest. The lanes behind the end hold `center` and 0. */
-INLINE float accumulate(int64_t n, const float *x, const float *z, float center, accumulate_function *f)
+/* Four sums side by side, then one over the rest. The lanes behind the end hold `center` and 0. The sum is
+ * that of the lanes. */
+INLINE floats accumulate(int64_t n, const float *x, const float *z, float center, accumulate_function *f)
 {
     floats sums[4] = {fill(0), fill(0), fill(0), fill(0)};
     int64_t i = 0;
@@ -181,7 +182,7 @@ INLINE float accumulate(int64_t n, const float *x, const float *z, float center,
     if (i < n)
         sums[1] = f(sums[1], load_part(x + i, n - i, fill(center)),
                     z ? load_part(z + i, n - i, fill(0)) : fill(center));
-    return sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 INLINE floats plus(floats sum, floats x, floats z)
@@ -203,17 +204,12 @@ INLINE floats plus_squared_difference(floats sum, floats x, floats z)
 
 static float sum(int64_t n, const float *x)
 {
-    return accumulate(n, x, NULL, 0, plus);
+    return sum_lanes(accumulate(n, x, NULL, 0, plus));
 }
 
 static float dot(int64_t n, const float *x, const float *z)
 {
-    return accumulate(n, x, z, 0, plus_product);
-}
-
-static float centered_squares(int64_t n, const float *x, float mean)
-{
-    return accumulate(n, x, NULL, mean, plus_squared_difference);
+    return sum_lanes(accumulate(n, x, z, 0, plus_product));
 }
 
 /* --- products of rows --- */
@@ -335,6 +331,37 @@ static void add_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, 
         add(n, x + r * x_stride, y + r * y_stride);
 }
 
+/* One number of groups, a constant where this is inlined. */
+INLINE void move_groups(int64_t rows, int groups, bool add, const float *x, int64_t x_stride, int64_t x_group,
+                        float *y, int64_t y_stride, int64_t y_group)
+{
+    for (int64_t r = 0; r < rows; r++, x += x_stride, y += y_stride)
+        for (int g = 0; g < groups; g++) {
+            half_floats v = load_half(x + g * x_group);
+            store_half(y + g * y_group, add ? load_half(y + g * y_group) + v : v);
+        }
+}
+
+static void copy_groups(int64_t rows, int64_t n, int groups, const float *x, int64_t x_stride,
+                        int64_t x_group, float *y, int64_t y_stride, int64_t y_group)
+{
+    if (n == LANES / 2 && groups == 3)
+        move_groups(rows, 3, false, x, x_stride, x_group, y, y_stride, y_group);
+    else
+        for (int g = 0; g < groups; g++)
+            copy_rows(rows, n, x + g * x_group, x_stride, y + g * y_group, y_stride);
+}
+
+static void add_groups(int64_t rows, int64_t n, int groups, const float *x, int64_t x_stride, int64_t x_group,
+                       float *y, int64_t y_stride, int64_t y_group)
+{
+    if (n == LANES / 2 && groups == 3)
+        move_groups(rows, 3, true, x, x_stride, x_group, y, y_stride, y_group);
+    else
+        for (int g = 0; g < groups; g++)
+            add_rows(rows, n, x + g * x_group, x_stride, y + g * y_group, y_stride);
+}
+
 /* The sum of some rows of vectors. Halves are summed by themselves, so that the rounding errors of many rows
  * do not add up. A leaf stays in registers. */
 typedef struct strip {
@@ -448,26 +475,58 @@ INLINE void normalise(int64_t n, float mean, float factor, const float *gamma, c
     }
 }
 
+/* Means of LANES rows, and Σ (x - mean)². The lanes behind `rows` are 0. */
+typedef struct moments {
+    floats means, squares;
+} moments;
+
+/* The lanes of all rows are summed together: of short rows that takes longer than anything else. */
+INLINE moments measure_rows(int64_t rows, int64_t n, const float *x, int64_t stride)
+{
+    floats sums[LANES] = {0}, squares[LANES] = {0};
+    for (int64_t r = 0; r < rows; r++)
+        sums[r] = accumulate(n, x + r * stride, NULL, 0, plus);
+    floats means = sum_each(sums) / (float)n;
+    for (int64_t r = 0; r < rows; r++)
+        squares[r] = accumulate(n, x + r * stride, NULL, means[r], plus_squared_difference);
+    return (moments){means, sum_each(squares)};
+}
+
+/* The factor of rows from their Σ (x - mean)². */
+typedef floats norm_factor(int64_t n, floats squares);
+
+INLINE floats simple_factor(int64_t n, floats squares)
+{
+    return 1 / (root(squares / (float)(n - 1)) + 1e-5f);
+}
+
+INLINE floats layer_factor(int64_t n, floats squares)
+{
+    return 1 / root(squares / (float)n + 1e-5f);
+}
+
+INLINE void norm(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,
+                 int64_t x_stride, float *y, int64_t y_stride, norm_factor *factor)
+{
+    for (int64_t first = 0; first < rows; first += LANES) {
+        int64_t count = rows - first < LANES ? rows - first : LANES;
+        moments m = measure_rows(count, n, x, x_stride);
+        floats factors = factor(n, m.squares);
+        for (int64_t r = 0; r < count; r++, x += x_stride, y += y_stride)
+            normalise(n, m.means[r], factors[r], gamma, beta, x, y);
+    }
+}
+
 static void simple_layer_norm(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,
                               int64_t x_stride, float *y, int64_t y_stride)
 {
-    for (int64_t r = 0; r < rows; r++) {
-        const float *row = x + r * x_stride;
-        float mean = sum(n, row) / (float)n;
-        float deviation = sqrtf(centered_squares(n, row, mean) / (float)(n - 1));
-        normalise(n, mean, 1 / (deviation + 1e-5f), gamma, beta, row, y + r * y_stride);
-    }
+    norm(rows, n, gamma, beta, x, x_stride, y, y_stride, simple_factor);
 }
 
 static void layer_norm(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,
                        int64_t x_stride, float *y, int64_t y_stride)
 {
-    for (int64_t r = 0; r < rows; r++) {
-        const float *row = x + r * x_stride;
-        float mean = sum(n, row) / (float)n;
-        float variance = centered_squares(n, row, mean) / (float)n;
-        normalise(n, mean, 1 / sqrtf(variance + 1e-5f), gamma, beta, row, y + r * y_stride);
-    }
+    norm(rows, n, gamma, beta, x, x_stride, y, y_stride, layer_factor);
 }
 
 #define JOIN_NAMES(a, b) a##b
@@ -495,6 +554,8 @@ const nft_kernels JOIN(nft_kernels_, NFT_KERNELS_SET) = {
     .row_products = row_products,
     .copy_rows = copy_rows,
     .add_rows = add_rows,
+    .copy_groups = copy_groups,
+    .add_groups = add_groups,
     .simple_layer_norm = simple_layer_norm,
     .layer_norm = layer_norm,
 };

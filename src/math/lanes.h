@@ -4,6 +4,7 @@
 #ifndef NFT_MATH_LANES_H
 #define NFT_MATH_LANES_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -99,6 +100,7 @@ INLINE ints fill_bits(uint32_t v)
  * fused: ab + c, rounded once where the machine can do that quickly.
  * larger, smaller: of the two, and x where x is NaN.
  * nearest: the nearest integer, halves to even, for any magnitude.
+ * root: the square root.
  * scale: v 2^n for integers -252 ≤ n ≤ 254, rounded once. */
 #if defined(__AVX512F__)
 
@@ -162,6 +164,11 @@ INLINE floats smaller(floats bound, floats x)
 INLINE floats nearest(floats x)
 {
     return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+INLINE floats root(floats x)
+{
+    return _mm512_sqrt_ps(x);
 }
 
 INLINE floats scale(floats v, floats n)
@@ -246,6 +253,11 @@ INLINE floats nearest(floats x)
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+INLINE floats root(floats x)
+{
+    return _mm256_sqrt_ps(x);
+}
+
 #else
 
 INLINE bool any(mask m)
@@ -296,6 +308,11 @@ INLINE floats nearest(floats x)
     return vrndnq_f32(x);
 }
 
+INLINE floats root(floats x)
+{
+    return vsqrtq_f32(x);
+}
+
 #else
 
 INLINE floats fused(floats a, floats b, floats c)
@@ -320,6 +337,13 @@ INLINE floats nearest(floats x)
     floats rounded = ((floats)magnitude + shift) - shift;
     rounded = (floats)((ints)rounded | ((ints)x & 0x80000000));
     return blend((floats)magnitude < shift, rounded, x);
+}
+
+INLINE floats root(floats x)
+{
+    UNROLLED (i, LANES)
+        x[i] = sqrtf(x[i]);
+    return x;
 }
 
 #endif

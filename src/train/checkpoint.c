@@ -11,7 +11,7 @@
 #define STATE_KEY "nft.checkpoint"
 #define FORMAT_VERSION 3
 #define STALE_KEY "stale_validations"
-#define TENSORS 5                          /* at most */
+#define TENSORS 8                          /* at most */
 #define MOST_STEPS (INT64_MAX / INT32_MAX) /* a recipe's; nft_trainer_step() may take more than its own */
 #define HASH_DIGITS 17                     /* with the 0 at the end */
 
@@ -20,26 +20,38 @@ typedef struct tensors {
     int count;
     const char *names[TENSORS];
     float *data[TENSORS];
+    const nft_model *models[TENSORS]; /* whose numbers they are */
 } tensors;
 
 static tensors list_tensors(const nft_state *state)
 {
+    const nft_model *model = state->model, *head = state->auxiliary;
     const struct {
         const char *name;
         float *data; /* NULL: the state has none */
-    } all[TENSORS] = {{"values", state->model->values},
-                      {"first_moments", state->moments.first},
-                      {"second_moments", state->moments.second},
-                      {"average_values", state->average.values},
-                      {"best_values", state->has_best ? state->best : NULL}};
+        const nft_model *model;
+    } all[TENSORS] = {{"values", model->values, model},
+                      {"first_moments", state->moments.first, model},
+                      {"second_moments", state->moments.second, model},
+                      {"average_values", state->average.values, model},
+                      {"best_values", state->has_best ? state->best : NULL, model},
+                      {"auxiliary_values", head ? head->values : NULL, head},
+                      {"auxiliary_first_moments", state->auxiliary_moments.first, head},
+                      {"auxiliary_second_moments", state->auxiliary_moments.second, head}};
     tensors list = {0};
     for (int i = 0; i < TENSORS; i++) {
         if (!all[i].data)
             continue;
         list.names[list.count] = all[i].name;
+        list.models[list.count] = all[i].model;
         list.data[list.count++] = all[i].data;
     }
     return list;
+}
+
+static size_t bytes_of(const tensors *list, int tensor)
+{
+    return (size_t)list->models[tensor]->parameters.total * sizeof(float);
 }
 
 /* The hash of all that a checkpoint has in addition to its description of the training. */
@@ -51,7 +63,7 @@ static void checksum(char digits[HASH_DIGITS], const nft_state *state, const ten
     if (state->has_best)
         hash = nft_hash_bytes(&state->best_loss, sizeof state->best_loss, hash);
     for (int i = 0; i < list->count; i++)
-        hash = nft_hash_bytes(list->data[i], (size_t)state->model->parameters.total * sizeof(float), hash);
+        hash = nft_hash_bytes(list->data[i], bytes_of(list, i), hash);
     snprintf(digits, HASH_DIGITS, "%016" PRIx64, hash);
 }
 
@@ -76,18 +88,21 @@ static nft_status describe_state(nft_text *text, const nft_state *state, const t
     return written ? NFT_OK : nft_fail_memory("the description of the training", 1 << 10);
 }
 
-static nft_status write_checkpoint(const char *path, const char *text, const tensors *list, int64_t numbers)
+static nft_status write_checkpoint(const char *path, const char *text, const tensors *list)
 {
     const char *const metadata[] = {STATE_KEY, text, NULL};
     nft_output outputs[TENSORS];
     nft_file_writer *writer = NULL;
     for (int i = 0; i < list->count; i++)
-        outputs[i] = (nft_output){.name = list->names[i], .type = NFT_TYPE_F32, .rank = 1, .shape = &numbers};
+        outputs[i] = (nft_output){.name = list->names[i],
+                                  .type = NFT_TYPE_F32,
+                                  .rank = 1,
+                                  .shape = &list->models[i]->parameters.total};
     nft_status status = nft_file_create(&writer, path, outputs, list->count, metadata);
     if (status)
         return status;
     for (int i = 0; i < list->count && !status; i++)
-        status = nft_file_append(writer, list->data[i], numbers * (int64_t)sizeof(float));
+        status = nft_file_append(writer, list->data[i], (int64_t)bytes_of(list, i));
     if (!status)
         return nft_file_commit(writer);
     nft_file_cancel(writer);
@@ -103,11 +118,11 @@ nft_status nft_trainer_save(const nft_trainer *trainer, const char *path)
     nft_text text = {0};
     nft_status status = NFT_OK;
     for (int i = 0; i < list.count && !status; i++)
-        status = nft_state_check_finite(state, list.data[i], list.names[i]);
+        status = nft_check_values_finite(list.models[i], list.data[i], list.names[i]);
     if (!status)
         status = describe_state(&text, state, &list, nft_identity_describe(trainer));
     if (!status)
-        status = write_checkpoint(path, text.data, &list, state->model->parameters.total);
+        status = write_checkpoint(path, text.data, &list);
     nft_text_clear(&text);
     return status ? nft_fail_in(status, "nft_trainer_save") : NFT_OK;
 }
@@ -188,11 +203,11 @@ static nft_status check_sum(const checkpoint *c, tensors list)
 
 static nft_status read_numbers(checkpoint *c, const nft_file *file)
 {
-    int64_t numbers = c->state.model->parameters.total;
     tensors list = list_tensors(&c->state);
     nft_status status = NFT_OK;
     for (int i = 0; i < list.count && !status; i++) {
         const nft_entry *entry = nft_file_find(file, list.names[i]);
+        int64_t numbers = list.models[i]->parameters.total;
         if (!entry || entry->rank != 1 || entry->count != numbers || entry->type != NFT_TYPE_F32)
             return nft_fail(NFT_ERROR_FORMAT, "'%s' is not there with %" PRId64 " F32 numbers", list.names[i],
                             numbers);
@@ -201,7 +216,7 @@ static nft_status read_numbers(checkpoint *c, const nft_file *file)
             return nft_fail_memory("a checkpoint", nft_size_multiply(numbers, sizeof(float)));
         status = nft_file_read_f32(file, entry, 0, numbers, c->numbers[i]);
         if (!status)
-            status = nft_state_check_finite(&c->state, c->numbers[i], list.names[i]);
+            status = nft_check_values_finite(list.models[i], c->numbers[i], list.names[i]);
     }
     return status ? status : check_sum(c, list);
 }
@@ -226,7 +241,7 @@ static void take_over(nft_state *state, const checkpoint *c)
 {
     const tensors list = list_tensors(&c->state);
     for (int i = 0; i < list.count; i++)
-        memcpy(list.data[i], c->numbers[i], (size_t)state->model->parameters.total * sizeof(float));
+        memcpy(list.data[i], c->numbers[i], bytes_of(&list, i));
     *state = c->state;
 }
 
@@ -246,7 +261,7 @@ nft_status nft_trainer_resume(nft_trainer *trainer, const char *path)
         status = nft_fail_in(status, "%s", path);
     if (!status) {
         take_over(&trainer->state, &c);
-        nft_context_parameters_changed(trainer->loop.context);
+        nft_trainer_values_changed(trainer);
     }
     for (int i = 0; i < TENSORS; i++)
         nft_release(c.numbers[i]);

@@ -45,18 +45,22 @@ static nft_status size_images(nft_trainer *trainer, const nft_set sets[2])
                                  (float)trainer->recipe.form.omega[0], sized->height, sized->width);
 }
 
-/* How a loss between images renders: the networks that come out as the recipe says, those that go in as the
- * data say, or the decoder; with the offset of the data. */
-static nft_status find_form(nft_siren_form *form, const nft_trainer *trainer, const nft_set sets[2])
+/* The forms in which the losses between images render: of the model's output, and of an auxiliary head's. */
+typedef struct forms {
+    nft_siren_form own, auxiliary;
+} forms;
+
+/* Networks that come out are rendered as the recipe says, those that go in as the data say, or the decoder;
+ * with the offset of the data. */
+static nft_status find_form(nft_siren_form *form, const nft_objective *objective, const nft_recipe *recipe,
+                            const nft_set *set)
 {
-    const nft_set *train = sets[0].count ? &sets[0] : &trainer->source.set;
-    const nft_set *set = train->count ? train : &sets[1];
+    const nft_model *model = objective->model;
     const char *omega = NULL;
-    *form = trainer->recipe.form;
-    if (trainer->objective.loss->sample || !set->count)
+    *form = recipe->form;
+    if (!objective->loss || objective->loss->sample || !set->count)
         return NFT_OK;
-    if (trainer->objective.loss->target == NFT_TARGET_INPUT) {
-        const nft_model *model = trainer->model;
+    if (objective->loss->target == NFT_TARGET_INPUT) {
         int64_t height = 0, width = 0;
         float own = 0;
         nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
@@ -65,7 +69,22 @@ static nft_status find_form(nft_siren_form *form, const nft_trainer *trainer, co
         omega = nft_contract_text(set, 0, NFT_OMEGA_KEY);
     }
     nft_status status = nft_siren_form_read(form, omega, nft_contract_text(set, 0, NFT_OFFSET_KEY));
-    return status ? status : nft_siren_form_check(form, trainer->model->space);
+    return status ? status : nft_siren_form_check(form, model->space);
+}
+
+static nft_status find_forms(forms *found, const nft_trainer *trainer, const nft_set sets[2])
+{
+    const nft_set *train = sets[0].count ? &sets[0] : &trainer->source.set;
+    const nft_set *set = train->count ? train : &sets[1];
+    nft_status status = find_form(&found->own, &trainer->objective, &trainer->recipe, set);
+    return status ? status
+                  : find_form(&found->auxiliary, &trainer->auxiliary.objective, &trainer->recipe, set);
+}
+
+static void set_form(const nft_objective *objective, const nft_siren_form *form)
+{
+    if (objective->images)
+        nft_siren_tape_set_form(objective->images->tape, form);
 }
 
 /* A validation set that stays has been looked through. */
@@ -95,14 +114,14 @@ static nft_status prepare_validation(nft_trainer *trainer, int64_t count)
 
 /* All that may fail. Changes only trainer->objective.images and the memory for samples. */
 static nft_status check_sets(nft_trainer *trainer, nft_set sets[2], nft_sampler *sampler,
-                             int64_t *group_floats, nft_siren_form *form)
+                             int64_t *group_floats, forms *found)
 {
     const nft_recipe *recipe = &trainer->recipe;
     nft_status status = nft_trainer_plan_sets(trainer, sets, group_floats);
     if (!status)
         status = size_images(trainer, sets);
     if (!status)
-        status = find_form(form, trainer, sets);
+        status = find_forms(found, trainer, sets);
     if (!status)
         status = prepare_reading(trainer, sets);
     if (!status)
@@ -128,8 +147,8 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
     nft_sampler sampler = {0};
     nft_image_loss *images = trainer->objective.images;
     int64_t group_floats = 0;
-    nft_siren_form form;
-    nft_status status = check_sets(trainer, sets, &sampler, &group_floats, &form);
+    forms found;
+    nft_status status = check_sets(trainer, sets, &sampler, &group_floats, &found);
     if (status) {
         if (trainer->objective.images != images)
             nft_image_loss_free(trainer->objective.images);
@@ -139,8 +158,8 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
     }
     if (trainer->objective.images != images)
         nft_image_loss_free(images);
-    if (trainer->objective.images)
-        nft_siren_tape_set_form(trainer->objective.images->tape, &form);
+    set_form(&trainer->objective, &found.own);
+    set_form(&trainer->auxiliary.objective, &found.auxiliary);
     if (sets[0].count) {
         nft_sampler_clear(&trainer->source.sampler);
         trainer->source.sampler = sampler;
@@ -160,6 +179,8 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
 static nft_status finish_sets(nft_trainer *trainer, nft_set sets[2], nft_status status)
 {
     nft_set *train = sets[0].count ? &sets[0] : &trainer->source.set;
+    if (!status)
+        status = nft_contract_check_model(trainer->model, &sets[0]);
     if (!status && trainer->recipe.prepare)
         status = nft_contract_prepare(train, &sets[1]);
     if (!status)

@@ -11,10 +11,13 @@ static json_t *describe_augment(const nft_augment *augment)
 {
     if (!augment->enabled)
         return json_null();
-    return json_pack(
-        "{s:f, s:f, s:[f, f], s:b, s:o, s:f}", "rotate", augment->rotate, "shift", augment->shift, "scale",
-        augment->scale[0], augment->scale[1], "mirror", (int)augment->mirror, "canonical",
-        augment->by_data ? json_null() : json_boolean(augment->canonical), "omega", augment->omega);
+    json_t *object =
+        json_pack("{s:f, s:f, s:[f, f], s:b, s:o, s:f}", "rotate", augment->rotate, "shift", augment->shift,
+                  "scale", augment->scale[0], augment->scale[1], "mirror", (int)augment->mirror, "canonical",
+                  augment->by_data ? json_null() : json_boolean(augment->canonical), "omega", augment->omega);
+    if (object && augment->mixup > 0)
+        json_object_set_new(object, "mixup", json_real(augment->mixup));
+    return object;
 }
 
 /* A number where it is the same in every layer, else a list. */
@@ -45,8 +48,10 @@ static json_t *describe_recipe(const nft_recipe *recipe)
     if (recipe_json &&
         ((recipe->patience &&
           json_object_set_new(recipe_json, PATIENCE_KEY, json_integer((json_int_t)recipe->patience))) ||
-         (recipe->ema_decay > 0 &&
-          json_object_set_new(recipe_json, EMA_KEY, json_real(recipe->ema_decay))))) {
+         (recipe->ema_decay > 0 && json_object_set_new(recipe_json, EMA_KEY, json_real(recipe->ema_decay))) ||
+         (recipe->auxiliary.config &&
+          json_object_set_new(recipe_json, "auxiliary",
+                              json_loads(recipe->auxiliary.config, JSON_REJECT_DUPLICATES, NULL))))) {
         json_decref(recipe_json);
         return NULL;
     }

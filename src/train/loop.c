@@ -42,40 +42,30 @@ void nft_loop_clear(nft_loop *loop)
     *loop = (nft_loop){0};
 }
 
+void nft_trainer_values_changed(nft_trainer *trainer)
+{
+    nft_context_parameters_changed(trainer->loop.context);
+    if (trainer->auxiliary.context)
+        nft_context_parameters_changed(trainer->auxiliary.context);
+}
+
 /* The losses of a group whose forward has run, and the gradients of its outputs. */
 static nft_status group_loss(nft_trainer *trainer, const nft_sample *samples, int64_t count, double *loss)
 {
-    nft_weights *features = trainer->objective.features_gradient;
+    nft_objective *objective = &trainer->objective;
     double scale = 1 / (double)trainer->recipe.batch_size;
     for (int64_t i = 0; i < count; i++) {
-        const float *output = nft_objective_output(&trainer->objective, trainer->loop.context, i);
-        float *gradient =
-            features ? trainer->objective.network_gradient
-                     : (float *)trainer->objective.gradient->storage + i * trainer->objective.outputs;
-        double own = nft_objective_loss(&trainer->objective, &samples[i], output, scale, gradient);
+        const float *output = nft_objective_output(objective, trainer->loop.context, i);
+        double own =
+            nft_objective_loss(objective, &samples[i], output, scale, nft_objective_gradient(objective, i));
         if (!isfinite(own))
-            return nft_fail_in(
-                nft_fail_loss(trainer, trainer->source.callback.call ? "callback's batch" : "training set",
-                              samples[i].number, output),
-                "step %" PRId64, trainer->state.step);
-        if (features)
-            nft_weights_scatter(features, i, gradient);
+            return nft_fail_loss(trainer, trainer->source.callback.call ? "callback's batch" : "training set",
+                                 samples[i].number, output);
+        nft_objective_take_gradient(objective, i);
         *loss += own * scale;
     }
-    return NFT_OK;
-}
-
-static nft_status group_backward(nft_trainer *trainer, int64_t count)
-{
-    nft_array *gradient = trainer->objective.gradient;
-    if (trainer->objective.features_gradient) {
-        trainer->objective.features_gradient->count = count;
-        return nft_backward(trainer->loop.context, NFT_VIEW_WEIGHTS(trainer->objective.features_gradient),
-                            trainer->loop.gradients);
-    }
-    gradient->shape[0] = count;
-    gradient->count = count * trainer->objective.outputs;
-    return nft_backward(trainer->loop.context, NFT_VIEW_ARRAY(gradient), trainer->loop.gradients);
+    return nft_auxiliary_run(&trainer->auxiliary, trainer->loop.context, samples, trainer->loop.dropout,
+                             count, scale, loss);
 }
 
 /* `first`: number of the first sample in the batch. */
@@ -87,15 +77,19 @@ static nft_status run_group(nft_trainer *trainer, int64_t first, int64_t count, 
                                                      .step = (uint64_t)trainer->state.step,
                                                      .sample = (uint64_t)(first + i)};
     nft_status status = nft_samples_run(trainer->loop.context, samples, count, 0);
-    if (!status)
-        status = group_loss(trainer, samples, count, loss);
-    return status ? status : group_backward(trainer, count);
+    if (status)
+        return status;
+    if ((status = group_loss(trainer, samples, count, loss)))
+        return nft_fail_in(status, "step %" PRId64, trainer->state.step);
+    return nft_objective_backward(&trainer->objective, trainer->loop.context, count, trainer->loop.gradients,
+                                  trainer->auxiliary.value, nft_auxiliary_gradient(&trainer->auxiliary));
 }
 
 static nft_status batch_gradients(nft_trainer *trainer, int64_t first, int64_t count, double *loss)
 {
     nft_status status = NFT_OK;
     nft_gradients_clear(trainer->loop.gradients);
+    nft_auxiliary_begin(&trainer->auxiliary);
     nft_context_set_dropout(trainer->loop.context, trainer->loop.dropout);
     for (int64_t end = first + count, group; first < end && !status; first += group) {
         group = nft_trainer_next_group(trainer, trainer->source.samples + first, end - first);
@@ -113,8 +107,8 @@ static nft_status update(nft_trainer *trainer, const nft_step_info *info)
     if (!(scale * info->grad_norm <= sqrt((double)FLT_MAX)))
         return nft_fail_gradients(trainer);
     nft_state_update(&trainer->state, &recipe->optimizer, info->lr, scale, trainer->loop.gradients->values,
-                     nft_context_pool(trainer->loop.context));
-    nft_context_parameters_changed(trainer->loop.context);
+                     nft_auxiliary_gradients(&trainer->auxiliary), nft_context_pool(trainer->loop.context));
+    nft_trainer_values_changed(trainer);
     return NFT_OK;
 }
 
@@ -131,12 +125,12 @@ static nft_status run_step(nft_trainer *trainer, nft_step_info *info)
     status = nft_trainer_next_batch(trainer, first, count);
     if (!status)
         status = batch_gradients(trainer, first, count, &sums[0]);
-    if ((status = nft_trainer_reduce(trainer, status, sums, 2, trainer->loop.gradients->values,
-                                     trainer->model->parameters.total)))
+    if ((status = nft_trainer_reduce_gradients(trainer, status, sums, 2)))
         return status;
     info->loss = sums[0];
-    info->grad_norm = nft_gradient_norm(&trainer->state.moments, trainer->loop.gradients->values,
-                                        nft_context_pool(trainer->loop.context));
+    info->grad_norm = nft_state_gradient_norm(&trainer->state, trainer->loop.gradients->values,
+                                              nft_auxiliary_gradients(&trainer->auxiliary),
+                                              nft_context_pool(trainer->loop.context));
     status = isfinite(info->grad_norm) ? update(trainer, info) : nft_fail_gradients(trainer);
     if (status)
         return status;
@@ -169,7 +163,10 @@ nft_status nft_trainer_step(nft_step_info *info, nft_trainer *trainer)
  * step. */
 static nft_status check_end(const nft_trainer *trainer)
 {
-    nft_status status = nft_state_check_finite(&trainer->state, trainer->model->values, "the update");
+    const nft_model *auxiliary = trainer->auxiliary.model;
+    nft_status status = nft_check_values_finite(trainer->model, trainer->model->values, "the update");
+    if (!status && auxiliary)
+        status = nft_check_values_finite(auxiliary, auxiliary->values, "the update");
     return status ? nft_fail_in(status, "step %" PRId64, trainer->state.step - 1) : NFT_OK;
 }
 

@@ -1,5 +1,4 @@
 /* How much memory a trainer takes, and how many samples it runs at a time. */
-#include "modules/sequence/decoder.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -73,21 +72,11 @@ static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, con
         bytes = nft_size_add(
             bytes,
             nft_size_multiply(nft_size_multiply(recipe->batch_size, model->space->numbers), sizeof(float)));
+    if (recipe->augment.mixup > 0)
+        bytes = nft_size_add(
+            bytes, nft_size_add(nft_mixup_bytes(recipe->augment.mixup, model->space, recipe->batch_size),
+                                nft_size_multiply(outputs, sizeof(float))));
     return nft_size_add(bytes, nft_size_multiply(nft_size_multiply(group, outputs), sizeof(float)));
-}
-
-/* The renderer of a loss between images, and a network with its gradient. */
-static int64_t image_bytes(const nft_model *model, const nft_recipe *recipe)
-{
-    int64_t height = 0, width = 0; /* a data set's are not known yet */
-    float omega = 0;
-    if (recipe->loss->sample)
-        return 0;
-    if (recipe->loss->target == NFT_TARGET_INPUT)
-        nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
-                          &omega);
-    return nft_size_add(nft_size_multiply(model->space->numbers, 2 * sizeof(float)),
-                        nft_image_loss_bytes(model->space, height, width));
 }
 
 /* Floats that a sample of a space keeps. */
@@ -135,13 +124,17 @@ nft_status nft_trainer_plan_bytes(const nft_model *model, const nft_recipe *reci
     int64_t contexts = 0, group = 0;
     space = space ? space : model->space;
     nft_status status = context_bytes(model, recipe, options, space, &group, &contexts);
+    int64_t auxiliary = 0;
+    if (!status)
+        status = nft_auxiliary_bytes(&auxiliary, &recipe->auxiliary, model, group, options);
     const int64_t parts[] = {contexts,
                              nft_size_multiply(model->parameters.total, 3 * sizeof(float)),
                              nft_moments_bytes(model),
                              nft_average_bytes(model, recipe->ema_decay),
                              nft_fit_bytes(model),
                              batch_bytes(model, recipe, space, group),
-                             image_bytes(model, recipe)};
+                             auxiliary,
+                             nft_objective_image_bytes(model, recipe->loss)};
     *bytes = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && !status; i++)
         *bytes = nft_size_add(*bytes, parts[i]);

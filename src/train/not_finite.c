@@ -47,24 +47,40 @@ nft_status nft_fail_loss(const nft_trainer *trainer, const char *set, int64_t nu
                     number, set, most, name, advise(trainer, output));
 }
 
-nft_status nft_fail_gradients(const nft_trainer *trainer)
+/* The largest gradient of a model's, and its tensor; infinite where one is not finite. */
+static float largest_gradient(const nft_model *model, const float *gradients, const char **name)
 {
-    const nft_parameters *table = &trainer->model->parameters;
-    const char *largest = NULL;
+    const nft_parameters *table = &model->parameters;
     float most = 0;
     for (int64_t i = 0; i < table->count; i++)
         for (int64_t k = 0; k < table->items[i].count; k++) {
-            float gradient = fabsf(trainer->loop.gradients->values[table->items[i].offset + k]);
-            if (!isfinite(gradient))
-                return nft_fail(NFT_ERROR_NOT_FINITE,
-                                "step %" PRId64 ": the gradient of '%s' is not finite; %s",
-                                trainer->state.step, table->items[i].name, divergence_advice(trainer));
-            if (gradient > most)
-                largest = table->items[i].name;
-            most = fmaxf(most, gradient);
+            float gradient = fabsf(gradients[table->items[i].offset + k]);
+            if (gradient <= most)
+                continue;
+            *name = table->items[i].name;
+            most = isnan(gradient) ? INFINITY : gradient;
+            if (!isfinite(most))
+                return most;
         }
+    return most;
+}
+
+nft_status nft_fail_gradients(const nft_trainer *trainer)
+{
+    const nft_auxiliary *auxiliary = &trainer->auxiliary;
+    const char *name = "", *other = "";
+    float most = largest_gradient(trainer->model, trainer->loop.gradients->values, &name), more = 0;
+    if (auxiliary->model)
+        more = largest_gradient(auxiliary->model, nft_auxiliary_gradients(auxiliary), &other);
+    if (more > most) {
+        most = more;
+        name = other;
+    }
+    if (!isfinite(most))
+        return nft_fail(NFT_ERROR_NOT_FINITE, "step %" PRId64 ": the gradient of '%s' is not finite; %s",
+                        trainer->state.step, name, divergence_advice(trainer));
     return nft_fail(NFT_ERROR_NOT_FINITE,
                     "step %" PRId64 ": the gradient of '%s' is as large as %g, too large for the optimizer's "
                     "squares; try grad_clip, and look for outliers in the data",
-                    trainer->state.step, largest ? largest : "", (double)most);
+                    trainer->state.step, name, (double)most);
 }

@@ -25,8 +25,17 @@ static nft_status create_images(nft_objective *objective)
     return nft_image_loss_create(&objective->images, model->space, omega, height, width);
 }
 
+static nft_status create_other_gradient(nft_objective *objective)
+{
+    size_t outputs = (size_t)objective->outputs;
+    objective->other_gradient = nft_allocate_array(outputs, sizeof *objective->other_gradient);
+    return objective->other_gradient
+               ? NFT_OK
+               : nft_fail_memory("a gradient", (int64_t)(outputs * sizeof *objective->other_gradient));
+}
+
 nft_status nft_objective_create(nft_objective *objective, const nft_model *model, const nft_loss *loss,
-                                int64_t group)
+                                int64_t group, bool mixes)
 {
     const nft_value *output = nft_model_last_value(model);
     bool tokens = output->kind == NFT_VALUE_TOKENS, features = output->kind == NFT_VALUE_FEATURES;
@@ -34,6 +43,8 @@ nft_status nft_objective_create(nft_objective *objective, const nft_model *model
     *objective = (nft_objective){.loss = loss, .model = model};
     objective->outputs = nft_value_floats(output, features ? model->space : NULL);
     nft_status status = create_images(objective);
+    if (!status && mixes)
+        status = create_other_gradient(objective);
     if (status)
         return status;
     return features ? nft_weights_allocate(&objective->features_gradient, model->space, group, 1, NULL, 0)
@@ -47,6 +58,7 @@ void nft_objective_clear(nft_objective *objective)
     nft_image_loss_free(objective->images);
     nft_release(objective->network);
     nft_release(objective->network_gradient);
+    nft_release(objective->other_gradient);
     *objective = (nft_objective){0};
 }
 
@@ -133,23 +145,42 @@ nft_status nft_check_targets(const nft_objective *objective, const nft_array *ta
     return has_shape(objective, targets, samples) ? NFT_OK : fail_shape(objective, targets, name, samples);
 }
 
+/* The loss with one target, or label. */
+static double label_loss(const nft_objective *objective, const float *target, int64_t label,
+                         const float *output, double scale, float *gradient)
+{
+    const nft_loss *loss = objective->loss;
+    const void *expected = loss->target == NFT_TARGET_CLASS ? (const void *)&label : target;
+    return loss->sample(objective->outputs, output, expected, scale, gradient);
+}
+
+/* share · loss with the own label + other_share · loss with the other, and the gradient of that. */
+static double mixed_loss(const nft_objective *objective, const nft_sample *sample, const float *output,
+                         double scale, float *gradient)
+{
+    double other_share = sample->other_share, share = 1 - other_share;
+    double own = label_loss(objective, sample->target, sample->label, output, scale * share, gradient),
+           other = label_loss(objective, sample->other_target, sample->other_label, output,
+                              scale * other_share, objective->other_gradient);
+    for (int64_t i = 0; i < objective->outputs; i++)
+        gradient[i] += objective->other_gradient[i];
+    return share * own + other_share * other;
+}
+
 double nft_objective_loss(const nft_objective *objective, const nft_sample *sample, const float *output,
                           double scale, float *gradient)
 {
     const nft_loss *loss = objective->loss;
     nft_image_loss *images = objective->images;
-    switch (loss->target) {
-    case NFT_TARGET_IMAGE:
+    if (loss->target == NFT_TARGET_IMAGE)
         return nft_image_loss_of_network(images, output, sample->target, scale, gradient);
-    case NFT_TARGET_INPUT:
+    if (loss->target == NFT_TARGET_INPUT) {
         nft_weights_gather(sample->input.weights, sample->input.index, objective->network);
         return nft_image_loss_of_image(images, output, objective->network, scale, gradient);
-    case NFT_TARGET_CLASS:
-        return loss->sample(objective->outputs, output, &sample->label, scale, gradient);
-    case NFT_TARGET_NUMBERS:
-        break;
     }
-    return loss->sample(objective->outputs, output, sample->target, scale, gradient);
+    return sample->other_share > 0
+               ? mixed_loss(objective, sample, output, scale, gradient)
+               : label_loss(objective, sample->target, sample->label, output, scale, gradient);
 }
 
 const float *nft_objective_output(const nft_objective *objective, const nft_context *context, int64_t index)
@@ -159,4 +190,43 @@ const float *nft_objective_output(const nft_objective *objective, const nft_cont
         return nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array) + index * objective->outputs;
     nft_weights_gather(features, index, objective->network);
     return objective->network;
+}
+
+float *nft_objective_gradient(const nft_objective *objective, int64_t index)
+{
+    return objective->features_gradient ? objective->network_gradient
+                                        : (float *)objective->gradient->storage + index * objective->outputs;
+}
+
+void nft_objective_take_gradient(nft_objective *objective, int64_t index)
+{
+    if (objective->features_gradient)
+        nft_weights_scatter(objective->features_gradient, index, objective->network_gradient);
+}
+
+nft_status nft_objective_backward(nft_objective *objective, nft_context *context, int64_t count,
+                                  nft_gradients *gradients, int64_t index, const float *added)
+{
+    nft_array *gradient = objective->gradient;
+    if (objective->features_gradient) {
+        objective->features_gradient->count = count;
+        return nft_backward_adding(context, NFT_VIEW_WEIGHTS(objective->features_gradient), gradients, index,
+                                   added);
+    }
+    gradient->shape[0] = count;
+    gradient->count = count * objective->outputs;
+    return nft_backward_adding(context, NFT_VIEW_ARRAY(gradient), gradients, index, added);
+}
+
+int64_t nft_objective_image_bytes(const nft_model *model, const nft_loss *loss)
+{
+    int64_t height = 0, width = 0; /* a data set's are not known yet */
+    float omega = 0;
+    if (loss->sample)
+        return 0;
+    if (loss->target == NFT_TARGET_INPUT)
+        nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
+                          &omega);
+    return nft_size_add(nft_size_multiply(model->space->numbers, 2 * sizeof(float)),
+                        nft_image_loss_bytes(model->space, height, width));
 }

@@ -86,11 +86,11 @@ static void sum_range(void *argument, int64_t item, int worker)
     c->moments->sums[item] = sum_of_squares(c->gradients + range->first, range->count);
 }
 
-double nft_gradient_norm(const nft_moments *moments, const float *gradients, nft_pool *pool)
+double nft_gradient_squares(const nft_moments *moments, const float *gradients, nft_pool *pool)
 {
     norm_call c = {moments, gradients};
     nft_pool_run(pool, moments->range_count, sum_range, &c);
-    return sqrt(sum_pairs(moments->sums, moments->range_count));
+    return sum_pairs(moments->sums, moments->range_count);
 }
 
 typedef struct update_call {

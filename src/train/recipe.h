@@ -5,6 +5,7 @@
 #include "math/schedule.h"
 #include "siren/form.h"
 #include "train/augment.h"
+#include "train/auxiliary.h"
 #include "train/losses.h"
 #include "train/optimizer.h"
 
@@ -24,9 +25,12 @@ typedef struct nft_recipe {
     bool skip;    /* samples that are not finite are left out */
     char label[NFT_LABEL_CAPACITY]; /* the tensor of the labels; "": label, or else target */
     nft_augment augment;
+    nft_auxiliary_options auxiliary;
     uint64_t seed;
 } nft_recipe;
 
+/* Clear it also after a failure. */
 nft_status nft_recipe_parse(nft_recipe *recipe, const char *text, size_t length);
+void nft_recipe_clear(nft_recipe *recipe);
 
 #endif

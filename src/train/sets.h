@@ -46,6 +46,9 @@ typedef struct nft_sample {
     int64_t label;       /* the class */
     int64_t number;      /* in its set, for messages */
     int64_t kept;        /* floats that a forward for backward keeps of it */
+    double other_share; /* of the loss with the other target or label, of a mixed network; 0: there is none */
+    const float *other_target;
+    int64_t other_label;
 } nft_sample;
 
 /* Memory for samples that are read from files. */

@@ -13,8 +13,10 @@ nft_status nft_batch_source_create(nft_batch_source *source, const nft_model *mo
     source->samples = nft_allocate_array((size_t)batch, sizeof *source->samples);
     if (!source->numbers || !source->samples)
         return nft_fail_memory("a batch", nft_size_multiply(batch, sizeof *source->samples));
-    return recipe->augment.enabled ? nft_weights_allocate(&source->augmented, model->space, batch, 1, NULL, 0)
-                                   : NFT_OK;
+    if (!recipe->augment.enabled)
+        return NFT_OK;
+    nft_status status = nft_weights_allocate(&source->augmented, model->space, batch, 1, NULL, 0);
+    return status ? status : nft_mixup_create(&source->mixup, recipe->augment.mixup, model->space, batch);
 }
 
 void nft_batch_source_clear(nft_batch_source *source)
@@ -25,6 +27,7 @@ void nft_batch_source_clear(nft_batch_source *source)
     nft_reading_clear(&source->reading);
     nft_release(source->numbers);
     nft_release(source->samples);
+    nft_mixup_clear(&source->mixup);
     nft_weights_free(source->augmented);
     *source = (nft_batch_source){0};
 }
@@ -159,13 +162,26 @@ static void augment_batch(const nft_trainer *trainer, int64_t first, int64_t cou
         augment(trainer, &random, i, canonical);
 }
 
+/* The shares of a network depend on its place as well. Its partner may be another rank's. Means of canonical
+ * networks are canonical: the form is an interval of phases, and a sign of the sum of weights. */
+static void mix_batch(nft_trainer *trainer, int64_t first, int64_t count)
+{
+    nft_random random = nft_mixup_random(trainer->recipe.seed, trainer->state.step);
+    nft_mixup_samples(&trainer->source.mixup, &random, trainer->source.samples, trainer->recipe.batch_size,
+                      first, count);
+}
+
 nft_status nft_trainer_next_batch(nft_trainer *trainer, int64_t first, int64_t count)
 {
     if (!trainer->source.callback.call && !trainer->source.set.count)
         return nft_fail(NFT_ERROR_ARGUMENT, "there is no training data; call nft_trainer_set_data first");
-    nft_status status = next_batch(trainer, first, count);
+    bool mixes = trainer->source.mixup.alpha > 0;
+    int64_t begin = mixes ? 0 : first, samples = mixes ? trainer->recipe.batch_size : count;
+    nft_status status = next_batch(trainer, begin, samples);
     if (status)
         return nft_fail_in(status, "step %" PRId64, trainer->state.step);
-    augment_batch(trainer, first, count);
+    augment_batch(trainer, begin, samples);
+    if (mixes)
+        mix_batch(trainer, first, count);
     return NFT_OK;
 }

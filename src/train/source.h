@@ -2,6 +2,7 @@
 #ifndef NFT_TRAIN_SOURCE_H
 #define NFT_TRAIN_SOURCE_H
 
+#include "train/mixup.h"
 #include "train/recipe.h"
 #include "train/sampler.h"
 #include "train/sets.h"
@@ -21,7 +22,8 @@ typedef struct nft_batch_source {
     nft_reading reading;          /* memory of a batch that is read */
     int64_t *numbers;             /* of a batch's samples, in the set */
     nft_sample *samples;          /* of a batch: this rank's part of them is set */
-    nft_weights *augmented;       /* the networks of a batch; NULL unless the recipe has "augment" */
+    nft_mixup mixup;
+    nft_weights *augmented; /* the networks of a batch; NULL unless the recipe has "augment" */
 } nft_batch_source;
 
 /* Without data; clear it also after a failure. */

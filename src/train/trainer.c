@@ -106,6 +106,11 @@ static nft_status check_augment(const nft_model *model, const nft_recipe *recipe
         return nft_fail(NFT_ERROR_CONFIG,
                         "nft_trainer_create: loss render compares with images that do not move with the "
                         "networks; leave out 'augment'");
+    if (recipe->augment.mixup > 0 && recipe->batch_size < 2)
+        return nft_fail(
+            NFT_ERROR_CONFIG,
+            "nft_trainer_create: augment: 'mixup' mixes the networks of a batch, but 'batch_size' "
+            "is 1");
     nft_status status = nft_augment_check(&recipe->augment, model);
     return status ? nft_fail_in(status, "nft_trainer_create") : NFT_OK;
 }
@@ -156,10 +161,12 @@ nft_status nft_trainer_memory(int64_t *bytes, const nft_model *model, const nft_
 {
     if (!model || !recipe_json || !bytes)
         return nft_fail_null("nft_trainer_memory", !model ? "model" : !recipe_json ? "recipe_json" : "bytes");
-    nft_recipe recipe;
+    nft_recipe recipe = {0};
     nft_trainer_options filled;
     *bytes = 0;
-    return plan(&recipe, &filled, bytes, model, space, recipe_json, length, options);
+    nft_status status = plan(&recipe, &filled, bytes, model, space, recipe_json, length, options);
+    nft_recipe_clear(&recipe);
+    return status;
 }
 
 nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const char *recipe_json,
@@ -187,11 +194,14 @@ nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const c
         (status = describe_loss(trainer->model, &trainer->recipe)))
         goto failed;
     const nft_recipe *recipe = &trainer->recipe;
-    if ((status = nft_state_create(&trainer->state, trainer->model, recipe->ema_decay)) ||
-        (status = nft_loop_create(&trainer->loop, trainer->model, recipe, &trainer->options)) ||
+    if ((status = nft_loop_create(&trainer->loop, trainer->model, recipe, &trainer->options)) ||
+        (status = nft_auxiliary_create(&trainer->auxiliary, &recipe->auxiliary, trainer->model, recipe->seed,
+                                       trainer->loop.group, &trainer->options)) ||
+        (status = nft_state_create(&trainer->state, trainer->model, trainer->auxiliary.model,
+                                   recipe->ema_decay)) ||
         (status = nft_batch_source_create(&trainer->source, trainer->model, recipe)) ||
-        (status =
-             nft_objective_create(&trainer->objective, trainer->model, recipe->loss, trainer->loop.group)))
+        (status = nft_objective_create(&trainer->objective, trainer->model, recipe->loss, trainer->loop.group,
+                                       recipe->augment.mixup > 0)))
         goto failed;
     *out = trainer;
     return NFT_OK;
@@ -210,6 +220,8 @@ void nft_trainer_free(nft_trainer *trainer)
     nft_objective_clear(&trainer->objective);
     nft_loop_clear(&trainer->loop);
     nft_state_clear(&trainer->state);
+    nft_auxiliary_clear(&trainer->auxiliary);
+    nft_recipe_clear(&trainer->recipe);
     nft_release(trainer->description);
     nft_model_free(trainer->model);
     nft_release(trainer);

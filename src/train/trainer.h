@@ -14,6 +14,7 @@ struct nft_trainer {
     nft_trainer_options options;
     nft_model *model; /* its own: nobody else sees its values change */
     nft_objective objective;
+    nft_auxiliary auxiliary;
     nft_batch_source source;
     nft_loop loop;
     nft_validation validation;
@@ -70,6 +71,11 @@ void nft_trainer_part(const nft_trainer *trainer, int64_t samples, int64_t *firs
  * A rank that failed, which `status` says, takes part, or the others would wait for it. */
 nft_status nft_trainer_reduce(nft_trainer *trainer, nft_status status, double *sums, int64_t sum_count,
                               float *values, int64_t value_count);
+/* The same of the gradients of a step, those of an auxiliary head included. */
+nft_status nft_trainer_reduce_gradients(nft_trainer *trainer, nft_status status, double *sums,
+                                        int64_t sum_count);
+/* After values of the model or the head were changed: packs their weights again. */
+void nft_trainer_values_changed(nft_trainer *trainer);
 /* The same in place of the next step, for a rank that does not take it. */
 void nft_trainer_leave(nft_trainer *trainer);
 

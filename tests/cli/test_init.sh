@@ -56,6 +56,24 @@ run 0 collect zoo/1.safetensors -o one.safetensors --labels zoo/labels.csv --lab
 run 0 init one.safetensors --quiet
 check "there are two classes at least" grep -q '{"type": "linear", "out_features": 2}' out
 
+# A folder and a table become a predictor in three commands.
+mkdir folder/zoo
+i=0
+echo 'file,test_accuracy' >folder/zoo/results.csv
+while [ $i -lt 10 ]; do
+    "$nftool" permute "$examples/one-cnn.safetensors" --seed $i -o folder/zoo/$i.safetensors >out 2>err
+    echo "$i.safetensors,0.$i" >>folder/zoo/results.csv
+    i=$((i + 1))
+done
+cd folder || exit 1
+run 0 collect zoo --labels zoo/results.csv --label test_accuracy --split validation=0.1,test=0.1 -o zoo.safetensors --quiet
+prints "zoo-test.safetensors: 1 network"
+run 0 init zoo-train.safetensors --validation zoo-validation.safetensors -o recipe.json --quiet
+run 0 train recipe.json -o predictor.safetensors --steps 2 --batch-size 4
+run 0 forward predictor.safetensors zoo-test.safetensors
+check "the prediction is told with its file" grep -Eq '^ *0  zoo/[0-9].safetensors  0\.' out
+cd .. || exit 1
+
 # Data without labels: the message says how to get them.
 run 1 init zoo/1.safetensors
 says "has no tensor 'label' with an entry for each network; 'nftool collect --labels' adds labels"
