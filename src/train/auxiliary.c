@@ -170,7 +170,7 @@ nft_status nft_auxiliary_bytes(int64_t *bytes, const nft_auxiliary_options *opti
         return NFT_OK;
     nft_status status = configure(&head, options, model);
     if (!status)
-        status = nft_context_memory(&contexts, head, NULL, &context);
+        status = nft_context_cost(&contexts, NULL, head, NULL, &context);
     if (!status) {
         int64_t numbers = nft_size_add(nft_value_floats(&head->input, NULL),
                                        nft_value_floats(nft_model_last_value(head), NULL));
