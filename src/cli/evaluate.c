@@ -331,6 +331,8 @@ static int prepare(void *argument)
     int64_t width = 0;
     int failed = check_outputs(e->given);
     if (!failed)
+        failed = check_safetensors_name(e->given, "predictions", false);
+    if (!failed)
         failed = load_model(&e->model, model_path, e->given);
     if (!failed)
         failed = choose_loss(&e->kind, e->given, e->model);
