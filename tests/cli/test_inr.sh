@@ -462,6 +462,11 @@ run 1 forward contract.safetensors raw.safetensors -o x.safetensors
 says "its networks have no canonical form by its metadata"
 run 0 evaluate contract.safetensors raw.safetensors --json --prepare
 check "prepared networks are evaluated like canonical ones" cmp out expected
+# Networks of another space are refused for that, whatever their form.
+for command in "forward" "evaluate"; do
+    run 1 $command contract.safetensors "$examples/mnist-sirens.safetensors"
+    says "layer 0 of the networks is linear 2 → 32, expected linear 2 → 4"
+done
 # A training that continues from a model takes data like those of the earlier one.
 echo '{"model": "contract.safetensors", "train": "canonical.safetensors", "loss": "cross_entropy", "optimizer": {"type": "adam"}, "batch_size": 2, "steps": 2}' \
     >further.json
