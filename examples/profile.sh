@@ -1,7 +1,7 @@
 #!/bin/sh
 # profile.sh MODEL [OPTION...]: the share of each kind of work in `nftool bench MODEL OPTION...`, by Linux's perf. NFTOOL names the program
-# (default: build/nftool), which uses the shared library. The products of OpenBLAS are left out: bench measures sgemm in the same run, and a
-# model has few of them.
+# (default: build/nftool), which uses the shared library. Left out are the random numbers of a fresh model, and the products of OpenBLAS: bench
+# measures sgemm in the same run, and a model has few of them.
 #
 #   examples/profile.sh examples/data/mnist-encoder-64.json --train --batch-size 32 --threads 1
 set -eu
@@ -22,7 +22,7 @@ perf report -i "$samples" --stdio --no-children -g none -F sample,dso,symbol 2>/
         if (name ~ /^(update_range|sum_range|nft_pack|nft_pack_transpose|pack_.*)$/) return "AdamW, packing"
         return "other"
     }
-    /^#/ || NF < 4 || $2 !~ /libnft|libc\.so/ { next }
+    /^#/ || NF < 4 || $2 !~ /libnft|libc\.so/ || $4 ~ /^nft_(random_uniform|model_initialize)$/ { next }
     {
         all += $1
         sum[kind($4)] += $1
