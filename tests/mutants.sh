@@ -81,14 +81,14 @@ check_unmutated() {
 }
 
 # compile FOLDER FILE: the folder's mutant, as the file is compiled, which is more than once if it has kernels. A mutant may leave
-# something unused, which is no error here.
+# something unused, which is no error here. Compiling takes more time than its tests, so it is little optimised.
 compile() {
     rm -f "$1"/*.o
     grep -- " -c .*/$2\"\{0,1\}\$" "$root/commands" >"$1/commands"
     objects=0
     while IFS= read -r command; do
         objects=$((objects + 1))
-        (cd "$build" && sh -c "${command%% -MD *} -w -o '$1/$objects.o' -c '$1/mutant.c'") || return 1
+        (cd "$build" && sh -c "${command%% -MD *} -O1 -w -o '$1/$objects.o' -c '$1/mutant.c'") || return 1
     done <"$1/commands"
 } >"$1/log" 2>&1
 

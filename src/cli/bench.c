@@ -160,7 +160,7 @@ int bench_time(bench *b, bench_run *run, void *argument, const cli_options *give
 {
     nft_status status = NFT_OK;
     cli_progress progress;
-    double spent = 0;
+    double spent = 0, wanted_seconds = environment_seconds("NFTOOL_BENCH_SECONDS", LEAST_SECONDS);
     int64_t least, wanted = 1;
     int failed = time_sgemm(b, given);
     if (failed)
@@ -176,7 +176,7 @@ int bench_time(bench *b, bench_run *run, void *argument, const cli_options *give
         b->runs = i;
         progress_show(&progress, i < b->least_runs ? i : b->least_runs);
         if (!status)
-            ranks_agree(&b->ranks, i < b->least_runs || spent < LEAST_SECONDS, &least, &wanted);
+            ranks_agree(&b->ranks, i < b->least_runs || spent < wanted_seconds, &least, &wanted);
     }
     progress_end(&progress);
     if (status)
