@@ -189,11 +189,16 @@ fuzz() {
 }
 
 # Kernels and BLAS that Valgrind can read: it has no AVX-512.
-under_valgrind() {
+valgrind_nftool() {
     NFT_KERNELS=baseline OPENBLAS_CORETYPE=Haswell OPENBLAS_NUM_THREADS=1 valgrind -q --error-exitcode=1 --leak-check=full \
-        --errors-for-leak-kinds=definite,indirect $checks/gcc/nftool forward \
-        tests/data/golden/model_nfn_hnp/model.safetensors tests/data/golden/model_nfn_hnp/input.safetensors \
-        -o $checks/valgrind.safetensors --threads 2
+        --errors-for-leak-kinds=definite,indirect $checks/gcc/nftool "$@" -o $checks/valgrind.safetensors --threads 2
+}
+
+under_valgrind() {
+    valgrind_nftool forward tests/data/golden/model_nfn_hnp/model.safetensors tests/data/golden/model_nfn_hnp/input.safetensors
+    printf '{"model": "%s", "train": "%s", "loss": "bce", "optimizer": {"type": "adamw"}, "batch_size": 2, "steps": 2}\n' \
+        "$PWD/examples/data/accuracy-predictor.safetensors" "$PWD/examples/data/fashion-cnns.safetensors" >$checks/valgrind.json
+    valgrind_nftool train $checks/valgrind.json
 }
 
 build_docs() {
