@@ -50,7 +50,7 @@ tests_of() {
         echo test_train_parts test_mixed_training test_labels test_image_losses && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
     src/math/kernels.c) echo test_rows test_math ;;
-    src/inr/*) echo test_siren_form test_canonical test_inr ;;
+    src/inr/*) echo test_siren_form test_canonical test_inr test_image_losses ;;
     src/siren/align.c) echo test_train_mixup ;;
     src/siren/canonical.c) echo test_canonical test_inr test_siren_form ;;
     src/siren/*) echo test_siren_form test_siren_tape test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
