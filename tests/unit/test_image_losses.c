@@ -244,6 +244,32 @@ static void channels_are_rendered_as_their_mean(void **state)
     free_image(&one);
 }
 
+/* A change of 0 is added to the input in every group of its channels. */
+static void edits_are_of_the_input(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 2, 'out': 5}, "
+        "{'type': 'linear', 'in': 5, 'out': 4}]}, 'in_channels': 2, 'modules': [{'type': "
+        "'pointwise', 'out_channels': 6}, {'type': 'learned_scale', 'init_scale': 0}, "
+        "{'type': 'add_input'}]}";
+    nft_model *model = support_model(text, 1);
+    nft_weights *set = support_weights(model->space, 3, 2, 4);
+    nft_context *context = NULL;
+    assert_ok(nft_context_create(&context, model, NULL));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
+    const nft_weights *edits = nft_context_output(context, NFT_OUTPUT)->weights;
+    for (int64_t t = 0; t < model->space->tensor_count; t++) {
+        int64_t numbers = model->space->tensors[t].tokens;
+        for (int64_t i = 0; i < 3 * 6; i++)
+            support_identical("an edit", numbers, nft_weights_data(edits, t) + i * numbers,
+                              nft_weights_data(set, t) + (i / 6 * 2 + i % 2) * numbers);
+    }
+    nft_context_free(context);
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
 /* The validation loss of a model with two edits is the squared error of its rendered output. */
 static void a_model_learns_several_edits(void **state)
 {
@@ -626,6 +652,7 @@ int main(void)
         cmocka_unit_test(equal_edits_are_one),
         cmocka_unit_test(edits_have_finite_differences),
         cmocka_unit_test(channels_are_rendered_as_their_mean),
+        cmocka_unit_test(edits_are_of_the_input),
         cmocka_unit_test(a_model_learns_several_edits),
         cmocka_unit_test(finite_differences),
         cmocka_unit_test(the_same_from_files),
