@@ -42,6 +42,7 @@ tests_of() {
     src/modules/weights/role_*.c | src/modules/weights/signed_log.c | src/modules/weights/place_embedding.c | \
         src/modules/weights/grid_rows.c | src/modules/weights/statistics.c | src/modules/weights/normalize.c)
         echo test_role_modules test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+    src/modules/weights/add_input.c) echo test_image_losses test_fit test_gradients ;;
     src/modules/weights/siren_*.c) echo test_siren_modules test_gradients test_symmetry ;;
     src/modules/weights/views.c | src/modules/weights/means.c | src/modules/weights/linear_terms.c)
         echo test_views test_init test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
@@ -51,7 +52,7 @@ tests_of() {
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
     src/math/kernels.c) echo test_rows test_math test_products ;;
     src/math/siren_*) echo test_siren_bf16 test_siren_kernels test_siren_tape ;;
-    src/inr/*) echo test_siren_form test_canonical test_inr ;;
+    src/inr/*) echo test_siren_form test_canonical test_inr test_image_losses ;;
     src/siren/align.c) echo test_train_mixup ;;
     src/siren/canonical.c) echo test_canonical test_inr test_siren_form ;;
     src/siren/*) echo test_siren_form test_siren_tape test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
