@@ -107,17 +107,10 @@ static void update(const nft_inr_fit_options *options, int64_t step, int64_t num
 {
     const nft_schedule schedule = {.cosine = options->schedule == NFT_INR_SCHEDULE_COSINE,
                                    .total = options->steps};
-    double correction1 = 1 - pow(options->betas[0], (double)(step + 1));
-    double correction2 = 1 - pow(options->betas[1], (double)(step + 1));
-    nft_adam adam = {.beta1 = (float)options->betas[0],
-                     .beta2 = (float)options->betas[1],
-                     .rest1 = (float)(1 - options->betas[0]),
-                     .rest2 = (float)(1 - options->betas[1]),
-                     .epsilon = (float)options->eps,
-                     .step = (float)(options->lr * nft_schedule_factor(&schedule, step) / correction1),
-                     .root = (float)sqrt(correction2)};
+    nft_adam adam = nft_adam_at(step + 1, options->lr * nft_schedule_factor(&schedule, step),
+                                options->betas[0], options->betas[1], options->eps);
     nft_siren_tape_gradient(f->tape, f->gradient);
-    nft_siren_vector()->adam(&adam, numbers, f->gradient, f->mean, f->square, f->weights);
+    nft_vector_gradients()->adam(&adam, numbers, f->gradient, f->mean, f->square, f->weights);
 }
 
 static void fit_network(void *argument, int64_t network, int worker)

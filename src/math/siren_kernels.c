@@ -239,19 +239,6 @@ static void last(const nft_last_layer *layer)
     *layer->bias_gradient += errors;
 }
 
-static void adam(const nft_adam *adam, int64_t n, const float *restrict gradient, float *restrict m,
-                 float *restrict v, float *restrict parameters)
-{
-    float beta1 = adam->beta1, beta2 = adam->beta2, rest1 = adam->rest1, rest2 = adam->rest2;
-    float step = adam->step, inverse = 1 / adam->root, epsilon = adam->epsilon;
-    for (int64_t i = 0; i < n; i++) {
-        float g = gradient[i];
-        m[i] = beta1 * m[i] + rest1 * g;
-        v[i] = beta2 * v[i] + rest2 * (g * g);
-        parameters[i] -= step * m[i] / (sqrtf(v[i]) * inverse + epsilon);
-    }
-}
-
 #define JOIN_NAMES(a, b) a##b
 #define JOIN(a, b) JOIN_NAMES(a, b)
 
@@ -264,5 +251,4 @@ const nft_siren_kernels JOIN(nft_siren_kernels_, NFT_KERNELS_SET) = {
     .waves = waves,
     .outputs = outputs,
     .last = last,
-    .adam = adam,
 };

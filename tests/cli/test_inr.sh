@@ -480,6 +480,17 @@ run 1 forward contract.safetensors raw.safetensors -o x.safetensors
 says "its networks have no canonical form by its metadata"
 run 0 evaluate contract.safetensors raw.safetensors --json --prepare
 check "prepared networks are evaluated like canonical ones" cmp out expected
+# Networks of another space are refused for that, whatever their form.
+for command in "forward" "evaluate"; do
+    run 1 $command contract.safetensors "$examples/mnist-sirens.safetensors"
+    says "layer 0 of the networks is linear 2 → 32, expected linear 2 → 4"
+done
+# A training that continues from a model takes data like those of the earlier one.
+echo '{"model": "contract.safetensors", "train": "canonical.safetensors", "loss": "cross_entropy", "optimizer": {"type": "adam"}, "batch_size": 2, "steps": 2}' \
+    >further.json
+run 0 train further.json -o x.safetensors --quiet
+run 1 train further.json -o x.safetensors --train raw.safetensors
+says "the training set has no nft.canonical in its metadata, that of the model's earlier training has 'sign-phase'"
 run 1 evaluate contract.safetensors slow.safetensors
 says "its networks have omega 20 by its metadata, those of the model's training set omega 30"
 run 0 evaluate contract.safetensors slow.safetensors --prepare

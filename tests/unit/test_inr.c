@@ -105,7 +105,7 @@ static void check_golden(const char *name)
     golden_fit g = open_golden(name);
     compare_rendering(&g, "rendered_init", 1e-4, 5e-5);
     assert_ok(nft_inr_fit(g.networks, NULL, g.images, &g.options));
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(g.networks)); t++) {
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(g.networks))->tensor_count; t++) {
         support_close(name, nft_weights_data_count(g.networks, t), nft_weights_data(g.networks, t),
                       nft_weights_data(g.expected, t), 1e-3, 5e-4);
     }
