@@ -48,31 +48,24 @@ typedef struct nft_context_options {
     }
 
 /**
- * How many bytes a context takes for calls of max_batch networks, before anything is allocated.
+ * The cost of a context, before anything is allocated: bytes for calls of max_batch networks, and
+ * floating-point operations of the matrix products for one sample.
  *
  * A context for a model of any space has plans for several spaces. They share workspace and kept memory.
  * Each of the two is as large as the largest need of a space. Outputs that depend on the space are added up.
  * Thread-safe.
- * @param[out] bytes 0 on failure
+ * @param[out] bytes 0 on failure; NULL if they are not wanted
+ * @param[out] flops 0 on failure; NULL if they are not wanted
  * @param model any
  * @param space of the networks, for a model of any space; else NULL, or the model's own
  * @param options NULL for the defaults
- * @return ::NFT_ERROR_ARGUMENT if a model of any space gets no space, ::NFT_ERROR_MISMATCH if the space is
- * not the model's, ::NFT_ERROR_CONFIG if a module cannot work on it, ::NFT_ERROR_MEMORY
+ * @return ::NFT_ERROR_ARGUMENT if a model of any space gets no space, or if nothing is wanted,
+ * ::NFT_ERROR_MISMATCH if the space is not the model's, ::NFT_ERROR_CONFIG if a module cannot work on it,
+ * ::NFT_ERROR_MEMORY
  */
-NFT_API NFT_MUST_CHECK nft_status nft_context_memory(int64_t *bytes, const nft_model *model,
-                                                     const nft_space *space,
-                                                     const nft_context_options *options);
-
-/**
- * Floating-point operations of the matrix products for one sample. Thread-safe.
- * @param[out] flops 0 on failure
- * @param model any
- * @param space as nft_context_memory()
- * @return as nft_context_memory()
- */
-NFT_API NFT_MUST_CHECK nft_status nft_model_flops(int64_t *flops, const nft_model *model,
-                                                  const nft_space *space);
+NFT_API NFT_MUST_CHECK nft_status nft_context_cost(int64_t *bytes, int64_t *flops, const nft_model *model,
+                                                   const nft_space *space,
+                                                   const nft_context_options *options);
 
 /**
  * Makes a context for a model. It allocates all memory for calls of up to max_batch networks. A context for a

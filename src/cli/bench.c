@@ -76,7 +76,7 @@ static int make_weights(bench_batch *input, const nft_space *space, int64_t chan
 {
     if (nft_weights_create(&input->weights, space, input->count, channels, NULL))
         return fail_library();
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
         bench_fill(nft_weights_edit(input->weights, t), nft_weights_data_count(input->weights, t), &seed);
     return EXIT_SUCCESS;
 }
@@ -102,7 +102,7 @@ int bench_make_batch(bench_batch *batch, const nft_model *model, const nft_space
     const nft_module_info *kind = nft_model_describe(model)->input;
     *batch = (bench_batch){.count = b->batch};
     if (kind->output == NFT_VALUE_FEATURES)
-        return make_weights(batch, space ? space : nft_model_space(model), kind->channels, seed);
+        return make_weights(batch, space ? space : nft_model_describe(model)->space, kind->channels, seed);
     return make_tokens(batch, kind->tokens, kind->channels, seed);
 }
 
@@ -121,7 +121,8 @@ static int space_of_data(nft_space **space, const char *path, const cli_options 
     plain.value_count = 0; /* --space says where the data are */
     int failed = open_networks(&input, path, &plain);
     if (!failed && (nft_dataset_get_part(&part, input.dataset, 0) ||
-                    nft_space_parse(space, nft_space_json(part.space), strlen(nft_space_json(part.space)))))
+                    nft_space_parse(space, nft_space_describe(part.space)->json,
+                                    strlen(nft_space_describe(part.space)->json))))
         failed = fail_library();
     close_input(&input);
     return failed;
@@ -132,7 +133,7 @@ static int find_space(nft_space **space, const nft_model *model, const cli_optio
     const nft_module_info *kind = nft_model_describe(model)->input;
     const char *path = option_text(given, "space");
     *space = NULL;
-    bool any = kind->output == NFT_VALUE_FEATURES && !nft_model_space(model);
+    bool any = kind->output == NFT_VALUE_FEATURES && !nft_model_describe(model)->space;
     if (!any)
         return path ? fail("%s: the model says the space itself; --space is for a model of any space",
                            given->operands[0])
@@ -193,7 +194,7 @@ int bench_model(nft_model **model, nft_space **space, bench *b, const cli_option
         failed = find_space(space, *model, given);
     if (!failed && b->wanted_weights > 0)
         failed = bench_widen(model, space, b, given);
-    if (!failed && nft_model_flops(&flops, *model, *space))
+    if (!failed && nft_context_cost(NULL, &flops, *model, *space, NULL))
         failed = fail_library();
     if (failed)
         return failed;
@@ -228,7 +229,7 @@ int bench_forward(bench *b, const cli_options *given)
     int failed = bench_model(&model, &space, b, given);
     if (!failed)
         failed = bench_make_batch(&batch, model, space, b, given->seed);
-    if (!failed && (nft_context_memory(&b->planned_bytes, model, space, &options) ||
+    if (!failed && (nft_context_cost(&b->planned_bytes, NULL, model, space, &options) ||
                     nft_context_create(&context, model, &options)))
         failed = fail_library();
     nft_space_free(space);

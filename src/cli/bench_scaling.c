@@ -101,7 +101,7 @@ static int replace_space(nft_space **space, const json_t *wide)
 static int replace_model(nft_model **model, json_t *wide, const cli_options *given)
 {
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
-    json_t *config = json_loads(nft_model_config(*model), 0, NULL);
+    json_t *config = json_loads(nft_model_describe(*model)->config, 0, NULL);
     char *text = NULL;
     options.memory_limit = given->memory_limit;
     if (config && !json_object_set(config, "space", wide))
@@ -117,8 +117,8 @@ static int replace_model(nft_model **model, json_t *wide, const cli_options *giv
 
 int bench_widen(nft_model **model, nft_space **space, bench *b, const cli_options *given)
 {
-    const nft_space *own = *space ? *space : nft_model_space(*model);
-    json_t *described = own ? json_loads(nft_space_json(own), 0, NULL) : NULL;
+    const nft_space *own = *space ? *space : nft_model_describe(*model)->space;
+    json_t *described = own ? json_loads(nft_space_describe(own)->json, 0, NULL) : NULL;
     if (json_array_size(json_object_get(described, "layers")) < 2) {
         json_decref(described);
         return fail("%s: bench --scaling widens the hidden layers of a chain; the model's networks are none",

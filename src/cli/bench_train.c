@@ -23,7 +23,7 @@ static int fill_batch(nft_batch *batch, void *user)
         memcpy(batch->tokens, nft_array_f32(s->input.tokens),
                (size_t)nft_array_count(s->input.tokens) * sizeof *batch->tokens);
     const nft_space *space = nft_weights_space(batch->weights);
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
         memcpy(nft_weights_edit(batch->weights, t), nft_weights_data(s->input.weights, t),
                (size_t)nft_weights_data_count(s->input.weights, t) * sizeof(float));
     memcpy(batch->targets, s->targets, (size_t)(batch->count * s->outputs) * sizeof *batch->targets);

@@ -34,7 +34,7 @@ nft_status nft_image_loss_create(nft_image_loss **out, const nft_space *space, f
     if (!(loss->pixels = nft_allocate((size_t)bytes)))
         status = nft_fail_memory("the loss between images", bytes);
     if (!status)
-        status = nft_siren_tape_create(&loss->tape, space, omega);
+        status = nft_siren_tape_create(&loss->tape, space, omega, NFT_PRECISION_FLOAT32);
     if (!status)
         status = nft_siren_tape_set_image(loss->tape, height, width);
     if (status) {

@@ -24,7 +24,7 @@
 static nft_weights *make_networks(const nft_model *model, int64_t count, uint64_t seed)
 {
     nft_weights *set = NULL;
-    assert_ok(nft_weights_create(&set, nft_model_space(model), count, 1, NULL));
+    assert_ok(nft_weights_create(&set, nft_model_describe(model)->space, count, 1, NULL));
     assert_ok(nft_inr_init(set, seed, 0, 0));
     return set;
 }
