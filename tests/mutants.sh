@@ -49,7 +49,8 @@ tests_of() {
     src/train/* | src/math/schedule.c | src/math/adam.c)
         echo test_train_parts test_mixed_training test_labels test_image_losses && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
-    src/math/kernels.c) echo test_rows test_math ;;
+    src/math/kernels.c) echo test_rows test_math test_products ;;
+    src/math/siren_*) echo test_siren_bf16 test_siren_kernels test_siren_tape ;;
     src/inr/*) echo test_siren_form test_canonical test_inr ;;
     src/siren/align.c) echo test_train_mixup ;;
     src/siren/canonical.c) echo test_canonical test_inr test_siren_form ;;

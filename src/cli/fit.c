@@ -325,6 +325,8 @@ static int prepare(void *argument)
     read_options(j);
     int failed = check_outputs(j->given);
     if (!failed)
+        failed = check_safetensors_name(j->given, "output", false);
+    if (!failed)
         failed = open_job(j);
     if (!failed)
         failed = describe_settings(j, settings, sizeof settings);

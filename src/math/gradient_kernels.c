@@ -224,8 +224,9 @@ INLINE void simple_factors(int64_t n, const row_sums *s, floats *a, floats *k)
 {
     floats deviation = root(s->squares / (float)(n - 1));
     *a = 1 / (deviation + 1e-5f);
-    *k = s->product * *a * *a / (deviation * (float)(n - 1));
-    *k = blend(at_most(deviation, fill(0)), fill(0), *k);
+    mask constant = at_most(deviation, fill(0));
+    floats divisor = blend(constant, fill(1), deviation * (float)(n - 1));
+    *k = blend(constant, fill(0), s->product * *a * *a / divisor);
 }
 
 /* y = c a gamma + beta, a = 1/√(Σ c² / n + ε): dx = a (g - mean g) - c a³ Σ g c / n. */

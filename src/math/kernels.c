@@ -267,8 +267,18 @@ INLINE void product_tile(int64_t k, tile_rows a, tile_rows b, float *products)
         store(products + t * LANES, sum_each(sums + t * LANES));
 }
 
+/* One row of a tile; a whole one in one move. */
+INLINE void store_products(int64_t n, const float *products, bool adds, float *c)
+{
+    if (!adds && n == PRODUCT_COLUMNS)
+        memcpy(c, products, PRODUCT_COLUMNS * sizeof *c);
+    else
+        for (int64_t i = 0; i < n; i++)
+            c[i] = adds ? c[i] + products[i] : products[i];
+}
+
 static void row_products(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
-                         int64_t b_stride, float *c, int64_t c_stride)
+                         int64_t b_stride, bool adds, float *c, int64_t c_stride)
 {
     for (int64_t row = 0; row < m; row += PRODUCT_ROWS) {
         tile_rows rows = rows_of_tile(a, a_stride, row, m);
@@ -278,8 +288,8 @@ static void row_products(int64_t m, int64_t n, int64_t k, const float *a, int64_
             int64_t width = n - column < PRODUCT_COLUMNS ? n - column : PRODUCT_COLUMNS;
             product_tile(k, rows, rows_of_tile(b, b_stride, column, n), products);
             for (int64_t r = 0; r < height; r++)
-                for (int64_t i = 0; i < width; i++)
-                    c[(row + r) * c_stride + column + i] = products[r * PRODUCT_COLUMNS + i];
+                store_products(width, products + r * PRODUCT_COLUMNS, adds,
+                               c + (row + r) * c_stride + column);
         }
     }
 }
@@ -417,19 +427,18 @@ static void sum_rows(int64_t rows, int64_t n, const float *x, int64_t stride, fl
 
 /* --- rows --- */
 
-static float largest_scaled(int64_t n, float factor, const float *y)
+/* The largest of the lanes is the largest number. */
+INLINE floats largest_scaled(int64_t n, float factor, const float *y)
 {
     floats largest = fill(factor * y[0]);
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
         largest = larger(largest, factor * load(y + i));
-    if (i < n)
-        largest = larger(largest, factor * load_part(y + i, n - i, fill(y[0])));
-    return largest_lane(largest);
+    return i < n ? larger(largest, factor * load_part(y + i, n - i, fill(y[0]))) : largest;
 }
 
-/* y = e^(factor y - largest); returns their sum. */
-static float exp_differences(int64_t n, float factor, float largest, float *y)
+/* y = e^(factor y - largest); the sum of the lanes is theirs. */
+INLINE floats exp_differences(int64_t n, float factor, float largest, float *y)
 {
     floats total = fill(0);
     int64_t i = 0;
@@ -443,16 +452,26 @@ static float exp_differences(int64_t n, float factor, float largest, float *y)
         store_part(y + i, n - i, e);
         total += blend(first_lanes(n - i), e, fill(0));
     }
-    return sum_lanes(total);
+    return total;
 }
 
-/* A NaN or +∞ makes the row's sum NaN, and so the row, as in PyTorch. */
+/* The lanes of several rows are reduced together. A NaN or +∞ makes the row's sum NaN, and so the row, as in
+ * PyTorch. */
 static void softmax(int64_t rows, int64_t n, float factor, float *y, int64_t stride)
 {
-    for (int64_t r = 0; r < rows && n > 0; r++) {
-        float *row = y + r * stride;
-        float total = exp_differences(n, factor, largest_scaled(n, factor, row), row);
-        copy_scaled(n, 1 / total, row, row);
+    for (int64_t first = 0; first < rows && n > 0; first += LANES, y += LANES * stride) {
+        int64_t count = rows - first < LANES ? rows - first : LANES;
+        floats lanes[LANES];
+        UNROLLED (r, LANES) /* no row that is not there divides by 0 */
+            lanes[r] = fill(1);
+        for (int64_t r = 0; r < count; r++)
+            lanes[r] = largest_scaled(n, factor, y + r * stride);
+        floats largest = largest_each(lanes);
+        for (int64_t r = 0; r < count; r++)
+            lanes[r] = exp_differences(n, factor, largest[r], y + r * stride);
+        floats shares = 1 / sum_each(lanes);
+        for (int64_t r = 0; r < count; r++)
+            copy_scaled(n, shares[r], y + r * stride, y + r * stride);
     }
 }
 

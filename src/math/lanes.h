@@ -350,7 +350,7 @@ INLINE floats root(floats x)
 #endif
 #endif
 
-/* Sum and maximum over the lanes, always in the same order. */
+/* The sum over the lanes, always in the same order. */
 #define ROTATED(v, by) __builtin_shufflevector(v, v, LANES_FROM(by))
 
 INLINE float sum_lanes(floats v)
@@ -366,20 +366,7 @@ INLINE float sum_lanes(floats v)
     return v[0];
 }
 
-INLINE float largest_lane(floats v)
-{
-#if LANES >= 16
-    v = larger(ROTATED(v, 8), v);
-#endif
-#if LANES >= 8
-    v = larger(ROTATED(v, 4), v);
-#endif
-    v = larger(ROTATED(v, 2), v);
-    v = larger(ROTATED(v, 1), v);
-    return v[0];
-}
-
-/* For lane l: the two lanes of the concatenated vectors x and y that FOLD adds. */
+/* For lane l: the two lanes of the concatenated vectors x and y that a fold joins. */
 #define FOLD_LOW(l, h) ((l) % (2 * (h)) < (h) ? (l) : LANES + (l) - (h))
 #define FOLD_HIGH(l, h) (FOLD_LOW(l, h) + (h))
 #if LANES == 16
@@ -391,28 +378,46 @@ INLINE float largest_lane(floats v)
 #else
 #define FOLD_LANES(f, h) f(0, h), f(1, h), f(2, h), f(3, h)
 #endif
-/* The sums of lanes h apart in each group of 2h lanes: of x in the group's lower half, of y in its upper. */
-#define FOLD(x, y, h)                                                                                        \
-    (__builtin_shufflevector(x, y, FOLD_LANES(FOLD_LOW, h)) +                                                \
-     __builtin_shufflevector(x, y, FOLD_LANES(FOLD_HIGH, h)))
+/* Sums, or maxima, of lanes h apart in each group of 2h lanes: of x in the group's lower half, of y in its
+ * upper. */
+#define FOLD_HALVES(x, y, h)                                                                                 \
+    __builtin_shufflevector(x, y, FOLD_LANES(FOLD_LOW, h)),                                                  \
+        __builtin_shufflevector(x, y, FOLD_LANES(FOLD_HIGH, h))
 
-/* Lane l: the sum over the lanes of vector l of as many, all in the order of sum_lanes. */
-INLINE floats sum_each(const floats *vectors)
+INLINE floats sum_of(floats a, floats b)
+{
+    return a + b;
+}
+
+typedef floats fold_function(floats a, floats b);
+
+/* Lane l: the lanes of vector l of as many, reduced in the order of sum_lanes. */
+INLINE floats fold_each(const floats *vectors, fold_function *fold)
 {
     floats v[LANES];
     UNROLLED (i, LANES)
         v[i] = vectors[i];
 #if LANES >= 16
     UNROLLED (i, 8)
-        v[i] = FOLD(v[i], v[i + 8], 8);
+        v[i] = fold(FOLD_HALVES(v[i], v[i + 8], 8));
 #endif
 #if LANES >= 8
     UNROLLED (i, 4)
-        v[i] = FOLD(v[i], v[i + 4], 4);
+        v[i] = fold(FOLD_HALVES(v[i], v[i + 4], 4));
 #endif
     UNROLLED (i, 2)
-        v[i] = FOLD(v[i], v[i + 2], 2);
-    return FOLD(v[0], v[1], 1);
+        v[i] = fold(FOLD_HALVES(v[i], v[i + 2], 2));
+    return fold(FOLD_HALVES(v[0], v[1], 1));
+}
+
+INLINE floats sum_each(const floats *vectors)
+{
+    return fold_each(vectors, sum_of);
+}
+
+INLINE floats largest_each(const floats *vectors)
+{
+    return fold_each(vectors, larger);
 }
 
 #endif

@@ -38,7 +38,7 @@ static nft_weights *copy_of(const nft_weights *set)
 
 static nft_weights *with_classes(const nft_model *model, int64_t count, uint64_t seed)
 {
-    nft_weights *set = sirens(nft_model_describe(model)->space, count, seed);
+    nft_weights *set = sirens(model->space, count, seed);
     int64_t labels[64];
     nft_array *label = NULL;
     for (int64_t i = 0; i < count; i++)
@@ -60,7 +60,7 @@ static void alignment_finds_the_order(void **state)
     nft_siren_alignment *alignment = NULL;
     nft_random random = {8, 8};
     uint64_t drawn = 0;
-    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
+    for (int64_t t = 0; t < space->tensor_count; t++)
         for (int64_t i = 0; i < nft_weights_data_count(expected, t); i++)
             nft_weights_edit(expected, t)[i] += 1e-3f * nft_random_normal(&random, drawn++);
     nft_weights *shuffled = copy_of(expected);
@@ -68,7 +68,7 @@ static void alignment_finds_the_order(void **state)
     assert_ok(nft_siren_alignment_create(&alignment, space));
     for (int64_t i = 0; i < 3; i++)
         nft_siren_align(alignment, (float *const *)shuffled->data, i, original->data, i);
-    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
+    for (int64_t t = 0; t < space->tensor_count; t++)
         support_identical("the aligned network", nft_weights_data_count(expected, t),
                           nft_weights_data(shuffled, t), nft_weights_data(expected, t));
     nft_siren_alignment_free(alignment);
@@ -236,7 +236,7 @@ static void networks_of_a_batch_are_mixed(void **state)
     nft_random random = nft_mixup_random(3, 0);
     int64_t step_back = nft_mixup_distance(&random, 6);
     nft_siren_alignment *alignment = NULL;
-    assert_ok(nft_siren_alignment_create(&alignment, nft_model_describe(model)->space));
+    assert_ok(nft_siren_alignment_create(&alignment, model->space));
     assert_ok(nft_trainer_step(NULL, trainer));
     for (int64_t place = 0; place < 6; place++) {
         nft_weights *other = copy_of(set);

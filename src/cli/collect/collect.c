@@ -208,6 +208,8 @@ static int prepare(void *argument)
     const cli_options *given = j->given;
     const char *space_path = option_text(given, "space");
     int failed = check_outputs(given);
+    if (!failed)
+        failed = check_safetensors_name(given, "output", true);
     if (!failed && space_path && option_text(given, "layers"))
         failed = fail("--layers and --space both describe the networks: give one of them");
     if (!failed)
