@@ -1,29 +1,8 @@
 /* Memory of models of any space: plans of the spaces that a context meets, and their limits. */
 #include "nft/train.h"
 #include "unit/any_space.h"
+#include "unit/counted_memory.h"
 #include "unit/failing_allocator.h"
-
-static int64_t counted_bytes, counted_calls;
-
-static void *counted_allocate(size_t bytes, void *user)
-{
-    (void)user;
-    counted_bytes += (int64_t)bytes;
-    counted_calls++;
-    return malloc(bytes);
-}
-
-static void counted_release(void *block, void *user)
-{
-    (void)user;
-    free(block);
-}
-
-static void count_allocations(void)
-{
-    const nft_allocator allocator = {sizeof allocator, counted_allocate, counted_release, NULL};
-    assert_ok(nft_set_allocator(&allocator));
-}
 
 /* Tables of modules come on top: `slack` bytes. */
 static void takes_what_it_said(const nft_model *model, const nft_space *space, int32_t threads, int keep,

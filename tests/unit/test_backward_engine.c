@@ -2,6 +2,7 @@
 /* The engine of backward: the same bits whatever is recomputed and however many threads there are; memory as
  * promised; one backward for each forward. */
 #include "unit/symmetry_cases.h"
+#include "unit/counted_memory.h"
 #include "unit/training.h"
 
 #include "model/backward.h"
@@ -133,21 +134,6 @@ static void same_bits_in_chunks(void **state)
     "'gaussian_fourier', 'mapping_size': 8}, {'type': 'nft_block'}, {'type': 'nft_block'}, {'type': "        \
     "'nft_block'}, {'type': 'nft_block'}, {'type': 'flatten_weights'}, {'type': 'mean_tokens'}]}"
 
-static int64_t counted_bytes;
-
-static void *counted_allocate(size_t bytes, void *user)
-{
-    (void)user;
-    counted_bytes += (int64_t)bytes;
-    return malloc(bytes);
-}
-
-static void counted_release(void *block, void *user)
-{
-    (void)user;
-    free(block);
-}
-
 /* A context takes the memory that it announced, and forward and backward take nothing more. */
 static int64_t promised(const nft_model *model, const nft_weights *weights, int32_t threads, int recompute)
 {
@@ -176,8 +162,7 @@ static int64_t promised(const nft_model *model, const nft_weights *weights, int3
 static void promised_memory(void **state)
 {
     (void)state;
-    const nft_allocator allocator = {sizeof allocator, counted_allocate, counted_release, NULL};
-    assert_ok(nft_set_allocator(&allocator));
+    count_allocations();
     nft_model *model = support_model(DEEP, 0);
     nft_weights *weights = support_weights(nft_model_describe(model)->space, NETWORKS, 1, 0);
     int64_t kept = promised(model, weights, 1, 0), recomputed = promised(model, weights, 1, 1);
@@ -288,8 +273,7 @@ static void trainers(void **state)
 static void memory_of_trainers(void **state)
 {
     (void)state;
-    const nft_allocator allocator = {sizeof allocator, counted_allocate, counted_release, NULL};
-    assert_ok(nft_set_allocator(&allocator));
+    count_allocations();
     nft_model *model = support_model(DEEP, 0);
     char *json = support_json("{'loss': 'mse', " ADAMW ", 'batch_size': 16, 'steps': 1}");
     int64_t bytes[2] = {0};

@@ -4,31 +4,15 @@
 #include "model/context.h"
 #include "unit/failing_allocator.h"
 #include "unit/models.h"
+#include "unit/counted_memory.h"
 #include "unit/temporary.h"
-
-static int64_t counted_bytes, counted_calls;
-
-static void *counted_allocate(size_t bytes, void *user)
-{
-    (void)user;
-    counted_bytes += (int64_t)bytes;
-    counted_calls++;
-    return malloc(bytes);
-}
-
-static void counted_release(void *block, void *user)
-{
-    (void)user;
-    free(block);
-}
 
 /* A context takes the memory that it announced. A forward of max_batch networks takes nothing more, a larger
  * one only its output, once. */
 static void promised_memory(void **state)
 {
     (void)state;
-    const nft_allocator allocator = {sizeof allocator, counted_allocate, counted_release, NULL};
-    assert_ok(nft_set_allocator(&allocator));
+    count_allocations();
     for (size_t i = 0; i < COUNT(test_models); i++)
         for (int32_t threads = 1; threads <= 3; threads += 2) {
             nft_model *model = support_model(test_models[i], 0);

@@ -1,7 +1,7 @@
 /* SIRENs whose layers have different ω, and whose output has an offset: values, gradients, rendering, fit and
  * canonical form against the formula in double. */
 #include "nft/inr.h"
-#include "unit/support.h"
+#include "unit/siren_reference.h"
 
 #include "siren/repair.h"
 #include "siren/siren.h"
@@ -12,29 +12,9 @@
 #define SIZE 9
 
 /* ω 30, 2 and 2, and ½ added to the output. */
-static double omega_of(int64_t layer)
+static siren_reference reference_of(const nft_space *space)
 {
-    return layer ? 2 : 30;
-}
-
-#define OFFSET 0.5
-
-/* The network in double, straight from the formula. */
-static double reference(const nft_space *space, const float *weights, const float *place, int64_t colour)
-{
-    double h[2][64] = {{(double)place[0], (double)place[1]}};
-    for (int64_t l = 0; l < space->layer_count; l++) {
-        const nft_layer *layer = &space->layers[l];
-        const float *weight = weights + space->tensors[NFT_WEIGHT_OF(l)].offset;
-        const float *bias = weights + space->tensors[NFT_BIAS_OF(l)].offset;
-        for (int64_t o = 0; o < layer->out; o++) {
-            double sum = (double)bias[o];
-            for (int64_t i = 0; i < layer->in; i++)
-                sum += (double)weight[o * layer->in + i] * h[l % 2][i];
-            h[(l + 1) % 2][o] = l + 1 < space->layer_count ? sin(omega_of(l) * sum) : sum + OFFSET;
-        }
-    }
-    return h[space->layer_count % 2][colour];
+    return (siren_reference){space, 30, 2, 0.5};
 }
 
 static nft_siren_form read_form(const char *omega, const char *offset)
@@ -42,24 +22,6 @@ static nft_siren_form read_form(const char *omega, const char *offset)
     nft_siren_form form = nft_siren_plain(NFT_DEFAULT_OMEGA);
     assert_ok(nft_siren_form_read(&form, omega, offset));
     return form;
-}
-
-static void fill_random(float *values, int64_t count, uint64_t stream, double bound)
-{
-    nft_random random = {5, stream};
-    for (int64_t i = 0; i < count; i++)
-        values[i] = (float)(bound * (2 * (double)nft_random_uniform(&random, (uint64_t)i) - 1));
-}
-
-/* Σ grad_out · output over all pixels. */
-static double reference_sum(const nft_space *space, const float *weights, const float *places,
-                            const float *grad_out)
-{
-    int64_t colours = space->layers[space->layer_count - 1].out;
-    double sum = 0;
-    for (int64_t i = 0; i < SIZE * SIZE * colours; i++)
-        sum += (double)grad_out[i] * reference(space, weights, places + i / colours * 2, i % colours);
-    return sum;
 }
 
 /* Forward and backward of all pixels, chunk by chunk. */
@@ -76,6 +38,7 @@ static void check_gradients(nft_space *space)
 {
     int64_t numbers = space->numbers, colours = space->layers[space->layer_count - 1].out;
     const nft_siren_form form = read_form("30,2", "0.5");
+    const siren_reference reference = reference_of(space);
     float *weights = support_allocate((size_t)numbers * sizeof *weights),
           *gradient = support_allocate((size_t)numbers * sizeof *gradient),
           *expected = support_allocate((size_t)numbers * sizeof *expected);
@@ -90,18 +53,8 @@ static void check_gradients(nft_space *space)
     nft_siren_tape_load(tape, weights);
     run_tape(tape, colours, grad_out, out);
     nft_siren_tape_gradient(tape, gradient);
-    for (int64_t i = 0; i < SIZE * SIZE * colours; i++)
-        assert_true(fabs((double)out[i] - reference(space, weights, places + i / colours * 2, i % colours)) <
-                    1e-5);
-    for (int64_t i = 0; i < numbers; i++) {
-        float kept = weights[i];
-        weights[i] = kept + 0x1p-13f;
-        double above = reference_sum(space, weights, places, grad_out), high = (double)weights[i];
-        weights[i] = kept - 0x1p-13f;
-        double below = reference_sum(space, weights, places, grad_out);
-        expected[i] = (float)((above - below) / (high - (double)weights[i]));
-        weights[i] = kept;
-    }
+    check_outputs(&reference, weights, SIZE * SIZE, places, out);
+    reference_gradient(&reference, weights, SIZE * SIZE, places, grad_out, 0x1p-13f, expected);
     support_close("gradient", numbers, gradient, expected, 2e-3, 2e-3);
     nft_siren_tape_free(tape);
     free(weights);
@@ -139,13 +92,15 @@ static nft_array *render(const nft_weights *weights)
 static void compare_rendering(const nft_weights *weights, double tolerance)
 {
     const nft_space *space = nft_weights_space(weights);
+    const siren_reference reference = reference_of(space);
     float *network = support_allocate((size_t)space->numbers * sizeof *network), places[2 * SIZE * SIZE];
     nft_array *images = render(weights);
     nft_siren_grid(SIZE, SIZE, 0, SIZE * SIZE, places);
     for (int64_t i = 0; i < nft_array_count(images); i++) {
         nft_weights_gather(weights, i / (SIZE * SIZE), network);
         assert_true(fabs((double)nft_array_f32(images)[i] -
-                         reference(space, network, places + i % (SIZE * SIZE) * 2, 0)) < tolerance);
+                         reference_output(&reference, network, places + i % (SIZE * SIZE) * 2, 0)) <
+                    tolerance);
     }
     nft_array_free(images);
     free(network);

@@ -1,6 +1,6 @@
 /* A SIREN and its gradients, against the formula in double and finite differences, at any places and pixel by
  * pixel. */
-#include "unit/support.h"
+#include "unit/siren_reference.h"
 
 #include "math/kernel_set.h"
 #include "siren/siren.h"
@@ -8,46 +8,7 @@
 
 #include <math.h>
 
-/* The network in double, straight from the formula. */
-static double reference_output(const nft_space *space, const float *weights, double omega, const float *place,
-                               int64_t colour)
-{
-    double h[2][64] = {{(double)place[0], (double)place[1]}};
-    for (int64_t l = 0; l < space->layer_count; l++) {
-        const nft_layer *layer = &space->layers[l];
-        const float *weight = weights + space->tensors[NFT_WEIGHT_OF(l)].offset;
-        const float *bias = weights + space->tensors[NFT_BIAS_OF(l)].offset;
-        for (int64_t o = 0; o < layer->out; o++) {
-            double sum = (double)bias[o];
-            for (int64_t i = 0; i < layer->in; i++)
-                sum += (double)weight[o * layer->in + i] * h[l % 2][i];
-            h[(l + 1) % 2][o] = l + 1 < space->layer_count ? sin(omega * sum) : sum;
-        }
-    }
-    return h[space->layer_count % 2][colour];
-}
-
 #define ROWS 13
-
-/* Σ grad_out · output over the rows, as the tape's gradients have it. */
-static double reference_sum(const nft_space *space, const float *weights, double omega, const float *places,
-                            const float *grad_out)
-{
-    int64_t colours = space->layers[space->layer_count - 1].out;
-    double sum = 0;
-    for (int64_t r = 0; r < ROWS; r++)
-        for (int64_t c = 0; c < colours; c++)
-            sum += (double)grad_out[r * colours + c] *
-                   reference_output(space, weights, omega, places + 2 * r, c);
-    return sum;
-}
-
-static void fill_random(float *values, int64_t count, uint64_t stream, double bound)
-{
-    nft_random random = {3, stream};
-    for (int64_t i = 0; i < count; i++)
-        values[i] = (float)(bound * (2 * (double)nft_random_uniform(&random, (uint64_t)i) - 1));
-}
 
 static void check_gradients(nft_space *space, float omega)
 {
@@ -56,6 +17,7 @@ static void check_gradients(nft_space *space, float omega)
           *gradient = support_allocate((size_t)numbers * sizeof *gradient),
           *expected = support_allocate((size_t)numbers * sizeof *expected);
     float places[2 * ROWS], grad_out[ROWS * 40], out[ROWS * 40];
+    const siren_reference reference = {space, (double)omega, (double)omega, 0};
     nft_siren_tape *tape = NULL;
     fill_random(weights, numbers, 1, 0.2);
     fill_random(places, 2 * ROWS, 2, 1);
@@ -67,19 +29,8 @@ static void check_gradients(nft_space *space, float omega)
     nft_siren_tape_forward(tape, ROWS - 9, places + 2 * 9, out + 9 * colours);
     nft_siren_tape_backward(tape, ROWS - 9, grad_out + 9 * colours);
     nft_siren_tape_gradient(tape, gradient);
-    for (int64_t r = 0; r < ROWS * colours; r++)
-        assert_true(fabs((double)out[r] - reference_output(space, weights, (double)omega,
-                                                           places + r / colours * 2, r % colours)) < 1e-5);
-    for (int64_t i = 0; i < numbers; i++) {
-        float kept = weights[i];
-        weights[i] = kept + 0x1p-12f;
-        double above = reference_sum(space, weights, (double)omega, places, grad_out),
-               high = (double)weights[i];
-        weights[i] = kept - 0x1p-12f;
-        double below = reference_sum(space, weights, (double)omega, places, grad_out);
-        expected[i] = (float)((above - below) / (high - (double)weights[i]));
-        weights[i] = kept;
-    }
+    check_outputs(&reference, weights, ROWS, places, out);
+    reference_gradient(&reference, weights, ROWS, places, grad_out, 0x1p-12f, expected);
     support_close("gradient", numbers, gradient, expected, 1e-3, 1e-4);
     nft_siren_tape_free(tape);
     free(weights);
