@@ -21,7 +21,7 @@ tests_of() {
     case $1 in
     src/io/index.c | src/io/dataset.c | src/io/dataset_tensors.c) echo test_weights_space test_index test_dataset test_mixed_training test_adapted ;;
     src/io/families/*) echo test_families ;;
-    src/io/collect/*) echo test_collect_labels test_presets test_collect test_collect_ranks ;;
+    src/io/collect/*) echo test_collect_labels test_presets test_collect test_collect_ranks test_collect_split ;;
     src/io/fold.c | src/io/kernels.c | src/io/several.c | src/io/chain_doubts.c) echo test_adapted test_presets ;;
     src/io/tensor_read.c) echo test_adapted test_weights_space test_weights_file ;;
     src/io/targets.c) echo test_labels ;;
@@ -32,7 +32,7 @@ tests_of() {
     src/io/array_file.c) echo test_io test_weights_file ;;
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
     src/space/*) echo test_space test_weights test_weights_space test_formats test_archives test_any_space test_any_space_memory test_golden_gradients test_golden ;;
-    src/model/contract.c | src/model/outputs.c) echo test_contract test_image_losses test_own_loop test_any_space test_context ;;
+    src/model/contract.c | src/train/contract.c | src/model/outputs.c) echo test_contract test_image_losses test_own_loop test_any_space test_context ;;
     src/model/plans.c | src/model/sequence.c) echo test_any_space test_any_space_memory test_context test_model ;;
     src/model/*)
         echo test_arguments test_train_arguments test_train_auxiliary test_context test_own_loop test_any_space test_any_space_memory test_backward_engine test_golden_gradients \
@@ -51,6 +51,7 @@ tests_of() {
         echo test_train_parts test_mixed_training test_labels test_image_losses && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
     src/math/kernels.c) echo test_rows test_math ;;
+    src/math/siren_*) echo test_siren_bf16 test_siren_kernels test_siren_tape ;;
     src/inr/*) echo test_siren_form test_canonical test_inr test_image_losses ;;
     src/siren/align.c) echo test_train_mixup ;;
     src/siren/canonical.c) echo test_canonical test_inr test_siren_form ;;

@@ -173,10 +173,11 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
  * kilobytes for each space, are not counted.
  *
  * It grows with the number of threads, those of `options` or the machine's cores. It does not count memory
- * that depends on later data: 8 bytes for each training sample with `shuffle`, and 8 bytes and the output for
- * each validation sample. With the loss "render" these are also the tables of an image's rows and columns,
- * and the target images of a batch that is read from a file. nft_trainer_resume() takes up to 20 bytes
- * a parameter, and 12 of an auxiliary head, while it reads.
+ * that depends on later data: 8 bytes for each training sample with `shuffle`, 8 bytes and the output for
+ * each validation sample, and a converted copy of labels in memory whose type is not that of the loss. With
+ * the loss "render" these are also the tables of an image's rows and columns, and the target images of a
+ * batch that is read from a file. nft_trainer_resume() takes up to 20 bytes a parameter, and 12 of an
+ * auxiliary head, while it reads.
  *
  * A model of any space needs memory for the spaces of its data, at most that of the space for which this
  * number is the largest. The calls that set data check every space against `memory_limit`.
@@ -259,7 +260,9 @@ typedef struct nft_trainer_data {
  * output's shape. For render it is `target`, images (N, height, width, colours) of -1 … 1, all of one size;
  * reconstruction needs neither. Everything is checked here: space, channels, that weights and targets are
  * finite, classes against the number of outputs, targets of bce in 0 … 1, and `nft.omega` of the set's
- * metadata, if it is there, against the ω that the loss renders with. On failure the data stay unchanged.
+ * metadata, if it is there, against the ω that the loss renders with. The metadata of the training set are
+ * compared with `nft.trained_on` of a model that was trained before, as nft_forward() does. On failure the
+ * data stay unchanged.
  *
  * A new validation set makes the trainer forget the lowest validation loss so far, and the parameters that
  * had it. Steps taken are not forgotten. Not thread-safe.

@@ -143,15 +143,13 @@ static int check_alike(const bench *b, const char *path)
                          : fail("%s: ranks do not measure the same: the model or --batch-size differs", path);
 }
 
-int bench_training(bench *b, const cli_options *given)
+int bench_steps(bench *b, const cli_options *given)
 {
     cli_options own = *given;
     training t = {.b = b, .given = &own};
     bool together = true;
-    int failed = ranks_open(&b->ranks);
     own.quiet = own.quiet || b->ranks.rank; /* only rank 0 prints progress */
-    if (!failed)
-        failed = ranks_in_turn(&b->ranks, prepare, &t, &together);
+    int failed = ranks_in_turn(&b->ranks, prepare, &t, &together);
     if (!failed) {
         failed = check_alike(b, given->operands[0]);
         together = failed != EXIT_SUCCESS;
@@ -160,10 +158,20 @@ int bench_training(bench *b, const cli_options *given)
         failed = bench_time(b, run_step, t.trainer, &own);
         together = !failed;
     }
+    b->together = together;
     nft_trainer_free(t.trainer);
     bench_free_batch(&t.source.input);
     nft_space_free(t.source.space);
     free(t.source.targets);
-    ranks_close(&b->ranks, together);
+    return failed;
+}
+
+int bench_with_ranks(bench *b, bench_measure *measure, const cli_options *given)
+{
+    b->together = true;
+    int failed = ranks_open(&b->ranks);
+    if (!failed)
+        failed = measure(b, given);
+    ranks_close(&b->ranks, b->together);
     return failed;
 }

@@ -331,6 +331,8 @@ static int prepare(void *argument)
     int64_t width = 0;
     int failed = check_outputs(e->given);
     if (!failed)
+        failed = check_safetensors_name(e->given, "predictions", false);
+    if (!failed)
         failed = load_model(&e->model, model_path, e->given);
     if (!failed)
         failed = choose_loss(&e->kind, e->given, e->model);
@@ -348,10 +350,7 @@ static int prepare(void *argument)
         return failed;
     if (images)
         return image_scores_set_data(&e->images, &e->input);
-    const nft_space *expected = nft_model_describe(e->model)->space;
-    if (expected && !(e->input.space && nft_space_equal(expected, e->input.space)))
-        return EXIT_SUCCESS; /* the model refuses them in any case, and its message has the difference */
-    return read_labels(e, width);
+    return has_other_space(&e->input, e->model) ? EXIT_SUCCESS : read_labels(e, width);
 }
 
 static int save_predictions(const evaluation *e, const char *path)

@@ -57,7 +57,7 @@ static int describe(const cli_options *given, const cli_output *output)
 /* A model that edits SIRENs does so for one frequency. */
 static int check_frequency(const nft_model *model, const cli_input *input, const cli_options *given)
 {
-    const char *text = nft_model_metadata(model, OMEGA_KEY);
+    const char *text = has_other_space(input, model) ? NULL : nft_model_metadata(model, OMEGA_KEY);
     cli_omega omega;
     int failed = text ? parse_omega(&omega, given->operands[0], text) : EXIT_SUCCESS;
     return text && !failed ? check_omega(input->path, input->dataset, &omega, "the model was trained for")

@@ -4,6 +4,7 @@
 #include "file_names.h"
 #include "metrics.h"
 #include "neighbour.h"
+#include "outputs.h"
 #include "report.h"
 #include "scores.h"
 #include "text.h"
@@ -27,10 +28,6 @@ static const struct ending {
                {".jsonl", FORMAT_JSONL},
                {".safetensors", FORMAT_SAFETENSORS}};
 
-/* Names that promise a format which the program reads but does not write. */
-static const char *const other_endings[] = {".npy",  ".npz",  ".pt", ".pth", ".bin", ".pkl", ".h5",
-                                            ".hdf5", ".onnx", ".gz", ".tsv", ".xml", ".png"};
-
 /* The data of the rows, one for each network. */
 typedef struct prediction_rows {
     FILE *stream;
@@ -52,12 +49,11 @@ static int choose_by_name(prediction_format *format, const char *path)
             *format = endings[i].format;
             return EXIT_SUCCESS;
         }
-    for (size_t i = 0; i < sizeof other_endings / sizeof *other_endings; i++)
-        if (text_ends_with(path, other_endings[i]))
-            return fail("%s: expected a name that ends in .safetensors, .csv, .json, .jsonl or .txt; "
-                        "--format writes one of these formats under any name",
-                        path);
-    return EXIT_SUCCESS;
+    return has_foreign_ending(path)
+               ? fail("%s: expected a name that ends in .safetensors, .csv, .json, .jsonl or .txt; "
+                      "--format writes one of these formats under any name",
+                      path)
+               : EXIT_SUCCESS;
 }
 
 int choose_prediction_format(prediction_format *format, const cli_options *given, const char *path)

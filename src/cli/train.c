@@ -182,6 +182,8 @@ static int prepare(void *argument)
     const char *log = option_text(t->given, "log");
     char steps[TEXT_CAPACITY];
     int failed = check_outputs(t->given);
+    if (!failed)
+        failed = check_safetensors_name(t->given, "output", false);
     if (!failed && !t->ranks.rank)
         failed = output_lock_take(&t->lock, option_text(t->given, "output"));
     if (!failed)
@@ -574,8 +576,9 @@ const cli_command train_command = {
         "is the PSNR of the validation loss, 10 log10(4 / loss) dB.\n\n"
         "--batch-size and --seed replace the recipe's. The seed is also that of a fresh model. --json\n"
         "prints a line for each step and each validation.\n\n"
-        "A checkpoint is written every minute, and when the program is told to stop (Ctrl-C). The same\n"
-        "command then resumes, and the result is bit-identical. At the end the checkpoint is removed.\n\n"
+        "A checkpoint is written every minute, and when a signal asks the program to stop (Ctrl-C, TERM,\n"
+        "HUP, USR1, USR2, XCPU). It then ends with status 1, like a failure, and says how to continue: the\n"
+        "same command resumes, and the result is bit-identical. At the end the checkpoint is removed.\n\n"
         "Built with NFT_MPI, 'mpirun -n N nftool train …' shares each batch and validation among N "
         "processes.",
     .least_operands = 1,

@@ -42,6 +42,11 @@ typedef struct nft_kernels {
     /* y = x, y += x */
     void (*copy_rows)(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride);
     void (*add_rows)(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride);
+    /* the same for groups of n floats: those of x are x_group apart, those of y y_group */
+    void (*copy_groups)(int64_t rows, int64_t n, int groups, const float *x, int64_t x_stride,
+                        int64_t x_group, float *y, int64_t y_stride, int64_t y_group);
+    void (*add_groups)(int64_t rows, int64_t n, int groups, const float *x, int64_t x_stride, int64_t x_group,
+                       float *y, int64_t y_stride, int64_t y_group);
     /* y = (x - mean) / (s + 1e-5) gamma + beta, s the unbiased standard deviation; n ≥ 2 (simple_layer_norm)
      */
     void (*simple_layer_norm)(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,

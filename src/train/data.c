@@ -180,6 +180,8 @@ static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
 static nft_status finish_sets(nft_trainer *trainer, nft_set sets[2], nft_status status)
 {
     nft_set *train = sets[0].count ? &sets[0] : &trainer->source.set;
+    if (!status)
+        status = nft_contract_check_model(trainer->model, &sets[0]);
     if (!status && trainer->recipe.prepare)
         status = nft_contract_prepare(train, &sets[1]);
     if (!status)

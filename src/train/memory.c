@@ -55,15 +55,23 @@ int64_t nft_trainer_next_group(const nft_trainer *trainer, const nft_sample *sam
     return group < count ? whole_rounds(group, thread_count(&trainer->options)) : group;
 }
 
+/* Bytes of one sample's target as the loss takes it, and as a file may have it: labels of another type, or a
+ * row of ones and zeros for a class. */
+static int64_t target_bytes(const nft_recipe *recipe, int64_t outputs)
+{
+    bool is_class = recipe->loss->target == NFT_TARGET_CLASS;
+    if (!is_class && recipe->loss->target != NFT_TARGET_NUMBERS)
+        return 0;
+    int64_t converted = is_class ? (int64_t)sizeof(int64_t) : nft_size_multiply(outputs, sizeof(float));
+    return nft_size_add(converted, nft_size_multiply(outputs, sizeof(int64_t)));
+}
+
 /* Batch, pieces, and where the samples of a batch are; the gradients of a group's outputs. */
 static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, const nft_space *space,
                            int64_t group)
 {
     int64_t outputs = nft_value_floats(nft_model_last_value(model), model->space);
-    int64_t numbers = recipe->loss->target == NFT_TARGET_NUMBERS ? outputs : 0;
-    int64_t target = recipe->loss->target == NFT_TARGET_CLASS ? (int64_t)sizeof(int64_t)
-                                                              : nft_size_multiply(numbers, sizeof(float));
-    int64_t bytes = 0;
+    int64_t target = target_bytes(recipe, outputs), bytes = 0;
     if (space || !model->any_space)
         bytes = nft_size_add(nft_reading_bytes(model, space, target, recipe->batch_size),
                              nft_reading_bytes(model, space, target, NFT_PIECE_SAMPLES));

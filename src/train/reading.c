@@ -21,7 +21,7 @@ int64_t nft_reading_bytes(const nft_model *model, const nft_space *space, int64_
     int64_t floats = nft_size_multiply(input_floats(model, space), sizeof(float));
     int64_t view = space ? (int64_t)sizeof(nft_weights) + tensor_count(space) * (int64_t)sizeof(float *) : 0;
     return nft_size_multiply(
-        capacity, nft_size_add(nft_size_add(floats, view), target_bytes + (int64_t)sizeof(int64_t)));
+        capacity, nft_size_add(nft_size_add(floats, view), nft_size_add(target_bytes, sizeof(int64_t))));
 }
 
 static nft_status allocate_targets(nft_reading *reading, const nft_objective *objective)

@@ -77,6 +77,21 @@ check "folders and patterns give the same bytes" cmp all.safetensors again.safet
 printf 'zoo/b/n1.safetensors\nzoo/a/n10.safetensors\nzoo/a/n2.safetensors\n' >list
 run 0 collect @list -o again.safetensors --labels zoo/labels.csv --label accuracy --also steps
 check "so does a list" cmp all.safetensors again.safetensors
+run 0 collect zoo -o parts.safetensors --labels zoo/labels.csv --label accuracy --split test=0.34
+prints "  parts-train.safetensors: 2 networks"
+prints "  parts-test.safetensors: 1 network"
+run 0 info parts-test.safetensors
+prints "1 of 9 parameters"
+cp -r zoo/a twice
+cp zoo/b/n1.safetensors twice
+for i in 1 2; do
+    (cd twice && "$nftool" collect . -o parts.safetensors --split test=0.34) >out 2>err
+    prints "parts.safetensors: 3 networks of 1 space"
+done
+run 1 collect zoo -o parts.safetensors --split test
+says "--split: 'test' is no name with a share, expected for example validation=0.1,test=0.1"
+run 1 collect zoo -o parts.safetensors --split a/b=0.4
+says "set 'a/b': a name has letters, digits, - and _"
 run 1 collect zoo -o x.safetensors --labels zoo/labels.csv --label acuracy
 says "it has no column 'acuracy'; its columns are file, accuracy, steps"
 printf '{"path": "a/n2.safetensors", "scores": {"test": 1}}\n{"path": "a/n10.safetensors", "scores": {"test": 2}}\n' >zoo/two.jsonl

@@ -40,6 +40,24 @@ for name in y.npy y.pt y.h5 y.tsv; do
     run 1 forward "$classifier" "$sirens" -o $name
     says "$name: expected a name that ends in .safetensors, .csv, .json, .jsonl or .txt"
 done
+
+# Commands that write safetensors refuse the name of another format before they begin.
+refused() { # ARGUMENT …
+    run 1 "$@"
+    says "$name: 'nftool $1' writes safetensors there, expected a name that ends in .safetensors"
+}
+for name in x.pt x.png x.csv x.npz x.json; do
+    refused permute "$sirens" -o $name
+    refused canonicalize "$sirens" -o $name
+    refused train recipe.json -o $name
+    refused train recipe.json -o $name --seeds 2
+    refused fit "$examples/digits-idx3-ubyte.gz" --count 1 -o $name
+    refused evaluate "$classifier" "$sirens" --predictions $name
+done
+name=x.pt
+refused collect "$sirens" -o x.pt
+says "x.pt: 'nftool collect' writes safetensors there, expected a name that ends in .safetensors, or in .json for an index"
+check "nothing was written" sh -c '! ls x.*'
 run 1 forward "$classifier" "$sirens" --format safetensors
 says "--format safetensors needs --output"
 run 0 forward "$classifier" "$sirens" -o any-name

@@ -42,7 +42,7 @@ run || {
     exit 1
 }
 for row in "encoder, 16 channels, batch 3" "encoder, 16 channels, batch 1" "training step, 16 channels, batch 3" "SIREN fit"; do
-    grep -Eq "^\| $row[^|]*\| [0-9.]+ \| [0-9.]+ \| ([0-9.]+|–|not installed) \| ([0-9.]+|–|not installed) \| [0-9.]+ \|$" "$work/table" || {
+    grep -Eq "^\| ${row}[^|]*\| [0-9.]+ \| [0-9.]+ \| ([0-9.]+|–|not installed) \| ([0-9.]+|–|not installed) \| [0-9.]+ \|$" "$work/table" || {
         echo "no times in the row '$row':"
         cat "$work/table"
         exit 1

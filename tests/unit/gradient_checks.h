@@ -100,21 +100,25 @@ typedef struct variable {
     bool parameter;
 } variable;
 
-static double loss_at(subject *s, const variable *v, const float *direction, double h)
+static void move(subject *s, const variable *v, const float *direction, double h)
 {
     for (int64_t i = 0; i < v->count; i++)
         v->values[i] = (float)((double)v->before[i] + h * (double)direction[i]);
     if (v->parameter)
         nft_model_pack(s->model);
+}
+
+static double loss_at(subject *s, const variable *v, const float *direction, double h)
+{
+    move(s, v, direction, h);
     return loss(s);
 }
 
-/* The direction is the true difference of the numbers, after rounding. */
-static double slope(subject *s, const variable *v, const float *direction, double h)
+/* L(h) - L(-h) */
+static double difference(subject *s, const variable *v, const float *direction, double h)
 {
-    double near = loss_at(s, v, direction, h) - loss_at(s, v, direction, -h);
-    double far = loss_at(s, v, direction, 2 * h) - loss_at(s, v, direction, -2 * h);
-    return (8 * near - far) / (12 * h);
+    double above = loss_at(s, v, direction, h);
+    return above - loss_at(s, v, direction, -h);
 }
 
 /* The most credible slope, or the first that is credible enough: least changed by halving the step, and by
@@ -122,9 +126,11 @@ static double slope(subject *s, const variable *v, const float *direction, doubl
 static double measured_slope(subject *s, const variable *v, const float *direction)
 {
     double slopes[STEPS], best = 0, least = INFINITY;
-    double h = s->kinked ? LARGEST_KINKED : LARGEST_STEP;
+    double h = s->kinked ? LARGEST_KINKED : LARGEST_STEP, far = difference(s, v, direction, 2 * h);
     for (int k = 0; k < STEPS; k++, h /= 2) {
-        slopes[k] = slope(s, v, direction, h);
+        double near = difference(s, v, direction, h);
+        slopes[k] = (8 * near - far) / (12 * h);
+        far = near;
         if (k < 2)
             continue;
         double change = fmax(fabs(slopes[k] - slopes[k - 1]), fabs(slopes[k - 1] - slopes[k - 2]));
@@ -136,7 +142,7 @@ static double measured_slope(subject *s, const variable *v, const float *directi
         if (least <= CREDIBLE * fabs(best))
             break;
     }
-    loss_at(s, v, direction, 0);
+    move(s, v, direction, 0);
     return best;
 }
 

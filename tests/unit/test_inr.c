@@ -4,6 +4,8 @@
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
 
+#include "math/kernel_set.h"
+
 #include <jansson.h>
 
 /* A case of the golden folder, opened. */
@@ -182,11 +184,10 @@ static nft_array *smooth_images(int64_t count, int64_t height, int64_t width, in
 }
 
 /* Network n of a fit of all is bit-identical to a fit of it, with any threads. */
-static void alone_and_together(void **state)
+static void check_alone(int64_t colours)
 {
-    (void)state;
-    nft_space *space = SUPPORT_MLP(2, 17, 9, 2);
-    nft_array *images = smooth_images(7, 11, 13, 2), *one = NULL;
+    nft_space *space = SUPPORT_MLP(2, 17, 9, colours);
+    nft_array *images = smooth_images(7, 11, 13, colours), *one = NULL;
     nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
     nft_weights *together = fresh(space, 7, 1, 0), *threads = fresh(space, 7, 1, 0),
                 *alone = fresh(space, 1, 1, 4);
@@ -194,8 +195,9 @@ static void alone_and_together(void **state)
     options.steps = 20;
     options.schedule = NFT_INR_SCHEDULE_COSINE;
     options.threads = 1;
-    assert_ok(nft_array_borrow(&one, NFT_ARRAY_F32, (int64_t[]){1, 11, 13, 2}, 4,
-                               nft_array_f32(images) + 4 * 11 * 13 * 2));
+    options.precision = support_precision();
+    assert_ok(nft_array_borrow(&one, NFT_ARRAY_F32, (int64_t[]){1, 11, 13, colours}, 4,
+                               nft_array_f32(images) + 4 * 11 * 13 * colours));
     assert_ok(nft_inr_fit(together, losses, images, &options));
     assert_ok(nft_inr_fit(alone, &loss, one, &options));
     options.threads = 3;
@@ -213,6 +215,43 @@ static void alone_and_together(void **state)
     nft_weights_free(alone);
     nft_array_free(images);
     nft_array_free(one);
+    nft_space_free(space);
+}
+
+static void alone_and_together(void **state)
+{
+    (void)state;
+    check_alone(1);
+    check_alone(2);
+}
+
+/* Other networks where the machine has products of bf16, which fit as well. The losses are those of the
+ * network in single precision. */
+static void fits_of_another_precision(void **state)
+{
+    (void)state;
+    nft_space *space = SUPPORT_MLP(2, 24, 20, 1);
+    nft_array *images = smooth_images(4, 13, 13, 1), *rendered = NULL;
+    nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
+    nft_weights *plain = fresh(space, 4, 1, 0), *fast = fresh(space, 4, 1, 0);
+    float losses[4], fast_losses[4];
+    options.steps = 150;
+    assert_ok(nft_inr_fit(plain, losses, images, &options));
+    options.precision = NFT_PRECISION_BF16;
+    assert_ok(nft_inr_fit(fast, fast_losses, images, &options));
+    assert_ok(nft_inr_render(&rendered, fast, 0, 4, 13, 13, NULL));
+    for (int64_t n = 0; n < 4; n++) {
+        double sum = 0;
+        for (int64_t i = n * 169; i < (n + 1) * 169; i++)
+            sum += pow((double)nft_array_f32(rendered)[i] - (double)nft_array_f32(images)[i], 2);
+        assert_true(fabs(sum / 169 - (double)fast_losses[n]) <= 1e-3 * sum / 169 + 1e-7);
+        assert_true((double)fast_losses[n] < 1.3 * (double)losses[n] + 1e-4);
+    }
+    assert_int_equal(memcmp(losses, fast_losses, sizeof losses) != 0, nft_siren_vector_bf16() != NULL);
+    nft_array_free(images);
+    nft_array_free(rendered);
+    nft_weights_free(plain);
+    nft_weights_free(fast);
     nft_space_free(space);
 }
 
@@ -441,6 +480,7 @@ static void wrong_options(void **state)
         {{.size = sizeof(nft_inr_fit_options), .eps = INFINITY}, "eps is inf"},
         {{.size = sizeof(nft_inr_fit_options), .omega = NAN}, "omega is"},
         {{.size = sizeof(nft_inr_fit_options), .shared_init = 2}, "shared_init is 2"},
+        {{.size = sizeof(nft_inr_fit_options), .precision = 3}, "precision is 3"},
     };
     nft_space *space = SUPPORT_MLP(2, 8, 1);
     nft_weights *weights = fresh(space, 1, 0, 0);
@@ -530,6 +570,7 @@ int main(void)
         cmocka_unit_test(golden_fits),
         cmocka_unit_test(fresh_networks),
         cmocka_unit_test(alone_and_together),
+        cmocka_unit_test(fits_of_another_precision),
         cmocka_unit_test(shared_start),
         cmocka_unit_test(cosine),
         cmocka_unit_test(losses_are_of_renderings),

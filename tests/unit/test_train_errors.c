@@ -324,6 +324,52 @@ static void promised_memory(void **state)
     assert_ok(nft_set_allocator(NULL));
 }
 
+/* Rows of ones and zeros in a file take more memory than the classes that they become. */
+static void promised_memory_of_labels(void **state)
+{
+    (void)state;
+    enum { classes = 4000, samples = 40 };
+    const nft_allocator allocator = {sizeof allocator, counted_allocate, counted_release, NULL};
+    char *recipe = support_json("{'loss': 'cross_entropy', " ADAMW ", 'batch_size': 40, 'steps': 2}");
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    nft_trainer *trainer = NULL;
+    nft_array *label = NULL;
+    nft_dataset *data = NULL;
+    const int64_t shape[] = {samples, classes};
+    float *rows = calloc((size_t)samples * classes, sizeof *rows);
+    int64_t promised = 0;
+    assert_non_null(rows);
+    for (int64_t n = 0; n < samples; n++)
+        rows[n * classes + n] = 1;
+    assert_ok(nft_set_allocator(&allocator));
+    nft_model *model = support_model(
+        "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 1, 'out': 1}]}, 'modules': "
+        "[{'type': 'hnp_pool'}, {'type': 'linear', 'out_features': 4000}]}",
+        1);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, samples, 1, 2);
+    assert_ok(nft_array_create(&label, NFT_ARRAY_F32, shape, 2, rows));
+    assert_ok(nft_weights_set_extra(set, "label", label));
+    assert_ok(nft_weights_save(set, temporary_path("rows")));
+    nft_array_free(label);
+    nft_weights_free(set);
+    assert_ok(nft_dataset_open(&data, temporary_path("rows"), NULL));
+    options.threads = 1;
+    assert_ok(nft_trainer_memory(&promised, model, NULL, recipe, strlen(recipe), &options));
+    int64_t before = counted_bytes;
+    counted_most = counted_bytes;
+    assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(data), NULL));
+    assert_ok(nft_trainer_run(trainer, NULL, NULL));
+    if (counted_most - before > promised + promised / 50 + 65536)
+        fail_msg("it said %" PRId64 " bytes and took %" PRId64, promised, counted_most - before);
+    nft_trainer_free(trainer);
+    nft_dataset_free(data);
+    nft_model_free(model);
+    free(rows);
+    free(recipe);
+    assert_ok(nft_set_allocator(NULL));
+}
+
 /* The memory in which a loss between images renders wide networks is announced too. */
 static void promised_memory_of_images(void **state)
 {
@@ -464,6 +510,7 @@ int main(void)
         cmocka_unit_test(gradient_too_large),
         cmocka_unit_test(promised_memory),
         cmocka_unit_test(promised_memory_of_batches),
+        cmocka_unit_test(promised_memory_of_labels),
         cmocka_unit_test(promised_memory_of_images),
         cmocka_unit_test(refused_memory),
     };

@@ -63,7 +63,7 @@ static void clear_columns(nft_collection *collection)
     nft_release(collection->columns);
 }
 
-static void clear_group(nft_group *group)
+void nft_group_clear(nft_group *group)
 {
     for (int64_t t = 0; group->names && t < group->space->tensor_count; t++)
         nft_release(group->names[t]);
@@ -75,7 +75,7 @@ static void clear_group(nft_group *group)
 
 static void clear(nft_collection *collection)
 {
-    for (int64_t i = 0; collection->items && i < collection->paths.count; i++) {
+    for (int64_t i = 0; collection->items && i < collection->item_count; i++) {
         nft_value *values = collection->items[i].values;
         for (int64_t k = 0; values && k < collection->column_count; k++)
             nft_value_clear(&values[k]);
@@ -84,13 +84,15 @@ static void clear(nft_collection *collection)
     }
     nft_release(collection->items);
     for (int64_t g = 0; g < collection->group_count; g++)
-        clear_group(&collection->groups[g]);
+        nft_group_clear(&collection->groups[g]);
     nft_release(collection->groups);
     nft_release(collection->slots);
     for (int64_t i = 0; i < collection->unread_count; i++)
         nft_release(collection->unread[i].kind);
     nft_release(collection->unread);
     nft_release(collection->flags);
+    for (int64_t set = 0; set < collection->set_count; set++)
+        nft_release(collection->outputs[set]);
     nft_label_table_clear(&collection->table, collection->column_count);
     clear_columns(collection);
     nft_paths_clear(&collection->paths);
@@ -107,8 +109,8 @@ static nft_status find_networks(nft_collection *collection, const char *const *p
         status = nft_collection_open_labels(collection);
     const char *table = collection->source == NFT_LABELS_TABLE ? collection->options.labels : NULL;
     if (!status)
-        status = nft_paths_find(&collection->paths, paths, count, collection->output, table,
-                                collection->preset ? collection->preset->files : NULL);
+        status = nft_paths_find(&collection->paths, paths, count, (const char *const *)collection->outputs,
+                                table, collection->preset ? collection->preset->files : NULL);
     collection->total = 2 * collection->paths.count;
     return status ? status : nft_collection_group(collection);
 }
@@ -126,8 +128,15 @@ static void fill_result(nft_collect_result *result, const nft_collection *collec
 {
     nft_collect_result filled = {.left_out = collection->left_out, .resumed = collection->resumed};
     for (int64_t g = 0; g < collection->group_count; g++) {
-        filled.networks += collection->groups[g].networks;
-        filled.spaces += collection->groups[g].networks > 0;
+        const nft_group *group = &collection->groups[g];
+        int64_t same = 0;
+        while (same < g &&
+               (collection->groups[same].kind != group->kind || !collection->groups[same].networks))
+            same++;
+        filled.networks += group->networks;
+        filled.spaces += group->networks > 0 && same == g;
+        if (collection->set_count > 1)
+            filled.sets[group->set] += group->networks;
     }
     filled.size = result->size;
     memcpy(result, &filled, result->size < sizeof filled ? result->size : sizeof filled);
@@ -136,7 +145,7 @@ static void fill_result(nft_collect_result *result, const nft_collection *collec
 nft_status nft_collect(nft_collect_result *result, const char *const *paths, int64_t count,
                        const char *output, const nft_collect_options *options)
 {
-    nft_collection collection = {.output = output};
+    nft_collection collection = {.set_count = 0};
     if (!paths || !output)
         return nft_fail_null("nft_collect", paths ? "output" : "paths");
     if (count < 1)
@@ -145,6 +154,8 @@ nft_status nft_collect(nft_collect_result *result, const char *const *paths, int
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "nft_collect: result->size is %zu; begin with NFT_COLLECT_RESULT_INIT", result->size);
     nft_status status = fill_options(&collection.options, options);
+    if (!status)
+        status = nft_collection_name_outputs(&collection, output);
     if (!status)
         status = make_flags(&collection);
     if (!status)

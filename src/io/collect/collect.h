@@ -17,10 +17,11 @@ typedef struct nft_paths {
     int64_t others; /* files of folders that hold no networks, by their names */
 } nft_paths;
 
-/* Finds the files of paths, folders, patterns and lists. Left out are the files of `output`, the table, and
- * files of folders that do not match the pattern `files` (NULL: any). Clear it also after a failure. */
-nft_status nft_paths_find(nft_paths *paths, const char *const *given, int64_t count, const char *output,
-                          const char *table, const char *files);
+/* Finds the files of paths, folders, patterns and lists. Left out are the files of `outputs` (NULL ends the
+ * list), the table, and files of folders that do not match the pattern `files` (NULL: any). Clear it also
+ * after a failure. */
+nft_status nft_paths_find(nft_paths *paths, const char *const *given, int64_t count,
+                          const char *const *outputs, const char *table, const char *files);
 void nft_paths_clear(nft_paths *paths);
 
 /* A cell of a table. */
@@ -88,10 +89,13 @@ typedef struct nft_group {
     char **names;          /* of the tensors */
     nft_metadata metadata; /* without the space */
     uint64_t hash;
+    int64_t set, kind; /* of the data sets, and of the spaces before they were split */
     int64_t networks;
     int64_t *members; /* indices of the files */
     int64_t member_count, member_capacity;
 } nft_group;
+
+void nft_group_clear(nft_group *group);
 
 /* The type of a column, from all its values. */
 typedef struct nft_column {
@@ -112,7 +116,8 @@ typedef struct nft_unread {
 
 typedef struct nft_collection {
     nft_collect_options options;
-    const char *output;
+    char *outputs[NFT_COLLECT_MOST_SETS + 1]; /* paths of the data sets; NULL ends them */
+    int64_t set_count;
     nft_paths paths;
     const nft_preset *preset; /* NULL: none */
     enum {
@@ -128,8 +133,9 @@ typedef struct nft_collection {
     nft_label_table table;
     nft_column *columns; /* the label first */
     int64_t column_count;
-    nft_collected *items; /* one for each path */
-    nft_group *groups;    /* in the order of their first networks */
+    nft_collected *items; /* one for each path, then parts of files that are split */
+    int64_t item_count, item_capacity;
+    nft_group *groups; /* in the order of their first networks */
     int64_t group_count, group_capacity;
     int64_t *slots; /* groups by their hashes; -1: free */
     int64_t slot_count;
@@ -187,6 +193,10 @@ void nft_opened_close(nft_opened *opened);
 
 /* Finds the spaces and labels of all files. */
 nft_status nft_collection_group(nft_collection *collection);
+/* The paths of the data sets. */
+nft_status nft_collection_name_outputs(nft_collection *collection, const char *output);
+/* Distributes the networks over the data sets: each space has a group for each of them. */
+nft_status nft_collection_split(nft_collection *collection);
 /* Of the group's files, their labels and the options. */
 uint64_t nft_collection_fingerprint(const nft_collection *collection, const nft_group *group);
 /* Whether the output is an index. */

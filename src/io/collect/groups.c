@@ -181,7 +181,8 @@ static nft_status add_group(nft_collection *collection, uint64_t hash, const nft
     if (status)
         return status;
     nft_group *group = &collection->groups[collection->group_count];
-    *group = (nft_group){.space = nft_space_retain(network->space), .hash = hash};
+    *group =
+        (nft_group){.space = nft_space_retain(network->space), .hash = hash, .kind = collection->group_count};
     collection->group_count++;
     put_in_slot(collection, collection->group_count - 1);
     for (int64_t i = 0; i < file->metadata_count && !status; i++)
@@ -324,6 +325,7 @@ nft_status nft_collection_group(nft_collection *collection)
     if (!collection->items)
         return nft_fail_memory("a list of networks",
                                collection->paths.count * (int64_t)sizeof(nft_collected));
+    collection->item_count = collection->item_capacity = collection->paths.count;
     for (int64_t i = 0; i < collection->paths.count; i++)
         collection->items[i] = (nft_collected){.path = collection->paths.items[i], .group = -1};
     for (int64_t i = 0; i < collection->paths.count && !status; i++) {

@@ -86,18 +86,22 @@ uint64_t nft_collection_fingerprint(const nft_collection *collection, const nft_
 
 bool nft_collection_makes_index(const nft_collection *collection)
 {
-    size_t length = strlen(collection->output), end = strlen(index_end);
-    return length > end && !strcmp(collection->output + length - end, index_end);
+    size_t length = strlen(collection->outputs[0]), end = strlen(index_end);
+    return length > end && !strcmp(collection->outputs[0] + length - end, index_end);
 }
 
 char *nft_collection_part_path(const nft_collection *collection, int64_t group)
 {
     nft_text path = {0};
+    int64_t first = group, set = collection->groups[group].set;
+    const char *output = collection->outputs[set];
+    while (first > 0 && collection->groups[first - 1].set == set)
+        first--;
     if (nft_collection_makes_index(collection))
-        nft_text_append(&path, "%.*s-%" PRId64 "%s", (int)(strlen(collection->output) - strlen(index_end)),
-                        collection->output, group, part_end);
+        nft_text_append(&path, "%.*s-%" PRId64 "%s", (int)(strlen(output) - strlen(index_end)), output,
+                        group - first, part_end);
     else
-        nft_text_append(&path, "%s", collection->output);
+        nft_text_append(&path, "%s", output);
     if (!path.failed)
         return path.data;
     nft_text_clear(&path);

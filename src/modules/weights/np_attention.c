@@ -274,12 +274,14 @@ static void combine(void *argument, int64_t item, float *item_memory)
         nft_vector()->add_bias(c.rows.count, a->channels,
                                nft_at(w->exec, &a->diagonal_out) + c.rows.tensor * a->channels, sum,
                                a->channels);
+    if (!c.own->unprojects && w->residual) {
+        nft_vector()->add_two(n, w->in + c.features, sum, out);
+        return;
+    }
     if (w->residual && w->in != w->out)
         memcpy(out, w->in + c.features, (size_t)n * sizeof *out);
     if (c.own->unprojects)
         unproject(w, &c, sum, out);
-    else if (w->residual)
-        nft_vector()->add(n, sum, out);
     else
         memcpy(out, sum, (size_t)n * sizeof *out);
 }
@@ -426,7 +428,7 @@ static void collect(void *argument, int64_t item, float *item_memory)
 }
 
 void nft_attention_backward(const nft_attention *attention, const nft_exec *exec, const float *in,
-                            const float *grad_out, float *grad_in)
+                            const float *grad_out, const float *added, float *grad_in)
 {
     work w = {.attention = attention, .exec = exec, .in = grad_out, .out = grad_in};
     int64_t items = nft_rows_count(attention->space);
@@ -439,7 +441,7 @@ void nft_attention_backward(const nft_attention *attention, const nft_exec *exec
         diagonal_backward(&w);
     nft_exec_for(exec, items, collect, &w);
     if (attention->norms)
-        nft_channel_norms_back(attention->norms, exec, in, nft_at(exec, &attention->normed_gradient),
+        nft_channel_norms_back(attention->norms, exec, in, nft_at(exec, &attention->normed_gradient), added,
                                grad_in);
 }
 
@@ -469,7 +471,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
                      const float *grad_out, float *grad_in)
 {
     (void)out;
-    nft_attention_backward(module->state, exec, in, grad_out, grad_in);
+    nft_attention_backward(module->state, exec, in, grad_out, NULL, grad_in);
 }
 
 const nft_module_class nft_module_np_attention = {.type = "np_attention",
