@@ -116,7 +116,7 @@ class EncoderRow:
         return nft.Context(model, threads=self.threads).forward(networks), model.tensors()
 
     def prepare(self):
-        """What measures the seconds of a batch, by library; outputs are compared first."""
+        """Functions that measure the seconds of a batch, by library; outputs are compared first."""
         self.output, tensors = self.expected()
         runs = {}
         for name in wanted(self.libraries, self.given):

@@ -291,7 +291,8 @@ static int run(const cli_options *given)
                         : grows           ? 1
                                           : DEFAULT_BATCH,
                .least_runs = grows ? LEAST_SCALING_RUNS : LEAST_RUNS,
-               .least_seconds = grows ? LEAST_SCALING_SECONDS : LEAST_SECONDS,
+               .least_seconds =
+                   environment_seconds("NFTOOL_BENCH_SECONDS", grows ? LEAST_SCALING_SECONDS : LEAST_SECONDS),
                .threads = given->threads ? given->threads : count_cores(),
                .training = option_text(given, "train") != NULL,
                .recompute = option_text(given, "recompute") != NULL};

@@ -77,7 +77,7 @@ static void affine(const nft_space *space, const float *weights, int64_t i, int6
     const nft_layer *layer = &space->layers[i];
     const float *weight = weights + space->tensors[NFT_WEIGHT_OF(i)].offset;
     const float *bias = weights + space->tensors[NFT_BIAS_OF(i)].offset;
-    nft_gemm_nt(rows, layer->out, layer->in, 1, h, layer->in, weight, layer->in, 0, y, layer->out);
+    nft_gemm(NFT_NT, rows, layer->out, layer->in, 1, h, layer->in, weight, layer->in, 0, y, layer->out);
     nft_vector()->add_bias(rows, layer->out, bias, y, layer->out);
 }
 

@@ -209,12 +209,39 @@ static void another_precision(void **state)
     nft_space_free(space);
 }
 
+/* The last row of an odd number has no neighbour. */
+static void one_row(void **state)
+{
+    (void)state;
+    nft_space *space = SUPPORT_MLP(2, 20, 12, 1);
+    enum { NUMBERS = 20 * 3 + 12 * 21 + 13 };
+    const int32_t precision[] = {NFT_PRECISION_FLOAT32, NFT_PRECISION_BF16};
+    const float place[] = {0.3f, -0.6f}, grad_out = 1;
+    float weights[NUMBERS], gradient[2][NUMBERS], out;
+    fill_random(weights, NUMBERS, 1, 0.2);
+    for (int i = 0; i < 2; i++) {
+        nft_siren_tape *tape = NULL;
+        assert_ok(nft_siren_tape_create(&tape, space, 7, precision[i]));
+        nft_siren_tape_load(tape, weights);
+        nft_siren_tape_forward(tape, 1, place, &out);
+        nft_siren_tape_backward(tape, 1, &grad_out);
+        nft_siren_tape_gradient(tape, gradient[i]);
+        nft_siren_tape_free(tape);
+    }
+    const nft_tensor *inner = &space->tensors[NFT_WEIGHT_OF(1)];
+    double most = 0.06 * support_largest(inner->tokens, gradient[0] + inner->offset);
+    support_close("inner weights", inner->tokens, gradient[1] + inner->offset, gradient[0] + inner->offset, 0,
+                  most);
+    nft_space_free(space);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients),
         cmocka_unit_test(pixels),
         cmocka_unit_test(another_precision),
+        cmocka_unit_test(one_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
