@@ -174,14 +174,14 @@ echo "$same" | sed 's/{"type": "learned_scale".*}/{"type": "np_pool"}]}/' >pool.
 run 1 evaluate pool.json pixels.safetensors --loss render
 says "the model gives a vector"
 echo "$same" | sed 's/{"type": "learned_scale".*}/{"type": "pointwise", "out_channels": 2}]}/' >wide.json
-run 1 evaluate wide.json pixels.safetensors --loss render
-says "features of 2 channels"
+run 0 evaluate wide.json pixels.safetensors --loss render
+prints "(render)"
 echo "$same" | sed 's/"in": 2/"in": 3/' >three.json
 run 1 evaluate three.json pixels.safetensors --loss render
 says "layer 0 has 3 inputs"
-for option in --plot --predictions; do
-    run 1 evaluate same.json pixels.safetensors --loss render $option x.svg
-    says "$option is for losses mse, bce and cross_entropy"
+for option in --plot=x.svg --predictions=x.safetensors; do
+    run 1 evaluate same.json pixels.safetensors --loss render $option
+    says "${option%=*} is for losses mse, bce and cross_entropy"
 done
 run 1 evaluate reconstruction/model.safetensors reconstruction/data.safetensors --loss reconstruction --omega 20
 says "--omega is for loss render"
