@@ -129,6 +129,19 @@ NFT_API void nft_set_log(nft_log_callback *callback, void *user);
  */
 typedef int nft_progress_callback(int64_t done, int64_t total, void *user);
 
+/**
+ * Replaces each of `sums` and each of `values` by its sum over all ranks, bit-identical on every rank. Ranks
+ * are processes that work on one task together. Every rank calls it equally often with the same counts, on
+ * the thread that called the library: nft_trainer_run() once in each step and once in each validation,
+ * nft_collect() whenever its ranks meet. Return 0, or anything else if it failed.
+ *
+ * A rank that fails still takes part once more. So does a rank when its step callback stops
+ * nft_trainer_run(): it takes part in place of its next step. One of `sums` carries the failure. The call
+ * then fails on every rank, and none waits for another.
+ */
+typedef int nft_reduce_callback(double *sums, int64_t sum_count, float *values, int64_t value_count,
+                                void *user);
+
 /** A count: all that follow. */
 #define NFT_ALL (-1)
 

@@ -20,6 +20,9 @@ extern "C" {
  */
 typedef void nft_collect_left_out(const char *path, const char *reason, void *user);
 
+/** A count: data sets that a collection can be split into. */
+#define NFT_COLLECT_MOST_SETS 8
+
 /** How to collect networks. Zero or NULL in a field is its default. */
 typedef struct nft_collect_options {
     size_t size; /**< sizeof(nft_collect_options) */
@@ -38,7 +41,7 @@ typedef struct nft_collect_options {
     const char *prefix;      /**< tensors whose names begin with it are the network */
     int skip; /**< 1: networks that cannot be read, are not finite or have no label are left out; 0: the
                  first of them is an error */
-    nft_collect_left_out *left_out;  /**< told of each network that is left out; may be NULL */
+    nft_collect_left_out *left_out;  /**< told of each network that is left out, on one rank; may be NULL */
     nft_progress_callback *progress; /**< told of files: each counts twice, found and written; may be NULL */
     void *user;                      /**< handed to both */
     const char *preset; /**< a published collection, whose layout fills the fields that are left out:
@@ -51,28 +54,45 @@ typedef struct nft_collect_options {
                         then computes both; a norm without such a layer is ::NFT_ERROR_FORMAT. A file with
                         norms is read as a whole */
     double norm_eps; /**< the number that the norms add to the variance; 0: 1e-5, PyTorch's */
+    int32_t rank;    /**< number of this process among those that collect together, from 0 */
+    int32_t ranks;   /**< how many there are, 0: 1. All get the same paths and options, and see the same
+                        files. Each reads the headers of all files. The data are shared: each rank reads those
+                        of an equal part of the files and writes them to the common output */
+    nft_reduce_callback *reduce; /**< needed by more than one rank, else not called */
+    void *reduce_user;           /**< handed to it */
+    const char *const *sets;     /**< names of data sets that get a share of the networks each, "test" for
+                                    example; letters, digits, - and _. `output` is then the name of several
+                                    data sets: OUT-train.safetensors has the networks that are left,
+                                    OUT-test.safetensors its share */
+    const double *shares;        /**< of all networks, for each of the sets; their sum is less than 1 */
+    int64_t set_count;           /**< how many, at most ::NFT_COLLECT_MOST_SETS - 1; 0: `output` has all */
+    uint64_t seed;               /**< of the random choice of the networks of each set */
 } nft_collect_options;
 
 /** Options with every default. */
 #define NFT_COLLECT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
         sizeof(nft_collect_options), NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, \
-            0, 0, 0                                                                                          \
+            0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, 0                                                      \
     }
 
 /** The result of nft_collect(). */
 typedef struct nft_collect_result {
-    size_t size;      /**< sizeof(nft_collect_result), set by the caller */
-    int64_t networks; /**< in the data set */
-    int64_t spaces;   /**< of them; each has a file */
-    int64_t left_out; /**< networks */
-    int64_t resumed;  /**< networks that an interrupted call had written */
+    size_t size;                         /**< sizeof(nft_collect_result), set by the caller */
+    int64_t networks;                    /**< in the data set */
+    int64_t spaces;                      /**< of them; each has a file */
+    int64_t left_out;                    /**< networks */
+    int64_t resumed;                     /**< networks that an interrupted call had written */
+    int64_t sets[NFT_COLLECT_MOST_SETS]; /**< networks of each data set of a split, the training set first */
 } nft_collect_result;
 
 /** An nft_collect_result to be filled. */
 #define NFT_COLLECT_RESULT_INIT                                                                              \
     {                                                                                                        \
-        sizeof(nft_collect_result), 0, 0, 0, 0                                                               \
+        sizeof(nft_collect_result), 0, 0, 0, 0,                                                              \
+        {                                                                                                    \
+            0                                                                                                \
+        }                                                                                                    \
     }
 
 /**
@@ -81,11 +101,19 @@ typedef struct nft_collect_result {
  * Files are read in every format of nft_file_open(). Networks of one space, with the same names of tensors,
  * roles and metadata, are stacked in one file. Labels that are whole numbers become I64, other numbers F32;
  * texts become classes, numbered in natural order. The metadata `nft.classes` hold the names of the classes.
- * A list of numbers becomes a row. The networks have the natural order of their paths.
+ * A list of numbers becomes a row. The networks have the natural order of their paths. The tensor `nft.file`
+ * holds the path of each, bytes padded with zeros; a network of several in one file has its number behind it,
+ * `zoo.npz#12`.
  *
  * Memory holds the path, the space and the labels of each network, never the weights of more than one file.
+ * With `sets` the networks are distributed at random over several disjoint data sets. A network's set depends
+ * on the seed, its place among all networks and their number. Each set has the share of all networks that is
+ * nearest to the given one. All sets number classes alike.
+ *
  * After an interruption, or a stop by `progress`, the same call continues. Until then files next to `output`
  * hold its state. Their names end in `.partial`. Thread-safe for different outputs.
+ *
+ * The file is the same for any number of ranks. If one fails, the others return ::NFT_ERROR_CANCELLED.
  * @param[out] result may be NULL
  * @param paths files; folders, with all their files except hidden files, sidecars and text; patterns with *,
  * ? or [; or `@`FILE, a file with a path on each line

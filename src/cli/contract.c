@@ -125,11 +125,17 @@ static int check_key(cli_input *input, const char *key, const json_t *said, bool
     return fail_difference(input, &d);
 }
 
+bool has_other_space(const cli_input *input, const nft_model *model)
+{
+    const nft_space *expected = nft_model_describe(model)->space;
+    return expected && !(input->space && nft_space_equal(expected, input->space));
+}
+
 int check_contract(cli_input *input, const nft_model *model, const cli_options *given)
 {
     static const char *const keys[] = {OMEGA_KEY,   CANONICAL_KEY, OFFSET_KEY,
                                        "nft.image", CLASSES_KEY,   FIT_KEY};
-    const char *text = nft_model_metadata(model, "nft.trained_on");
+    const char *text = has_other_space(input, model) ? NULL : nft_model_metadata(model, "nft.trained_on");
     json_t *said = text ? json_loads(text, 0, NULL) : NULL;
     int failed = EXIT_SUCCESS;
     if (text && !said)

@@ -5,6 +5,9 @@
 
 #include "input.h"
 
+/* Whether the model refuses the networks for their space. Its message has the difference, which matters
+ * before any other. */
+bool has_other_space(const cli_input *input, const nft_model *model);
 /* Fails where the input is not as the model's data were, and names the way out; with --prepare the input is
  * made so where it can be. The command has the option. */
 int check_contract(cli_input *input, const nft_model *model, const cli_options *given);

@@ -1,6 +1,7 @@
 /* nftool evaluate: how well a model predicts the labels of a data set, or its images. */
 #include "commands.h"
 #include "contract.h"
+#include "file_names.h"
 #include "image_scores.h"
 #include "metrics.h"
 #include "nft/file.h"
@@ -89,23 +90,24 @@ static int check_output(int64_t *width, const nft_model *model, loss_kind kind, 
                       path);
 }
 
-static int check_classes(const int64_t *labels, int64_t networks, int64_t classes, const char *path)
+static int check_classes(const int64_t *labels, const cli_input *input, int64_t classes)
 {
-    for (int64_t n = 0; n < networks; n++)
+    char file[FILE_NAME_CAPACITY];
+    for (int64_t n = 0; n < input->count; n++)
         if ((labels[n] < 0 || labels[n] >= classes) && labels[n] != IGNORED_CLASS && labels[n] != INT64_MIN)
-            return fail("%s: label %" PRId64 " is %" PRId64 ", expected 0 … %" PRId64
+            return fail("%s: label %" PRId64 "%s is %" PRId64 ", expected 0 … %" PRId64
                         " by the model's outputs",
-                        path, n, labels[n], classes - 1);
+                        input->path, n, file_of_network(file, input, n), labels[n], classes - 1);
     return EXIT_SUCCESS;
 }
 
-static int check_targets(const float *labels, int64_t networks, int64_t width, loss_kind kind,
-                         const char *path)
+static int check_targets(const float *labels, const cli_input *input, int64_t width, loss_kind kind)
 {
-    for (int64_t i = 0; i < networks * width && kind == LOSS_BCE; i++)
+    char file[FILE_NAME_CAPACITY];
+    for (int64_t i = 0; i < input->count * width && kind == LOSS_BCE; i++)
         if (labels[i] < 0 || labels[i] > 1)
-            return fail("%s: label %" PRId64 " is %g, loss bce needs 0 … 1", path, i / width,
-                        (double)labels[i]);
+            return fail("%s: label %" PRId64 "%s is %g, loss bce needs 0 … 1", input->path, i / width,
+                        file_of_network(file, input, i / width), (double)labels[i]);
     return EXIT_SUCCESS;
 }
 
@@ -113,10 +115,11 @@ static int check_targets(const float *labels, int64_t networks, int64_t width, l
 static int check_finite(const evaluation *e, int64_t width)
 {
     const int64_t *classes = nft_array_i64(e->labels);
+    char file[FILE_NAME_CAPACITY];
     for (int64_t n = 0; n < e->input.count && !option_text(e->given, "skip"); n++)
         if (classes ? classes[n] == INT64_MIN : !all_finite(nft_array_f32(e->labels) + n * width, width))
-            return fail("%s: label %" PRId64 " is not finite; --skip leaves such samples out", e->input.path,
-                        n);
+            return fail("%s: label %" PRId64 "%s is not finite; --skip leaves such samples out",
+                        e->input.path, n, file_of_network(file, &e->input, n));
     return EXIT_SUCCESS;
 }
 
@@ -188,19 +191,21 @@ static int read_labels(evaluation *e, int64_t width)
         return fail("%s: '%s' has %" PRId64 " numbers, expected %" PRId64
                     " for loss %s and the model's output",
                     path, e->label_name, nft_array_count(e->labels), expected, loss_names[e->kind]);
-    failed = of_classes ? check_classes(nft_array_i64(e->labels), e->input.count, width, path)
-                        : check_targets(nft_array_f32(e->labels), e->input.count, width, e->kind, path);
+    failed = of_classes ? check_classes(nft_array_i64(e->labels), &e->input, width)
+                        : check_targets(nft_array_f32(e->labels), &e->input, width, e->kind);
     return failed ? failed : check_finite(e, width);
 }
 
-static int check_probabilities(const cli_predicted *output, const char *path)
+static int check_probabilities(const cli_predicted *output, const cli_input *input, const char *path)
 {
+    char file[FILE_NAME_CAPACITY];
     for (int64_t i = 0; i < output->count * output->row; i++)
         if (output->values[i] < 0 || output->values[i] > 1)
             return fail("%s: prediction %" PRId64
-                        " is %g, loss bce needs probabilities 0 … 1: does the model end in a "
+                        "%s is %g, loss bce needs probabilities 0 … 1: does the model end in a "
                         "sigmoid?",
-                        path, i / output->row, (double)output->values[i]);
+                        path, i / output->row, file_of_network(file, input, i / output->row),
+                        (double)output->values[i]);
     return EXIT_SUCCESS;
 }
 
@@ -216,7 +221,7 @@ static int evaluate(evaluation *e)
 {
     const cli_predicted *output = &e->predicted;
     const char *path = e->given->operands[0];
-    int failed = e->kind == LOSS_BCE ? check_probabilities(output, path) : EXIT_SUCCESS;
+    int failed = e->kind == LOSS_BCE ? check_probabilities(output, &e->input, path) : EXIT_SUCCESS;
     if (!failed)
         failed = select_scored(&e->kept, output->values, output->count, output->row, e->labels);
     if (!failed && !e->kept.rows)
@@ -233,7 +238,7 @@ static int evaluate(evaluation *e)
 
 static int evaluate_images(evaluation *e)
 {
-    int failed = image_scores_compute(&e->scores, &e->images);
+    int failed = image_scores_compute(&e->scores, &e->images, &e->ranks);
     e->bad_inputs = e->images.bad_inputs;
     e->bad_predictions = e->input.count - e->images.finite;
     return failed;
@@ -326,6 +331,8 @@ static int prepare(void *argument)
     int64_t width = 0;
     int failed = check_outputs(e->given);
     if (!failed)
+        failed = check_safetensors_name(e->given, "predictions", false);
+    if (!failed)
         failed = load_model(&e->model, model_path, e->given);
     if (!failed)
         failed = choose_loss(&e->kind, e->given, e->model);
@@ -343,10 +350,7 @@ static int prepare(void *argument)
         return failed;
     if (images)
         return image_scores_set_data(&e->images, &e->input);
-    const nft_space *expected = nft_model_space(e->model);
-    if (expected && !(e->input.space && nft_space_equal(expected, e->input.space)))
-        return EXIT_SUCCESS; /* the model refuses them in any case, and its message has the difference */
-    return read_labels(e, width);
+    return has_other_space(&e->input, e->model) ? EXIT_SUCCESS : read_labels(e, width);
 }
 
 static int save_predictions(const evaluation *e, const char *path)
@@ -405,12 +409,9 @@ static int predict_and_evaluate(evaluation *e)
     return failed ? failed : write_files(e);
 }
 
-/* Only rank 0 compares images. */
 static int compute(evaluation *e)
 {
-    if (!loss_has_images(e->kind))
-        return predict_and_evaluate(e);
-    return e->ranks.rank ? EXIT_SUCCESS : evaluate_images(e);
+    return loss_has_images(e->kind) ? evaluate_images(e) : predict_and_evaluate(e);
 }
 
 static int run(const cli_options *given)

@@ -57,7 +57,7 @@ static int describe(const cli_options *given, const cli_output *output)
 /* A model that edits SIRENs does so for one frequency. */
 static int check_frequency(const nft_model *model, const cli_input *input, const cli_options *given)
 {
-    const char *text = nft_model_metadata(model, OMEGA_KEY);
+    const char *text = has_other_space(input, model) ? NULL : nft_model_metadata(model, OMEGA_KEY);
     cli_omega omega;
     int failed = text ? parse_omega(&omega, given->operands[0], text) : EXIT_SUCCESS;
     return text && !failed ? check_omega(input->path, input->dataset, &omega, "the model was trained for")
@@ -77,7 +77,7 @@ static int note_networks(result_texts *texts, const nft_model *model, const cli_
 {
     const char *omega = nft_model_metadata(model, OMEGA_KEY);
     if (nft_dataset_batch(&texts->holder, input->dataset, 0, 0) ||
-        nft_weights_set_metadata(texts->holder, "nft.space", nft_space_json(input->space)))
+        nft_weights_set_metadata(texts->holder, "nft.space", nft_space_describe(input->space)->json))
         return fail_library();
     if (omega && !nft_weights_metadata(texts->holder, OMEGA_KEY) &&
         nft_weights_set_metadata(texts->holder, OMEGA_KEY, omega))
@@ -114,7 +114,20 @@ static int run_shared(const cli_run *given, cli_output *output)
     return failed;
 }
 
-/* Only rank 0 computes features. */
+/* Features go to the file batch by batch. All that is written at once is a single batch, of rank 0. */
+static int run_to_writer(cli_run *run, cli_ranks *ranks)
+{
+    if (ranks->count == 1 || (run->at_once && !ranks->rank))
+        return run_model(run);
+    if (run->at_once)
+        return EXIT_SUCCESS;
+    run->ranks = ranks;
+    run->receive = receive_features;
+    if (ranks->rank)
+        run->take = send_features;
+    return run_model(run);
+}
+
 static int run_to_file(const nft_model *model, cli_input *input, const cli_options *given, cli_ranks *ranks)
 {
     result_texts texts = {0};
@@ -130,8 +143,8 @@ static int run_to_file(const nft_model *model, cli_input *input, const cli_optio
     if (!failed && !features && ranks->count > 1) {
         run.ranks = ranks;
         failed = run_shared(&run, &output);
-    } else if (!failed && !ranks->rank) {
-        failed = run_model(&run);
+    } else if (!failed) {
+        failed = run_to_writer(&run, ranks);
     }
     if (!failed && !ranks->rank)
         failed = complete_output(&output);

@@ -27,26 +27,21 @@ static int check_features(const image_scores *task)
     const nft_module_info *info = nft_model_describe(task->model)->output;
     const char *path = task->given->operands[0];
     if (info->output != NFT_VALUE_FEATURES)
-        return fail("%s: the model gives %s, loss render needs features of 1 channel, the weights of SIRENs",
-                    path,
+        return fail("%s: the model gives %s, loss render needs features, the weights of SIRENs", path,
                     nft_model_describe(task->model)->has_decoder ? "images"
                     : info->output == NFT_VALUE_TOKENS           ? "tokens"
                                                                  : "a vector");
-    if (info->channels != 1)
-        return fail("%s: the model gives features of %" PRId64
-                    " channels, loss render needs 1, the weights of SIRENs",
-                    path, info->channels);
     return EXIT_SUCCESS;
 }
 
 /* Nothing is rendered, but the space and the frequency are checked. */
 static int check_sirens(image_scores *task)
 {
-    const nft_space *space = nft_model_space(task->model);
+    const nft_space *space = nft_model_describe(task->model)->space;
     nft_layer last = {.size = sizeof last};
     nft_weights *none = NULL;
     nft_array *nothing = NULL;
-    if (nft_space_layer(&last, space, nft_space_layer_count(space) - 1) ||
+    if (nft_space_layer(&last, space, nft_space_describe(space)->layer_count - 1) ||
         nft_weights_create(&none, space, 0, 1, NULL))
         return fail_library();
     nft_status status = nft_inr_render(&nothing, none, 0, 0, 1, 1, &task->options);
@@ -125,17 +120,6 @@ int image_scores_set_data(image_scores *task, cli_input *input)
     return failed;
 }
 
-static void add_image(image_scores *task, const float *image, const float *other)
-{
-    int64_t numbers = task->height * task->width * task->colours;
-    double loss = metrics_mse(image, other, numbers);
-    if (!isfinite(loss))
-        return;
-    task->loss_sum += loss;
-    task->psnr_sum += metrics_psnr(loss);
-    task->finite++;
-}
-
 /* A results_taker. */
 static int add_batch(void *user, const nft_context *context, int64_t first, int64_t count)
 {
@@ -153,27 +137,58 @@ static int add_batch(void *user, const nft_context *context, int64_t first, int6
     const float *others =
         render ? nft_array_f32(targets) : nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array);
     for (int64_t n = 0; n < count && !failed; n++)
-        add_image(task, nft_array_f32(rendered) + n * numbers, others + n * numbers);
+        task->losses[first + n] =
+            metrics_mse(nft_array_f32(rendered) + n * numbers, others + n * numbers, numbers);
     nft_array_free(targets);
     nft_array_free(rendered);
     return failed;
 }
 
-int image_scores_compute(cli_scores *scores, image_scores *task)
+/* Sums in the order of the networks do not depend on the number of ranks. */
+static int average(cli_scores *scores, image_scores *task)
+{
+    double loss_sum = 0, psnr_sum = 0;
+    for (int64_t n = 0; n < task->input->count; n++) {
+        if (!isfinite(task->losses[n]))
+            continue;
+        loss_sum += task->losses[n];
+        psnr_sum += metrics_psnr(task->losses[n]);
+        task->finite++;
+    }
+    if (!task->finite)
+        return fail("%s: no network has images that are finite", task->input->path);
+    *scores = scores_of_images(task->kind, loss_sum / (double)task->finite, psnr_sum / (double)task->finite);
+    return EXIT_SUCCESS;
+}
+
+/* The losses and counts of all ranks: each has zeros for the networks of the others. */
+static int gather(image_scores *task, cli_ranks *ranks)
+{
+    double bad = (double)task->bad_inputs;
+    if (ranks->count > 1 && (ranks_reduce(&bad, 1, NULL, 0, ranks) ||
+                             ranks_reduce(task->losses, task->input->count, NULL, 0, ranks)))
+        return fail("the ranks cannot reach each other");
+    task->bad_inputs = (int64_t)bad;
+    return EXIT_SUCCESS;
+}
+
+int image_scores_compute(cli_scores *scores, image_scores *task, cli_ranks *ranks)
 {
     cli_run run = {.model = task->model,
                    .input = task->input,
                    .given = task->given,
                    .decode = true,
                    .take = add_batch,
-                   .user = task};
-    int failed = run_model(&run);
+                   .user = task,
+                   .ranks = ranks};
+    task->losses = calloc((size_t)task->input->count, sizeof *task->losses);
+    int failed = task->losses ? run_model(&run) : fail_memory();
     task->bad_inputs = run.bad_inputs;
-    if (failed)
-        return failed;
-    if (!task->finite)
-        return fail("%s: no network has images that are finite", task->input->path);
-    *scores = scores_of_images(task->kind, task->loss_sum / (double)task->finite,
-                               task->psnr_sum / (double)task->finite);
-    return EXIT_SUCCESS;
+    if (!failed)
+        failed = gather(task, ranks);
+    if (!failed && !ranks->rank)
+        failed = average(scores, task);
+    free(task->losses);
+    task->losses = NULL;
+    return failed;
 }

@@ -105,7 +105,7 @@ static const preset *choose_preset(const cli_input *input, const task *found)
 {
     if (input->tokens)
         return &token_preset;
-    if (!input->space || !nft_space_layer_count(input->space))
+    if (!input->space || !nft_space_describe(input->space)->layer_count)
         return &any_preset;
     return are_sirens(input, found) ? &siren_preset : &chain_preset;
 }
@@ -159,14 +159,14 @@ static void count_named_classes(task *found, const nft_dataset *dataset)
     json_decref(names);
 }
 
-static int find_task(task *found, const cli_input *input)
+/* `name` is the tensor of the labels; NULL: label, or else target. */
+static int find_task(task *found, const cli_input *input, const char *name)
 {
-    *found = (task){.name = has_extra(input, "label") ? "label" : "target"};
+    *found = (task){.name = name ? name : has_extra(input, "label") ? "label" : "target"};
     if (!has_extra(input, found->name))
-        return fail(
-            "%s: has no tensor 'label' with an entry for each network; 'nftool collect --labels' adds "
-            "labels",
-            input->path);
+        return fail("%s: has no tensor '%s' with an entry for each network; 'nftool collect --labels' adds "
+                    "labels",
+                    input->path, name ? name : "label");
     int failed = look_at_labels(found, input);
     count_named_classes(found, input->dataset);
     return failed;
@@ -196,8 +196,9 @@ static json_t *model_json(const preset *chosen, const cli_input *input, const ta
         json_object_set_new(json_array_get(modules, 1), "max_tokens", json_integer(input->tokens));
     } else {
         json_object_set_new(model, "space",
-                            chosen == &any_preset ? json_string("any")
-                                                  : json_loads(nft_space_json(input->space), 0, NULL));
+                            chosen == &any_preset
+                                ? json_string("any")
+                                : json_loads(nft_space_describe(input->space)->json, 0, NULL));
         json_object_set_new(model, "in_channels", json_integer(input->channels));
     }
     json_object_set_new(model, "modules", modules);
@@ -320,6 +321,69 @@ static int open_any(cli_input *input, const char *path, const cli_options *given
     return EXIT_SUCCESS;
 }
 
+/* A model of one space takes no other. */
+static int compare_inputs(const cli_input *train, const cli_input *other, const preset *chosen)
+{
+    if (!train->tokens != !other->tokens)
+        return fail("%s: holds %s, but %s holds %s", other->path, other->tokens ? "tokens" : "networks",
+                    train->path, train->tokens ? "tokens" : "networks");
+    if (train->tokens != other->tokens || train->channels != other->channels)
+        return fail("%s: its samples have %" PRId64 " tokens and %" PRId64 " channels, those of %s %" PRId64
+                    " and %" PRId64,
+                    other->path, other->tokens, other->channels, train->path, train->tokens, train->channels);
+    if (train->tokens || chosen == &any_preset ||
+        (other->space && nft_space_equal(train->space, other->space)))
+        return EXIT_SUCCESS;
+    return fail("%s: its networks have %s than those of %s; 'nftool space' prints both", other->path,
+                other->space ? "another space" : "several spaces, other", train->path);
+}
+
+static int compare_class_names(const cli_input *train, const cli_input *other)
+{
+    const char *texts[] = {nft_dataset_metadata(train->dataset, 0, "nft.classes"),
+                           nft_dataset_metadata(other->dataset, 0, "nft.classes")};
+    json_t *left = texts[0] ? json_loads(texts[0], 0, NULL) : NULL,
+           *right = texts[1] ? json_loads(texts[1], 0, NULL) : NULL;
+    bool same = !left || !right || json_equal(left, right);
+    json_decref(left);
+    json_decref(right);
+    return same ? EXIT_SUCCESS
+                : fail("%s: its classes are %.80s, those of %s are %.80s", other->path, texts[1], train->path,
+                       texts[0]);
+}
+
+/* Labels of both sets are of one kind. The model has an output for each class of either. */
+static int unite_tasks(task *found, const task *other, const cli_input *train, const cli_input *input)
+{
+    bool classes = found->loss == LOSS_CROSS_ENTROPY;
+    if (classes != (other->loss == LOSS_CROSS_ENTROPY))
+        return fail("%s: '%s' holds %s, but %s holds %s", input->path, other->name,
+                    classes ? "floats" : "integers, classes", train->path,
+                    classes ? "integers, classes" : "floats");
+    if (!classes && found->outputs != other->outputs)
+        return fail("%s: '%s' has %" PRId64 " numbers for each network, that of %s has %" PRId64, input->path,
+                    other->name, other->outputs, train->path, found->outputs);
+    found->outputs = other->outputs > found->outputs ? other->outputs : found->outputs;
+    found->loss = other->loss == LOSS_MSE ? LOSS_MSE : found->loss;
+    return compare_class_names(train, input);
+}
+
+static int look_at_validation(task *found, const cli_input *train, const cli_options *given)
+{
+    const char *path = option_text(given, "validation");
+    cli_input input = {0};
+    task other = {0};
+    int failed = path ? open_any(&input, path, given) : EXIT_SUCCESS;
+    if (path && !failed)
+        failed = compare_inputs(train, &input, choose_preset(train, found));
+    if (path && !failed)
+        failed = find_task(&other, &input, found->name);
+    if (path && !failed)
+        failed = unite_tasks(found, &other, train, &input);
+    close_input(&input);
+    return failed;
+}
+
 static int run(const cli_options *given)
 {
     cli_input input = {0};
@@ -329,7 +393,9 @@ static int run(const cli_options *given)
     if (!failed)
         failed = open_any(&input, given->operands[0], given);
     if (!failed)
-        failed = find_task(&found, &input);
+        failed = find_task(&found, &input, NULL);
+    if (!failed)
+        failed = look_at_validation(&found, &input, given);
     if (!failed) {
         const preset *chosen = choose_preset(&input, &found);
         recipe = recipe_json(chosen, &input, &found, given);
@@ -344,7 +410,8 @@ static int run(const cli_options *given)
 
 static const cli_option own_options[] = {
     {"output", 'o', OPTION_RESULT, "RECIPE", "file to write (default: standard output)", 0, 0, NULL},
-    {"validation", 0, OPTION_INPUT, "DATA", "the validation set that the recipe names", 0, 0, NULL},
+    {"validation", 0, OPTION_INPUT, "DATA", "the validation set that the recipe names; it must fit DATA", 0,
+     0, NULL},
     LAYERS_OPTION,
     {0},
 };

@@ -14,6 +14,14 @@
 
 #define OPTION_CAPACITY 32
 
+/* Names that promise a format which the program does not write, or reads only. */
+static const char *const foreign_endings[] = {
+    ".npy",  ".npz",   ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".h5",  ".hdf5", ".onnx",
+    ".gguf", ".keras", ".gz", ".zip", ".tar",  ".tsv", ".xml", ".png", ".jpg",  ".jpeg",
+};
+/* The same of formats that some commands write. */
+static const char *const text_endings[] = {".csv", ".txt", ".json", ".jsonl", ".svg"};
+
 /* The folder of a file, to be freed; NULL without memory. */
 static char *folder_of(const char *path)
 {
@@ -167,4 +175,29 @@ int check_input(const cli_options *given, const char *path)
         if (is_output(&given->values[i]) && same_file(path, given->values[i].text))
             return fail_input(path, given->values[i].option);
     return EXIT_SUCCESS;
+}
+
+static bool ends_with_one(const char *path, const char *const *endings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (text_ends_with(path, endings[i]))
+            return true;
+    return false;
+}
+
+bool has_foreign_ending(const char *path)
+{
+    return ends_with_one(path, foreign_endings, sizeof foreign_endings / sizeof *foreign_endings);
+}
+
+int check_safetensors_name(const cli_options *given, const char *option, bool and_index)
+{
+    const char *path = option_text(given, option);
+    if (!path || (and_index && text_ends_with(path, ".json")))
+        return EXIT_SUCCESS;
+    return has_foreign_ending(path) ||
+                   ends_with_one(path, text_endings, sizeof text_endings / sizeof *text_endings)
+               ? fail("%s: 'nftool %s' writes safetensors there, expected a name that ends in .safetensors%s",
+                      path, given->command->name, and_index ? ", or in .json for an index" : "")
+               : EXIT_SUCCESS;
 }

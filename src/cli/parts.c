@@ -117,7 +117,10 @@ int work_on_parts(const cli_options *given, parts_work *work)
 {
     part_run run = {.given = given, .work = work, .output = option_text(given, "output")};
     int failed = check_outputs(given);
-    if (failed || !is_index(given->operands[0]))
+    bool index = !failed && is_index(given->operands[0]);
+    if (!failed && !index)
+        failed = check_safetensors_name(given, "output", false);
+    if (failed || !index)
         return failed ? failed : work(given, 0);
     if (!text_ends_with(run.output, INDEX_END) || strlen(run.output) == strlen(INDEX_END))
         return fail("%s: is an index, so that --output must be one too, a name that ends in " INDEX_END

@@ -1,8 +1,10 @@
 #include "predictions.h"
 
 #include "escape.h"
+#include "file_names.h"
 #include "metrics.h"
 #include "neighbour.h"
+#include "outputs.h"
 #include "report.h"
 #include "scores.h"
 #include "text.h"
@@ -26,19 +28,17 @@ static const struct ending {
                {".jsonl", FORMAT_JSONL},
                {".safetensors", FORMAT_SAFETENSORS}};
 
-/* Names that promise a format which the program reads but does not write. */
-static const char *const other_endings[] = {".npy",  ".npz",  ".pt", ".pth", ".bin", ".pkl", ".h5",
-                                            ".hdf5", ".onnx", ".gz", ".tsv", ".xml", ".png"};
-
 /* The data of the rows, one for each network. */
 typedef struct prediction_rows {
     FILE *stream;
     const cli_predicted *predicted;
     bool of_classes;
-    json_t *names;    /* of the classes; NULL if they are not known */
-    nft_array *label; /* NULL if the data have none that fits */
-    int64_t labels;   /* numbers of each label */
-    double *shares;   /* of the network at hand: a probability for each class */
+    json_t *names;     /* of the classes; NULL if they are not known */
+    nft_array *label;  /* NULL if the data have none that fits */
+    int64_t labels;    /* numbers of each label */
+    int failed;        /* exit status of a file's name that cannot be read */
+    file_names *files; /* of the networks; NULL if they are not known */
+    double *shares;    /* of the network at hand: a probability for each class */
 } prediction_rows;
 
 static int choose_by_name(prediction_format *format, const char *path)
@@ -49,12 +49,11 @@ static int choose_by_name(prediction_format *format, const char *path)
             *format = endings[i].format;
             return EXIT_SUCCESS;
         }
-    for (size_t i = 0; i < sizeof other_endings / sizeof *other_endings; i++)
-        if (text_ends_with(path, other_endings[i]))
-            return fail("%s: expected a name that ends in .safetensors, .csv, .json, .jsonl or .txt; "
-                        "--format writes one of these formats under any name",
-                        path);
-    return EXIT_SUCCESS;
+    return has_foreign_ending(path)
+               ? fail("%s: expected a name that ends in .safetensors, .csv, .json, .jsonl or .txt; "
+                      "--format writes one of these formats under any name",
+                      path)
+               : EXIT_SUCCESS;
 }
 
 int choose_prediction_format(prediction_format *format, const cli_options *given, const char *path)
@@ -160,6 +159,15 @@ static int64_t find_class(const prediction_rows *rows, int64_t n)
     return best;
 }
 
+/* The file of network n, or an empty text; a failure was printed, and the exit status is kept. */
+static const char *file_text(char *text, prediction_rows *rows, int64_t n)
+{
+    text[0] = 0;
+    if (!rows->failed)
+        rows->failed = file_names_read(text, rows->files, n);
+    return text;
+}
+
 /* --- a table for people --- */
 
 static int64_t shown_of(const prediction_rows *rows)
@@ -171,6 +179,8 @@ static void add_titles(cli_table *table, const prediction_rows *rows)
 {
     int64_t row = rows->predicted->row;
     table_cell(table, "network");
+    if (rows->files)
+        table_cell(table, "file");
     if (rows->of_classes) {
         table_cell(table, "class");
         table_cell(table, "probability");
@@ -183,10 +193,14 @@ static void add_titles(cli_table *table, const prediction_rows *rows)
         table_cell(table, "label");
 }
 
-static void add_row(cli_table *table, const prediction_rows *rows, int64_t n)
+static void add_row(cli_table *table, prediction_rows *rows, int64_t n)
 {
-    char text[NAME_CAPACITY];
+    char text[NAME_CAPACITY], path[FILE_NAME_CAPACITY], file[4 * FILE_NAME_CAPACITY];
     table_cell(table, "%" PRId64, n);
+    if (rows->files) {
+        escape_text(file, sizeof file, file_text(path, rows, n));
+        table_cell(table, "%s", file);
+    }
     if (rows->of_classes) {
         int64_t best = find_class(rows, n);
         table_cell(table, "%s", class_name(text, rows, best));
@@ -200,14 +214,16 @@ static void add_row(cli_table *table, const prediction_rows *rows, int64_t n)
         table_cell(table, "%s", label_text(text, rows, n));
 }
 
-static int write_table(const prediction_rows *rows)
+static int write_table(prediction_rows *rows)
 {
-    bool more = !rows->of_classes && rows->predicted->row > SHOWN;
+    bool more = !rows->of_classes && rows->predicted->row > SHOWN, files = rows->files != NULL;
     cli_table table = TABLE_INIT("rrrrrrrr", 0);
     table.columns =
-        1 + (rows->of_classes ? 2 : (int)shown_of(rows) + more) + (rows->label && rows->labels == 1);
+        1 + files + (rows->of_classes ? 2 : (int)shown_of(rows) + more) + (rows->label && rows->labels == 1);
     if (rows->of_classes)
-        table.align = "rlrl";
+        table.align = files ? "rllrl" : "rlrl";
+    else if (files)
+        table.align = "rlrrrrrrr";
     add_titles(&table, rows);
     for (int64_t n = 0; n < rows->predicted->count; n++)
         add_row(&table, rows, n);
@@ -235,10 +251,12 @@ static void write_titles(const prediction_rows *rows, const char *word, int64_t 
         fprintf(rows->stream, count == 1 ? ",%s" : ",%s_%" PRId64, word, i);
 }
 
-static void write_csv_row(const prediction_rows *rows, int64_t n)
+static void write_csv_row(prediction_rows *rows, int64_t n)
 {
-    char text[NAME_CAPACITY];
+    char text[NAME_CAPACITY], file[FILE_NAME_CAPACITY];
     fprintf(rows->stream, "%" PRId64, n);
+    if (rows->files)
+        write_field(rows->stream, file_text(file, rows, n));
     if (rows->of_classes) {
         int64_t best = find_class(rows, n);
         write_field(rows->stream, class_name(text, rows, best));
@@ -251,10 +269,10 @@ static void write_csv_row(const prediction_rows *rows, int64_t n)
     fputc('\n', rows->stream);
 }
 
-static int write_csv(const prediction_rows *rows)
+static int write_csv(prediction_rows *rows)
 {
     char text[NAME_CAPACITY + sizeof "probability_"];
-    fputs("network", rows->stream);
+    fputs(rows->files ? "network,file" : "network", rows->stream);
     if (rows->of_classes)
         fputs(",class,probability", rows->stream);
     else
@@ -295,14 +313,17 @@ static json_t *label_json(const prediction_rows *rows, int64_t n)
 }
 
 /* {"network": 0, "class": …, "probability": …, "probabilities": […], "label": …}, or with "output". */
-static json_t *row_json(const prediction_rows *rows, int64_t n)
+static json_t *row_json(prediction_rows *rows, int64_t n)
 {
+    char file[FILE_NAME_CAPACITY];
     int64_t best = rows->of_classes ? find_class(rows, n) : 0;
     json_t *object = json_object(), *numbers = json_array();
     for (int64_t i = 0; i < rows->predicted->row; i++)
         json_array_append_new(
             numbers, json_number(rows->of_classes ? rows->shares[i] : (double)values_of(rows, n)[i]));
     json_object_set_new(object, "network", json_integer(n));
+    if (rows->files)
+        json_object_set_new(object, "file", json_text(file_text(file, rows, n)));
     if (rows->of_classes) {
         json_object_set_new(object, "class", class_json(rows, best));
         json_object_set_new(object, "probability", json_number(rows->shares[best]));
@@ -313,7 +334,7 @@ static json_t *row_json(const prediction_rows *rows, int64_t n)
     return object;
 }
 
-static int write_json(const prediction_rows *rows, bool as_list)
+static int write_json(prediction_rows *rows, bool as_list)
 {
     int64_t count = rows->predicted->count;
     int failed = EXIT_SUCCESS;
@@ -330,11 +351,12 @@ static int write_json(const prediction_rows *rows, bool as_list)
     return failed;
 }
 
-static int write_rows(const prediction_rows *rows, prediction_format format)
+static int write_rows(prediction_rows *rows, prediction_format format)
 {
-    if (format == FORMAT_TABLE)
-        return write_table(rows);
-    return format == FORMAT_CSV ? write_csv(rows) : write_json(rows, format == FORMAT_JSON);
+    int failed = format == FORMAT_TABLE ? write_table(rows)
+                 : format == FORMAT_CSV ? write_csv(rows)
+                                        : write_json(rows, format == FORMAT_JSON);
+    return failed ? failed : rows->failed;
 }
 
 static int write_to(const char *path, prediction_rows *rows, prediction_format format)
@@ -354,13 +376,15 @@ int save_prediction_text(const char *path, prediction_format format, const nft_m
                          const cli_input *input, const cli_predicted *predicted)
 {
     const char *loss = nft_model_metadata(model, "nft.loss");
-    prediction_rows rows = {.predicted = predicted};
+    file_names files = file_names_of(input);
+    prediction_rows rows = {.predicted = predicted, .files = files.input ? &files : NULL};
     rows.of_classes = loss && loss_of(loss) == LOSS_CROSS_ENTROPY && predicted->row > 0;
     rows.names = rows.of_classes ? read_class_names(model, NULL, predicted->row) : NULL;
     rows.shares = malloc((size_t)predicted->row * sizeof *rows.shares + 1);
     int failed = rows.shares ? read_label(&rows, input) : fail_memory();
     if (!failed)
         failed = write_to(path, &rows, format);
+    file_names_clear(&files);
     free(rows.shares);
     json_decref(rows.names);
     nft_array_free(rows.label);

@@ -9,6 +9,7 @@
 
 #include <limits.h>
 #include <mpi.h>
+#include <nft/nft.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -21,6 +22,8 @@ int ranks_open(cli_ranks *ranks)
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &ranks->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks->count);
+    if (ranks->rank)
+        nft_set_log(NULL, NULL); /* rank 0 prints the notes of all */
     return EXIT_SUCCESS;
 }
 
@@ -80,6 +83,26 @@ static int sum(void *data, int64_t count, size_t size, MPI_Datatype type, int ra
         left -= now;
     }
     return 0;
+}
+
+int ranks_send(const float *values, int64_t count)
+{
+    for (int64_t done = 0, now; done < count; done += now) {
+        now = count - done < INT_MAX ? count - done : INT_MAX;
+        if (MPI_Send(values + done, (int)now, MPI_FLOAT, 0, 0, MPI_COMM_WORLD))
+            return fail("the ranks cannot reach each other");
+    }
+    return EXIT_SUCCESS;
+}
+
+int ranks_receive(float *values, int64_t count, int rank)
+{
+    for (int64_t done = 0, now; done < count; done += now) {
+        now = count - done < INT_MAX ? count - done : INT_MAX;
+        if (MPI_Recv(values + done, (int)now, MPI_FLOAT, rank, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE))
+            return fail("the ranks cannot reach each other");
+    }
+    return EXIT_SUCCESS;
 }
 
 bool ranks_agree(const cli_ranks *ranks, int64_t number, int64_t *least, int64_t *most)
@@ -149,6 +172,21 @@ void ranks_wait_to_fail(const cli_ranks *ranks, bool own)
 {
     (void)ranks;
     (void)own;
+}
+
+int ranks_send(const float *values, int64_t count)
+{
+    (void)values;
+    (void)count;
+    return EXIT_SUCCESS;
+}
+
+int ranks_receive(float *values, int64_t count, int rank)
+{
+    (void)values;
+    (void)count;
+    (void)rank;
+    return EXIT_SUCCESS;
 }
 
 bool ranks_agree(const cli_ranks *ranks, int64_t number, int64_t *least, int64_t *most)

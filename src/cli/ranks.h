@@ -38,6 +38,10 @@ void ranks_wait_to_fail(const cli_ranks *ranks, bool own);
 /* Whether `number` is the same on every rank; the least and the most of all. Every rank calls it. */
 bool ranks_agree(const cli_ranks *ranks, int64_t number, int64_t *least, int64_t *most);
 
+/* Sends numbers to rank 0, which receives them. Each prints its failure and returns the exit status. */
+int ranks_send(const float *values, int64_t count);
+int ranks_receive(float *values, int64_t count, int rank);
+
 /* An nft_reduce_callback whose `user` is the cli_ranks. */
 int ranks_reduce(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user);
 

@@ -41,30 +41,35 @@ static int run_batch(cli_run *run, nft_context *context, int64_t first, int64_t 
     return run->take(run->user, context, first, count);
 }
 
-/* The samples of this rank. */
-static void find_part(const cli_run *run, int64_t *first, int64_t *end)
+/* The samples of a rank. */
+static void find_part(const cli_run *run, int rank, int64_t *first, int64_t *end)
 {
-    int64_t count = run->input->count, ranks = run->ranks ? run->ranks->count : 1,
-            rank = run->ranks ? run->ranks->rank : 0;
+    int64_t count = run->input->count, ranks = run->ranks ? run->ranks->count : 1;
     int64_t each = count / ranks, more = count % ranks;
     *first = each * rank + (rank < more ? rank : more);
     *end = *first + each + (rank < more);
 }
 
+/* Batches of all samples, if the ranks take turns, or else of this rank's part. */
 static int run_batches(cli_run *run, nft_context *context, int64_t most)
 {
     cli_input *input = run->input;
     cli_progress progress;
-    int failed = EXIT_SUCCESS;
+    int failed = EXIT_SUCCESS, rank = run->ranks ? run->ranks->rank : 0, turn = 0;
     progress_start(&progress, run->given, run->given->command->name, input->tokens ? "samples" : "networks",
                    input->count);
     nft_context_set_progress(context, progress_callback, &progress);
-    int64_t first, end;
-    find_part(run, &first, &end);
+    int64_t first = 0, end = input->count;
+    if (!run->receive)
+        find_part(run, rank, &first, &end);
     while (first < end && !failed) {
         int64_t count = count_together(input, first, most < end - first ? most : end - first);
         progress.base = first;
-        failed = run_batch(run, context, first, count);
+        if (!run->receive || turn == rank)
+            failed = run_batch(run, context, first, count);
+        else if (!rank)
+            failed = run->receive(run->user, turn, first, count);
+        turn = run->receive ? (turn + 1) % run->ranks->count : 0;
         first += count;
         progress_show(&progress, first);
     }
@@ -141,15 +146,23 @@ int share_predictions(cli_run *run, cli_predicted *predicted)
     if (!run->ranks || run->ranks->count == 1)
         return EXIT_SUCCESS;
     agree_on_shape(run->ranks, predicted);
-    int64_t numbers = predicted->count * predicted->row;
     if (!predicted->values)
-        predicted->values = calloc((size_t)numbers + 1, sizeof(float));
+        predicted->values = calloc((size_t)(predicted->count * predicted->row) + 1, sizeof(float));
     if (!predicted->values)
         return fail_memory();
-    if (ranks_reduce(&bad, 1, predicted->values, numbers, run->ranks))
-        return fail("the ranks cannot reach each other");
+    int failed =
+        ranks_reduce(&bad, 1, NULL, 0, run->ranks) ? fail("the ranks cannot reach each other") : EXIT_SUCCESS;
     run->bad_inputs = (int64_t)bad;
-    return EXIT_SUCCESS;
+    for (int rank = 1; rank < run->ranks->count && !failed; rank++) {
+        int64_t first, end, row = predicted->row;
+        find_part(run, rank, &first, &end);
+        float *values = predicted->values + first * row;
+        if (!run->ranks->rank)
+            failed = ranks_receive(values, (end - first) * row, rank);
+        else if (run->ranks->rank == rank)
+            failed = ranks_send(values, (end - first) * row);
+    }
+    return failed;
 }
 
 static int add_extra(cli_output *output, const char *name)
@@ -257,6 +270,43 @@ int write_results(void *user, const nft_context *context, int64_t first, int64_t
     return failed ? failed : write_rows(output, nft_array_f32(array), first, count);
 }
 
+int send_features(void *user, const nft_context *context, int64_t first, int64_t count)
+{
+    const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
+    int failed = EXIT_SUCCESS;
+    (void)user;
+    (void)first;
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(features))->tensor_count && !failed; t++) {
+        int64_t row = nft_weights_data_count(features, t) / nft_weights_count(features);
+        failed = ranks_send(nft_weights_data(features, t), count * row);
+    }
+    return failed;
+}
+
+/* Room for features of another rank. */
+static int make_room(cli_output *output, int64_t count)
+{
+    if (output->received && nft_weights_count(output->received) >= count)
+        return EXIT_SUCCESS;
+    nft_weights_free(output->received);
+    output->received = NULL;
+    return nft_weights_create(&output->received, output->input->space, count, output->table.items[0].shape[1],
+                              NULL)
+               ? fail_library()
+               : EXIT_SUCCESS;
+}
+
+int receive_features(void *user, int rank, int64_t first, int64_t count)
+{
+    cli_output *output = user;
+    int failed = make_room(output, count);
+    for (int64_t t = 0; !failed && t < nft_space_describe(output->input->space)->tensor_count; t++) {
+        int64_t row = nft_weights_data_count(output->received, t) / nft_weights_count(output->received);
+        failed = ranks_receive(nft_weights_edit(output->received, t), count * row, rank);
+    }
+    return failed ? failed : write_features(output, output->received, first, count);
+}
+
 int write_predictions(cli_output *output, const cli_predicted *predicted)
 {
     int failed = begin_array(output, predicted);
@@ -300,5 +350,6 @@ void close_output(cli_output *output)
 {
     nft_file_writer_free(output->writer);
     output->writer = NULL;
+    nft_weights_free(output->received);
     table_free(&output->table);
 }

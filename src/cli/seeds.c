@@ -115,6 +115,8 @@ int train_seeds(const cli_options *given, const cli_ranks *ranks, bool *together
     training_run *runs = calloc((size_t)count, sizeof *runs);
     int failed = files && runs ? check_outputs(given) : fail_memory();
     if (!failed)
+        failed = check_safetensors_name(given, "output", false);
+    if (!failed)
         failed = train_all(given, ranks, files, runs, together);
     for (int64_t i = 0; i < count && !failed && !ranks->rank; i++)
         if (!option_text(given, "keep-checkpoint"))

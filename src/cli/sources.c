@@ -283,15 +283,15 @@ static bool says_space(const char *path)
 /* A model of one space finds the tensors of files that do not say theirs. Chains need no help. */
 static const nft_space *space_of_model(const nft_model *model, const char *path)
 {
-    const nft_space *space = model ? nft_model_space(model) : NULL;
-    return space && !nft_space_layer_count(space) && !says_space(path) ? space : NULL;
+    const nft_space *space = model ? nft_model_describe(model)->space : NULL;
+    return space && !nft_space_describe(space)->layer_count && !says_space(path) ? space : NULL;
 }
 
 /* Such a model refuses networks of another space, and its own has no residual connections. */
 static bool is_of_chain(const nft_model *model)
 {
-    const nft_space *space = model ? nft_model_space(model) : NULL;
-    return space && nft_space_layer_count(space);
+    const nft_space *space = model ? nft_model_describe(model)->space : NULL;
+    return space && nft_space_describe(space)->layer_count;
 }
 
 static int begin_reading(reading *r, const char *path, const nft_model *model, const cli_options *given)
@@ -380,7 +380,7 @@ bool has_tensor(const nft_file *file, const char *name)
 /* They are in the configuration. */
 int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double *omega)
 {
-    json_t *configuration = json_loads(nft_model_config(model), 0, NULL);
+    json_t *configuration = json_loads(nft_model_describe(model)->config, 0, NULL);
     if (!configuration)
         return fail_memory();
     const json_t *decoder = json_object_get(configuration, "decoder"),
@@ -404,19 +404,6 @@ static int check_networks(const char *path, const char *what, bool may_be_index)
     if (!may_be_index && is_configuration(path))
         return fail("%s: this is a configuration, or JSON without 'parts', expected %s", path, what);
     return is_model_file(path) ? fail("%s: this is a model, expected %s", path, what) : EXIT_SUCCESS;
-}
-
-int load_weights(nft_weights **weights, const char *path, const cli_options *given)
-{
-    reading r = {0};
-    *weights = NULL;
-    int failed = check_networks(path, "weights", false);
-    if (!failed)
-        failed = begin_reading(&r, path, NULL, given);
-    if (!failed && nft_weights_load(weights, path, &r.options))
-        failed = fail_layers();
-    end_reading(&r);
-    return failed;
 }
 
 int load_space(nft_space **space, const char *path, const cli_options *given)

@@ -21,7 +21,7 @@ bool text_ends_with(const char *text, const char *end);
 /* The word that `text` may have been meant for, NULL if none is near. */
 const char *text_nearest(const char *text, const char *const *words, int count);
 
-#define TABLE_COLUMNS 8
+#define TABLE_COLUMNS 9
 
 /* Rows of cells, printed with aligned columns. The first row is the header. */
 typedef struct cli_table {

@@ -182,6 +182,8 @@ static int prepare(void *argument)
     const char *log = option_text(t->given, "log");
     char steps[TEXT_CAPACITY];
     int failed = check_outputs(t->given);
+    if (!failed)
+        failed = check_safetensors_name(t->given, "output", false);
     if (!failed && !t->ranks.rank)
         failed = output_lock_take(&t->lock, option_text(t->given, "output"));
     if (!failed)
@@ -555,10 +557,15 @@ const cli_command train_command = {
         "   \"schedule\": {\"type\": \"constant\" | \"cosine\", \"warmup_steps\": 0, \"total_steps\": N},\n"
         "   \"validation\": PATH, \"validate_every\": 1000,\n"
         "   \"patience\": null (validations in a row without a lower loss that end it: early stopping),\n"
+        "   \"ema_decay\": null, or 0.999 (validates and keeps a moving average of the parameters),\n"
         "   \"grad_clip\": null (the largest norm of the gradients), \"shuffle\": true, \"seed\": 0,\n"
         "   \"augment\": null, or for SIRENs (images move at random in training), with these defaults:\n"
         "              {\"rotate\": 0 (degrees), \"shift\": 0 (an image is 2 wide), \"scale\": [1, 1],\n"
-        "               \"mirror\": false, \"canonical\": as the data, \"omega\": 30}\n\n"
+        "               \"mirror\": false, \"mixup\": null (or alpha: networks and labels are mixed),\n"
+        "               \"canonical\": as the data, \"omega\": 30},\n"
+        "   \"auxiliary\": null, or for SIRENs {\"module\": N, \"modules\": [], \"decoder\": {…}, "
+        "\"weight\": 1}\n"
+        "              (an image is decoded from the output of module N, and its loss is added)}\n\n"
         "The data hold 'label', or 'target', or the tensor that \"label\" of the recipe names. For\n"
         "cross_entropy it has classes, whole numbers or one-hot rows, and -100 for a sample that is left\n"
         "out. For mse and bce it has numbers of any type. \"skip\": true leaves out samples that are not\n"
@@ -569,8 +576,9 @@ const cli_command train_command = {
         "is the PSNR of the validation loss, 10 log10(4 / loss) dB.\n\n"
         "--batch-size and --seed replace the recipe's. The seed is also that of a fresh model. --json\n"
         "prints a line for each step and each validation.\n\n"
-        "A checkpoint is written every minute, and when the program is told to stop (Ctrl-C). The same\n"
-        "command then resumes, and the result is bit-identical. At the end the checkpoint is removed.\n\n"
+        "A checkpoint is written every minute, and when a signal asks the program to stop (Ctrl-C, TERM,\n"
+        "HUP, USR1, USR2, XCPU). It then ends with status 1, like a failure, and says how to continue: the\n"
+        "same command resumes, and the result is bit-identical. At the end the checkpoint is removed.\n\n"
         "Built with NFT_MPI, 'mpirun -n N nftool train …' shares each batch and validation among N "
         "processes.",
     .least_operands = 1,

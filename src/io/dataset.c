@@ -42,9 +42,6 @@ static nft_status find_samples(nft_part *part, const nft_load_options *options)
     }
     part->count = part->network.count;
     nft_network_tell(&part->network, part->file);
-    if (part->network.may_have_sums)
-        nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, part->file->path);
-    part->network.may_have_sums = false; /* it is told */
     return status ? status : check_sample(part);
 }
 
@@ -59,7 +56,7 @@ static void share_space(nft_dataset *dataset, int64_t index)
     nft_space **space = &dataset->parts[index].network.space;
     for (int64_t i = 0; i < index; i++) {
         nft_space *other = dataset->parts[i].network.space;
-        if (other->hash == (*space)->hash && !strcmp(nft_space_json(other), nft_space_json(*space))) {
+        if (other->hash == (*space)->hash && !strcmp(other->json, (*space)->json)) {
             nft_space_retain(other);
             nft_space_free(*space);
             *space = other;

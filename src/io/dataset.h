@@ -30,6 +30,14 @@ struct nft_dataset {
 nft_status nft_dataset_list_extras(nft_dataset *dataset); /* once the parts are open */
 nft_dataset *nft_dataset_retain(nft_dataset *dataset);    /* one more reference */
 
+/* A tensor of bytes, the name of the file that each network was read from, padded with zeros. nft_collect()
+ * writes it. */
+#define NFT_FILE_NAMES "nft.file"
+
+/* Puts the file of sample `number` in front of the stored message, if the set has its name. Returns `status`.
+ */
+nft_status nft_dataset_fail_sample(const nft_dataset *dataset, int64_t number, nft_status status);
+
 /* Index of the part that has sample `number`, which exists. */
 int64_t nft_dataset_find_part(const nft_dataset *dataset, int64_t number);
 

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define LONGEST_NAME 512 /* bytes, with the 0 at the end, of a file in a message */
+
 static bool is_extra(const nft_part *part, const nft_entry *entry, int64_t index)
 {
     if (!part->tokens)
@@ -147,4 +149,24 @@ nft_status nft_dataset_read_tensor(nft_array **tensor, const nft_dataset *datase
     nft_array_free(*tensor);
     *tensor = NULL;
     return nft_fail_in(status, "%s", function);
+}
+
+static bool has_names(const nft_dataset *dataset)
+{
+    const nft_entry *entry = nft_file_find(dataset->parts[0].file, NFT_FILE_NAMES);
+    return entry && entry->rank == 2 && nft_type_is_integer(entry->type);
+}
+
+nft_status nft_dataset_fail_sample(const nft_dataset *dataset, int64_t number, nft_status status)
+{
+    nft_array *row = NULL;
+    char name[LONGEST_NAME] = "";
+    if (!has_names(dataset) || read_parts(&row, dataset, NFT_FILE_NAMES, number, number + 1)) {
+        nft_array_free(row);
+        return status;
+    }
+    for (int64_t i = 0; i < nft_array_count(row) && i < LONGEST_NAME - 1; i++)
+        name[i] = (char)nft_array_i64(row)[i];
+    nft_array_free(row);
+    return name[0] ? nft_fail_in(status, "%s", name) : status;
 }

@@ -135,7 +135,7 @@ int nft_compare_names(const char *a, const char *b);
  * close renames it over PATH. Any failure, and cancel, removes the neighbour and leaves PATH as it was. */
 typedef struct nft_output {
     const char *name;
-    nft_type type; /* NFT_TYPE_F32 or NFT_TYPE_I64 */
+    nft_type type; /* NFT_TYPE_F32 or NFT_TYPE_I64, and in a header any */
     int64_t rank;
     const int64_t *shape;
 } nft_output;

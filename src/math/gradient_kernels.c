@@ -354,6 +354,19 @@ static void drop(int64_t n, uint32_t threshold, float factor, uint64_t seed, uin
     memcpy(y + i, rest, (size_t)(n - i) * sizeof *y);
 }
 
+/* Every operation is rounded correctly, so each set gives the same bits. */
+static void adam(const nft_adam *adam, int64_t n, const float *restrict gradients, float *restrict m,
+                 float *restrict v, float *restrict p)
+{
+    const nft_adam a = *adam;
+    for (int64_t i = 0; i < n; i++) {
+        float value = p[i] * a.shrink, g = gradients[i] * a.scale + a.decay * value;
+        m[i] = m[i] + a.rise1 * (g - m[i]);
+        v[i] = a.beta2 * v[i] + a.rise2 * g * g;
+        p[i] = value - a.step_size * (m[i] / (sqrtf(v[i]) / a.correction + a.eps));
+    }
+}
+
 #define JOIN_NAMES(a, b) a##b
 #define JOIN(a, b) JOIN_NAMES(a, b)
 
@@ -368,4 +381,5 @@ const nft_gradient_kernels JOIN(nft_gradient_kernels_, NFT_KERNELS_SET) = {
     .simple_layer_norm = simple_layer_norm,
     .layer_norm = layer_norm,
     .drop = drop,
+    .adam = adam,
 };

@@ -106,6 +106,40 @@ nft_status nft_contract_check(const nft_set *train, const nft_set *validation)
     return status;
 }
 
+/* How a training set can be brought to what the model was trained on. */
+static const char *repair_for(int64_t key)
+{
+    return key == NFT_CONTRACT_OMEGA || key == NFT_CONTRACT_OFFSET
+               ? "'nftool canonicalize --prepare' brings them to another frequency or offset"
+               : nft_contract_repair(key);
+}
+
+static nft_status compare_with_model(const nft_contract *contract, const nft_set *train)
+{
+    for (int64_t k = 0; k < NFT_CONTRACT_KEYS; k++) {
+        const char *expected = contract->texts[k], *found = nft_contract_text(train, 0, nft_contract_keys[k]);
+        if (!nft_contract_allows(k, expected, found))
+            return nft_fail(NFT_ERROR_MISMATCH,
+                            "the training set has %s%s%s%.80s%s in its metadata, that of the model's earlier "
+                            "training has '%.80s': %s",
+                            found ? "" : "no ", nft_contract_keys[k], found ? " '" : "", found ? found : "",
+                            found ? "'" : "", expected ? expected : "0", repair_for(k));
+    }
+    return NFT_OK;
+}
+
+nft_status nft_contract_check_model(const nft_model *model, const nft_set *train)
+{
+    nft_contract contract;
+    if (!train->count || train->parts[0].tokens)
+        return NFT_OK;
+    nft_status status = nft_contract_read(&contract, model);
+    if (!status && contract.said)
+        status = compare_with_model(&contract, train);
+    nft_contract_clear(&contract);
+    return status;
+}
+
 bool nft_contract_is_canonical(const nft_set *set)
 {
     return set->part_count && nft_contract_text(set, 0, NFT_CANONICAL_KEY);

@@ -8,6 +8,9 @@
 /* All parts of both sets must say the same of form, frequency, offset and image. The validation set may be
  * empty. */
 nft_status nft_contract_check(const nft_set *train, const nft_set *validation);
+/* A model that was trained before has a note about its training set: the first part of the new one must say
+ * the same, as networks that the model runs on. */
+nft_status nft_contract_check_model(const nft_model *model, const nft_set *train);
 /* The set says that its networks are in canonical form. */
 bool nft_contract_is_canonical(const nft_set *set);
 /* A text of the metadata of a part; NULL: there is none. */

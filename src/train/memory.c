@@ -1,5 +1,4 @@
 /* How much memory a trainer takes, and how many samples it runs at a time. */
-#include "modules/sequence/decoder.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -50,9 +49,21 @@ int64_t nft_trainer_group_size(const nft_recipe *recipe, const nft_trainer_optio
 int64_t nft_trainer_next_group(const nft_trainer *trainer, const nft_sample *samples, int64_t count)
 {
     int64_t group = 0, floats = 0;
-    while (group < count && group < trainer->group && samples[group].kept <= trainer->group_floats - floats)
+    while (group < count && group < trainer->loop.group &&
+           samples[group].kept <= trainer->loop.group_floats - floats)
         floats += samples[group++].kept;
     return group < count ? whole_rounds(group, thread_count(&trainer->options)) : group;
+}
+
+/* Bytes of one sample's target as the loss takes it, and as a file may have it: labels of another type, or a
+ * row of ones and zeros for a class. */
+static int64_t target_bytes(const nft_recipe *recipe, int64_t outputs)
+{
+    bool is_class = recipe->loss->target == NFT_TARGET_CLASS;
+    if (!is_class && recipe->loss->target != NFT_TARGET_NUMBERS)
+        return 0;
+    int64_t converted = is_class ? (int64_t)sizeof(int64_t) : nft_size_multiply(outputs, sizeof(float));
+    return nft_size_add(converted, nft_size_multiply(outputs, sizeof(int64_t)));
 }
 
 /* Batch, pieces, and where the samples of a batch are; the gradients of a group's outputs. */
@@ -60,10 +71,7 @@ static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, con
                            int64_t group)
 {
     int64_t outputs = nft_value_floats(nft_model_last_value(model), model->space);
-    int64_t numbers = recipe->loss->target == NFT_TARGET_NUMBERS ? outputs : 0;
-    int64_t target = recipe->loss->target == NFT_TARGET_CLASS ? (int64_t)sizeof(int64_t)
-                                                              : nft_size_multiply(numbers, sizeof(float));
-    int64_t bytes = 0;
+    int64_t target = target_bytes(recipe, outputs), bytes = 0;
     if (space || !model->any_space)
         bytes = nft_size_add(nft_reading_bytes(model, space, target, recipe->batch_size),
                              nft_reading_bytes(model, space, target, NFT_PIECE_SAMPLES));
@@ -72,21 +80,11 @@ static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, con
         bytes = nft_size_add(
             bytes,
             nft_size_multiply(nft_size_multiply(recipe->batch_size, model->space->numbers), sizeof(float)));
+    if (recipe->augment.mixup > 0)
+        bytes = nft_size_add(
+            bytes, nft_size_add(nft_mixup_bytes(recipe->augment.mixup, model->space, recipe->batch_size),
+                                nft_size_multiply(outputs, sizeof(float))));
     return nft_size_add(bytes, nft_size_multiply(nft_size_multiply(group, outputs), sizeof(float)));
-}
-
-/* The renderer of a loss between images, and a network with its gradient. */
-static int64_t image_bytes(const nft_model *model, const nft_recipe *recipe)
-{
-    int64_t height = 0, width = 0; /* a data set's are not known yet */
-    float omega = 0;
-    if (recipe->loss->sample)
-        return 0;
-    if (recipe->loss->target == NFT_TARGET_INPUT)
-        nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
-                          &omega);
-    return nft_size_add(nft_size_multiply(model->space->numbers, 2 * sizeof(float)),
-                        nft_image_loss_bytes(model->space, height, width));
 }
 
 /* Floats that a sample of a space keeps. */
@@ -117,9 +115,9 @@ static nft_status context_bytes(const nft_model *model, const nft_recipe *recipe
     *group = nft_trainer_group_size(recipe, options, kept);
     nft_context_options first = nft_training_options(options, *group),
                         second = nft_validation_options(options);
-    status = nft_context_memory(&training, model, space, &first);
+    status = nft_context_cost(&training, NULL, model, space, &first);
     if (!status)
-        status = nft_context_memory(&validation, model, space, &second);
+        status = nft_context_cost(&validation, NULL, model, space, &second);
     if (status)
         return status;
     /* the contexts share the weights that are packed for forward */
@@ -134,12 +132,17 @@ nft_status nft_trainer_plan_bytes(const nft_model *model, const nft_recipe *reci
     int64_t contexts = 0, group = 0;
     space = space ? space : model->space;
     nft_status status = context_bytes(model, recipe, options, space, &group, &contexts);
+    int64_t auxiliary = 0;
+    if (!status)
+        status = nft_auxiliary_bytes(&auxiliary, &recipe->auxiliary, model, group, options);
     const int64_t parts[] = {contexts,
                              nft_size_multiply(model->parameters.total, 3 * sizeof(float)),
                              nft_moments_bytes(model),
+                             nft_average_bytes(model, recipe->ema_decay),
                              nft_fit_bytes(model),
                              batch_bytes(model, recipe, space, group),
-                             image_bytes(model, recipe)};
+                             auxiliary,
+                             nft_objective_image_bytes(model, recipe->loss)};
     *bytes = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && !status; i++)
         *bytes = nft_size_add(*bytes, parts[i]);
@@ -179,7 +182,7 @@ static nft_status plan_part(const nft_trainer *trainer, nft_set *set, int64_t in
 nft_status nft_trainer_plan_sets(const nft_trainer *trainer, nft_set sets[2], int64_t *group_floats)
 {
     nft_status status = NFT_OK;
-    *group_floats = trainer->group_floats;
+    *group_floats = trainer->loop.group_floats;
     for (int s = 0; s < 2 && !status; s++)
         for (int64_t i = 0; i < sets[s].part_count && !status; i++) {
             status = plan_part(trainer, &sets[s], i, group_floats);

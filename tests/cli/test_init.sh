@@ -56,6 +56,54 @@ run 0 collect zoo/1.safetensors -o one.safetensors --labels zoo/labels.csv --lab
 run 0 init one.safetensors --quiet
 check "there are two classes at least" grep -q '{"type": "linear", "out_features": 2}' out
 
+# A folder and a table become a predictor in three commands.
+mkdir folder/zoo
+i=0
+echo 'file,test_accuracy' >folder/zoo/results.csv
+while [ $i -lt 10 ]; do
+    "$nftool" permute "$examples/one-cnn.safetensors" --seed $i -o folder/zoo/$i.safetensors >out 2>err
+    echo "$i.safetensors,0.$i" >>folder/zoo/results.csv
+    i=$((i + 1))
+done
+cd folder || exit 1
+run 0 collect zoo --labels zoo/results.csv --label test_accuracy --split validation=0.1,test=0.1 -o zoo.safetensors --quiet
+prints "zoo-test.safetensors: 1 network"
+run 0 init zoo-train.safetensors --validation zoo-validation.safetensors -o recipe.json --quiet
+run 0 train recipe.json -o predictor.safetensors --steps 2 --batch-size 4
+run 0 forward predictor.safetensors zoo-test.safetensors
+check "the prediction is told with its file" grep -Eq '^ *0  zoo/[0-9].safetensors  0\.' out
+cd .. || exit 1
+
+# The validation set fits the training set.
+run 1 init cnns.safetensors --validation "$sirens"
+says "mnist-sirens.safetensors: its networks have another space than those of cnns.safetensors; 'nftool space' prints both"
+run 1 init cnns.safetensors --validation tokens.safetensors
+says "tokens.safetensors: holds tokens, but cnns.safetensors holds networks"
+run 1 init cnns.safetensors --validation nothing.safetensors
+says "nothing.safetensors: cannot open"
+printf 'file,accuracy,steps,class,kind\n1,0.5,100.5,1,a\n2,0.5,7,4,b\n' >zoo/labels.csv
+for label in accuracy steps class kind; do
+    "$nftool" collect zoo/1.safetensors -o $label-only.safetensors --labels zoo/labels.csv --label $label >out 2>err
+    "$nftool" collect zoo -o $label.json --labels zoo/labels.csv --label $label >out 2>err
+done
+run 1 init accuracy.json --validation class.json
+says "class.json: 'label' holds integers, classes, but accuracy.json holds floats"
+run 1 init class.json --validation accuracy.json
+says "accuracy.json: 'label' holds floats, but class.json holds integers, classes"
+run 1 init kind.json --validation kind-only.safetensors
+says 'kind-only.safetensors: its classes are ["a"], those of kind.json are ["a","b"]'
+run 0 init class-only.safetensors --validation class-only.safetensors --quiet
+check "two classes are the least" grep -q '"out_features": 2}' out
+sed 's/,1,a/,6,a/' zoo/labels.csv >zoo/other.csv
+run 0 collect zoo/1.safetensors -o six.safetensors --labels zoo/other.csv --label class
+run 0 init class-only.safetensors --validation six.safetensors --quiet
+check "classes of either set count" grep -q '"out_features": 7}' out
+run 0 init accuracy-only.safetensors --validation steps-only.safetensors --quiet
+check "numbers beyond 0 … 1 in either set have loss mse" grep -q '"loss": "mse"' out
+run 1 init class-only.safetensors --validation class.json
+says "class.json: its networks have several spaces, other than those of class-only.safetensors"
+run 0 init class.json --validation class-only.safetensors --quiet
+
 # Data without labels: the message says how to get them.
 run 1 init zoo/1.safetensors
 says "has no tensor 'label' with an entry for each network; 'nftool collect --labels' adds labels"

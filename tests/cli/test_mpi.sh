@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests of nftool train, forward, evaluate and bench --train on two ranks of MPI: test_mpi.sh [FOLDER]. Builds the program with -DNFT_MPI=ON in FOLDER (default: a temporary
+# Tests of nftool train, forward, evaluate, collect, fit and bench --train on ranks of MPI: test_mpi.sh [FOLDER]. Builds the program with -DNFT_MPI=ON in FOLDER (default: a temporary
 # one), so it needs MPI: libopenmpi-dev and openmpi-bin. Prints a line for each failed check, then "N passed, N failed".
 set -u
 
@@ -131,6 +131,9 @@ ranks bench recipe.json --train --batch-size 8
 check "two ranks measure their steps" test $? -eq 0
 check "only rank 0 reports" test "$(grep -c '^speed' out)" -eq 1
 check "and names its ranks" grep -q '^ranks  *2 share each batch' out
+ranks bench recipe.json --train --batch-size 8 --scaling 1000
+check "two ranks measure a size" test $? -eq 0
+check "and one reports it" test "$(grep -c '^ *[0-9,]* *1 ' out)" -eq 1
 ranks bench recipe.json --train --batch-size 7
 check "a batch of odd size ends both" test $? -ne 0
 check "and that is said once" test "$(grep -c '^nftool: .*a batch of 7 cannot be shared equally by 2 ranks' err)" -eq 1
@@ -150,17 +153,66 @@ check "two ranks evaluate a model" cmp out expected
 check "and write the predictions" cmp shared-scores.safetensors alone-scores.safetensors
 mpirun -n 3 --allow-run-as-root --oversubscribe "$nftool" evaluate "$model" data.safetensors --loss bce --json --threads 1 >out 2>err
 check "three ranks evaluate a model" cmp out expected
-"$nftool" forward "$examples/digit-editor.safetensors" "$examples/mnist-sirens.safetensors" --prepare -o alone.safetensors --threads 1 >out 2>err
-ranks forward "$examples/digit-editor.safetensors" "$examples/mnist-sirens.safetensors" --prepare -o shared.safetensors
-check "features are written once" cmp shared.safetensors alone.safetensors
+editor=$examples/digit-editor.safetensors
+"$nftool" forward "$editor" "$examples/mnist-sirens.safetensors" --prepare -o alone.safetensors --threads 1 >out 2>err
+ranks forward "$editor" "$examples/mnist-sirens.safetensors" --prepare --batch-size 7 -o shared.safetensors
+check "features are shared batch by batch" cmp shared.safetensors alone.safetensors
+mkfifo pipe
+cat pipe >piped.safetensors &
+ranks forward "$editor" "$examples/mnist-sirens.safetensors" --prepare -o pipe
+wait $!
+check "features pass through a pipe" cmp piped.safetensors alone.safetensors
+encoder=$examples/digit-encoder.safetensors
+"$nftool" evaluate "$encoder" "$examples/mnist-sirens.safetensors" --prepare --loss reconstruction --json --threads 1 >expected 2>err
+check "one process compares images" test -s expected
+ranks evaluate "$encoder" "$examples/mnist-sirens.safetensors" --prepare --loss reconstruction --json --batch-size 7
+check "two ranks share the images" cmp out expected
 ranks evaluate "$model" nothing.safetensors --loss bce
 check "a missing file is reported once" test "$(grep -c '^nftool: nothing.safetensors: cannot open' err)" -eq 1
+
+# A collection: each rank writes its part of the same file.
+mkdir zoo
+i=0
+while [ $i -lt 11 ]; do
+    "$nftool" permute "$examples/one-cnn.safetensors" --seed $i -o zoo/$i.safetensors >out 2>err
+    i=$((i + 1))
+done
+"$nftool" collect zoo -o alone.safetensors >out 2>err
+ranks collect zoo -o shared.safetensors
+check "two ranks collect networks" cmp shared.safetensors alone.safetensors
+check "only rank 0 says so" test "$(grep -c '11 networks of 1 space' out)" -eq 1
+mpirun -n 3 --allow-run-as-root --oversubscribe "$nftool" collect zoo -o shared.safetensors >out 2>err
+check "three ranks collect networks" cmp shared.safetensors alone.safetensors
+"$nftool" fit "$examples/digits-idx3-ubyte.gz" --count 3 --steps 1 --widths 2,6,1 -o zoo/sirens.safetensors >out 2>err
+"$nftool" collect zoo -o alone.json >out 2>err
+ranks collect zoo -o shared.json
+check "two ranks write an index" cmp shared-1.safetensors alone-1.safetensors
+ranks collect zoo -o shared.safetensors
+check "networks of several spaces end both" test $? -ne 0
+check "and that is said once" test "$(grep -c '^nftool: .*one file cannot hold' err)" -eq 1
+rm zoo/sirens.safetensors
+for bad in 4 10; do # a weight of each becomes infinite
+    printf '\000\000\200\177' | dd of=zoo/$bad.safetensors bs=1 seek=$(($(wc -c <zoo/$bad.safetensors) - 4)) conv=notrunc 2>err
+done
+rm -f shared.safetensors
+ranks collect zoo -o shared.safetensors
+check "a network that is not finite ends both" test $? -ne 0
+check "and its rank says so" test "$(grep -c '^nftool: zoo/.*not finite' err)" -eq 1
+check "nothing is left" test ! -e shared.safetensors.partial -a ! -e shared.safetensors
+"$nftool" collect zoo --skip -o alone.safetensors >expected 2>err
+ranks collect zoo --skip -o shared.safetensors
+check "two ranks leave them out" cmp shared.safetensors alone.safetensors
+check "and each is listed once" test "$(grep -c '^left out: zoo/.*not finite' out)" -eq 2
 
 images=$examples/digits-idx3-ubyte.gz
 set -- --count 9 --steps 5 --widths 2,6,5,1 --canonical --views 2 --batch-size 7
 "$nftool" fit "$images" "$@" -o alone.safetensors --threads 1 >out 2>err
 ranks fit "$images" "$@" -o shared.safetensors
 check "two ranks fit images" cmp shared.safetensors alone.safetensors
+set -- --count 5 --steps 5 --widths 2,6,5,1 --shared-init
+"$nftool" fit "$images" "$@" -o alone.safetensors --threads 1 >/dev/null 2>err
+ranks fit "$images" "$@" -o shared.safetensors
+check "two ranks begin all networks with one" cmp shared.safetensors alone.safetensors
 check "only rank 0 prints the PSNR" test "$(grep -c 'mean PSNR' out)" -eq 1
 check "no partial file is left" test ! -e shared.safetensors.partial
 finish

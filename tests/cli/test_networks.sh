@@ -57,20 +57,41 @@ network zoo/b/n1.safetensors 0 "$one"
 printf 'file,accuracy,steps\na/n2.safetensors,0.25,7\n"n10",0.5,8\nn1,0.75,9\n' >zoo/labels.csv
 run 0 collect zoo -o all.safetensors --labels zoo/labels.csv --label accuracy --also steps
 prints "all.safetensors: 3 networks of 1 space"
-tail -c 36 all.safetensors | od -A n -t f4 -N 12 | tr -s ' ' >found
+tail -c $((36 + 3 * 21)) all.safetensors | od -A n -t f4 -N 12 | tr -s ' ' >found
 echo " 0.25 0.5 0.75" >expected
 check "labels are in the natural order of the paths" cmp expected found
-tail -c 24 all.safetensors | od -A n -t d8 | tr -s ' \n' ' ' >found
+tail -c $((24 + 3 * 21)) all.safetensors | head -c 24 | od -A n -t d8 | tr -s ' \n' ' ' >found
 printf ' 7 8 9 ' >expected
 check "whole numbers are integers" cmp expected found
 run 0 info all.safetensors
 prints "3 of 9 parameters"
+check "the files of the networks are noted" grep -q 'nft.file  *U8  *3 × 21  *the files of the networks' out
+tail -c 63 all.safetensors | tr '\000' '\n' | tr -s '\n' >found
+printf 'zoo/a/n2.safetensors\nzoo/a/n10.safetensorszoo/b/n1.safetensors\n' >expected
+check "in the order of the networks" cmp expected found
+run 0 collect all.safetensors -o stack.safetensors --also steps
+check "networks of a stack have numbers" test "$(tail -c 51 stack.safetensors)" = 'all.safetensors#0all.safetensors#1all.safetensors#2'
 check "no state is left" sh -c '! ls *.partial 2>/dev/null'
 run 0 collect zoo/a/n2.safetensors 'zoo/a/n1*' zoo/b -o again.safetensors --labels zoo/labels.csv --label accuracy --also steps
 check "folders and patterns give the same bytes" cmp all.safetensors again.safetensors
 printf 'zoo/b/n1.safetensors\nzoo/a/n10.safetensors\nzoo/a/n2.safetensors\n' >list
 run 0 collect @list -o again.safetensors --labels zoo/labels.csv --label accuracy --also steps
 check "so does a list" cmp all.safetensors again.safetensors
+run 0 collect zoo -o parts.safetensors --labels zoo/labels.csv --label accuracy --split test=0.34
+prints "  parts-train.safetensors: 2 networks"
+prints "  parts-test.safetensors: 1 network"
+run 0 info parts-test.safetensors
+prints "1 of 9 parameters"
+cp -r zoo/a twice
+cp zoo/b/n1.safetensors twice
+for i in 1 2; do
+    (cd twice && "$nftool" collect . -o parts.safetensors --split test=0.34) >out 2>err
+    prints "parts.safetensors: 3 networks of 1 space"
+done
+run 1 collect zoo -o parts.safetensors --split test
+says "--split: 'test' is no name with a share, expected for example validation=0.1,test=0.1"
+run 1 collect zoo -o parts.safetensors --split a/b=0.4
+says "set 'a/b': a name has letters, digits, - and _"
 run 1 collect zoo -o x.safetensors --labels zoo/labels.csv --label acuracy
 says "it has no column 'acuracy'; its columns are file, accuracy, steps"
 printf '{"path": "a/n2.safetensors", "scores": {"test": 1}}\n{"path": "a/n10.safetensors", "scores": {"test": 2}}\n' >zoo/two.jsonl
@@ -92,7 +113,7 @@ check "an object has no column" sh -c '! grep -q "no row for it in" err'
 # Labels of folders are classes; sidecars have dots and null.
 run 0 collect zoo -o classes.safetensors --labels folder
 check "names of classes are in the metadata" grep -q 'nft.classes":"\[\\"a\\",\\"b\\"\]' classes.safetensors
-tail -c 24 classes.safetensors | od -A n -t d8 | tr -s ' \n' ' ' >found
+tail -c $((24 + 3 * 21)) classes.safetensors | head -c 24 | od -A n -t d8 | tr -s ' \n' ' ' >found
 printf ' 0 0 1 ' >expected
 check "folders are numbered by their names" cmp expected found
 mkdir side

@@ -40,6 +40,24 @@ for name in y.npy y.pt y.h5 y.tsv; do
     run 1 forward "$classifier" "$sirens" -o $name
     says "$name: expected a name that ends in .safetensors, .csv, .json, .jsonl or .txt"
 done
+
+# Commands that write safetensors refuse the name of another format before they begin.
+refused() { # ARGUMENT …
+    run 1 "$@"
+    says "$name: 'nftool $1' writes safetensors there, expected a name that ends in .safetensors"
+}
+for name in x.pt x.png x.csv x.npz x.json; do
+    refused permute "$sirens" -o $name
+    refused canonicalize "$sirens" -o $name
+    refused train recipe.json -o $name
+    refused train recipe.json -o $name --seeds 2
+    refused fit "$examples/digits-idx3-ubyte.gz" --count 1 -o $name
+    refused evaluate "$classifier" "$sirens" --predictions $name
+done
+name=x.pt
+refused collect "$sirens" -o x.pt
+says "x.pt: 'nftool collect' writes safetensors there, expected a name that ends in .safetensors, or in .json for an index"
+check "nothing was written" sh -c '! ls x.*'
 run 1 forward "$classifier" "$sirens" --format safetensors
 says "--format safetensors needs --output"
 run 0 forward "$classifier" "$sirens" -o any-name
@@ -77,13 +95,32 @@ cat >recipe.json <<'JSON'
 JSON
 run 0 train recipe.json -o named.safetensors
 run 0 forward named.safetensors zoo.safetensors
-check "a table has the names of the classes" grep -Eq '^ *0  (cat|d,o"g) +0\.[0-9]+  cat$' out
-check "and of the labels" grep -Eq '^ *7  (cat|d,o"g) +0\.[0-9]+  d,o"g$' out
+check "a table has the names of the classes" grep -Eq '^ *0  zoo/cat/1.safetensors +(cat|d,o"g) +0\.[0-9]+  cat$' out
+check "and of the labels" grep -Eq '^ *7  zoo/d,o"g/4.safetensors +(cat|d,o"g) +0\.[0-9]+  d,o"g$' out
 run 0 forward named.safetensors zoo.safetensors --json
 check "JSON has them" grep -q '^{"network":7,.*"label":"d,o\\"g"}$' out
 run 0 forward named.safetensors zoo.safetensors --format csv
-prints 'network,class,probability,probability_cat,"probability_d,o""g",label'
-check "CSV quotes them" grep -q '^7,.*,"d,o""g"$' out
+prints 'network,file,class,probability,probability_cat,"probability_d,o""g",label'
+check "CSV quotes them" grep -q '^7,"zoo/d,o""g/4.safetensors",.*,"d,o""g"$' out
+run 0 forward named.safetensors zoo.safetensors --json
+check "JSON has the files" grep -q '^{"network":7,"file":"zoo/d,o\\"g/4.safetensors",' out
+
+# A message names the file of a network. Tools carry the names along.
+run 0 permute zoo.safetensors --seed 1 -o permuted.safetensors
+run 0 forward named.safetensors permuted.safetensors --format csv
+check "files of permuted networks" grep -q '^3,zoo/cat/4.safetensors,' out
+mkdir third
+cp zoo/cat/1.safetensors third
+printf 'file,label\nthird/1.safetensors,7\n' >third.csv
+run 0 collect third -o third.safetensors --labels third.csv
+run 1 evaluate named.safetensors third.safetensors
+says 'label 0 (third/1.safetensors) is 7, expected 0 … 1'
+data=$((8 * 4 + 8 * 4 + 8 * 8 + 8 * 23)) # weights, biases, labels, names
+size=$(wc -c <zoo.safetensors)
+printf '\000\000\300\177' | dd of=zoo.safetensors bs=1 seek=$((size - data + 5 * 4)) conv=notrunc 2>err
+run 1 train recipe.json -o x.safetensors
+says "zoo.safetensors: zoo/d,o\"g/2.safetensors: network 5: 'a.weight' has a number that is not finite"
+printf '\000\000\200\077' | dd of=zoo.safetensors bs=1 seek=$((size - data + 5 * 4)) conv=notrunc 2>err
 
 # Tokens and features need a file.
 echo '{"format_version": 1, "space": {"layers": [{"type": "linear", "in": 1, "out": 1}]}, "modules": [{"type": "np_linear", "out_channels": 2}]}' >features.json

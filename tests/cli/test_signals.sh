@@ -33,7 +33,7 @@ for name in HUP XCPU USR1 USR2 TERM; do
     kill -$name $program
     wait $program
     check "SIG$name ends a training with status 1" test $? -eq 1
-    says "the same command resumes from stopped.safetensors.checkpoint"
+    check "and it says so" grep -q '^nftool: stopped after [0-9]* of [0-9]* steps; the same command resumes from stopped.safetensors.checkpoint$' err
     check "and leaves its checkpoint" test -s stopped.safetensors.checkpoint
 done
 train stopped

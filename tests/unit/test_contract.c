@@ -1,9 +1,9 @@
 /* The contract between a model's training set and the networks that it runs on. */
 #include "nft/inr.h"
+#include "nft/train.h"
 #include "unit/support.h"
 
 #include "model/model.h"
-#include "nft/inr.h"
 
 #define TRAINED_ON                                                                                           \
     "{\"nft.canonical\":\"sign-phase\",\"nft.omega\":\"30,2\",\"nft.image\":\"28,28,1\","                    \
@@ -13,7 +13,8 @@ static nft_model *model_on(const char *trained_on)
 {
     static const char config[] =
         "{\"format_version\": 1, \"space\": {\"layers\": [{\"type\": \"linear\", \"in\": 2, \"out\": 4}, "
-        "{\"type\": \"linear\", \"in\": 4, \"out\": 1}]}, \"modules\": [{\"type\": \"np_pool\"}]}";
+        "{\"type\": \"linear\", \"in\": 4, \"out\": 1}]}, \"modules\": [{\"type\": \"np_pool\"}, "
+        "{\"type\": \"linear\", \"out_features\": 1}]}";
     nft_model *model = NULL;
     assert_ok(nft_model_create(&model, config, strlen(config), 0, NULL));
     assert_ok(nft_model_set_metadata(model, "nft.trained_on", trained_on));
@@ -125,6 +126,45 @@ static void made_canonical(void **state)
     nft_model_free(model);
 }
 
+/* A training that continues from a model: networks with one text changed are refused, or taken. */
+static void continue_with(const char *key, const char *text, const char *words)
+{
+    static const char recipe[] =
+        "{\"loss\": \"mse\", \"optimizer\": {\"type\": \"adam\"}, \"batch_size\": 2, "
+        "\"steps\": 1}";
+    nft_model *model = model_on(TRAINED_ON);
+    nft_weights *weights = networks();
+    nft_trainer *trainer = NULL;
+    nft_array *label = NULL;
+    const int64_t shape[] = {2, nft_model_describe(model)->output->channels};
+    assert_ok(nft_array_create(&label, NFT_ARRAY_F32, shape, 2, NULL));
+    assert_ok(nft_weights_set_extra(weights, "label", label));
+    assert_ok(nft_weights_set_metadata(weights, key, text));
+    assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), NULL));
+    nft_status status =
+        nft_trainer_set_data(trainer, NFT_DATA_WEIGHTS((const nft_weights *const[]){weights}, 1), NULL);
+    assert_int_equal(status, words ? NFT_ERROR_MISMATCH : NFT_OK);
+    if (words && !strstr(nft_error_message(), words))
+        fail_msg("'%s' does not say '%s'", nft_error_message(), words);
+    nft_trainer_free(trainer);
+    nft_array_free(label);
+    nft_weights_free(weights);
+    nft_model_free(model);
+}
+
+static void a_further_training_takes_the_same_data(void **state)
+{
+    (void)state;
+    continue_with("title", "the same", NULL);
+    continue_with("nft.omega", "30,2,2", NULL);
+    continue_with("nft.canonical", NULL, "has no nft.canonical in its metadata, that of the model's earlier");
+    continue_with("nft.omega", "20",
+                  "has nft.omega '20' in its metadata, that of the model's earlier training has");
+    continue_with("nft.offset", "0.5",
+                  "has nft.offset '0.5' in its metadata, that of the model's earlier training has '0'");
+    continue_with("nft.fit", "{\"steps\": 6, \"lr\": 0.1}", "nft.fit");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +173,7 @@ int main(void)
         cmocka_unit_test(untold),
         cmocka_unit_test(unreadable),
         cmocka_unit_test(made_canonical),
+        cmocka_unit_test(a_further_training_takes_the_same_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,7 @@ static void the_same_training(void **state)
     nft_dataset *train_file = opened(saved(train, "train.safetensors")),
                 *validation_file = opened(saved(validation, "validation.safetensors"));
     assert_int_equal(nft_dataset_describe(train_file)->count, SAMPLES);
-    assert_true(nft_space_equal(nft_dataset_describe(train_file)->space, nft_model_space(model)));
+    assert_true(nft_space_equal(nft_dataset_describe(train_file)->space, nft_model_describe(model)->space));
     nft_trainer *in_memory = make_trainer(model, RECIPE, 2), *from_file = make_trainer(model, RECIPE, 3);
     assert_null(nft_trainer_describe(from_file)->validation_output);
     assert_true(isnan(nft_trainer_describe(from_file)->best_loss));
@@ -105,7 +105,7 @@ static void tokens(void **state)
     nft_weights *weights = NULL;
     nft_model *other = support_model(PREDICTOR, 1);
     int64_t index = 0;
-    assert_ok(nft_weights_create(&weights, nft_model_space(other), 1, 1, NULL));
+    assert_ok(nft_weights_create(&weights, nft_model_describe(other)->space, 1, 1, NULL));
     assert_int_equal(nft_dataset_read(weights, train, &index, 1), NFT_ERROR_MISMATCH);
     expect_message("holds tokens");
     nft_weights_free(weights);
@@ -126,9 +126,9 @@ static void any_samples(void **state)
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *set = make_set(model, SAMPLES, 2), *read = NULL;
     nft_dataset *dataset = opened(saved(set, "set"));
-    assert_ok(nft_weights_create(&read, nft_model_space(model), COUNT(indices), 1, NULL));
+    assert_ok(nft_weights_create(&read, nft_model_describe(model)->space, COUNT(indices), 1, NULL));
     assert_ok(nft_dataset_read(read, dataset, indices, COUNT(indices)));
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++) {
+    for (int64_t t = 0; t < nft_space_describe(nft_model_describe(model)->space)->tensor_count; t++) {
         int64_t row = nft_weights_data_count(set, t) / SAMPLES;
         for (size_t i = 0; i < COUNT(indices); i++)
             support_identical("a network", row, nft_weights_data(read, t) + (int64_t)i * row,
@@ -197,13 +197,39 @@ static void do_not_fit(void **state)
     nft_model_free(of_tokens);
 }
 
+/* As nft_collect() notes them. */
+static void a_message_names_the_file_of_a_network(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(PREDICTOR, 1);
+    nft_weights *set = make_set(model, 40, 2);
+    nft_trainer *trainer = make_trainer(model, RECIPE, 1);
+    nft_array *names = NULL;
+    const int64_t shape[] = {40, 6};
+    int64_t bytes[40 * 6];
+    for (int64_t n = 0; n < 40; n++)
+        for (int64_t i = 0; i < 6; i++)
+            bytes[6 * n + i] = n % 2 && i > 3 ? 0 : i == 0 ? 'a' + n % 26 : ".npy5"[i - 1];
+    assert_ok(nft_array_create(&names, NFT_ARRAY_I64, shape, 2, bytes));
+    assert_ok(nft_weights_set_extra(set, "nft.file", names));
+    nft_weights_edit(set, 3)[4 * 37] = INFINITY;
+    nft_dataset *bad = opened(saved(set, "named"));
+    assert_int_equal(nft_trainer_set_data(trainer, NFT_DATA_FILES(bad), NULL), NFT_ERROR_NOT_FINITE);
+    expect_message("named: l.np: network 37: '1.bias'");
+    nft_dataset_free(bad);
+    nft_array_free(names);
+    nft_trainer_free(trainer);
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
 /* No networks at all: nothing to read, and nothing to train on. */
 static void empty(void **state)
 {
     (void)state;
     nft_model *model = support_model(PREDICTOR, 1);
-    nft_weights *none = support_weights(nft_model_space(model), 0, 1, 1),
-                *one = support_weights(nft_model_space(model), 1, 1, 1);
+    nft_weights *none = support_weights(nft_model_describe(model)->space, 0, 1, 1),
+                *one = support_weights(nft_model_describe(model)->space, 1, 1, 1);
     nft_dataset *dataset = opened(saved(none, "empty"));
     nft_trainer *trainer = make_trainer(model, RECIPE, 1);
     int64_t index = 0;
@@ -285,6 +311,7 @@ int main(void)
         cmocka_unit_test(tokens),
         cmocka_unit_test(any_samples),
         cmocka_unit_test(do_not_fit),
+        cmocka_unit_test(a_message_names_the_file_of_a_network),
         cmocka_unit_test(shrinking),
         cmocka_unit_test(without_bias),
         cmocka_unit_test(empty),

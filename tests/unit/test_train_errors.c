@@ -67,9 +67,9 @@ static void data_of_classes(void **state)
     (void)state;
     nft_model *model = support_model(CLASSES, 0);
     nft_trainer *trainer = make_trainer(model, LOSS("cross_entropy"), 1);
-    nft_weights *set = support_weights(nft_model_space(model), 6, 1, 0),
-                *wide = support_weights(nft_model_space(model), 6, 2, 0),
-                *none = support_weights(nft_model_space(model), 0, 1, 0);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 6, 1, 0),
+                *wide = support_weights(nft_model_describe(model)->space, 6, 2, 0),
+                *none = support_weights(nft_model_describe(model)->space, 0, 1, 0);
     const int64_t count = 6, square[] = {6, 2};
     int64_t labels[12] = {0, 1, 2, 2, 1, 0};
     float floats[6] = {0, 1, 0.5f};
@@ -118,7 +118,7 @@ static void data_of_numbers(void **state)
     (void)state;
     nft_model *model = support_model(CLASSES, 0);
     nft_trainer *trainer = make_trainer(model, LOSS("bce"), 1);
-    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 2, 1, 0);
     const int64_t shape[] = {2, 3}, labels[2] = {0, 1};
     float targets[6] = {0, 1, 0.5f, 0, 0, 0};
     set_label(set, "label", NFT_ARRAY_I64, 1, shape, labels);
@@ -183,7 +183,7 @@ static void diverged(void **state)
                      "{'loss': 'mse', 'optimizer': {'type': 'adam', 'lr': 1e30}, 'batch_size': 4, "
                      "'steps': 3}",
                      2);
-    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 2, 1, 0);
     const int64_t shape[] = {2, 3};
     double loss = 0;
     set_label(set, "label", NFT_ARRAY_F32, 2, shape, NULL);
@@ -223,7 +223,7 @@ static void infinite_gradient(void **state)
     (void)state;
     nft_model *model = support_model(CLASSES, 0);
     nft_trainer *trainer = make_trainer(model, LOSS("mse"), 1);
-    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 2, 1, 0);
     const int64_t shape[] = {2, 3};
     float targets[6] = {3e38f, -3e38f, 3e38f, -3e38f, 3e38f, -3e38f};
     set_label(set, "label", NFT_ARRAY_F32, 2, shape, targets);
@@ -243,7 +243,7 @@ static void gradient_too_large(void **state)
     const int64_t shape[] = {2, 3};
     float targets[6] = {1e30f, -1e30f, 1e30f, -1e30f, 1e30f, -1e30f};
     nft_model *model = support_model(CLASSES, 0);
-    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 2, 1, 0);
     set_label(set, "label", NFT_ARRAY_F32, 2, shape, targets);
     nft_trainer *trainer = make_trainer(model, LOSS("mse"), 1);
     assert_ok(set_data(trainer, set, NULL));
@@ -324,6 +324,52 @@ static void promised_memory(void **state)
     assert_ok(nft_set_allocator(NULL));
 }
 
+/* Rows of ones and zeros in a file take more memory than the classes that they become. */
+static void promised_memory_of_labels(void **state)
+{
+    (void)state;
+    enum { classes = 4000, samples = 40 };
+    const nft_allocator allocator = {sizeof allocator, counted_allocate, counted_release, NULL};
+    char *recipe = support_json("{'loss': 'cross_entropy', " ADAMW ", 'batch_size': 40, 'steps': 2}");
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    nft_trainer *trainer = NULL;
+    nft_array *label = NULL;
+    nft_dataset *data = NULL;
+    const int64_t shape[] = {samples, classes};
+    float *rows = calloc((size_t)samples * classes, sizeof *rows);
+    int64_t promised = 0;
+    assert_non_null(rows);
+    for (int64_t n = 0; n < samples; n++)
+        rows[n * classes + n] = 1;
+    assert_ok(nft_set_allocator(&allocator));
+    nft_model *model = support_model(
+        "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 1, 'out': 1}]}, 'modules': "
+        "[{'type': 'hnp_pool'}, {'type': 'linear', 'out_features': 4000}]}",
+        1);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, samples, 1, 2);
+    assert_ok(nft_array_create(&label, NFT_ARRAY_F32, shape, 2, rows));
+    assert_ok(nft_weights_set_extra(set, "label", label));
+    assert_ok(nft_weights_save(set, temporary_path("rows")));
+    nft_array_free(label);
+    nft_weights_free(set);
+    assert_ok(nft_dataset_open(&data, temporary_path("rows"), NULL));
+    options.threads = 1;
+    assert_ok(nft_trainer_memory(&promised, model, NULL, recipe, strlen(recipe), &options));
+    int64_t before = counted_bytes;
+    counted_most = counted_bytes;
+    assert_ok(nft_trainer_create(&trainer, model, recipe, strlen(recipe), &options));
+    assert_ok(nft_trainer_set_data(trainer, NFT_DATA_FILES(data), NULL));
+    assert_ok(nft_trainer_run(trainer, NULL, NULL));
+    if (counted_most - before > promised + promised / 50 + 65536)
+        fail_msg("it said %" PRId64 " bytes and took %" PRId64, promised, counted_most - before);
+    nft_trainer_free(trainer);
+    nft_dataset_free(data);
+    nft_model_free(model);
+    free(rows);
+    free(recipe);
+    assert_ok(nft_set_allocator(NULL));
+}
+
 /* The memory in which a loss between images renders wide networks is announced too. */
 static void promised_memory_of_images(void **state)
 {
@@ -342,7 +388,7 @@ static void promised_memory_of_images(void **state)
         "'linear', 'in': 300, 'out': 300}, {'type': 'linear', 'in': 300, 'out': 1}]}, 'modules': [{'type': "
         "'learned_scale', 'init_scale': 1}]}",
         1);
-    nft_weights *set = support_weights(nft_model_space(model), 1, 1, 2);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 1, 1, 2);
     assert_ok(nft_array_create(&images, NFT_ARRAY_F32, shape, 4, NULL));
     assert_ok(nft_weights_set_extra(set, "target", images));
     assert_ok(nft_weights_save(set, temporary_path("images")));
@@ -406,7 +452,7 @@ static nft_status make_labelled(nft_weights **set, const nft_model *model)
 {
     const int64_t count = 3;
     nft_array *label = NULL;
-    nft_status status = nft_weights_create(set, nft_model_space(model), count, 1, NULL);
+    nft_status status = nft_weights_create(set, nft_model_describe(model)->space, count, 1, NULL);
     if (!status)
         status = nft_array_create(&label, NFT_ARRAY_F32, &count, 1, NULL);
     if (!status)
@@ -464,6 +510,7 @@ int main(void)
         cmocka_unit_test(gradient_too_large),
         cmocka_unit_test(promised_memory),
         cmocka_unit_test(promised_memory_of_batches),
+        cmocka_unit_test(promised_memory_of_labels),
         cmocka_unit_test(promised_memory_of_images),
         cmocka_unit_test(refused_memory),
     };

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "outputs.h"
 #include "progress.h"
+#include "ranks.h"
 #include "report.h"
 #include "sources.h"
 #include "text.h"
@@ -57,23 +58,54 @@ static int64_t split(char *text, const char **names)
     return count;
 }
 
-static int describe(const cli_options *given, const nft_collect_result *result, const char *path)
+/* The networks of each data set, by its name. */
+static json_t *sets_json(const nft_collect_options *options, const nft_collect_result *result)
+{
+    json_t *object = json_object();
+    for (int64_t set = 0; set <= options->set_count; set++)
+        json_object_set_new(object, set ? options->sets[set - 1] : "train", json_integer(result->sets[set]));
+    return object;
+}
+
+static int describe_json(const nft_collect_options *options, const nft_collect_result *result,
+                         const char *path)
+{
+    json_t *object =
+        json_pack("{s:o, s:I, s:I, s:I}", "output", json_text(path), "networks", (json_int_t)result->networks,
+                  "spaces", (json_int_t)result->spaces, "left_out", (json_int_t)result->left_out);
+    if (options->set_count)
+        json_object_set_new(object, "sets", sets_json(options, result));
+    return print_json(object);
+}
+
+/* "  zoo-test.safetensors: 200 networks" of the output zoo.safetensors. */
+static void describe_set(const char *output, const char *name, int64_t networks)
+{
+    char text[TEXT_CAPACITY];
+    const char *end = text_ends_with(output, ".safetensors") || text_ends_with(output, ".json")
+                          ? strrchr(output, '.')
+                          : output + strlen(output);
+    say("  %.*s-%s%s: %s", (int)(end - output), output, name, end, text_plural(text, networks, "network"));
+}
+
+static int describe(const cli_options *given, const nft_collect_options *options,
+                    const nft_collect_result *result, const char *path)
 {
     char text[3][TEXT_CAPACITY];
     if (given->json)
-        return print_json(json_pack("{s:o, s:I, s:I, s:I}", "output", json_text(path), "networks",
-                                    (json_int_t)result->networks, "spaces", (json_int_t)result->spaces,
-                                    "left_out", (json_int_t)result->left_out));
+        return describe_json(options, result, path);
     say("%s: %s of %s%s%s", path, text_plural(text[0], result->networks, "network"),
         text_plural(text[1], result->spaces, "space"), result->left_out ? ", left out " : "",
         result->left_out ? text_count(text[2], result->left_out) : "");
+    for (int64_t set = 0; options->set_count && set <= options->set_count; set++)
+        describe_set(path, set ? options->sets[set - 1] : "train", result->sets[set]);
     if (result->resumed)
         note(given, "%s had been written by an interrupted call",
              text_plural(text[0], result->resumed, "network"));
     return EXIT_SUCCESS;
 }
 
-static int collect(const cli_options *given, nft_collect_options options)
+static int collect(const cli_options *given, nft_collect_options options, cli_ranks *ranks)
 {
     collect_run run = {.given = given};
     nft_collect_result result = NFT_COLLECT_RESULT_INIT;
@@ -81,11 +113,19 @@ static int collect(const cli_options *given, nft_collect_options options)
     options.left_out = print_left_out;
     options.progress = show;
     options.user = &run;
+    options.rank = ranks->rank;
+    options.ranks = ranks->count;
+    options.reduce = ranks_reduce;
+    options.reduce_user = ranks;
     progress_start(&run.progress, given, "collect", "steps", 0);
     nft_status status =
         nft_collect(&result, (const char *const *)given->operands, given->operand_count, output, &options);
     progress_end(&run.progress);
-    return status ? fail_layers() : describe(given, &result, output);
+    if (status == NFT_ERROR_CANCELLED)
+        return EXIT_FAILED; /* another rank says why */
+    if (status)
+        return fail_layers();
+    return ranks->rank ? EXIT_SUCCESS : describe(given, &options, &result, output);
 }
 
 /* The names in "a,b,c", which may be missing. */
@@ -127,33 +167,89 @@ static void fill_options(nft_collect_options *options, const cli_options *given)
     options->skip = option_text(given, "skip") != NULL;
 }
 
-static int run(const cli_options *given)
+/* The command, and the lists that its options name. */
+typedef struct job {
+    const cli_options *given;
+    nft_collect_options options;
+    nft_space *space;
+    name_list also, layers, sets;
+    double *shares; /* of the sets */
+} job;
+
+/* "validation=0.1,test=0.1" */
+static int read_split(job *j, const char *text)
 {
-    nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
-    nft_space *space = NULL;
-    name_list also = {0}, layers = {0};
+    int failed = read_names(&j->sets, text);
+    if (failed || !text)
+        return failed;
+    j->shares = malloc((size_t)j->sets.count * sizeof *j->shares);
+    if (!j->shares)
+        return fail_memory();
+    for (int64_t i = 0; i < j->sets.count; i++) {
+        char *sign = strchr(j->sets.names[i], '='), *end = NULL;
+        if (sign)
+            j->shares[i] = strtod(sign + 1, &end);
+        if (!sign || end == sign + 1 || *end)
+            return fail("--split: '%s' is no name with a share, expected for example validation=0.1,test=0.1",
+                        j->sets.names[i]);
+        *sign = 0;
+    }
+    j->options.sets = j->sets.names;
+    j->options.shares = j->shares;
+    j->options.set_count = j->sets.count;
+    j->options.seed = j->given->seed;
+    return EXIT_SUCCESS;
+}
+
+/* Whatever can be wrong with the options. */
+static int prepare(void *argument)
+{
+    job *j = argument;
+    const cli_options *given = j->given;
     const char *space_path = option_text(given, "space");
     int failed = check_outputs(given);
+    if (!failed)
+        failed = check_safetensors_name(given, "output", true);
     if (!failed && space_path && option_text(given, "layers"))
         failed = fail("--layers and --space both describe the networks: give one of them");
     if (!failed)
-        failed = read_names(&also, option_text(given, "also"));
+        failed = read_names(&j->also, option_text(given, "also"));
     if (!failed)
-        failed = read_names(&layers, option_text(given, "layers"));
+        failed = read_names(&j->layers, option_text(given, "layers"));
     if (!failed && space_path)
-        failed = read_space(&space, space_path);
+        failed = read_space(&j->space, space_path);
+    if (failed)
+        return failed;
+    fill_options(&j->options, given);
+    failed = read_split(j, option_text(given, "split"));
+    j->options.also = j->also.names;
+    j->options.also_count = j->also.count;
+    j->options.layers = j->layers.names;
+    j->options.layer_count = j->layers.count;
+    j->options.space = j->space;
+    return failed;
+}
+
+static int run(const cli_options *given)
+{
+    cli_ranks ranks;
+    cli_options own = *given; /* ranks other than 0 say nothing */
+    job j = {.given = &own, .options = NFT_COLLECT_OPTIONS_INIT};
+    bool together = true;
+    int failed = ranks_open_if_launched(&ranks);
+    own.quiet = given->quiet || ranks.rank;
+    if (!failed)
+        failed = ranks_in_turn(&ranks, prepare, &j, &together);
     if (!failed) {
-        fill_options(&options, given);
-        options.also = also.names;
-        options.also_count = also.count;
-        options.layers = layers.names;
-        options.layer_count = layers.count;
-        options.space = space;
-        failed = collect(given, options);
+        failed = collect(&own, j.options, &ranks);
+        together = true; /* the ranks agree on the failure */
     }
-    nft_space_free(space);
-    free_names(&also);
-    free_names(&layers);
+    nft_space_free(j.space);
+    free_names(&j.also);
+    free_names(&j.layers);
+    free_names(&j.sets);
+    free(j.shares);
+    ranks_close(&ranks, together);
     return failed;
 }
 
@@ -173,6 +269,9 @@ static const cli_option own_options[] = {
     {"prefix", 0, OPTION_TEXT, "P", "read the tensors whose names begin with P", 0, 0, NULL},
     {"fold-norms", 0, OPTION_FLAG, NULL, "fold each batch norm into the layer before it", 0, 0, NULL},
     {"norm-eps", 0, OPTION_POSITIVE, "E", "number that the norms add to the variance (default: 1e-5)", 0, 1,
+     NULL},
+    {"split", 0, OPTION_TEXT, "NAME=SHARE,…",
+     "several data sets: OUT-NAME with a random share of the networks, OUT-train with the others", 0, 0,
      NULL},
     {"skip", 0, OPTION_FLAG, NULL,
      "list and leave out files that cannot be read, are not finite or have no label", 0, 0, NULL},
@@ -195,14 +294,15 @@ const cli_command collect_command = {
         "dws-fmnist,\n"
         "nfn-sirens, cnn-wild-park, cnn-zoos, fit-a-nef, small-transformer-zoo and implicit-zoo. The "
         "networks\n"
-        "are in the natural order of their paths. The same command continues after an interruption.\n\n"
+        "are in the natural order of their paths, which the tensor nft.file keeps: 'nftool forward' prints\n"
+        "them. The same command continues after an interruption.\n\n"
         "Examples:\n"
         "  nftool collect zoo/*.pt --labels zoo/results.csv --label test_accuracy -o zoo.safetensors\n"
-        "  nftool collect cats dogs --labels folder -o pets.safetensors",
+        "  nftool collect cats dogs --labels folder --split validation=0.1,test=0.1 -o pets.safetensors",
     .least_operands = 1,
     .most_operands = INT_MAX,
     .options = own_options,
     .required = "output",
-    .idle = "threads seed batch-size memory-limit",
+    .idle = "threads batch-size memory-limit",
     .run = run,
 };

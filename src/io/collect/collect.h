@@ -8,6 +8,8 @@
 #include "nft/collect.h"
 #include "space/metadata.h"
 
+struct nft_part_file;
+
 /* Paths of files, in natural order, each once. */
 typedef struct nft_paths {
     char **items;
@@ -15,10 +17,11 @@ typedef struct nft_paths {
     int64_t others; /* files of folders that hold no networks, by their names */
 } nft_paths;
 
-/* Finds the files of paths, folders, patterns and lists. Left out are the files of `output`, the table, and
- * files of folders that do not match the pattern `files` (NULL: any). Clear it also after a failure. */
-nft_status nft_paths_find(nft_paths *paths, const char *const *given, int64_t count, const char *output,
-                          const char *table, const char *files);
+/* Finds the files of paths, folders, patterns and lists. Left out are the files of `outputs` (NULL ends the
+ * list), the table, and files of folders that do not match the pattern `files` (NULL: any). Clear it also
+ * after a failure. */
+nft_status nft_paths_find(nft_paths *paths, const char *const *given, int64_t count,
+                          const char *const *outputs, const char *table, const char *files);
 void nft_paths_clear(nft_paths *paths);
 
 /* A cell of a table. */
@@ -86,10 +89,13 @@ typedef struct nft_group {
     char **names;          /* of the tensors */
     nft_metadata metadata; /* without the space */
     uint64_t hash;
+    int64_t set, kind; /* of the data sets, and of the spaces before they were split */
     int64_t networks;
     int64_t *members; /* indices of the files */
     int64_t member_count, member_capacity;
 } nft_group;
+
+void nft_group_clear(nft_group *group);
 
 /* The type of a column, from all its values. */
 typedef struct nft_column {
@@ -110,7 +116,8 @@ typedef struct nft_unread {
 
 typedef struct nft_collection {
     nft_collect_options options;
-    const char *output;
+    char *outputs[NFT_COLLECT_MOST_SETS + 1]; /* paths of the data sets; NULL ends them */
+    int64_t set_count;
     nft_paths paths;
     const nft_preset *preset; /* NULL: none */
     enum {
@@ -126,18 +133,28 @@ typedef struct nft_collection {
     nft_label_table table;
     nft_column *columns; /* the label first */
     int64_t column_count;
-    nft_collected *items; /* one for each path */
-    nft_group *groups;    /* in the order of their first networks */
+    nft_collected *items; /* one for each path, then parts of files that are split */
+    int64_t item_count, item_capacity;
+    nft_group *groups; /* in the order of their first networks */
     int64_t group_count, group_capacity;
     int64_t *slots; /* groups by their hashes; -1: free */
     int64_t slot_count;
+    int64_t name_bytes; /* of the longest name of a network's file */
     nft_unread *unread;
     int64_t unread_count, unread_capacity;
+    double *flags;      /* one for each rank; NULL for a single process */
+    nft_status failure; /* of the first rank that failed */
+    bool writing;       /* the second pass, whose files each belong to one rank */
     int64_t left_out, resumed;
     bool told_order, told_sums, told_folds; /* notes about these were logged, for the first file */
     int64_t done, total;                    /* for the progress */
 } nft_collection;
 
+/* The ranks meet. Each gives its status and gets NFT_OK if all did. Else the first rank that failed gets its
+ * own status, and the others NFT_ERROR_CANCELLED. */
+nft_status nft_collection_meet(nft_collection *collection, nft_status status);
+/* The same, and `sums` become those over all ranks. */
+nft_status nft_collection_sum(nft_collection *collection, double *sums, int64_t count, nft_status status);
 /* Tells of a network that is left out with the last message as the reason, or returns the status if nothing
  * may be skipped. */
 nft_status nft_collection_leave_out(nft_collection *collection, nft_collected *item, nft_status status);
@@ -176,12 +193,21 @@ void nft_opened_close(nft_opened *opened);
 
 /* Finds the spaces and labels of all files. */
 nft_status nft_collection_group(nft_collection *collection);
+/* The paths of the data sets. */
+nft_status nft_collection_name_outputs(nft_collection *collection, const char *output);
+/* Distributes the networks over the data sets: each space has a group for each of them. */
+nft_status nft_collection_split(nft_collection *collection);
 /* Of the group's files, their labels and the options. */
 uint64_t nft_collection_fingerprint(const nft_collection *collection, const nft_group *group);
 /* Whether the output is an index. */
 bool nft_collection_makes_index(const nft_collection *collection);
 /* The file of a group; NULL when there is no memory. nft_release() it. */
 char *nft_collection_part_path(const nft_collection *collection, int64_t group);
+/* Bytes of the longest name that a row of NFT_FILE_NAMES has. */
+int64_t nft_names_bytes(const nft_collection *collection);
+/* Writes the columns and the names of the files behind the networks, each at its offset in the data. */
+nft_status nft_columns_write(struct nft_part_file *part, const nft_collection *collection,
+                             const nft_group *group, const int64_t *offsets);
 /* Writes one group next to its file. */
 nft_status nft_collection_write_group(nft_collection *collection, int64_t group);
 /* Writes all groups. */

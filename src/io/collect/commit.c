@@ -19,8 +19,9 @@ static nft_status cut_group(const nft_collection *collection, int64_t g, bool sy
     nft_part_file part = {.descriptor = -1};
     char *path = nft_collection_part_path(collection, g);
     nft_status status =
-        path ? nft_part_file_open(&part, path, nft_collection_fingerprint(collection, &collection->groups[g]))
-             : nft_fail_memory("a path", (int64_t)strlen(collection->output));
+        path ? nft_part_file_open(&part, path, nft_collection_fingerprint(collection, &collection->groups[g]),
+                                  false)
+             : nft_fail_memory("a path", (int64_t)strlen(collection->outputs[0]));
     if (!status)
         status = nft_part_file_finish(&part);
     if (!status && synchronise && !nft_sync_all(part.descriptor))
@@ -37,7 +38,7 @@ static nft_status rename_group(const nft_collection *collection, int64_t g)
     char *path = nft_collection_part_path(collection, g);
     nft_text_append(&name, "%s.partial", path ? path : "");
     if (!path || name.failed)
-        status = nft_fail_memory("a path", (int64_t)strlen(collection->output));
+        status = nft_fail_memory("a path", (int64_t)strlen(collection->outputs[0]));
     else if (rename(name.data, path))
         status = nft_fail_system(path, "replace");
     nft_text_clear(&name);
@@ -59,17 +60,17 @@ static nft_status write_text(const char *path, const nft_text *text)
     return status;
 }
 
-static nft_status write_index(const nft_collection *collection)
+static nft_status write_index(const nft_collection *collection, int64_t set)
 {
     nft_text text = {0};
-    const char *slash = strrchr(collection->output, '/');
-    size_t folder = slash ? (size_t)(slash - collection->output) + 1 : 0;
+    const char *output = collection->outputs[set], *slash = strrchr(output, '/');
+    size_t folder = slash ? (size_t)(slash - output) + 1 : 0;
     bool first = true;
     json_t *name = NULL;
     nft_text_append(&text, "{\"format_version\": 1, \"parts\": [");
     for (int64_t g = 0; g < collection->group_count; g++) {
         char *path = nft_collection_part_path(collection, g);
-        if (!collection->groups[g].networks || !path) {
+        if (collection->groups[g].set != set || !collection->groups[g].networks || !path) {
             nft_release(path);
             continue;
         }
@@ -83,15 +84,14 @@ static nft_status write_index(const nft_collection *collection)
         first = false;
     }
     nft_text_append(&text, "\n]}\n");
-    nft_status status = text.failed
-                            ? nft_fail(NFT_ERROR_ARGUMENT, "%s: the path is not UTF-8", collection->output)
-                            : write_text(collection->output, &text);
+    nft_status status = text.failed ? nft_fail(NFT_ERROR_ARGUMENT, "%s: the path is not UTF-8", output)
+                                    : write_text(output, &text);
     nft_text_clear(&text);
     return status;
 }
 
 /* Parts of an index that stood there before and that are none any more. */
-static void remove_old_parts(const nft_collection *collection, const nft_index *old)
+static void remove_old_parts(const nft_collection *collection, const char *output, const nft_index *old)
 {
     for (int64_t i = 0; i < old->count; i++) {
         bool is_new = false;
@@ -100,9 +100,8 @@ static void remove_old_parts(const nft_collection *collection, const nft_index *
             is_new = path && collection->groups[g].networks && !strcmp(path, old->parts[i].path);
             nft_release(path);
         }
-        size_t stem = strlen(collection->output) - strlen(index_end);
-        if (!is_new && !strncmp(old->parts[i].path, collection->output, stem) &&
-            old->parts[i].path[stem] == '-')
+        size_t stem = strlen(output) - strlen(index_end);
+        if (!is_new && !strncmp(old->parts[i].path, output, stem) && old->parts[i].path[stem] == '-')
             unlink(old->parts[i].path);
     }
 }
@@ -118,28 +117,41 @@ static void remove_partial(const nft_collection *collection, int64_t g)
     nft_release(path);
 }
 
-static nft_status commit(nft_collection *collection)
+/* The parts of one data set get their names, and an index names them. */
+static nft_status commit_set(const nft_collection *collection, int64_t set)
 {
     nft_index old = {0};
-    bool is_index = nft_collection_makes_index(collection);
-    if (is_index && !access(collection->output, R_OK) && nft_index_read(&old, collection->output))
-        old.count = 0; /* it is something else that is replaced */
     nft_status status = NFT_OK;
-    for (int64_t g = 0; g < collection->group_count && !status; g++)
-        status = cut_group(collection, g, g == collection->group_count - 1);
-    if (!status && is_index && old.count && unlink(collection->output)) /* its parts change now */
-        status = nft_fail_system(collection->output, "replace");
-    for (int64_t g = 0; g < collection->group_count && !status; g++)
+    const char *output = collection->outputs[set];
+    bool is_index = nft_collection_makes_index(collection);
+    if (is_index && !access(output, R_OK) && nft_index_read(&old, output))
+        old.count = 0;                           /* it is something else that is replaced */
+    if (is_index && old.count && unlink(output)) /* its parts change now */
+        status = nft_fail_system(output, "replace");
+    for (int64_t g = 0; g < collection->group_count && !status; g++) {
+        if (collection->groups[g].set != set)
+            continue;
         if (collection->groups[g].networks)
             status = rename_group(collection, g);
         else
             remove_partial(collection, g);
+    }
     if (!status && is_index) {
-        status = write_index(collection);
+        status = write_index(collection, set);
         if (!status)
-            remove_old_parts(collection, &old);
+            remove_old_parts(collection, output, &old);
     }
     nft_index_clear(&old);
+    return status;
+}
+
+static nft_status commit(const nft_collection *collection)
+{
+    nft_status status = NFT_OK;
+    for (int64_t g = 0; g < collection->group_count && !status; g++)
+        status = cut_group(collection, g, g == collection->group_count - 1);
+    for (int64_t set = 0; set < collection->set_count && !status; set++)
+        status = commit_set(collection, set);
     return status;
 }
 
@@ -158,22 +170,39 @@ static nft_status check_spaces(const nft_collection *collection)
                     collection->items[collection->groups[1].members[0]].path, groups);
 }
 
+/* Files that turned out not to be finite may have been all of a set. */
+static nft_status check_sets(const nft_collection *collection)
+{
+    for (int64_t set = 0; set < collection->set_count; set++) {
+        int64_t networks = 0;
+        for (int64_t g = 0; g < collection->group_count; g++)
+            networks += collection->groups[g].set == set ? collection->groups[g].networks : 0;
+        if (!networks)
+            return collection->set_count > 1
+                       ? nft_fail(NFT_ERROR_FORMAT, "%s: no network is left for it", collection->outputs[set])
+                       : nft_fail(NFT_ERROR_FORMAT, "no network is left: all are left out");
+    }
+    return NFT_OK;
+}
+
 nft_status nft_collection_write(nft_collection *collection)
 {
-    int64_t networks = 0;
+    bool is_first = !collection->options.rank;
     nft_status status = check_spaces(collection);
+    if (!status && collection->set_count > 1)
+        status = nft_collection_split(collection);
+    status = nft_collection_meet(collection, status);
     if (status)
         return status;
-    for (int64_t g = 0; g < collection->group_count && !status; g++) {
+    for (int64_t g = 0; g < collection->group_count && !status; g++)
         status = nft_collection_write_group(collection, g);
-        networks += collection->groups[g].networks;
-    }
-    if (!status && !networks)
-        status = nft_fail(NFT_ERROR_FORMAT, "no network is left: all are left out");
     if (!status)
-        status = commit(collection);
+        status = nft_collection_meet(collection, check_sets(collection));
+    if (!status)
+        status = nft_collection_meet(collection, is_first ? commit(collection) : NFT_OK);
     /* After a failure nothing stays; after an interruption the same call continues. */
-    for (int64_t g = 0; status && status != NFT_ERROR_CANCELLED && g < collection->group_count; g++)
+    for (int64_t g = 0;
+         status && is_first && collection->failure != NFT_ERROR_CANCELLED && g < collection->group_count; g++)
         remove_partial(collection, g);
     return status;
 }

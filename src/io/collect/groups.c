@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "config/json.h"
 #include "io/adapt.h"
+#include "io/dataset.h"
 #include "io/fold.h"
 #include "io/formats/format.h"
 #include "io/sidecar.h"
@@ -180,7 +181,8 @@ static nft_status add_group(nft_collection *collection, uint64_t hash, const nft
     if (status)
         return status;
     nft_group *group = &collection->groups[collection->group_count];
-    *group = (nft_group){.space = nft_space_retain(network->space), .hash = hash};
+    *group =
+        (nft_group){.space = nft_space_retain(network->space), .hash = hash, .kind = collection->group_count};
     collection->group_count++;
     put_in_slot(collection, collection->group_count - 1);
     for (int64_t i = 0; i < file->metadata_count && !status; i++)
@@ -265,7 +267,8 @@ static nft_status list_unread(nft_collection *collection, const nft_opened *open
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < file->entry_count && !status; i++) {
         const nft_entry *entry = &file->entries[i];
-        if (!opened->network.used[i] && !is_label(collection, entry->name))
+        if (!opened->network.used[i] && !is_label(collection, entry->name) &&
+            strcmp(entry->name, NFT_FILE_NAMES) != 0)
             status = count_unread(collection, entry->name, nft_type_is_float(entry->type));
     }
     for (int64_t i = 0; i < file->left_out_count && !status; i++)
@@ -322,6 +325,7 @@ nft_status nft_collection_group(nft_collection *collection)
     if (!collection->items)
         return nft_fail_memory("a list of networks",
                                collection->paths.count * (int64_t)sizeof(nft_collected));
+    collection->item_count = collection->item_capacity = collection->paths.count;
     for (int64_t i = 0; i < collection->paths.count; i++)
         collection->items[i] = (nft_collected){.path = collection->paths.items[i], .group = -1};
     for (int64_t i = 0; i < collection->paths.count && !status; i++) {
@@ -333,5 +337,6 @@ nft_status nft_collection_group(nft_collection *collection)
     }
     if (!status)
         tell_unread(collection);
+    collection->name_bytes = nft_names_bytes(collection);
     return status ? status : nft_collection_type_columns(collection);
 }

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #define MAGIC UINT64_C(0x7472617074666e2e)
-#define SAVED_EVERY (INT64_C(32) << 20) /* bytes */
 #define BUFFER_BYTES 16384
 
 /* The last bytes of the file; the dropped numbers stand before them. */
@@ -74,29 +73,33 @@ nft_status nft_part_file_save(nft_part_file *part)
 {
     const trailer end = {MAGIC, part->fingerprint, part->bytes, part->dropped_count, part->done};
     int64_t list = part->dropped_count * (int64_t)sizeof *part->dropped;
-    if ((part->unsaved >= SAVED_EVERY && !nft_sync(part->descriptor)) ||
-        !write_at(part->descriptor, part->bytes, part->dropped, list) ||
+    bool synchronise = part->unsaved >= (part->is_guest ? 1 : NFT_PART_SAVED_EVERY);
+    if (synchronise && !nft_sync(part->descriptor))
+        return fail_write(part);
+    part->unsaved = 0;
+    if (part->is_guest)
+        return NFT_OK;
+    if (!write_at(part->descriptor, part->bytes, part->dropped, list) ||
         !write_at(part->descriptor, part->bytes + list, &end, sizeof end) ||
         ftruncate(part->descriptor, (off_t)(part->bytes + list + (int64_t)sizeof end)))
         return fail_write(part);
-    part->unsaved = 0;
     return NFT_OK;
 }
 
-nft_status nft_part_file_open(nft_part_file *part, const char *path, uint64_t fingerprint)
+nft_status nft_part_file_open(nft_part_file *part, const char *path, uint64_t fingerprint, bool is_guest)
 {
     nft_text name = {0};
-    *part = (nft_part_file){.descriptor = -1, .fingerprint = fingerprint};
+    *part = (nft_part_file){.descriptor = -1, .fingerprint = fingerprint, .is_guest = is_guest};
     nft_text_append(&name, "%s.partial", path);
     if (name.failed)
         return nft_fail_memory("a path", (int64_t)strlen(path));
     part->partial = name.data;
     do
-        part->descriptor = open(part->partial, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        part->descriptor = open(part->partial, O_RDWR | (is_guest ? 0 : O_CREAT) | O_CLOEXEC, 0666);
     while (part->descriptor < 0 && errno == EINTR);
     if (part->descriptor < 0)
         return fail_write(part);
-    if (flock(part->descriptor, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+    if (!is_guest && flock(part->descriptor, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
         return nft_fail(NFT_ERROR_FILE, "%s: another process writes to it", part->partial);
     return read_trailer(part);
 }
@@ -135,11 +138,19 @@ nft_status nft_part_file_begin(nft_part_file *part, const nft_text *header, int6
     return nft_part_file_save(part);
 }
 
+void nft_part_file_join(nft_part_file *part, const nft_text *header, int64_t data_bytes, int64_t done)
+{
+    part->header = (int64_t)header->length;
+    part->bytes = part->header + data_bytes;
+    part->done = done;
+    part->unsaved = 0;
+}
+
 nft_status nft_part_file_write(nft_part_file *part, int64_t offset, const void *numbers, int64_t size,
                                int64_t count)
 {
     bool written = true;
-    if (nft_little_endian()) {
+    if (nft_little_endian() || size == 1) {
         written = write_at(part->descriptor, part->header + offset, numbers, size * count);
     } else {
         uint8_t buffer[BUFFER_BYTES];
@@ -161,12 +172,6 @@ nft_status nft_part_file_drop(nft_part_file *part, int64_t number)
     if (!status)
         part->dropped[part->dropped_count++] = number;
     return status;
-}
-
-nft_status nft_part_file_step(nft_part_file *part)
-{
-    part->done++;
-    return part->unsaved >= SAVED_EVERY ? nft_part_file_save(part) : NFT_OK;
 }
 
 nft_status nft_part_file_finish(nft_part_file *part)

@@ -19,7 +19,7 @@
 /* A search for files. */
 typedef struct path_search {
     nft_paths *paths;
-    const char *output, *table;
+    const char *const *outputs, *table;
     const char *files; /* a pattern for files of folders; NULL: any */
 } path_search;
 
@@ -64,12 +64,19 @@ static bool is_shard(const char *path)
     return found;
 }
 
-/* The output, or a part of it: NAME-0.safetensors next to NAME.json. */
-static bool is_output(const path_search *search, const char *path)
+static const char *without_dots(const char *path)
 {
-    const char *output = file_name(search->output), *name = file_name(path);
-    size_t folder = (size_t)(output - search->output), stem = strlen(output);
-    if (strlen(path) - strlen(name) != folder || strncmp(path, search->output, folder) != 0)
+    while (!strncmp(path, "./", 2))
+        path += 2;
+    return path;
+}
+
+/* The output, or a part of it: NAME-0.safetensors next to NAME.json. */
+static bool is_of_output(const char *whole, const char *path)
+{
+    const char *output = file_name(whole), *name = file_name(path);
+    size_t folder = (size_t)(output - whole), stem = strlen(output);
+    if (strlen(path) - strlen(name) != folder || strncmp(path, whole, folder) != 0)
         return false;
     if (!strcmp(name, output))
         return true;
@@ -81,6 +88,14 @@ static bool is_output(const path_search *search, const char *path)
     name += stem + 1;
     size_t digits = strspn(name, "0123456789");
     return digits && !strcmp(name + digits, ".safetensors");
+}
+
+static bool is_output(const path_search *search, const char *path)
+{
+    for (const char *const *output = search->outputs; *output; output++)
+        if (is_of_output(without_dots(*output), without_dots(path)))
+            return true;
+    return false;
 }
 
 static nft_status add(path_search *search, const char *path)
@@ -207,10 +222,10 @@ static void remove_twins(nft_paths *paths)
     paths->count = kept;
 }
 
-nft_status nft_paths_find(nft_paths *paths, const char *const *given, int64_t count, const char *output,
-                          const char *table, const char *files)
+nft_status nft_paths_find(nft_paths *paths, const char *const *given, int64_t count,
+                          const char *const *outputs, const char *table, const char *files)
 {
-    path_search search = {paths, output, table, files};
+    path_search search = {paths, outputs, table, files};
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < count && !status; i++)
         status = given[i] ? add_given(&search, given[i], false) : nft_fail_null("nft_collect", "paths[i]");

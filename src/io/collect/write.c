@@ -4,6 +4,7 @@
 #include "config/json.h"
 #include "io/collect/collect.h"
 #include "io/collect/part_file.h"
+#include "io/dataset.h"
 #include "io/file_tensors.h"
 #include "space/array.h"
 #include "space/space.h"
@@ -85,18 +86,22 @@ uint64_t nft_collection_fingerprint(const nft_collection *collection, const nft_
 
 bool nft_collection_makes_index(const nft_collection *collection)
 {
-    size_t length = strlen(collection->output), end = strlen(index_end);
-    return length > end && !strcmp(collection->output + length - end, index_end);
+    size_t length = strlen(collection->outputs[0]), end = strlen(index_end);
+    return length > end && !strcmp(collection->outputs[0] + length - end, index_end);
 }
 
 char *nft_collection_part_path(const nft_collection *collection, int64_t group)
 {
     nft_text path = {0};
+    int64_t first = group, set = collection->groups[group].set;
+    const char *output = collection->outputs[set];
+    while (first > 0 && collection->groups[first - 1].set == set)
+        first--;
     if (nft_collection_makes_index(collection))
-        nft_text_append(&path, "%.*s-%" PRId64 "%s", (int)(strlen(collection->output) - strlen(index_end)),
-                        collection->output, group, part_end);
+        nft_text_append(&path, "%.*s-%" PRId64 "%s", (int)(strlen(output) - strlen(index_end)), output,
+                        group - first, part_end);
     else
-        nft_text_append(&path, "%s", collection->output);
+        nft_text_append(&path, "%s", output);
     if (!path.failed)
         return path.data;
     nft_text_clear(&path);
@@ -139,6 +144,15 @@ static void describe_columns(group_writer *writer)
     }
 }
 
+static void describe_names(group_writer *writer)
+{
+    int64_t *shape = writer->shapes[writer->output_count];
+    shape[0] = writer->group->networks;
+    shape[1] = writer->collection->name_bytes;
+    writer->outputs[writer->output_count++] =
+        (nft_output){.name = NFT_FILE_NAMES, .type = NFT_TYPE_U8, .rank = 2, .shape = shape};
+}
+
 static nft_status set_classes(nft_metadata *metadata, const nft_column *column, bool is_label)
 {
     nft_text key = {0}, text = {0};
@@ -167,7 +181,7 @@ static nft_status make_metadata(nft_metadata *metadata, const group_writer *writ
     if (!status)
         status = nft_space_with_names(&named, writer->group->space, writer->group->names);
     if (!status)
-        status = nft_metadata_set(metadata, NFT_SPACE_KEY, nft_space_json(named));
+        status = nft_metadata_set(metadata, NFT_SPACE_KEY, named->json);
     nft_space_free(named);
     for (int64_t i = 0; i < writer->collection->column_count && !status; i++)
         if (writer->collection->columns[i].class_count)
@@ -186,7 +200,8 @@ static nft_status check_names(const group_writer *writer)
     return NFT_OK;
 }
 
-/* The table of the file, and where each of its tensors begins. */
+/* The table of the file, and where each of its tensors begins. Rank 0 writes it, and tells the others how
+ * many files are done. */
 static nft_status begin(group_writer *writer)
 {
     nft_metadata metadata = {0};
@@ -194,6 +209,7 @@ static nft_status begin(group_writer *writer)
     int64_t bytes = 0;
     describe_tensors(writer);
     describe_columns(writer);
+    describe_names(writer);
     nft_status status = check_names(writer);
     if (!status)
         status = make_metadata(&metadata, writer);
@@ -207,8 +223,12 @@ static nft_status begin(group_writer *writer)
         writer->offsets[i] = bytes;
         bytes += nft_shape_count(output->shape, output->rank) * nft_type_size(output->type);
     }
-    if (!status)
+    if (!status && !writer->part.is_guest)
         status = nft_part_file_begin(&writer->part, &header, bytes);
+    double done = writer->part.is_guest ? 0 : (double)writer->part.done;
+    status = nft_collection_sum(writer->collection, &done, 1, status);
+    if (!status && writer->part.is_guest)
+        nft_part_file_join(&writer->part, &header, bytes, (int64_t)done);
     nft_release(texts);
     nft_text_clear(&header);
     nft_metadata_clear(&metadata);
@@ -291,35 +311,149 @@ static nft_status drop(group_writer *writer, int64_t member)
     return nft_part_file_drop(&writer->part, member);
 }
 
-/* Writes the files that are not yet done. Rows of dropped files are to be taken out by another pass. */
-static nft_status write_networks(group_writer *writer, bool *dropped)
+/* Files that the ranks write at the same time, each an equal part of them. */
+typedef struct round_of_files {
+    int64_t *members, *rows; /* numbers in the group, and their first networks in the output */
+    int64_t count, share;    /* of files, and the most of a rank */
+    double *sums;            /* bytes that are not on the disk, then for each file whether it is dropped */
+    nft_status own;          /* a failure of this rank that the others do not know of */
+} round_of_files;
+
+static void clear_round(round_of_files *round)
+{
+    nft_release(round->members);
+    nft_release(round->rows);
+    nft_release(round->sums);
+}
+
+/* One process writes file by file. Several meet after some tens of megabytes. */
+static nft_status make_round(round_of_files *round, const group_writer *writer)
+{
+    int64_t ranks = writer->collection->flags ? writer->collection->options.ranks : 1;
+    int64_t files = writer->group->member_count;
+    int64_t bytes = (writer->part.bytes - writer->part.header) / (files ? files : 1) + 1;
+    int64_t share = NFT_PART_SAVED_EVERY / bytes, equal = files / ranks + 1;
+    share = share < equal ? share : equal;
+    *round = (round_of_files){.share = ranks == 1 || share < 1 ? 1 : share};
+    size_t most = (size_t)nft_size_multiply(ranks, round->share);
+    round->members = nft_allocate_array(most, sizeof *round->members);
+    round->rows = nft_allocate_array(most, sizeof *round->rows);
+    round->sums = nft_allocate_array(most + 1, sizeof *round->sums);
+    return round->members && round->rows && round->sums
+               ? NFT_OK
+               : nft_fail_memory("a list of networks", (int64_t)(most * sizeof *round->sums));
+}
+
+static bool is_full(const round_of_files *round, const group_writer *writer)
+{
+    int64_t ranks = writer->collection->flags ? writer->collection->options.ranks : 1;
+    return round->count == ranks * round->share;
+}
+
+/* This rank's files. */
+static nft_status write_share(group_writer *writer, round_of_files *round)
 {
     nft_collection *collection = writer->collection;
-    nft_group *group = writer->group;
+    int64_t first = collection->options.rank * round->share, end = first + round->share;
+    nft_status status = round->own;
+    memset(round->sums, 0, ((size_t)round->count + 1) * sizeof *round->sums);
+    for (int64_t i = first; i < end && i < round->count && !status; i++) {
+        nft_collected *item = &collection->items[writer->group->members[round->members[i]]];
+        status = write_network(writer, item, round->rows[i]);
+        if (status != NFT_ERROR_NOT_FINITE || !collection->options.skip)
+            continue;
+        status = nft_collection_leave_out(collection, item, status);
+        round->sums[1 + i] = 1;
+    }
+    round->sums[0] = (double)writer->part.unsaved;
+    return status;
+}
+
+/* A rank counts the files that others have left out, too. */
+static nft_status note_dropped(group_writer *writer, const round_of_files *round, int64_t i)
+{
+    nft_collection *collection = writer->collection;
+    const nft_collected *item = &collection->items[writer->group->members[round->members[i]]];
+    if (collection->flags && i / round->share != collection->options.rank)
+        collection->left_out += item->networks;
+    return drop(writer, round->members[i]);
+}
+
+/* Everything that was written is on the disk before the progress says so. */
+static nft_status save_together(group_writer *writer, double unsaved)
+{
+    nft_collection *collection = writer->collection;
+    bool is_guest = writer->part.is_guest;
+    if (unsaved < (double)NFT_PART_SAVED_EVERY)
+        return NFT_OK;
+    nft_status status =
+        nft_collection_meet(collection, is_guest ? nft_part_file_save(&writer->part) : NFT_OK);
+    writer->part.unsaved = (int64_t)unsaved;
+    if (!status)
+        status = nft_collection_meet(collection, is_guest ? NFT_OK : nft_part_file_save(&writer->part));
+    writer->part.unsaved = 0;
+    return status;
+}
+
+/* Returns the status that all ranks agree on. */
+static nft_status run_round(group_writer *writer, round_of_files *round, bool *dropped)
+{
+    nft_collection *collection = writer->collection;
+    collection->writing = true;
+    nft_status status =
+        nft_collection_sum(collection, round->sums, round->count + 1, write_share(writer, round));
+    collection->writing = false;
+    if (status)
+        return status;
+    for (int64_t i = 0; i < round->count; i++) {
+        bool drops = round->sums[1 + i] > 0;
+        *dropped |= drops;
+        writer->part.done += !drops;
+        if (drops && !round->own)
+            round->own = note_dropped(writer, round, i);
+        if (!round->own)
+            round->own = nft_collection_step(collection);
+    }
+    round->count = 0;
+    return save_together(writer, round->sums[0]);
+}
+
+/* Writes the files that are not yet done. Rows of dropped files are to be taken out by another pass. */
+static nft_status write_files(group_writer *writer, round_of_files *round, bool *dropped)
+{
+    nft_collection *collection = writer->collection;
+    const nft_group *group = writer->group;
     int64_t row = 0, number = 0, done = writer->part.done;
     nft_status status = NFT_OK;
-    *dropped = false;
     for (int64_t m = 0; m < group->member_count && !status; m++) {
-        nft_collected *item = &collection->items[group->members[m]];
+        const nft_collected *item = &collection->items[group->members[m]];
         if (item->group < 0)
             continue;
         if (number++ < done) {
             collection->resumed += item->networks;
+            if (!round->own)
+                round->own = nft_collection_step(collection);
         } else {
-            status = write_network(writer, item, row);
-            if (status == NFT_ERROR_NOT_FINITE && collection->options.skip) {
-                status = nft_collection_leave_out(collection, item, status);
-                if (!status)
-                    status = drop(writer, m);
-                *dropped = true;
-            } else if (!status) {
-                status = nft_part_file_step(&writer->part);
-            }
+            round->members[round->count] = m;
+            round->rows[round->count++] = row;
         }
         row += item->networks;
-        if (!status)
-            status = nft_collection_step(collection);
+        if (is_full(round, writer))
+            status = run_round(writer, round, dropped);
     }
+    if (!status)
+        status = run_round(writer, round, dropped);
+    return status ? status : nft_collection_meet(collection, round->own);
+}
+
+static nft_status write_networks(group_writer *writer, bool *dropped)
+{
+    round_of_files round;
+    *dropped = false;
+    nft_status status = nft_collection_meet(writer->collection, make_round(&round, writer));
+    if (!status)
+        status = write_files(writer, &round, dropped);
+    clear_round(&round);
     return status;
 }
 
@@ -331,40 +465,6 @@ static void forget_dropped(group_writer *writer)
         const nft_collected *item = &writer->collection->items[group->members[m]];
         group->networks += item->group < 0 ? 0 : item->networks;
     }
-}
-
-static double number_of(const nft_value *value, int64_t i)
-{
-    return value->kind == NFT_VALUE_LIST ? value->list[i] : value->number;
-}
-
-static nft_status write_column(group_writer *writer, const nft_column *column, int64_t c, int64_t output)
-{
-    int64_t width = column->width ? column->width : 1, at = writer->offsets[output];
-    nft_status status = NFT_OK;
-    for (int64_t m = 0; m < writer->group->member_count && !status; m++) {
-        const nft_collected *item = &writer->collection->items[writer->group->members[m]];
-        for (int64_t i = 0; item->group >= 0 && i < width * item->networks && !status; i++) {
-            double number = number_of(&item->values[c], i);
-            const float real = (float)number;
-            const int64_t integer = column->is_real ? 0 : (int64_t)number;
-            int64_t size = column->is_real ? sizeof real : sizeof integer;
-            status = nft_part_file_write(&writer->part, at, column->is_real ? (const void *)&real : &integer,
-                                         size, 1);
-            at += size;
-        }
-    }
-    return status;
-}
-
-static nft_status write_columns(group_writer *writer)
-{
-    int64_t output = writer->tensors.count;
-    nft_status status = NFT_OK;
-    for (int64_t c = 0; c < writer->collection->column_count && !status; c++)
-        if (writer->collection->columns[c].present)
-            status = write_column(writer, &writer->collection->columns[c], c, output++);
-    return status;
 }
 
 /* --- a group --- */
@@ -389,7 +489,7 @@ static nft_status open_writer(group_writer *writer, nft_collection *collection, 
     nft_status status = nft_stored_tensors_find(&writer->tensors, writer->group->space);
     if (status)
         return status;
-    size_t count = (size_t)(writer->tensors.count + collection->column_count);
+    size_t count = (size_t)(writer->tensors.count + collection->column_count + 1);
     writer->piece_count = most_numbers(writer);
     writer->piece = nft_allocate_array((size_t)writer->piece_count, sizeof *writer->piece);
     writer->outputs = nft_allocate_array(count, sizeof *writer->outputs);
@@ -397,8 +497,24 @@ static nft_status open_writer(group_writer *writer, nft_collection *collection, 
     writer->offsets = nft_allocate_array(count, sizeof *writer->offsets);
     if (!writer->path || !writer->piece || !writer->outputs || !writer->shapes || !writer->offsets)
         return nft_fail_memory("a table of tensors", (int64_t)(count * sizeof *writer->shapes));
-    return nft_part_file_open(&writer->part, writer->path,
-                              nft_collection_fingerprint(collection, writer->group));
+    return NFT_OK;
+}
+
+/* Rank 0 makes the file before the others open it, and changes it only after that. */
+static nft_status open_file(group_writer *writer)
+{
+    nft_collection *collection = writer->collection;
+    bool is_guest = collection->options.rank > 0;
+    nft_status status = NFT_OK;
+    uint64_t fingerprint = nft_collection_fingerprint(collection, writer->group);
+    if (!is_guest)
+        status = nft_part_file_open(&writer->part, writer->path, fingerprint, false);
+    status = nft_collection_meet(collection, status);
+    if (status)
+        return status;
+    if (is_guest)
+        status = nft_part_file_open(&writer->part, writer->path, fingerprint, true);
+    return nft_collection_meet(collection, status);
 }
 
 static void close_writer(group_writer *writer)
@@ -429,13 +545,32 @@ static nft_status drop_again(group_writer *writer)
     return status;
 }
 
+/* The data of all ranks are on the disk, then rank 0 adds its own and notes that all is done. */
+static nft_status finish(group_writer *writer)
+{
+    nft_collection *collection = writer->collection;
+    bool is_guest = writer->part.is_guest;
+    nft_status status =
+        nft_collection_meet(collection, is_guest ? nft_part_file_save(&writer->part) : NFT_OK);
+    if (status)
+        return status;
+    if (!is_guest)
+        status = nft_columns_write(&writer->part, collection, writer->group,
+                                   writer->offsets + writer->tensors.count);
+    if (!status && !is_guest)
+        status = nft_part_file_save(&writer->part);
+    return nft_collection_meet(collection, status);
+}
+
 nft_status nft_collection_write_group(nft_collection *collection, int64_t g)
 {
     group_writer writer;
     bool again = true;
-    nft_status status = open_writer(&writer, collection, g);
+    nft_status status = nft_collection_meet(collection, open_writer(&writer, collection, g));
     if (!status)
-        status = drop_again(&writer);
+        status = open_file(&writer);
+    if (!status)
+        status = nft_collection_meet(collection, drop_again(&writer));
     while (!status && again) {
         status = begin(&writer);
         if (!status)
@@ -444,10 +579,10 @@ nft_status nft_collection_write_group(nft_collection *collection, int64_t g)
             forget_dropped(&writer);
     }
     if (!status)
-        status = write_columns(&writer);
-    if (!status || status == NFT_ERROR_CANCELLED) {
+        status = finish(&writer);
+    else if (collection->failure == NFT_ERROR_CANCELLED && writer.part.bytes) {
         nft_status saved = nft_part_file_save(&writer.part);
-        status = status ? status : saved;
+        status = saved ? saved : status;
     }
     close_writer(&writer);
     return status;
