@@ -23,6 +23,7 @@ tests_of() {
     src/io/families/*) echo test_families ;;
     src/io/collect/*) echo test_collect_labels test_presets test_collect test_collect_ranks test_collect_split ;;
     src/io/fold.c | src/io/kernels.c | src/io/several.c | src/io/chain_doubts.c) echo test_adapted test_presets ;;
+    src/io/network.c | src/io/network_chain.c) echo test_weights_space test_adapted test_weights_file ;;
     src/io/tensor_read.c) echo test_adapted test_weights_space test_weights_file ;;
     src/io/targets.c) echo test_labels ;;
     src/io/load_options.c) echo test_arguments ;;
@@ -38,20 +39,21 @@ tests_of() {
         echo test_arguments test_train_arguments test_train_auxiliary test_context test_own_loop test_any_space test_any_space_memory test_backward_engine test_golden_gradients \
             test_golden test_gradients ;;
     src/modules/weights/np_attention.c) echo test_golden_gradients test_large_axes test_golden test_gradients_of_spaces test_gradients ;;
-    src/modules/weights/lift*.c) echo test_lift test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+    src/modules/weights/lift*.c) echo test_lift test_any_space test_gradients test_golden_gradients test_golden test_gradients_of_spaces ;;
     src/modules/weights/role_*.c | src/modules/weights/signed_log.c | src/modules/weights/place_embedding.c | \
         src/modules/weights/grid_rows.c | src/modules/weights/statistics.c | src/modules/weights/normalize.c)
         echo test_role_modules test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
-    src/modules/weights/siren_*.c) echo test_siren_modules test_symmetry test_gradients ;;
+    src/modules/weights/add_input.c) echo test_image_losses test_fit test_gradients ;;
+    src/modules/weights/siren_*.c) echo test_siren_modules test_gradients test_symmetry ;;
     src/modules/weights/views.c | src/modules/weights/means.c | src/modules/weights/linear_terms.c)
         echo test_views test_init test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/train/augment.c | src/train/source.c) echo test_train_augment test_train_mixup ;;
     src/train/* | src/math/schedule.c | src/math/adam.c)
         echo test_train_parts test_mixed_training test_labels test_image_losses && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
-    src/math/kernels.c) echo test_rows test_math ;;
+    src/math/kernels.c) echo test_rows test_math test_products ;;
     src/math/siren_*) echo test_siren_bf16 test_siren_kernels test_siren_tape ;;
-    src/inr/*) echo test_siren_form test_canonical test_inr ;;
+    src/inr/*) echo test_siren_form test_canonical test_inr test_image_losses ;;
     src/siren/align.c) echo test_train_mixup ;;
     src/siren/canonical.c) echo test_canonical test_inr test_siren_form ;;
     src/siren/*) echo test_siren_form test_siren_tape test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
@@ -82,14 +84,14 @@ check_unmutated() {
 }
 
 # compile FOLDER FILE: the folder's mutant, as the file is compiled, which is more than once if it has kernels. A mutant may leave
-# something unused, which is no error here.
+# something unused, which is no error here. Compiling takes more time than its tests, so it is little optimised.
 compile() {
     rm -f "$1"/*.o
     grep -- " -c .*/$2\"\{0,1\}\$" "$root/commands" >"$1/commands"
     objects=0
     while IFS= read -r command; do
         objects=$((objects + 1))
-        (cd "$build" && sh -c "${command%% -MD *} -w -o '$1/$objects.o' -c '$1/mutant.c'") || return 1
+        (cd "$build" && sh -c "${command%% -MD *} -O1 -w -o '$1/$objects.o' -c '$1/mutant.c'") || return 1
     done <"$1/commands"
 } >"$1/log" 2>&1
 

@@ -23,8 +23,10 @@ typedef struct nft_context nft_context;
 typedef struct nft_context_options {
     size_t size;     /**< sizeof(nft_context_options) */
     int32_t threads; /**< threads that work on one call, the caller's included, at most 1024; 0: all cores */
-    int64_t max_batch; /**< networks whose output has memory from the beginning; 0: 32. A call may take more:
-                          the first such call allocates only its output */
+    int64_t max_batch; /**< networks whose output has memory from the beginning; 0: 32, or one for each thread
+                          if that is more. A call may take more: the first such call allocates only its
+                          output. Below the number of threads, they share each network of a call, which takes
+                          the values of one network in place of one for each thread */
     int64_t memory_limit;      /**< bytes that the context may take; 0: the machine's memory */
     int32_t without_decoder;   /**< 1: stop at the latents of a model that has a decoder */
     int32_t keep_blas_threads; /**< 1: do not change the process's BLAS thread count (see nft_forward()) */

@@ -144,7 +144,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losse
 NFT_API NFT_MUST_CHECK nft_status nft_inr_canonicalize(nft_weights *weights, double omega);
 
 /**
- * Renders networks first … first + count - 1 at any size. Thread-safe unless another thread writes the set.
+ * Renders networks first … first + count - 1 at any size. Of features, each channel is a network, and the
+ * image is the mean of their renderings: k channels are k edits of a network. Thread-safe unless another
+ * thread writes the set.
  * @param[out] images F32 (count, height, width, colours), about -1 … 1, not clipped; free it with
  * nft_array_free()
  * @param weights the networks
@@ -153,8 +155,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_canonicalize(nft_weights *weights, dou
  * @param height pixels
  * @param width pixels
  * @param options NULL for the defaults
- * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_MISMATCH if the set has more than one
- * channel
+ * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT,
+ * ::NFT_ERROR_MEMORY
  */
 NFT_API NFT_MUST_CHECK nft_status nft_inr_render(nft_array **images, const nft_weights *weights,
                                                  int64_t first, int64_t count, int64_t height, int64_t width,

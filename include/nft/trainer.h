@@ -15,8 +15,8 @@
  * - `loss`: "mse", "bce" (of probabilities) or "cross_entropy" (of logits), means over the batch. Two
  *   losses are the mean squared error between images, over batch, pixels and channels. "reconstruction"
  *   is for a model with a decoder: it compares the decoded image with the rendering of the input.
- *   "render" is for a model that gives the weights of a SIREN, features of one channel: it compares their
- *   rendering with the data set's `target`
+ *   "render" is for a model that gives the weights of SIRENs, features: it compares their rendering with the
+ *   data set's `target`. Each channel is a network; of several the mean of the renderings is compared
  * - `optimizer`: {"type": "adamw" or "adam", "lr" = 1e-3, "betas" = [0.9, 0.999], "eps" = 1e-8,
  *   "weight_decay" = 0.01 of adamw (decoupled) or 0 of adam (L2)}; PyTorch's, on every trained parameter
  * - `schedule` = null, constant: {"type": "constant" or "cosine", "warmup_steps" = 0, "total_steps" = steps};

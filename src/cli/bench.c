@@ -20,8 +20,9 @@
 
 #define DEFAULT_BATCH 8
 #define LEAST_RUNS 5 /* as many as of sgemm */
-#define LEAST_SCALING_RUNS 1
 #define LEAST_SECONDS 2.0
+#define LEAST_SCALING_RUNS 1 /* of each size */
+#define LEAST_SCALING_SECONDS 0.5
 #define SPREAD 0.2f /* standard deviation of the random weights */
 
 static int count_cores(void)
@@ -176,7 +177,7 @@ int bench_time(bench *b, bench_run *run, void *argument, const cli_options *give
         b->runs = i;
         progress_show(&progress, i < b->least_runs ? i : b->least_runs);
         if (!status)
-            ranks_agree(&b->ranks, i < b->least_runs || spent < LEAST_SECONDS, &least, &wanted);
+            ranks_agree(&b->ranks, i < b->least_runs || spent < b->least_seconds, &least, &wanted);
     }
     progress_end(&progress);
     if (status)
@@ -290,6 +291,8 @@ static int run(const cli_options *given)
                         : grows           ? 1
                                           : DEFAULT_BATCH,
                .least_runs = grows ? LEAST_SCALING_RUNS : LEAST_RUNS,
+               .least_seconds =
+                   environment_seconds("NFTOOL_BENCH_SECONDS", grows ? LEAST_SCALING_SECONDS : LEAST_SECONDS),
                .threads = given->threads ? given->threads : count_cores(),
                .training = option_text(given, "train") != NULL,
                .recompute = option_text(given, "recompute") != NULL};

@@ -12,6 +12,7 @@ typedef struct bench {
     double wanted_weights;             /* of a network, about; 0: networks are the model's own */
     int64_t weights;                   /* of a network, where that is not 0 */
     int64_t least_runs;                /* after the first, which warms up */
+    double least_seconds;              /* of them together */
     cli_ranks ranks;                   /* that share each batch of a training */
     bool together;                     /* no rank waits for another */
     int64_t planned_bytes, peak_bytes; /* as the library plans, and as the program used */

@@ -210,7 +210,7 @@ static int report(const scaling *s, const bench *b, const cli_options *given)
 {
     const char *path = option_text(given, "plot");
     char title[3 * TEXT_CAPACITY], text[TEXT_CAPACITY];
-    int failed = given->json ? EXIT_SUCCESS : print_rows(s);
+    int failed = given->json || !s->count ? EXIT_SUCCESS : print_rows(s);
     snprintf(title, sizeof title, "%.200s: %s, batches of %s", text_file_name(given->operands[0]),
              b->training ? "training steps" : "forward", text_count(text, b->batch));
     return failed || !path || !s->count ? failed : plot_scaling(path, title, s->rows, s->count);

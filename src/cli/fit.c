@@ -159,7 +159,10 @@ static int choose_form(fit_job *j, const char *path, const nft_weights *init)
 /* The networks to begin with: as many as will be fitted, or one for all. */
 static int load_init(fit_job *j, const char *path)
 {
-    if (nft_weights_load(&j->init, path, NULL))
+    report_chains_known(true); /* SIRENs have no residual connections */
+    nft_status status = nft_weights_load(&j->init, path, NULL);
+    report_chains_known(false);
+    if (status)
         return fail_library();
     if (option_text(j->given, "widths") && !nft_space_equal(j->space, nft_weights_space(j->init)))
         return fail("%s: the networks have other layers than --widths says", path);

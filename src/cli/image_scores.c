@@ -27,15 +27,10 @@ static int check_features(const image_scores *task)
     const nft_module_info *info = nft_model_describe(task->model)->output;
     const char *path = task->given->operands[0];
     if (info->output != NFT_VALUE_FEATURES)
-        return fail("%s: the model gives %s, loss render needs features of 1 channel, the weights of SIRENs",
-                    path,
+        return fail("%s: the model gives %s, loss render needs features, the weights of SIRENs", path,
                     nft_model_describe(task->model)->has_decoder ? "images"
                     : info->output == NFT_VALUE_TOKENS           ? "tokens"
                                                                  : "a vector");
-    if (info->channels != 1)
-        return fail("%s: the model gives features of %" PRId64
-                    " channels, loss render needs 1, the weights of SIRENs",
-                    path, info->channels);
     return EXIT_SUCCESS;
 }
 

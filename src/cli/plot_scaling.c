@@ -50,7 +50,7 @@ static int64_t points_of(const scaling_line *line, const scaling_row *rows, int6
 {
     int64_t n = 0;
     for (int64_t i = 0; i < count; i++)
-        if (rows[i].threads == line->threads) {
+        if (rows[i].threads == line->threads && isfinite(line->value(&rows[i]))) {
             x[n] = (double)rows[i].weights;
             y[n++] = line->value(&rows[i]);
         }

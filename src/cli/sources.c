@@ -406,19 +406,6 @@ static int check_networks(const char *path, const char *what, bool may_be_index)
     return is_model_file(path) ? fail("%s: this is a model, expected %s", path, what) : EXIT_SUCCESS;
 }
 
-int load_weights(nft_weights **weights, const char *path, const cli_options *given)
-{
-    reading r = {0};
-    *weights = NULL;
-    int failed = check_networks(path, "weights", false);
-    if (!failed)
-        failed = begin_reading(&r, path, NULL, given);
-    if (!failed && nft_weights_load(weights, path, &r.options))
-        failed = fail_layers();
-    end_reading(&r);
-    return failed;
-}
-
 int load_space(nft_space **space, const char *path, const cli_options *given)
 {
     reading r = {0};

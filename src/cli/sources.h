@@ -27,9 +27,6 @@ char *path_from_recipe(const char *recipe, const char *path);
 /* The images of a model's decoder. */
 int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double *omega);
 
-/* Weights, their layers in the order of --layers, or their space that of --space, if one was given. */
-int load_weights(nft_weights **weights, const char *path, const cli_options *given);
-
 /* A message of the library, with the program's names of the options that it may advise. */
 void translate_options(char *text, size_t capacity, const char *message);
 /* Why the library did not read weights, with the program's names of the options that it may advise. */

@@ -42,9 +42,6 @@ static nft_status find_samples(nft_part *part, const nft_load_options *options)
     }
     part->count = part->network.count;
     nft_network_tell(&part->network, part->file);
-    if (part->network.may_have_sums)
-        nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, part->file->path);
-    part->network.may_have_sums = false; /* it is told */
     return status ? status : check_sample(part);
 }
 

@@ -295,11 +295,12 @@ void nft_network_tell(const nft_network *network, const nft_file *file)
         nft_log(NFT_LOG_INFO, "%s: %s", file->path, network->origin);
     if (network->note)
         nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->note);
+    if (network->may_have_sums)
+        nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, file->path);
 }
 
 nft_status nft_weights_note_doubts(nft_weights *weights, const nft_network *network)
 {
-    weights->may_have_sums = network->may_have_sums;
     if (!network->outsider)
         return NFT_OK;
     const char *name = network->outsider->name;

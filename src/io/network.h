@@ -26,7 +26,7 @@ typedef struct nft_network {
  * (io/adapt.h). Clear it also after a failure. */
 nft_status nft_network_find(nft_network *network, nft_file *file, const nft_load_options *options);
 void nft_network_clear(nft_network *network);
-/* Logs the origin and the note. */
+/* Logs the origin, the note, and that a file cannot show sums. */
 void nft_network_tell(const nft_network *network, const nft_file *file);
 
 /* Whether an entry, number `index` of the file, travels with the networks, a row for each. */
@@ -53,7 +53,7 @@ nft_status nft_network_mark_layers(nft_network *network, const nft_file *file);
 /* Finds every tensor by network->names. */
 nft_status nft_network_match(nft_network *network, const nft_file *file);
 
-/* Tells the set of these two, for nft_weights_check_whole(). */
+/* Tells the set of the outsider, for nft_weights_check_whole(). */
 nft_status nft_weights_note_doubts(nft_weights *weights, const nft_network *network);
 /* All texts of a file's metadata, for a set. */
 nft_status nft_weights_keep_metadata(nft_weights *weights, const nft_file *file);

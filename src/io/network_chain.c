@@ -354,21 +354,31 @@ static bool is_sequential(const nft_layer_chain *chain)
     return sequential;
 }
 
+/* Whether the output of a layer could be added to the input of another: both are maps of equally many
+ * channels, or both are vectors of equal length. */
+static bool fits(const nft_layer *output, const nft_layer *input)
+{
+    int64_t positions = input->positions > 1 ? input->positions : 1;
+    return output->type == input->type && output->out == input->in * positions;
+}
+
 /* Whether the outputs of two layers, or the input and an output, could be added. */
 static bool has_equal_widths(const nft_layer_chain *chain)
 {
     const nft_layer *shapes = chain->shapes;
     for (int64_t i = 0; i < chain->layer_count; i++)
         for (int64_t j = 0; j <= i; j++)
-            if (shapes[i].out == shapes[j].in && (j > 0 || i + 1 < chain->layer_count))
+            if (fits(&shapes[i], &shapes[j]) && (j > 0 || i + 1 < chain->layer_count))
                 return true;
     return false;
 }
 
-/* A sum of outputs has no tensor, so a file cannot show it. Whoever stacks networks knows them. */
+/* A sum of outputs has no tensor, so a file cannot show it. Whoever stacks networks knows them, and whoever
+ * notes a frequency knows SIRENs. */
 static bool may_have_sums(const nft_layer_chain *chain)
 {
-    return chain->rank == 1 && !is_sequential(chain) && has_equal_widths(chain);
+    return chain->rank == 1 && !nft_file_metadata(chain->file, "nft.omega") && !is_sequential(chain) &&
+           has_equal_widths(chain);
 }
 
 /* Joins the notes about the order and the shapes. */

@@ -125,8 +125,6 @@ static nft_status read_network(nft_space **space, nft_file *file, const nft_load
         status = nft_space_with_names(space, network.space, network.names);
     if (!status)
         nft_network_tell(&network, file);
-    if (!status && network.may_have_sums)
-        nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, file->path);
     if (status)
         nft_fail_in(status, "%s", file->path);
     nft_network_clear(&network);

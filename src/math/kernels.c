@@ -267,18 +267,18 @@ INLINE void product_tile(int64_t k, tile_rows a, tile_rows b, float *products)
         store(products + t * LANES, sum_each(sums + t * LANES));
 }
 
-/* A whole row of a tile in one move. */
-INLINE void copy_products(int64_t n, const float *products, float *c)
+/* One row of a tile; a whole one in one move. */
+INLINE void store_products(int64_t n, const float *products, bool adds, float *c)
 {
-    if (n == PRODUCT_COLUMNS)
+    if (!adds && n == PRODUCT_COLUMNS)
         memcpy(c, products, PRODUCT_COLUMNS * sizeof *c);
     else
         for (int64_t i = 0; i < n; i++)
-            c[i] = products[i];
+            c[i] = adds ? c[i] + products[i] : products[i];
 }
 
 static void row_products(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
-                         int64_t b_stride, float *c, int64_t c_stride)
+                         int64_t b_stride, bool adds, float *c, int64_t c_stride)
 {
     for (int64_t row = 0; row < m; row += PRODUCT_ROWS) {
         tile_rows rows = rows_of_tile(a, a_stride, row, m);
@@ -288,7 +288,8 @@ static void row_products(int64_t m, int64_t n, int64_t k, const float *a, int64_
             int64_t width = n - column < PRODUCT_COLUMNS ? n - column : PRODUCT_COLUMNS;
             product_tile(k, rows, rows_of_tile(b, b_stride, column, n), products);
             for (int64_t r = 0; r < height; r++)
-                copy_products(width, products + r * PRODUCT_COLUMNS, c + (row + r) * c_stride + column);
+                store_products(width, products + r * PRODUCT_COLUMNS, adds,
+                               c + (row + r) * c_stride + column);
         }
     }
 }

@@ -31,7 +31,7 @@ static nft_status fill_options(nft_context_options *filled, const nft_context_op
     if (filled->threads == 0)
         filled->threads = nft_machine_cores();
     if (filled->max_batch == 0)
-        filled->max_batch = DEFAULT_BATCH;
+        filled->max_batch = filled->threads > DEFAULT_BATCH ? filled->threads : DEFAULT_BATCH;
     if (filled->max_spaces == 0)
         filled->max_spaces = DEFAULT_SPACES;
     return NFT_OK;

@@ -363,8 +363,6 @@ void nft_weights_scatter(nft_weights *weights, int64_t network, const float *fea
 
 nft_status nft_weights_check_whole(const nft_weights *weights)
 {
-    if (!weights->outsider && weights->may_have_sums)
-        nft_log(NFT_LOG_WARNING, NFT_MAY_HAVE_SUMS);
     if (!weights->outsider)
         return NFT_OK;
     return nft_fail(

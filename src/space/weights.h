@@ -27,7 +27,6 @@ struct nft_weights {
     int64_t other_count;
     /* A tensor of the file that may belong to the networks but is not one of theirs; NULL: there is none. */
     char *outsider;
-    bool may_have_sums; /* it was read as a chain, but residual connections are possible */
 };
 
 #define NFT_MAY_HAVE_SUMS                                                                                    \
@@ -35,7 +34,7 @@ struct nft_weights {
     "layers of equal width may have: if there are any, give the network's space"
 
 /* An error unless the tensors of the set are whole networks, so that changes which go together keep their
- * functions. Logs a warning if a file cannot tell. */
+ * functions. */
 nft_status nft_weights_check_whole(const nft_weights *weights);
 
 /* One network's features in the library's layout, [tensor][token][channel · positions + position], to

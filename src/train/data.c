@@ -42,6 +42,7 @@ static nft_status size_images(nft_trainer *trainer, const nft_set sets[2])
                         ", those of the training set %" PRId64 " × %" PRId64,
                         validation->height, validation->width, sized->height, sized->width);
     return nft_image_loss_create(&trainer->objective.images, trainer->model->space,
+                                 nft_objective_networks(&trainer->objective),
                                  (float)trainer->recipe.form.omega[0], sized->height, sized->width);
 }
 

@@ -2,8 +2,20 @@
 
 #include "io/targets.h"
 #include "modules/sequence/decoder.h"
+#include "siren/siren.h"
 
 #include <inttypes.h>
+
+/* Networks whose renderings' mean is compared. */
+static int64_t networks_of(const nft_model *model, const nft_loss *loss)
+{
+    return loss->target == NFT_TARGET_IMAGE ? nft_model_last_value(model)->channels : 1;
+}
+
+int64_t nft_objective_networks(const nft_objective *objective)
+{
+    return networks_of(objective->model, objective->loss);
+}
 
 /* The objects that a loss between images needs before there is data. */
 static nft_status create_images(nft_objective *objective)
@@ -11,7 +23,7 @@ static nft_status create_images(nft_objective *objective)
     const nft_model *model = objective->model;
     if (objective->loss->sample)
         return NFT_OK;
-    size_t numbers = (size_t)model->space->numbers;
+    size_t numbers = (size_t)model->space->numbers * (size_t)networks_of(model, objective->loss);
     objective->network = nft_allocate_array(numbers, sizeof *objective->network);
     objective->network_gradient = nft_allocate_array(numbers, sizeof *objective->network_gradient);
     if (!objective->network || !objective->network_gradient)
@@ -22,7 +34,7 @@ static nft_status create_images(nft_objective *objective)
     float omega = 0;
     nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
                       &omega);
-    return nft_image_loss_create(&objective->images, model->space, omega, height, width);
+    return nft_image_loss_create(&objective->images, model->space, 1, omega, height, width);
 }
 
 static nft_status create_other_gradient(nft_objective *objective)
@@ -47,7 +59,8 @@ nft_status nft_objective_create(nft_objective *objective, const nft_model *model
         status = create_other_gradient(objective);
     if (status)
         return status;
-    return features ? nft_weights_allocate(&objective->features_gradient, model->space, group, 1, NULL, 0)
+    return features ? nft_weights_allocate(&objective->features_gradient, model->space, group,
+                                           output->channels, NULL, 0)
                     : nft_array_create(&objective->gradient, NFT_ARRAY_F32, shape, tokens ? 3 : 2, NULL);
 }
 
@@ -173,7 +186,8 @@ double nft_objective_loss(const nft_objective *objective, const nft_sample *samp
     const nft_loss *loss = objective->loss;
     nft_image_loss *images = objective->images;
     if (loss->target == NFT_TARGET_IMAGE)
-        return nft_image_loss_of_network(images, output, sample->target, scale, gradient);
+        return nft_image_loss_of_networks(images, nft_objective_networks(objective), output, sample->target,
+                                          scale, gradient);
     if (loss->target == NFT_TARGET_INPUT) {
         nft_weights_gather(sample->input.weights, sample->input.index, objective->network);
         return nft_image_loss_of_image(images, output, objective->network, scale, gradient);
@@ -188,7 +202,8 @@ const float *nft_objective_output(const nft_objective *objective, const nft_cont
     const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
     if (!features)
         return nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array) + index * objective->outputs;
-    nft_weights_gather(features, index, objective->network);
+    for (int64_t i = 0; i < features->channels; i++)
+        nft_siren_gather(features, index, i, objective->network + i * features->space->numbers);
     return objective->network;
 }
 
@@ -200,8 +215,9 @@ float *nft_objective_gradient(const nft_objective *objective, int64_t index)
 
 void nft_objective_take_gradient(nft_objective *objective, int64_t index)
 {
-    if (objective->features_gradient)
-        nft_weights_scatter(objective->features_gradient, index, objective->network_gradient);
+    nft_weights *features = objective->features_gradient;
+    for (int64_t i = 0; features && i < features->channels; i++)
+        nft_siren_scatter(features, index, i, objective->network_gradient + i * features->space->numbers);
 }
 
 nft_status nft_objective_backward(nft_objective *objective, nft_context *context, int64_t count,
@@ -227,6 +243,8 @@ int64_t nft_objective_image_bytes(const nft_model *model, const nft_loss *loss)
     if (loss->target == NFT_TARGET_INPUT)
         nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
                           &omega);
-    return nft_size_add(nft_size_multiply(model->space->numbers, 2 * sizeof(float)),
-                        nft_image_loss_bytes(model->space, height, width));
+    int64_t networks = networks_of(model, loss);
+    return nft_size_add(
+        nft_size_multiply(nft_size_multiply(model->space->numbers, networks), 2 * sizeof(float)),
+        nft_image_loss_bytes(model->space, networks, height, width));
 }

@@ -13,8 +13,8 @@ struct nft_objective {
     int64_t outputs;        /* numbers of a sample's output */
     nft_array *gradient;    /* of a group's outputs, or, of outputs that are features: */
     nft_weights *features_gradient;
-    float *network,
-        *network_gradient;  /* such an output of one sample, or a sample's input; and its gradient */
+    float *network, *network_gradient; /* such an output of one sample, network by network, or a sample's
+                                          input; and its gradient */
     float *other_gradient;  /* of one output, with the other label of a mixed sample; NULL: none is mixed */
     nft_image_loss *images; /* NULL unless the loss is of images, and their size is known */
 };
@@ -28,6 +28,8 @@ void nft_objective_clear(nft_objective *objective);
 int64_t nft_objective_target_numbers(const nft_objective *objective);
 /* How many classes labels are of; 0 of a loss that takes numbers or images. */
 int64_t nft_objective_classes(const nft_objective *objective);
+/* Networks of an output that loss render renders; 1 of the other losses. */
+int64_t nft_objective_networks(const nft_objective *objective);
 /* Whether the loss takes an array, by type and shape, as the targets of `samples` samples. Sets the
  * size of images. */
 nft_status nft_check_targets(const nft_objective *objective, const nft_array *targets, const char *name,

@@ -52,10 +52,10 @@ static nft_status check_ranks(const nft_trainer_options *options, const nft_reci
 /* The model's output is the weights of a SIREN. */
 static nft_status check_rendered(const nft_model *model, const nft_value *output)
 {
-    if (output->kind != NFT_VALUE_FEATURES || output->channels != 1 || output->lifted || !model->space)
+    if (output->kind != NFT_VALUE_FEATURES || output->lifted || !model->space)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "nft_trainer_create: loss render takes a model of one space whose "
-                        "output is features of one channel, the weights of a network");
+                        "output is features, the weights of a network in each channel");
     nft_status status = nft_siren_check_space(model->space);
     return status ? nft_fail_in(status, "nft_trainer_create: loss render") : NFT_OK;
 }

@@ -251,6 +251,31 @@ static void data_sets_tell_of_sums_that_a_file_does_not_show(void **state)
     nft_set_log(NULL, NULL);
 }
 
+static void load_quietly(const char *path)
+{
+    nft_weights *weights = NULL;
+    told[0] = 0;
+    assert_ok(nft_weights_load(&weights, path, NULL));
+    nft_weights_free(weights);
+}
+
+/* A map and a vector of as many numbers are not added, nor are a vector and a flattened map. */
+static void only_sums_that_can_be_are_told(void **state)
+{
+    (void)state;
+    static const tensor maps[] = {{"a1.weight", 4, {3, 2, 3, 3}, 0}, {"a2.weight", 4, {3, 3, 3, 3}, 0}};
+    static const tensor mixed[] = {
+        {"a1.weight", 4, {4, 3, 3, 3}, 0}, {"a2.weight", 2, {3, 16}, 0}, {"a3.weight", 2, {2, 3}, 0}};
+    nft_set_log(keep_told, NULL);
+    write_file("maps.safetensors", maps, COUNT(maps));
+    load_quietly("maps.safetensors");
+    assert_non_null(strstr(told, "maps.safetensors: the network is read as a chain of layers"));
+    write_file("mixed.safetensors", mixed, COUNT(mixed));
+    load_quietly("mixed.safetensors");
+    assert_string_equal(told, "");
+    nft_set_log(NULL, NULL);
+}
+
 static void transposed_convolutions_of_equal_widths_are_told(void **state)
 {
     (void)state;
@@ -425,6 +450,7 @@ int main(void)
         cmocka_unit_test(different_networks_are_listed),
         cmocka_unit_test(blocks_of_one_network_are_no_networks),
         cmocka_unit_test(data_sets_tell_of_sums_that_a_file_does_not_show),
+        cmocka_unit_test(only_sums_that_can_be_are_told),
         cmocka_unit_test(transposed_convolutions_of_equal_widths_are_told),
         cmocka_unit_test(layers_that_no_chain_has_are_refused_with_the_reason),
         cmocka_unit_test(a_folded_norm_computes_the_same),

@@ -322,7 +322,7 @@ static void check_row_products(const nft_kernels *set, int64_t m, int64_t n, int
     const float gap = 77;
     for (int64_t i = 0; i < COUNT(c); i++)
         c[i] = gap;
-    set->row_products(m, n, k, a, LENGTH, b, LENGTH + 1, c, MOST_ROWS + 2);
+    set->row_products(m, n, k, a, LENGTH, b, LENGTH + 1, false, c, MOST_ROWS + 2);
     for (int64_t i = 0; i < MOST_ROWS; i++)
         for (int64_t j = 0; j < MOST_ROWS + 2; j++) {
             float got = c[i * (MOST_ROWS + 2) + j], alone;
@@ -334,7 +334,7 @@ static void check_row_products(const nft_kernels *set, int64_t m, int64_t n, int
             for (int64_t l = 0; l < k; l++)
                 sum += (double)a[i * LENGTH + l] * (double)b[j * (LENGTH + 1) + l];
             assert_true(fabs((double)got - sum) <= 1e-7 * (double)k);
-            set->row_products(1, 1, k, a + i * LENGTH, 1, b + j * (LENGTH + 1), 1, &alone, 1);
+            set->row_products(1, 1, k, a + i * LENGTH, 1, b + j * (LENGTH + 1), 1, false, &alone, 1);
             assert_true(same_bits(&got, &alone, 1));
         }
 }

@@ -73,9 +73,8 @@ void nft_channel_norm_rows(const nft_channel_norm *norm, const nft_exec *exec, i
                                     nft_param_at(exec, &norm->beta), x, norm->width, y, norm->width);
 }
 
-#define BACK_ROWS                                                                                            \
-    64 /* that are gone back through before others; their gradient is then in the first cache                \
-        */
+/* Rows whose gradient is still in the first cache when the residual's is added. */
+#define BACK_ROWS 64
 
 typedef struct back_work {
     const nft_channel_norms *norms;
