@@ -47,7 +47,8 @@
  *   a factor between the two of `scale`. With `mirror` A also swaps left and right in half of the cases.
  *   Both numbers of t are within ± `shift`. All are uniform, and depend on seed, step and place in the
  *   batch. Labels stay. `canonical` brings the moved networks to the canonical form of `omega`, as
- *   nft_inr_canonicalize() does. Without it `nft.canonical` of the training data decides. Validation and
+ *   nft_inr_canonicalize() does; `omega` is a number, or a list with one for each layer. Without
+ *   `canonical` the `nft.canonical` of the training data decides. Validation and
  *   nft_trainer_fit_normalize() see the data without these moves. The loss "render" refuses the key,
  *   because its images would not move
  *
@@ -156,9 +157,9 @@ typedef int nft_step_callback(const nft_step_info *info, void *user);
  *
  * It grows with the number of threads, those of `options` or the machine's cores. It does not count memory
  * that depends on later data: 8 bytes for each training sample with `shuffle`, 8 bytes and the output for
- * each validation sample, and a converted copy of labels in memory whose type is not that of the loss. With the loss "render" these are also the tables of an image's rows and columns,
- * and the target images of a batch that is read from a file. nft_trainer_resume() takes 16 bytes a parameter
- * while it reads.
+ * each validation sample, and a converted copy of labels in memory whose type is not that of the loss. With
+ * the loss "render" these are also the tables of an image's rows and columns, and the target images of a
+ * batch that is read from a file. nft_trainer_resume() takes 16 bytes a parameter while it reads.
  *
  * A model of any space needs memory for the spaces of its data, at most that of the space for which this
  * number is the largest. The calls that set data check every space against `memory_limit`.

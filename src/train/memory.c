@@ -87,12 +87,12 @@ static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, con
 static int64_t image_bytes(const nft_model *model, const nft_recipe *recipe)
 {
     int64_t height = 0, width = 0; /* a data set's are not known yet */
-    float omega = 0;
+    nft_siren_form form;
     if (recipe->loss->sample)
         return 0;
     if (recipe->loss->target == NFT_TARGET_INPUT)
         nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
-                          &omega);
+                          &form);
     return nft_size_add(nft_size_multiply(model->space->numbers, 2 * sizeof(float)),
                         nft_image_loss_bytes(model->space, height, width));
 }

@@ -184,10 +184,9 @@ static nft_status make_image_loss(nft_trainer *trainer)
     if (trainer->recipe.loss->target != NFT_TARGET_INPUT)
         return NFT_OK;
     int64_t height = 0, width = 0;
-    float omega = 0;
-    nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
-                      &omega);
-    return nft_image_loss_create(&trainer->images, model->space, omega, height, width);
+    nft_siren_form form;
+    nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width, &form);
+    return nft_image_loss_create(&trainer->images, model->space, (float)form.omega[0], height, width);
 }
 
 /* The gradients of a group's outputs. */
