@@ -2,6 +2,7 @@
  * Prints each prediction with the network's true accuracy, and how alike the two rank the networks. Then
  * every network's hidden neurons are shuffled, which changes neither its function nor the prediction. */
 #include <nft/nft.h>
+#include <nft/permute.h>
 
 #include <math.h>
 #include <stdio.h>

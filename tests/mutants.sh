@@ -36,22 +36,25 @@ tests_of() {
     src/model/contract.c | src/train/contract.c | src/model/outputs.c) echo test_contract test_image_losses test_own_loop test_any_space test_context ;;
     src/model/plans.c | src/model/sequence.c) echo test_any_space test_any_space_memory test_context test_model ;;
     src/model/*)
-        echo test_arguments test_train_arguments test_context test_own_loop test_any_space test_any_space_memory test_backward_engine test_golden_gradients \
+        echo test_arguments test_train_arguments test_train_auxiliary test_context test_own_loop test_any_space test_any_space_memory test_backward_engine test_golden_gradients \
             test_golden test_gradients ;;
     src/modules/weights/np_attention.c) echo test_golden_gradients test_large_axes test_golden test_gradients_of_spaces test_gradients ;;
-    src/modules/weights/lift*.c) echo test_lift test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
+    src/modules/weights/lift*.c) echo test_lift test_any_space test_gradients test_golden_gradients test_golden test_gradients_of_spaces ;;
     src/modules/weights/role_*.c | src/modules/weights/signed_log.c | src/modules/weights/place_embedding.c | \
         src/modules/weights/grid_rows.c | src/modules/weights/statistics.c | src/modules/weights/normalize.c)
         echo test_role_modules test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
-    src/modules/weights/siren_*.c) echo test_siren_modules test_symmetry test_gradients ;;
+    src/modules/weights/add_input.c) echo test_image_losses test_fit test_gradients ;;
+    src/modules/weights/siren_*.c) echo test_siren_modules test_gradients test_symmetry ;;
     src/modules/weights/views.c | src/modules/weights/means.c | src/modules/weights/linear_terms.c)
         echo test_views test_init test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
-    src/train/augment.c | src/train/batches.c) echo test_train_augment ;;
-    src/train/* | src/math/schedule.c)
+    src/train/augment.c | src/train/source.c) echo test_train_augment test_train_mixup ;;
+    src/train/* | src/math/schedule.c | src/math/adam.c)
         echo test_train_parts test_mixed_training test_labels test_image_losses && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
-    src/math/kernels.c) echo test_rows test_math ;;
-    src/inr/*) echo test_siren_form test_canonical test_inr ;;
+    src/math/kernels.c) echo test_rows test_math test_products ;;
+    src/math/siren_*) echo test_siren_bf16 test_siren_kernels test_siren_tape ;;
+    src/inr/*) echo test_siren_form test_canonical test_inr test_image_losses ;;
+    src/siren/align.c) echo test_train_mixup ;;
     src/siren/canonical.c) echo test_canonical test_inr test_siren_form ;;
     src/siren/*) echo test_siren_form test_siren_tape test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/math/packed.c) echo test_packed ;;
@@ -81,14 +84,14 @@ check_unmutated() {
 }
 
 # compile FOLDER FILE: the folder's mutant, as the file is compiled, which is more than once if it has kernels. A mutant may leave
-# something unused, which is no error here.
+# something unused, which is no error here. Compiling takes more time than its tests, so it is little optimised.
 compile() {
     rm -f "$1"/*.o
     grep -- " -c .*/$2\"\{0,1\}\$" "$root/commands" >"$1/commands"
     objects=0
     while IFS= read -r command; do
         objects=$((objects + 1))
-        (cd "$build" && sh -c "${command%% -MD *} -w -o '$1/$objects.o' -c '$1/mutant.c'") || return 1
+        (cd "$build" && sh -c "${command%% -MD *} -O1 -w -o '$1/$objects.o' -c '$1/mutant.c'") || return 1
     done <"$1/commands"
 } >"$1/log" 2>&1
 

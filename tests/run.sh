@@ -113,7 +113,7 @@ with_clang() {
 with_address_sanitizer() {
     stage "gcc, address and undefined behaviour: build" build asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNFT_SANITIZE=address,undefined
     stage "gcc, address and undefined behaviour: tests" env ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:handle_abort=1 \
-        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 NFT_TEST_FORWARDS=50 ctest --test-dir $checks/asan --output-on-failure \
+        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 NFT_TEST_FORWARDS=50 NFT_TEST_DIRECTIONS=0 ctest --test-dir $checks/asan --output-on-failure \
         --no-tests=error --parallel "$(nproc)" -E '^test_golden_.*_portable_amx$' # a minute each without a sanitizer
 }
 
@@ -176,13 +176,12 @@ cross_compile() {
     printf '#include <cblas.h>\n#include <jansson.h>\n#include <zlib.h>\n' | gcc $blas_flags -M -xc - | tr ' ' '\n' |
         grep -E '/(cblas|openblas_config|jansson|jansson_config|zlib|zconf)\.h$' | xargs -I{} cp {} "$headers"
     find src -name '*.c' ! -path 'src/cli/*' ! -name hdf5_library.c | sort >$checks/arm64/sources
-    while IFS= read -r source; do
+    # shellcheck disable=SC2016
+    xargs -P "$(nproc)" -I{} sh -c '
         bf16=
-        case $source in src/math/tiles_neon_bf16.c) bf16=-march=armv8.2-a+bf16 ;; esac
-        # shellcheck disable=SC2086
-        aarch64-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Iinclude -Isrc \
-            -isystem "$headers" -DNFT_KERNELS_SET=neon -DNFT_HAS_NEON_BF16 $bf16 -c "$source" -o $checks/arm64/object.o
-    done <$checks/arm64/sources
+        case $2 in src/math/tiles_neon_bf16.c) bf16=-march=armv8.2-a+bf16 ;; esac
+        aarch64-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Iinclude -Isrc -isystem "$1" \
+            -DNFT_KERNELS_SET=neon -DNFT_HAS_NEON_BF16 $bf16 -c "$2" -o "$1/../$$.o"' sh "$headers" {} <$checks/arm64/sources
 }
 
 fuzz() {
@@ -190,11 +189,16 @@ fuzz() {
 }
 
 # Kernels and BLAS that Valgrind can read: it has no AVX-512.
-under_valgrind() {
+valgrind_nftool() {
     NFT_KERNELS=baseline OPENBLAS_CORETYPE=Haswell OPENBLAS_NUM_THREADS=1 valgrind -q --error-exitcode=1 --leak-check=full \
-        --errors-for-leak-kinds=definite,indirect $checks/gcc/nftool forward \
-        tests/data/golden/model_nfn_hnp/model.safetensors tests/data/golden/model_nfn_hnp/input.safetensors \
-        -o $checks/valgrind.safetensors --threads 2
+        --errors-for-leak-kinds=definite,indirect $checks/gcc/nftool "$@" -o $checks/valgrind.safetensors --threads 2
+}
+
+under_valgrind() {
+    valgrind_nftool forward tests/data/golden/model_nfn_hnp/model.safetensors tests/data/golden/model_nfn_hnp/input.safetensors
+    printf '{"model": "%s", "train": "%s", "loss": "bce", "optimizer": {"type": "adamw"}, "batch_size": 2, "steps": 2}\n' \
+        "$PWD/examples/data/accuracy-predictor.safetensors" "$PWD/examples/data/fashion-cnns.safetensors" >$checks/valgrind.json
+    valgrind_nftool train $checks/valgrind.json
 }
 
 build_docs() {

@@ -60,7 +60,13 @@ class _ModuleInfo(_Sized):
 
 class _ModelDescription(_Sized):
     _fields_ = [("size", c_size_t), ("input", POINTER(_ModuleInfo)), ("output", POINTER(_ModuleInfo)),
-                ("module_count", c_int64), ("tensor_count", c_int64), ("has_decoder", c_int32)]
+                ("module_count", c_int64), ("tensor_count", c_int64), ("has_decoder", c_int32),
+                ("space", c_void_p), ("config", c_char_p)]
+
+
+class _SpaceDescription(_Sized):
+    _fields_ = [("size", c_size_t), ("axis_count", c_int64), ("tensor_count", c_int64), ("layer_count", c_int64),
+                ("parameter_count", c_int64), ("json", c_char_p)]
 
 
 class _TensorInfo(_Sized):
@@ -100,17 +106,14 @@ def _load_library():
         "nft_error_message": (c_char_p, []),
         "nft_file_metadata_at": (c_char_p, [POINTER(text), handle, integer]),
         "nft_file_tensor_count": (integer, [handle]),
-        "nft_model_config": (c_char_p, [handle]),
         "nft_model_metadata": (c_char_p, [handle, text]),
         "nft_model_describe": (POINTER(_ModelDescription), [handle]),
-        "nft_space_json": (c_char_p, [handle]),
-        "nft_space_tensor_count": (integer, [handle]),
+        "nft_space_describe": (POINTER(_SpaceDescription), [handle]),
         "nft_version": (c_char_p, []),
         "nft_weights_channels": (integer, [handle]),
         "nft_weights_count": (integer, [handle]),
         "nft_weights_data": (c_void_p, [handle, integer]),
         "nft_weights_extra": (c_void_p, [handle, text]),
-        "nft_weights_extra_count": (integer, [handle]),
         "nft_weights_extra_name": (c_char_p, [handle, integer]),
         "nft_weights_metadata": (c_char_p, [handle, text]),
         "nft_weights_space": (c_void_p, [handle]),
@@ -237,7 +240,7 @@ def _space(description):
 def _space_shapes(space):
     """The names of a space's tensors, and their shapes."""
     shapes = {}
-    for index in range(_library.nft_space_tensor_count(space)):
+    for index in range(_library.nft_space_describe(space).contents.tensor_count):
         about = _SpaceTensor()
         _check(_library.nft_space_get_tensor(byref(about), space, index))
         shapes[about.name.decode()] = tuple(about.shape[:about.rank])
@@ -245,7 +248,7 @@ def _space_shapes(space):
 
 
 def _tensor_names(weights):
-    count = _library.nft_space_tensor_count(_library.nft_weights_space(weights))
+    count = _library.nft_space_describe(_library.nft_weights_space(weights)).contents.tensor_count
     return [_library.nft_weights_tensor_name(weights, index).decode() for index in range(count)]
 
 
@@ -314,7 +317,7 @@ class Weights:
     @property
     def space(self):
         """The space of the networks, a dict as in configurations."""
-        return json.loads(_library.nft_space_json(_library.nft_weights_space(self._handle.pointer)))
+        return json.loads(_library.nft_space_describe(_library.nft_weights_space(self._handle.pointer)).contents.json)
 
     @property
     def names(self):
@@ -336,8 +339,10 @@ class Weights:
 
     def keys(self):
         """The names of the tensors that travel with the set."""
-        count = _library.nft_weights_extra_count(self._handle.pointer)
-        return [_library.nft_weights_extra_name(self._handle.pointer, index).decode() for index in range(count)]
+        names = []
+        while name := _library.nft_weights_extra_name(self._handle.pointer, len(names)):
+            names.append(name.decode())
+        return names
 
     def __contains__(self, name):
         return name in self.keys()
@@ -371,7 +376,7 @@ class Model:
 
     @property
     def config(self):
-        return json.loads(_library.nft_model_config(self._handle.pointer))
+        return json.loads(_library.nft_model_describe(self._handle.pointer).contents.config)
 
     def metadata(self, key):
         """A text of the file's metadata, `nft.loss` for example, or None."""

@@ -17,8 +17,8 @@ sample_rows='mnist-nft mnist-hnp-nfn mnist-nft-raw mnist-mlp mnist-inr2array dil
     dilation-none mnist-nft-long'
 all_rows="$sample_rows fashion-nft fashion-hnp-nfn"
 # Done only when they are named.
-sample_ideas='mnist-nft-augmented mnist-nft-phases mnist-nft-even mnist-nft-forward mnist-nft-probes mnist-probes'
-idea_rows="$sample_ideas $(echo "$sample_ideas" | sed 's/mnist-/fashion-/g')"
+sample_ideas='mnist-nft-augmented mnist-nft-mixup mnist-nft-image mnist-nft-phases mnist-nft-even mnist-nft-forward mnist-nft-probes mnist-probes'
+idea_rows="$sample_ideas $(echo "$sample_ideas" | sed 's/mnist-/fashion-/g') dilation-nft-4"
 
 usage() {
     echo "usage: run.sh IMAGES RESULTS [ROW …], or run.sh --small RESULTS [ROW …]" >&2
@@ -46,7 +46,7 @@ case $folder in
     fit_steps=100
     train_options='--steps 30 --validate-every 10'
     rows=$sample_rows
-    idea_rows=$sample_ideas
+    idea_rows="$sample_ideas dilation-nft-4"
     ;;
 -*) usage ;;
 esac

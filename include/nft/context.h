@@ -23,8 +23,10 @@ typedef struct nft_context nft_context;
 typedef struct nft_context_options {
     size_t size;     /**< sizeof(nft_context_options) */
     int32_t threads; /**< threads that work on one call, the caller's included, at most 1024; 0: all cores */
-    int64_t max_batch; /**< networks whose output has memory from the beginning; 0: 32. A call may take more:
-                          the first such call allocates only its output */
+    int64_t max_batch; /**< networks whose output has memory from the beginning; 0: 32, or one for each thread
+                          if that is more. A call may take more: the first such call allocates only its
+                          output. Below the number of threads, they share each network of a call, which takes
+                          the values of one network in place of one for each thread */
     int64_t memory_limit;      /**< bytes that the context may take; 0: the machine's memory */
     int32_t without_decoder;   /**< 1: stop at the latents of a model that has a decoder */
     int32_t keep_blas_threads; /**< 1: do not change the process's BLAS thread count (see nft_forward()) */
@@ -46,31 +48,24 @@ typedef struct nft_context_options {
     }
 
 /**
- * How many bytes a context takes for calls of max_batch networks, before anything is allocated.
+ * The cost of a context, before anything is allocated: bytes for calls of max_batch networks, and
+ * floating-point operations of the matrix products for one sample.
  *
  * A context for a model of any space has plans for several spaces. They share workspace and kept memory.
  * Each of the two is as large as the largest need of a space. Outputs that depend on the space are added up.
  * Thread-safe.
- * @param[out] bytes 0 on failure
+ * @param[out] bytes 0 on failure; NULL if they are not wanted
+ * @param[out] flops 0 on failure; NULL if they are not wanted
  * @param model any
  * @param space of the networks, for a model of any space; else NULL, or the model's own
  * @param options NULL for the defaults
- * @return ::NFT_ERROR_ARGUMENT if a model of any space gets no space, ::NFT_ERROR_MISMATCH if the space is
- * not the model's, ::NFT_ERROR_CONFIG if a module cannot work on it, ::NFT_ERROR_MEMORY
+ * @return ::NFT_ERROR_ARGUMENT if a model of any space gets no space, or if nothing is wanted,
+ * ::NFT_ERROR_MISMATCH if the space is not the model's, ::NFT_ERROR_CONFIG if a module cannot work on it,
+ * ::NFT_ERROR_MEMORY
  */
-NFT_API NFT_MUST_CHECK nft_status nft_context_memory(int64_t *bytes, const nft_model *model,
-                                                     const nft_space *space,
-                                                     const nft_context_options *options);
-
-/**
- * Floating-point operations of the matrix products for one sample. Thread-safe.
- * @param[out] flops 0 on failure
- * @param model any
- * @param space as nft_context_memory()
- * @return as nft_context_memory()
- */
-NFT_API NFT_MUST_CHECK nft_status nft_model_flops(int64_t *flops, const nft_model *model,
-                                                  const nft_space *space);
+NFT_API NFT_MUST_CHECK nft_status nft_context_cost(int64_t *bytes, int64_t *flops, const nft_model *model,
+                                                   const nft_space *space,
+                                                   const nft_context_options *options);
 
 /**
  * Makes a context for a model. It allocates all memory for calls of up to max_batch networks. A context for a

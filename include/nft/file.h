@@ -1,6 +1,7 @@
 /**
  * @file file.h
- * Files of tensors, read and written piece by piece, and data sets made of files of single networks.
+ * Files of tensors, read and written piece by piece, the spaces of files, and data sets made of files of
+ * single networks.
  */
 #ifndef NFT_FILE_H
 #define NFT_FILE_H
@@ -8,6 +9,7 @@
 #include "nft/array.h"
 #include "nft/base.h"
 #include "nft/collect.h"
+#include "nft/space.h"
 #include "nft/weights.h"
 
 #ifdef __cplusplus
@@ -141,6 +143,38 @@ NFT_API const char *nft_file_metadata_at(const char **text, const nft_file *file
  */
 NFT_API NFT_MUST_CHECK nft_status nft_file_read(nft_array **array, const nft_file *file, const char *name,
                                                 int64_t first, int64_t count);
+
+/**
+ * Finds the space of a file, and reads no weights. Thread-safe.
+ * @param[out] space free it with nft_space_free()
+ * @param path networks in any format of nft_file_open(); a model, for the space of the networks that it
+ * reads; or JSON: a space as nft_space_parse() reads it, or an object that has one under `space` or
+ * `model.space` (a configuration, a recipe, a sidecar)
+ * @param options as nft_weights_load(); NULL for the defaults
+ * @return ::NFT_ERROR_FILE, ::NFT_ERROR_FORMAT, ::NFT_ERROR_CONFIG for a wrong description,
+ * ::NFT_ERROR_MISMATCH, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_space_load(nft_space **space, const char *path,
+                                                 const nft_load_options *options);
+
+/**
+ * Finds the space of the model in an ONNX file by its graph. At first every dimension of every weight is a
+ * separate axis. The operators unite them. Inputs and outputs are ordered, and so is each axis that passes
+ * through an unknown operator: a warning in the log names the first of these. So permuting an axis never
+ * changes the function of the network. The weights are the initializers of floats, by their names, except
+ * initial states of zeros, which are constants.
+ *
+ * Sizes that an input of the graph leaves open are taken as 1 for the first dimension and as 16 or, in four
+ * dimensions, 224 for others. Thread-safe.
+ * @param[out] space free it with nft_space_free()
+ * @param model_path a model in ONNX; data in another file are not needed
+ * @param weights_path NULL, or a file with weights under the same names, of any format of nft_file_open(): a
+ * state dict. Initializers that it does not have are constants: their axes are ordered, and they are no
+ * tensors of the space
+ * @return ::NFT_ERROR_FORMAT, ::NFT_ERROR_FILE, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT
+ */
+NFT_API NFT_MUST_CHECK nft_status nft_space_from_onnx(nft_space **space, const char *model_path,
+                                                      const char *weights_path);
 
 /**
  * Writes the first `count` networks of a set to a file that is written piece by piece. They become networks

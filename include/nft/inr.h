@@ -49,12 +49,16 @@ typedef struct nft_inr_fit_options {
     nft_progress_callback *progress; /**< receives networks finished and in all, also from time to time while
                                         none finishes, until the caller's thread is done; NULL: none */
     void *user;                      /**< handed to the callback */
+    int32_t shared_init; /**< 1: every network begins with the weights of network 0, so that they all keep its
+                            order of neurons, signs and phases; 0: each with its own */
+    int32_t precision; /**< NFT_PRECISION_… of products between hidden layers while a network is fitted; the
+                          losses are those in single precision */
 } nft_inr_fit_options;
 
 /** Options with every default. */
 #define NFT_INR_FIT_OPTIONS_INIT                                                                             \
     {                                                                                                        \
-        sizeof(nft_inr_fit_options), 0, NFT_INR_SCHEDULE_CONSTANT, 0, 0, {0, 0}, 0, 0, NULL, NULL            \
+        sizeof(nft_inr_fit_options), 0, NFT_INR_SCHEDULE_CONSTANT, 0, 0, {0, 0}, 0, 0, NULL, NULL, 0, 0      \
     }
 
 /** How SIRENs are rendered. Zero in a field is its default. */
@@ -89,7 +93,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_init(nft_weights *weights, uint64_t se
 /**
  * Fits network n to image n, each on its own: Adam on the mean squared error over all pixels and colours.
  *
- * A network's result does not depend on the other networks or on the threads. On failure, and when the
+ * A network's result does not depend on the other networks or on the threads, but with `shared_init` on the
+ * weights that network 0 has at the call. On failure, and when the
  * callback stops it (::NFT_ERROR_CANCELLED), networks that are finished keep their new weights, the others
  * their old ones.
  * @param weights the networks to begin with, which become the fitted ones
@@ -139,7 +144,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_fit(nft_weights *weights, float *losse
 NFT_API NFT_MUST_CHECK nft_status nft_inr_canonicalize(nft_weights *weights, double omega);
 
 /**
- * Renders networks first … first + count - 1 at any size. Thread-safe unless another thread writes the set.
+ * Renders networks first … first + count - 1 at any size. Of features, each channel is a network, and the
+ * image is the mean of their renderings: k channels are k edits of a network. Thread-safe unless another
+ * thread writes the set.
  * @param[out] images F32 (count, height, width, colours), about -1 … 1, not clipped; free it with
  * nft_array_free()
  * @param weights the networks
@@ -148,8 +155,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_inr_canonicalize(nft_weights *weights, dou
  * @param height pixels
  * @param width pixels
  * @param options NULL for the defaults
- * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_MISMATCH if the set has more than one
- * channel
+ * @return ::NFT_ERROR_CONFIG if the space is no SIREN's, ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT,
+ * ::NFT_ERROR_MEMORY
  */
 NFT_API NFT_MUST_CHECK nft_status nft_inr_render(nft_array **images, const nft_weights *weights,
                                                  int64_t first, int64_t count, int64_t height, int64_t width,

@@ -83,16 +83,9 @@ NFT_API NFT_MUST_CHECK nft_status nft_model_save(const nft_model *model, const c
 /** Drops the caller's reference; NULL is fine. Contexts keep their own. Thread-safe. */
 NFT_API void nft_model_free(nft_model *model);
 
-/** The configuration as JSON text. Borrowed from the model. Thread-safe. */
-NFT_API const char *nft_model_config(const nft_model *model);
 /** A text of the model file's metadata (`nft.loss` …), NULL if there is none. Borrowed from the model.
  * Thread-safe. */
 NFT_API const char *nft_model_metadata(const nft_model *model, const char *key);
-/**
- * The space of the networks it reads. NULL for a model on tokens and for a model of any space;
- * the input of nft_model_describe() tells them apart. Borrowed from the model. Thread-safe.
- */
-NFT_API const nft_space *nft_model_space(const nft_model *model);
 /** Facts about a model. */
 typedef struct nft_model_description {
     size_t size;                   /**< of the library's struct */
@@ -102,7 +95,10 @@ typedef struct nft_model_description {
                                       "output", and its counts are the model's totals */
     int64_t module_count;          /**< in the sequence, the decoder not counted */
     int64_t tensor_count;          /**< parameters and buffers */
-    int32_t has_decoder; /**< 1: the output is images, and the latents are the last module's output */
+    int32_t has_decoder;    /**< 1: the output is images, and the latents are the last module's output */
+    const nft_space *space; /**< of the networks that it reads; NULL for a model on tokens and for a model of
+                               any space, which `input` tells apart */
+    const char *config;     /**< the configuration as JSON text */
 } nft_model_description;
 
 /** Facts about a model. Borrowed from it; never NULL: all is 0 for NULL. Thread-safe. */

@@ -196,7 +196,7 @@ template <class Self> class SpaceGetters
     /** Number of axes. */
     std::int64_t axis_count() const noexcept
     {
-        return nft_space_axis_count(handle());
+        return nft_space_describe(handle())->axis_count;
     }
     /** Axis `index`. Its name is borrowed. */
     nft_space_axis axis(std::int64_t index) const
@@ -209,7 +209,7 @@ template <class Self> class SpaceGetters
     /** Number of tensors. */
     std::int64_t tensor_count() const noexcept
     {
-        return nft_space_tensor_count(handle());
+        return nft_space_describe(handle())->tensor_count;
     }
     /** Tensor `index`. Names and factors are borrowed. */
     nft_space_tensor tensor(std::int64_t index) const
@@ -222,12 +222,12 @@ template <class Self> class SpaceGetters
     /** The JSON form that configurations and files use. */
     std::string json() const
     {
-        return text(nft_space_json(handle()));
+        return text(nft_space_describe(handle())->json);
     }
     /** Number of layers of a chain that was made from layers; 0 for any other space. */
     std::int64_t layer_count() const noexcept
     {
-        return nft_space_layer_count(handle());
+        return nft_space_describe(handle())->layer_count;
     }
     /** Layer `index`. */
     nft_layer layer(std::int64_t index) const
@@ -239,7 +239,7 @@ template <class Self> class SpaceGetters
     /** All numbers of one network. */
     std::int64_t parameter_count() const noexcept
     {
-        return nft_space_parameter_count(handle());
+        return nft_space_describe(handle())->parameter_count;
     }
     /** False for a model on tokens, or of any space. */
     explicit operator bool() const noexcept
@@ -590,7 +590,10 @@ template <class Self> class WeightsGetters
     /** How many tensors travel with the set. */
     std::int64_t extra_count() const noexcept
     {
-        return nft_weights_extra_count(handle());
+        std::int64_t count = 0;
+        while (nft_weights_extra_name(handle(), count))
+            ++count;
+        return count;
     }
     /** The name of one of them. */
     std::string extra_name(std::int64_t index) const
@@ -860,7 +863,7 @@ class Model
     /** The configuration as JSON text. */
     std::string config() const
     {
-        return detail::text(nft_model_config(get()));
+        return detail::text(nft_model_describe(get())->config);
     }
     /** "" if there is none of that key. */
     std::string metadata(const std::string &key) const
@@ -870,7 +873,7 @@ class Model
     /** Of the networks that it reads; false for a model on tokens. */
     SpaceView space() const noexcept
     {
-        return SpaceView(nft_model_space(get()));
+        return SpaceView(nft_model_describe(get())->space);
     }
     /** The input: see nft_model_description. */
     nft_module_info input() const
@@ -986,7 +989,7 @@ class Context
                                const nft_context_options &options = NFT_CONTEXT_OPTIONS_INIT)
     {
         std::int64_t bytes = 0;
-        check(nft_context_memory(&bytes, model.get(), nullptr, &options));
+        check(nft_context_cost(&bytes, nullptr, model.get(), nullptr, &options));
         return bytes;
     }
     /** The same of a model of any space, for networks of this space. */
@@ -994,7 +997,7 @@ class Context
                                const nft_context_options &options = NFT_CONTEXT_OPTIONS_INIT)
     {
         std::int64_t bytes = 0;
-        check(nft_context_memory(&bytes, model.get(), space.get(), &options));
+        check(nft_context_cost(&bytes, nullptr, model.get(), space.get(), &options));
         return bytes;
     }
     /** Replaces one tensor of the model that this context runs: see nft_context_set_tensor(). */

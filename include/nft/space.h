@@ -206,36 +206,22 @@ NFT_API NFT_MUST_CHECK nft_status nft_space_create_mlp(nft_space **space, const 
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_parse(nft_space **space, const char *json, size_t length);
 
-/**
- * Finds the space of the model in an ONNX file by its graph. At first every dimension of every weight is a
- * separate axis. The operators unite them. Inputs and outputs are ordered, and so is each axis that passes
- * through an unknown operator: a warning in the log names the first of these. So permuting an axis never
- * changes the function of the network. The weights are the initializers of floats, by their names, except
- * initial states of zeros, which are constants.
- *
- * Sizes that an input of the graph leaves open are taken as 1 for the first dimension and as 16 or, in four
- * dimensions, 224 for others. Thread-safe.
- * @param[out] space free it with nft_space_free()
- * @param model_path a model in ONNX; data in another file are not needed
- * @param weights_path NULL, or a file with weights under the same names, of any format of nft_file_open(): a
- * state dict. Initializers that it does not have are constants: their axes are ordered, and they are no
- * tensors of the space
- * @return ::NFT_ERROR_FORMAT, ::NFT_ERROR_FILE, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT
- */
-NFT_API NFT_MUST_CHECK nft_status nft_space_from_onnx(nft_space **space, const char *model_path,
-                                                      const char *weights_path);
-
-/**
- * The JSON form of any space, on one line. A chain of nft_space_create_chain() has the short form with
- * "layers". Borrowed from the space. Thread-safe.
- */
-NFT_API const char *nft_space_json(const nft_space *space);
-
 /** Drops the caller's reference; NULL is fine. Objects that use the space keep theirs. Thread-safe. */
 NFT_API void nft_space_free(nft_space *space);
 
-/** Number of axes. Thread-safe. */
-NFT_API int64_t nft_space_axis_count(const nft_space *space);
+/** Facts about a space. */
+typedef struct nft_space_description {
+    size_t size;             /**< of the library's struct */
+    int64_t axis_count;      /**< axes */
+    int64_t tensor_count;    /**< tensors */
+    int64_t layer_count;     /**< layers of a chain that was made from layers; 0 of any other space */
+    int64_t parameter_count; /**< all numbers of one network */
+    const char *json;        /**< the JSON form of the space, on one line, as nft_space_parse() reads it. A
+                                chain that was made from layers has the short form with "layers" */
+} nft_space_description;
+
+/** Facts about a space. Borrowed from it; never NULL: all is 0 for NULL. Thread-safe. */
+NFT_API const nft_space_description *nft_space_describe(const nft_space *space);
 /**
  * Fills `axis` (its `size` set by the caller) with axis `index`. The name is borrowed from the space.
  * Thread-safe.
@@ -243,8 +229,6 @@ NFT_API int64_t nft_space_axis_count(const nft_space *space);
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_get_axis(nft_space_axis *axis, const nft_space *space,
                                                      int64_t index);
-/** Number of tensors. Thread-safe. */
-NFT_API int64_t nft_space_tensor_count(const nft_space *space);
 /**
  * Fills `tensor` (its `size` set by the caller) with tensor `index`; `role` is never ::NFT_ROLE_BY_NAME.
  * Names and factors are borrowed from the space. Thread-safe.
@@ -252,15 +236,11 @@ NFT_API int64_t nft_space_tensor_count(const nft_space *space);
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_get_tensor(nft_space_tensor *tensor, const nft_space *space,
                                                        int64_t index);
-/** Number of layers of a chain that was made from layers; 0 for any other space. Thread-safe. */
-NFT_API int64_t nft_space_layer_count(const nft_space *space);
 /**
  * Fills `layer` (its `size` set by the caller) with layer `index`. Thread-safe.
  * @return ::NFT_ERROR_ARGUMENT if there is no such layer
  */
 NFT_API NFT_MUST_CHECK nft_status nft_space_layer(nft_layer *layer, const nft_space *space, int64_t index);
-/** All numbers of one network. Thread-safe. */
-NFT_API int64_t nft_space_parameter_count(const nft_space *space);
 /**
  * 1 if sizes and symmetries of the axes, and shapes and slices of the tensors, are equal, one by one. Names
  * and roles do not count. Thread-safe.

@@ -15,8 +15,8 @@
  * - `loss`: "mse", "bce" (of probabilities) or "cross_entropy" (of logits), means over the batch. Two
  *   losses are the mean squared error between images, over batch, pixels and channels. "reconstruction"
  *   is for a model with a decoder: it compares the decoded image with the rendering of the input.
- *   "render" is for a model that gives the weights of a SIREN, features of one channel: it compares their
- *   rendering with the data set's `target`
+ *   "render" is for a model that gives the weights of SIRENs, features: it compares their rendering with the
+ *   data set's `target`. Each channel is a network; of several the mean of the renderings is compared
  * - `optimizer`: {"type": "adamw" or "adam", "lr" = 1e-3, "betas" = [0.9, 0.999], "eps" = 1e-8,
  *   "weight_decay" = 0.01 of adamw (decoupled) or 0 of adam (L2)}; PyTorch's, on every trained parameter
  * - `schedule` = null, constant: {"type": "constant" or "cosine", "warmup_steps" = 0, "total_steps" = steps};
@@ -34,6 +34,11 @@
  *   (early stopping); it needs a validation set
  * - `label`: the name of the tensor with the labels, which the model's metadata keep (`nft.label`). Default:
  *   `label`, or else `target`
+ * - `ema_decay` = null, none: a number above 0 and below 1, as 0.999. The trainer keeps an exponential moving
+ *   average of the parameters. Validation, early stopping, the best parameters and every snapshot use the
+ *   average. The optimizer continues from the parameters themselves. The average begins at the first values.
+ *   After update t, from 1, each number a of it becomes a + (1 - d) (p - a), p the parameter and
+ *   d = min(ema_decay, (1 + t) / (10 + t)), so that values from before the training are soon forgotten
  * - `skip` = false; true: samples whose networks or labels are not finite are left out
  * - `prepare` = false; true: networks of files are brought to the canonical form, ω and offset of the first
  *   file of the training set, where the metadata say that they have others
@@ -41,16 +46,29 @@
  *   layer. The last number of a list also holds for the layers that follow. The loss "reconstruction"
  *   renders with `nft.omega` of the data, or else with ω of the decoder. Both losses add `nft.offset` of
  *   the data. Losses other than "render" refuse the key
- * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "canonical",
- *   "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its moved image
- *   f(A x + t), where x is a place (y, x). A is a rotation by at most `rotate` degrees either way, times
- *   a factor between the two of `scale`. With `mirror` A also swaps left and right in half of the cases.
- *   Both numbers of t are within ± `shift`. All are uniform, and depend on seed, step and place in the
- *   batch. Labels stay. `canonical` brings the moved networks to the canonical form of `omega`, as
+ * - `augment` = null, none: {"rotate" = 0, "shift" = 0, "scale" = [1, 1], "mirror" = false, "mixup" = null,
+ *   "canonical", "omega" = 30}. Each network of each batch of SIRENs is replaced by the exact SIREN of its
+ *   moved image f(A x + t), where x is a place (y, x). A is a rotation by at most `rotate` degrees either
+ *   way, times a factor between the two of `scale`. With `mirror` A also swaps left and right in half of the
+ *   cases. Both numbers of t are within ± `shift`. All are uniform, and depend on seed, step and place in
+ *   the batch. Labels stay. `canonical` brings the moved networks to the canonical form of `omega`, as
  *   nft_inr_canonicalize() does; `omega` is a number, or a list with one for each layer. Without
  *   `canonical` the `nft.canonical` of the training data decides. Validation and
- *   nft_trainer_fit_normalize() see the data without these moves. The loss "render" refuses the key,
- *   because its images would not move
+ *   nft_trainer_fit_normalize() see the data without these changes. The loss "render" refuses the key,
+ *   because its images would not move.
+ *   `mixup`, a number alpha from 0.05 to 4, also mixes the moved networks. Each becomes s times itself plus
+ *   1 - s times another one of the batch. The hidden neurons of that one are first put in the order that
+ *   brings its weights closest, layer by layer. The loss is s times that with the own label plus 1 - s times
+ *   that with the other label. s is drawn from Beta(alpha, alpha). Losses between images compare with the
+ *   mixed network
+ * - `auxiliary` = null, none: {"module", "modules" = [], "decoder", "loss" = "reconstruction",
+ *   "weight" = 1}. A second head of a model of SIRENs, for the time of the training. It takes the output of
+ *   module `module` of the model, from 0, which is tokens or a vector (one token). Its `modules` and its
+ *   `decoder`, as those of a configuration, make an image of it. Its loss is the mean squared error between
+ *   that image and the rendering of the network that the model read, augmented where it was. `weight` times
+ *   this loss is added to the loss of every step. Both gradients flow through the modules up to `module`.
+ *   `grad_clip` and the optimizer see the parameters of both. The head begins with fresh parameters of
+ *   `seed`. Validation and snapshots have only the model; a checkpoint has both
  *
  * `model`, `train` and `validation` name files in a recipe of the nftool program; the library does not read
  * them. Any other key is an error that names it.
@@ -112,7 +130,7 @@ typedef struct nft_trainer_options {
 typedef struct nft_step_info {
     size_t size;            /**< sizeof(nft_step_info), set by the caller */
     int64_t step;           /**< the step's number, from 0 */
-    double loss;            /**< mean over the batch, before the update */
+    double loss;            /**< mean over the batch, before the update; with `auxiliary` the weighted sum */
     double lr;              /**< the learning rate of the update */
     double grad_norm;       /**< global L2 norm of the gradients, before clipping */
     int32_t validated;      /**< 1: a validation followed the step; only in nft_trainer_run() */
@@ -149,17 +167,18 @@ typedef int nft_batch_callback(nft_batch *batch, void *user);
 typedef int nft_step_callback(const nft_step_info *info, void *user);
 
 /**
- * How many bytes a trainer takes at most, before anything is allocated: its copies of the parameters, the
- * optimizer's state, both contexts (of training and of validation), the batches that are read from files or
- * filled by a callback, the tables with which a loss between images renders, and the
- * memory of nft_trainer_fit_normalize(). Tables that describe a model, some tens of kilobytes for each
- * space, are not counted.
+ * How many bytes a trainer takes at most, before anything is allocated: its copies of the parameters, their
+ * average, an auxiliary head, the optimizer's state, both contexts (of training and of validation), the
+ * batches that are read from files or filled by a callback, the tables with which a loss between images
+ * renders, and the memory of nft_trainer_fit_normalize(). Tables that describe a model, some tens of
+ * kilobytes for each space, are not counted.
  *
  * It grows with the number of threads, those of `options` or the machine's cores. It does not count memory
  * that depends on later data: 8 bytes for each training sample with `shuffle`, 8 bytes and the output for
  * each validation sample, and a converted copy of labels in memory whose type is not that of the loss. With
  * the loss "render" these are also the tables of an image's rows and columns, and the target images of a
- * batch that is read from a file. nft_trainer_resume() takes 16 bytes a parameter while it reads.
+ * batch that is read from a file. nft_trainer_resume() takes up to 20 bytes a parameter, and 12 of an
+ * auxiliary head, while it reads.
  *
  * A model of any space needs memory for the spaces of its data, at most that of the space for which this
  * number is the largest. The calls that set data check every space against `memory_limit`.
@@ -310,10 +329,10 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_run(nft_trainer *trainer, nft_step
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_validate(double *loss, nft_trainer *trainer);
 
 /**
- * Writes a checkpoint, from which the training can resume: parameters, the optimizer's state, the best
- * parameters so far, the step. A temporary file is renamed over the target, so an older checkpoint stays
- * whole until then. One of several ranks is enough: all can resume from its file, also with a validation that
- * is due or failed. Not thread-safe for one trainer.
+ * Writes a checkpoint, from which the training can resume: parameters, the optimizer's state, the average of
+ * the parameters, the best so far, those of an auxiliary head, the step. A temporary file is renamed over the
+ * target, so an older checkpoint stays whole until then. One of several ranks is enough: all can resume from
+ * its file, also with a validation that is due or failed. Not thread-safe for one trainer.
  * @return ::NFT_ERROR_NOT_FINITE, and no file, if a number is not finite; ::NFT_ERROR_FILE if it cannot be
  * written
  */
@@ -352,9 +371,8 @@ NFT_API const nft_trainer_description *nft_trainer_describe(const nft_trainer *t
 
 /** The parameters of a snapshot. */
 enum {
-    NFT_SNAPSHOT_LAST = 0, /**< as they are now */
-    NFT_SNAPSHOT_BEST =
-        1 /**< of the lowest validation loss so far; as they are now if there was no validation */
+    NFT_SNAPSHOT_LAST = 0, /**< as they are now; with `ema_decay` their average */
+    NFT_SNAPSHOT_BEST = 1  /**< of the lowest validation loss so far; the last if there was no validation */
 };
 
 /**

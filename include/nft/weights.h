@@ -79,19 +79,6 @@ NFT_API NFT_MUST_CHECK nft_status nft_weights_load(nft_weights **weights, const 
  */
 NFT_API NFT_MUST_CHECK nft_status nft_weights_save(const nft_weights *weights, const char *path);
 
-/**
- * Finds the space of a file, and reads no weights. Thread-safe.
- * @param[out] space free it with nft_space_free()
- * @param path networks in any format of nft_file_open(); a model, for the space of the networks that it
- * reads; or JSON: a space as nft_space_parse() reads it, or an object that has one under `space` or
- * `model.space` (a configuration, a recipe, a sidecar)
- * @param options as nft_weights_load(); NULL for the defaults
- * @return ::NFT_ERROR_FILE, ::NFT_ERROR_FORMAT, ::NFT_ERROR_CONFIG for a wrong description,
- * ::NFT_ERROR_MISMATCH, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY, ::NFT_ERROR_ARGUMENT
- */
-NFT_API NFT_MUST_CHECK nft_status nft_space_load(nft_space **space, const char *path,
-                                                 const nft_load_options *options);
-
 /** The space. Borrowed from the set. Thread-safe unless another thread writes the set. */
 NFT_API const nft_space *nft_weights_space(const nft_weights *weights);
 /** N, the number of networks. Thread-safe unless another thread writes the set. */
@@ -111,33 +98,8 @@ NFT_API float *nft_weights_edit(nft_weights *weights, int64_t tensor);
 /** How many floats nft_weights_data() points to. Thread-safe unless another thread writes the set. */
 NFT_API int64_t nft_weights_data_count(const nft_weights *weights, int64_t tensor);
 
-/**
- * Permutes axes. The functions of the networks do not change. Not thread-safe for one set.
- * @param weights the set; one that borrows the caller's memory is refused
- * @param permutations an array (N, neurons of the axis) for each axis of the space: new neuron k of network n
- * is old neuron permutations[axis][n · neurons + k]. A NULL entry leaves an axis as it is, and an axis
- * without symmetry has one.
- * @return ::NFT_ERROR_ARGUMENT for an entry that is no permutation, or an axis without symmetry
- */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_permute(nft_weights *weights,
-                                                      const int64_t *const *permutations);
-/**
- * Permutes every axis that has the symmetry, with another random permutation for each network. Not
- * thread-safe for one set.
- * @param weights the set; one that borrows the caller's memory is refused
- * @param seed the same seed gives the same permutations
- * @param first number of the set's first network. A set that is a piece of a larger one is permuted as the
- * whole would be; 0 for a whole set
- * @return ::NFT_ERROR_ARGUMENT, ::NFT_ERROR_LIMIT, ::NFT_ERROR_MEMORY; as nft_weights_permute()
- */
-NFT_API NFT_MUST_CHECK nft_status nft_weights_permute_random(nft_weights *weights, uint64_t seed,
-                                                             int64_t first);
-
-/** How many extra tensors (leading axis N) travel with the set. Thread-safe unless another thread writes the
- * set. */
-NFT_API int64_t nft_weights_extra_count(const nft_weights *weights);
-/** The name of one of them, NULL if there is no such one. Borrowed. Thread-safe unless another thread writes
- * the set. */
+/** Name `index` of the extra tensors (leading axis N) that travel with the set. NULL beyond the last.
+ * Borrowed. Thread-safe unless another thread writes the set. */
 NFT_API const char *nft_weights_extra_name(const nft_weights *weights, int64_t index);
 /**
  * An extra tensor by its name; NULL if there is none. Borrowed from the set. The losses

@@ -21,6 +21,8 @@
 #define DEFAULT_BATCH 8
 #define LEAST_RUNS 5 /* as many as of sgemm */
 #define LEAST_SECONDS 2.0
+#define LEAST_SCALING_RUNS 1 /* of each size */
+#define LEAST_SCALING_SECONDS 0.5
 #define SPREAD 0.2f /* standard deviation of the random weights */
 
 static int count_cores(void)
@@ -34,8 +36,8 @@ static int count_cores(void)
     return cores > 0 ? (int)cores : 1;
 }
 
-/* The most memory this process had at a time. getrusage() may still count the program that started it. */
-static int64_t peak_bytes(void)
+/* getrusage() may still count the program that started this one. */
+int64_t bench_peak_bytes(void)
 {
     struct rusage usage;
     int64_t kilobytes = 0;
@@ -74,7 +76,7 @@ static int make_weights(bench_batch *input, const nft_space *space, int64_t chan
 {
     if (nft_weights_create(&input->weights, space, input->count, channels, NULL))
         return fail_library();
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
         bench_fill(nft_weights_edit(input->weights, t), nft_weights_data_count(input->weights, t), &seed);
     return EXIT_SUCCESS;
 }
@@ -100,7 +102,7 @@ int bench_make_batch(bench_batch *batch, const nft_model *model, const nft_space
     const nft_module_info *kind = nft_model_describe(model)->input;
     *batch = (bench_batch){.count = b->batch};
     if (kind->output == NFT_VALUE_FEATURES)
-        return make_weights(batch, space ? space : nft_model_space(model), kind->channels, seed);
+        return make_weights(batch, space ? space : nft_model_describe(model)->space, kind->channels, seed);
     return make_tokens(batch, kind->tokens, kind->channels, seed);
 }
 
@@ -119,7 +121,8 @@ static int space_of_data(nft_space **space, const char *path, const cli_options 
     plain.value_count = 0; /* --space says where the data are */
     int failed = open_networks(&input, path, &plain);
     if (!failed && (nft_dataset_get_part(&part, input.dataset, 0) ||
-                    nft_space_parse(space, nft_space_json(part.space), strlen(nft_space_json(part.space)))))
+                    nft_space_parse(space, nft_space_describe(part.space)->json,
+                                    strlen(nft_space_describe(part.space)->json))))
         failed = fail_library();
     close_input(&input);
     return failed;
@@ -130,7 +133,7 @@ static int find_space(nft_space **space, const nft_model *model, const cli_optio
     const nft_module_info *kind = nft_model_describe(model)->input;
     const char *path = option_text(given, "space");
     *space = NULL;
-    bool any = kind->output == NFT_VALUE_FEATURES && !nft_model_space(model);
+    bool any = kind->output == NFT_VALUE_FEATURES && !nft_model_describe(model)->space;
     if (!any)
         return path ? fail("%s: the model says the space itself; --space is for a model of any space",
                            given->operands[0])
@@ -163,7 +166,7 @@ int bench_time(bench *b, bench_run *run, void *argument, const cli_options *give
     int failed = time_sgemm(b, given);
     if (failed)
         return failed;
-    progress_start(&progress, given, "bench", "runs", LEAST_RUNS);
+    progress_start(&progress, given, "bench", "runs", b->least_runs);
     for (int64_t i = 0; !status && wanted; i++) {
         double started = steady_seconds();
         status = run(argument);
@@ -172,9 +175,9 @@ int bench_time(bench *b, bench_run *run, void *argument, const cli_options *give
             b->seconds = seconds;
         spent += i ? seconds : 0;
         b->runs = i;
-        progress_show(&progress, i < LEAST_RUNS ? i : LEAST_RUNS);
+        progress_show(&progress, i < b->least_runs ? i : b->least_runs);
         if (!status)
-            ranks_agree(&b->ranks, i < LEAST_RUNS || spent < LEAST_SECONDS, &least, &wanted);
+            ranks_agree(&b->ranks, i < b->least_runs || spent < b->least_seconds, &least, &wanted);
     }
     progress_end(&progress);
     if (status)
@@ -189,11 +192,15 @@ int bench_model(nft_model **model, nft_space **space, bench *b, const cli_option
     int failed = load_model(model, given->operands[0], given);
     if (!failed)
         failed = find_space(space, *model, given);
-    if (!failed && nft_model_flops(&flops, *model, *space))
+    if (!failed && b->wanted_weights > 0)
+        failed = bench_widen(model, space, b, given);
+    if (!failed && nft_context_cost(NULL, &flops, *model, *space, NULL))
         failed = fail_library();
+    if (failed)
+        return failed;
     b->parameters = nft_model_describe(*model)->output->parameter_count;
     b->flops = b->training ? 3 * flops : flops;
-    return failed;
+    return EXIT_SUCCESS;
 }
 
 typedef struct forward_run {
@@ -209,7 +216,7 @@ static nft_status run_forward(void *argument)
                : nft_forward(f->context, NFT_VIEW_ARRAY_RANGE(f->input->tokens, 0, f->input->count));
 }
 
-static int bench_forward(bench *b, const cli_options *given)
+int bench_forward(bench *b, const cli_options *given)
 {
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_model *model = NULL;
@@ -222,7 +229,7 @@ static int bench_forward(bench *b, const cli_options *given)
     int failed = bench_model(&model, &space, b, given);
     if (!failed)
         failed = bench_make_batch(&batch, model, space, b, given->seed);
-    if (!failed && (nft_context_memory(&b->planned_bytes, model, space, &options) ||
+    if (!failed && (nft_context_cost(&b->planned_bytes, NULL, model, space, &options) ||
                     nft_context_create(&context, model, &options)))
         failed = fail_library();
     nft_space_free(space);
@@ -265,9 +272,27 @@ static int report(const cli_options *given, const bench *b)
     return EXIT_SUCCESS;
 }
 
+static int measure_one(bench *b, const cli_options *given)
+{
+    int failed = b->training ? bench_steps(b, given) : bench_forward(b, given);
+    b->peak_bytes = bench_peak_bytes();
+    return failed || b->ranks.rank ? failed : report(given, b);
+}
+
+static int measure_sizes(bench *b, const cli_options *given)
+{
+    return bench_scaling(b, b->training ? bench_steps : bench_forward, given);
+}
+
 static int run(const cli_options *given)
 {
-    bench b = {.batch = given->batch_size ? given->batch_size : DEFAULT_BATCH,
+    bool grows = option_text(given, "scaling") != NULL;
+    bench b = {.batch = given->batch_size ? given->batch_size
+                        : grows           ? 1
+                                          : DEFAULT_BATCH,
+               .least_runs = grows ? LEAST_SCALING_RUNS : LEAST_RUNS,
+               .least_seconds =
+                   environment_seconds("NFTOOL_BENCH_SECONDS", grows ? LEAST_SCALING_SECONDS : LEAST_SECONDS),
                .threads = given->threads ? given->threads : count_cores(),
                .training = option_text(given, "train") != NULL,
                .recompute = option_text(given, "recompute") != NULL};
@@ -276,9 +301,12 @@ static int run(const cli_options *given)
         usage_error("bench", "--recompute is about training; add --train");
         return EXIT_USAGE;
     }
-    int failed = b.training ? bench_training(&b, given) : bench_forward(&b, given);
-    b.peak_bytes = peak_bytes();
-    return failed || b.ranks.rank ? failed : report(given, &b);
+    if (option_text(given, "plot") && !grows) {
+        usage_error("bench", "--plot is about sizes; add --scaling");
+        return EXIT_USAGE;
+    }
+    bench_measure *measure = grows ? measure_sizes : measure_one;
+    return b.training ? bench_with_ranks(&b, measure, given) : measure(&b, given);
 }
 
 static const cli_option options[] = {
@@ -286,6 +314,10 @@ static const cli_option options[] = {
     {"recompute", 0, OPTION_FLAG, NULL, "train in less memory, computing the inside of modules twice", 0, 0,
      NULL},
     PRECISION_OPTION,
+    {"scaling", 0, OPTION_INTEGER, "N", "measure networks of 1000 to N weights: hidden layers grow", 1000,
+     1000000000, NULL},
+    {"plot", 0, OPTION_OUTPUT, "FILE", "with --scaling: draw time and memory to an SVG or PNG file", 0, 0,
+     NULL},
     {"space", 0, OPTION_INPUT, "FILE", "for a model of any space: the networks', JSON or a data set", 0, 0,
      NULL},
     {0},
@@ -304,6 +336,12 @@ const cli_command bench_command = {
         "backward and the update by AdamW. They count as three times the forward's arithmetic, also where\n"
         "--recompute makes it more. Under mpirun, in a program built with NFT_MPI, the ranks share each\n"
         "batch.\n\n"
+        "With --scaling it measures networks of 1000 weights, then √10 times as many, up to N, on one "
+        "thread\n"
+        "and on --threads. They are chains as the model's, with wider hidden layers, and the model is "
+        "fresh.\n"
+        "A table has time, memory and the fraction of the matrix product's speed. Where time grows faster\n"
+        "than the formula's arithmetic, the fraction falls. --batch-size is 1 by default.\n\n"
         "MODEL is a model file, or a configuration or recipe (.json), freshly initialised from --seed.",
     .least_operands = 1,
     .most_operands = 1,

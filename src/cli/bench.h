@@ -9,7 +9,12 @@ typedef struct bench {
     int64_t batch, runs, flops, parameters; /* flops of one sample; of training three times the forward's */
     int threads;
     bool training, recompute;
+    double wanted_weights;             /* of a network, about; 0: networks are the model's own */
+    int64_t weights;                   /* of a network, where that is not 0 */
+    int64_t least_runs;                /* after the first, which warms up */
+    double least_seconds;              /* of them together */
     cli_ranks ranks;                   /* that share each batch of a training */
+    bool together;                     /* no rank waits for another */
     int64_t planned_bytes, peak_bytes; /* as the library plans, and as the program used */
     double seconds;                    /* of the best run */
     double sgemm;                      /* GFLOP/s, of all ranks */
@@ -37,7 +42,20 @@ void bench_free_batch(bench_batch *batch);
 typedef nft_status bench_run(void *argument);
 int bench_time(bench *b, bench_run *run, void *argument, const cli_options *given);
 
+/* The most memory this process had at a time. */
+int64_t bench_peak_bytes(void);
+
+/* Measures a model, and fills in the results. */
+typedef int bench_measure(bench *b, const cli_options *given);
+bench_measure bench_forward;
 /* Steps of a trainer on random networks and targets, together with the other ranks. */
-int bench_training(bench *b, const cli_options *given);
+bench_measure bench_steps;
+/* Joins the other ranks for the time of `measure`. */
+int bench_with_ranks(bench *b, bench_measure *measure, const cli_options *given);
+
+/* Replaces the model, or the space of a model of any space, so that networks have about wanted_weights. */
+int bench_widen(nft_model **model, nft_space **space, bench *b, const cli_options *given);
+/* Measures sizes up to --scaling with `run`, prints a table and draws --plot. */
+int bench_scaling(bench *b, bench_measure *run, const cli_options *given);
 
 #endif

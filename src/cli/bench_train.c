@@ -23,7 +23,7 @@ static int fill_batch(nft_batch *batch, void *user)
         memcpy(batch->tokens, nft_array_f32(s->input.tokens),
                (size_t)nft_array_count(s->input.tokens) * sizeof *batch->tokens);
     const nft_space *space = nft_weights_space(batch->weights);
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
         memcpy(nft_weights_edit(batch->weights, t), nft_weights_data(s->input.weights, t),
                (size_t)nft_weights_data_count(s->input.weights, t) * sizeof(float));
     memcpy(batch->targets, s->targets, (size_t)(batch->count * s->outputs) * sizeof *batch->targets);
@@ -143,15 +143,13 @@ static int check_alike(const bench *b, const char *path)
                          : fail("%s: ranks do not measure the same: the model or --batch-size differs", path);
 }
 
-int bench_training(bench *b, const cli_options *given)
+int bench_steps(bench *b, const cli_options *given)
 {
     cli_options own = *given;
     training t = {.b = b, .given = &own};
     bool together = true;
-    int failed = ranks_open(&b->ranks);
     own.quiet = own.quiet || b->ranks.rank; /* only rank 0 prints progress */
-    if (!failed)
-        failed = ranks_in_turn(&b->ranks, prepare, &t, &together);
+    int failed = ranks_in_turn(&b->ranks, prepare, &t, &together);
     if (!failed) {
         failed = check_alike(b, given->operands[0]);
         together = failed != EXIT_SUCCESS;
@@ -160,10 +158,20 @@ int bench_training(bench *b, const cli_options *given)
         failed = bench_time(b, run_step, t.trainer, &own);
         together = !failed;
     }
+    b->together = together;
     nft_trainer_free(t.trainer);
     bench_free_batch(&t.source.input);
     nft_space_free(t.source.space);
     free(t.source.targets);
-    ranks_close(&b->ranks, together);
+    return failed;
+}
+
+int bench_with_ranks(bench *b, bench_measure *measure, const cli_options *given)
+{
+    b->together = true;
+    int failed = ranks_open(&b->ranks);
+    if (!failed)
+        failed = measure(b, given);
+    ranks_close(&b->ranks, b->together);
     return failed;
 }

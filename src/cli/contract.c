@@ -127,7 +127,7 @@ static int check_key(cli_input *input, const char *key, const json_t *said, bool
 
 bool has_other_space(const cli_input *input, const nft_model *model)
 {
-    const nft_space *expected = nft_model_space(model);
+    const nft_space *expected = nft_model_describe(model)->space;
     return expected && !(input->space && nft_space_equal(expected, input->space));
 }
 

@@ -121,7 +121,7 @@ static int write_columns(const data_set *set, const char *path)
     nft_tensor_info *tensors = calloc((size_t)set->count + 1, sizeof *tensors);
     nft_file_writer *writer = NULL;
     const char *metadata[] = {OMEGA_KEY,   set->images->omega,
-                              "nft.space", nft_space_json(set->partial->space),
+                              "nft.space", nft_space_describe(set->partial->space)->json,
                               "nft.image", set->images->size,
                               "nft.fit",   set->images->settings,
                               NULL,        NULL,

@@ -2,10 +2,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "data_set.h"
-#include "fit_shared.h"
+#include "fit_batches.h"
 #include "fit_widths.h"
 #include "images.h"
-#include "metrics.h"
 #include "nft/inr.h"
 #include "omega.h"
 #include "outputs.h"
@@ -21,46 +20,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #define DEFAULT_STEPS 250
 #define DEFAULT_RATE 1e-3
-#define DEFAULT_BATCH 32 /* networks, or for each thread: */
-#define BATCH_PER_THREAD 4
-/* Operations of each thread in a batch: some seconds. An interruption loses a batch. */
-#define BATCH_OPERATIONS 2e11
 #define MAX_WIDTHS 64
 #define MOST_OF_A_FRACTION ((1.0f / 255 - 0.5f) / 0.5f + 1e-6f) /* a colour of 1 among those of 0 … 255 */
 
 static const char *const schedules[] = {"constant", "cosine", NULL};
-
-/* A run of the command. */
-typedef struct job {
-    const cli_options *given; /* as rank 0 sees it: the others say nothing */
-    cli_options own;
-    cli_ranks ranks;
-    const char *path;
-    cli_images images;
-    nft_array *labels;      /* of all images, or NULL */
-    nft_space *own_space;   /* or NULL: the space is that of: */
-    nft_weights *init;      /* or NULL */
-    const nft_space *space; /* of the networks */
-    cli_partial partial;
-    cli_progress progress;
-    char units[80]; /* of the progress */
-    nft_inr_fit_options options;
-    char omega[OMEGA_CAPACITY];   /* as it is noted */
-    char offset[OFFSET_CAPACITY]; /* the same; "": none */
-    bool canonical;               /* they are brought to one sign and phase */
-    int64_t views;                /* networks for each image */
-    int64_t networks;             /* in all */
-    float *image;                 /* the one that was read last: */
-    int64_t held;                 /* its number among those that are fitted, -1 before the first */
-    double psnr_sum;              /* of the networks that are finite */
-    int64_t diverged;             /* and how many are not */
-    float brightest;              /* of all colours */
-} job;
 
 static int64_t integer_of(const cli_options *given, const char *name, int64_t fallback)
 {
@@ -73,7 +40,7 @@ static double number_of(const cli_options *given, const char *name, double fallb
     return option_text(given, name) ? option_value(given, name)->number : fallback;
 }
 
-static void read_options(job *j)
+static void read_options(fit_job *j)
 {
     const char *schedule = option_text(j->given, "schedule");
     j->options = (nft_inr_fit_options)NFT_INR_FIT_OPTIONS_INIT;
@@ -85,10 +52,12 @@ static void read_options(job *j)
     j->options.user = &j->progress;
     j->canonical = option_text(j->given, "canonical") != NULL;
     j->views = integer_of(j->given, "views", 1);
+    j->options.shared_init = option_text(j->given, "shared-init") != NULL;
+    j->options.precision = given_precision(j->given);
     j->options.lr = number_of(j->given, "lr", DEFAULT_RATE);
 }
 
-static int read_widths(job *j, int64_t *widths, int64_t *count)
+static int read_widths(fit_job *j, int64_t *widths, int64_t *count)
 {
     const char *text = option_text(j->given, "widths");
     const char *next = text;
@@ -109,7 +78,7 @@ static int read_widths(job *j, int64_t *widths, int64_t *count)
 }
 
 /* --psnr chooses both hidden layers. */
-static int choose_widths(const job *j, int64_t widths[4])
+static int choose_widths(const fit_job *j, int64_t widths[4])
 {
     double reached = 0;
     const width_search search = {.paths = j->given->operands,
@@ -134,7 +103,7 @@ static int choose_widths(const job *j, int64_t widths[4])
     return failed;
 }
 
-static int make_space(job *j)
+static int make_space(fit_job *j)
 {
     int64_t widths[MAX_WIDTHS] = {2, 32, 32, j->images.colours}, count = 4;
     int failed = option_text(j->given, "widths") ? read_widths(j, widths, &count) : EXIT_SUCCESS;
@@ -152,12 +121,12 @@ static int make_space(job *j)
 }
 
 /* Nothing is rendered, but the networks are checked. */
-static int check_init(const job *j, const char *path)
+static int check_init(const fit_job *j, const char *path)
 {
     nft_array *none = NULL;
     nft_layer last = {.size = sizeof last};
     const nft_space *space = nft_weights_space(j->init);
-    int64_t layers = nft_space_layer_count(space), count = nft_weights_count(j->init);
+    int64_t layers = nft_space_describe(space)->layer_count, count = nft_weights_count(j->init);
     if (nft_inr_render(&none, j->init, 0, 0, 1, 1, NULL))
         return fail("--init %s: %s", path, library_message());
     nft_array_free(none);
@@ -177,7 +146,7 @@ static int check_init(const job *j, const char *path)
 }
 
 /* ω and the offset: those that are given, those of the networks to begin with, or the defaults. */
-static int choose_form(job *j, const char *path, const nft_weights *init)
+static int choose_form(fit_job *j, const char *path, const nft_weights *init)
 {
     cli_omega omega;
     int failed = choose_omega(&omega, path, nft_weights_metadata(init, OMEGA_KEY), j->given);
@@ -188,7 +157,7 @@ static int choose_form(job *j, const char *path, const nft_weights *init)
 }
 
 /* The networks to begin with: as many as will be fitted, or one for all. */
-static int load_init(job *j, const char *path)
+static int load_init(fit_job *j, const char *path)
 {
     report_chains_known(true); /* SIRENs have no residual connections */
     nft_status status = nft_weights_load(&j->init, path, NULL);
@@ -202,11 +171,25 @@ static int load_init(job *j, const char *path)
     return failed ? failed : check_init(j, path);
 }
 
-static int open_job(job *j)
+static int check_start(const fit_job *j)
+{
+    if (j->options.shared_init && option_text(j->given, "init"))
+        return fail(
+            "--shared-init draws the network that all begin with, and --init gives it; give one of them");
+    if (j->options.shared_init && j->views > 1)
+        return fail("--shared-init makes the %" PRId64
+                    " views of an image equal, because they begin with one network; leave out --views",
+                    j->views);
+    return EXIT_SUCCESS;
+}
+
+static int open_job(fit_job *j)
 {
     const char *labels = option_text(j->given, "labels"), *init = option_text(j->given, "init");
     int64_t first = 0, count = 0;
-    int failed = open_images(&j->images, j->given->operands, j->given->operand_count);
+    int failed = check_start(j);
+    if (!failed)
+        failed = open_images(&j->images, j->given->operands, j->given->operand_count);
     if (!failed && labels)
         failed = load_labels(&j->labels, labels, j->images.count);
     if (!failed)
@@ -238,7 +221,7 @@ static int add_checksum(unsigned long *sum, const char *path)
 }
 
 /* All settings that decide the networks, in one line. */
-static int describe_settings(const job *j, char *text, size_t capacity)
+static int describe_settings(const fit_job *j, char *text, size_t capacity)
 {
     const char *init = option_text(j->given, "init");
     unsigned long sum = crc32(0, NULL, 0), init_sum = sum;
@@ -255,183 +238,20 @@ static int describe_settings(const job *j, char *text, size_t capacity)
                         j->images.colours, sum, j->views, init_sum, j->given->seed, j->options.steps,
                         j->options.lr, j->options.schedule, j->omega, j->offset);
     nft_layer layer = {.size = sizeof layer};
-    for (int64_t i = 0; i < nft_space_layer_count(j->space) && !failed; i++) {
+    for (int64_t i = 0; i < nft_space_describe(j->space)->layer_count && !failed; i++) {
         failed = nft_space_layer(&layer, j->space, i) ? fail_library() : EXIT_SUCCESS;
         used += snprintf(text + used, capacity - (size_t)used, " %" PRId64, layer.out);
     }
-    snprintf(text + used, capacity - (size_t)used, "%s", j->canonical ? "; canonical" : "");
-    return failed;
-}
-
-/* Results of networks first … in order; the mean so far goes into the progress line. */
-static int report_networks(job *j, int64_t first, int64_t count, const float *losses)
-{
-    int failed = EXIT_SUCCESS;
-    for (int64_t n = 0; n < count && !failed; n++) {
-        double loss = (double)losses[n], psnr = metrics_psnr(loss);
-        j->psnr_sum += isfinite(loss) ? psnr : 0;
-        j->diverged += !isfinite(loss);
-        if (j->given->json)
-            failed = print_json(json_pack("{s:I, s:o, s:o}", "index", (json_int_t)first + n, "loss",
-                                          json_number(loss), "psnr", json_number(psnr)));
-    }
-    snprintf(j->units, sizeof j->units, "networks, mean PSNR %.2f dB",
-             j->psnr_sum / (double)(first + count - j->diverged));
-    return failed;
-}
-
-static int report_finished(job *j)
-{
-    float losses[1024];
-    int failed = EXIT_SUCCESS;
-    for (int64_t first = 0; first < j->partial.finished && !failed; first += 1024) {
-        int64_t count = j->partial.finished - first < 1024 ? j->partial.finished - first : 1024;
-        failed = partial_losses(&j->partial, first, count, losses);
-        if (!failed)
-            failed = report_networks(j, first, count, losses);
-    }
-    return failed;
-}
-
-/* Networks first … of --init, or fresh ones: those of an image are the same whichever images are chosen. */
-static int begin_networks(const job *j, nft_weights *weights, int64_t first)
-{
-    if (nft_weights_set_metadata(weights, OMEGA_KEY, j->omega) ||
-        nft_weights_set_metadata(weights, OFFSET_KEY, j->offset[0] ? j->offset : NULL))
-        return fail_library();
-    if (!j->init)
-        return nft_inr_init(weights, j->given->seed, j->images.first * j->views + first, 0) ? fail_library()
-                                                                                            : EXIT_SUCCESS;
-    int64_t count = nft_weights_count(weights), held = nft_weights_count(j->init);
-    for (int64_t t = 0; t < nft_space_tensor_count(j->space); t++) {
-        int64_t each = nft_weights_data_count(j->init, t) / held;
-        const float *from = nft_weights_data(j->init, t);
-        float *to = nft_weights_edit(weights, t);
-        for (int64_t n = 0; n < count; n++)
-            memcpy(to + n * each, from + (held == 1 ? 0 : first + n) * each, (size_t)each * sizeof *to);
-    }
-    return EXIT_SUCCESS;
-}
-
-/* Height and width of the image of network `network`. */
-static void size_of(const job *j, int64_t network, int64_t size[2])
-{
-    image_size(&j->images, j->images.first + network / j->views, size);
-}
-
-/* How many networks from `first` on, `most` at most, have images of one size. */
-static int64_t count_of_one_size(const job *j, int64_t first, int64_t most)
-{
-    int64_t count = 1, size[2], other[2];
-    size_of(j, first, size);
-    for (bool same = true; same && count < most; count += same) {
-        size_of(j, first + count, other);
-        same = size[0] == other[0] && size[1] == other[1];
-    }
-    return count;
-}
-
-/* The images of networks first …. An image has its views in a row, which a batch may cut. */
-static int read_batch(job *j, int64_t first, int64_t count, int64_t numbers, float *values)
-{
-    int failed = EXIT_SUCCESS;
-    for (int64_t n = 0; n < count && !failed; n++) {
-        int64_t image = (first + n) / j->views;
-        if (image != j->held)
-            failed = read_images(&j->images, 1, j->image);
-        j->held = image;
-        for (int64_t i = 0; i < numbers; i++)
-            j->brightest = j->image[i] > j->brightest ? j->image[i] : j->brightest;
-        memcpy(values + n * numbers, j->image, (size_t)numbers * sizeof *values);
-    }
-    return failed;
-}
-
-static int fit_networks(job *j, nft_weights *weights, float *values, float *losses)
-{
-    int64_t count = nft_weights_count(weights), first = j->partial.finished;
-    int64_t size[2];
-    nft_array *images = NULL;
-    size_of(j, first, size);
-    const int64_t shape[] = {count, size[0], size[1], j->images.colours};
-    int failed = read_batch(j, first, count, size[0] * size[1] * j->images.colours, values);
-    if (!failed)
-        failed = begin_networks(j, weights, first);
-    if (!failed && nft_array_borrow(&images, NFT_ARRAY_F32, shape, 4, values))
-        failed = fail_library();
-    if (!failed)
-        failed = fit_shared(weights, losses, images, &j->options, j->canonical, &j->ranks);
-    nft_array_free(images);
-    if (j->ranks.rank)
-        j->partial.finished += count; /* rank 0 keeps them */
-    else if (!failed)
-        failed = partial_add(&j->partial, weights, losses);
-    return failed ? failed : report_networks(j, first, count, losses);
-}
-
-static int fit_batch(job *j, int64_t count)
-{
-    int64_t numbers = j->images.largest * j->images.colours;
-    if (numbers > INT64_MAX / (int64_t)sizeof(float) / count)
-        return fail("the images are too large");
-    float *values = malloc((size_t)(count * numbers) * sizeof *values);
-    float *losses = malloc((size_t)count * sizeof *losses);
-    nft_weights *weights = NULL;
-    int failed = values && losses
-                     ? EXIT_SUCCESS
-                     : fail("out of memory: %" PRId64 " images at a time; try a smaller --batch-size", count);
-    if (!failed && nft_weights_create(&weights, j->space, count, 1, NULL))
-        failed = fail_library();
-    if (!failed)
-        failed = fit_networks(j, weights, values, losses);
-    nft_weights_free(weights);
-    free(losses);
-    free(values);
-    return failed;
-}
-
-/* Networks at a time: few enough that an interruption loses no minutes of work. */
-static int64_t batch_of(const job *j)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t threads = j->given->threads ? j->given->threads : cores;
-    int64_t batch = BATCH_PER_THREAD * threads > DEFAULT_BATCH ? BATCH_PER_THREAD * threads : DEFAULT_BATCH;
-    double operations = 6.0 * (double)nft_space_parameter_count(j->space) * (double)j->images.largest *
-                        (double)j->options.steps;
-    double most = floor(BATCH_OPERATIONS / operations) * (double)threads;
-    if (j->given->batch_size)
-        return j->given->batch_size;
-    return (double)batch <= most ? batch : most >= 1 ? (int64_t)most : threads;
-}
-
-static int fit_all(job *j)
-{
-    int64_t begun = j->partial.finished, batch = batch_of(j), least;
-    ranks_agree(&j->ranks, batch, &least, &batch);
-    int failed = begun ? skip_images(&j->images, begun / j->views) : EXIT_SUCCESS;
-    j->held = -1;
-    j->brightest = begun ? 1 : -1; /* colours before an interruption are not known */
-    j->image = malloc((size_t)(j->images.largest * j->images.colours) * sizeof *j->image);
-    if (!failed && !j->image)
-        failed = fail_memory();
-    if (!failed && !j->ranks.rank)
-        failed = report_finished(j);
-    while (j->partial.finished < j->networks && !failed) {
-        int64_t left = j->networks - j->partial.finished;
-        if (!j->progress.visible)
-            progress_start(&j->progress, j->given, "fit", j->units, j->networks - begun);
-        j->progress.base = j->partial.finished - begun;
-        failed = fit_batch(j, count_of_one_size(j, j->partial.finished, left < batch ? left : batch));
-    }
-    progress_end(&j->progress);
+    snprintf(text + used, capacity - (size_t)used, "%s%s; precision %d", j->canonical ? "; canonical" : "",
+             j->options.shared_init ? "; shared init" : "", j->options.precision);
     return failed;
 }
 
 /* "28,28,1", or of several sizes "*,*,1". */
-static void describe_size(const job *j, char *text, size_t capacity)
+static void describe_size(const fit_job *j, char *text, size_t capacity)
 {
     int64_t size[2];
-    size_of(j, 0, size);
+    fit_size(j, 0, size);
     if (j->images.several_sizes)
         snprintf(text, capacity, "*,*,%" PRId64, j->images.colours);
     else
@@ -439,13 +259,14 @@ static void describe_size(const job *j, char *text, size_t capacity)
 }
 
 /* The complete data set, from the partial file. */
-static int save(job *j)
+static int save(fit_job *j)
 {
-    char size[64], settings[128];
+    char size[64], settings[192];
     bool cosine = j->options.schedule == NFT_INR_SCHEDULE_COSINE;
     describe_size(j, size, sizeof size);
-    snprintf(settings, sizeof settings, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"}",
-             j->options.steps, j->options.lr, schedules[cosine]);
+    snprintf(settings, sizeof settings, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"%s}",
+             j->options.steps, j->options.lr, schedules[cosine],
+             j->options.shared_init ? ",\"shared_init\":true" : "");
     const fitted_images images = {.first = j->images.first,
                                   .views = j->views,
                                   .labels = j->labels,
@@ -462,7 +283,7 @@ static int save(job *j)
     return failed;
 }
 
-static int describe(const job *j)
+static int describe(const fit_job *j)
 {
     char text[TEXT_CAPACITY];
     int64_t finite = j->networks - j->diverged;
@@ -477,7 +298,7 @@ static int describe(const job *j)
     if (j->given->json)
         return print_json(json_pack("{s:o}", "mean_psnr", json_number(mean)));
     int64_t size[2];
-    size_of(j, 0, size);
+    fit_size(j, 0, size);
     text_plural(text, j->networks, "network");
     if (j->images.several_sizes)
         say("%s: %s of several sizes, mean PSNR %.2f dB", j->path, text, mean);
@@ -488,7 +309,7 @@ static int describe(const job *j)
 }
 
 /* The networks that are fitted already. */
-static void note_finished(const job *j)
+static void note_finished(const fit_job *j)
 {
     const cli_partial *partial = &j->partial;
     if (partial->damaged)
@@ -502,7 +323,7 @@ static void note_finished(const job *j)
 /* Whatever can be wrong is found before the first network. */
 static int prepare(void *argument)
 {
-    job *j = argument;
+    fit_job *j = argument;
     char settings[PARTIAL_SETTINGS];
     read_options(j);
     int failed = check_outputs(j->given);
@@ -522,7 +343,7 @@ static int prepare(void *argument)
 }
 
 /* Rank 0 knows how many networks are finished, and keeps those of all ranks. */
-static int fit_and_save(job *j)
+static int fit_and_save(fit_job *j)
 {
     int64_t least;
     ranks_agree(&j->ranks, j->partial.finished, &least, &j->partial.finished);
@@ -536,7 +357,7 @@ static int fit_and_save(job *j)
 
 static int run(const cli_options *given)
 {
-    job j = {.own = *given, .path = option_text(given, "output"), .partial = {.descriptor = -1}};
+    fit_job j = {.own = *given, .path = option_text(given, "output"), .partial = {.descriptor = -1}};
     bool together = true;
     int failed = ranks_open_if_launched(&j.ranks);
     j.given = &j.own;
@@ -567,6 +388,9 @@ static const cli_option own_options[] = {
      NULL},
     {"init", 0, OPTION_INPUT, "WEIGHTS",
      "networks to begin with, one for each or one for all (default: fresh)", 0, 0, NULL},
+    {"shared-init", 0, OPTION_FLAG, NULL,
+     "begin all networks with one fresh network, which the seed gives (default: each with its own)", 0, 0,
+     NULL},
     {"widths", 0, OPTION_TEXT, "2,32,32,1", "neurons of each layer, inputs first (default: 2,32,32,colours)",
      0, 0, NULL},
     {"psnr", 0, OPTION_POSITIVE, "DB",
@@ -583,6 +407,8 @@ static const cli_option own_options[] = {
      NULL},
     {"labels", 0, OPTION_INPUT, "FILE", "a label for each image: IDX, or safetensors with 'label'", 0, 0,
      NULL},
+    {"precision", 0, OPTION_CHOICE, "NAME",
+     "of products between hidden layers: float32 (default), bf16x3 or bf16", 0, 0, precision_names},
     {"views", 0, OPTION_INTEGER, "K", "networks for each image, from different starts (default: 1)", 1,
      1000000, NULL},
     {"canonical", 0, OPTION_FLAG, NULL,

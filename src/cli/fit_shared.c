@@ -19,7 +19,7 @@ static int fit(nft_weights *weights, float *losses, const nft_array *images,
 static void copy_networks(nft_weights *all, nft_weights *part, int64_t first, bool back)
 {
     int64_t count = nft_weights_count(part), total = nft_weights_count(all);
-    for (int64_t t = 0; count && t < nft_space_tensor_count(nft_weights_space(all)); t++) {
+    for (int64_t t = 0; count && t < nft_space_describe(nft_weights_space(all))->tensor_count; t++) {
         int64_t row = nft_weights_data_count(all, t) / total;
         float *here = nft_weights_edit(all, t) + first * row, *there = nft_weights_edit(part, t);
         memcpy(back ? here : there, back ? there : here, (size_t)(count * row) * sizeof *here);
@@ -42,11 +42,11 @@ static int share(nft_weights *weights, nft_weights *part, int64_t first, float *
 {
     int64_t total = nft_weights_count(weights);
     double none = 0;
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++)
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(weights))->tensor_count; t++)
         memset(nft_weights_edit(weights, t), 0, (size_t)nft_weights_data_count(weights, t) * sizeof(float));
     copy_networks(weights, part, first, true);
     int failed = ranks_reduce(&none, 1, losses, total, ranks);
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)) && !failed; t++)
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(weights))->tensor_count && !failed; t++)
         failed =
             ranks_reduce(&none, 1, nft_weights_edit(weights, t), nft_weights_data_count(weights, t), ranks);
     return failed ? fail("the ranks cannot reach each other") : EXIT_SUCCESS;
@@ -65,7 +65,8 @@ int fit_shared(nft_weights *weights, float *losses, const nft_array *images,
     for (int64_t axis = 1; axis < 4; axis++)
         shape[axis] = nft_array_size(images, axis);
     memset(losses, 0, (size_t)total * sizeof *losses);
-    int failed = make_part(&part, weights, first, end - first);
+    /* A common start is network 0. */
+    int failed = make_part(&part, weights, options->shared_init ? 0 : first, end - first);
     if (!failed && nft_array_borrow(&own, NFT_ARRAY_F32, shape, 4, nft_array_f32(images) + first * numbers))
         failed = fail_library();
     if (!failed)

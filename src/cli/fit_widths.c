@@ -47,7 +47,8 @@ static int try_width(double *mean, const width_search *search, int64_t width, nf
     *mean = 0;
     for (int64_t i = 0; i < count && !failed; i++) {
         double psnr = 0;
-        failed = fit_image(&psnr, search, width, search->first + i, images[i]);
+        int64_t number = search->options->shared_init ? 0 : search->first + i;
+        failed = fit_image(&psnr, search, width, number, images[i]);
         *mean += psnr / (double)count;
     }
     return failed;

@@ -77,7 +77,7 @@ static int note_networks(result_texts *texts, const nft_model *model, const cli_
 {
     const char *omega = nft_model_metadata(model, OMEGA_KEY);
     if (nft_dataset_batch(&texts->holder, input->dataset, 0, 0) ||
-        nft_weights_set_metadata(texts->holder, "nft.space", nft_space_json(input->space)))
+        nft_weights_set_metadata(texts->holder, "nft.space", nft_space_describe(input->space)->json))
         return fail_library();
     if (omega && !nft_weights_metadata(texts->holder, OMEGA_KEY) &&
         nft_weights_set_metadata(texts->holder, OMEGA_KEY, omega))

@@ -25,27 +25,22 @@ static int check_features(const image_scores *task)
     const nft_module_info *info = nft_model_describe(task->model)->output;
     const char *path = task->given->operands[0];
     if (info->output != NFT_VALUE_FEATURES)
-        return fail("%s: the model gives %s, loss render needs features of 1 channel, the weights of SIRENs",
-                    path,
+        return fail("%s: the model gives %s, loss render needs features, the weights of SIRENs", path,
                     nft_model_describe(task->model)->has_decoder ? "images"
                     : info->output == NFT_VALUE_TOKENS           ? "tokens"
                                                                  : "a vector");
-    if (info->channels != 1)
-        return fail("%s: the model gives features of %" PRId64
-                    " channels, loss render needs 1, the weights of SIRENs",
-                    path, info->channels);
     return EXIT_SUCCESS;
 }
 
 /* Nothing is rendered, but the space and the frequency are checked. */
 static int check_sirens(image_scores *task)
 {
-    const nft_space *space = nft_model_space(task->model);
+    const nft_space *space = nft_model_describe(task->model)->space;
     char text[OMEGA_CAPACITY];
     nft_layer last = {.size = sizeof last};
     nft_weights *none = NULL;
     nft_array *nothing = NULL;
-    if (nft_space_layer(&last, space, nft_space_layer_count(space) - 1) ||
+    if (nft_space_layer(&last, space, nft_space_describe(space)->layer_count - 1) ||
         nft_weights_create(&none, space, 0, 1, NULL))
         return fail_library();
     nft_status status = nft_weights_set_metadata(none, OMEGA_KEY, write_omega(text, &task->omega, 17));
@@ -130,7 +125,7 @@ int image_scores_set_data(image_scores *task, cli_input *input)
 static nft_status replace_omega(nft_weights **replaced, const nft_weights *sirens, const image_scores *task)
 {
     char text[OMEGA_CAPACITY];
-    int64_t tensors = nft_space_tensor_count(nft_weights_space(sirens));
+    int64_t tensors = nft_space_describe(nft_weights_space(sirens))->tensor_count;
     const float **data = malloc((size_t)tensors * sizeof *data + 1);
     if (!data)
         return NFT_ERROR_MEMORY;

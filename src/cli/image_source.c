@@ -126,7 +126,7 @@ static int open_sirens(image_source *source, const cli_options *given)
     if (!failed)
         failed = option_text(given, "prepare") ? prepare_form(input, given) : choose_form(input, given);
     nft_layer last = {.size = sizeof last};
-    if (!failed && nft_space_layer(&last, input->space, nft_space_layer_count(input->space) - 1))
+    if (!failed && nft_space_layer(&last, input->space, nft_space_describe(input->space)->layer_count - 1))
         failed = fail("%s: %s", source->operand, library_message());
     if (!failed)
         read_fitted_size(source, nft_dataset_metadata(input->dataset, 0, "nft.image"));

@@ -13,15 +13,15 @@
 
 json_t *space_json(const nft_space *space)
 {
-    json_t *value = space ? json_loads(nft_space_json(space), 0, NULL) : json_null();
+    json_t *value = space ? json_loads(nft_space_describe(space)->json, 0, NULL) : json_null();
     return value ? value : json_null();
 }
 
 const char *describe_space_size(char *text, const nft_space *space)
 {
-    int64_t layers = nft_space_layer_count(space);
+    int64_t layers = nft_space_describe(space)->layer_count;
     return layers ? text_plural(text, layers, "layer")
-                  : text_plural(text, nft_space_tensor_count(space), "tensor");
+                  : text_plural(text, nft_space_describe(space)->tensor_count, "tensor");
 }
 
 json_t *tensor_json(const nft_tensor_info *info)
@@ -82,7 +82,7 @@ static int print_layers(const nft_space *space, const nft_weights *weights)
     static const char suffix[] = ".weight";
     cli_table table = TABLE_INIT("llllr", 2);
     table_header(&table, titles);
-    for (int64_t i = 0; i < nft_space_layer_count(space); i++) {
+    for (int64_t i = 0; i < nft_space_describe(space)->layer_count; i++) {
         nft_layer layer = {.size = sizeof layer};
         const char *name = nft_weights_tensor_name(weights, 2 * i);
         if (nft_space_layer(&layer, space, i))
@@ -114,7 +114,7 @@ static int print_axes(const nft_space *space)
     static const char *const titles[] = {"axis", "size", "symmetry"};
     cli_table table = TABLE_INIT("lrl", 2);
     table_header(&table, titles);
-    for (int64_t a = 0; a < nft_space_axis_count(space); a++) {
+    for (int64_t a = 0; a < nft_space_describe(space)->axis_count; a++) {
         nft_space_axis axis = {.size = sizeof axis};
         if (nft_space_get_axis(&axis, space, a))
             return table_fail(&table);
@@ -130,7 +130,7 @@ static int print_space_tensors(const nft_space *space)
     static const char *const titles[] = {"tensor", "axes", "shape", "numbers"};
     cli_table table = TABLE_INIT("lllr", 2);
     table_header(&table, titles);
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++) {
         nft_space_tensor tensor = {.size = sizeof tensor};
         char axes[TEXT_CAPACITY] = "", text[TEXT_CAPACITY];
         int64_t numbers = 1;
@@ -150,7 +150,7 @@ static int print_space_tensors(const nft_space *space)
 
 int print_space(const nft_space *space, const nft_weights *weights)
 {
-    if (nft_space_layer_count(space))
+    if (nft_space_describe(space)->layer_count)
         return print_layers(space, weights);
     int failed = print_axes(space);
     putchar('\n');

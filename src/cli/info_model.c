@@ -63,7 +63,7 @@ static int print_as_json(const nft_model *model, const nft_file *file)
     const char *loss = nft_model_metadata(model, "nft.loss");
     json_t *object = json_object();
     json_object_set_new(object, "kind", json_string(kind_of(file)));
-    json_object_set_new(object, "space", space_json(nft_model_space(model)));
+    json_object_set_new(object, "space", space_json(nft_model_describe(model)->space));
     json_object_set_new(object, "parameters", json_integer(output->parameter_count));
     json_object_set_new(object, "buffers", json_integer(output->buffer_count));
     json_object_set_new(object, "flops", json_integer(output->flops));
@@ -147,7 +147,7 @@ static int print_for_people(const nft_model *model, const nft_file *file, const 
     const nft_module_info *output = nft_model_describe(model)->output;
     char text[2][TEXT_CAPACITY];
     const char *loss = nft_model_metadata(model, "nft.loss");
-    const nft_space *space = nft_model_space(model);
+    const nft_space *space = nft_model_describe(model)->space;
     int64_t wrong = count_non_finite(model);
     int failed = EXIT_SUCCESS;
     printf("kind       %s\n", kind_of(file));
@@ -162,7 +162,7 @@ static int print_for_people(const nft_model *model, const nft_file *file, const 
         printf("non-finite %s\n", text_plural(text[0], wrong, "value"));
     if (space) {
         printf("networks   of %s in %s\n\n",
-               text_plural(text[0], nft_space_parameter_count(space), "parameter"),
+               text_plural(text[0], nft_space_describe(space)->parameter_count, "parameter"),
                describe_space_size(text[1], space));
         failed = print_space(space, NULL);
     }

@@ -126,7 +126,8 @@ static int print_as_json(cli_input *input, const known_names *known, const nft_f
     json_t *object = json_object();
     json_object_set_new(object, "kind", json_string(kind));
     json_object_set_new(object, "space", space_json(input->space));
-    json_object_set_new(object, "parameters", json_integer(nft_space_parameter_count(input->space)));
+    json_object_set_new(object, "parameters",
+                        json_integer(nft_space_describe(input->space)->parameter_count));
     json_object_set_new(object, "networks", json_integer(input->count));
     json_object_set_new(object, "channels", json_integer(input->channels));
     json_object_set_new(object, "non_finite", json_integer(found.values + found.others));
@@ -244,7 +245,7 @@ static int print_for_people(cli_input *input, const nft_weights *header, const k
     const char *offset = nft_file_metadata(file, OFFSET_KEY);
     printf("kind       %s\n", kind);
     printf("networks   %s of %s in %s\n", text_count(text[0], input->count),
-           text_plural(text[1], nft_space_parameter_count(input->space), "parameter"),
+           text_plural(text[1], nft_space_describe(input->space)->parameter_count, "parameter"),
            describe_space_size(text[2], input->space));
     if (input->channels > 1)
         printf("channels   %s\n", text_count(text[0], input->channels));
@@ -326,8 +327,8 @@ static int print_parts(const nft_dataset *dataset)
             return table_fail(&table);
         table_cell(&table, "%s", part.path);
         table_cell(&table, "%s", text_count(text, part.count));
-        table_cell(&table, "%s", text_count(text, nft_space_parameter_count(part.space)));
-        table_cell(&table, "%s", text_count(text, nft_space_tensor_count(part.space)));
+        table_cell(&table, "%s", text_count(text, nft_space_describe(part.space)->parameter_count));
+        table_cell(&table, "%s", text_count(text, nft_space_describe(part.space)->tensor_count));
     }
     return table_print(&table);
 }

@@ -105,7 +105,7 @@ static const preset *choose_preset(const cli_input *input, const task *found)
 {
     if (input->tokens)
         return &token_preset;
-    if (!input->space || !nft_space_layer_count(input->space))
+    if (!input->space || !nft_space_describe(input->space)->layer_count)
         return &any_preset;
     return are_sirens(input, found) ? &siren_preset : &chain_preset;
 }
@@ -196,8 +196,9 @@ static json_t *model_json(const preset *chosen, const cli_input *input, const ta
         json_object_set_new(json_array_get(modules, 1), "max_tokens", json_integer(input->tokens));
     } else {
         json_object_set_new(model, "space",
-                            chosen == &any_preset ? json_string("any")
-                                                  : json_loads(nft_space_json(input->space), 0, NULL));
+                            chosen == &any_preset
+                                ? json_string("any")
+                                : json_loads(nft_space_describe(input->space)->json, 0, NULL));
         json_object_set_new(model, "in_channels", json_integer(input->channels));
     }
     json_object_set_new(model, "modules", modules);

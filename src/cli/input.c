@@ -126,7 +126,8 @@ int64_t batch_of(const cli_input *input, int64_t first)
 {
     nft_dataset_part part;
     find_part(input, first, &part);
-    int64_t numbers = part.space ? nft_space_parameter_count(part.space) * input->channels : input->channels;
+    int64_t numbers =
+        part.space ? nft_space_describe(part.space)->parameter_count * input->channels : input->channels;
     return BATCH_NUMBERS / (numbers ? numbers : 1) + 1;
 }
 
@@ -163,7 +164,7 @@ static int reserve(cli_input *input, int64_t part, int64_t count)
 /* sin(ω (W h + v)) is sin(ω' (ω/ω' W h + ω/ω' v)). */
 static void scale_frequency(nft_weights *weights, const cli_omega *from, const cli_omega *to)
 {
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)) - 2; t++) {
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(weights))->tensor_count - 2; t++) {
         double factor = omega_of_layer(from, t / 2) / omega_of_layer(to, t / 2);
         float *values = nft_weights_edit(weights, t);
         for (int64_t i = 0; i < nft_weights_data_count(weights, t); i++)
@@ -174,7 +175,7 @@ static void scale_frequency(nft_weights *weights, const cli_omega *from, const c
 /* The output is that of the last layer plus the offset. */
 static void shift_output(nft_weights *weights, double added)
 {
-    int64_t last = nft_space_tensor_count(nft_weights_space(weights)) - 1;
+    int64_t last = nft_space_describe(nft_weights_space(weights))->tensor_count - 1;
     float *biases = nft_weights_edit(weights, last);
     for (int64_t i = 0; i < nft_weights_data_count(weights, last); i++)
         biases[i] = (float)(biases[i] + added);
@@ -228,7 +229,7 @@ int read_extra(nft_array **array, const cli_input *input, const char *name, int6
 static int64_t count_non_finite_values(const nft_weights *weights, int64_t network)
 {
     int64_t count = nft_weights_count(weights), found = 0;
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++) {
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(weights))->tensor_count; t++) {
         int64_t row = nft_weights_data_count(weights, t) / count;
         const float *values = nft_weights_data(weights, t) + network * row;
         if (all_finite(values, row))

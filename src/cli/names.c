@@ -31,7 +31,7 @@ static int fail_names(cli_names *names)
 int names_of_tensors(cli_names *names, const nft_weights *weights)
 {
     const nft_space *space = nft_weights_space(weights);
-    int64_t count = nft_space_tensor_count(space);
+    int64_t count = nft_space_describe(space)->tensor_count;
     *names = (cli_names){.items = calloc((size_t)count + 1, sizeof *names->items)};
     if (!names->items)
         return fail_memory();

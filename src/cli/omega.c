@@ -64,7 +64,7 @@ cli_omega noted_omega(const char *text)
 
 int omega_of_decoder(cli_omega *omega, const nft_model *model)
 {
-    json_t *configuration = json_loads(nft_model_config(model), 0, NULL);
+    json_t *configuration = json_loads(nft_model_describe(model)->config, 0, NULL);
     if (!configuration)
         return fail_memory();
     const json_t *said = json_object_get(json_object_get(configuration, "decoder"), "omega");

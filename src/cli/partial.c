@@ -88,7 +88,7 @@ static int64_t tensor_offset(const cli_partial *partial, int64_t t)
 
 static int64_t tensor_count(const cli_partial *partial)
 {
-    return nft_space_tensor_count(partial->space);
+    return nft_space_describe(partial->space)->tensor_count;
 }
 
 static int64_t checksum_tensor(const cli_partial *partial)
@@ -255,7 +255,7 @@ int partial_open(cli_partial *partial, const char *target, const char *settings,
     if (!partial->path)
         return fail_memory();
     snprintf(partial->path, size, "%s.partial", target);
-    if (networks > INT64_MAX / 16 / (nft_space_parameter_count(space) + 1))
+    if (networks > INT64_MAX / 16 / (nft_space_describe(space)->parameter_count + 1))
         return fail("%s: %" PRId64 " networks are too many", partial->path, networks);
     partial->bytes = tensor_offset(partial, checksum_tensor(partial) + 1);
     return open_file(partial, settings);

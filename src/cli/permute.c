@@ -6,6 +6,8 @@
 #include "sources.h"
 #include "text.h"
 
+#include <nft/permute.h>
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@ static int64_t count_permutable_axes(const nft_space *space)
 {
     int64_t count = 0;
     nft_space_axis axis = {.size = sizeof axis};
-    for (int64_t a = 0; a < nft_space_axis_count(space); a++)
+    for (int64_t a = 0; a < nft_space_describe(space)->axis_count; a++)
         count += !nft_space_get_axis(&axis, space, a) && axis.symmetry == NFT_SYMMETRY_PERMUTATION;
     return count;
 }

@@ -81,12 +81,11 @@ static void show_line(cli_progress *progress, int64_t done, double elapsed)
     progress->width = width;
 }
 
-/* NFTOOL_PROGRESS_SECONDS in the environment stands in place of a minute. */
-static double seconds_between_lines(void)
+double environment_seconds(const char *name, double usual)
 {
-    const char *text = getenv("NFTOOL_PROGRESS_SECONDS");
+    const char *text = getenv(name);
     double seconds = text ? strtod(text, NULL) : 0;
-    return seconds > 0 ? seconds : SECONDS_BETWEEN_LINES;
+    return seconds > 0 ? seconds : usual;
 }
 
 static void add_line(const cli_progress *progress, int64_t done, double elapsed)
@@ -101,7 +100,9 @@ void progress_show(cli_progress *progress, int64_t done)
     if (!progress->visible)
         return;
     double now = steady_seconds();
-    if (now - progress->shown < (progress->rewrites ? SECONDS_BETWEEN : seconds_between_lines()))
+    if (now - progress->shown < (progress->rewrites
+                                     ? SECONDS_BETWEEN
+                                     : environment_seconds("NFTOOL_PROGRESS_SECONDS", SECONDS_BETWEEN_LINES)))
         return;
     progress->shown = now;
     if (progress->rewrites)

@@ -23,6 +23,9 @@ typedef struct cli_progress {
 /* Seconds of a clock that only goes forward. */
 double steady_seconds(void);
 
+/* The number of an environment variable of tests, or else the usual one. */
+double environment_seconds(const char *name, double usual);
+
 void progress_start(cli_progress *progress, const cli_options *given, const char *what, const char *units,
                     int64_t total);
 void progress_show(cli_progress *progress, int64_t done);

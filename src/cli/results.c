@@ -276,7 +276,7 @@ int send_features(void *user, const nft_context *context, int64_t first, int64_t
     int failed = EXIT_SUCCESS;
     (void)user;
     (void)first;
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(features)) && !failed; t++) {
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(features))->tensor_count && !failed; t++) {
         int64_t row = nft_weights_data_count(features, t) / nft_weights_count(features);
         failed = ranks_send(nft_weights_data(features, t), count * row);
     }
@@ -300,7 +300,7 @@ int receive_features(void *user, int rank, int64_t first, int64_t count)
 {
     cli_output *output = user;
     int failed = make_room(output, count);
-    for (int64_t t = 0; !failed && t < nft_space_tensor_count(output->input->space); t++) {
+    for (int64_t t = 0; !failed && t < nft_space_describe(output->input->space)->tensor_count; t++) {
         int64_t row = nft_weights_data_count(output->received, t) / nft_weights_count(output->received);
         failed = ranks_receive(nft_weights_edit(output->received, t), count * row, rank);
     }

@@ -283,15 +283,15 @@ static bool says_space(const char *path)
 /* A model of one space finds the tensors of files that do not say theirs. Chains need no help. */
 static const nft_space *space_of_model(const nft_model *model, const char *path)
 {
-    const nft_space *space = model ? nft_model_space(model) : NULL;
-    return space && !nft_space_layer_count(space) && !says_space(path) ? space : NULL;
+    const nft_space *space = model ? nft_model_describe(model)->space : NULL;
+    return space && !nft_space_describe(space)->layer_count && !says_space(path) ? space : NULL;
 }
 
 /* Such a model refuses networks of another space, and its own has no residual connections. */
 static bool is_of_chain(const nft_model *model)
 {
-    const nft_space *space = model ? nft_model_space(model) : NULL;
-    return space && nft_space_layer_count(space);
+    const nft_space *space = model ? nft_model_describe(model)->space : NULL;
+    return space && nft_space_describe(space)->layer_count;
 }
 
 static int begin_reading(reading *r, const char *path, const nft_model *model, const cli_options *given)
@@ -380,7 +380,7 @@ bool has_tensor(const nft_file *file, const char *name)
 /* They are in the configuration. */
 int read_decoder(const nft_model *model, int64_t *height, int64_t *width)
 {
-    json_t *configuration = json_loads(nft_model_config(model), 0, NULL);
+    json_t *configuration = json_loads(nft_model_describe(model)->config, 0, NULL);
     if (!configuration)
         return fail_memory();
     const json_t *decoder = json_object_get(configuration, "decoder");

@@ -54,7 +54,7 @@ int table_add_networks(cli_tensor_table *table, const nft_weights *networks, con
                        int64_t leading)
 {
     const nft_space *space = nft_weights_space(networks);
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++) {
         nft_space_tensor tensor = {.size = sizeof tensor};
         if (nft_space_get_tensor(&tensor, space, t))
             return fail_library();

@@ -34,6 +34,7 @@ typedef struct call {
     nft_siren_form form;
     nft_pool *pool;
     fitter *fitters;
+    float *start;  /* the weights that all begin with, or NULL */
     int64_t done;  /* atomic: networks finished */
     int cancelled; /* atomic */
 } call;
@@ -106,17 +107,10 @@ static void update(const nft_inr_fit_options *options, int64_t step, int64_t num
 {
     const nft_schedule schedule = {.cosine = options->schedule == NFT_INR_SCHEDULE_COSINE,
                                    .total = options->steps};
-    double correction1 = 1 - pow(options->betas[0], (double)(step + 1));
-    double correction2 = 1 - pow(options->betas[1], (double)(step + 1));
-    nft_adam adam = {.beta1 = (float)options->betas[0],
-                     .beta2 = (float)options->betas[1],
-                     .rest1 = (float)(1 - options->betas[0]),
-                     .rest2 = (float)(1 - options->betas[1]),
-                     .epsilon = (float)options->eps,
-                     .step = (float)(options->lr * nft_schedule_factor(&schedule, step) / correction1),
-                     .root = (float)sqrt(correction2)};
+    nft_adam adam = nft_adam_at(step + 1, options->lr * nft_schedule_factor(&schedule, step),
+                                options->betas[0], options->betas[1], options->eps);
     nft_siren_tape_gradient(f->tape, f->gradient);
-    nft_siren_vector()->adam(&adam, numbers, f->gradient, f->mean, f->square, f->weights);
+    nft_vector_gradients()->adam(&adam, numbers, f->gradient, f->mean, f->square, f->weights);
 }
 
 static void fit_network(void *argument, int64_t network, int worker)
@@ -125,9 +119,13 @@ static void fit_network(void *argument, int64_t network, int worker)
     fitter *f = &c->fitters[worker];
     int64_t numbers = c->weights->space->numbers;
     const float *image = c->images + network * c->pixels * c->colours;
-    nft_weights_gather(c->weights, network, f->weights);
+    if (c->start)
+        memcpy(f->weights, c->start, (size_t)numbers * sizeof *f->weights);
+    else
+        nft_weights_gather(c->weights, network, f->weights);
     memset(f->mean, 0, (size_t)numbers * sizeof *f->mean);
     memset(f->square, 0, (size_t)numbers * sizeof *f->square);
+    nft_siren_tape_set_precision(f->tape, c->options.precision);
     for (int64_t step = 0; step < c->options.steps && !is_cancelled(c); step++) {
         nft_siren_tape_load(f->tape, f->weights);
         follow(c, f, image);
@@ -137,6 +135,7 @@ static void fit_network(void *argument, int64_t network, int worker)
     }
     if (is_cancelled(c))
         return;
+    nft_siren_tape_set_precision(f->tape, NFT_PRECISION_FLOAT32);
     nft_siren_tape_load(f->tape, f->weights);
     double loss = loss_of(c, f, image);
     nft_weights_scatter(c->weights, network, f->weights);
@@ -164,6 +163,7 @@ static nft_status fill_options(nft_inr_fit_options *filled, const nft_inr_fit_op
     nft_status status = nft_fill_inr_options("nft_inr_fit", filled, options, sizeof *filled);
     if (status || (status = nft_kernel_set_check("nft_inr_fit")) ||
         (status = nft_fill_threads("nft_inr_fit", &filled->threads)) ||
+        (status = nft_check_precision("nft_inr_fit", filled->precision)) ||
         (status = check_rate("lr", &filled->lr, 1e-3, 1e6, up)) ||
         (status = check_rate("betas[0]", &filled->betas[0], 0.9, below_one, below)) ||
         (status = check_rate("betas[1]", &filled->betas[1], 0.999, below_one, below)) ||
@@ -178,6 +178,9 @@ static nft_status fill_options(nft_inr_fit_options *filled, const nft_inr_fit_op
             NFT_ERROR_ARGUMENT,
             "nft_inr_fit: schedule is %d, expected NFT_INR_SCHEDULE_CONSTANT or NFT_INR_SCHEDULE_COSINE",
             filled->schedule);
+    if (filled->shared_init != 0 && filled->shared_init != 1)
+        return nft_fail(NFT_ERROR_ARGUMENT, "nft_inr_fit: shared_init is %d, expected 0 or 1",
+                        filled->shared_init);
     if (filled->steps == 0)
         filled->steps = DEFAULT_STEPS;
     return NFT_OK;
@@ -216,7 +219,7 @@ static nft_status check_images(const nft_weights *weights, const nft_array *imag
 static nft_status make_fitter(fitter *f, const call *c)
 {
     const nft_space *space = c->weights->space;
-    nft_status status = nft_siren_tape_create(&f->tape, space, (float)c->form.omega[0]);
+    nft_status status = nft_siren_tape_create(&f->tape, space, (float)c->form.omega[0], c->options.precision);
     if (!status)
         nft_siren_tape_set_form(f->tape, &c->form);
     if (!status)
@@ -260,6 +263,19 @@ static void free_fitters(call *c)
     nft_release(c->fitters);
 }
 
+/* A copy, because network 0 may be finished before another begins. */
+static nft_status copy_start(call *c)
+{
+    int64_t numbers = c->weights->space->numbers;
+    if (!c->options.shared_init)
+        return NFT_OK;
+    c->start = nft_allocate_array((size_t)numbers, sizeof *c->start);
+    if (!c->start)
+        return nft_fail_memory("the weights to begin with", numbers * (int64_t)sizeof *c->start);
+    nft_weights_gather(c->weights, 0, c->start);
+    return NFT_OK;
+}
+
 static nft_status run(call *c)
 {
     int64_t count = c->weights->count;
@@ -267,6 +283,8 @@ static nft_status run(call *c)
     nft_status status = nft_pool_create(&c->pool, threads);
     if (!status)
         status = make_fitters(c);
+    if (!status)
+        status = copy_start(c);
     if (!status) {
         nft_pool_run(c->pool, count, fit_network, c);
         if (c->done == count)
@@ -278,6 +296,7 @@ static nft_status run(call *c)
                               c->done, count);
     }
     free_fitters(c);
+    nft_release(c->start);
     nft_pool_free(c->pool);
     return status;
 }

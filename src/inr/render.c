@@ -21,20 +21,42 @@ typedef struct call {
     int64_t stride;
 } call;
 
+/* One channel at coordinates behind `weights`, the memory of a thread. */
+static void render_channel(const call *c, int64_t network, int64_t channel, int64_t rows, float *weights,
+                           float *out)
+{
+    const nft_space *space = c->weights->space;
+    float *coordinates = weights + space->numbers;
+    nft_siren_gather(c->weights, c->first + network, channel, weights);
+    nft_siren_forward_form(space, &c->form, weights, rows, coordinates, out, coordinates + 2 * CHUNK_PIXELS);
+}
+
+/* The mean of the renderings of all channels; `image` has that of the first. */
+static void average_channels(const call *c, int64_t network, int64_t rows, float *weights, float *image)
+{
+    int64_t channels = c->weights->channels, numbers = rows * c->colours;
+    float *other = weights + c->stride - CHUNK_PIXELS * c->colours;
+    for (int64_t channel = 1; channel < channels; channel++) {
+        render_channel(c, network, channel, rows, weights, other);
+        for (int64_t i = 0; i < numbers; i++)
+            image[i] += other[i];
+    }
+    for (int64_t i = 0; i < numbers; i++)
+        image[i] /= (float)channels;
+}
+
 static void render_chunk(void *argument, int64_t item, int worker)
 {
     const call *c = argument;
-    const nft_space *space = c->weights->space;
     int64_t network = item / c->chunks, pixel = item % c->chunks * CHUNK_PIXELS,
             pixels = c->height * c->width;
     int64_t rows = pixels - pixel < CHUNK_PIXELS ? pixels - pixel : CHUNK_PIXELS;
-    float *weights = c->memory + worker * c->stride;
-    float *coordinates = weights + space->numbers;
-    nft_weights_gather(c->weights, c->first + network, weights);
-    nft_siren_grid(c->height, c->width, pixel, rows, coordinates);
-    nft_siren_forward_form(space, &c->form, weights, rows, coordinates,
-                           c->images + (network * pixels + pixel) * c->colours,
-                           coordinates + 2 * CHUNK_PIXELS);
+    float *weights = c->memory + worker * c->stride,
+          *image = c->images + (network * pixels + pixel) * c->colours;
+    nft_siren_grid(c->height, c->width, pixel, rows, weights + c->weights->space->numbers);
+    render_channel(c, network, 0, rows, weights, image);
+    if (c->weights->channels > 1)
+        average_channels(c, network, rows, weights, image);
 }
 
 static nft_status check_arguments(const nft_weights *weights, int64_t first, int64_t count, int64_t height,
@@ -72,6 +94,8 @@ static nft_status run(call *c, int64_t count, int32_t threads)
     c->chunks = (c->height * c->width + CHUNK_PIXELS - 1) / CHUNK_PIXELS;
     c->stride =
         nft_size_add(nft_size_add(space->numbers, 2 * CHUNK_PIXELS), nft_siren_scratch(space, CHUNK_PIXELS));
+    if (c->weights->channels > 1)
+        c->stride = nft_size_add(c->stride, nft_size_multiply(CHUNK_PIXELS, c->colours));
     int64_t items = count * c->chunks;
     threads = threads < items ? threads : (int32_t)items;
     nft_status status = nft_pool_create(&pool, threads);
@@ -99,7 +123,7 @@ nft_status nft_inr_render(nft_array **images, const nft_weights *weights, int64_
     if (!images)
         return nft_fail_null("nft_inr_render", "images");
     *images = NULL;
-    nft_status status = nft_check_siren_set("nft_inr_render", weights);
+    nft_status status = nft_check_siren_features("nft_inr_render", weights);
     if (status || (status = nft_fill_inr_options("nft_inr_render", &filled, options, sizeof filled)) ||
         (status = nft_kernel_set_check("nft_inr_render")) ||
         (status = nft_fill_threads("nft_inr_render", &filled.threads)) ||

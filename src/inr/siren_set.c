@@ -6,13 +6,19 @@
 #include <inttypes.h>
 #include <string.h>
 
-nft_status nft_check_siren_set(const char *function, const nft_weights *weights)
+nft_status nft_check_siren_features(const char *function, const nft_weights *weights)
 {
     if (!weights)
         return nft_fail_null(function, "weights");
     nft_status status = nft_siren_check_space(weights->space);
+    return status ? nft_fail_in(status, "%s", function) : NFT_OK;
+}
+
+static nft_status check_siren_set(const char *function, const nft_weights *weights)
+{
+    nft_status status = nft_check_siren_features(function, weights);
     if (status)
-        return nft_fail_in(status, "%s", function);
+        return status;
     if (weights->channels != 1)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "%s: the set has %" PRId64 " channels, expected raw weights, 1 channel", function,
@@ -22,7 +28,7 @@ nft_status nft_check_siren_set(const char *function, const nft_weights *weights)
 
 nft_status nft_check_own_siren_set(const char *function, const nft_weights *weights)
 {
-    nft_status status = nft_check_siren_set(function, weights);
+    nft_status status = check_siren_set(function, weights);
     if (!status && weights->borrowed)
         status = nft_fail(
             NFT_ERROR_ARGUMENT,

@@ -5,9 +5,10 @@
 #include "siren/form.h"
 #include "space/weights.h"
 
-/* An error that begins with the function's name, unless the set's networks are SIRENs with one channel. */
-nft_status nft_check_siren_set(const char *function, const nft_weights *weights);
-/* The same for a set that will be written. */
+/* An error that begins with the function's name, unless the set's networks are SIRENs, one in each channel.
+ */
+nft_status nft_check_siren_features(const char *function, const nft_weights *weights);
+/* The same for a set of one channel that will be written. */
 nft_status nft_check_own_siren_set(const char *function, const nft_weights *weights);
 
 /* Copies the caller's options over `filled`, a struct of `bytes` bytes that begins with its size. The options

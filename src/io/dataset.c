@@ -56,7 +56,7 @@ static void share_space(nft_dataset *dataset, int64_t index)
     nft_space **space = &dataset->parts[index].network.space;
     for (int64_t i = 0; i < index; i++) {
         nft_space *other = dataset->parts[i].network.space;
-        if (other->hash == (*space)->hash && !strcmp(nft_space_json(other), nft_space_json(*space))) {
+        if (other->hash == (*space)->hash && !strcmp(other->json, (*space)->json)) {
             nft_space_retain(other);
             nft_space_free(*space);
             *space = other;

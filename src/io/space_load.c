@@ -6,6 +6,7 @@
 #include "io/network.h"
 #include "io/space_json.h"
 #include "io/system.h"
+#include "nft/file.h"
 #include "space/weights.h"
 
 #include <string.h>

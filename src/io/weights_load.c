@@ -20,8 +20,8 @@ static int64_t extra_bytes(const nft_entry *entry)
 
 static nft_status check_memory(const nft_file *file, const nft_network *network, int64_t limit)
 {
-    int64_t floats = nft_size_multiply(nft_size_multiply(network->count, network->channels),
-                                       nft_space_parameter_count(network->space));
+    int64_t floats =
+        nft_size_multiply(nft_size_multiply(network->count, network->channels), network->space->numbers);
     int64_t bytes = nft_size_multiply(floats, sizeof(float));
     for (int64_t i = 0; i < file->entry_count; i++)
         if (nft_network_has_extra(network, &file->entries[i], i))

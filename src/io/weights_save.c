@@ -137,7 +137,7 @@ nft_status nft_weights_note_space(nft_metadata *metadata, const nft_weights *wei
     nft_space *named = NULL;
     nft_status status = nft_space_with_names(&named, weights->space, weights->names);
     if (!status)
-        status = nft_metadata_set(metadata, NFT_SPACE_KEY, nft_space_json(named));
+        status = nft_metadata_set(metadata, NFT_SPACE_KEY, named->json);
     nft_space_free(named);
     return status;
 }

@@ -74,9 +74,8 @@ static void scale_rows(int64_t rows, int64_t columns, float factor, float *c, in
             nft_vector()->copy_scaled(columns, factor, c + r * stride, c + r * stride);
 }
 
-static void gemm(CBLAS_TRANSPOSE a_transposed, CBLAS_TRANSPOSE b_transposed, int64_t m, int64_t n, int64_t k,
-                 float alpha, const float *a, int64_t a_stride, const float *b, int64_t b_stride, float beta,
-                 float *c, int64_t c_stride)
+void nft_gemm(nft_layout layout, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+              int64_t a_stride, const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride)
 {
     if (m <= 0 || n <= 0)
         return;
@@ -84,8 +83,10 @@ static void gemm(CBLAS_TRANSPOSE a_transposed, CBLAS_TRANSPOSE b_transposed, int
         scale_rows(m, n, beta, c, c_stride);
         return;
     }
-    int a_leading = a_transposed == CblasTrans ? leading(k, m, a_stride) : leading(m, k, a_stride);
-    int b_leading = b_transposed == CblasTrans ? leading(n, k, b_stride) : leading(k, n, b_stride);
+    CBLAS_TRANSPOSE a_transposed = layout == NFT_TN ? CblasTrans : CblasNoTrans,
+                    b_transposed = layout == NFT_NT ? CblasTrans : CblasNoTrans;
+    int a_leading = layout == NFT_TN ? leading(k, m, a_stride) : leading(m, k, a_stride);
+    int b_leading = layout == NFT_NT ? leading(n, k, b_stride) : leading(k, n, b_stride);
     bool locked = one_at_a_time() && pthread_mutex_lock(&single) == 0;
     int threads = hold_openmp();
     cblas_sgemm(CblasRowMajor, a_transposed, b_transposed, (int)m, (int)n, (int)k, alpha, a, a_leading, b,
@@ -93,24 +94,6 @@ static void gemm(CBLAS_TRANSPOSE a_transposed, CBLAS_TRANSPOSE b_transposed, int
     release_openmp(threads);
     if (locked)
         pthread_mutex_unlock(&single);
-}
-
-void nft_gemm_nn(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
-                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride)
-{
-    gemm(CblasNoTrans, CblasNoTrans, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride);
-}
-
-void nft_gemm_nt(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
-                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride)
-{
-    gemm(CblasNoTrans, CblasTrans, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride);
-}
-
-void nft_gemm_tn(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
-                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride)
-{
-    gemm(CblasTrans, CblasNoTrans, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride);
 }
 
 /* --- threads --- */

@@ -7,14 +7,12 @@
 
 #include <stdbool.h>
 
-/* c (m, n) = alpha a b + beta c, strides in floats between rows. nn: a (m, k), b (k, n). nt: a (m, k), b (n,
- * k). tn: a (k, m), b (k, n). Empty products leave beta c. */
-void nft_gemm_nn(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
-                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride);
-void nft_gemm_nt(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
-                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride);
-void nft_gemm_tn(int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_stride,
-                 const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride);
+/* How the factors of a product lie: a (m, k), or (k, m) in TN; b (k, n), or (n, k) in NT. */
+typedef enum nft_layout { NFT_NN, NFT_NT, NFT_TN } nft_layout;
+
+/* c (m, n) = alpha a b + beta c, strides in floats between rows. Empty products leave beta c. */
+void nft_gemm(nft_layout layout, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+              int64_t a_stride, const float *b, int64_t b_stride, float beta, float *c, int64_t c_stride);
 
 /* BLAS libraries differ in the largest index they take; a configuration with a larger axis is refused by this
  * limit. */

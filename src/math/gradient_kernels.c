@@ -121,46 +121,12 @@ static void softmax(int64_t rows, int64_t n, float factor, const float *p, int64
         softmax_row(n, factor, p + r * p_stride, dy + r * dy_stride, dx + r * dx_stride);
 }
 
-/* Moments of a row and of its gradient: c = x - mean, g = dy gamma. */
+/* Moments of LANES rows and of their gradients: c = x - mean, g = dy gamma. */
 typedef struct row_sums {
-    float mean, squares; /* Σ c² */
-    float gradient;      /* Σ g */
-    float product;       /* Σ g c */
+    floats mean, squares; /* Σ c² */
+    floats gradient;      /* Σ g */
+    floats product;       /* Σ g c */
 } row_sums;
-
-static row_sums sum_row(int64_t n, const float *gamma, const float *x, const float *dy)
-{
-    floats sum = fill(0), squares = fill(0), gradient = fill(0), product = fill(0);
-    row_sums s;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        sum += load(x + i);
-    if (i < n)
-        sum += load_part(x + i, n - i, fill(0));
-    s.mean = sum_lanes(sum) / (float)n;
-    for (i = 0; i + LANES <= n; i += LANES) {
-        floats c = load(x + i) - s.mean, g = load(dy + i) * load(gamma + i);
-        squares += c * c;
-        gradient += g;
-        product += g * c;
-    }
-    if (i < n) {
-        floats c = load_part(x + i, n - i, fill(s.mean)) - s.mean;
-        floats g = load_part(dy + i, n - i, fill(0)) * load_part(gamma + i, n - i, fill(0));
-        squares += c * c;
-        gradient += g;
-        product += g * c;
-    }
-    s.squares = sum_lanes(squares);
-    s.gradient = sum_lanes(gradient);
-    s.product = sum_lanes(product);
-    return s;
-}
-
-/* The coefficients of a row's gradient: dx = a g - b - c · k. */
-typedef struct row_factors {
-    float mean, a, b, k;
-} row_factors;
 
 /* Rows of an array, `stride` apart. */
 typedef struct norm_arrays {
@@ -168,6 +134,54 @@ typedef struct norm_arrays {
     float *dx;
     int64_t x_stride, dy_stride, dx_stride;
 } norm_arrays;
+
+static floats sum_row(int64_t n, const float *x)
+{
+    floats sum = fill(0);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        sum += load(x + i);
+    return i < n ? sum + load_part(x + i, n - i, fill(0)) : sum;
+}
+
+/* Adds c², g and gc of the row's numbers to the lanes of these sums. */
+INLINE void add_moments(int64_t n, const float *gamma, const float *x, const float *dy, float mean,
+                        floats *squares, floats *gradient, floats *product)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        floats c = load(x + i) - mean, g = load(dy + i) * load(gamma + i);
+        *squares += c * c;
+        *gradient += g;
+        *product += g * c;
+    }
+    if (i < n) {
+        floats c = load_part(x + i, n - i, fill(mean)) - mean;
+        floats g = load_part(dy + i, n - i, fill(0)) * load_part(gamma + i, n - i, fill(0));
+        *squares += c * c;
+        *gradient += g;
+        *product += g * c;
+    }
+}
+
+/* From row `first` on. The lanes of all rows are summed together; those behind `rows` are 0. */
+static row_sums measure_rows(int64_t first, int64_t rows, int64_t n, const norm_arrays *p)
+{
+    floats sums[LANES] = {0}, squares[LANES] = {0}, gradient[LANES] = {0}, product[LANES] = {0};
+    const float *x = p->x + first * p->x_stride, *dy = p->dy + first * p->dy_stride;
+    for (int64_t r = 0; r < rows; r++)
+        sums[r] = sum_row(n, x + r * p->x_stride);
+    floats mean = sum_each(sums) / (float)n;
+    for (int64_t r = 0; r < rows; r++)
+        add_moments(n, p->gamma, x + r * p->x_stride, dy + r * p->dy_stride, mean[r], &squares[r],
+                    &gradient[r], &product[r]);
+    return (row_sums){mean, sum_each(squares), sum_each(gradient), sum_each(product)};
+}
+
+/* The coefficients of rows' gradients: dx = a g - b - c · k. */
+typedef struct row_factors {
+    float mean[NORM_ROWS], a[NORM_ROWS], b[NORM_ROWS], k[NORM_ROWS];
+} row_factors;
 
 /* At most NORM_ROWS rows; dgamma += Σ dy c a; dbeta += Σ dy. These sums stay in registers, so that of many
  * rows there are few roundings at the size of the whole sum. */
@@ -178,10 +192,10 @@ static void norm_rows(int64_t rows, int64_t n, const row_factors *f, const norm_
     for (; i + LANES <= n; i += LANES) {
         floats of_gamma = fill(0), of_beta = fill(0), gamma = load(p->gamma + i);
         for (int64_t r = 0; r < rows; r++) {
-            floats c = load(p->x + r * p->x_stride + i) - f[r].mean, d = load(p->dy + r * p->dy_stride + i);
-            of_gamma += d * c * f[r].a;
+            floats c = load(p->x + r * p->x_stride + i) - f->mean[r], d = load(p->dy + r * p->dy_stride + i);
+            of_gamma += d * c * f->a[r];
             of_beta += d;
-            store(p->dx + r * p->dx_stride + i, f[r].a * (d * gamma) - f[r].b - c * f[r].k);
+            store(p->dx + r * p->dx_stride + i, f->a[r] * (d * gamma) - f->b[r] - c * f->k[r]);
         }
         store(dgamma + i, load(dgamma + i) + of_gamma);
         store(dbeta + i, load(dbeta + i) + of_beta);
@@ -190,44 +204,53 @@ static void norm_rows(int64_t rows, int64_t n, const row_factors *f, const norm_
         int64_t rest = n - i;
         floats of_gamma = fill(0), of_beta = fill(0), gamma = load_part(p->gamma + i, rest, fill(0));
         for (int64_t r = 0; r < rows; r++) {
-            floats c = load_part(p->x + r * p->x_stride + i, rest, fill(0)) - f[r].mean;
+            floats c = load_part(p->x + r * p->x_stride + i, rest, fill(0)) - f->mean[r];
             floats d = load_part(p->dy + r * p->dy_stride + i, rest, fill(0));
-            of_gamma += d * c * f[r].a;
+            of_gamma += d * c * f->a[r];
             of_beta += d;
-            store_part(p->dx + r * p->dx_stride + i, rest, f[r].a * (d * gamma) - f[r].b - c * f[r].k);
+            store_part(p->dx + r * p->dx_stride + i, rest, f->a[r] * (d * gamma) - f->b[r] - c * f->k[r]);
         }
         store_part(dgamma + i, rest, load_part(dgamma + i, rest, fill(0)) + of_gamma);
         store_part(dbeta + i, rest, load_part(dbeta + i, rest, fill(0)) + of_beta);
     }
 }
 
+/* Those of LANES rows. */
+typedef void make_factors(int64_t n, const row_sums *s, floats *a, floats *k);
+
 /* y = c / D gamma + beta, D = s + ε, s² = Σ c² / (n - 1): dx = (g - mean g) / D - c Σ g c / (D² s (n - 1)); a
  * constant row has s = 0, where the last term is taken as 0, as PyTorch does. */
-static row_factors simple_factors(int64_t n, const row_sums *s)
+INLINE void simple_factors(int64_t n, const row_sums *s, floats *a, floats *k)
 {
-    float deviation = sqrtf(s->squares / (float)(n - 1)), a = 1 / (deviation + 1e-5f);
-    float k = deviation == 0 ? 0 : s->product * a * a / (deviation * (float)(n - 1));
-    return (row_factors){s->mean, a, a * s->gradient / (float)n, k};
+    floats deviation = root(s->squares / (float)(n - 1));
+    *a = 1 / (deviation + 1e-5f);
+    mask constant = at_most(deviation, fill(0));
+    floats divisor = blend(constant, fill(1), deviation * (float)(n - 1));
+    *k = blend(constant, fill(0), s->product * *a * *a / divisor);
 }
 
 /* y = c a gamma + beta, a = 1/√(Σ c² / n + ε): dx = a (g - mean g) - c a³ Σ g c / n. */
-static row_factors layer_factors(int64_t n, const row_sums *s)
+INLINE void layer_factors(int64_t n, const row_sums *s, floats *a, floats *k)
 {
-    float a = 1 / sqrtf(s->squares / (float)n + 1e-5f);
-    return (row_factors){s->mean, a, a * s->gradient / (float)n, a * a * a * s->product / (float)n};
+    *a = 1 / root(s->squares / (float)n + 1e-5f);
+    *k = *a * *a * *a * s->product / (float)n;
 }
 
-INLINE void norm(int64_t rows, int64_t n, norm_arrays p, float *dgamma, float *dbeta,
-                 row_factors (*factors)(int64_t n, const row_sums *s))
+INLINE void norm(int64_t rows, int64_t n, norm_arrays p, float *dgamma, float *dbeta, make_factors *factors)
 {
-    row_factors f[NORM_ROWS];
+    row_factors f;
     for (int64_t first = 0; first < rows; first += NORM_ROWS) {
         int64_t count = rows - first < NORM_ROWS ? rows - first : NORM_ROWS;
-        for (int64_t r = 0; r < count; r++) {
-            row_sums s = sum_row(n, p.gamma, p.x + r * p.x_stride, p.dy + r * p.dy_stride);
-            f[r] = factors(n, &s);
+        for (int64_t r = 0; r < count; r += LANES) {
+            row_sums s = measure_rows(r, count - r < LANES ? count - r : LANES, n, &p);
+            floats a, k;
+            factors(n, &s, &a, &k);
+            store(f.mean + r, s.mean);
+            store(f.a + r, a);
+            store(f.b + r, a * s.gradient / (float)n);
+            store(f.k + r, k);
         }
-        norm_rows(count, n, f, &p, dgamma, dbeta);
+        norm_rows(count, n, &f, &p, dgamma, dbeta);
         p.x += count * p.x_stride;
         p.dy += count * p.dy_stride;
         p.dx += count * p.dx_stride;
@@ -331,6 +354,19 @@ static void drop(int64_t n, uint32_t threshold, float factor, uint64_t seed, uin
     memcpy(y + i, rest, (size_t)(n - i) * sizeof *y);
 }
 
+/* Every operation is rounded correctly, so each set gives the same bits. */
+static void adam(const nft_adam *adam, int64_t n, const float *restrict gradients, float *restrict m,
+                 float *restrict v, float *restrict p)
+{
+    const nft_adam a = *adam;
+    for (int64_t i = 0; i < n; i++) {
+        float value = p[i] * a.shrink, g = gradients[i] * a.scale + a.decay * value;
+        m[i] = m[i] + a.rise1 * (g - m[i]);
+        v[i] = a.beta2 * v[i] + a.rise2 * g * g;
+        p[i] = value - a.step_size * (m[i] / (sqrtf(v[i]) / a.correction + a.eps));
+    }
+}
+
 #define JOIN_NAMES(a, b) a##b
 #define JOIN(a, b) JOIN_NAMES(a, b)
 
@@ -345,4 +381,5 @@ const nft_gradient_kernels JOIN(nft_gradient_kernels_, NFT_KERNELS_SET) = {
     .simple_layer_norm = simple_layer_norm,
     .layer_norm = layer_norm,
     .drop = drop,
+    .adam = adam,
 };

@@ -1,7 +1,9 @@
-/* Kernels for training: derivatives of the functions of vector.h, and dropout; built and chosen like them.
- * `dx` may be `dy`. */
+/* Kernels for training: derivatives of the functions of vector.h, dropout, and updates; built and chosen like
+ * them. `dx` may be `dy`. */
 #ifndef NFT_MATH_GRADIENTS_H
 #define NFT_MATH_GRADIENTS_H
+
+#include "math/adam.h"
 
 #include <stdint.h>
 
@@ -31,6 +33,10 @@ typedef struct nft_gradient_kernels {
      * i / 64 · 16 + i % 16. */
     void (*drop)(int64_t n, uint32_t threshold, float scale, uint64_t seed, uint64_t stream, const float *x,
                  float *y);
+
+    /* g ← scale g + decay p with p ← shrink p, then m ← m + (1 - β1) (g - m), v ← β2 v + (1 - β2) g²,
+     * p ← p - step_size m / (√v / correction + eps) */
+    void (*adam)(const nft_adam *adam, int64_t n, const float *gradients, float *m, float *v, float *p);
 } nft_gradient_kernels;
 
 /* Those of the set in use (kernel_set.h). */

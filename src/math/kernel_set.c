@@ -84,11 +84,13 @@ DECLARE(baseline);
 static const nft_kernel_set sets[] = {
     {.name = "portable_avx512_bf16",
      PORTABLE_KERNELS(PORTABLE_BASE),
+     .siren_bf16 = &nft_siren_bf16_portable,
      .tiles = &nft_tiles_portable_avx512_bf16,
      .portable = true,
      .usable = always},
     {.name = "portable_amx",
      PORTABLE_KERNELS(PORTABLE_BASE),
+     .siren_bf16 = &nft_siren_bf16_portable,
      .tiles = &nft_tiles_portable_amx,
      .portable = true,
      .usable = always},
@@ -102,10 +104,20 @@ static const nft_kernel_set sets[] = {
     {.name = "avx2", KERNELS_OF(avx2), .usable = has_avx2},
     {.name = "avx512", KERNELS_OF(avx512), .usable = has_avx512},
 #if defined(NFT_HAS_AVX512_BF16)
-    {.name = "avx512_bf16", KERNELS_OF(avx512), .tiles = &nft_tiles_avx512_bf16, .usable = has_avx512_bf16},
+    {.name = "avx512_bf16",
+     KERNELS_OF(avx512),
+     .siren_bf16 = &nft_siren_bf16_avx512,
+     .tiles = &nft_tiles_avx512_bf16,
+     .usable = has_avx512_bf16},
 #endif
 #if defined(NFT_HAS_AMX)
-    {.name = "amx", KERNELS_OF(avx512), .tiles = &nft_tiles_amx, .usable = has_amx},
+    {.name = "amx",
+     KERNELS_OF(avx512),
+#if defined(NFT_HAS_AVX512_BF16)
+     .siren_bf16 = &nft_siren_bf16_avx512,
+#endif
+     .tiles = &nft_tiles_amx,
+     .usable = has_amx},
 #endif
 #elif defined(__aarch64__)
     {.name = "neon", KERNELS_OF(neon), .usable = always},
@@ -198,6 +210,11 @@ const nft_panels *nft_vector_panels(void)
 const nft_siren_kernels *nft_siren_vector(void)
 {
     return nft_kernel_set_in_use()->siren;
+}
+
+const nft_siren_bf16 *nft_siren_vector_bf16(void)
+{
+    return nft_kernel_set_in_use()->siren_bf16;
 }
 
 const nft_tiles *nft_vector_tiles(void)

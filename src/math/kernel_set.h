@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "math/gradients.h"
 #include "math/panels.h"
+#include "math/siren_bf16.h"
 #include "math/siren_kernels.h"
 #include "math/tiles.h"
 #include "math/vector.h"
@@ -17,9 +18,10 @@ typedef struct nft_kernel_set {
     const nft_gradient_kernels *gradients;
     const nft_panels *panels;
     const nft_siren_kernels *siren;
-    const nft_tiles *tiles; /* products of bf16 numbers; NULL: the set has none */
-    bool portable;          /* computes the numbers of another machine's tiles in C; chosen only by name */
-    bool (*usable)(void);   /* on this machine */
+    const nft_siren_bf16 *siren_bf16; /* NULL: floats are as fast */
+    const nft_tiles *tiles;           /* products of bf16 numbers; NULL: the set has none */
+    bool portable;        /* computes the numbers of another machine's tiles in C; chosen only by name */
+    bool (*usable)(void); /* on this machine */
 } nft_kernel_set;
 
 /* All sets that this library was built with, the best last; NULL after the last. */

@@ -168,8 +168,9 @@ static void sincos_turns(int64_t n, const float *x, float *sine, float *cosine)
 
 typedef floats accumulate_function(floats sum, floats x, floats z);
 
-/* Four sums side by side, then one over the rest. The lanes behind the end hold `center` and 0. */
-INLINE float accumulate(int64_t n, const float *x, const float *z, float center, accumulate_function *f)
+/* Four sums side by side, then one over the rest. The lanes behind the end hold `center` and 0. The sum is
+ * that of the lanes. */
+INLINE floats accumulate(int64_t n, const float *x, const float *z, float center, accumulate_function *f)
 {
     floats sums[4] = {fill(0), fill(0), fill(0), fill(0)};
     int64_t i = 0;
@@ -181,7 +182,7 @@ INLINE float accumulate(int64_t n, const float *x, const float *z, float center,
     if (i < n)
         sums[1] = f(sums[1], load_part(x + i, n - i, fill(center)),
                     z ? load_part(z + i, n - i, fill(0)) : fill(center));
-    return sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 INLINE floats plus(floats sum, floats x, floats z)
@@ -203,17 +204,12 @@ INLINE floats plus_squared_difference(floats sum, floats x, floats z)
 
 static float sum(int64_t n, const float *x)
 {
-    return accumulate(n, x, NULL, 0, plus);
+    return sum_lanes(accumulate(n, x, NULL, 0, plus));
 }
 
 static float dot(int64_t n, const float *x, const float *z)
 {
-    return accumulate(n, x, z, 0, plus_product);
-}
-
-static float centered_squares(int64_t n, const float *x, float mean)
-{
-    return accumulate(n, x, NULL, mean, plus_squared_difference);
+    return sum_lanes(accumulate(n, x, z, 0, plus_product));
 }
 
 /* --- products of rows --- */
@@ -271,8 +267,18 @@ INLINE void product_tile(int64_t k, tile_rows a, tile_rows b, float *products)
         store(products + t * LANES, sum_each(sums + t * LANES));
 }
 
+/* One row of a tile; a whole one in one move. */
+INLINE void store_products(int64_t n, const float *products, bool adds, float *c)
+{
+    if (!adds && n == PRODUCT_COLUMNS)
+        memcpy(c, products, PRODUCT_COLUMNS * sizeof *c);
+    else
+        for (int64_t i = 0; i < n; i++)
+            c[i] = adds ? c[i] + products[i] : products[i];
+}
+
 static void row_products(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
-                         int64_t b_stride, float *c, int64_t c_stride)
+                         int64_t b_stride, bool adds, float *c, int64_t c_stride)
 {
     for (int64_t row = 0; row < m; row += PRODUCT_ROWS) {
         tile_rows rows = rows_of_tile(a, a_stride, row, m);
@@ -282,8 +288,8 @@ static void row_products(int64_t m, int64_t n, int64_t k, const float *a, int64_
             int64_t width = n - column < PRODUCT_COLUMNS ? n - column : PRODUCT_COLUMNS;
             product_tile(k, rows, rows_of_tile(b, b_stride, column, n), products);
             for (int64_t r = 0; r < height; r++)
-                for (int64_t i = 0; i < width; i++)
-                    c[(row + r) * c_stride + column + i] = products[r * PRODUCT_COLUMNS + i];
+                store_products(width, products + r * PRODUCT_COLUMNS, adds,
+                               c + (row + r) * c_stride + column);
         }
     }
 }
@@ -333,6 +339,37 @@ static void add_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, 
     }
     for (int64_t r = 0; r < rows; r++)
         add(n, x + r * x_stride, y + r * y_stride);
+}
+
+/* One number of groups, a constant where this is inlined. */
+INLINE void move_groups(int64_t rows, int groups, bool add, const float *x, int64_t x_stride, int64_t x_group,
+                        float *y, int64_t y_stride, int64_t y_group)
+{
+    for (int64_t r = 0; r < rows; r++, x += x_stride, y += y_stride)
+        for (int g = 0; g < groups; g++) {
+            half_floats v = load_half(x + g * x_group);
+            store_half(y + g * y_group, add ? load_half(y + g * y_group) + v : v);
+        }
+}
+
+static void copy_groups(int64_t rows, int64_t n, int groups, const float *x, int64_t x_stride,
+                        int64_t x_group, float *y, int64_t y_stride, int64_t y_group)
+{
+    if (n == LANES / 2 && groups == 3)
+        move_groups(rows, 3, false, x, x_stride, x_group, y, y_stride, y_group);
+    else
+        for (int g = 0; g < groups; g++)
+            copy_rows(rows, n, x + g * x_group, x_stride, y + g * y_group, y_stride);
+}
+
+static void add_groups(int64_t rows, int64_t n, int groups, const float *x, int64_t x_stride, int64_t x_group,
+                       float *y, int64_t y_stride, int64_t y_group)
+{
+    if (n == LANES / 2 && groups == 3)
+        move_groups(rows, 3, true, x, x_stride, x_group, y, y_stride, y_group);
+    else
+        for (int g = 0; g < groups; g++)
+            add_rows(rows, n, x + g * x_group, x_stride, y + g * y_group, y_stride);
 }
 
 /* The sum of some rows of vectors. Halves are summed by themselves, so that the rounding errors of many rows
@@ -390,19 +427,18 @@ static void sum_rows(int64_t rows, int64_t n, const float *x, int64_t stride, fl
 
 /* --- rows --- */
 
-static float largest_scaled(int64_t n, float factor, const float *y)
+/* The largest of the lanes is the largest number. */
+INLINE floats largest_scaled(int64_t n, float factor, const float *y)
 {
     floats largest = fill(factor * y[0]);
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
         largest = larger(largest, factor * load(y + i));
-    if (i < n)
-        largest = larger(largest, factor * load_part(y + i, n - i, fill(y[0])));
-    return largest_lane(largest);
+    return i < n ? larger(largest, factor * load_part(y + i, n - i, fill(y[0]))) : largest;
 }
 
-/* y = e^(factor y - largest); returns their sum. */
-static float exp_differences(int64_t n, float factor, float largest, float *y)
+/* y = e^(factor y - largest); the sum of the lanes is theirs. */
+INLINE floats exp_differences(int64_t n, float factor, float largest, float *y)
 {
     floats total = fill(0);
     int64_t i = 0;
@@ -416,16 +452,26 @@ static float exp_differences(int64_t n, float factor, float largest, float *y)
         store_part(y + i, n - i, e);
         total += blend(first_lanes(n - i), e, fill(0));
     }
-    return sum_lanes(total);
+    return total;
 }
 
-/* A NaN or +∞ makes the row's sum NaN, and so the row, as in PyTorch. */
+/* The lanes of several rows are reduced together. A NaN or +∞ makes the row's sum NaN, and so the row, as in
+ * PyTorch. */
 static void softmax(int64_t rows, int64_t n, float factor, float *y, int64_t stride)
 {
-    for (int64_t r = 0; r < rows && n > 0; r++) {
-        float *row = y + r * stride;
-        float total = exp_differences(n, factor, largest_scaled(n, factor, row), row);
-        copy_scaled(n, 1 / total, row, row);
+    for (int64_t first = 0; first < rows && n > 0; first += LANES, y += LANES * stride) {
+        int64_t count = rows - first < LANES ? rows - first : LANES;
+        floats lanes[LANES];
+        UNROLLED (r, LANES) /* no row that is not there divides by 0 */
+            lanes[r] = fill(1);
+        for (int64_t r = 0; r < count; r++)
+            lanes[r] = largest_scaled(n, factor, y + r * stride);
+        floats largest = largest_each(lanes);
+        for (int64_t r = 0; r < count; r++)
+            lanes[r] = exp_differences(n, factor, largest[r], y + r * stride);
+        floats shares = 1 / sum_each(lanes);
+        for (int64_t r = 0; r < count; r++)
+            copy_scaled(n, shares[r], y + r * stride, y + r * stride);
     }
 }
 
@@ -448,26 +494,58 @@ INLINE void normalise(int64_t n, float mean, float factor, const float *gamma, c
     }
 }
 
+/* Means of LANES rows, and Σ (x - mean)². The lanes behind `rows` are 0. */
+typedef struct moments {
+    floats means, squares;
+} moments;
+
+/* The lanes of all rows are summed together: of short rows that takes longer than anything else. */
+INLINE moments measure_rows(int64_t rows, int64_t n, const float *x, int64_t stride)
+{
+    floats sums[LANES] = {0}, squares[LANES] = {0};
+    for (int64_t r = 0; r < rows; r++)
+        sums[r] = accumulate(n, x + r * stride, NULL, 0, plus);
+    floats means = sum_each(sums) / (float)n;
+    for (int64_t r = 0; r < rows; r++)
+        squares[r] = accumulate(n, x + r * stride, NULL, means[r], plus_squared_difference);
+    return (moments){means, sum_each(squares)};
+}
+
+/* The factor of rows from their Σ (x - mean)². */
+typedef floats norm_factor(int64_t n, floats squares);
+
+INLINE floats simple_factor(int64_t n, floats squares)
+{
+    return 1 / (root(squares / (float)(n - 1)) + 1e-5f);
+}
+
+INLINE floats layer_factor(int64_t n, floats squares)
+{
+    return 1 / root(squares / (float)n + 1e-5f);
+}
+
+INLINE void norm(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,
+                 int64_t x_stride, float *y, int64_t y_stride, norm_factor *factor)
+{
+    for (int64_t first = 0; first < rows; first += LANES) {
+        int64_t count = rows - first < LANES ? rows - first : LANES;
+        moments m = measure_rows(count, n, x, x_stride);
+        floats factors = factor(n, m.squares);
+        for (int64_t r = 0; r < count; r++, x += x_stride, y += y_stride)
+            normalise(n, m.means[r], factors[r], gamma, beta, x, y);
+    }
+}
+
 static void simple_layer_norm(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,
                               int64_t x_stride, float *y, int64_t y_stride)
 {
-    for (int64_t r = 0; r < rows; r++) {
-        const float *row = x + r * x_stride;
-        float mean = sum(n, row) / (float)n;
-        float deviation = sqrtf(centered_squares(n, row, mean) / (float)(n - 1));
-        normalise(n, mean, 1 / (deviation + 1e-5f), gamma, beta, row, y + r * y_stride);
-    }
+    norm(rows, n, gamma, beta, x, x_stride, y, y_stride, simple_factor);
 }
 
 static void layer_norm(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,
                        int64_t x_stride, float *y, int64_t y_stride)
 {
-    for (int64_t r = 0; r < rows; r++) {
-        const float *row = x + r * x_stride;
-        float mean = sum(n, row) / (float)n;
-        float variance = centered_squares(n, row, mean) / (float)n;
-        normalise(n, mean, 1 / sqrtf(variance + 1e-5f), gamma, beta, row, y + r * y_stride);
-    }
+    norm(rows, n, gamma, beta, x, x_stride, y, y_stride, layer_factor);
 }
 
 #define JOIN_NAMES(a, b) a##b
@@ -495,6 +573,8 @@ const nft_kernels JOIN(nft_kernels_, NFT_KERNELS_SET) = {
     .row_products = row_products,
     .copy_rows = copy_rows,
     .add_rows = add_rows,
+    .copy_groups = copy_groups,
+    .add_groups = add_groups,
     .simple_layer_norm = simple_layer_norm,
     .layer_norm = layer_norm,
 };

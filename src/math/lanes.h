@@ -4,6 +4,7 @@
 #ifndef NFT_MATH_LANES_H
 #define NFT_MATH_LANES_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -99,6 +100,7 @@ INLINE ints fill_bits(uint32_t v)
  * fused: ab + c, rounded once where the machine can do that quickly.
  * larger, smaller: of the two, and x where x is NaN.
  * nearest: the nearest integer, halves to even, for any magnitude.
+ * root: the square root.
  * scale: v 2^n for integers -252 ≤ n ≤ 254, rounded once. */
 #if defined(__AVX512F__)
 
@@ -162,6 +164,11 @@ INLINE floats smaller(floats bound, floats x)
 INLINE floats nearest(floats x)
 {
     return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+INLINE floats root(floats x)
+{
+    return _mm512_sqrt_ps(x);
 }
 
 INLINE floats scale(floats v, floats n)
@@ -246,6 +253,11 @@ INLINE floats nearest(floats x)
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+INLINE floats root(floats x)
+{
+    return _mm256_sqrt_ps(x);
+}
+
 #else
 
 INLINE bool any(mask m)
@@ -296,6 +308,11 @@ INLINE floats nearest(floats x)
     return vrndnq_f32(x);
 }
 
+INLINE floats root(floats x)
+{
+    return vsqrtq_f32(x);
+}
+
 #else
 
 INLINE floats fused(floats a, floats b, floats c)
@@ -322,11 +339,18 @@ INLINE floats nearest(floats x)
     return blend((floats)magnitude < shift, rounded, x);
 }
 
+INLINE floats root(floats x)
+{
+    UNROLLED (i, LANES)
+        x[i] = sqrtf(x[i]);
+    return x;
+}
+
 #endif
 #endif
 #endif
 
-/* Sum and maximum over the lanes, always in the same order. */
+/* The sum over the lanes, always in the same order. */
 #define ROTATED(v, by) __builtin_shufflevector(v, v, LANES_FROM(by))
 
 INLINE float sum_lanes(floats v)
@@ -342,20 +366,7 @@ INLINE float sum_lanes(floats v)
     return v[0];
 }
 
-INLINE float largest_lane(floats v)
-{
-#if LANES >= 16
-    v = larger(ROTATED(v, 8), v);
-#endif
-#if LANES >= 8
-    v = larger(ROTATED(v, 4), v);
-#endif
-    v = larger(ROTATED(v, 2), v);
-    v = larger(ROTATED(v, 1), v);
-    return v[0];
-}
-
-/* For lane l: the two lanes of the concatenated vectors x and y that FOLD adds. */
+/* For lane l: the two lanes of the concatenated vectors x and y that a fold joins. */
 #define FOLD_LOW(l, h) ((l) % (2 * (h)) < (h) ? (l) : LANES + (l) - (h))
 #define FOLD_HIGH(l, h) (FOLD_LOW(l, h) + (h))
 #if LANES == 16
@@ -367,28 +378,46 @@ INLINE float largest_lane(floats v)
 #else
 #define FOLD_LANES(f, h) f(0, h), f(1, h), f(2, h), f(3, h)
 #endif
-/* The sums of lanes h apart in each group of 2h lanes: of x in the group's lower half, of y in its upper. */
-#define FOLD(x, y, h)                                                                                        \
-    (__builtin_shufflevector(x, y, FOLD_LANES(FOLD_LOW, h)) +                                                \
-     __builtin_shufflevector(x, y, FOLD_LANES(FOLD_HIGH, h)))
+/* Sums, or maxima, of lanes h apart in each group of 2h lanes: of x in the group's lower half, of y in its
+ * upper. */
+#define FOLD_HALVES(x, y, h)                                                                                 \
+    __builtin_shufflevector(x, y, FOLD_LANES(FOLD_LOW, h)),                                                  \
+        __builtin_shufflevector(x, y, FOLD_LANES(FOLD_HIGH, h))
 
-/* Lane l: the sum over the lanes of vector l of as many, all in the order of sum_lanes. */
-INLINE floats sum_each(const floats *vectors)
+INLINE floats sum_of(floats a, floats b)
+{
+    return a + b;
+}
+
+typedef floats fold_function(floats a, floats b);
+
+/* Lane l: the lanes of vector l of as many, reduced in the order of sum_lanes. */
+INLINE floats fold_each(const floats *vectors, fold_function *fold)
 {
     floats v[LANES];
     UNROLLED (i, LANES)
         v[i] = vectors[i];
 #if LANES >= 16
     UNROLLED (i, 8)
-        v[i] = FOLD(v[i], v[i + 8], 8);
+        v[i] = fold(FOLD_HALVES(v[i], v[i + 8], 8));
 #endif
 #if LANES >= 8
     UNROLLED (i, 4)
-        v[i] = FOLD(v[i], v[i + 4], 4);
+        v[i] = fold(FOLD_HALVES(v[i], v[i + 4], 4));
 #endif
     UNROLLED (i, 2)
-        v[i] = FOLD(v[i], v[i + 2], 2);
-    return FOLD(v[0], v[1], 1);
+        v[i] = fold(FOLD_HALVES(v[i], v[i + 2], 2));
+    return fold(FOLD_HALVES(v[0], v[1], 1));
+}
+
+INLINE floats sum_each(const floats *vectors)
+{
+    return fold_each(vectors, sum_of);
+}
+
+INLINE floats largest_each(const floats *vectors)
+{
+    return fold_each(vectors, larger);
 }
 
 #endif

@@ -1,7 +1,7 @@
 #include "math/products.h"
 
-#include "math/blas.h"
 #include "math/panels.h"
+#include "math/vector.h"
 
 #define MANY_INPUTS 256      /* from here on a gradient's factors do not fit into the first cache anyway */
 #define PREFETCHED_FLOATS 16 /* of a cache line */
@@ -22,12 +22,14 @@ static int64_t panel_width(const nft_panels *set, int64_t left)
     return left < set->width ? set->lanes : set->width;
 }
 
-/* The columns that fill whole vectors; a's next inner number is a_step further. */
-static void multiply_whole(nft_panel_product *product, int64_t m, int64_t whole, int64_t k, const float *a,
-                           int64_t a_stride, int64_t a_step, const float *b, int64_t b_stride, bool add,
-                           float *c, int64_t c_stride)
+/* The columns that fill whole vectors. */
+static void multiply_whole(nft_layout layout, int64_t m, int64_t whole, int64_t k, const float *a,
+                           int64_t a_stride, const float *b, int64_t b_stride, bool add, float *c,
+                           int64_t c_stride)
 {
     const nft_panels *set = nft_vector_panels();
+    nft_panel_product *product = layout == NFT_TN ? set->tn : set->nn;
+    int64_t a_step = layout == NFT_TN ? a_stride : 1; /* to a's next inner number */
     for (int64_t block = 0; block == 0 || block < k; block += NFT_PANEL_BLOCK)
         for (int64_t first = 0; first < whole; first += set->width)
             product(m, panel_width(set, whole - first), smaller(k - block, NFT_PANEL_BLOCK),
@@ -35,22 +37,16 @@ static void multiply_whole(nft_panel_product *product, int64_t m, int64_t whole,
                     c + first, c_stride);
 }
 
-void nft_product_nn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
-                    int64_t b_stride, bool add, float *c, int64_t c_stride)
+void nft_multiply(nft_layout layout, int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride,
+                  const float *b, int64_t b_stride, bool add, float *c, int64_t c_stride)
 {
-    const nft_panels *set = nft_vector_panels();
-    int64_t whole = whole_vectors(set, n);
-    multiply_whole(set->nn, m, whole, k, a, a_stride, 1, b, b_stride, add, c, c_stride);
-    nft_gemm_nn(m, n - whole, k, 1, a, a_stride, b + whole, b_stride, add, c + whole, c_stride);
-}
-
-void nft_product_tn(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
-                    int64_t b_stride, bool add, float *c, int64_t c_stride)
-{
-    const nft_panels *set = nft_vector_panels();
-    int64_t whole = whole_vectors(set, n);
-    multiply_whole(set->tn, m, whole, k, a, a_stride, a_stride, b, b_stride, add, c, c_stride);
-    nft_gemm_tn(m, n - whole, k, 1, a, a_stride, b + whole, b_stride, add, c + whole, c_stride);
+    if (layout == NFT_NT) {
+        nft_vector()->row_products(m, n, k, a, a_stride, b, b_stride, add, c, c_stride);
+        return;
+    }
+    int64_t whole = whole_vectors(nft_vector_panels(), n);
+    multiply_whole(layout, m, whole, k, a, a_stride, b, b_stride, add, c, c_stride);
+    nft_gemm(layout, m, n - whole, k, 1, a, a_stride, b + whole, b_stride, add, c + whole, c_stride);
 }
 
 static void prefetch(int64_t first, int64_t end, int64_t width, const float *x, int64_t stride)
@@ -83,6 +79,6 @@ void nft_weight_gradient(int64_t rows, int64_t inputs, int64_t outputs, const fl
                         add || block > 0, dw + top * inputs + first, inputs);
             }
     }
-    nft_gemm_tn(outputs, inputs - whole, rows, 1, dy, dy_stride, x + whole, x_stride, add, dw + whole,
-                inputs);
+    nft_gemm(NFT_TN, outputs, inputs - whole, rows, 1, dy, dy_stride, x + whole, x_stride, add, dw + whole,
+             inputs);
 }

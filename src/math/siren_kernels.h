@@ -1,6 +1,6 @@
-/* Kernels for fitting small SIRENs: products of matrices that fit in the cache, too small for BLAS, and
- * Adam's update. Rows are pixels, columns are neurons, so a vector holds neighbouring neurons and nothing is
- * ever transposed. Sums run in a fixed order: a result depends on its own row, not on the number of rows. */
+/* Kernels for fitting small SIRENs: products of matrices that fit in the cache, too small for BLAS. Rows are
+ * pixels, columns are neurons, so a vector holds neighbouring neurons and nothing is ever transposed. Sums
+ * run in a fixed order: a result depends on its own row, not on the number of rows. */
 #ifndef NFT_MATH_SIREN_KERNELS_H
 #define NFT_MATH_SIREN_KERNELS_H
 
@@ -30,16 +30,6 @@ typedef struct nft_last_layer {
     float *angle_gradient;  /* (rows, columns), factor (out - target) weight ∘ cosine, may be `cosine` */
 } nft_last_layer;
 
-/* Adam (Kingma and Ba, 2015), as PyTorch computes it: m ← β1 m + (1 - β1) g, v ← β2 v + (1 - β2) g²,
- * p ← p - step m / (√v / root + epsilon). */
-typedef struct nft_adam {
-    float beta1, beta2;
-    float rest1, rest2; /* 1 - β1, 1 - β2 */
-    float epsilon;
-    float step; /* learning rate / (1 - β1^t) */
-    float root; /* √(1 - β2^t) */
-} nft_adam;
-
 typedef struct nft_siren_kernels {
     /* y, cosine = the sine and cosine of 2π (bias (columns) + a b), a (rows, inner), cosine as y: at most
      * 2e-7 off */
@@ -61,8 +51,6 @@ typedef struct nft_siren_kernels {
      * columns) */
     void (*outputs)(const nft_product *product, int64_t count, const float *bias);
     void (*last)(const nft_last_layer *layer);
-    void (*adam)(const nft_adam *adam, int64_t n, const float *gradient, float *m, float *v,
-                 float *parameters);
 } nft_siren_kernels;
 
 /* Those of the set in use (kernel_set.h). */

@@ -17,19 +17,28 @@ static float factor(uint16_t x)
     return flush(nft_bf16_float(x));
 }
 
-/* sums[c] = a column[c · group] + sums[c], rounded once to nearest even. The product of two bf16 numbers is
- * exact unless it leaves the range of floats. */
-static void multiply_add(int64_t columns, float a, const uint16_t *column, int64_t group, float *sums)
+/* One group of a panel of pairs: the first and the second number of each column. */
+static void read_pairs(int64_t columns, const uint16_t *panel, float *restrict first, float *restrict second)
 {
-    float results[NFT_TILE_WIDTH] = {0};
+    for (int64_t c = 0; c < columns; c++) {
+        first[c] = factor(panel[2 * c]);
+        second[c] = factor(panel[2 * c + 1]);
+    }
+}
+
+/* sums[c] = a b[c] + sums[c], rounded once to nearest even. The product of two bf16 numbers is exact unless
+ * it leaves the range of floats. */
+static void multiply_add(int64_t columns, float a, const float *b, float *sums)
+{
+    float results[NFT_TILE_WIDTH];
     int inexact = 0;
     for (int64_t c = 0; c < columns; c++) {
-        float b = factor(column[c * group]), product = a * b, size = fabsf(product);
-        inexact |= !((size >= FLT_MIN) & (size <= FLT_MAX)) & (a != 0) & (b != 0);
+        float product = a * b[c], size = fabsf(product);
+        inexact |= !((size >= FLT_MIN) & (size <= FLT_MAX)) & (a != 0) & (b[c] != 0);
         results[c] = flush(product + sums[c]);
     }
     for (int64_t c = 0; c < columns && inexact; c++)
-        results[c] = flush(fmaf(a, factor(column[c * group]), sums[c]));
+        results[c] = flush(fmaf(a, b[c], sums[c]));
     memcpy(sums, results, (size_t)columns * sizeof *sums);
 }
 
@@ -43,8 +52,10 @@ static void dot_avx512_bf16(int64_t columns, const uint16_t *x, const uint16_t *
                             float *sums)
 {
     (void)apart;
-    multiply_add(columns, factor(x[1]), panel + 1, 2, sums);
-    multiply_add(columns, factor(x[0]), panel, 2, sums);
+    float first[NFT_TILE_WIDTH], second[NFT_TILE_WIDTH];
+    read_pairs(columns, panel, first, second);
+    multiply_add(columns, factor(x[1]), second, sums);
+    multiply_add(columns, factor(x[0]), first, sums);
 }
 
 #define AMX_PAIRS 16
@@ -52,10 +63,11 @@ static void dot_avx512_bf16(int64_t columns, const uint16_t *x, const uint16_t *
 /* TDPBF16PS (Intel SDM): the first and the second products of all pairs are summed by themselves. */
 static void dot_amx(int64_t columns, const uint16_t *x, const uint16_t *panel, int64_t apart, float *sums)
 {
-    float first[NFT_TILE_WIDTH] = {0}, second[NFT_TILE_WIDTH] = {0};
+    float first[NFT_TILE_WIDTH] = {0}, second[NFT_TILE_WIDTH] = {0}, b[2][NFT_TILE_WIDTH];
     for (int64_t pair = 0; pair < AMX_PAIRS; pair++, x += 2, panel += apart) {
-        multiply_add(columns, factor(x[0]), panel, 2, first);
-        multiply_add(columns, factor(x[1]), panel + 1, 2, second);
+        read_pairs(columns, panel, b[0], b[1]);
+        multiply_add(columns, factor(x[0]), b[0], first);
+        multiply_add(columns, factor(x[1]), b[1], second);
     }
     for (int64_t c = 0; c < columns; c++)
         sums[c] = flush(sums[c] + flush(first[c] + second[c]));

@@ -5,6 +5,7 @@
 #ifndef NFT_MATH_VECTOR_H
 #define NFT_MATH_VECTOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct nft_kernels {
@@ -17,9 +18,10 @@ typedef struct nft_kernels {
     float (*dot)(int64_t n, const float *x, const float *z);              /* summed in a fixed order */
     float (*sum)(int64_t n, const float *x);                              /* summed in a fixed order */
 
-    /* c (m, n) = a bᵀ, the product of each row of a (m, k) with each row of b (n, k); all in one order */
+    /* c (m, n) = a bᵀ + [c if add], the product of each row of a (m, k) with each row of b (n, k); all in one
+     * order */
     void (*row_products)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
-                         int64_t b_stride, float *c, int64_t c_stride);
+                         int64_t b_stride, bool add, float *c, int64_t c_stride);
 
     void (*relu)(int64_t n, const float *x, float *y); /* NaN stays NaN, as in PyTorch */
     void (*gelu)(
@@ -42,6 +44,11 @@ typedef struct nft_kernels {
     /* y = x, y += x */
     void (*copy_rows)(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride);
     void (*add_rows)(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride);
+    /* the same for groups of n floats: those of x are x_group apart, those of y y_group */
+    void (*copy_groups)(int64_t rows, int64_t n, int groups, const float *x, int64_t x_stride,
+                        int64_t x_group, float *y, int64_t y_stride, int64_t y_group);
+    void (*add_groups)(int64_t rows, int64_t n, int groups, const float *x, int64_t x_stride, int64_t x_group,
+                       float *y, int64_t y_stride, int64_t y_group);
     /* y = (x - mean) / (s + 1e-5) gamma + beta, s the unbiased standard deviation; n ≥ 2 (simple_layer_norm)
      */
     void (*simple_layer_norm)(int64_t rows, int64_t n, const float *gamma, const float *beta, const float *x,

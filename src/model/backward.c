@@ -16,6 +16,8 @@ typedef struct call {
     nft_context *context;
     nft_view output_gradient;
     nft_gradients *gradients;
+    const float *added; /* to the gradient of value `added_index`; or NULL */
+    int64_t added_index;
     int64_t step;         /* that is gone back through, */
     int64_t first, count; /* by these samples */
 } call;
@@ -123,6 +125,10 @@ static void backward_sample(void *argument, int64_t item, int worker, nft_pool *
         memset(exec.input_gradient, 0,
                (size_t)nft_sequence_floats(sequence, 0) * sizeof *exec.input_gradient);
         read_output_gradient(c, sequence, sample, grad_out);
+    }
+    if (c->added && c->step + 1 == c->added_index) {
+        int64_t floats = nft_sequence_floats(sequence, c->added_index);
+        nft_vector()->add(floats, c->added + sample * floats, grad_out);
     }
     nft_context_restore(context, c->step, sample, &exec);
     step->module->class->backward(step->module, &exec, exec.frame, exec.frame + step->frame_out, grad_out,
@@ -258,8 +264,14 @@ static nft_status run(call *c, const nft_view *output_gradient)
 
 nft_status nft_backward(nft_context *context, const nft_view *output_gradient, nft_gradients *gradients)
 {
+    return nft_backward_adding(context, output_gradient, gradients, 0, NULL);
+}
+
+nft_status nft_backward_adding(nft_context *context, const nft_view *output_gradient,
+                               nft_gradients *gradients, int64_t index, const float *added)
+{
     static const char function[] = "nft_backward";
-    call c = {.context = context, .gradients = gradients};
+    call c = {.context = context, .gradients = gradients, .added = added, .added_index = index};
     if (!context || !output_gradient)
         return nft_fail_null(function, context ? "output_gradient" : "context");
     nft_status status = nft_context_acquire(context, function);

@@ -16,4 +16,9 @@ struct nft_gradients {
     int64_t *first_tiles; /* of each step of the model; behind the last one the number of tiles */
 };
 
+/* nft_backward(), with `added` added to the gradient of value `index`, 1 … the last, of the sequence: floats
+ * of each sample one after the other. NULL: nothing is added. */
+nft_status nft_backward_adding(nft_context *context, const nft_view *output_gradient,
+                               nft_gradients *gradients, int64_t index, const float *added);
+
 #endif

@@ -66,6 +66,7 @@ typedef struct assembly {
     nft_sequence *sequence;
     bool binding; /* the parameters exist */
     int64_t bound;
+    const char *owner; /* begins the names of places and parameters */
 } assembly;
 
 /* The builder of module number step_count of the sequence; its frame begins with the module's input. */
@@ -118,10 +119,10 @@ static nft_status end_step(assembly *a, nft_builder *builder)
 
 static nft_status add_module(assembly *a, const json_t *config)
 {
-    char where[64], path[32];
+    char where[64], path[64];
     int64_t index = a->sequence->step_count;
-    snprintf(where, sizeof where, "modules[%" PRId64 "]", index);
-    snprintf(path, sizeof path, "%" PRId64 ".", index);
+    snprintf(where, sizeof where, "%smodules[%" PRId64 "]", a->owner, index);
+    snprintf(path, sizeof path, "%s%" PRId64 ".", a->owner, index);
     nft_builder builder = begin_step(a, where, path);
     nft_status status = nft_module_create(&a->sequence->steps[index].module, &builder, config);
     return status ? status : end_step(a, &builder);
@@ -129,17 +130,22 @@ static nft_status add_module(assembly *a, const json_t *config)
 
 static nft_status add_decoder(assembly *a, const json_t *config)
 {
-    nft_builder builder = begin_step(a, "decoder", "");
+    char where[64];
+    snprintf(where, sizeof where, "%sdecoder", a->owner);
+    nft_builder builder = begin_step(a, where, a->owner);
     nft_step *step = &a->sequence->steps[a->sequence->step_count];
     nft_status status = nft_module_create_as(&step->module, &nft_decoder, &builder, config);
     return status ? status : end_step(a, &builder);
 }
 
-/* `parameters` is the model's, in which a sequence that is bound only finds its parameters. */
+/* `owner`: of the modules, "" of a model. `parameters` is the model's, in which a sequence that is bound only
+ * finds its parameters. */
 static nft_status assemble(nft_sequence **out, const nft_model *model, nft_parameters *parameters,
-                           const nft_space *space, const json_t *modules, const json_t *decoder)
+                           const nft_space *space, const json_t *modules, const json_t *decoder,
+                           const char *owner)
 {
-    assembly a = {.model = model, .parameters = parameters, .binding = model->sequence != NULL};
+    assembly a = {
+        .model = model, .parameters = parameters, .binding = model->sequence != NULL, .owner = owner};
     int64_t count = (int64_t)json_array_size(modules);
     nft_status status = nft_sequence_allocate(&a.sequence, space, &model->input, count + (decoder != NULL));
     for (int64_t i = 0; i < count && !status; i++)
@@ -166,7 +172,7 @@ nft_status nft_model_bind(nft_sequence **out, const nft_model *model, const nft_
     if (status)
         return status;
     nft_parameters *parameters = (nft_parameters *)&model->parameters; /* found again, never changed */
-    status = assemble(out, model, parameters, space, json_object_get(config, "modules"), NULL);
+    status = assemble(out, model, parameters, space, json_object_get(config, "modules"), NULL, "");
     json_decref(config);
     return status;
 }
@@ -190,7 +196,8 @@ static nft_status keep_outputs(nft_model *model, const nft_sequence *other)
 
 /* The model's own sequence; in a model of any space a second one shows that the parameters do not depend on
  * the space. */
-static nft_status configure_modules(nft_model *model, const json_t *modules, const json_t *decoder)
+static nft_status configure_modules(nft_model *model, const json_t *modules, const json_t *decoder,
+                                    const char *owner)
 {
     nft_space *spaces[2] = {NULL, NULL};
     nft_sequence *second = NULL;
@@ -199,9 +206,9 @@ static nft_status configure_modules(nft_model *model, const json_t *modules, con
         status = nft_space_prototype(&spaces[i], i);
     if (!status)
         status = assemble(&model->sequence, model, &model->parameters,
-                          model->any_space ? spaces[0] : model->space, modules, decoder);
+                          model->any_space ? spaces[0] : model->space, modules, decoder, owner);
     if (!status && model->any_space)
-        status = assemble(&second, model, &model->parameters, spaces[1], modules, NULL);
+        status = assemble(&second, model, &model->parameters, spaces[1], modules, NULL, owner);
     if (!status)
         status = keep_outputs(model, second ? second : model->sequence);
     nft_sequence_free(second);
@@ -238,7 +245,7 @@ static nft_status configure(nft_model *model, const json_t *config)
         return status;
     model->module_count = (int64_t)json_array_size(modules);
     model->has_decoder = decoder != NULL;
-    return configure_modules(model, modules, decoder);
+    return configure_modules(model, modules, decoder, "");
 }
 
 static nft_status keep_config(nft_model *model, const json_t *config)
@@ -277,5 +284,37 @@ nft_status nft_model_configure(nft_model **out, const char *text, size_t length,
         return status;
     }
     *out = model;
+    return NFT_OK;
+}
+
+/* As if the value were the tokens of a model; a vector is one token. */
+static nft_value tokens_of(const nft_value *value)
+{
+    bool vector = value->kind == NFT_VALUE_VECTOR;
+    return (nft_value){
+        .kind = NFT_VALUE_TOKENS, .tokens = vector ? 1 : value->tokens, .channels = value->channels};
+}
+
+nft_status nft_model_configure_head(nft_model **out, const nft_model *model, const nft_value *value,
+                                    const nft_json *modules, const nft_json *decoder, const char *owner)
+{
+    *out = NULL;
+    nft_model *head = nft_allocate(sizeof *head);
+    if (!head)
+        return nft_fail_memory("a model", sizeof *head);
+    nft_references_init(&head->references);
+    nft_packed_cache_init(&head->packed);
+    head->memory_limit = model->memory_limit;
+    head->space = nft_space_retain(model->space);
+    head->input = tokens_of(value);
+    head->module_count = (int64_t)json_array_size(modules);
+    head->has_decoder = true;
+    nft_status status = configure_modules(head, modules, decoder, owner);
+    if (status) {
+        nft_model_free(head);
+        return status;
+    }
+    nft_model_note_facts(head);
+    *out = head;
     return NFT_OK;
 }

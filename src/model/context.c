@@ -31,7 +31,7 @@ static nft_status fill_options(nft_context_options *filled, const nft_context_op
     if (filled->threads == 0)
         filled->threads = nft_machine_cores();
     if (filled->max_batch == 0)
-        filled->max_batch = DEFAULT_BATCH;
+        filled->max_batch = filled->threads > DEFAULT_BATCH ? filled->threads : DEFAULT_BATCH;
     if (filled->max_spaces == 0)
         filled->max_spaces = DEFAULT_SPACES;
     return NFT_OK;
@@ -47,13 +47,16 @@ static nft_status check_space(const nft_model *model, const nft_space *space)
     return space && model->space ? nft_space_check_equal(model->space, space) : NFT_OK;
 }
 
-nft_status nft_context_memory(int64_t *bytes, const nft_model *model, const nft_space *space,
-                              const nft_context_options *options)
+nft_status nft_context_cost(int64_t *bytes, int64_t *flops, const nft_model *model, const nft_space *space,
+                            const nft_context_options *options)
 {
-    static const char function[] = "nft_context_memory";
-    if (!model || !bytes)
+    static const char function[] = "nft_context_cost";
+    int64_t unwanted;
+    if (!model || (!bytes && !flops))
         return nft_fail_null(function, model ? "bytes" : "model");
-    *bytes = 0;
+    bytes = bytes ? bytes : &unwanted;
+    flops = flops ? flops : &unwanted;
+    *bytes = *flops = 0;
     nft_context_options filled;
     nft_sequence *sequence = NULL;
     nft_plan plan = {0};
@@ -61,25 +64,11 @@ nft_status nft_context_memory(int64_t *bytes, const nft_model *model, const nft_
     if (status)
         return status;
     if (!(status = check_space(model, space)) && !(status = nft_model_bind(&sequence, model, space)) &&
-        !(status = nft_plan_make(&plan, model, sequence, &filled)))
+        !(status = nft_plan_make(&plan, model, sequence, &filled))) {
         *bytes = plan.bytes;
-    nft_plan_clear(&plan);
-    nft_sequence_free(sequence);
-    return status ? nft_fail_in(status, "%s", function) : NFT_OK;
-}
-
-nft_status nft_model_flops(int64_t *flops, const nft_model *model, const nft_space *space)
-{
-    static const char function[] = "nft_model_flops";
-    if (!model || !flops)
-        return nft_fail_null(function, model ? "flops" : "model");
-    *flops = 0;
-    nft_sequence *sequence = NULL;
-    nft_status status = check_space(model, space);
-    if (!status)
-        status = nft_model_bind(&sequence, model, space);
-    if (!status)
         *flops = sequence->flops;
+    }
+    nft_plan_clear(&plan);
     nft_sequence_free(sequence);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }

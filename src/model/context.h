@@ -55,7 +55,7 @@ struct nft_context {
     int64_t plan_count, plan_capacity;
     uint64_t call; /* number of the last call that ran */
 
-    float *arenas;        /* one for each thread, each behind room for a frame */
+    float *arenas;        /* nft_plan_arenas() of them, each behind room for a frame */
     int64_t frame, arena; /* floats of one of each */
     /* for backward, NULL without keep_for_backward */
     float *kept;
@@ -151,7 +151,7 @@ static inline const nft_space_plan *nft_context_plan_of(const nft_context *conte
     return context->plan ? context->plan : context->slots[sample].plan;
 }
 
-/* Where the arena of a thread begins. */
+/* Where the arena of a thread begins that runs samples alone. */
 static inline float *nft_context_arena(const nft_context *context, int worker)
 {
     return context->arenas + worker * (context->frame + context->arena) + context->frame;

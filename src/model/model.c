@@ -121,11 +121,6 @@ bool nft_model_value_is_fixed(const nft_model *model, const nft_value *value)
                                  (value->kind != NFT_VALUE_TOKENS || value->tokens));
 }
 
-const char *nft_model_config(const nft_model *model)
-{
-    return model ? model->config : NULL;
-}
-
 const char *nft_model_metadata(const nft_model *model, const char *key)
 {
     return model && key ? nft_metadata_get(&model->metadata, key) : NULL;
@@ -134,11 +129,6 @@ const char *nft_model_metadata(const nft_model *model, const char *key)
 nft_status nft_model_set_metadata(nft_model *model, const char *key, const char *text)
 {
     return nft_metadata_set(&model->metadata, key, text);
-}
-
-const nft_space *nft_model_space(const nft_model *model)
-{
-    return model ? model->space : NULL;
 }
 
 static nft_status check_info(const char *function, const nft_model *model, const void *info, size_t size,
@@ -186,13 +176,15 @@ void nft_model_note_facts(nft_model *model)
                                                  .output = &facts->output,
                                                  .module_count = model->module_count,
                                                  .tensor_count = model->parameters.count,
-                                                 .has_decoder = model->has_decoder};
+                                                 .has_decoder = model->has_decoder,
+                                                 .space = model->space,
+                                                 .config = model->config};
 }
 
 const nft_model_description *nft_model_describe(const nft_model *model)
 {
     static const nft_module_info nothing = NFT_MODULE_INFO_INIT;
-    static const nft_model_description none = {sizeof none, &nothing, &nothing, 0, 0, 0};
+    static const nft_model_description none = {sizeof none, &nothing, &nothing, 0, 0, 0, NULL, NULL};
     return model ? &model->facts.description : &none;
 }
 

@@ -2,6 +2,7 @@
 #ifndef NFT_MODEL_MODEL_H
 #define NFT_MODEL_MODEL_H
 
+#include "config/options.h"
 #include "model/sequence.h"
 #include "nft/model.h"
 #include "space/metadata.h"
@@ -39,6 +40,11 @@ bool nft_model_value_is_fixed(const nft_model *model, const nft_value *value);
 
 /* A model without values: the configuration read, every module configured, every size known. */
 nft_status nft_model_configure(nft_model **model, const char *json, size_t length, int64_t memory_limit);
+/* A head of a model without values: modules, of which there may be none, and a decoder for networks of the
+ * model's space. They read one of its values, tokens or a vector, as tokens. `owner` begins the names of its
+ * parameters. It has no configuration, and belongs to whoever trains the model. */
+nft_status nft_model_configure_head(nft_model **head, const nft_model *model, const nft_value *value,
+                                    const nft_json *modules, const nft_json *decoder, const char *owner);
 /* The modules for a space: those of the model, or of a model of any space new ones. Free it with
  * nft_sequence_free(). Threads may call it at the same time. */
 nft_status nft_model_bind(nft_sequence **sequence, const nft_model *model, const nft_space *space);

@@ -95,7 +95,7 @@ nft_status nft_outputs_reserve(nft_context *context, nft_space_plan *plan, int64
     const nft_context_options *options = &context->options;
     int64_t steps = context->step_count;
     shapes of = {.output = &model->outputs[steps - 1]};
-    if (steps > model->module_count)
+    if (steps > model->module_count && model->module_count)
         of.latents = &model->outputs[model->module_count - 1];
     if (plan) {
         of.output = nft_sequence_value(plan->sequence, steps);

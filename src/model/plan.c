@@ -76,8 +76,15 @@ static void place_kept(nft_plan *plan, const nft_sequence *sequence, int64_t ste
     plan->backward = backward_floats(sequence, steps, samples, threads);
 }
 
-static void place_scratch(nft_plan *plan, const nft_sequence *sequence, int64_t steps, bool training)
+int64_t nft_plan_arenas(const nft_context_options *options)
 {
+    return options->recompute || options->max_batch >= options->threads ? options->threads : 1;
+}
+
+static void place_scratch(nft_plan *plan, const nft_sequence *sequence, int64_t steps,
+                          const nft_context_options *options)
+{
+    bool training = options->keep_for_backward;
     int64_t call = 0, item = 0;
     for (int64_t i = 0; i < steps; i++) {
         const nft_memory *memory = &sequence->steps[i].module->memory;
@@ -85,7 +92,9 @@ static void place_scratch(nft_plan *plan, const nft_sequence *sequence, int64_t 
         item = larger(item, memory->item);
     }
     plan->call = nft_take(&plan->arena, call);
-    plan->item = nft_take(&plan->arena, item);
+    nft_take(&plan->item_stride, item);
+    plan->item = nft_take(&plan->arena,
+                          nft_size_multiply(plan->item_stride, options->threads / nft_plan_arenas(options)));
 }
 
 /* Floats that a call gives for one sample: the last value, and the latents if a decoder follows them. */
@@ -120,12 +129,12 @@ nft_status nft_plan_make(nft_plan *plan, const nft_model *model, const nft_seque
         place_kept(plan, sequence, steps, options);
     else
         place_outputs(plan, sequence, steps);
-    place_scratch(plan, sequence, steps, options->keep_for_backward);
+    place_scratch(plan, sequence, steps, options);
     plan->given = plan->output = output_floats(model, sequence, steps);
     if (options->keep_for_backward && options->input_gradient)
         plan->given = nft_size_add(plan->output, nft_sequence_floats(sequence, 0));
     int64_t floats =
-        nft_size_add(nft_size_multiply(nft_size_add(plan->frame, plan->arena), options->threads),
+        nft_size_add(nft_size_multiply(nft_size_add(plan->frame, plan->arena), nft_plan_arenas(options)),
                      nft_size_multiply(nft_size_add(plan->given, plan->kept), options->max_batch));
     if (options->keep_for_backward)
         floats = nft_size_add(floats, plan->backward);

@@ -13,11 +13,17 @@ typedef enum nft_place { NFT_PLACE_INPUT, NFT_PLACE_A, NFT_PLACE_B, NFT_PLACE_CO
  *   inference  | input | value A | value B | CALL           | ITEM |
  *   training                               | CALL, TRAINING | ITEM |
  *
+ * Where max_batch is below the number of threads they share each sample. There is one arena then, with the
+ * ITEM memory of every thread:
+ *
+ *   | input | value A | value B | CALL | ITEM | ITEM | … |
+ *
  * With recompute each thread also has room for a frame before its arena, which another thread may read. */
 typedef struct nft_plan {
     nft_place *places;              /* of each step's output */
     int64_t place[NFT_PLACE_COUNT]; /* where each begins; not used where values are kept */
     int64_t call, item;             /* where the CALL and ITEM memory of modules begins */
+    int64_t item_stride;            /* floats of the ITEM memory of one thread */
     int64_t arena;                  /* floats of one arena */
 
     /* A sample's values are kept for backward. Value i arrives at step i, the last one leaves the last step.
@@ -38,6 +44,10 @@ typedef struct nft_plan {
 
 /* Steps that a context runs: without the decoder if so asked. */
 int64_t nft_plan_steps(const nft_model *model, const nft_context_options *options);
+
+/* Arenas of a context: one for each thread, or a single one where max_batch is below the number of threads.
+ * With recompute each thread has one, as it has a frame. */
+int64_t nft_plan_arenas(const nft_context_options *options);
 
 /* The options have every default filled in. Sizes saturate: check `bytes` against the limit. Clear it also
  * after a failure. */

@@ -7,7 +7,7 @@
 int64_t nft_context_bytes(const nft_context *context)
 {
     int64_t floats =
-        nft_size_multiply(nft_size_add(context->frame, context->arena), context->options.threads);
+        nft_size_multiply(nft_size_add(context->frame, context->arena), nft_plan_arenas(&context->options));
     const int64_t parts[] = {context->kept_floats, context->backward_floats, context->output_floats};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         floats = nft_size_add(floats, parts[i]);
@@ -167,8 +167,9 @@ typedef struct shared {
 
 static int64_t shared_floats(const nft_context *context, const shared *s)
 {
-    return nft_size_add(nft_size_multiply(nft_size_add(s->frame, s->arena), context->options.threads),
-                        nft_size_add(s->kept, s->backward));
+    return nft_size_add(
+        nft_size_multiply(nft_size_add(s->frame, s->arena), nft_plan_arenas(&context->options)),
+        nft_size_add(s->kept, s->backward));
 }
 
 static void include(shared *s, const shared *other)
@@ -192,7 +193,7 @@ static nft_status replace_shared(nft_context *context, const shared *now, const 
 {
     nft_status status = NFT_OK;
     if (!context->arenas || all->frame > now->frame || all->arena > now->arena) {
-        status = replace(&context->arenas, (all->frame + all->arena) * context->options.threads,
+        status = replace(&context->arenas, (all->frame + all->arena) * nft_plan_arenas(&context->options),
                          "the context's workspace");
         context->frame = status ? 0 : all->frame;
         context->arena = status ? 0 : all->arena;

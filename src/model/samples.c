@@ -21,11 +21,13 @@ static void run_item(void *argument, int64_t number, int worker)
     s->work(s->argument, item_at(s, s->first + number), worker, NULL);
 }
 
-/* Numbers first … count - 1: as many as keep all threads busy at the same time, the rest on all of them. */
+/* Numbers first … count - 1: as many as keep all threads busy at the same time, the rest on all of them.
+ * Where threads have no arenas of their own, all are the rest. */
 static void run_parallel(nft_context *context, samples *s, int64_t first, int64_t count)
 {
     int threads = nft_pool_threads(context->pool);
-    int64_t parallel = threads > 1 ? (count - first) / threads * threads : 0;
+    bool alone = threads > 1 && nft_plan_arenas(&context->options) > 1;
+    int64_t parallel = alone ? (count - first) / threads * threads : 0;
     s->first = first;
     nft_pool_run(context->pool, parallel, run_item, s);
     for (int64_t number = first + parallel; number < count; number++)
@@ -112,7 +114,9 @@ nft_exec nft_context_exec(const nft_context *context, int64_t sample, int worker
                       .team = team,
                       .call = arena + plan->call,
                       .item = arena + plan->item,
-                      .item_stride = context->frame + context->arena};
+                      .item_stride = nft_plan_arenas(&context->options) == 1
+                                         ? plan->item_stride
+                                         : context->frame + context->arena};
 }
 
 float *nft_context_value(const nft_context *context, int64_t index, int64_t sample)

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 float nft_grid_coordinate(int64_t index, int64_t size)
 {
@@ -76,7 +77,7 @@ static void affine(const nft_space *space, const float *weights, int64_t i, int6
     const nft_layer *layer = &space->layers[i];
     const float *weight = weights + space->tensors[NFT_WEIGHT_OF(i)].offset;
     const float *bias = weights + space->tensors[NFT_BIAS_OF(i)].offset;
-    nft_gemm_nt(rows, layer->out, layer->in, 1, h, layer->in, weight, layer->in, 0, y, layer->out);
+    nft_gemm(NFT_NT, rows, layer->out, layer->in, 1, h, layer->in, weight, layer->in, 0, y, layer->out);
     nft_vector()->add_bias(rows, layer->out, bias, y, layer->out);
 }
 
@@ -107,4 +108,26 @@ void nft_siren_forward_form(const nft_space *space, const nft_siren_form *form, 
         next = other;
         other = y;
     }
+}
+
+/* Where it is in tensor `t`, which has a number for each token. */
+static int64_t place(const nft_weights *weights, int64_t index, int64_t channel, int64_t t)
+{
+    return (index * weights->channels + channel) * weights->space->tensors[t].tokens;
+}
+
+void nft_siren_gather(const nft_weights *weights, int64_t index, int64_t channel, float *network)
+{
+    const nft_space *space = weights->space;
+    for (int64_t t = 0; t < space->tensor_count; t++)
+        memcpy(network + space->tensors[t].offset, weights->data[t] + place(weights, index, channel, t),
+               (size_t)space->tensors[t].tokens * sizeof *network);
+}
+
+void nft_siren_scatter(nft_weights *weights, int64_t index, int64_t channel, const float *network)
+{
+    const nft_space *space = weights->space;
+    for (int64_t t = 0; t < space->tensor_count; t++)
+        memcpy((float *)weights->data[t] + place(weights, index, channel, t),
+               network + space->tensors[t].offset, (size_t)space->tensors[t].tokens * sizeof *network);
 }

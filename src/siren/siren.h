@@ -4,6 +4,7 @@
 #define NFT_MODEL_SIREN_H
 
 #include "siren/form.h"
+#include "space/weights.h"
 
 /* Where pixel `index` of `size` in one direction lies: linearly spaced in [-1, 1], a single one at -1. */
 float nft_grid_coordinate(int64_t index, int64_t size);
@@ -18,6 +19,11 @@ double nft_siren_bound(const nft_space *space, int64_t layer, double omega);
 
 int64_t nft_siren_flops(const nft_space *space, int64_t rows);
 int64_t nft_siren_scratch(const nft_space *space, int64_t rows);
+
+/* Channel `channel` of sample `index` of a set of SIRENs, a network in one piece: to `network`, or from it.
+ */
+void nft_siren_gather(const nft_weights *weights, int64_t index, int64_t channel, float *network);
+void nft_siren_scatter(nft_weights *weights, int64_t index, int64_t channel, const float *network);
 
 /* out (rows, n_L) = the network at coordinates (rows, n_0), plus the form's offset. `weights` is W_0
  * row-major, v_0, W_1, … in one piece: all layers are linear. One sgemm a layer, so callers cut the rows in a

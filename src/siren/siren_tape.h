@@ -12,7 +12,10 @@
 typedef struct nft_siren_tape nft_siren_tape;
 
 /* For one network of linear layers, on one thread at a time. Keeps a pointer to the space, no reference. */
-nft_status nft_siren_tape_create(nft_siren_tape **tape, const nft_space *space, float omega);
+/* With NFT_PRECISION_BF16, where the processor is faster so, the products of the layers between the first and
+ * the last have factors of bf16. */
+nft_status nft_siren_tape_create(nft_siren_tape **tape, const nft_space *space, float omega,
+                                 int32_t precision);
 /* The same in memory of the caller's, aligned like all of the library's, which it is over with. */
 nft_siren_tape *nft_siren_tape_place(void *memory, const nft_space *space, float omega);
 int64_t nft_siren_tape_bytes(const nft_space *space); /* saturates */
@@ -23,6 +26,8 @@ nft_status nft_siren_tape_set_image(nft_siren_tape *tape, int64_t height, int64_
 int64_t nft_siren_tape_image_bytes(const nft_space *space, int64_t height, int64_t width);
 /* ω of each layer in place of one, and an offset added to the output. Before the weights are loaded. */
 void nft_siren_tape_set_form(nft_siren_tape *tape, const nft_siren_form *form);
+/* Another precision, at most that of its creation. Before the weights are loaded. */
+void nft_siren_tape_set_precision(nft_siren_tape *tape, int32_t precision);
 void nft_siren_tape_free(nft_siren_tape *tape);
 
 /* Takes the weights, W_0 row-major, v_0, W_1, … in one piece, and clears the gradients. */

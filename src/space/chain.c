@@ -238,11 +238,6 @@ void nft_layer_describe(const nft_layer *layer, char *text, size_t capacity)
         snprintf(text, capacity, "linear %" PRId64 " → %" PRId64, layer->in, layer->out);
 }
 
-int64_t nft_space_layer_count(const nft_space *space)
-{
-    return space ? space->layer_count : 0;
-}
-
 nft_status nft_space_layer(nft_layer *layer, const nft_space *space, int64_t index)
 {
     if (!space || !layer)

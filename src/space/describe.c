@@ -5,19 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-int64_t nft_space_axis_count(const nft_space *space)
+const nft_space_description *nft_space_describe(const nft_space *space)
 {
-    return space ? space->axis_count : 0;
-}
-
-int64_t nft_space_tensor_count(const nft_space *space)
-{
-    return space ? space->tensor_count : 0;
-}
-
-int64_t nft_space_parameter_count(const nft_space *space)
-{
-    return space ? space->numbers : 0;
+    static const nft_space_description none = {sizeof none, 0, 0, 0, 0, NULL};
+    return space ? &space->description : &none;
 }
 
 nft_status nft_space_get_axis(nft_space_axis *axis, const nft_space *space, int64_t index)
@@ -163,11 +154,6 @@ nft_status nft_space_fill_json(nft_space *space)
     }
     space->json = text.data;
     return NFT_OK;
-}
-
-const char *nft_space_json(const nft_space *space)
-{
-    return space ? space->json : NULL;
 }
 
 void nft_tensor_describe(const nft_space *space, const nft_tensor *tensor, char *text, size_t capacity)

@@ -6,11 +6,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-int64_t nft_weights_extra_count(const nft_weights *weights)
-{
-    return weights ? weights->extra_count : 0;
-}
-
 const char *nft_weights_extra_name(const nft_weights *weights, int64_t index)
 {
     return weights && index >= 0 && index < weights->extra_count ? weights->extras[index].name : NULL;

@@ -1,5 +1,6 @@
 /* Neuron permutations: the neurons of an axis move in every tensor that names it. */
 #include "base/random.h"
+#include "nft/permute.h"
 #include "space/weights.h"
 
 #include <inttypes.h>

@@ -363,6 +363,12 @@ static nft_status finish(nft_space *space, const nft_layer *layers, int64_t laye
     if (!status && !space->one_position)
         status = nft_space_fill_lifted(space);
     fill_hash(space);
+    space->description = (nft_space_description){.size = sizeof space->description,
+                                                 .axis_count = space->axis_count,
+                                                 .tensor_count = space->tensor_count,
+                                                 .layer_count = space->layer_count,
+                                                 .parameter_count = space->numbers,
+                                                 .json = space->json};
     return status;
 }
 

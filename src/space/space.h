@@ -71,6 +71,7 @@ struct nft_space {
     bool one_position; /* every tensor has f = 1 */
     nft_space *lifted; /* the same tokens with f = 1 each; NULL if every tensor has that already */
     char *json;
+    nft_space_description description;
     uint64_t hash; /* equal for equal spaces */
 };
 

@@ -21,6 +21,14 @@ static nft_status read_scale(nft_augment *augment, const json_t *list)
                     "1000 in this order");
 }
 
+/* Shares near 0 or 1, or near 1/2, need many random numbers beyond this range. */
+static nft_status read_mixup(nft_augment *augment, nft_options *options)
+{
+    const nft_json *value = NULL;
+    nft_status status = nft_options_value(options, "mixup", false, &value);
+    return status || !value ? status : nft_options_number(options, "mixup", true, 0.05, 4, &augment->mixup);
+}
+
 static nft_status read_canonical(nft_augment *augment, nft_options *options)
 {
     const nft_json *value = NULL;
@@ -44,7 +52,7 @@ nft_status nft_augment_read(nft_augment *augment, const nft_json *value)
         (status = nft_options_value(&options, "scale", false, &scale)) ||
         (status = read_scale(augment, scale)) ||
         (status = nft_options_boolean(&options, "mirror", false, &augment->mirror)) ||
-        (status = read_canonical(augment, &options)) ||
+        (status = read_mixup(augment, &options)) || (status = read_canonical(augment, &options)) ||
         (status = nft_siren_form_option(&augment->form, &options)))
         return status;
     return nft_options_finish(&options);

@@ -15,6 +15,7 @@ typedef struct nft_augment {
     double shift;        /* at most this far in each direction, in coordinates: the image is 2 wide */
     double scale[2];     /* the least and the largest factor of the coordinates */
     bool mirror;         /* left and right change places, with probability 1/2 */
+    double mixup;        /* networks of a batch are mixed, see mixup.h; 0: they are not */
     bool by_data;        /* canonical if the data say that they are; else `canonical` says it */
     bool canonical;      /* networks are brought to their canonical form again */
     nft_siren_form form; /* ω of the networks, for that form */

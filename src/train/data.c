@@ -14,70 +14,82 @@ bool nft_trainer_takes_tokens(const nft_trainer *trainer)
     return trainer->model->input.kind == NFT_VALUE_TOKENS;
 }
 
-void nft_trainer_clear_data(nft_trainer *trainer)
-{
-    nft_set_clear(&trainer->train, true);
-    nft_set_clear(&trainer->validation, true);
-    nft_source_clear(&trainer->source);
-    nft_reading_clear(&trainer->batch);
-    nft_reading_clear(&trainer->pieces);
-}
-
 /* Memory for samples of files. More of it than is needed does no harm. A batch is in memory once. */
 static nft_status prepare_reading(nft_trainer *trainer, const nft_set sets[2])
 {
     nft_status status = NFT_OK;
     if (sets[0].dataset) {
-        nft_source_free_batch(&trainer->source);
-        status = nft_reading_reserve(&trainer->batch, trainer, &sets[0], trainer->recipe.batch_size);
+        nft_callback_source_free_batch(&trainer->source.callback);
+        status = nft_reading_reserve(&trainer->source.reading, &trainer->objective, &sets[0],
+                                     trainer->recipe.batch_size);
     }
     for (int s = 0; s < 2 && !status; s++)
         if (sets[s].dataset)
-            status = nft_reading_reserve(&trainer->pieces, trainer, &sets[s], NFT_PIECE_SAMPLES);
+            status = nft_reading_reserve(&trainer->pieces, &trainer->objective, &sets[s], NFT_PIECE_SAMPLES);
     return status;
 }
 
 /* The sets' images have one size, which is that of the rendering. */
 static nft_status size_images(nft_trainer *trainer, const nft_set sets[2])
 {
-    const nft_set *train = sets[0].count ? &sets[0] : &trainer->train, *validation = &sets[1];
+    const nft_set *train = sets[0].count ? &sets[0] : &trainer->source.set, *validation = &sets[1];
     const nft_set *sized = train->count ? train : validation;
-    if (trainer->recipe.loss->target != NFT_TARGET_IMAGE || !sized->count)
+    if (trainer->objective.loss->target != NFT_TARGET_IMAGE || !sized->count)
         return NFT_OK;
     if (validation->count && (sized->height != validation->height || sized->width != validation->width))
         return nft_fail(NFT_ERROR_MISMATCH,
                         "the images of the validation set are %" PRId64 " × %" PRId64
                         ", those of the training set %" PRId64 " × %" PRId64,
                         validation->height, validation->width, sized->height, sized->width);
-    return nft_image_loss_create(&trainer->images, trainer->model->space,
+    return nft_image_loss_create(&trainer->objective.images, trainer->model->space,
+                                 nft_objective_networks(&trainer->objective),
                                  (float)trainer->recipe.form.omega[0], sized->height, sized->width);
 }
 
-/* How a loss between images renders: the networks that come out as the recipe says, those that go in as the
- * data say, or the decoder; with the offset of the data. */
-static nft_status find_form(nft_siren_form *form, const nft_trainer *trainer, const nft_set sets[2])
+/* The forms in which the losses between images render: of the model's output, and of an auxiliary head's. */
+typedef struct forms {
+    nft_siren_form own, auxiliary;
+} forms;
+
+/* Networks that come out are rendered as the recipe says, those that go in as the data say, or the decoder;
+ * with the offset of the data. */
+static nft_status find_form(nft_siren_form *form, const nft_objective *objective, const nft_recipe *recipe,
+                            const nft_set *set)
 {
-    const nft_set *train = sets[0].count ? &sets[0] : &trainer->train;
-    const nft_set *set = train->count ? train : &sets[1];
+    const nft_model *model = objective->model;
     const char *omega = NULL;
-    *form = trainer->recipe.form;
-    if (trainer->recipe.loss->sample || !set->count)
+    *form = recipe->form;
+    if (!objective->loss || objective->loss->sample || !set->count)
         return NFT_OK;
-    if (trainer->recipe.loss->target == NFT_TARGET_INPUT) {
-        const nft_model *model = trainer->model;
+    if (objective->loss->target == NFT_TARGET_INPUT) {
         int64_t height = 0, width = 0;
         nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
                           form);
         omega = nft_contract_text(set, 0, NFT_OMEGA_KEY);
     }
     nft_status status = nft_siren_form_read(form, omega, nft_contract_text(set, 0, NFT_OFFSET_KEY));
-    return status ? status : nft_siren_form_check(form, trainer->model->space);
+    return status ? status : nft_siren_form_check(form, model->space);
+}
+
+static nft_status find_forms(forms *found, const nft_trainer *trainer, const nft_set sets[2])
+{
+    const nft_set *train = sets[0].count ? &sets[0] : &trainer->source.set;
+    const nft_set *set = train->count ? train : &sets[1];
+    nft_status status = find_form(&found->own, &trainer->objective, &trainer->recipe, set);
+    return status ? status
+                  : find_form(&found->auxiliary, &trainer->auxiliary.objective, &trainer->recipe, set);
+}
+
+static void set_form(const nft_objective *objective, const nft_siren_form *form)
+{
+    if (objective->images)
+        nft_siren_tape_set_form(objective->images->tape, form);
 }
 
 /* A validation set that stays has been looked through. */
 static bool stays(const nft_trainer *trainer, const nft_set *validation)
 {
-    return validation->parts && validation->parts == trainer->validation.parts;
+    return validation->parts && validation->parts == trainer->validation.set.parts;
 }
 
 static nft_status look_through_both(nft_trainer *trainer, nft_set sets[2])
@@ -90,16 +102,25 @@ static nft_status look_through_both(nft_trainer *trainer, nft_set sets[2])
     return status;
 }
 
-/* All that may fail. Changes only trainer->images and the memory for samples. */
+/* Memory for a validation set of `count` samples. */
+static nft_status prepare_validation(nft_trainer *trainer, int64_t count)
+{
+    const nft_context_options options = nft_validation_options(&trainer->options);
+    nft_status status = nft_state_reserve_best(&trainer->state);
+    return status ? status
+                  : nft_validation_prepare(&trainer->validation, &trainer->objective, count, &options);
+}
+
+/* All that may fail. Changes only trainer->objective.images and the memory for samples. */
 static nft_status check_sets(nft_trainer *trainer, nft_set sets[2], nft_sampler *sampler,
-                             int64_t *group_floats, nft_siren_form *form)
+                             int64_t *group_floats, forms *found)
 {
     const nft_recipe *recipe = &trainer->recipe;
     nft_status status = nft_trainer_plan_sets(trainer, sets, group_floats);
     if (!status)
         status = size_images(trainer, sets);
     if (!status)
-        status = find_form(form, trainer, sets);
+        status = find_forms(found, trainer, sets);
     if (!status)
         status = prepare_reading(trainer, sets);
     if (!status)
@@ -107,7 +128,7 @@ static nft_status check_sets(nft_trainer *trainer, nft_set sets[2], nft_sampler 
     if (!status && sets[0].count)
         status = nft_sampler_create(sampler, sets[0].count, recipe->shuffle, recipe->seed);
     if (!status && sets[1].count)
-        status = nft_trainer_prepare_validation(trainer, sets[1].total);
+        status = prepare_validation(trainer, sets[1].total);
     return status;
 }
 
@@ -123,40 +144,40 @@ static void replace_set(nft_set *set, const nft_set *other)
 static nft_status take_sets(nft_trainer *trainer, nft_set sets[2])
 {
     nft_sampler sampler = {0};
-    nft_image_loss *images = trainer->images;
+    nft_image_loss *images = trainer->objective.images;
     int64_t group_floats = 0;
-    nft_siren_form form;
-    nft_status status = check_sets(trainer, sets, &sampler, &group_floats, &form);
+    forms found;
+    nft_status status = check_sets(trainer, sets, &sampler, &group_floats, &found);
     if (status) {
-        if (trainer->images != images)
-            nft_image_loss_free(trainer->images);
-        trainer->images = images;
+        if (trainer->objective.images != images)
+            nft_image_loss_free(trainer->objective.images);
+        trainer->objective.images = images;
         nft_sampler_clear(&sampler);
         return status;
     }
-    if (trainer->images != images)
+    if (trainer->objective.images != images)
         nft_image_loss_free(images);
-    if (trainer->images)
-        nft_siren_tape_set_form(trainer->images->tape, &form);
+    set_form(&trainer->objective, &found.own);
+    set_form(&trainer->auxiliary.objective, &found.auxiliary);
     if (sets[0].count) {
-        nft_sampler_clear(&trainer->sampler);
-        trainer->sampler = sampler;
-        nft_source_clear(&trainer->source);
-        replace_set(&trainer->train, &sets[0]);
+        nft_sampler_clear(&trainer->source.sampler);
+        trainer->source.sampler = sampler;
+        nft_callback_source_clear(&trainer->source.callback);
+        replace_set(&trainer->source.set, &sets[0]);
     }
-    trainer->group_floats = group_floats;
+    trainer->loop.group_floats = group_floats;
     if (stays(trainer, &sets[1]))
         return NFT_OK;
-    replace_set(&trainer->validation, &sets[1]);
-    trainer->has_best = trainer->has_validated = false;
-    trainer->stale = 0;
+    replace_set(&trainer->validation.set, &sets[1]);
+    trainer->validation.has_run = false;
+    nft_state_forget_best(&trainer->state);
     return NFT_OK;
 }
 
 /* After the sets were read, or not. */
 static nft_status finish_sets(nft_trainer *trainer, nft_set sets[2], nft_status status)
 {
-    nft_set *train = sets[0].count ? &sets[0] : &trainer->train;
+    nft_set *train = sets[0].count ? &sets[0] : &trainer->source.set;
     if (!status)
         status = nft_contract_check_model(trainer->model, &sets[0]);
     if (!status && trainer->recipe.prepare)
@@ -178,7 +199,7 @@ static const char *target_name(const nft_trainer *trainer, bool has_label)
 {
     if (trainer->recipe.label[0])
         return trainer->recipe.label;
-    return has_label && trainer->recipe.loss->target != NFT_TARGET_IMAGE ? "label" : "target";
+    return has_label && trainer->objective.loss->target != NFT_TARGET_IMAGE ? "label" : "target";
 }
 
 /* Data may say the frequency of their networks, as those of `nftool fit` do. */
@@ -205,7 +226,7 @@ static nft_status check_metadata(const nft_trainer *trainer, const char *omega, 
 {
     const nft_augment *augment = &trainer->recipe.augment;
     nft_status status = NFT_OK;
-    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
+    if (trainer->objective.loss->target == NFT_TARGET_IMAGE)
         status = check_omega(omega, &trainer->recipe.form, "the loss renders with");
     if (status || !nft_augment_is_canonical(augment, canonical != NULL))
         return status;
@@ -216,11 +237,11 @@ static nft_status check_metadata(const nft_trainer *trainer, const char *omega, 
 static nft_status convert_targets(const nft_trainer *trainer, nft_set_part *part)
 {
     const nft_array *targets = part->target_array;
-    bool images = trainer->recipe.loss->target == NFT_TARGET_IMAGE;
+    bool images = trainer->objective.loss->target == NFT_TARGET_IMAGE;
     nft_label_rows rows = {.first = part->first,
                            .count = part->count,
                            .width = targets->count / part->count,
-                           .classes = nft_trainer_classes(trainer),
+                           .classes = nft_objective_classes(&trainer->objective),
                            .floats = nft_array_f32(targets),
                            .integers = nft_array_i64(targets)};
     if (images || !nft_labels_convert(rows.floats != NULL, rows.width, rows.classes))
@@ -236,7 +257,7 @@ static nft_status convert_targets(const nft_trainer *trainer, nft_set_part *part
 
 static nft_status take_targets(const nft_trainer *trainer, nft_set_part *part, const char *name, nft_set *set)
 {
-    nft_status status = nft_check_targets(trainer, part->target_array, name, part->count, set);
+    nft_status status = nft_check_targets(&trainer->objective, part->target_array, name, part->count, set);
     return status ? status : convert_targets(trainer, part);
 }
 
@@ -258,7 +279,7 @@ static nft_status read_weights(nft_set_part *part, nft_set *set, const nft_train
     *part = (nft_set_part){
         .weights = weights, .space = weights->space, .first = set->count, .count = weights->count};
     set->count = nft_size_add(set->count, weights->count);
-    if (trainer->recipe.loss->target == NFT_TARGET_INPUT)
+    if (trainer->objective.loss->target == NFT_TARGET_INPUT)
         return NFT_OK;
     part->target_array = targets;
     return targets ? take_targets(trainer, part, name, set) : nft_fail_no_extra(trainer, weights);
@@ -330,7 +351,7 @@ static nft_status read_target_entry(nft_set_part *out, nft_set *set, const nft_t
                       .count = entry->count};
     memcpy(like.shape, entry->shape, sizeof like.shape);
     out->target_entry = entry;
-    return nft_check_targets(trainer, &like, name, part->count, set);
+    return nft_check_targets(&trainer->objective, &like, name, part->count, set);
 }
 
 static nft_status read_part(nft_set_part *out, nft_set *set, const nft_trainer *trainer, const nft_part *part)
@@ -344,8 +365,8 @@ static nft_status read_part(nft_set_part *out, nft_set *set, const nft_trainer *
     if (!part->count)
         return nft_fail(NFT_ERROR_MISMATCH, "it has no samples");
     *out = (nft_set_part){.space = part->network.space, .first = part->first, .count = part->count};
-    return trainer->recipe.loss->target == NFT_TARGET_INPUT ? NFT_OK
-                                                            : read_target_entry(out, set, trainer, part);
+    return trainer->objective.loss->target == NFT_TARGET_INPUT ? NFT_OK
+                                                               : read_target_entry(out, set, trainer, part);
 }
 
 static nft_status read_dataset(nft_set *set, const nft_trainer *trainer, nft_dataset *dataset)
@@ -389,7 +410,7 @@ static nft_status fill_data(nft_trainer_data *filled, const nft_trainer_data *da
 
 static nft_status check_callback(const nft_trainer *trainer)
 {
-    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
+    if (trainer->objective.loss->target == NFT_TARGET_IMAGE)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "loss render takes the size of its images from a set of data, not from a callback");
     if (trainer->model->any_space)
@@ -415,17 +436,18 @@ static nft_status fill_both(const nft_trainer *trainer, nft_trainer_data data[2]
 /* Memory that a refused call gives up is taken again by the next batch. */
 static nft_status prepare_callback(nft_trainer *trainer)
 {
-    nft_reading_clear(&trainer->batch);
-    return nft_source_reserve(&trainer->source, trainer);
+    nft_reading_clear(&trainer->source.reading);
+    return nft_callback_source_reserve(&trainer->source.callback, &trainer->objective,
+                                       trainer->recipe.batch_size);
 }
 
 /* Replaces the training set by a callback, or by nothing. */
 static void take_callback(nft_trainer *trainer, const nft_trainer_data *data)
 {
-    trainer->source.callback = data->callback;
-    trainer->source.user = data->user;
-    nft_sampler_clear(&trainer->sampler);
-    nft_set_clear(&trainer->train, true);
+    trainer->source.callback.call = data->callback;
+    trainer->source.callback.user = data->user;
+    nft_sampler_clear(&trainer->source.sampler);
+    nft_set_clear(&trainer->source.set, true);
 }
 
 static nft_status set_sets(nft_trainer *trainer, const nft_trainer_data data[2], bool keep_validation)
@@ -435,7 +457,7 @@ static nft_status set_sets(nft_trainer *trainer, const nft_trainer_data data[2],
     if (status)
         nft_fail_in(status, "training set");
     if (keep_validation)
-        sets[1] = trainer->validation;
+        sets[1] = trainer->validation.set;
     else if (!status && (status = read_set(&sets[1], trainer, &data[1])))
         nft_fail_in(status, "validation set");
     return finish_sets(trainer, sets, status);

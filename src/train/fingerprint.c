@@ -1,5 +1,5 @@
 /* Hashes by which a checkpoint recognises its data, and its own numbers. */
-#include "train/trainer.h"
+#include "train/objective.h"
 
 #include <string.h>
 
@@ -29,7 +29,7 @@ static uint64_t hash_floats(const float *values, int64_t count, uint64_t hash)
 /* A model of any space also tells tensors apart by this text. */
 static uint64_t hash_space(const nft_space *space, uint64_t hash)
 {
-    const char *text = nft_space_json(space);
+    const char *text = nft_space_describe(space)->json;
     return nft_hash_bytes(text, strlen(text), hash);
 }
 
@@ -49,26 +49,26 @@ static uint64_t hash_input(const nft_forward_sample *input, uint64_t hash)
     return hash;
 }
 
-static uint64_t hash_target(const nft_trainer *trainer, const nft_sample *sample, uint64_t hash)
+static uint64_t hash_target(const nft_objective *objective, const nft_sample *sample, uint64_t hash)
 {
-    if (trainer->recipe.loss->target == NFT_TARGET_CLASS)
+    if (objective->loss->target == NFT_TARGET_CLASS)
         return nft_hash_bytes(&sample->label, sizeof sample->label, hash);
-    return sample->target ? hash_floats(sample->target, nft_trainer_target_numbers(trainer), hash) : hash;
+    return sample->target ? hash_floats(sample->target, nft_objective_target_numbers(objective), hash) : hash;
 }
 
-void nft_samples_hash(const nft_trainer *trainer, const nft_sample *samples, int64_t count,
+void nft_samples_hash(const nft_objective *objective, const nft_sample *samples, int64_t count,
                       nft_fingerprint *fingerprint)
 {
     const nft_space *last = NULL;
     uint64_t text = 0;
     for (int64_t i = 0; i < count; i++) {
         const nft_space *space = samples[i].input.weights ? samples[i].input.weights->space : NULL;
-        if (trainer->model->any_space && space && space != last)
+        if (objective->model->any_space && space && space != last)
             text = hash_space(space, 0);
         last = space;
-        if (trainer->model->any_space)
+        if (objective->model->any_space)
             fingerprint->inputs = nft_hash_bytes(&text, sizeof text, fingerprint->inputs);
         fingerprint->inputs = hash_input(&samples[i].input, fingerprint->inputs);
-        fingerprint->targets = hash_target(trainer, &samples[i], fingerprint->targets);
+        fingerprint->targets = hash_target(objective, &samples[i], fingerprint->targets);
     }
 }

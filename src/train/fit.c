@@ -73,7 +73,7 @@ static void add_entries(void *user, int64_t item, const nft_statistics *s, const
 /* In groups, so that the values that forward keeps fit. */
 static nft_status add_samples(const fitting *f, const nft_sample *samples, int64_t count)
 {
-    nft_context *context = f->trainer->context;
+    nft_context *context = f->trainer->loop.context;
     nft_status status = NFT_OK;
     for (int64_t first = 0, group; first < count && !status; first += group) {
         group = nft_trainer_next_group(f->trainer, samples + first, count - first);
@@ -90,10 +90,11 @@ static nft_status read_data(const fitting *f)
     nft_trainer *trainer = f->trainer;
     nft_sample samples[NFT_PIECE_SAMPLES];
     nft_status status = NFT_OK;
-    for (int64_t first = 0; first < trainer->train.count && !status; first += NFT_PIECE_SAMPLES) {
-        int64_t left = trainer->train.count - first,
+    for (int64_t first = 0; first < trainer->source.set.count && !status; first += NFT_PIECE_SAMPLES) {
+        int64_t left = trainer->source.set.count - first,
                 count = left < NFT_PIECE_SAMPLES ? left : NFT_PIECE_SAMPLES;
-        status = nft_set_fetch(trainer, &trainer->train, NULL, first, count, &trainer->pieces, samples);
+        status = nft_set_fetch(&trainer->objective, &trainer->source.set, NULL, first, count,
+                               &trainer->pieces, samples);
         if (!status)
             status = add_samples(f, samples, count);
     }
@@ -189,7 +190,7 @@ static nft_status add_declarations(fitting *f, const nft_sequence *sequence, int
  */
 static nft_status prepare_module(fitting *f, int64_t module, bool *found)
 {
-    const nft_set *set = &f->trainer->train;
+    const nft_set *set = &f->trainer->source.set;
     nft_status status = NFT_OK;
     for (int64_t i = 0; i < set->part_count && !status; i++) {
         nft_sequence *sequence = NULL;
@@ -269,14 +270,15 @@ nft_status nft_trainer_fit_normalize(nft_trainer *trainer)
     nft_status status = nft_trainer_check_call(trainer, function);
     if (status)
         return status;
-    if (trainer->step)
+    if (trainer->state.step)
         return nft_fail(NFT_ERROR_ARGUMENT,
                         "%s: %" PRId64 " steps were taken already; call it before the first", function,
-                        trainer->step);
-    if (!trainer->train.count)
+                        trainer->state.step);
+    if (!trainer->source.set.count)
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: there is no training set; call nft_trainer_set_data first",
                         function);
     for (int64_t step = 0; step < nft_model_step_count(trainer->model) && !status; step++)
         status = fit_step(trainer, step);
+    nft_average_reset(&trainer->state.average, trainer->model);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }

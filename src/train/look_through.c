@@ -34,8 +34,8 @@ static nft_status select_samples(const nft_trainer *trainer, nft_set *set, nft_s
 {
     int64_t kept = 0;
     for (int64_t i = 0; i < *count; i++) {
-        bool ignored = nft_trainer_classes(trainer) && samples[i].label == NFT_CLASS_IGNORED;
-        nft_status status = ignored ? NFT_OK : nft_samples_check(trainer, &samples[i], 1);
+        bool ignored = nft_objective_classes(&trainer->objective) && samples[i].label == NFT_CLASS_IGNORED;
+        nft_status status = ignored ? NFT_OK : nft_samples_check(&trainer->objective, &samples[i], 1);
         bool bad = status == NFT_ERROR_NOT_FINITE && trainer->recipe.skip;
         if (status && !bad)
             return set->dataset ? fail_sample(set->dataset, samples[i].number, status) : status;
@@ -83,12 +83,13 @@ nft_status nft_set_look_through(nft_trainer *trainer, nft_set *set, const char *
         int64_t left = set->total - first, count = left < NFT_PIECE_SAMPLES ? left : NFT_PIECE_SAMPLES;
         int64_t *chosen = set->chosen;
         set->chosen = NULL; /* all are read */
-        status = nft_set_fetch_unchecked(trainer, set, NULL, first, count, &trainer->pieces, samples);
+        status =
+            nft_set_fetch_unchecked(&trainer->objective, set, NULL, first, count, &trainer->pieces, samples);
         set->chosen = chosen;
         if (!status)
             status = select_samples(trainer, set, samples, &count, &used, &out);
         if (!status)
-            nft_samples_hash(trainer, samples, count, &set->fingerprint);
+            nft_samples_hash(&trainer->objective, samples, count, &set->fingerprint);
     }
     return status || !set->total ? status : finish_selection(set, used, &out, what);
 }

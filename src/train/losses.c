@@ -60,7 +60,7 @@ const nft_loss nft_losses[NFT_LOSS_COUNT] = {
      .advice = "bce takes outputs in 0 … 1: end the model with sigmoid",
      .sample = bce},
     {.name = "cross_entropy", .target = NFT_TARGET_CLASS, .sample = cross_entropy},
-    {.name = "reconstruction", .target = NFT_TARGET_INPUT},
+    [NFT_LOSS_RECONSTRUCTION] = {.name = "reconstruction", .target = NFT_TARGET_INPUT},
     {.name = "render", .target = NFT_TARGET_IMAGE, .least = -FLT_MAX, .most = FLT_MAX},
 };
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #define NFT_LOSS_COUNT 5
+#define NFT_LOSS_RECONSTRUCTION 3 /* its number */
 
 /* The kind of the target of a sample's output. */
 typedef enum nft_target {

@@ -1,5 +1,4 @@
 /* How much memory a trainer takes, and how many samples it runs at a time. */
-#include "modules/sequence/decoder.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -50,7 +49,8 @@ int64_t nft_trainer_group_size(const nft_recipe *recipe, const nft_trainer_optio
 int64_t nft_trainer_next_group(const nft_trainer *trainer, const nft_sample *samples, int64_t count)
 {
     int64_t group = 0, floats = 0;
-    while (group < count && group < trainer->group && samples[group].kept <= trainer->group_floats - floats)
+    while (group < count && group < trainer->loop.group &&
+           samples[group].kept <= trainer->loop.group_floats - floats)
         floats += samples[group++].kept;
     return group < count ? whole_rounds(group, thread_count(&trainer->options)) : group;
 }
@@ -80,21 +80,11 @@ static int64_t batch_bytes(const nft_model *model, const nft_recipe *recipe, con
         bytes = nft_size_add(
             bytes,
             nft_size_multiply(nft_size_multiply(recipe->batch_size, model->space->numbers), sizeof(float)));
+    if (recipe->augment.mixup > 0)
+        bytes = nft_size_add(
+            bytes, nft_size_add(nft_mixup_bytes(recipe->augment.mixup, model->space, recipe->batch_size),
+                                nft_size_multiply(outputs, sizeof(float))));
     return nft_size_add(bytes, nft_size_multiply(nft_size_multiply(group, outputs), sizeof(float)));
-}
-
-/* The renderer of a loss between images, and a network with its gradient. */
-static int64_t image_bytes(const nft_model *model, const nft_recipe *recipe)
-{
-    int64_t height = 0, width = 0; /* a data set's are not known yet */
-    nft_siren_form form;
-    if (recipe->loss->sample)
-        return 0;
-    if (recipe->loss->target == NFT_TARGET_INPUT)
-        nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
-                          &form);
-    return nft_size_add(nft_size_multiply(model->space->numbers, 2 * sizeof(float)),
-                        nft_image_loss_bytes(model->space, height, width));
 }
 
 /* Floats that a sample of a space keeps. */
@@ -125,9 +115,9 @@ static nft_status context_bytes(const nft_model *model, const nft_recipe *recipe
     *group = nft_trainer_group_size(recipe, options, kept);
     nft_context_options first = nft_training_options(options, *group),
                         second = nft_validation_options(options);
-    status = nft_context_memory(&training, model, space, &first);
+    status = nft_context_cost(&training, NULL, model, space, &first);
     if (!status)
-        status = nft_context_memory(&validation, model, space, &second);
+        status = nft_context_cost(&validation, NULL, model, space, &second);
     if (status)
         return status;
     /* the contexts share the weights that are packed for forward */
@@ -142,12 +132,17 @@ nft_status nft_trainer_plan_bytes(const nft_model *model, const nft_recipe *reci
     int64_t contexts = 0, group = 0;
     space = space ? space : model->space;
     nft_status status = context_bytes(model, recipe, options, space, &group, &contexts);
+    int64_t auxiliary = 0;
+    if (!status)
+        status = nft_auxiliary_bytes(&auxiliary, &recipe->auxiliary, model, group, options);
     const int64_t parts[] = {contexts,
                              nft_size_multiply(model->parameters.total, 3 * sizeof(float)),
                              nft_moments_bytes(model),
+                             nft_average_bytes(model, recipe->ema_decay),
                              nft_fit_bytes(model),
                              batch_bytes(model, recipe, space, group),
-                             image_bytes(model, recipe)};
+                             auxiliary,
+                             nft_objective_image_bytes(model, recipe->loss)};
     *bytes = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && !status; i++)
         *bytes = nft_size_add(*bytes, parts[i]);
@@ -187,7 +182,7 @@ static nft_status plan_part(const nft_trainer *trainer, nft_set *set, int64_t in
 nft_status nft_trainer_plan_sets(const nft_trainer *trainer, nft_set sets[2], int64_t *group_floats)
 {
     nft_status status = NFT_OK;
-    *group_floats = trainer->group_floats;
+    *group_floats = trainer->loop.group_floats;
     for (int s = 0; s < 2 && !status; s++)
         for (int64_t i = 0; i < sets[s].part_count && !status; i++) {
             status = plan_part(trainer, &sets[s], i, group_floats);

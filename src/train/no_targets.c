@@ -28,7 +28,7 @@ static nft_status fail_no_targets(const nft_trainer *trainer, int64_t samples, c
 {
     const char *label = trainer->recipe.label;
     nft_text advice = {0};
-    if (trainer->recipe.loss->target == NFT_TARGET_IMAGE)
+    if (trainer->objective.loss->target == NFT_TARGET_IMAGE)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "it has no tensor 'target' with an image for each of its %" PRId64 " networks",
                         samples);

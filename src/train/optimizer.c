@@ -1,5 +1,7 @@
 #include "train/optimizer.h"
 
+#include "math/gradients.h"
+
 #include <math.h>
 
 #define RANGE 16384 /* numbers that a thread takes at a time */
@@ -84,33 +86,19 @@ static void sum_range(void *argument, int64_t item, int worker)
     c->moments->sums[item] = sum_of_squares(c->gradients + range->first, range->count);
 }
 
-double nft_gradient_norm(const nft_moments *moments, const float *gradients, nft_pool *pool)
+double nft_gradient_squares(const nft_moments *moments, const float *gradients, nft_pool *pool)
 {
     norm_call c = {moments, gradients};
     nft_pool_run(pool, moments->range_count, sum_range, &c);
-    return sqrt(sum_pairs(moments->sums, moments->range_count));
+    return sum_pairs(moments->sums, moments->range_count);
 }
 
 typedef struct update_call {
+    nft_adam adam;
     const nft_moments *moments;
     const float *gradients;
     float *values;
-    float scale, shrink, decay, rise1, beta2, rise2, step_size, correction, eps;
 } update_call;
-
-/* torch.optim.Adam and AdamW: m ← m + (1-β1)(g - m), v ← β2 v + (1-β2) g²,
- * p ← p - lr/(1-β1^s) m / (√v/√(1-β2^s) + eps); g has the L2 decay added, or p was shrunk before. */
-static void update(const update_call *c, int64_t count, const float *restrict gradients,
-                   float *restrict first, float *restrict second, float *restrict values)
-{
-    for (int64_t i = 0; i < count; i++) {
-        float value = values[i] * c->shrink, g = gradients[i] * c->scale + c->decay * value;
-        float m = first[i] + c->rise1 * (g - first[i]), v = c->beta2 * second[i] + c->rise2 * g * g;
-        first[i] = m;
-        second[i] = v;
-        values[i] = value - c->step_size * (m / (sqrtf(v) / c->correction + c->eps));
-    }
-}
 
 static void update_range(void *argument, int64_t item, int worker)
 {
@@ -118,25 +106,20 @@ static void update_range(void *argument, int64_t item, int worker)
     const update_call *c = argument;
     const nft_range *range = &c->moments->ranges[item];
     int64_t at = range->first;
-    update(c, range->count, c->gradients + at, c->moments->first + at, c->moments->second + at,
-           c->values + at);
+    nft_vector_gradients()->adam(&c->adam, range->count, c->gradients + at, c->moments->first + at,
+                                 c->moments->second + at, c->values + at);
 }
 
 void nft_optimizer_update(const nft_optimizer *optimizer, nft_moments *moments, int64_t step, double lr,
                           double scale, const float *gradients, float *values, nft_pool *pool)
 {
     double decay = optimizer->weight_decay;
-    update_call c = {.moments = moments,
-                     .gradients = gradients,
-                     .values = values,
-                     .scale = (float)scale,
-                     .shrink = optimizer->decoupled ? (float)(1 - lr * decay) : 1,
-                     .decay = optimizer->decoupled ? 0 : (float)decay,
-                     .rise1 = (float)(1 - optimizer->beta1),
-                     .beta2 = (float)optimizer->beta2,
-                     .rise2 = (float)(1 - optimizer->beta2),
-                     .step_size = (float)(lr / (1 - pow(optimizer->beta1, (double)step))),
-                     .correction = (float)sqrt(1 - pow(optimizer->beta2, (double)step)),
-                     .eps = (float)optimizer->eps};
+    update_call c = {nft_adam_at(step, lr, optimizer->beta1, optimizer->beta2, optimizer->eps), moments,
+                     gradients, values};
+    c.adam.scale = (float)scale;
+    if (optimizer->decoupled)
+        c.adam.shrink = (float)(1 - lr * decay);
+    else
+        c.adam.decay = (float)decay;
     nft_pool_run(pool, moments->range_count, update_range, &c);
 }

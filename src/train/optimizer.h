@@ -1,4 +1,4 @@
-/* Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), as PyTorch computes them. */
+/* The optimizer of a trainer: Adam or AdamW (math/adam.h) for all parameters of a model. */
 #ifndef NFT_TRAIN_OPTIMIZER_H
 #define NFT_TRAIN_OPTIMIZER_H
 
@@ -27,8 +27,8 @@ int64_t nft_moments_bytes(const nft_model *model); /* saturates */
 nft_status nft_moments_create(nft_moments *moments, const nft_model *model);
 void nft_moments_clear(nft_moments *moments);
 
-/* The global L2 norm of the gradients, summed in double by a fixed tree. */
-double nft_gradient_norm(const nft_moments *moments, const float *gradients, nft_pool *pool);
+/* The sum of the squares of the gradients, in double by a fixed tree. */
+double nft_gradient_squares(const nft_moments *moments, const float *gradients, nft_pool *pool);
 
 /* Update number `step`, from 1, with learning rate `lr` and the gradients times `scale`. */
 void nft_optimizer_update(const nft_optimizer *optimizer, nft_moments *moments, int64_t step, double lr,

@@ -2,6 +2,7 @@
 #include "train/trainer.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 void nft_trainer_part(const nft_trainer *trainer, int64_t samples, int64_t *first, int64_t *count)
 {
@@ -24,17 +25,36 @@ nft_status nft_trainer_reduce(nft_trainer *trainer, nft_status status, double *s
     if (status)
         return status;
     if (failed)
-        return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": the reduce callback failed", trainer->step);
+        return nft_fail(NFT_ERROR_CANCELLED, "step %" PRId64 ": the reduce callback failed",
+                        trainer->state.step);
     if (sums[sum_count - 1] > 0)
         return nft_fail(NFT_ERROR_CANCELLED,
-                        "step %" PRId64 ": another rank failed or was stopped, and says why", trainer->step);
+                        "step %" PRId64 ": another rank failed or was stopped, and says why",
+                        trainer->state.step);
     return NFT_OK;
+}
+
+nft_status nft_trainer_reduce_gradients(nft_trainer *trainer, nft_status status, double *sums,
+                                        int64_t sum_count)
+{
+    float *own = trainer->loop.gradients->values, *head = nft_auxiliary_gradients(&trainer->auxiliary),
+          *joint = trainer->auxiliary.joint;
+    int64_t count = trainer->model->parameters.total;
+    if (!joint)
+        return nft_trainer_reduce(trainer, status, sums, sum_count, own, count);
+    int64_t more = trainer->auxiliary.model->parameters.total;
+    memcpy(joint, own, (size_t)count * sizeof *own);
+    memcpy(joint + count, head, (size_t)more * sizeof *head);
+    status = nft_trainer_reduce(trainer, status, sums, sum_count, joint, count + more);
+    memcpy(own, joint, (size_t)count * sizeof *own);
+    memcpy(head, joint + count, (size_t)more * sizeof *head);
+    return status;
 }
 
 void nft_trainer_leave(nft_trainer *trainer)
 {
     double sums[2] = {0};
-    nft_gradients_clear(trainer->gradients);
-    (void)nft_trainer_reduce(trainer, NFT_ERROR_CANCELLED, sums, 2, trainer->gradients->values,
-                             trainer->model->parameters.total);
+    nft_gradients_clear(trainer->loop.gradients);
+    nft_auxiliary_begin(&trainer->auxiliary);
+    (void)nft_trainer_reduce_gradients(trainer, NFT_ERROR_CANCELLED, sums, 2);
 }

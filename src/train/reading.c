@@ -1,6 +1,6 @@
 /* Memory for samples that are read from files: for any of the spaces that the set has. */
 #include "io/targets.h"
-#include "train/trainer.h"
+#include "train/objective.h"
 
 #include <string.h>
 
@@ -24,16 +24,16 @@ int64_t nft_reading_bytes(const nft_model *model, const nft_space *space, int64_
         capacity, nft_size_add(nft_size_add(floats, view), nft_size_add(target_bytes, sizeof(int64_t))));
 }
 
-static nft_status allocate_targets(nft_reading *reading, const nft_trainer *trainer)
+static nft_status allocate_targets(nft_reading *reading, const nft_objective *objective)
 {
     size_t count = (size_t)reading->capacity;
-    reading->numbers = nft_trainer_target_numbers(trainer);
-    if (trainer->recipe.loss->target == NFT_TARGET_CLASS)
+    reading->numbers = nft_objective_target_numbers(objective);
+    if (objective->loss->target == NFT_TARGET_CLASS)
         reading->labels = nft_allocate_array(count, sizeof *reading->labels);
     else if (reading->numbers)
         reading->targets =
             nft_allocate_array(count, (size_t)nft_size_multiply(reading->numbers, sizeof *reading->targets));
-    if (reading->labels || reading->targets || trainer->recipe.loss->target == NFT_TARGET_INPUT)
+    if (reading->labels || reading->targets || objective->loss->target == NFT_TARGET_INPUT)
         return NFT_OK;
     return nft_fail_memory(
         "a batch's targets",
@@ -59,7 +59,7 @@ static nft_status allocate_inputs(nft_reading *reading, const nft_model *model)
 }
 
 /* Bytes for each sample of targets that are not read as the loss takes them. */
-static int64_t scratch_bytes(const nft_trainer *trainer, const nft_set *set)
+static int64_t scratch_bytes(const nft_objective *objective, const nft_set *set)
 {
     int64_t most = 0;
     for (int64_t i = 0; i < set->part_count; i++) {
@@ -68,7 +68,7 @@ static int64_t scratch_bytes(const nft_trainer *trainer, const nft_set *set)
             continue;
         int64_t width = entry->count / set->parts[i].count;
         if (width > most &&
-            nft_labels_convert(nft_type_is_float(entry->type), width, nft_trainer_classes(trainer)))
+            nft_labels_convert(nft_type_is_float(entry->type), width, nft_objective_classes(objective)))
             most = width;
     }
     return nft_size_multiply(most, sizeof(int64_t));
@@ -83,14 +83,14 @@ static nft_status allocate_scratch(nft_reading *reading)
     return reading->chosen ? NFT_OK : nft_fail_memory("the numbers of a batch", reading->capacity * 8);
 }
 
-nft_status nft_reading_reserve(nft_reading *reading, const nft_trainer *trainer, const nft_set *set,
+nft_status nft_reading_reserve(nft_reading *reading, const nft_objective *objective, const nft_set *set,
                                int64_t capacity)
 {
-    const nft_model *model = trainer->model;
+    const nft_model *model = objective->model;
     nft_reading larger = {.capacity = capacity,
                           .floats = reading->floats,
                           .tensors = reading->tensors,
-                          .scratch_row = scratch_bytes(trainer, set)};
+                          .scratch_row = scratch_bytes(objective, set)};
     if (larger.scratch_row < reading->scratch_row)
         larger.scratch_row = reading->scratch_row;
     for (int64_t i = 0; i < set->part_count; i++) {
@@ -101,11 +101,11 @@ nft_status nft_reading_reserve(nft_reading *reading, const nft_trainer *trainer,
     }
     if (reading->capacity >= capacity && reading->floats == larger.floats &&
         reading->tensors == larger.tensors && reading->scratch_row == larger.scratch_row &&
-        reading->numbers == nft_trainer_target_numbers(trainer))
+        reading->numbers == nft_objective_target_numbers(objective))
         return NFT_OK;
     nft_status status = allocate_inputs(&larger, model);
     if (!status)
-        status = allocate_targets(&larger, trainer);
+        status = allocate_targets(&larger, objective);
     if (!status)
         status = allocate_scratch(&larger);
     if (status) {

@@ -87,6 +87,19 @@ static nft_status read_clip(nft_options *options, double *clip)
     return nft_fail(NFT_ERROR_CONFIG, "recipe: 'grad_clip' is not a number above 0; null means no clipping");
 }
 
+static nft_status read_ema(nft_options *options, double *decay)
+{
+    const json_t *value = NULL;
+    nft_status status = nft_options_value(options, "ema_decay", false, &value);
+    if (status || !value)
+        return status;
+    *decay = json_number_value(value);
+    if (json_is_number(value) && *decay > 0 && *decay < 1)
+        return NFT_OK;
+    return nft_fail(NFT_ERROR_CONFIG,
+                    "recipe: 'ema_decay' is not a number above 0 and below 1; null means no average");
+}
+
 static nft_status read_patience(nft_options *options, int64_t *patience)
 {
     const json_t *value = NULL;
@@ -146,7 +159,7 @@ static nft_status skip_files(nft_options *options)
 static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
 {
     nft_options options;
-    const json_t *optimizer = NULL, *schedule = NULL, *augment = NULL;
+    const json_t *optimizer = NULL, *schedule = NULL, *augment = NULL, *auxiliary = NULL;
     int64_t seed = 0;
     int loss = 0;
     nft_status status;
@@ -155,7 +168,9 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status = nft_options_value(&options, "optimizer", true, &optimizer)) ||
         (status = nft_options_value(&options, "schedule", false, &schedule)) ||
         (status = nft_options_value(&options, "augment", false, &augment)) ||
+        (status = nft_options_value(&options, "auxiliary", false, &auxiliary)) ||
         (status = read_clip(&options, &recipe->grad_clip)) ||
+        (status = read_ema(&options, &recipe->ema_decay)) ||
         (status = nft_options_integer(&options, "batch_size", true, 1, INT32_MAX, &recipe->batch_size)) ||
         (status = nft_options_integer(&options, "steps", true, 1, INT64_MAX / INT32_MAX, &recipe->steps)) ||
         (status = nft_options_boolean(&options, "shuffle", false, &recipe->shuffle)) ||
@@ -168,7 +183,8 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status = read_patience(&options, &recipe->patience)) ||
         (status = read_omega(&options, &recipe->form, loss)) || (status = skip_files(&options)) ||
         (status = nft_options_finish(&options)) || (status = read_optimizer(&recipe->optimizer, optimizer)) ||
-        (status = nft_augment_read(&recipe->augment, augment)))
+        (status = nft_augment_read(&recipe->augment, augment)) ||
+        (status = nft_auxiliary_read(&recipe->auxiliary, auxiliary)))
         return status;
     recipe->loss = &nft_losses[loss];
     recipe->seed = (uint64_t)seed;
@@ -190,4 +206,9 @@ nft_status nft_recipe_parse(nft_recipe *recipe, const char *text, size_t length)
         status = read_recipe(recipe, value);
     json_decref(value);
     return status;
+}
+
+void nft_recipe_clear(nft_recipe *recipe)
+{
+    nft_auxiliary_options_clear(&recipe->auxiliary);
 }

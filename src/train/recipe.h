@@ -5,6 +5,7 @@
 #include "math/schedule.h"
 #include "siren/form.h"
 #include "train/augment.h"
+#include "train/auxiliary.h"
 #include "train/losses.h"
 #include "train/optimizer.h"
 
@@ -16,6 +17,7 @@ typedef struct nft_recipe {
     nft_schedule schedule;
     double grad_clip;    /* the largest norm; 0: no clipping */
     nft_siren_form form; /* of the networks that loss render renders */
+    double ema_decay;    /* of the average of the parameters; 0: there is none */
     int64_t batch_size, steps, validate_every;
     int64_t patience; /* validations in a row without a lower loss, after which it ends; 0: no such end */
     bool shuffle;
@@ -23,9 +25,12 @@ typedef struct nft_recipe {
     bool skip;    /* samples that are not finite are left out */
     char label[NFT_LABEL_CAPACITY]; /* the tensor of the labels; "": label, or else target */
     nft_augment augment;
+    nft_auxiliary_options auxiliary;
     uint64_t seed;
 } nft_recipe;
 
+/* Clear it also after a failure. */
 nft_status nft_recipe_parse(nft_recipe *recipe, const char *text, size_t length);
+void nft_recipe_clear(nft_recipe *recipe);
 
 #endif

@@ -1,5 +1,5 @@
 #include "io/targets.h"
-#include "train/trainer.h"
+#include "train/objective.h"
 
 nft_status nft_set_allocate(nft_set *set, int64_t parts)
 {
@@ -54,7 +54,7 @@ const nft_set_part *nft_set_find_part(const nft_set *set, int64_t number)
 }
 
 /* A sample of the caller's memory. */
-static nft_sample sample_in_memory(const nft_trainer *trainer, const nft_set *set, int64_t number)
+static nft_sample sample_in_memory(const nft_objective *objective, const nft_set *set, int64_t number)
 {
     const nft_set_part *part = nft_set_find_part(set, number);
     int64_t index = number - part->first;
@@ -62,7 +62,7 @@ static nft_sample sample_in_memory(const nft_trainer *trainer, const nft_set *se
     const float *targets = array ? nft_array_f32(array) : NULL;
     const int64_t *labels = array ? nft_array_i64(array) : NULL;
     return (nft_sample){.input = {.weights = part->weights, .tokens = part->tokens, .index = index},
-                        .target = targets ? targets + index * nft_trainer_target_numbers(trainer) : NULL,
+                        .target = targets ? targets + index * nft_objective_target_numbers(objective) : NULL,
                         .label = labels ? labels[index] : 0,
                         .number = number,
                         .kept = part->kept};
@@ -98,8 +98,8 @@ static nft_status read_networks(const nft_set *set, const run *r)
     return status;
 }
 
-static nft_status read_run(const nft_trainer *trainer, const nft_set *set, const run *r, nft_reading *reading,
-                           nft_sample *samples)
+static nft_status read_run(const nft_objective *objective, const nft_set *set, const run *r,
+                           nft_reading *reading, nft_sample *samples)
 {
     const nft_set_part *part = r->part;
     int64_t index = part - set->parts;
@@ -110,8 +110,9 @@ static nft_status read_run(const nft_trainer *trainer, const nft_set *set, const
                             : nft_part_read_rows(set->dataset, index, set->dataset->parts[index].tokens,
                                                  r->index, r->count, r->inputs, NULL);
     if (!status && part->target_entry)
-        status = nft_part_read_targets(set->dataset, index, part->target_entry, nft_trainer_classes(trainer),
-                                       r->index, r->count, reading->scratch, targets, labels);
+        status =
+            nft_part_read_targets(set->dataset, index, part->target_entry, nft_objective_classes(objective),
+                                  r->index, r->count, reading->scratch, targets, labels);
     for (int64_t i = 0; i < r->count && !status; i++)
         samples[r->at + i] =
             (nft_sample){.input = {.weights = part->space ? r->view : NULL,
@@ -136,7 +137,7 @@ static int64_t run_length(const nft_set_part *part, const int64_t *numbers, int6
     return length;
 }
 
-static nft_status read_samples(const nft_trainer *trainer, const nft_set *set, const int64_t *numbers,
+static nft_status read_samples(const nft_objective *objective, const nft_set *set, const int64_t *numbers,
                                int64_t first, int64_t count, nft_reading *reading, nft_sample *samples)
 {
     run r = {.inputs = reading->inputs, .view = reading->views, .arrays = reading->arrays};
@@ -146,7 +147,7 @@ static nft_status read_samples(const nft_trainer *trainer, const nft_set *set, c
         r.part = nft_set_find_part(set, number);
         r.index = number - r.part->first;
         r.count = run_length(r.part, numbers, first, r.at, count);
-        status = read_run(trainer, set, &r, reading, samples);
+        status = read_run(objective, set, &r, reading, samples);
         r.at += r.count;
         r.inputs += r.count * reading->floats;
         r.view++;
@@ -166,23 +167,23 @@ static const int64_t *choose(const nft_set *set, const int64_t *numbers, int64_t
     return reading->chosen;
 }
 
-nft_status nft_set_fetch_unchecked(const nft_trainer *trainer, const nft_set *set, const int64_t *numbers,
+nft_status nft_set_fetch_unchecked(const nft_objective *objective, const nft_set *set, const int64_t *numbers,
                                    int64_t first, int64_t count, nft_reading *reading, nft_sample *samples)
 {
     if (set->dataset)
-        return read_samples(trainer, set, choose(set, numbers, first, count, reading), first, count, reading,
-                            samples);
+        return read_samples(objective, set, choose(set, numbers, first, count, reading), first, count,
+                            reading, samples);
     for (int64_t i = 0; i < count; i++)
-        samples[i] = sample_in_memory(trainer, set, nft_set_number(set, numbers ? numbers[i] : first + i));
+        samples[i] = sample_in_memory(objective, set, nft_set_number(set, numbers ? numbers[i] : first + i));
     return NFT_OK;
 }
 
-nft_status nft_set_fetch(const nft_trainer *trainer, const nft_set *set, const int64_t *numbers,
+nft_status nft_set_fetch(const nft_objective *objective, const nft_set *set, const int64_t *numbers,
                          int64_t first, int64_t count, nft_reading *reading, nft_sample *samples)
 {
-    nft_status status = nft_set_fetch_unchecked(trainer, set, numbers, first, count, reading, samples);
+    nft_status status = nft_set_fetch_unchecked(objective, set, numbers, first, count, reading, samples);
     if (status || !set->dataset)
         return status;
-    status = nft_samples_check(trainer, samples, count);
+    status = nft_samples_check(objective, samples, count);
     return status ? nft_fail_in(status, "%s", set->dataset->path) : NFT_OK;
 }

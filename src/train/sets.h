@@ -7,6 +7,9 @@
 #include "nft/trainer.h"
 #include "siren/repair.h"
 
+/* Of objective.h. */
+typedef struct nft_objective nft_objective;
+
 /* Sets with equal fingerprints hold the same numbers in the same order. */
 typedef struct nft_fingerprint {
     uint64_t inputs, targets;
@@ -39,10 +42,13 @@ typedef struct nft_set {
 /* A sample that can be run, with its target. */
 typedef struct nft_sample {
     nft_forward_sample input;
-    const float *target; /* nft_trainer_target_numbers() of them, or */
+    const float *target; /* nft_objective_target_numbers() of them, or */
     int64_t label;       /* the class */
     int64_t number;      /* in its set, for messages */
     int64_t kept;        /* floats that a forward for backward keeps of it */
+    double other_share; /* of the loss with the other target or label, of a mixed network; 0: there is none */
+    const float *other_target;
+    int64_t other_label;
 } nft_sample;
 
 /* Memory for samples that are read from files. */
@@ -75,10 +81,10 @@ const nft_set_part *nft_set_find_part(const nft_set *set, int64_t number);
 /* Makes `count` samples ready to be run: those of `numbers`, or first, first + 1, … if it is NULL, counted
  * among those that are used. Samples of
  * files are read to `reading`, which has room for them, and checked; messages name the file. */
-nft_status nft_set_fetch(const nft_trainer *trainer, const nft_set *set, const int64_t *numbers,
+nft_status nft_set_fetch(const nft_objective *objective, const nft_set *set, const int64_t *numbers,
                          int64_t first, int64_t count, nft_reading *reading, nft_sample *samples);
 /* The same without a check. */
-nft_status nft_set_fetch_unchecked(const nft_trainer *trainer, const nft_set *set, const int64_t *numbers,
+nft_status nft_set_fetch_unchecked(const nft_objective *objective, const nft_set *set, const int64_t *numbers,
                                    int64_t first, int64_t count, nft_reading *reading, nft_sample *samples);
 /* The number of sample `index` of those that are used. */
 static inline int64_t nft_set_number(const nft_set *set, int64_t index)
@@ -86,8 +92,16 @@ static inline int64_t nft_set_number(const nft_set *set, int64_t index)
     return set->chosen ? set->chosen[index] : index;
 }
 
+/* Samples that are read at once when it is not for a step. */
+#define NFT_PIECE_SAMPLES 32
+
+/* A look at every number: inputs are finite, targets in range. */
+nft_status nft_samples_check(const nft_objective *objective, const nft_sample *samples, int64_t count);
+/* Runs samples, at most NFT_PIECE_SAMPLES; see nft_context_run(). */
+nft_status nft_samples_run(nft_context *context, const nft_sample *samples, int64_t count, int64_t steps);
+
 /* Room for `capacity` samples of any part of a set, which is that of before if it is large enough. */
-nft_status nft_reading_reserve(nft_reading *reading, const nft_trainer *trainer, const nft_set *set,
+nft_status nft_reading_reserve(nft_reading *reading, const nft_objective *objective, const nft_set *set,
                                int64_t capacity);
 void nft_reading_clear(nft_reading *reading);
 /* Bytes for samples of one space (NULL: tokens); saturates. */
@@ -97,7 +111,7 @@ int64_t nft_reading_bytes(const nft_model *model, const nft_space *space, int64_
 /* Continues a hash, one bijection for each 8 bytes: no change of one word goes unnoticed. */
 uint64_t nft_hash_bytes(const void *bytes, size_t count, uint64_t hash);
 /* Continues a set's fingerprint by samples that follow each other. */
-void nft_samples_hash(const nft_trainer *trainer, const nft_sample *samples, int64_t count,
+void nft_samples_hash(const nft_objective *objective, const nft_sample *samples, int64_t count,
                       nft_fingerprint *fingerprint);
 
 #endif

@@ -52,10 +52,10 @@ static nft_status check_ranks(const nft_trainer_options *options, const nft_reci
 /* The model's output is the weights of a SIREN. */
 static nft_status check_rendered(const nft_model *model, const nft_value *output)
 {
-    if (output->kind != NFT_VALUE_FEATURES || output->channels != 1 || output->lifted || !model->space)
+    if (output->kind != NFT_VALUE_FEATURES || output->lifted || !model->space)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "nft_trainer_create: loss render takes a model of one space whose "
-                        "output is features of one channel, the weights of a network");
+                        "output is features, the weights of a network in each channel");
     nft_status status = nft_siren_check_space(model->space);
     return status ? nft_fail_in(status, "nft_trainer_create: loss render") : NFT_OK;
 }
@@ -106,6 +106,11 @@ static nft_status check_augment(const nft_model *model, const nft_recipe *recipe
         return nft_fail(NFT_ERROR_CONFIG,
                         "nft_trainer_create: loss render compares with images that do not move with the "
                         "networks; leave out 'augment'");
+    if (recipe->augment.mixup > 0 && recipe->batch_size < 2)
+        return nft_fail(
+            NFT_ERROR_CONFIG,
+            "nft_trainer_create: augment: 'mixup' mixes the networks of a batch, but 'batch_size' "
+            "is 1");
     nft_status status = nft_augment_check(&recipe->augment, model);
     return status ? nft_fail_in(status, "nft_trainer_create") : NFT_OK;
 }
@@ -156,78 +161,12 @@ nft_status nft_trainer_memory(int64_t *bytes, const nft_model *model, const nft_
 {
     if (!model || !recipe_json || !bytes)
         return nft_fail_null("nft_trainer_memory", !model ? "model" : !recipe_json ? "recipe_json" : "bytes");
-    nft_recipe recipe;
+    nft_recipe recipe = {0};
     nft_trainer_options filled;
     *bytes = 0;
-    return plan(&recipe, &filled, bytes, model, space, recipe_json, length, options);
-}
-
-/* Of outputs that are features. */
-static nft_status make_features_gradient(nft_trainer *trainer)
-{
-    const nft_space *space = trainer->model->space;
-    trainer->outputs = space->numbers;
-    return nft_weights_allocate(&trainer->features_gradient, space, trainer->group, 1, NULL, 0);
-}
-
-/* The objects that a loss between images needs before there is data. */
-static nft_status make_image_loss(nft_trainer *trainer)
-{
-    const nft_model *model = trainer->model;
-    if (trainer->recipe.loss->sample)
-        return NFT_OK;
-    size_t numbers = (size_t)model->space->numbers;
-    trainer->network = nft_allocate_array(numbers, sizeof *trainer->network);
-    trainer->network_gradient = nft_allocate_array(numbers, sizeof *trainer->network_gradient);
-    if (!trainer->network || !trainer->network_gradient)
-        return nft_fail_memory("a network", 2 * (int64_t)(numbers * sizeof *trainer->network));
-    if (trainer->recipe.loss->target != NFT_TARGET_INPUT)
-        return NFT_OK;
-    int64_t height = 0, width = 0;
-    nft_siren_form form;
-    nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width, &form);
-    return nft_image_loss_create(&trainer->images, model->space, (float)form.omega[0], height, width);
-}
-
-/* The gradients of a group's outputs. */
-static nft_status make_output_gradient(nft_trainer *trainer)
-{
-    const nft_value *output = nft_model_last_value(trainer->model);
-    bool tokens = output->kind == NFT_VALUE_TOKENS;
-    int64_t shape[] = {trainer->group, tokens ? output->tokens : output->channels, output->channels};
-    if (output->kind == NFT_VALUE_FEATURES)
-        return make_features_gradient(trainer);
-    trainer->outputs = nft_value_floats(output, NULL);
-    return nft_array_create(&trainer->output_gradient, NFT_ARRAY_F32, shape, tokens ? 3 : 2, NULL);
-}
-
-static nft_status make_group(nft_trainer *trainer)
-{
-    int64_t batch = trainer->recipe.batch_size;
-    trainer->dropout = nft_allocate_array((size_t)trainer->group, sizeof *trainer->dropout);
-    trainer->numbers = nft_allocate_array((size_t)batch, sizeof *trainer->numbers);
-    trainer->samples = nft_allocate_array((size_t)batch, sizeof *trainer->samples);
-    if (!trainer->dropout || !trainer->numbers || !trainer->samples)
-        return nft_fail_memory("a batch", nft_size_multiply(batch, sizeof *trainer->samples));
-    nft_status status = NFT_OK;
-    if (trainer->recipe.augment.enabled)
-        status = nft_weights_allocate(&trainer->augmented, trainer->model->space, batch, 1, NULL, 0);
-    if (!status)
-        status = make_image_loss(trainer);
-    return status ? status : make_output_gradient(trainer);
-}
-
-/* The spaces of a model of any space come with the data. */
-static void size_group(nft_trainer *trainer)
-{
-    const nft_model *model = trainer->model;
-    int64_t batch = trainer->recipe.batch_size, kept = 0;
-    trainer->group = batch < NFT_GROUP_MOST ? batch : NFT_GROUP_MOST;
-    if (model->any_space)
-        return;
-    kept = nft_kept_floats(model->sequence, trainer->options.recompute);
-    trainer->group = nft_trainer_group_size(&trainer->recipe, &trainer->options, kept);
-    trainer->group_floats = nft_size_multiply(trainer->group, kept);
+    nft_status status = plan(&recipe, &filled, bytes, model, space, recipe_json, length, options);
+    nft_recipe_clear(&recipe);
+    return status;
 }
 
 nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const char *recipe_json,
@@ -254,11 +193,15 @@ nft_status nft_trainer_create(nft_trainer **out, const nft_model *model, const c
         (status = nft_model_copy(&trainer->model, model, model->values, 0)) ||
         (status = describe_loss(trainer->model, &trainer->recipe)))
         goto failed;
-    size_group(trainer);
-    nft_context_options training = nft_training_options(&trainer->options, trainer->group);
-    if ((status = nft_context_create(&trainer->context, trainer->model, &training)) ||
-        (status = nft_gradients_create(&trainer->gradients, trainer->model)) ||
-        (status = nft_moments_create(&trainer->moments, trainer->model)) || (status = make_group(trainer)))
+    const nft_recipe *recipe = &trainer->recipe;
+    if ((status = nft_loop_create(&trainer->loop, trainer->model, recipe, &trainer->options)) ||
+        (status = nft_auxiliary_create(&trainer->auxiliary, &recipe->auxiliary, trainer->model, recipe->seed,
+                                       trainer->loop.group, &trainer->options)) ||
+        (status = nft_state_create(&trainer->state, trainer->model, trainer->auxiliary.model,
+                                   recipe->ema_decay)) ||
+        (status = nft_batch_source_create(&trainer->source, trainer->model, recipe)) ||
+        (status = nft_objective_create(&trainer->objective, trainer->model, recipe->loss, trainer->loop.group,
+                                       recipe->augment.mixup > 0)))
         goto failed;
     *out = trainer;
     return NFT_OK;
@@ -271,25 +214,15 @@ void nft_trainer_free(nft_trainer *trainer)
 {
     if (!trainer)
         return;
-    nft_trainer_clear_data(trainer);
-    nft_sampler_clear(&trainer->sampler);
-    nft_moments_clear(&trainer->moments);
-    nft_gradients_free(trainer->gradients);
-    nft_array_free(trainer->output_gradient);
-    nft_weights_free(trainer->features_gradient);
-    nft_image_loss_free(trainer->images);
-    nft_release(trainer->network);
-    nft_release(trainer->network_gradient);
-    nft_array_free(trainer->validation_output);
-    nft_release(trainer->validation_losses);
-    nft_release(trainer->dropout);
-    nft_release(trainer->numbers);
-    nft_release(trainer->samples);
-    nft_weights_free(trainer->augmented);
-    nft_release(trainer->best);
+    nft_batch_source_clear(&trainer->source);
+    nft_validation_clear(&trainer->validation);
+    nft_reading_clear(&trainer->pieces);
+    nft_objective_clear(&trainer->objective);
+    nft_loop_clear(&trainer->loop);
+    nft_state_clear(&trainer->state);
+    nft_auxiliary_clear(&trainer->auxiliary);
+    nft_recipe_clear(&trainer->recipe);
     nft_release(trainer->description);
-    nft_context_free(trainer->validation_context);
-    nft_context_free(trainer->context);
     nft_model_free(trainer->model);
     nft_release(trainer);
 }
@@ -310,7 +243,7 @@ nft_status nft_trainer_check_call(const nft_trainer *trainer, const char *functi
 static int64_t steps_in_all(const nft_trainer *trainer)
 {
     int64_t patience = trainer->recipe.patience;
-    return patience && trainer->stale >= patience ? trainer->step : trainer->recipe.steps;
+    return patience && trainer->state.stale >= patience ? trainer->state.step : trainer->recipe.steps;
 }
 
 const nft_trainer_description *nft_trainer_describe(const nft_trainer *trainer)
@@ -321,9 +254,9 @@ const nft_trainer_description *nft_trainer_describe(const nft_trainer *trainer)
     *trainer->description = (nft_trainer_description){
         .size = sizeof none,
         .steps = steps_in_all(trainer),
-        .steps_done = trainer->step,
-        .best_loss = trainer->has_best ? trainer->best_loss : NAN,
-        .validation_output = trainer->has_validated ? trainer->validation_output : NULL};
+        .steps_done = trainer->state.step,
+        .best_loss = trainer->state.has_best ? trainer->state.best_loss : NAN,
+        .validation_output = trainer->validation.has_run ? trainer->validation.output : NULL};
     return trainer->description;
 }
 
@@ -338,10 +271,10 @@ nft_status nft_trainer_snapshot(nft_model **model, const nft_trainer *trainer, i
     if (which != NFT_SNAPSHOT_LAST && which != NFT_SNAPSHOT_BEST)
         return nft_fail(NFT_ERROR_ARGUMENT, "%s: which is %" PRId32 ", expected NFT_SNAPSHOT_…", function,
                         which);
-    bool best = which == NFT_SNAPSHOT_BEST && trainer->has_best;
-    nft_status status =
-        nft_model_copy(model, trainer->model, best ? trainer->best : trainer->model->values, 0);
-    if (status || !(status = nft_contract_note(*model, &trainer->train)))
+    bool best = which == NFT_SNAPSHOT_BEST && trainer->state.has_best;
+    const float *values = best ? trainer->state.best : nft_state_values(&trainer->state);
+    nft_status status = nft_model_copy(model, trainer->model, values, 0);
+    if (status || !(status = nft_contract_note(*model, &trainer->source.set)))
         return status;
     nft_model_free(*model);
     *model = NULL;

@@ -349,6 +349,21 @@ run 1 bench features.json --train --threads 1
 says "gives features"
 run 2 bench tokens.json --recompute
 says "add --train"
+cp "$root/examples/peers/scaling.json" chain.json
+run 0 bench chain.json --scaling 3200 --threads 1 --plot scaling.svg
+check "sizes are √10 apart" grep -Eq '^ *987 +1 ' out
+check "up to the last" grep -Eq '^ *3,187 +1 ' out
+check "and no further" test "$(grep -c . out)" -eq 3
+check "their times are drawn" grep -q '</svg>' scaling.svg
+run 0 bench chain.json --scaling 1000 --train --threads 2 --json
+check "each size runs on one thread and on all" test \
+    "$(grep -c '^{"weights":987,.*"threads":[12],.*"samples_per_s":.*"fraction":.*"trainer_bytes":.*"peak_bytes":[0-9]*}$' out)" -eq 2
+run 2 bench chain.json --plot scaling.svg
+says "add --scaling"
+run 2 bench chain.json --scaling 999
+says "expected a whole number from 1000"
+run 1 bench tokens.json --scaling 1000 --threads 1
+says "widens the hidden layers of a chain"
 
 # Standard output that takes nothing.
 "$nftool" info floats.safetensors >&- 2>err
@@ -462,6 +477,11 @@ run 0 bench "$any/model.safetensors" --space index.json --threads 1 --batch-size
 keys samples_per_s gflops fraction trainer_bytes
 run 1 bench "$any/model.safetensors" --threads 1
 says "--space says that of the networks"
+run 1 bench "$any/model.safetensors" --space "$any/input-resnet.safetensors" --scaling 1000 --threads 1
+says "widens the hidden layers of a chain"
+echo '{"layers": [{"type": "conv2d", "in": 1, "out": 4, "kernel": [3, 3]}, {"type": "linear", "in": 4, "out": 10, "positions": 9}]}' >layers.json
+run 0 bench "$any/model.safetensors" --space layers.json --scaling 1000 --threads 1 --json
+check "a model of any space runs on wider chains" grep -q '"weights":1010,' out
 run 1 bench logits.json --space "$any/input-resnet.safetensors"
 says "the model says the space itself"
 

@@ -79,6 +79,45 @@ prints "part.safetensors: 1 network of"
 run 1 fit "$images" -o part.safetensors --steps 2 --first 3
 says "holds 3 images, the first is 0; --first is 3"
 
+# One start for all networks, the same for every choice of images; without updates that move a weight they are equal.
+set -- --steps 1 --shared-init --widths 2,8,1 --quiet
+run 0 fit "$images" -o s.safetensors "$@" --lr 1e-30
+run 0 fit "$images" -o part.safetensors "$@" --lr 1e-30 --first 1 --count 2 --batch-size 1
+python "networks with a common start" "
+whole, part = read('s.safetensors'), read('part.safetensors')
+for name in ('0.weight', '0.bias', '1.weight', '1.bias'):
+    each = len(whole[name][1]) // 3
+    assert whole[name][1] == 3 * whole[name][1][:each] and part[name][1] == 2 * whole[name][1][:each]
+data = open('s.safetensors', 'rb').read()
+header = json.loads(data[8:8 + struct.unpack('<Q', data[:8])[0]])
+assert json.loads(header['__metadata__']['nft.fit'])['shared_init'] is True"
+run 0 fit "$images" -o s.safetensors "$@"
+python "networks with a common start differ after an update" "
+x = read('s.safetensors')['0.weight'][1]
+assert x[:16] != x[16:32]"
+run 1 fit "$images" -o x.safetensors "$@" --views 2
+says "--shared-init makes the 2 views of an image equal"
+run 1 fit "$images" -o x.safetensors "$@" --init s.safetensors
+says "--shared-init draws the network that all begin with, and --init gives it"
+
+# Products of bf16, here those of the portable kernels: other networks, which fit as well. A resumed fit keeps its precision.
+set -- --steps 60 --widths 2,16,16,1
+NFT_KERNELS=portable_avx512_bf16
+export NFT_KERNELS
+run 0 fit "$images" -o f.safetensors "$@" --json
+mv out f.json
+run 0 fit "$images" -o b.safetensors "$@" --json --precision bf16
+mv out b.json
+run 0 fit "$images" -o c.safetensors "$@" --precision bf16 --threads 1 --batch-size 1 --quiet
+check "networks of bf16 do not depend on threads and batches" cmp b.safetensors c.safetensors
+check "bf16 gives other networks" sh -c '! cmp -s f.safetensors b.safetensors'
+python "bf16 fits as well" "
+psnr = lambda name: [json.loads(line)['psnr'] for line in list(open(name))[:3]]
+assert all(abs(a - b) < 1 for a, b in zip(psnr('f.json'), psnr('b.json')))"
+unset NFT_KERNELS
+run 2 fit "$images" -o x.safetensors "$@" --precision half
+says "--precision"
+
 # One sign and phase: the same pictures, the same bits the second time, from every copy the same neurons.
 sirens=$examples/mnist-sirens.safetensors
 run 0 canonicalize "$sirens" -o canonical.safetensors

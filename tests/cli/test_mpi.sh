@@ -131,6 +131,9 @@ ranks bench recipe.json --train --batch-size 8
 check "two ranks measure their steps" test $? -eq 0
 check "only rank 0 reports" test "$(grep -c '^speed' out)" -eq 1
 check "and names its ranks" grep -q '^ranks  *2 share each batch' out
+ranks bench recipe.json --train --batch-size 8 --scaling 1000
+check "two ranks measure a size" test $? -eq 0
+check "and one reports it" test "$(grep -c '^ *[0-9,]* *1 ' out)" -eq 1
 ranks bench recipe.json --train --batch-size 7
 check "a batch of odd size ends both" test $? -ne 0
 check "and that is said once" test "$(grep -c '^nftool: .*a batch of 7 cannot be shared equally by 2 ranks' err)" -eq 1
@@ -206,6 +209,10 @@ set -- --count 9 --steps 5 --widths 2,6,5,1 --canonical --views 2 --batch-size 7
 "$nftool" fit "$images" "$@" -o alone.safetensors --threads 1 >out 2>err
 ranks fit "$images" "$@" -o shared.safetensors
 check "two ranks fit images" cmp shared.safetensors alone.safetensors
+set -- --count 5 --steps 5 --widths 2,6,5,1 --shared-init
+"$nftool" fit "$images" "$@" -o alone.safetensors --threads 1 >/dev/null 2>err
+ranks fit "$images" "$@" -o shared.safetensors
+check "two ranks begin all networks with one" cmp shared.safetensors alone.safetensors
 check "only rank 0 prints the PSNR" test "$(grep -c 'mean PSNR' out)" -eq 1
 check "no partial file is left" test ! -e shared.safetensors.partial
 finish

@@ -173,7 +173,7 @@ says "no tensor 'target' with 2 images"
 run 1 evaluate same.json pixels.safetensors --loss reconstruction
 says "has no decoder"
 run 1 evaluate reconstruction/model.safetensors reconstruction/data.safetensors --loss render
-says "the model gives images, loss render needs features of 1 channel"
+says "the model gives images, loss render needs features"
 echo "$same" | sed 's/{"type": "learned_scale".*}/{"type": "np_pool"}]}/' >pool.json
 run 1 evaluate pool.json pixels.safetensors --loss render
 says "the model gives a vector"

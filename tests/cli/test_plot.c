@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "plot_curves.h"
 #include "plot_runs.h"
+#include "plot_scaling.h"
 #include "unit/temporary.h"
 
 #include <float.h>
@@ -17,7 +18,7 @@
 
 static bool is_svg(const char *path)
 {
-    char text[1 << 16] = "";
+    char text[1 << 18] = "";
     FILE *file = fopen(path, "r");
     size_t size = file ? fread(text, 1, sizeof text - 1, file) : 0;
     if (file)
@@ -57,10 +58,31 @@ static void curves_of_any_numbers_are_drawn(void **state)
             expect_drawn(values[i], values[k], values[(i + k) % COUNT(values)]);
 }
 
+static void scaling_of_any_numbers_is_drawn(void **state)
+{
+    (void)state;
+    const double values[] = {1e308, 5e-324, 1, 0, INFINITY, NAN};
+    const char *path = temporary_path("scaling.svg");
+    for (size_t i = 0; i < COUNT(values); i++)
+        for (int threads = 1; threads <= 2; threads++) {
+            const scaling_row rows[] = {
+                {1000, INT64_MAX, 1, values[i], 1e-300, 1, INT64_MAX},
+                {1000, INT64_MAX, threads, 1, values[i], 1, 1},
+                {1000000, 1, 1, 1e-9, 100, INT64_MAX, 1},
+                {1000000, 1, threads, values[i], values[i], 0, 0},
+            };
+            assert_int_equal(plot_scaling(path, "a model", rows, 1), 0);
+            assert_true(is_svg(path));
+            assert_int_equal(plot_scaling(path, "a model", rows, COUNT(rows)), 0);
+            assert_true(is_svg(path));
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(curves_of_any_numbers_are_drawn),
+        cmocka_unit_test(scaling_of_any_numbers_is_drawn),
     };
     return cmocka_run_group_tests_name("plots", tests, temporary_open, temporary_close);
 }

@@ -43,9 +43,9 @@ static void fill(float *values, int64_t count)
 static nft_weights *random_weights(const nft_model *model, int64_t channels)
 {
     nft_weights *weights = NULL;
-    if (nft_weights_create(&weights, nft_model_space(model), 2, channels, NULL))
+    if (nft_weights_create(&weights, nft_model_describe(model)->space, 2, channels, NULL))
         return NULL;
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++)
+    for (int64_t t = 0; t < nft_space_describe(nft_model_describe(model)->space)->tensor_count; t++)
         fill(nft_weights_edit(weights, t), nft_weights_data_count(weights, t));
     return weights;
 }
@@ -93,7 +93,7 @@ static void try_model(const nft_model *model)
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_context *context = NULL;
     nft_model *again = NULL;
-    const char *config = nft_model_config(model);
+    const char *config = nft_model_describe(model)->config;
     nft_status status = nft_model_create(&again, config, strlen(config), 1, NULL);
     if (status != NFT_OK && status != NFT_ERROR_MEMORY)
         abort(); /* a text that was accepted is accepted again */

@@ -70,8 +70,8 @@ static nft_weights *make_weights(const subject *s, int64_t kind, uint64_t seed)
 {
     static const float scales[] = {1, 0.1F, 3, 0, 0}, constants[] = {0, 0, 0, 0, 0.25F};
     nft_weights *weights = NULL;
-    succeed(
-        s, nft_weights_create(&weights, nft_model_space(s->model), NETWORKS, s->config.input.channels, NULL));
+    succeed(s, nft_weights_create(&weights, nft_model_describe(s->model)->space, NETWORKS,
+                                  s->config.input.channels, NULL));
     fill_weights(weights, seed);
     for (int64_t t = 0; t < 2 * s->config.layers; t++) {
         float *values = nft_weights_edit(weights, t);
@@ -146,7 +146,7 @@ static output read_output(const nft_context *context)
         o.counts[0] = nft_array_count(nft_context_output(context, NFT_OUTPUT)->array);
         return o;
     }
-    o.parts = nft_space_tensor_count(nft_weights_space(features));
+    o.parts = nft_space_describe(nft_weights_space(features))->tensor_count;
     for (int64_t t = 0; t < o.parts; t++) {
         o.data[t] = nft_weights_data(features, t);
         o.counts[t] = nft_weights_data_count(features, t);

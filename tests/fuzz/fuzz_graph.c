@@ -3,7 +3,9 @@
 #define _GNU_SOURCE
 #include "fuzz/bytes_as_file.h"
 
+#include "nft/file.h"
 #include "nft/nft.h"
+#include "nft/permute.h"
 
 #include <string.h>
 
@@ -22,11 +24,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-/* The text of nft_space_json() is read as the same space. */
+/* The JSON text of a space is read as the same space. */
 static void read_again(const nft_space *space)
 {
     nft_space *again = NULL;
-    const char *json = nft_space_json(space);
+    const char *json = nft_space_describe(space)->json;
     if (nft_space_parse(&again, json, strlen(json)) || !nft_space_equal(space, again))
         abort();
     nft_space_free(again);
@@ -39,8 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     write_file(&file, bytes, size);
     if (!nft_space_from_onnx(&space, file.path, NULL)) {
         read_again(space);
-        if (nft_space_parameter_count(space) < MOST_NUMBERS && !nft_weights_load(&weights, file.path, NULL) &&
-            nft_weights_permute_random(weights, 1, 0))
+        if (nft_space_describe(space)->parameter_count < MOST_NUMBERS &&
+            !nft_weights_load(&weights, file.path, NULL) && nft_weights_permute_random(weights, 1, 0))
             abort();
         nft_weights_free(weights);
         nft_space_free(space);

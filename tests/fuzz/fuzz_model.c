@@ -30,10 +30,10 @@ static void check_tensors(const nft_model *model)
 
 static void check_config(const nft_model *model)
 {
-    const char *config = nft_model_config(model);
+    const char *config = nft_model_describe(model)->config;
     nft_model *again = NULL;
     if (nft_model_create(&again, config, strlen(config), 1, NULL) ||
-        strcmp(nft_model_config(again), nft_model_config(model)) != 0)
+        strcmp(nft_model_describe(again)->config, nft_model_describe(model)->config) != 0)
         abort();
     nft_model_free(again);
 }
@@ -48,10 +48,10 @@ static void run(const nft_model *model)
     options.threads = 1;
     options.max_batch = 1;
     options.memory_limit = MOST_BYTES;
-    if (!nft_model_space(model) || output->flops > MOST_FLOPS ||
+    if (!nft_model_describe(model)->space || output->flops > MOST_FLOPS ||
         nft_context_create(&context, model, &options))
         return;
-    if (nft_weights_create(&weights, nft_model_space(model), 1, input->channels, NULL) ||
+    if (nft_weights_create(&weights, nft_model_describe(model)->space, 1, input->channels, NULL) ||
         nft_forward(context, NFT_VIEW_WEIGHTS(weights)))
         abort();
     nft_weights_free(weights);

@@ -27,6 +27,7 @@ files_of() {
     graph) echo src/io/graph/*.c src/io/formats/protobuf.c ;;
     idx) echo src/cli/idx.c ;;
     index) echo src/io/index.c src/io/dataset.c ;;
+    jpeg) echo src/cli/jpeg.c ;;
     log) echo src/cli/training_log.c ;;
     partial) echo src/cli/partial.c ;;
     model) echo src/model/model_file.c ;;

@@ -64,7 +64,7 @@ static void *multiply(void *argument)
 {
     float values[4] = {0};
     (void)argument;
-    nft_gemm_nn(1, 1, 1, 1, values, 1, values + 1, 1, 0, values + 2, 1);
+    nft_gemm(NFT_NN, 1, 1, 1, 1, values, 1, values + 1, 1, 0, values + 2, 1);
     return NULL;
 }
 

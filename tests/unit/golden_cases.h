@@ -109,7 +109,7 @@ static opened open_case(const golden_case *c)
     opened o = {NULL, NULL};
     nft_load_options options = NFT_LOAD_OPTIONS_INIT;
     assert_ok(nft_model_load(&o.model, c->model, NULL));
-    options.space = nft_model_space(o.model); /* NULL of any space: the file has its own */
+    options.space = nft_model_describe(o.model)->space; /* NULL of any space: the file has its own */
     assert_ok(nft_weights_load(&o.input, c->input, &options));
     return o;
 }

@@ -11,7 +11,7 @@
 /* Standard normal numbers in every tensor. */
 static inline void fill_weights(nft_weights *weights, uint64_t seed)
 {
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++) {
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(weights))->tensor_count; t++) {
         nft_random random = {seed, (uint64_t)t};
         float *values = nft_weights_edit(weights, t);
         for (int64_t i = 0; i < nft_weights_data_count(weights, t); i++)

@@ -170,7 +170,7 @@ typedef struct support_array {
 static inline int64_t support_output_count(const nft_context *context)
 {
     const nft_weights *features = nft_context_output(context, NFT_OUTPUT)->weights;
-    return features ? nft_space_tensor_count(nft_weights_space(features)) : 1;
+    return features ? nft_space_describe(nft_weights_space(features))->tensor_count : 1;
 }
 
 static inline support_array support_view(const char *name, const nft_array *array)

@@ -110,7 +110,7 @@ static void numbered_variables_of_keras_are_kernels_and_biases(void **state)
     nft_weights *weights = NULL;
     write_file("keras3.safetensors", tensors, COUNT(tensors));
     assert_ok(nft_weights_load(&weights, "keras3.safetensors", NULL));
-    assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 2);
+    assert_int_equal(nft_space_describe(nft_weights_space(weights))->layer_count, 2);
     for (int64_t o = 0; o < 3; o++)
         for (int64_t i = 0; i < 2; i++)
             assert_true(nft_weights_data(weights, 0)[o * 2 + i] == (float)(i * 3 + o));
@@ -213,7 +213,7 @@ static void blocks_of_one_network_are_no_networks(void **state)
     write_file("blocks.safetensors", tensors, COUNT(tensors));
     assert_ok(nft_weights_load(&weights, "blocks.safetensors", NULL));
     assert_int_equal(nft_weights_count(weights), 1);
-    assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 4);
+    assert_int_equal(nft_space_describe(nft_weights_space(weights))->layer_count, 4);
     nft_weights_free(weights);
 }
 
@@ -339,7 +339,7 @@ static void assert_folded(const char *path, nft_collect_options options, double 
     options.fold_norms = 1;
     assert_ok(nft_collect(NULL, paths, 1, "folded.safetensors", &options));
     assert_ok(nft_weights_load(&weights, "folded.safetensors", NULL));
-    assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 2);
+    assert_int_equal(nft_space_describe(nft_weights_space(weights))->layer_count, 2);
     for (int64_t o = 0; o < WIDTH; o++) {
         double found = (double)nft_weights_data(weights, 1)[o], expected = normed_output(x, o, eps);
         for (int64_t i = 0; i < IN; i++)

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "nft/file.h"
 #include "nft/inr.h"
+#include "nft/permute.h"
+#include "unit/extras.h"
 #include "unit/refusals.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
@@ -48,7 +50,7 @@ static void open_fixture(const char *name)
     f.model_bytes = support_read(f.model_path, &f.model_size);
     assert_ok(nft_model_load(&f.model, f.model_path, NULL));
     input = *nft_model_describe(f.model)->input;
-    f.networks = support_weights(nft_model_space(f.model), MORE, input.channels, 3);
+    f.networks = support_weights(nft_model_describe(f.model)->space, MORE, input.channels, 3);
     assert_ok(nft_array_create(&label, NFT_ARRAY_I64, &five, 1, labels));
     assert_ok(nft_weights_set_extra(f.networks, "label", label));
     nft_array_free(label);
@@ -99,7 +101,7 @@ static nft_status load_model_from_memory(void)
 static nft_status create_model(void)
 {
     nft_model *model = f.model;
-    const char *config = nft_model_config(f.model);
+    const char *config = nft_model_describe(f.model)->config;
     nft_status status = INTERPOSE(nft_model_create(&model, config, strlen(config), 1, NULL));
     return keep_model(status, model);
 }
@@ -150,7 +152,8 @@ static nft_status load_weights_from_memory(void)
 static nft_status create_weights(void)
 {
     nft_weights *weights = f.networks;
-    nft_status status = INTERPOSE(nft_weights_create(&weights, nft_model_space(f.model), 3, 2, NULL));
+    nft_status status =
+        INTERPOSE(nft_weights_create(&weights, nft_model_describe(f.model)->space, 3, 2, NULL));
     return keep_weights(status, weights);
 }
 
@@ -158,9 +161,9 @@ static nft_status take_weights(nft_status (*take)(nft_weights **, const nft_spac
                                                   const float *const *))
 {
     const float *tensors[32];
-    const nft_space *space = nft_model_space(f.model);
-    assert_in_range(nft_space_tensor_count(space), 1, COUNT(tensors));
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+    const nft_space *space = nft_model_describe(f.model)->space;
+    assert_in_range(nft_space_describe(space)->tensor_count, 1, COUNT(tensors));
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
         tensors[t] = t == 1 ? NULL : nft_weights_data(f.networks, t);
     nft_weights *weights = f.networks;
     nft_status status = INTERPOSE(take(&weights, space, MORE, nft_weights_channels(f.networks), tensors));
@@ -190,7 +193,7 @@ static nft_status permute_weights(void)
     nft_weights *weights = NULL;
     assert_ok(nft_weights_load(&weights, f.networks_path, NULL));
     nft_status status = INTERPOSE(nft_weights_permute_random(weights, 1, 0));
-    for (int64_t t = 0; status && t < nft_space_tensor_count(nft_weights_space(weights)); t++)
+    for (int64_t t = 0; status && t < nft_space_describe(nft_weights_space(weights))->tensor_count; t++)
         support_identical("a tensor after a failed permutation", nft_weights_data_count(weights, t),
                           nft_weights_data(weights, t), nft_weights_data(f.networks, t));
     nft_weights_free(weights);
@@ -206,7 +209,7 @@ static nft_status set_extra(void)
     assert_ok(nft_weights_load(&weights, f.networks_path, NULL));
     assert_ok(nft_array_create(&array, NFT_ARRAY_F32, shape, 1, values));
     nft_status status = INTERPOSE(nft_weights_set_extra(weights, "more", array));
-    assert_int_equal(nft_weights_extra_count(weights), status ? 1 : 2);
+    assert_int_equal(count_extras(weights), status ? 1 : 2);
     assert_true((nft_weights_extra(weights, "more") != NULL) == (status == NFT_OK));
     assert_non_null(nft_weights_extra(weights, "label"));
     if (!status) {
@@ -223,7 +226,7 @@ static nft_status set_extra(void)
 static nft_status context_memory(void)
 {
     int64_t bytes = 0;
-    return INTERPOSE(nft_context_memory(&bytes, f.model, NULL, NULL));
+    return INTERPOSE(nft_context_cost(&bytes, NULL, f.model, NULL, NULL));
 }
 
 static nft_status create_context(void)
@@ -368,6 +371,7 @@ static nft_status fit_and_render(void)
     float losses[3];
     options.threads = 2;
     options.steps = 2;
+    options.shared_init = 1;
     assert_ok(nft_space_create_mlp(&space, widths, 3));
     assert_ok(nft_weights_create(&sirens, space, 3, 1, NULL));
     assert_ok(nft_array_create(&images, NFT_ARRAY_F32, shape, 4, NULL));

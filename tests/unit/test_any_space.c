@@ -172,7 +172,7 @@ static void statistics_are_visited_in_order(void **state)
     for (int64_t i = 0; i < items; i++)
         numbers += expected.numbers[i];
     for (int64_t i = 0; i < SPACES; i++)
-        numbers -= NETWORKS * nft_space_parameter_count(z.spaces[i]);
+        numbers -= NETWORKS * nft_space_describe(z.spaces[i])->parameter_count;
     assert_int_equal(numbers, 0);
     nft_model_free(model);
     close_zoo(&z);
@@ -220,8 +220,8 @@ static void outputs_follow_the_space(void **state)
         const nft_weights *output = nft_context_output(a, NFT_OUTPUT)->weights;
         assert_int_equal(nft_weights_count(output), NETWORKS);
         assert_int_equal(nft_weights_channels(output), 2);
-        assert_int_equal(nft_space_tensor_count(nft_weights_space(output)),
-                         nft_space_tensor_count(z.spaces[i]));
+        assert_int_equal(nft_space_describe(nft_weights_space(output))->tensor_count,
+                         nft_space_describe(z.spaces[i])->tensor_count);
         assert_ok(nft_forward(b, NFT_VIEW_WEIGHTS(z.sets[i])));
         assert_int_equal(nft_array_size(nft_context_output(b, NFT_OUTPUT)->array, 1), z.spaces[i]->tokens);
     }
@@ -277,11 +277,11 @@ static void memory_needs_the_space(void **state)
     nft_model *one = support_model("{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 2, "
                                    "'out': 3}]}, 'modules': [{'type': 'np_pool'}]}",
                                    0);
-    assert_int_equal(nft_context_memory(&bytes, any, NULL, NULL), NFT_ERROR_ARGUMENT);
+    assert_int_equal(nft_context_cost(&bytes, NULL, any, NULL, NULL), NFT_ERROR_ARGUMENT);
     assert_int_equal(bytes, 0);
-    assert_int_equal(nft_context_memory(&bytes, one, z.spaces[0], NULL), NFT_ERROR_MISMATCH);
-    assert_ok(nft_context_memory(&bytes, one, nft_model_space(one), NULL));
-    assert_null(nft_model_space(any));
+    assert_int_equal(nft_context_cost(&bytes, NULL, one, z.spaces[0], NULL), NFT_ERROR_MISMATCH);
+    assert_ok(nft_context_cost(&bytes, NULL, one, nft_model_describe(one)->space, NULL));
+    assert_null(nft_model_describe(any)->space);
     nft_model_free(one);
     nft_model_free(any);
     close_zoo(&z);
@@ -324,7 +324,7 @@ static void a_model_of_any_space_is_saved_and_loaded(void **state)
     assert_ok(nft_model_save(model, temporary_path("any")));
     assert_ok(nft_model_load(&loaded, temporary_path("any"), NULL));
     assert_string_equal(nft_model_metadata(loaded, "nft.loss"), "mse");
-    assert_string_equal(nft_model_config(loaded), nft_model_config(model));
+    assert_string_equal(nft_model_describe(loaded)->config, nft_model_describe(model)->config);
     support_same_tensors(model, loaded);
     nft_context *a = open_context(model, 1, NETWORKS, 0, 0), *b = open_context(loaded, 2, NETWORKS, 0, 0);
     for (int64_t i = 0; i < SPACES; i++) {

@@ -38,7 +38,7 @@ static void takes_what_it_said(const nft_model *model, const nft_space *space, i
     options.max_batch = networks;
     options.keep_for_backward = options.input_gradient = keep;
     options.recompute = recompute;
-    assert_ok(nft_context_memory(&promised, model, space, &options));
+    assert_ok(nft_context_cost(&promised, NULL, model, space, &options));
     counted_bytes = 0;
     assert_ok(nft_context_create(&context, model, &options));
     assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
@@ -88,7 +88,7 @@ static void spaces_share_their_memory(void **state)
     options.keep_for_backward = 1;
     for (int64_t i = 0; i < SPACES; i++) {
         int64_t bytes = 0;
-        assert_ok(nft_context_memory(&bytes, model, z.spaces[i], &options));
+        assert_ok(nft_context_cost(&bytes, NULL, model, z.spaces[i], &options));
         most = bytes > most ? bytes : most;
     }
     nft_context *context = NULL;
@@ -185,8 +185,8 @@ static void a_space_beyond_the_limit_is_refused(void **state)
     options.max_batch = NETWORKS;
     options.keep_for_backward = 1;
     assert_ok(nft_gradients_create(&gradients, model));
-    assert_ok(nft_context_memory(&large, model, z.spaces[0], &options));
-    assert_ok(nft_context_memory(&small, model, z.spaces[3], &options));
+    assert_ok(nft_context_cost(&large, NULL, model, z.spaces[0], &options));
+    assert_ok(nft_context_cost(&small, NULL, model, z.spaces[3], &options));
     assert_true(small < large);
     options.memory_limit = large - 1;
     assert_ok(nft_context_create(&context, model, &options));
@@ -216,7 +216,7 @@ static void outputs_make_room_for_others(void **state)
     nft_context *context = NULL;
     options.threads = 1;
     options.max_batch = NETWORKS;
-    assert_ok(nft_context_memory(&options.memory_limit, model, z.spaces[0], &options));
+    assert_ok(nft_context_cost(&options.memory_limit, NULL, model, z.spaces[0], &options));
     assert_ok(nft_context_create(&context, model, &options));
     for (int round = 0; round < 2; round++)
         for (int64_t i = 0; i < 2; i++) {

@@ -5,6 +5,7 @@
 #include "nft/dataset.h"
 #include "nft/file.h"
 #include "nft/train.h"
+#include "unit/extras.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
 
@@ -51,7 +52,7 @@ static int open_fixture(void **state)
     const int64_t widths[] = {2, 4, 1};
     f->model = support_model(MODEL, 0);
     f->tokens_model = support_model(TOKENS_MODEL, 0);
-    f->weights = support_weights(nft_model_space(f->model), 3, 1, 0);
+    f->weights = support_weights(nft_model_describe(f->model)->space, 3, 1, 0);
     f->context = support_context(f->model, 1, 2);
     f->tokens_context = support_context(f->tokens_model, 1, 2);
     *state = f;
@@ -204,7 +205,7 @@ static void spaces(void **state)
     assert_status(nft_space_load(&space, NULL, NFT_LOAD_BYTES("{}", 2)), NFT_ERROR_CONFIG);
     assert_status(nft_space_load(&space, NULL, NFT_LOAD_BYTES("x", 1)), NFT_ERROR_FORMAT);
     assert_null(space);
-    const char *json = nft_space_json(f->other_space);
+    const char *json = nft_space_describe(f->other_space)->json;
     assert_ok(nft_space_load(&space, NULL, NFT_LOAD_BYTES(json, strlen(json))));
     assert_int_equal(nft_space_equal(space, f->other_space), 1);
     nft_space_free(space);
@@ -213,7 +214,7 @@ static void spaces(void **state)
     assert_said("a data set is read from files");
     assert_null(dataset);
 
-    assert_int_equal(nft_space_layer_count(NULL) + nft_space_parameter_count(NULL), 0);
+    assert_int_equal(nft_space_describe(NULL)->layer_count + nft_space_describe(NULL)->parameter_count, 0);
     assert_int_equal(nft_space_equal(f->other_space, NULL) + nft_space_equal(NULL, f->other_space), 0);
     assert_refused(nft_space_layer(&layer, NULL, 0));
     assert_refused(nft_space_layer(NULL, f->other_space, 0));
@@ -266,7 +267,8 @@ static void weights_used(void **state)
     nft_array *label = NULL;
     const int64_t shape[] = {2};
     assert_null(nft_weights_space(NULL));
-    assert_int_equal(nft_weights_count(NULL) + nft_weights_channels(NULL) + nft_weights_extra_count(NULL), 0);
+    assert_int_equal(nft_weights_count(NULL) + nft_weights_channels(NULL), 0);
+    assert_null(nft_weights_extra_name(NULL, 0));
     assert_null(nft_weights_tensor_name(NULL, 0));
     assert_null(nft_weights_tensor_name(f->weights, -1));
     assert_null(nft_weights_tensor_name(f->weights, 4));
@@ -299,7 +301,7 @@ static void weights_used(void **state)
     assert_ok(nft_array_create(&label, NFT_ARRAY_I64, networks, 1, NULL));
     assert_refused(nft_weights_set_extra(f->weights, "label\xff", label));
     assert_said("is not UTF-8");
-    assert_int_equal(nft_weights_extra_count(f->weights), 0);
+    assert_int_equal(count_extras(f->weights), 0);
     nft_array_free(label);
 }
 
@@ -361,12 +363,12 @@ static void models_asked(void **state)
     fixture *f = *state;
     nft_module_info module = NFT_MODULE_INFO_INIT, small = {.size = 8};
     nft_tensor_info tensor = NFT_TENSOR_INFO_INIT, small_tensor = {.size = 8};
-    assert_null(nft_model_config(NULL));
+    assert_null(nft_model_describe(NULL)->config);
     assert_null(nft_model_metadata(NULL, "nft.loss"));
     assert_null(nft_model_metadata(f->model, NULL));
     assert_null(nft_model_metadata(f->model, "nft.loss"));
-    assert_null(nft_model_space(NULL));
-    assert_null(nft_model_space(f->tokens_model));
+    assert_null(nft_model_describe(NULL)->space);
+    assert_null(nft_model_describe(f->tokens_model)->space);
     const nft_model_description *none = nft_model_describe(NULL);
     assert_int_equal(none->module_count, 0);
     assert_int_equal(none->tensor_count, 0);
@@ -392,9 +394,9 @@ static void contexts(void **state)
     nft_context *context = WRONG(nft_context);
     nft_context_options options = {.size = 1};
     int64_t bytes = 1;
-    assert_refused(nft_context_memory(&bytes, NULL, NULL, NULL));
-    assert_refused(nft_context_memory(NULL, f->model, NULL, NULL));
-    assert_refused(nft_context_memory(&bytes, f->model, NULL, &options));
+    assert_refused(nft_context_cost(&bytes, NULL, NULL, NULL, NULL));
+    assert_refused(nft_context_cost(NULL, NULL, f->model, NULL, NULL));
+    assert_refused(nft_context_cost(&bytes, NULL, f->model, NULL, &options));
     assert_refused(nft_context_create(NULL, f->model, NULL));
     assert_refused(nft_context_create(&context, NULL, NULL));
     assert_null(context);
@@ -470,7 +472,7 @@ static void forwards(void **state)
     nft_view view = {.weights = f->weights};
     assert_refused(nft_forward(f->context, &view));
     assert_said("NFT_VIEW_INIT");
-    assert_ok(nft_weights_create(&empty, nft_model_space(f->model), 0, 1, NULL));
+    assert_ok(nft_weights_create(&empty, nft_model_describe(f->model)->space, 0, 1, NULL));
     assert_refused(nft_forward(f->context, NFT_VIEW_WEIGHTS(empty)));
     assert_said("at least 1");
     assert_ok(nft_weights_create(&other, f->other_space, 1, 1, NULL));
@@ -481,7 +483,7 @@ static void forwards(void **state)
     assert_ok(nft_weights_create(&other, longer, 1, 1, NULL));
     assert_status(nft_forward(f->context, NFT_VIEW_WEIGHTS(other)), NFT_ERROR_MISMATCH);
     assert_said("3 layers");
-    assert_ok(nft_weights_create(&channels, nft_model_space(f->model), 1, 2, NULL));
+    assert_ok(nft_weights_create(&channels, nft_model_describe(f->model)->space, 1, 2, NULL));
     assert_status(nft_forward(f->context, NFT_VIEW_WEIGHTS(channels)), NFT_ERROR_MISMATCH);
     assert_said("2 channels");
     assert_status(nft_forward(f->tokens_context, NFT_VIEW_WEIGHTS(f->weights)), NFT_ERROR_MISMATCH);

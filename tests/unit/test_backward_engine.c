@@ -79,7 +79,7 @@ static support_result run(const nft_model *model, const nft_weights *weights, in
 static void same_bits_in(const test_case *c, const test_space *space)
 {
     nft_model *model = make_model(c, space, c->channels[1], 3);
-    nft_weights *weights = support_weights(nft_model_space(model), NETWORKS, c->channels[1], 6);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, NETWORKS, c->channels[1], 6);
     support_result expected = run(model, weights, 1, 0);
     for (int32_t threads = 1; threads <= 3; threads++)
         for (int recompute = threads == 1; recompute <= 1; recompute++) {
@@ -157,7 +157,7 @@ static int64_t promised(const nft_model *model, const nft_weights *weights, int3
     options.max_batch = NETWORKS;
     options.keep_for_backward = options.input_gradient = 1;
     options.recompute = recompute;
-    assert_ok(nft_context_memory(&bytes, model, NULL, &options));
+    assert_ok(nft_context_cost(&bytes, NULL, model, NULL, &options));
     nft_gradients *gradients = NULL;
     assert_ok(nft_gradients_create(&gradients, model));
     counted_bytes = 0;
@@ -179,7 +179,7 @@ static void promised_memory(void **state)
     const nft_allocator allocator = {sizeof allocator, counted_allocate, counted_release, NULL};
     assert_ok(nft_set_allocator(&allocator));
     nft_model *model = support_model(DEEP, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), NETWORKS, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, NETWORKS, 1, 0);
     int64_t kept = promised(model, weights, 1, 0), recomputed = promised(model, weights, 1, 1);
     promised(model, weights, 3, 0);
     promised(model, weights, 3, 1);
@@ -199,7 +199,7 @@ static void memory_limit(void **state)
     nft_context *context = NULL;
     int64_t bytes = 0;
     options.keep_for_backward = options.recompute = 1;
-    assert_ok(nft_context_memory(&bytes, model, NULL, &options));
+    assert_ok(nft_context_cost(&bytes, NULL, model, NULL, &options));
     options.memory_limit = bytes - 1;
     assert_int_equal(nft_context_create(&context, model, &options), NFT_ERROR_LIMIT);
     assert_null(context);
@@ -215,7 +215,7 @@ static void second_backward(void **state)
 {
     (void)state;
     nft_model *model = support_model(DEEP, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), NETWORKS, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, NETWORKS, 1, 0);
     int64_t total = model->parameters.total;
     for (int recompute = 0; recompute <= 1; recompute++) {
         nft_context *context = open_context(model, 2, recompute);

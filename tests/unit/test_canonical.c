@@ -1,6 +1,7 @@
 /* The canonical sign and phase of SIRENs: the same function, the same bits the second time, and the same
  * neurons from every copy. */
 #include "nft/inr.h"
+#include "nft/permute.h"
 #include "unit/support.h"
 
 #define PI 3.14159265358979323846
@@ -39,7 +40,7 @@ static double largest_difference(int64_t count, const float *a, const float *b)
 static double set_difference(const nft_weights *a, const nft_weights *b)
 {
     double largest = 0;
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(a)); t++)
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(a))->tensor_count; t++)
         largest = fmax(largest, largest_difference(nft_weights_data_count(a, t), nft_weights_data(a, t),
                                                    nft_weights_data(b, t)));
     return largest;
@@ -49,7 +50,7 @@ static nft_weights *copy_of(const nft_weights *weights)
 {
     const float *tensors[16];
     nft_weights *copy = NULL;
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++)
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(weights))->tensor_count; t++)
         tensors[t] = nft_weights_data(weights, t);
     assert_ok(nft_weights_create(&copy, nft_weights_space(weights), nft_weights_count(weights), 1, tensors));
     return copy;
@@ -59,7 +60,7 @@ static void check_twice_is_once(const nft_weights *once, double omega)
 {
     nft_weights *twice = copy_of(once);
     assert_ok(nft_inr_canonicalize(twice, omega));
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(once)); t++)
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(once))->tensor_count; t++)
         support_identical("twice", nft_weights_data_count(once, t), nft_weights_data(twice, t),
                           nft_weights_data(once, t));
     nft_weights_free(twice);
@@ -68,7 +69,7 @@ static void check_twice_is_once(const nft_weights *once, double omega)
 /* Positive sums, and phases in the interval. */
 static void check_form(const nft_weights *weights, double omega)
 {
-    for (int64_t i = 0; i + 1 < nft_space_layer_count(nft_weights_space(weights)); i++) {
+    for (int64_t i = 0; i + 1 < nft_space_describe(nft_weights_space(weights))->layer_count; i++) {
         nft_layer layer = {.size = sizeof layer};
         assert_ok(nft_space_layer(&layer, nft_weights_space(weights), i));
         for (int64_t row = 0; row < nft_weights_count(weights) * layer.out; row++) {
@@ -144,7 +145,7 @@ static void disguise(nft_weights *weights, double omega, uint64_t periods)
 {
     const nft_random random = {11, 4};
     uint64_t index = 0;
-    for (int64_t i = 0; i + 1 < nft_space_layer_count(nft_weights_space(weights)); i++) {
+    for (int64_t i = 0; i + 1 < nft_space_describe(nft_weights_space(weights))->layer_count; i++) {
         nft_layer layer = {.size = sizeof layer}, after = {.size = sizeof after};
         assert_ok(nft_space_layer(&layer, nft_weights_space(weights), i));
         assert_ok(nft_space_layer(&after, nft_weights_space(weights), i + 1));

@@ -388,7 +388,7 @@ static void defaults(void **state)
                      "]}, 'in_channels': 4, 'modules': [",
                      pairs[i][k], "]}");
             models[k] = support_model(text, 5);
-            nft_weights *weights = support_weights(nft_model_space(models[k]), 2, 4, 1);
+            nft_weights *weights = support_weights(nft_model_describe(models[k])->space, 2, 4, 1);
             nft_context *context = support_context(models[k], 1, 2);
             results[k] = support_forward(context, weights);
             trained[k] = forward_in_training(models[k], weights);

@@ -17,8 +17,8 @@ static void outputs(void **state)
 {
     (void)state;
     nft_model *features = support_model(NFN, 0), *images = support_model(INR2ARRAY, 0);
-    nft_weights *cnns = support_weights(nft_model_space(features), 2, 1, 0);
-    nft_weights *sirens = support_weights(nft_model_space(images), 2, 1, 0);
+    nft_weights *cnns = support_weights(nft_model_describe(features)->space, 2, 1, 0);
+    nft_weights *sirens = support_weights(nft_model_describe(images)->space, 2, 1, 0);
     nft_context *context = support_context(features, 1, 3);
     assert_null(nft_context_output(context, NFT_OUTPUT)->weights);
     assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(cnns)));
@@ -63,7 +63,7 @@ static void outputs_are_inputs(void **state)
         0);
     nft_model *both =
         support_model(CNN("{'type': 'pointwise', 'out_channels': 3}, {'type': 'np_pool'}") "}", 0);
-    nft_weights *weights = support_weights(nft_model_space(first), 3, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(first)->space, 3, 1, 0);
     nft_context *a = support_context(first, 1, 1), *b = support_context(second, 1, 1),
                 *c = support_context(both, 1, 1);
     assert_ok(nft_forward(a, NFT_VIEW_WEIGHTS(weights)));
@@ -106,7 +106,7 @@ static void tokens(void **state)
     assert_int_equal(input.output, NFT_VALUE_TOKENS);
     assert_int_equal(input.tokens, 15);
     assert_int_equal(input.channels, 4);
-    nft_weights *weights = support_weights(nft_model_space(whole), 5, 4, 0);
+    nft_weights *weights = support_weights(nft_model_describe(whole)->space, 5, 4, 0);
     nft_context *a = support_context(whole, 1, 5), *b = support_context(tail, 2, 5),
                 *c = support_context(flatten, 1, 5);
     assert_ok(nft_forward(a, NFT_VIEW_WEIGHTS(weights)));
@@ -147,7 +147,7 @@ static void progress(void **state)
 {
     (void)state;
     nft_model *model = support_model(CLASSIFIER, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), 9, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, 9, 1, 0);
     for (int32_t threads = 1; threads <= 3; threads++) {
         nft_context *context = support_context(model, threads, 4);
         listener l = {.stop_at = -1, .thread = pthread_self(), .in_order = true};
@@ -197,7 +197,7 @@ static void a_callback_cannot_use_its_context(void **state)
 {
     (void)state;
     nft_model *model = support_model(CLASSIFIER, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), 5, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, 5, 1, 0);
     for (int32_t threads = 1; threads <= 2; threads++) {
         nft_context *context = support_context(model, threads, 5);
         support_result expected = support_forward(context, weights);
@@ -252,7 +252,7 @@ static void a_second_thread_is_refused(void **state)
 {
     (void)state;
     nft_model *model = support_model(CLASSIFIER, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), 3, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, 3, 1, 0);
     nft_context *context = support_context(model, 2, 3);
     meeting m = {.context = context, .weights = weights};
     pthread_t thread;
@@ -314,7 +314,7 @@ static void threads_share_a_model(void **state)
 {
     (void)state;
     nft_model *model = support_model(CLASSIFIER, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), 5, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, 5, 1, 0);
     nft_context *context = support_context(model, 1, 5);
     support_result expected = support_forward(context, weights);
     pthread_t threads[RUNNERS];
@@ -344,7 +344,7 @@ static void views_choose_samples(void **state)
 {
     (void)state;
     nft_model *model = support_model(classifier, 3);
-    nft_weights *set = support_weights(nft_model_space(model), 5, 1, 4);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 5, 1, 4);
     nft_context *context = support_context(model, 2, 8);
     assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
     int64_t width = nft_array_size(nft_context_output(context, NFT_OUTPUT)->array, 1);

@@ -51,7 +51,7 @@ static void the_same_training(void **state)
     nft_dataset *train_file = opened(saved(train, "train.safetensors")),
                 *validation_file = opened(saved(validation, "validation.safetensors"));
     assert_int_equal(nft_dataset_describe(train_file)->count, SAMPLES);
-    assert_true(nft_space_equal(nft_dataset_describe(train_file)->space, nft_model_space(model)));
+    assert_true(nft_space_equal(nft_dataset_describe(train_file)->space, nft_model_describe(model)->space));
     nft_trainer *in_memory = make_trainer(model, RECIPE, 2), *from_file = make_trainer(model, RECIPE, 3);
     assert_null(nft_trainer_describe(from_file)->validation_output);
     assert_true(isnan(nft_trainer_describe(from_file)->best_loss));
@@ -105,7 +105,7 @@ static void tokens(void **state)
     nft_weights *weights = NULL;
     nft_model *other = support_model(PREDICTOR, 1);
     int64_t index = 0;
-    assert_ok(nft_weights_create(&weights, nft_model_space(other), 1, 1, NULL));
+    assert_ok(nft_weights_create(&weights, nft_model_describe(other)->space, 1, 1, NULL));
     assert_int_equal(nft_dataset_read(weights, train, &index, 1), NFT_ERROR_MISMATCH);
     expect_message("holds tokens");
     nft_weights_free(weights);
@@ -126,9 +126,9 @@ static void any_samples(void **state)
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *set = make_set(model, SAMPLES, 2), *read = NULL;
     nft_dataset *dataset = opened(saved(set, "set"));
-    assert_ok(nft_weights_create(&read, nft_model_space(model), COUNT(indices), 1, NULL));
+    assert_ok(nft_weights_create(&read, nft_model_describe(model)->space, COUNT(indices), 1, NULL));
     assert_ok(nft_dataset_read(read, dataset, indices, COUNT(indices)));
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++) {
+    for (int64_t t = 0; t < nft_space_describe(nft_model_describe(model)->space)->tensor_count; t++) {
         int64_t row = nft_weights_data_count(set, t) / SAMPLES;
         for (size_t i = 0; i < COUNT(indices); i++)
             support_identical("a network", row, nft_weights_data(read, t) + (int64_t)i * row,
@@ -228,8 +228,8 @@ static void empty(void **state)
 {
     (void)state;
     nft_model *model = support_model(PREDICTOR, 1);
-    nft_weights *none = support_weights(nft_model_space(model), 0, 1, 1),
-                *one = support_weights(nft_model_space(model), 1, 1, 1);
+    nft_weights *none = support_weights(nft_model_describe(model)->space, 0, 1, 1),
+                *one = support_weights(nft_model_describe(model)->space, 1, 1, 1);
     nft_dataset *dataset = opened(saved(none, "empty"));
     nft_trainer *trainer = make_trainer(model, RECIPE, 1);
     int64_t index = 0;

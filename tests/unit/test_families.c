@@ -55,7 +55,7 @@ static void expect_refused(const char *lines, const char *reason)
 static int64_t axis_of(const nft_space *space, const char *name, int64_t which)
 {
     nft_space_tensor tensor = {.size = sizeof tensor};
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++) {
         assert_ok(nft_space_get_tensor(&tensor, space, t));
         if (!strcmp(tensor.name, name)) {
             assert_true(which < tensor.factor_count);

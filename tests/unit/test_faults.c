@@ -114,7 +114,7 @@ static nft_status read_samples(const char *path)
     const int64_t samples[] = {3, 0};
     nft_dataset *dataset = NULL;
     nft_weights *two = NULL;
-    nft_status status = nft_weights_create(&two, nft_model_space(f.model), 2, 1, NULL);
+    nft_status status = nft_weights_create(&two, nft_model_describe(f.model)->space, 2, 1, NULL);
     if (!status)
         status = nft_dataset_open(&dataset, path, NULL);
     if (!status)

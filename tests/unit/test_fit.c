@@ -301,7 +301,7 @@ static void absurd_contexts(void **state)
         nft_model *model = support_model(texts[i], 0);
         int64_t bytes = 0;
         nft_context *context = (nft_context *)&bytes;
-        assert_ok(nft_context_memory(&bytes, model, NULL, NULL));
+        assert_ok(nft_context_cost(&bytes, NULL, model, NULL, NULL));
         assert_true(bytes > INT64_C(100000000000));
         assert_int_equal(nft_context_create(&context, model, NULL), NFT_ERROR_LIMIT);
         assert_null(context);

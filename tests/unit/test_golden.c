@@ -77,7 +77,7 @@ static void the_same_again(void **state)
 
     assert_ok(nft_model_save(o.model, temporary_path("saved.safetensors")));
     assert_ok(nft_model_load(&saved, temporary_path("saved.safetensors"), NULL));
-    assert_string_equal(nft_model_config(saved), nft_model_config(o.model));
+    assert_string_equal(nft_model_describe(saved)->config, nft_model_describe(o.model)->config);
     support_same_tensors(saved, o.model);
     same_output("saved and loaded", saved, o.input, &expected);
 
@@ -101,7 +101,7 @@ static nft_weights *repeat(const nft_weights *set, int64_t count)
     const nft_space *space = nft_weights_space(set);
     nft_weights *repeated = NULL;
     assert_ok(nft_weights_create(&repeated, space, count, nft_weights_channels(set), NULL));
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++) {
         int64_t floats = nft_weights_data_count(set, t) / nft_weights_count(set);
         const float *from = nft_weights_data(set, t);
         float *to = nft_weights_edit(repeated, t);
@@ -187,7 +187,7 @@ static void latents(void **state)
 static void put_everywhere(nft_weights *set, int64_t network, float value)
 {
     const nft_space *space = nft_weights_space(set);
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++) {
         int64_t floats = nft_weights_data_count(set, t) / nft_weights_count(set);
         for (int64_t i = 0; i < floats; i++)
             nft_weights_edit(set, t)[network * floats + i] = value;

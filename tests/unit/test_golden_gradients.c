@@ -23,7 +23,7 @@ static void read_features(backward_run *run, const nft_weights *like)
     const nft_space *space = nft_weights_space(like);
     assert_ok(nft_weights_create(&run->output_gradient_weights, space, nft_weights_count(like),
                                  nft_weights_channels(like), NULL));
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++) {
         char name[300];
         nft_array *array = NULL;
         snprintf(name, sizeof name, "grad_output.%s", support_features_at(like, t).name);
@@ -102,7 +102,7 @@ static void agrees(void **state)
     }
     const nft_weights *input = nft_context_output(run.context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
     assert_non_null(input);
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(input)); t++) {
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(input))->tensor_count; t++) {
         char name[300];
         snprintf(name, sizeof name, "grad_input.%s", support_features_at(input, t).name);
         compare_gradient(&run, name, nft_weights_data_count(input, t), nft_weights_data(input, t));
@@ -127,7 +127,7 @@ static void same_gradients(const backward_run *a, const backward_run *b)
     }
     const nft_weights *x = nft_context_output(a->context, NFT_OUTPUT_INPUT_GRADIENT)->weights,
                       *y = nft_context_output(b->context, NFT_OUTPUT_INPUT_GRADIENT)->weights;
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(x)); t++)
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(x))->tensor_count; t++)
         support_identical("the input's", nft_weights_data_count(x, t), nft_weights_data(x, t),
                           nft_weights_data(y, t));
 }

@@ -557,6 +557,53 @@ static void constant_and_tiny_rows(void **state)
                 }
 }
 
+/* --- updates --- */
+
+/* Two updates of Adam, in double. */
+static double updated(const nft_adam *a, double p, double gradient)
+{
+    double m = 0, v = 0;
+    for (int step = 0; step < 2; step++) {
+        p *= (double)a->shrink;
+        double g = (double)a->scale * gradient + (double)a->decay * p;
+        m += (double)a->rise1 * (g - m);
+        v = (double)a->beta2 * v + (double)a->rise2 * g * g;
+        p -= (double)a->step_size * m / (sqrt(v) / (double)a->correction + (double)a->eps);
+    }
+    return p;
+}
+
+static void updates_are_right_and_the_same_in_every_set(void **state)
+{
+    (void)state;
+    const nft_adam adam = {.scale = 0.25f,
+                           .shrink = 0.75f,
+                           .decay = 0.5f,
+                           .rise1 = 0.1f,
+                           .beta2 = 0.9f,
+                           .rise2 = 0.1f,
+                           .step_size = 0.01f,
+                           .correction = 0.5f,
+                           .eps = 0.125f};
+    float start[LONGEST], gradients[LONGEST], first[LONGEST];
+    draw(LONGEST, start);
+    draw(LONGEST, gradients);
+    for (int k = 0; k < set_count; k++)
+        for (int64_t n = 0; n <= LONGEST; n++) {
+            float m[LONGEST] = {0}, v[LONGEST] = {0}, p[LONGEST];
+            memcpy(p, start, sizeof p);
+            for (int step = 0; step < 2; step++)
+                sets[k]->gradients->adam(&adam, n, gradients, m, v, p);
+            for (int64_t i = 0; i < n; i++)
+                assert_true(is_near(p[i], updated(&adam, (double)start[i], (double)gradients[i]), 4 * UNIT));
+            assert_true(same_bits(p + n, start + n, LONGEST - n));
+            if (n == LONGEST && k == 0)
+                memcpy(first, p, sizeof p);
+            else if (n == LONGEST)
+                assert_true(same_bits(p, first, n));
+        }
+}
+
 int main(void)
 {
     find_sets();
@@ -571,6 +618,7 @@ int main(void)
         cmocka_unit_test(rows_do_not_depend_on_each_other),
         cmocka_unit_test(rows_are_right_at_special_values),
         cmocka_unit_test(constant_and_tiny_rows),
+        cmocka_unit_test(updates_are_right_and_the_same_in_every_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "io/graph/graph.h"
 #include "nft/file.h"
 #include "nft/nft.h"
+#include "nft/permute.h"
 
 #include "unit/failing_allocator.h"
 #include "unit/temporary.h"
@@ -62,7 +63,7 @@ static void every_graph_has_the_space_that_is_written_next_to_it(void **state)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         nft_space *space = space_of(names[i], NULL);
         read_line(expected, sizeof expected, names[i]);
-        assert_string_equal(nft_space_json(space), expected);
+        assert_string_equal(nft_space_describe(space)->json, expected);
         nft_space_free(space);
     }
 }
@@ -89,7 +90,7 @@ static void weights_are_loaded_by_the_space_of_their_graph(void **state)
     nft_space_free(space);
     path_of(path, "chain", ".onnx");
     assert_ok(nft_weights_load(&weights, path, NULL));
-    assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 2);
+    assert_int_equal(nft_space_describe(nft_weights_space(weights))->layer_count, 2);
     nft_weights_free(weights);
 }
 
@@ -106,8 +107,8 @@ static void initializers_that_a_state_dict_lacks_are_constants(void **state)
     assert_ok(nft_array_save(file, tensors, (const nft_array *const *)&array, 1, NULL));
     nft_array_free(array);
     nft_space *space = space_of("chain", file);
-    assert_int_equal(nft_space_tensor_count(space), 1);
-    for (int64_t a = 0; a < nft_space_axis_count(space); a++) {
+    assert_int_equal(nft_space_describe(space)->tensor_count, 1);
+    for (int64_t a = 0; a < nft_space_describe(space)->axis_count; a++) {
         assert_ok(nft_space_get_axis(&axis, space, a));
         assert_int_equal(axis.symmetry, NFT_SYMMETRY_NONE);
     }
@@ -150,7 +151,7 @@ static void allocations_may_fail(void **state)
 
 static const float *tensor(const nft_weights *weights, const char *name)
 {
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(weights)); t++)
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(weights))->tensor_count; t++)
         if (!strcmp(nft_weights_tensor_name(weights, t), name))
             return nft_weights_data(weights, t);
     fail_msg("no tensor '%s'", name);
@@ -327,7 +328,7 @@ static void a_network_computes_something_else_if_one_tensor_is_permuted_alone(vo
         assert_ok(nft_weights_load(&kept, path, NULL));
         assert_ok(nft_weights_load(&weights, path, NULL));
         assert_ok(nft_weights_permute_random(weights, 1, 0));
-        for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(kept)); t++) {
+        for (int64_t t = 0; t < nft_space_describe(nft_weights_space(kept))->tensor_count; t++) {
             double before[2], behind[2];
             size_t bytes = (size_t)nft_weights_data_count(kept, t) * sizeof(float);
             float *data = malloc(bytes);

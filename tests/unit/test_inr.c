@@ -4,6 +4,8 @@
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
 
+#include "math/kernel_set.h"
+
 #include <jansson.h>
 
 /* A case of the golden folder, opened. */
@@ -103,7 +105,7 @@ static void check_golden(const char *name)
     golden_fit g = open_golden(name);
     compare_rendering(&g, "rendered_init", 1e-4, 5e-5);
     assert_ok(nft_inr_fit(g.networks, NULL, g.images, &g.options));
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(g.networks)); t++) {
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(g.networks))->tensor_count; t++) {
         support_close(name, nft_weights_data_count(g.networks, t), nft_weights_data(g.networks, t),
                       nft_weights_data(g.expected, t), 1e-3, 5e-4);
     }
@@ -182,11 +184,10 @@ static nft_array *smooth_images(int64_t count, int64_t height, int64_t width, in
 }
 
 /* Network n of a fit of all is bit-identical to a fit of it, with any threads. */
-static void alone_and_together(void **state)
+static void check_alone(int64_t colours)
 {
-    (void)state;
-    nft_space *space = SUPPORT_MLP(2, 17, 9, 2);
-    nft_array *images = smooth_images(7, 11, 13, 2), *one = NULL;
+    nft_space *space = SUPPORT_MLP(2, 17, 9, colours);
+    nft_array *images = smooth_images(7, 11, 13, colours), *one = NULL;
     nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
     nft_weights *together = fresh(space, 7, 1, 0), *threads = fresh(space, 7, 1, 0),
                 *alone = fresh(space, 1, 1, 4);
@@ -194,8 +195,9 @@ static void alone_and_together(void **state)
     options.steps = 20;
     options.schedule = NFT_INR_SCHEDULE_COSINE;
     options.threads = 1;
-    assert_ok(nft_array_borrow(&one, NFT_ARRAY_F32, (int64_t[]){1, 11, 13, 2}, 4,
-                               nft_array_f32(images) + 4 * 11 * 13 * 2));
+    options.precision = support_precision();
+    assert_ok(nft_array_borrow(&one, NFT_ARRAY_F32, (int64_t[]){1, 11, 13, colours}, 4,
+                               nft_array_f32(images) + 4 * 11 * 13 * colours));
     assert_ok(nft_inr_fit(together, losses, images, &options));
     assert_ok(nft_inr_fit(alone, &loss, one, &options));
     options.threads = 3;
@@ -211,6 +213,82 @@ static void alone_and_together(void **state)
     nft_weights_free(together);
     nft_weights_free(threads);
     nft_weights_free(alone);
+    nft_array_free(images);
+    nft_array_free(one);
+    nft_space_free(space);
+}
+
+static void alone_and_together(void **state)
+{
+    (void)state;
+    check_alone(1);
+    check_alone(2);
+}
+
+/* Other networks where the machine has products of bf16, which fit as well. The losses are those of the
+ * network in single precision. */
+static void fits_of_another_precision(void **state)
+{
+    (void)state;
+    nft_space *space = SUPPORT_MLP(2, 24, 20, 1);
+    nft_array *images = smooth_images(4, 13, 13, 1), *rendered = NULL;
+    nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
+    nft_weights *plain = fresh(space, 4, 1, 0), *fast = fresh(space, 4, 1, 0);
+    float losses[4], fast_losses[4];
+    options.steps = 150;
+    assert_ok(nft_inr_fit(plain, losses, images, &options));
+    options.precision = NFT_PRECISION_BF16;
+    assert_ok(nft_inr_fit(fast, fast_losses, images, &options));
+    assert_ok(nft_inr_render(&rendered, fast, 0, 4, 13, 13, NULL));
+    for (int64_t n = 0; n < 4; n++) {
+        double sum = 0;
+        for (int64_t i = n * 169; i < (n + 1) * 169; i++)
+            sum += pow((double)nft_array_f32(rendered)[i] - (double)nft_array_f32(images)[i], 2);
+        assert_true(fabs(sum / 169 - (double)fast_losses[n]) <= 1e-3 * sum / 169 + 1e-7);
+        assert_true((double)fast_losses[n] < 1.3 * (double)losses[n] + 1e-4);
+    }
+    assert_int_equal(memcmp(losses, fast_losses, sizeof losses) != 0, nft_siren_vector_bf16() != NULL);
+    nft_array_free(images);
+    nft_array_free(rendered);
+    nft_weights_free(plain);
+    nft_weights_free(fast);
+    nft_space_free(space);
+}
+
+/* With a rate that moves no weight, all networks are network 0. With another they are what each gets from it,
+ * whatever the threads. */
+static void shared_start(void **state)
+{
+    (void)state;
+    nft_space *space = SUPPORT_MLP(2, 9, 1);
+    nft_array *images = smooth_images(5, 8, 7, 1), *one = NULL;
+    nft_inr_fit_options options = NFT_INR_FIT_OPTIONS_INIT;
+    nft_weights *still = fresh(space, 5, 1, 0), *moved = fresh(space, 5, 1, 0),
+                *alone = fresh(space, 1, 1, 0);
+    nft_weights *first = fresh(space, 1, 1, 0);
+    options.shared_init = 1;
+    options.threads = 2;
+    options.steps = 3;
+    options.lr = 1e-30;
+    assert_ok(nft_inr_fit(still, NULL, images, &options));
+    options.lr = 0.01;
+    assert_ok(nft_inr_fit(moved, NULL, images, &options));
+    assert_ok(
+        nft_array_borrow(&one, NFT_ARRAY_F32, (int64_t[]){1, 8, 7, 1}, 4, nft_array_f32(images) + 3 * 8 * 7));
+    options.shared_init = 0;
+    assert_ok(nft_inr_fit(alone, NULL, one, &options));
+    for (int64_t t = 0; t < 4; t++) {
+        int64_t each = nft_weights_data_count(first, t);
+        const float *begun = nft_weights_data(first, t), *found = nft_weights_data(moved, t);
+        for (int64_t n = 0; n < 5; n++)
+            support_identical("a start", each, nft_weights_data(still, t) + n * each, begun);
+        support_identical("a fit", each, found + 3 * each, nft_weights_data(alone, t));
+        assert_memory_not_equal(found, found + each, (size_t)each * sizeof *found);
+    }
+    nft_weights_free(still);
+    nft_weights_free(moved);
+    nft_weights_free(alone);
+    nft_weights_free(first);
     nft_array_free(images);
     nft_array_free(one);
     nft_space_free(space);
@@ -401,6 +479,8 @@ static void wrong_options(void **state)
         {{.size = sizeof(nft_inr_fit_options), .betas = {0, NAN}}, "betas[1] is"},
         {{.size = sizeof(nft_inr_fit_options), .eps = INFINITY}, "eps is inf"},
         {{.size = sizeof(nft_inr_fit_options), .omega = NAN}, "omega is"},
+        {{.size = sizeof(nft_inr_fit_options), .shared_init = 2}, "shared_init is 2"},
+        {{.size = sizeof(nft_inr_fit_options), .precision = 3}, "precision is 3"},
     };
     nft_space *space = SUPPORT_MLP(2, 8, 1);
     nft_weights *weights = fresh(space, 1, 0, 0);
@@ -490,6 +570,8 @@ int main(void)
         cmocka_unit_test(golden_fits),
         cmocka_unit_test(fresh_networks),
         cmocka_unit_test(alone_and_together),
+        cmocka_unit_test(fits_of_another_precision),
+        cmocka_unit_test(shared_start),
         cmocka_unit_test(cosine),
         cmocka_unit_test(losses_are_of_renderings),
         cmocka_unit_test(cancelled),

@@ -68,7 +68,7 @@ static void same_training(const char *recipe, const nft_weights *set, const char
 static nft_weights *networks(int64_t count)
 {
     nft_model *model = support_model(OF_CLASSES, 1);
-    nft_weights *set = support_weights(nft_model_space(model), count, 1, 5);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, count, 1, 5);
     nft_model_free(model);
     return set;
 }
@@ -119,7 +119,7 @@ static void integers_as_numbers(void **state)
 static nft_weights *with_others(int64_t *labels, int64_t other_label)
 {
     nft_weights *six = networks(6), *nine = networks(9);
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(nine)); t++) {
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(nine))->tensor_count; t++) {
         size_t row = (size_t)(nft_weights_data_count(six, t) / 6);
         for (int64_t n = 0; n < 9; n++)
             memcpy(nft_weights_edit(nine, t) + (size_t)n * row,

@@ -70,7 +70,7 @@ static void both_axes_are_large(void **state)
 {
     (void)state;
     nft_model *model = support_model(MODEL, 0);
-    const nft_space *space = nft_model_space(model);
+    const nft_space *space = nft_model_describe(model)->space;
     int64_t next = 0, first, count;
     assert_true(nft_attention_axis_is_large(&space->axes[0], CHANNELS));
     assert_true(nft_attention_axis_is_large(&space->axes[1], CHANNELS));
@@ -90,7 +90,7 @@ static void results_are_right(void **state)
     (void)state;
     nft_model *model = support_model(MODEL, 0);
     nft_context *context = support_context(model, 2, 1);
-    nft_weights *input = support_weights(nft_model_space(model), 1, CHANNELS, 7);
+    nft_weights *input = support_weights(nft_model_describe(model)->space, 1, CHANNELS, 7);
     assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(input)));
     const float *found = nft_weights_data(nft_context_output(context, NFT_OUTPUT)->weights, 0);
     double *qkv = project(model, nft_weights_data(input, 0)),
@@ -145,8 +145,8 @@ static void the_gradient_is_the_slope(void **state)
     nft_gradients *gradients = NULL;
     assert_ok(nft_context_create(&context, model, &options));
     assert_ok(nft_gradients_create(&gradients, model));
-    nft_weights *input = support_weights(nft_model_space(model), 1, CHANNELS, 7),
-                *given = support_weights(nft_model_space(model), 1, CHANNELS, 8);
+    nft_weights *input = support_weights(nft_model_describe(model)->space, 1, CHANNELS, 7),
+                *given = support_weights(nft_model_describe(model)->space, 1, CHANNELS, 8);
     float *x = support_allocate(bytes), *direction = support_allocate(bytes);
     memcpy(x, nft_weights_data(input, 0), bytes);
     assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(input)));

@@ -225,11 +225,11 @@ static void lift_and_unlift_take_turns(void **state)
                                  "2}, " UNLIFT),
                       0);
     nft_context *context = support_context(model, 1, 1);
-    nft_weights *input = support_weights(nft_model_space(model), 1, 2, 3);
+    nft_weights *input = support_weights(nft_model_describe(model)->space, 1, 2, 3);
     assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(input)));
     const nft_weights *output = nft_context_output(context, NFT_OUTPUT)->weights;
     assert_int_equal(nft_weights_channels(output), 4);
-    assert_true(nft_space_equal(nft_weights_space(output), nft_model_space(model)));
+    assert_true(nft_space_equal(nft_weights_space(output), nft_model_describe(model)->space));
     nft_weights_free(input);
     nft_context_free(context);
     nft_model_free(model);

@@ -1,6 +1,7 @@
 /* Memory: a context takes the memory that it announced and a forward takes nothing, objects are freed in any
  * order, and nothing leaks at any failed allocation. */
 #define _XOPEN_SOURCE 700
+#include "model/context.h"
 #include "unit/failing_allocator.h"
 #include "unit/models.h"
 #include "unit/temporary.h"
@@ -31,13 +32,13 @@ static void promised_memory(void **state)
     for (size_t i = 0; i < COUNT(test_models); i++)
         for (int32_t threads = 1; threads <= 3; threads += 2) {
             nft_model *model = support_model(test_models[i], 0);
-            nft_weights *weights = support_weights(nft_model_space(model), 400, 1, 0);
+            nft_weights *weights = support_weights(nft_model_describe(model)->space, 400, 1, 0);
             nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
             nft_context *context = NULL;
             int64_t promised = 0;
             options.threads = threads;
             options.max_batch = 200;
-            assert_ok(nft_context_memory(&promised, model, NULL, &options));
+            assert_ok(nft_context_cost(&promised, NULL, model, NULL, &options));
             counted_bytes = 0;
             assert_ok(nft_context_create(&context, model, &options));
             /* besides: tables of a few kilobytes */
@@ -58,18 +59,70 @@ static void promised_memory(void **state)
     assert_ok(nft_set_allocator(NULL));
 }
 
+static int64_t announced(const nft_model *model, int32_t threads, int64_t max_batch)
+{
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    int64_t bytes = 0;
+    options.threads = threads;
+    options.max_batch = max_batch;
+    assert_ok(nft_context_cost(&bytes, NULL, model, NULL, &options));
+    return bytes;
+}
+
+/* The outputs of 5 networks; they come in pieces of max_batch. */
+static nft_array *outputs_of_five(const nft_model *model, const nft_weights *weights, int32_t threads,
+                                  int64_t max_batch)
+{
+    nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
+    nft_context *context = NULL;
+    nft_array *output = NULL;
+    options.threads = threads;
+    options.max_batch = max_batch;
+    assert_ok(nft_context_create(&context, model, &options));
+    assert_int_equal(nft_context_bytes(context), announced(model, threads, max_batch));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
+    const nft_array *given = nft_context_output(context, NFT_OUTPUT)->array;
+    const int64_t shape[] = {nft_array_count(given)};
+    assert_ok(nft_array_create(&output, NFT_ARRAY_F32, shape, 1, nft_array_f32(given)));
+    nft_context_free(context);
+    return output;
+}
+
+/* Threads that share a sample have scratch for their items, and no values of a sample. */
+static void more_threads_than_samples_take_little_memory(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(CLASSIFIER, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, 5, 1, 0);
+    int64_t of_sample = announced(model, 2, 2) - announced(model, 1, 2),
+            of_thread = announced(model, 4, 2) - announced(model, 3, 2);
+    assert_true(of_thread > 0 && of_thread < of_sample / 2);
+    assert_int_equal(announced(model, 32, 1) - announced(model, 2, 1), 30 * of_thread);
+    nft_array *expected = outputs_of_five(model, weights, 1, 5);
+    for (int32_t threads = 1; threads <= 6; threads++)
+        for (int64_t max_batch = 1; max_batch <= 5; max_batch++) {
+            nft_array *output = outputs_of_five(model, weights, threads, max_batch);
+            assert_memory_equal(nft_array_f32(output), nft_array_f32(expected),
+                                (size_t)nft_array_count(expected) * sizeof(float));
+            nft_array_free(output);
+        }
+    nft_array_free(expected);
+    nft_weights_free(weights);
+    nft_model_free(model);
+}
+
 /* The limit is compared with the announced memory. */
 static void memory_limit(void **state)
 {
     (void)state;
     nft_model *model = support_model(CLASSIFIER, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), 20000, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, 20000, 1, 0);
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     nft_context *context = NULL;
     int64_t promised = 0;
     options.threads = 1;
     options.max_batch = 2;
-    assert_ok(nft_context_memory(&promised, model, NULL, &options));
+    assert_ok(nft_context_cost(&promised, NULL, model, NULL, &options));
     options.memory_limit = promised - 1;
     assert_int_equal(nft_context_create(&context, model, &options), NFT_ERROR_LIMIT);
     assert_null(context);
@@ -161,7 +214,7 @@ static void orders_of_freeing(void **state)
             if (!gone[1] && !gone[3])
                 assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
             if (!gone[1])
-                assert_int_equal(nft_space_layer_count(nft_weights_space(weights)), 2);
+                assert_int_equal(nft_space_describe(nft_weights_space(weights))->layer_count, 2);
         }
     }
 }
@@ -178,7 +231,7 @@ static nft_status live(void)
     nft_status status = nft_model_create(&model, json, strlen(json), 0, NULL);
     free(json);
     if (!status)
-        status = nft_weights_create(&weights, nft_model_space(model), 3, 1, NULL);
+        status = nft_weights_create(&weights, nft_model_describe(model)->space, 3, 1, NULL);
     nft_context_options options = NFT_CONTEXT_OPTIONS_INIT;
     options.threads = 2;
     options.max_batch = 2;
@@ -224,7 +277,7 @@ static void recovers_from_failure(void **state)
     const nft_allocator allocator = {sizeof allocator, allocator_allocate, allocator_release, NULL};
     assert_ok(nft_set_allocator(&allocator));
     nft_model *model = support_model(CLASSIFIER, 0);
-    nft_weights *weights = support_weights(nft_model_space(model), 50, 1, 0);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, 50, 1, 0);
     nft_context *context = support_context(model, 1, 2);
     allocator_refused = allocator_calls;
     assert_int_equal(nft_forward(context, NFT_VIEW_WEIGHTS(weights)), NFT_ERROR_MEMORY);
@@ -242,9 +295,13 @@ static void recovers_from_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(promised_memory),         cmocka_unit_test(memory_limit),
-        cmocka_unit_test(memory_limit_of_a_model), cmocka_unit_test(orders_of_freeing),
-        cmocka_unit_test(allocations_may_fail),    cmocka_unit_test(recovers_from_failure),
+        cmocka_unit_test(promised_memory),
+        cmocka_unit_test(memory_limit),
+        cmocka_unit_test(more_threads_than_samples_take_little_memory),
+        cmocka_unit_test(memory_limit_of_a_model),
+        cmocka_unit_test(orders_of_freeing),
+        cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(recovers_from_failure),
     };
     return cmocka_run_group_tests_name("memory", tests, temporary_open, temporary_close);
 }

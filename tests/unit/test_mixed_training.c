@@ -193,8 +193,8 @@ static void how_a_set_is_cut_does_not_matter(void **state)
     int64_t from = 0;
     for (int i = 0; i < 2; i++) {
         nft_array *label = NULL;
-        assert_ok(nft_weights_create(&parts[i], nft_model_space(model), sizes[i], 1, NULL));
-        for (int64_t t = 0; t < nft_space_tensor_count(nft_model_space(model)); t++) {
+        assert_ok(nft_weights_create(&parts[i], nft_model_describe(model)->space, sizes[i], 1, NULL));
+        for (int64_t t = 0; t < nft_space_describe(nft_model_describe(model)->space)->tensor_count; t++) {
             int64_t row = nft_weights_data_count(whole, t) / SAMPLES;
             memcpy(nft_weights_edit(parts[i], t), nft_weights_data(whole, t) + from * row,
                    (size_t)(sizes[i] * row) * sizeof(float));
@@ -246,7 +246,7 @@ static void check_role(const nft_model *fitted, const zoo *z, int32_t role, cons
     double count = 0, sum = 0, squares = 0, mean = 0;
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < SPACES; i++)
-            for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(z->sets[i])); t++) {
+            for (int64_t t = 0; t < nft_space_describe(nft_weights_space(z->sets[i]))->tensor_count; t++) {
                 nft_space_tensor tensor = {.size = sizeof tensor};
                 assert_ok(nft_space_get_tensor(&tensor, nft_weights_space(z->sets[i]), t));
                 const float *values = nft_weights_data(z->sets[i], t);

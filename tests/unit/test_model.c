@@ -25,7 +25,7 @@ static void the_papers_encoder(void **state)
     nft_module_info input = NFT_MODULE_INFO_INIT, output = NFT_MODULE_INFO_INIT;
     assert_ok(nft_model_create(&model, json, strlen(json), 0, NULL));
     free(json);
-    assert_int_equal(nft_space_parameter_count(nft_model_space(model)), 1185);
+    assert_int_equal(nft_space_describe(nft_model_describe(model)->space)->parameter_count, 1185);
     input = *nft_model_describe(model)->input;
     assert_string_equal(input.type, "input");
     assert_int_equal(input.output, NFT_VALUE_FEATURES);
@@ -154,10 +154,10 @@ static void configurations_are_kept(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(test_models); i++) {
         nft_model *model = support_model(test_models[i], 3), *again = NULL;
-        const char *config = nft_model_config(model);
+        const char *config = nft_model_describe(model)->config;
         assert_null(strchr(config, '\n'));
         assert_ok(nft_model_create(&again, config, strlen(config), 3, NULL));
-        assert_string_equal(nft_model_config(again), config);
+        assert_string_equal(nft_model_describe(again)->config, config);
         assert_int_equal(nft_model_describe(again)->tensor_count, nft_model_describe(model)->tensor_count);
         nft_model_free(again);
         nft_model_free(model);
@@ -267,7 +267,7 @@ static void other_float_types(void **state)
     assert_ok(nft_model_load(&model, NULL, NFT_LOAD_BYTES(bytes, size)));
     free(bytes);
     nft_weights *weights = NULL;
-    assert_ok(nft_weights_create(&weights, nft_model_space(model), 1, 1, NULL));
+    assert_ok(nft_weights_create(&weights, nft_model_describe(model)->space, 1, 1, NULL));
     nft_weights_edit(weights, 0)[0] = 1;
     nft_weights_edit(weights, 1)[0] = 1;
     nft_context *context = support_context(model, 1, 1);

@@ -20,9 +20,9 @@ typedef struct run {
 static run run_model(const char *text, int64_t channels, float scale)
 {
     run r = {.model = support_model(text, 3)};
-    const nft_space *space = nft_model_space(r.model);
+    const nft_space *space = nft_model_describe(r.model)->space;
     r.input = support_weights(space, 2, channels, 4);
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
         for (int64_t i = 0; i < nft_weights_data_count(r.input, t); i++)
             nft_weights_edit(r.input, t)[i] *= scale;
     r.context = support_context(r.model, 1, 2);
@@ -101,7 +101,7 @@ static void statistics_of_few(void **state)
     nft_weights *weights = NULL;
     const float numbers[4] = {3, -1, 5, 0}, bias = 7;
     const float *const tensors[] = {numbers, &bias};
-    assert_ok(nft_weights_borrow(&weights, nft_model_space(model), 1, 1, tensors));
+    assert_ok(nft_weights_borrow(&weights, nft_model_describe(model)->space, 1, 1, tensors));
     nft_context *context = support_context(model, 1, 1);
     assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(weights)));
     const float expected[14] = {1.75F, 22.75F / 3, -1, -0.25F, 1.5F, 3.5F, 5, 7, 0, 7, 7, 7, 7, 7};

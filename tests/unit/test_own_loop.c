@@ -70,7 +70,7 @@ static void parameters_are_replaced(void **state)
     (void)state;
     for (int recompute = 0; recompute < 2; recompute++) {
         nft_model *first = support_model(config, 1), *second = support_model(config, 2), *kept = NULL;
-        nft_weights *weights = support_weights(nft_model_space(first), NETWORKS, 1, 3);
+        nft_weights *weights = support_weights(nft_model_describe(first)->space, NETWORKS, 1, 3);
         nft_context *context = open_context(first, recompute), *other = open_context(second, recompute),
                     *sharing = open_context(first, recompute);
         nft_gradients *gradients = NULL;
@@ -126,7 +126,7 @@ static void a_loop_learns(void **state)
 {
     (void)state;
     nft_model *model = support_model(config, 1);
-    nft_weights *weights = support_weights(nft_model_space(model), NETWORKS, 1, 3);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, NETWORKS, 1, 3);
     nft_context *context = open_context(model, 0);
     nft_gradients *gradients = NULL;
     assert_ok(nft_gradients_create(&gradients, model));
@@ -154,7 +154,7 @@ static void what_cannot_be(void **state)
 {
     (void)state;
     nft_model *model = support_model(config, 1), *snapshot = NULL;
-    nft_weights *weights = support_weights(nft_model_space(model), NETWORKS, 1, 3);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, NETWORKS, 1, 3);
     nft_tensor_info info = NFT_TENSOR_INFO_INIT;
     int64_t last = nft_model_describe(model)->tensor_count - 1;
     assert_ok(nft_model_tensor(&info, model, last));
@@ -194,7 +194,7 @@ static void a_view_chooses_rows_of_the_gradient(void **state)
 {
     (void)state;
     nft_model *model = support_model(config, 1);
-    nft_weights *weights = support_weights(nft_model_space(model), NETWORKS, 1, 3);
+    nft_weights *weights = support_weights(nft_model_describe(model)->space, NETWORKS, 1, 3);
     nft_context *context = open_context(model, 1);
     nft_gradients *chosen = NULL, *expected = NULL;
     nft_array *all = NULL, *two = NULL;

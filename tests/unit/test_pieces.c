@@ -96,7 +96,7 @@ static void pieces_make_the_file_of_the_whole(void **state)
         nft_weights *again = NULL;
         options.space = nft_weights_space(z.sets[i]);
         assert_ok(nft_weights_load(&again, temporary_path("again"), &options));
-        for (int64_t t = 0; t < nft_space_tensor_count(options.space); t++)
+        for (int64_t t = 0; t < nft_space_describe(options.space)->tensor_count; t++)
             support_identical("a tensor", nft_weights_data_count(again, t), nft_weights_data(again, t),
                               nft_weights_data(z.sets[i], t));
         nft_weights_free(again);
@@ -148,7 +148,7 @@ static void pieces_are_permuted_as_the_whole(void **state)
         assert_ok(nft_dataset_read(piece, dataset, (const int64_t[]){2, 3}, 2));
         assert_ok(nft_weights_permute_random(z.sets[i], 9, 0));
         assert_ok(nft_weights_permute_random(piece, 9, 2));
-        for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(piece)); t++) {
+        for (int64_t t = 0; t < nft_space_describe(nft_weights_space(piece))->tensor_count; t++) {
             int64_t count = nft_weights_data_count(piece, t);
             support_identical("a tensor", count, nft_weights_data(piece, t),
                               nft_weights_data(z.sets[i], t) + count);
@@ -188,15 +188,16 @@ static void operations_depend_on_the_space(void **state)
                   support_model(MLP("{'type': 'np_linear', 'out_channels': 4}, {'type': 'hnp_pool'}") "}", 1);
     nft_module_info total = NFT_MODULE_INFO_INIT;
     int64_t small = 0, large = 0, flops = 0;
-    assert_ok(nft_model_flops(&small, any, nft_weights_space(z.sets[2])));
-    assert_ok(nft_model_flops(&large, any, nft_weights_space(z.sets[1])));
+    assert_ok(nft_context_cost(NULL, &small, any, nft_weights_space(z.sets[2]), NULL));
+    assert_ok(nft_context_cost(NULL, &large, any, nft_weights_space(z.sets[1]), NULL));
     assert_true(small > 0 && large > small);
-    expect(nft_model_flops(&flops, any, NULL), NFT_ERROR_ARGUMENT, "any space");
+    expect(nft_context_cost(NULL, &flops, any, NULL, NULL), NFT_ERROR_ARGUMENT, "any space");
     assert_int_equal(flops, 0);
     total = *nft_model_describe(one)->output;
-    assert_ok(nft_model_flops(&flops, one, NULL));
+    assert_ok(nft_context_cost(NULL, &flops, one, NULL, NULL));
     assert_int_equal(flops, total.flops);
-    expect(nft_model_flops(&flops, one, nft_weights_space(z.sets[1])), NFT_ERROR_MISMATCH, "nft_model_flops");
+    expect(nft_context_cost(NULL, &flops, one, nft_weights_space(z.sets[1]), NULL), NFT_ERROR_MISMATCH,
+           "nft_context_cost");
     nft_model_free(one);
     nft_model_free(any);
     close_zoo(&z);

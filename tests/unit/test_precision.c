@@ -49,7 +49,7 @@ static void the_precision_decides_the_bits(void **state)
     (void)state;
     int32_t precision = support_precision();
     nft_model *model = support_model(WIDE, 1);
-    nft_weights *set = support_weights(nft_model_space(model), NETWORKS, 1, 2);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, NETWORKS, 1, 2);
     nft_context *exact = context_of(model, NFT_PRECISION_FLOAT32, 1), *fast = context_of(model, precision, 1);
     support_result a = support_forward(exact, set), b = support_forward(fast, set);
     bool same = nft_format_of(precision) == nft_format_of(NFT_PRECISION_FLOAT32);
@@ -89,7 +89,7 @@ static void set_tensors_are_packed_again(void **state)
 {
     (void)state;
     nft_model *model = support_model(WIDE, 1), *other = support_model(WIDE, 2);
-    nft_weights *set = support_weights(nft_model_space(model), NETWORKS, 1, 2);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, NETWORKS, 1, 2);
     nft_context *changed = context_of(model, support_precision(), 1),
                 *bystander = context_of(model, support_precision(), 1),
                 *like = context_of(other, support_precision(), 1);

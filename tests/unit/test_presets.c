@@ -183,7 +183,7 @@ static void rows_of_hdf5_are_networks_in_pytorchs_order(void **state)
 static void assert_counting(const nft_weights *weights, int64_t network, float first)
 {
     const nft_space *space = nft_weights_space(weights);
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++) {
         int64_t count = nft_weights_data_count(weights, t) / nft_weights_count(weights);
         for (int64_t i = 0; i < count; i++)
             assert_true(nft_weights_data(weights, t)[network * count + i] == first++);
@@ -237,7 +237,7 @@ static int64_t count_permutable(const char *path)
     nft_space *space = NULL;
     int64_t count = 0;
     assert_ok(nft_space_load(&space, path, NULL));
-    for (int64_t a = 0; a < nft_space_axis_count(space); a++) {
+    for (int64_t a = 0; a < nft_space_describe(space)->axis_count; a++) {
         nft_space_axis axis = {.size = sizeof axis};
         assert_ok(nft_space_get_axis(&axis, space, a));
         count += axis.symmetry == NFT_SYMMETRY_PERMUTATION;
@@ -268,7 +268,7 @@ static void transformers_are_found_by_their_table(void **state)
     nft_weights *weights = collect("small-transformer-zoo", options);
     assert_labels(weights, (const double[]){0.25, 0.5}, 2);
     const nft_space *space = nft_weights_space(weights);
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
         if (!strcmp(nft_weights_tensor_name(weights, t), "embedding.patch.weight"))
             assert_true(nft_weights_data(weights, t)[12] == 12);
     nft_weights_free(weights);

@@ -13,26 +13,27 @@ static float *make(int64_t count)
     return values;
 }
 
-typedef void product(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_stride, const float *b,
-                     int64_t b_stride, bool add, float *c, int64_t c_stride);
+static const char *const names[] = {"nn", "nt", "tn"};
 
 /* Every number of c against the sum of its products; the gaps between its rows stay as they are. */
-static void check_product(product *f, bool transposed, int64_t m, int64_t n, int64_t k, bool add)
+static void check_product(nft_layout layout, int64_t m, int64_t n, int64_t k, bool add)
 {
-    int64_t a_stride = (transposed ? m : k) + GAP, b_stride = n + GAP, c_stride = n + GAP;
-    float *a = make((transposed ? k : m) * a_stride), *b = make(k * b_stride), *before = make(m * c_stride),
-          *c = make(m * c_stride);
+    bool a_transposed = layout == NFT_TN, b_transposed = layout == NFT_NT;
+    int64_t a_stride = (a_transposed ? m : k) + GAP, b_stride = (b_transposed ? k : n) + GAP,
+            c_stride = n + GAP;
+    float *a = make((a_transposed ? k : m) * a_stride), *b = make((b_transposed ? n : k) * b_stride),
+          *before = make(m * c_stride), *c = make(m * c_stride);
     memcpy(c, before, (size_t)(m * c_stride) * sizeof *c);
-    f(m, n, k, a, a_stride, b, b_stride, add, c, c_stride);
+    nft_multiply(layout, m, n, k, a, a_stride, b, b_stride, add, c, c_stride);
     for (int64_t place = 0; place < m * c_stride; place++) {
         int64_t row = place / c_stride, column = place % c_stride;
         double sum = column >= n || add ? (double)before[place] : 0;
         for (int64_t i = 0; i < k && column < n; i++)
-            sum += (double)a[transposed ? i * a_stride + row : row * a_stride + i] *
-                   (double)b[i * b_stride + column];
+            sum += (double)a[a_transposed ? i * a_stride + row : row * a_stride + i] *
+                   (double)b[b_transposed ? column * b_stride + i : i * b_stride + column];
         if (!(fabs((double)c[place] - sum) <= 2e-7 * (double)(k + 2)))
-            fail_msg("%s %" PRId64 "×%" PRId64 "×%" PRId64 ": %g, expected %g", transposed ? "tn" : "nn", m,
-                     n, k, (double)c[place], sum);
+            fail_msg("%s %" PRId64 "×%" PRId64 "×%" PRId64 ": %g, expected %g", names[layout], m, n, k,
+                     (double)c[place], sum);
     }
     free(a);
     free(b);
@@ -42,10 +43,9 @@ static void check_product(product *f, bool transposed, int64_t m, int64_t n, int
 
 static void check_products(int64_t m, int64_t n, int64_t k)
 {
-    for (int add = 0; add < 2; add++) {
-        check_product(nft_product_nn, false, m, n, k, add);
-        check_product(nft_product_tn, true, m, n, k, add);
-    }
+    for (int layout = 0; layout < COUNT(names); layout++)
+        for (int add = 0; add < 2; add++)
+            check_product((nft_layout)layout, m, n, k, add);
 }
 
 static void products_are_right(void **state)
@@ -73,10 +73,10 @@ static void rows_do_not_depend_on_each_other(void **state)
     enum { ROWS = 31, INNER = 40, COLUMNS = 37 };
     float *a = make(ROWS * INNER), *b = make(INNER * COLUMNS), *c = make(ROWS * COLUMNS),
           *alone = make(COLUMNS);
-    nft_product_nn(ROWS, COLUMNS / 16 * 16, INNER, a, INNER, b, COLUMNS, false, c, COLUMNS);
+    nft_multiply(NFT_NN, ROWS, COLUMNS / 16 * 16, INNER, a, INNER, b, COLUMNS, false, c, COLUMNS);
     for (int64_t row = 0; row < ROWS; row++) {
-        nft_product_nn(1, COLUMNS / 16 * 16, INNER, a + row * INNER, INNER, b, COLUMNS, false, alone,
-                       COLUMNS);
+        nft_multiply(NFT_NN, 1, COLUMNS / 16 * 16, INNER, a + row * INNER, INNER, b, COLUMNS, false, alone,
+                     COLUMNS);
         assert_memory_equal(alone, c + row * COLUMNS, COLUMNS / 16 * 16 * sizeof *alone);
     }
     free(a);

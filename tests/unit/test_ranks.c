@@ -73,7 +73,7 @@ static nft_status create(nft_trainer **trainer, const nft_model *model, const ch
 /* A large eps: otherwise Adam would make steps of pure rounding. */
 #define RANKS_RECIPE                                                                                         \
     "{'loss': 'bce', 'optimizer': {'type': 'adamw', 'lr': 0.01, 'eps': 0.01}, 'batch_size': 6, 'steps': 5, " \
-    "'seed': 3, 'grad_clip': 0.5, 'validate_every': 2}"
+    "'seed': 3, 'grad_clip': 0.5, 'ema_decay': 0.5, 'validate_every': 2}"
 
 static nft_status set_files(seat *own)
 {

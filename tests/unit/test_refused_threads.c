@@ -91,7 +91,7 @@ static int open_fixture(void **state)
 {
     (void)state;
     model = support_model(CLASSIFIER, 1);
-    networks = support_weights(nft_model_space(model), 6, 1, 2);
+    networks = support_weights(nft_model_describe(model)->space, 6, 1, 2);
     nft_context *context = support_context(model, 1, 6);
     expected = support_forward(context, networks);
     nft_context_free(context);

@@ -39,7 +39,7 @@ static run open_run(const char *modules)
     options.input_gradient = 1;
     assert_ok(nft_context_create(&r.context, r.model, &options));
     assert_ok(nft_gradients_create(&r.gradients, r.model));
-    r.input = support_weights(nft_model_space(r.model), 1, 1, 5);
+    r.input = support_weights(nft_model_describe(r.model)->space, 1, 1, 5);
     return r;
 }
 
@@ -85,7 +85,7 @@ static const nft_weights *backward_from(run *r, float value)
     nft_weights *gradient = NULL;
     assert_ok(
         nft_weights_create(&gradient, nft_weights_space(output), 1, nft_weights_channels(output), NULL));
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(output)); t++)
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(output))->tensor_count; t++)
         for (int64_t i = 0; i < nft_weights_data_count(gradient, t); i++)
             nft_weights_edit(gradient, t)[i] = value;
     assert_ok(nft_backward(r->context, NFT_VIEW_WEIGHTS(gradient), r->gradients));

@@ -1,6 +1,8 @@
 /* The kernels on two arrays and on rows, of every instruction set that this machine has, against double. */
 #include "kernel_sets.h"
 
+#include <fenv.h>
+
 static void check_pairs(const nft_kernels *set, int64_t n, const float *x, const float *old)
 {
     float scaled[LENGTH], sum[LENGTH], product[LENGTH], both[LENGTH];
@@ -60,7 +62,8 @@ static void sums_are_right_and_fixed(void **state)
 /* --- rows --- */
 
 #define ROWS 3
-#define GAP 5 /* floats between rows; they must stay */
+#define MANY_ROWS 35 /* two vectors' lanes and a part */
+#define GAP 5        /* floats between rows; they must stay */
 
 static void check_gaps(int64_t n, const float *y)
 {
@@ -277,6 +280,25 @@ static void check_copies(const nft_kernels *set, int64_t n, const float *x, cons
         }
 }
 
+/* Three groups of n numbers in each row, one behind the other in x and far apart in the result. */
+static void check_groups(const nft_kernels *set, int64_t n, const float *x)
+{
+    enum { GROUPS = 3, APART = ROWS * (LENGTH + 2) };
+    float copied[GROUPS * APART], sum[GROUPS * APART], back[ROWS * GROUPS * LENGTH];
+    for (int64_t i = 0; i < GROUPS * APART; i++)
+        copied[i] = sum[i] = (float)i;
+    set->copy_groups(ROWS, n, GROUPS, x, GROUPS * n, n, copied, LENGTH + 2, APART);
+    set->add_groups(ROWS, n, GROUPS, x, GROUPS * n, n, sum, LENGTH + 2, APART);
+    set->copy_groups(ROWS, n, GROUPS, copied, LENGTH + 2, APART, back, GROUPS * n, n);
+    assert_true(same_bits(back, x, ROWS * GROUPS * n));
+    for (int64_t i = 0; i < GROUPS * APART; i++) {
+        int64_t row = i % APART / (LENGTH + 2), at = i % (LENGTH + 2);
+        float from = at < n ? x[(row * GROUPS + i / APART) * n + at] : 0;
+        assert_true(copied[i] == (at < n ? from : (float)i));
+        assert_true(sum[i] == (float)i + from);
+    }
+}
+
 static void rows_are_copied_and_added(void **state)
 {
     (void)state;
@@ -285,6 +307,9 @@ static void rows_are_copied_and_added(void **state)
     for (int k = 0; k < set_count; k++)
         for (int64_t n = 0; n <= LENGTH; n++)
             check_copies(sets[k]->vector, n, x, x + ROWS * (LENGTH + 3));
+    for (int k = 0; k < set_count; k++)
+        for (int64_t n = 0; n <= LENGTH; n++)
+            check_groups(sets[k]->vector, n, x);
 }
 
 #define MOST_ROWS 10
@@ -297,7 +322,7 @@ static void check_row_products(const nft_kernels *set, int64_t m, int64_t n, int
     const float gap = 77;
     for (int64_t i = 0; i < COUNT(c); i++)
         c[i] = gap;
-    set->row_products(m, n, k, a, LENGTH, b, LENGTH + 1, c, MOST_ROWS + 2);
+    set->row_products(m, n, k, a, LENGTH, b, LENGTH + 1, false, c, MOST_ROWS + 2);
     for (int64_t i = 0; i < MOST_ROWS; i++)
         for (int64_t j = 0; j < MOST_ROWS + 2; j++) {
             float got = c[i * (MOST_ROWS + 2) + j], alone;
@@ -309,7 +334,7 @@ static void check_row_products(const nft_kernels *set, int64_t m, int64_t n, int
             for (int64_t l = 0; l < k; l++)
                 sum += (double)a[i * LENGTH + l] * (double)b[j * (LENGTH + 1) + l];
             assert_true(fabs((double)got - sum) <= 1e-7 * (double)k);
-            set->row_products(1, 1, k, a + i * LENGTH, 1, b + j * (LENGTH + 1), 1, &alone, 1);
+            set->row_products(1, 1, k, a + i * LENGTH, 1, b + j * (LENGTH + 1), 1, false, &alone, 1);
             assert_true(same_bits(&got, &alone, 1));
         }
 }
@@ -339,6 +364,41 @@ static void norms_are_right(void **state)
             }
 }
 
+/* Each of these rows is reduced together with others, in another place among them. */
+static void check_rows_alone(const nft_kernels *set, int64_t rows, int64_t n)
+{
+    static float x[MANY_ROWS * LENGTH], y[3][MANY_ROWS * LENGTH], alone[LENGTH];
+    float gamma[LENGTH], beta[LENGTH];
+    fill_random(rows * n, x);
+    fill_random(n, gamma);
+    fill_random(n, beta);
+    memcpy(y[0], x, sizeof x);
+    set->softmax(rows, n, 1.5f, y[0], n);
+    set->simple_layer_norm(rows, n, gamma, beta, x, n, y[1], n);
+    set->layer_norm(rows, n, gamma, beta, x, n, y[2], n);
+    for (int64_t r = 0; r < rows; r++) {
+        memcpy(alone, x + r * n, (size_t)n * sizeof *x);
+        set->softmax(1, n, 1.5f, alone, n);
+        assert_true(same_bits(alone, y[0] + r * n, n));
+        set->simple_layer_norm(1, n, gamma, beta, x + r * n, n, alone, n);
+        assert_true(same_bits(alone, y[1] + r * n, n));
+        set->layer_norm(1, n, gamma, beta, x + r * n, n, alone, n);
+        assert_true(same_bits(alone, y[2] + r * n, n));
+    }
+}
+
+/* A host may have made these floating-point exceptions fatal. */
+static void rows_do_not_depend_on_others(void **state)
+{
+    (void)state;
+    feclearexcept(FE_ALL_EXCEPT);
+    for (int k = 0; k < set_count; k++)
+        for (int64_t rows = 1; rows <= MANY_ROWS; rows++)
+            for (int64_t n = 2; n <= LENGTH; n += 9)
+                check_rows_alone(sets[k]->vector, rows, n);
+    assert_false(fetestexcept(FE_DIVBYZERO | FE_INVALID));
+}
+
 int main(void)
 {
     find_sets();
@@ -350,6 +410,7 @@ int main(void)
         cmocka_unit_test(softmax_is_right),
         cmocka_unit_test(softmax_of_special_values),
         cmocka_unit_test(norms_are_right),
+        cmocka_unit_test(rows_do_not_depend_on_others),
         cmocka_unit_test(rows_are_copied_and_added),
         cmocka_unit_test(products_of_rows_are_right),
     };

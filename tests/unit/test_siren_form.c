@@ -84,7 +84,7 @@ static void check_gradients(nft_space *space)
     fill_random(weights, numbers, 1, 0.1);
     fill_random(grad_out, SIZE * SIZE * colours, 2, 1);
     nft_siren_grid(SIZE, SIZE, 0, SIZE * SIZE, places);
-    assert_ok(nft_siren_tape_create(&tape, space, 7));
+    assert_ok(nft_siren_tape_create(&tape, space, 7, NFT_PRECISION_FLOAT32));
     nft_siren_tape_set_form(tape, &form);
     assert_ok(nft_siren_tape_set_image(tape, SIZE, SIZE));
     nft_siren_tape_load(tape, weights);

@@ -16,7 +16,7 @@
 static nft_weights *sirens(const nft_space *space)
 {
     nft_weights *set = support_weights(space, NETWORKS, 1, 9);
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
         for (int64_t i = 0; i < nft_weights_data_count(set, t); i++)
             nft_weights_edit(set, t)[i] *= 0.2f;
     return set;
@@ -31,7 +31,7 @@ typedef struct run {
 static run run_model(const char *text)
 {
     run r = {.model = support_model(text, 5)};
-    r.set = sirens(nft_model_space(r.model));
+    r.set = sirens(nft_model_describe(r.model)->space);
     r.context = support_context(r.model, 1, NETWORKS);
     assert_ok(nft_forward(r.context, NFT_VIEW_WEIGHTS(r.set)));
     return r;

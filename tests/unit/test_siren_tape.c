@@ -2,6 +2,7 @@
  * pixel. */
 #include "unit/support.h"
 
+#include "math/kernel_set.h"
 #include "siren/siren.h"
 #include "siren/siren_tape.h"
 
@@ -59,7 +60,7 @@ static void check_gradients(nft_space *space, float omega)
     fill_random(weights, numbers, 1, 0.2);
     fill_random(places, 2 * ROWS, 2, 1);
     fill_random(grad_out, ROWS * colours, 3, 1);
-    assert_ok(nft_siren_tape_create(&tape, space, omega));
+    assert_ok(nft_siren_tape_create(&tape, space, omega, NFT_PRECISION_FLOAT32));
     nft_siren_tape_load(tape, weights);
     nft_siren_tape_forward(tape, 9, places, out);
     nft_siren_tape_backward(tape, 9, grad_out);
@@ -96,8 +97,28 @@ static void gradients(void **state)
     check_gradients(SUPPORT_MLP(2, 40), 1);
 }
 
-/* Pixel after pixel, as a fit does it: everything equals the values at their places. */
-static void check_pixels(nft_space *space)
+/* Tapes of two precisions, one of places, and one pixel after pixel, as a fit does it. */
+typedef struct precisions {
+    int32_t of_places, of_pixels;
+} precisions;
+
+static bool both_float(precisions p)
+{
+    return p.of_places == NFT_PRECISION_FLOAT32 && p.of_pixels == NFT_PRECISION_FLOAT32;
+}
+
+/* Near what is expected: with products of bf16, but for 6 % of the largest. */
+static void check_near(const char *name, precisions p, int64_t count, const float *found,
+                       const float *expected)
+{
+    if (both_float(p))
+        support_close(name, count, found, expected, 1e-3, 1e-5);
+    else
+        support_close(name, count, found, expected, 0, 0.06 * support_largest(count, expected));
+}
+
+/* Everything equals the values at their places. */
+static void check_pixels(nft_space *space, precisions p)
 {
     enum { HIGH = 11, WIDE = 7, COUNT_OF_PIXELS = HIGH * WIDE };
     int64_t numbers = space->numbers, colours = space->layers[space->layer_count - 1].out;
@@ -110,8 +131,8 @@ static void check_pixels(nft_space *space)
     fill_random(weights, numbers, 1, 0.2);
     fill_random(target, COUNT_OF_PIXELS * colours, 3, 1);
     nft_siren_grid(HIGH, WIDE, 0, COUNT_OF_PIXELS, places);
-    assert_ok(nft_siren_tape_create(&tape, space, 7));
-    assert_ok(nft_siren_tape_create(&pixels, space, 7));
+    assert_ok(nft_siren_tape_create(&tape, space, 7, p.of_places));
+    assert_ok(nft_siren_tape_create(&pixels, space, 7, p.of_pixels));
     assert_ok(nft_siren_tape_set_image(pixels, HIGH, WIDE));
     nft_siren_tape_load(tape, weights);
     nft_siren_tape_load(pixels, weights);
@@ -121,7 +142,7 @@ static void check_pixels(nft_space *space)
         int64_t left = COUNT_OF_PIXELS - first, rows = left < NFT_SIREN_CHUNK ? left : NFT_SIREN_CHUNK;
         nft_siren_tape_forward(tape, rows, places + 2 * first, out);
         nft_siren_tape_forward_pixels(pixels, first, rows, other);
-        support_close("pixels", rows * colours, other, out, 1e-4, 1e-5);
+        check_near("pixels", p, rows * colours, other, out);
         for (int64_t i = 0; i < rows * colours; i++)
             out[i] = 0.3f * (out[i] - target[first * colours + i]);
         nft_siren_tape_backward(tape, rows, out);
@@ -132,7 +153,12 @@ static void check_pixels(nft_space *space)
     }
     nft_siren_tape_gradient(tape, expected);
     nft_siren_tape_gradient(pixels, gradient);
-    support_close("gradient", numbers, gradient, expected, 1e-3, 1e-5);
+    check_near("gradient", p, numbers, gradient, expected);
+    bool rounds = !both_float(p) && space->layer_count > 2 && nft_siren_vector_bf16();
+    double apart = 0;
+    for (int64_t i = 0; i < numbers; i++)
+        apart = fmax(apart, fabs((double)gradient[i] - (double)expected[i]));
+    assert_int_equal(apart > 1e-4 * support_largest(numbers, expected), rounds);
     nft_siren_tape_free(tape);
     nft_siren_tape_free(pixels);
     free(weights);
@@ -144,11 +170,43 @@ static void check_pixels(nft_space *space)
 static void pixels(void **state)
 {
     (void)state;
-    check_pixels(SUPPORT_MLP(2, 32, 32, 1));
-    check_pixels(SUPPORT_MLP(2, 19, 33, 7, 1));
-    check_pixels(SUPPORT_MLP(2, 19, 33, 7, 3));
-    check_pixels(SUPPORT_MLP(2, 5, 1));
-    check_pixels(SUPPORT_MLP(2, 1));
+    const precisions p[] = {{NFT_PRECISION_FLOAT32, NFT_PRECISION_FLOAT32},
+                            {NFT_PRECISION_FLOAT32, NFT_PRECISION_BF16},
+                            {NFT_PRECISION_BF16, NFT_PRECISION_FLOAT32}};
+    for (int i = 0; i < 3; i++) {
+        check_pixels(SUPPORT_MLP(2, 32, 32, 1), p[i]);
+        check_pixels(SUPPORT_MLP(2, 19, 33, 7, 1), p[i]);
+        check_pixels(SUPPORT_MLP(2, 19, 33, 7, 3), p[i]);
+        check_pixels(SUPPORT_MLP(2, 5, 1), p[i]);
+        check_pixels(SUPPORT_MLP(2, 1), p[i]);
+    }
+}
+
+/* The tape's precision may change between two networks. */
+static void another_precision(void **state)
+{
+    (void)state;
+    nft_space *space = SUPPORT_MLP(2, 20, 12, 1);
+    float weights[20 * 3 + 12 * 21 + 13], places[2 * ROWS], out[3][ROWS], expected[ROWS];
+    nft_siren_tape *tape = NULL, *plain = NULL;
+    fill_random(weights, space->numbers, 1, 0.2);
+    fill_random(places, 2 * ROWS, 2, 1);
+    assert_ok(nft_siren_tape_create(&tape, space, 7, NFT_PRECISION_BF16));
+    assert_ok(nft_siren_tape_create(&plain, space, 7, NFT_PRECISION_FLOAT32));
+    for (int i = 0; i < 3; i++) {
+        nft_siren_tape_set_precision(tape, i == 1 ? NFT_PRECISION_FLOAT32 : NFT_PRECISION_BF16);
+        nft_siren_tape_load(tape, weights);
+        nft_siren_tape_forward(tape, ROWS, places, out[i]);
+    }
+    nft_siren_tape_set_precision(plain, NFT_PRECISION_BF16); /* has no memory for it */
+    nft_siren_tape_load(plain, weights);
+    nft_siren_tape_forward(plain, ROWS, places, expected);
+    support_identical("in single precision", ROWS, out[1], expected);
+    support_identical("in bf16 again", ROWS, out[2], out[0]);
+    assert_int_equal(memcmp(out[0], expected, sizeof expected) != 0, nft_siren_vector_bf16() != NULL);
+    nft_siren_tape_free(tape);
+    nft_siren_tape_free(plain);
+    nft_space_free(space);
 }
 
 int main(void)
@@ -156,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients),
         cmocka_unit_test(pixels),
+        cmocka_unit_test(another_precision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

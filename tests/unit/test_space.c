@@ -33,7 +33,7 @@ static void a_tensor_knows_its_tokens(void **state)
     assert_int_equal(scale->rank, 0);
     assert_int_equal(scale->tokens, 1);
     assert_int_equal(space->numbers, 72 + 4 + 12 + 12 + 1);
-    assert_int_equal(nft_space_parameter_count(space), space->numbers);
+    assert_int_equal(nft_space_describe(space)->parameter_count, space->numbers);
     nft_space_free(space);
 }
 
@@ -128,10 +128,10 @@ static void text_gives_the_same_space_again(void **state)
          "'out': 4, 'positions': 5}]}")};
     for (size_t i = 0; i < COUNT(texts); i++) {
         nft_space *space = parse(texts[i]), *again = NULL;
-        const char *json = nft_space_json(space);
+        const char *json = nft_space_describe(space)->json;
         assert_ok(nft_space_parse(&again, json, strlen(json)));
         assert_true(nft_space_equal(space, again));
-        assert_string_equal(json, nft_space_json(again));
+        assert_string_equal(json, nft_space_describe(again)->json);
         assert_true(space->hash == again->hash);
         nft_space_free(again);
         nft_space_free(space);
@@ -227,11 +227,11 @@ static void both_forms_of_a_chain_are_equal(void **state)
         "'b', "
         "'shape': ['h']}, {'name': 'c', 'shape': ['y', ['h', 5]]}, {'name': 'd', 'shape': ['y']}]}");
     assert_true(nft_space_equal(layers, tensors));
-    assert_int_equal(nft_space_layer_count(layers), 2);
-    assert_int_equal(nft_space_layer_count(tensors), 0);
+    assert_int_equal(nft_space_describe(layers)->layer_count, 2);
+    assert_int_equal(nft_space_describe(tensors)->layer_count, 0);
     nft_space *chain = NULL, *none = NULL, *residual = parse(RESIDUAL);
     assert_ok(nft_space_as_chain(&chain, tensors));
-    assert_string_equal(nft_space_json(chain), nft_space_json(layers));
+    assert_string_equal(nft_space_describe(chain)->json, nft_space_describe(layers)->json);
     assert_ok(nft_space_as_chain(&none, residual));
     assert_null(none);
     nft_space_free(residual);

@@ -2,6 +2,7 @@
  * must not (Zhou et al., "Permutation Equivariant Neural Functionals", section 2; "Neural Functional
  * Transformers", section 3). */
 #define _XOPEN_SOURCE 700
+#include "nft/permute.h"
 #include "unit/symmetry_cases.h"
 
 #define SEEDS 20
@@ -178,7 +179,7 @@ static double disagreement(const nft_model *model, const nft_weights *input, con
 static double sensitivity(const nft_model *model, const nft_weights *input, uint64_t seed)
 {
     nft_weights *other_input =
-        support_weights(nft_model_space(model), NETWORKS, nft_weights_channels(input), seed);
+        support_weights(nft_model_describe(model)->space, NETWORKS, nft_weights_channels(input), seed);
     outputs plain = run_model(model, input), other = run_model(model, other_input);
     double difference = largest_difference(plain.all.count, plain.all.values, other.all.values);
     double largest = support_largest(plain.all.count, plain.all.values);
@@ -221,7 +222,8 @@ static void run_case(const test_case *c, run_trial *run)
                 nft_model *model = make_model(c, t.space, t.channels, t.seed);
                 if (!c->decoder) /* a fresh one has no norms, and larger weights make a SIREN wild */
                     stir_parameters(model, t.seed, false);
-                nft_weights *input = support_weights(nft_model_space(model), NETWORKS, t.channels, t.seed);
+                nft_weights *input =
+                    support_weights(nft_model_describe(model)->space, NETWORKS, t.channels, t.seed);
                 run(&t, model, input);
                 nft_weights_free(input);
                 nft_model_free(model);
@@ -231,7 +233,7 @@ static void run_case(const test_case *c, run_trial *run)
 
 static void expect_symmetry(const trial *t, const nft_model *model, const nft_weights *input, bool edges)
 {
-    shuffle permutation = make_shuffle(nft_model_space(model), t->seed, true, edges);
+    shuffle permutation = make_shuffle(nft_model_describe(model)->space, t->seed, true, edges);
     double found = disagreement(model, input, &permutation, &permutation);
     double limit = t->test->tolerance > 0 ? t->test->tolerance : TOLERANCE;
     double seen = sensitivity(model, input, t->seed + SEEDS);
@@ -265,7 +267,7 @@ static void symmetric_to_hidden(void **state)
 /* First dimensions are permuted, the others not at all or otherwise. */
 static void broken_coupling(const trial *t, const nft_model *model, const nft_weights *input)
 {
-    const nft_space *space = nft_model_space(model);
+    const nft_space *space = nft_model_describe(model)->space;
     shuffle rows = make_shuffle(space, t->seed, true, false),
             still = make_shuffle(space, t->seed, false, false);
     shuffle columns = turn(&rows);
@@ -287,7 +289,7 @@ static void needs_coupling(void **state)
 
 static void permuted_edges(const trial *t, const nft_model *model, const nft_weights *input)
 {
-    shuffle permutation = make_shuffle(nft_model_space(model), t->seed, false, true);
+    shuffle permutation = make_shuffle(nft_model_describe(model)->space, t->seed, false, true);
     double found = disagreement(model, input, &permutation, &permutation);
     free_shuffle(&permutation);
     if (!(found > VISIBLE))
@@ -302,7 +304,7 @@ static void tells_edges_apart(void **state)
 static void permuted_entries(const trial *t, const nft_model *model, const nft_weights *input)
 {
     stir_parameters((nft_model *)model, t->seed + 1, true);
-    shuffle permutation = make_shuffle(nft_model_space(model), t->seed, true, false);
+    shuffle permutation = make_shuffle(nft_model_describe(model)->space, t->seed, true, false);
     double found = disagreement(model, input, &permutation, &permutation);
     free_shuffle(&permutation);
     if (!(found > VISIBLE))

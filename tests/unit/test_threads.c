@@ -37,7 +37,7 @@ static subject open_subject(const char *path)
     nft_module_info input = NFT_MODULE_INFO_INIT;
     assert_ok(nft_model_load(&s.model, path, NULL));
     input = *nft_model_describe(s.model)->input;
-    s.networks = support_weights(nft_model_space(s.model), NETWORKS, input.channels, 1);
+    s.networks = support_weights(nft_model_describe(s.model)->space, NETWORKS, input.channels, 1);
     nft_context *context = support_context(s.model, 1, NETWORKS);
     s.expected = support_forward(context, s.networks);
     nft_context_free(context);

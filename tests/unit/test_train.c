@@ -263,7 +263,7 @@ static int fill_batch(nft_batch *batch, void *user)
     const nft_weights *set = user;
     for (int64_t i = 0; i < batch->count; i++) {
         int64_t from = (batch->step * batch->count + i) % nft_weights_count(set);
-        for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(set)); t++) {
+        for (int64_t t = 0; t < nft_space_describe(nft_weights_space(set))->tensor_count; t++) {
             int64_t one = nft_weights_data_count(set, t) / nft_weights_count(set);
             memcpy(nft_weights_edit(batch->weights, t) + i * one, nft_weights_data(set, t) + from * one,
                    (size_t)one * sizeof(float));

@@ -6,10 +6,13 @@
 #include "unit/temporary.h"
 #include "unit/training.h"
 
+#define DECODER                                                                                              \
+    "{\"type\": \"hypernetwork\", \"style\": \"joint\", \"hidden_size\": 3, \"hidden_layers\": 1, "          \
+    "\"additive\": true, \"height\": 3, \"width\": 3}"
 #define RECIPE_TEXT                                                                                          \
     "{\"loss\": \"bce\", \"optimizer\": {\"type\": \"adamw\", \"lr\": 0.01}, \"batch_size\": 3, \"steps\": " \
     "4, "                                                                                                    \
-    "\"validate_every\": 2}"
+    "\"ema_decay\": 0.5, \"validate_every\": 2, \"auxiliary\": {\"module\": 3, \"decoder\": " DECODER "}}"
 
 /* Made once, with no allocation refused. */
 static nft_model *model;

@@ -131,9 +131,9 @@ static void gradients_of_features(void **state)
     nft_space *space = NULL;
     const int64_t widths[] = {2, 1};
     assert_ok(nft_space_create_mlp(&space, widths, 2));
-    assert_ok(nft_weights_create(&good, nft_model_space(model), 3, 2, NULL));
-    assert_ok(nft_weights_create(&fewer, nft_model_space(model), 2, 2, NULL));
-    assert_ok(nft_weights_create(&narrow, nft_model_space(model), 3, 1, NULL));
+    assert_ok(nft_weights_create(&good, nft_model_describe(model)->space, 3, 2, NULL));
+    assert_ok(nft_weights_create(&fewer, nft_model_describe(model)->space, 2, 2, NULL));
+    assert_ok(nft_weights_create(&narrow, nft_model_describe(model)->space, 3, 1, NULL));
     assert_ok(nft_weights_create(&other, space, 3, 2, NULL));
     assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
     nft_array *array = NULL;
@@ -302,8 +302,8 @@ static void data_sets(void **state)
     nft_dataset *dataset = WRONG(nft_dataset);
     const char *path = temporary_path("set.safetensors");
     const int64_t good[] = {0, 8}, far[] = {0, SAMPLES}, negative[] = {-1, 0};
-    assert_ok(nft_weights_create(&two, nft_model_space(model), 2, 1, NULL));
-    assert_ok(nft_weights_create(&one_of_two_channels, nft_model_space(model), 2, 2, NULL));
+    assert_ok(nft_weights_create(&two, nft_model_describe(model)->space, 2, 1, NULL));
+    assert_ok(nft_weights_create(&one_of_two_channels, nft_model_describe(model)->space, 2, 2, NULL));
     assert_ok(nft_weights_save(set, path));
     expect_null(nft_dataset_open(NULL, path, NULL), "dataset");
     expect_null(nft_dataset_open(&dataset, NULL, NULL), "path");

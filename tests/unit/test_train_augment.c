@@ -36,7 +36,7 @@ static nft_weights *sirens(uint64_t seed)
 {
     nft_space *space = SUPPORT_MLP(2, 7, 5, 2);
     nft_weights *set = support_weights(space, NETWORKS, 1, seed);
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
         for (int64_t i = 0; i < nft_weights_data_count(set, t); i++)
             nft_weights_edit(set, t)[i] *= 0.1f;
     nft_space_free(space);
@@ -402,9 +402,9 @@ static void same_on_ranks(void **state)
     assert_ok(nft_trainer_step(NULL, whole));
     assert_ok(nft_trainer_step(NULL, second));
     for (int64_t t = 0; t < model->space->tensor_count; t++) {
-        int64_t half = nft_weights_data_count(whole->augmented, t) / 2;
-        support_identical("the half of a batch", half, nft_weights_data(whole->augmented, t) + half,
-                          nft_weights_data(second->augmented, t) + half);
+        int64_t half = nft_weights_data_count(whole->source.augmented, t) / 2;
+        support_identical("the half of a batch", half, nft_weights_data(whole->source.augmented, t) + half,
+                          nft_weights_data(second->source.augmented, t) + half);
     }
     free(json);
     nft_trainer_free(second);

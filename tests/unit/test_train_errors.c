@@ -67,9 +67,9 @@ static void data_of_classes(void **state)
     (void)state;
     nft_model *model = support_model(CLASSES, 0);
     nft_trainer *trainer = make_trainer(model, LOSS("cross_entropy"), 1);
-    nft_weights *set = support_weights(nft_model_space(model), 6, 1, 0),
-                *wide = support_weights(nft_model_space(model), 6, 2, 0),
-                *none = support_weights(nft_model_space(model), 0, 1, 0);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 6, 1, 0),
+                *wide = support_weights(nft_model_describe(model)->space, 6, 2, 0),
+                *none = support_weights(nft_model_describe(model)->space, 0, 1, 0);
     const int64_t count = 6, square[] = {6, 2};
     int64_t labels[12] = {0, 1, 2, 2, 1, 0};
     float floats[6] = {0, 1, 0.5f};
@@ -118,7 +118,7 @@ static void data_of_numbers(void **state)
     (void)state;
     nft_model *model = support_model(CLASSES, 0);
     nft_trainer *trainer = make_trainer(model, LOSS("bce"), 1);
-    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 2, 1, 0);
     const int64_t shape[] = {2, 3}, labels[2] = {0, 1};
     float targets[6] = {0, 1, 0.5f, 0, 0, 0};
     set_label(set, "label", NFT_ARRAY_I64, 1, shape, labels);
@@ -183,7 +183,7 @@ static void diverged(void **state)
                      "{'loss': 'mse', 'optimizer': {'type': 'adam', 'lr': 1e30}, 'batch_size': 4, "
                      "'steps': 3}",
                      2);
-    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 2, 1, 0);
     const int64_t shape[] = {2, 3};
     double loss = 0;
     set_label(set, "label", NFT_ARRAY_F32, 2, shape, NULL);
@@ -223,7 +223,7 @@ static void infinite_gradient(void **state)
     (void)state;
     nft_model *model = support_model(CLASSES, 0);
     nft_trainer *trainer = make_trainer(model, LOSS("mse"), 1);
-    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 2, 1, 0);
     const int64_t shape[] = {2, 3};
     float targets[6] = {3e38f, -3e38f, 3e38f, -3e38f, 3e38f, -3e38f};
     set_label(set, "label", NFT_ARRAY_F32, 2, shape, targets);
@@ -243,7 +243,7 @@ static void gradient_too_large(void **state)
     const int64_t shape[] = {2, 3};
     float targets[6] = {1e30f, -1e30f, 1e30f, -1e30f, 1e30f, -1e30f};
     nft_model *model = support_model(CLASSES, 0);
-    nft_weights *set = support_weights(nft_model_space(model), 2, 1, 0);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 2, 1, 0);
     set_label(set, "label", NFT_ARRAY_F32, 2, shape, targets);
     nft_trainer *trainer = make_trainer(model, LOSS("mse"), 1);
     assert_ok(set_data(trainer, set, NULL));
@@ -346,7 +346,7 @@ static void promised_memory_of_labels(void **state)
         "{'format_version': 1, 'space': {'layers': [{'type': 'linear', 'in': 1, 'out': 1}]}, 'modules': "
         "[{'type': 'hnp_pool'}, {'type': 'linear', 'out_features': 4000}]}",
         1);
-    nft_weights *set = support_weights(nft_model_space(model), samples, 1, 2);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, samples, 1, 2);
     assert_ok(nft_array_create(&label, NFT_ARRAY_F32, shape, 2, rows));
     assert_ok(nft_weights_set_extra(set, "label", label));
     assert_ok(nft_weights_save(set, temporary_path("rows")));
@@ -388,7 +388,7 @@ static void promised_memory_of_images(void **state)
         "'linear', 'in': 300, 'out': 300}, {'type': 'linear', 'in': 300, 'out': 1}]}, 'modules': [{'type': "
         "'learned_scale', 'init_scale': 1}]}",
         1);
-    nft_weights *set = support_weights(nft_model_space(model), 1, 1, 2);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, 1, 1, 2);
     assert_ok(nft_array_create(&images, NFT_ARRAY_F32, shape, 4, NULL));
     assert_ok(nft_weights_set_extra(set, "target", images));
     assert_ok(nft_weights_save(set, temporary_path("images")));
@@ -452,7 +452,7 @@ static nft_status make_labelled(nft_weights **set, const nft_model *model)
 {
     const int64_t count = 3;
     nft_array *label = NULL;
-    nft_status status = nft_weights_create(set, nft_model_space(model), count, 1, NULL);
+    nft_status status = nft_weights_create(set, nft_model_describe(model)->space, count, 1, NULL);
     if (!status)
         status = nft_array_create(&label, NFT_ARRAY_F32, &count, 1, NULL);
     if (!status)

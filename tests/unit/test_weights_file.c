@@ -1,9 +1,11 @@
 /* Weight sets in files: read, refused, saved. */
 #define _XOPEN_SOURCE 700
 #include "io/file.h"
+#include "nft/permute.h"
 #include "space/array.h"
 #include "space/weights.h"
 
+#include "unit/extras.h"
 #include "unit/failing_allocator.h"
 #include "unit/temporary.h"
 
@@ -98,7 +100,7 @@ static void one_network_is_read(void **state)
     assert_true(nft_weights_data(weights, 0)[0] == 29);
     assert_true(nft_weights_data(weights, 2)[23] == 25);
     assert_true(nft_weights_data(weights, 5)[0] == 0);
-    assert_int_equal(nft_weights_extra_count(weights), 0);
+    assert_int_equal(count_extras(weights), 0);
     nft_weights_free(weights);
 }
 
@@ -149,7 +151,7 @@ static void stacks_keep_their_extras(void **state)
     assert_non_null(
         strstr(last_line, "memory: 3 tensors are of no network and not read: 'mask', 'other', 'scalar'"));
     assert_int_equal(nft_weights_count(weights), 2);
-    assert_int_equal(nft_weights_extra_count(weights), 3);
+    assert_int_equal(count_extras(weights), 3);
     assert_int_equal(nft_array_i64(nft_weights_extra(weights, "label"))[1], 29);
     assert_int_equal(nft_array_size(nft_weights_extra(weights, "target"), 1), 4);
     assert_non_null(nft_weights_extra(weights, "lonely.bias"));
@@ -377,8 +379,8 @@ static void check_round_trip(nft_weights *weights)
     assert_int_equal(back->rank, weights->rank);
     for (int64_t t = 0; t < weights->space->tensor_count; t++)
         assert_string_equal(nft_weights_tensor_name(back, t), nft_weights_tensor_name(weights, t));
-    assert_int_equal(nft_weights_extra_count(back), nft_weights_extra_count(weights));
-    for (int64_t i = 0; i < nft_weights_extra_count(weights); i++) {
+    assert_int_equal(count_extras(back), count_extras(weights));
+    for (int64_t i = 0; i < count_extras(weights); i++) {
         const char *name = nft_weights_extra_name(weights, i);
         const nft_array *a = nft_weights_extra(weights, name), *b = nft_weights_extra(back, name);
         assert_non_null(b);

@@ -3,6 +3,7 @@
 #define _XOPEN_SOURCE 700
 #include "nft/file.h"
 #include "nft/train.h"
+#include "unit/extras.h"
 #include "unit/failing_allocator.h"
 #include "unit/support.h"
 #include "unit/temporary.h"
@@ -41,7 +42,7 @@ static nft_weights *numbered_set(const nft_space *space, int64_t count, int64_t 
     nft_weights *weights = NULL;
     float next = 1;
     assert_ok(nft_weights_create(&weights, space, count, channels, NULL));
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++)
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
         for (int64_t k = 0; k < nft_weights_data_count(weights, t); k++)
             nft_weights_edit(weights, t)[k] = next++;
     return weights;
@@ -52,7 +53,7 @@ static void same_sets(const nft_weights *a, const nft_weights *b)
     assert_true(nft_space_equal(nft_weights_space(a), nft_weights_space(b)));
     assert_int_equal(nft_weights_count(a), nft_weights_count(b));
     assert_int_equal(nft_weights_channels(a), nft_weights_channels(b));
-    for (int64_t t = 0; t < nft_space_tensor_count(nft_weights_space(a)); t++) {
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(a))->tensor_count; t++) {
         assert_string_equal(nft_weights_tensor_name(a, t), nft_weights_tensor_name(b, t));
         assert_int_equal(nft_weights_data_count(a, t), nft_weights_data_count(b, t));
         assert_memory_equal(nft_weights_data(a, t), nft_weights_data(b, t),
@@ -71,8 +72,9 @@ static void stacks_and_features_are_read_as_they_were_saved(void **state)
         assert_ok(nft_weights_save(set, path));
         assert_ok(nft_weights_load(&back, path, NULL));
         same_sets(set, back);
-        assert_string_equal(nft_space_json(nft_weights_space(back)), nft_space_json(space));
-        assert_int_equal(nft_weights_extra_count(back), 0);
+        assert_string_equal(nft_space_describe(nft_weights_space(back))->json,
+                            nft_space_describe(space)->json);
+        assert_int_equal(count_extras(back), 0);
         nft_weights_free(set);
         nft_weights_free(back);
     }
@@ -150,7 +152,7 @@ static void metadata_travel_from_load_to_save(void **state)
     assert_ok(nft_weights_load(&twice, temporary_path("second"), NULL));
     assert_string_equal(nft_weights_metadata(twice, "nft.omega"), "30");
     assert_string_equal(nft_weights_metadata(twice, "note"), "as it is");
-    assert_string_equal(nft_weights_metadata(twice, "nft.space"), nft_space_json(space));
+    assert_string_equal(nft_weights_metadata(twice, "nft.space"), nft_space_describe(space)->json);
     assert_null(nft_weights_metadata(set, "nft.space"));
     nft_weights_free(set);
     nft_weights_free(once);
@@ -347,7 +349,7 @@ static void chains_in_natural_order_stay_chains(void **state)
     assert_ok(nft_weights_save(set, temporary_path("saved")));
     assert_ok(nft_weights_load(&back, temporary_path("saved"), NULL));
     same_sets(set, back);
-    assert_int_equal(nft_space_layer_count(nft_weights_space(back)), 2);
+    assert_int_equal(nft_space_describe(nft_weights_space(back))->layer_count, 2);
     assert_string_equal(nft_weights_tensor_name(back, 3), "net.10.bias");
     nft_weights_free(set);
     nft_weights_free(back);

@@ -34,7 +34,7 @@ static inline nft_trainer *make_trainer(const nft_model *model, const char *reci
 /* Random networks with targets between 0 and 1. */
 static inline nft_weights *make_set(const nft_model *model, int64_t count, uint64_t seed)
 {
-    nft_weights *set = support_weights(nft_model_space(model), count, 1, seed);
+    nft_weights *set = support_weights(nft_model_describe(model)->space, count, 1, seed);
     nft_random random = {seed, 100};
     nft_array *label = NULL;
     float targets[128];

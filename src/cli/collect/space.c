@@ -69,7 +69,7 @@ static void describe_sides(char *cell, const named_space *named, int64_t axis)
 {
     const nft_space *space = named->space;
     int64_t found = 0;
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++) {
         nft_space_tensor tensor = {.size = sizeof tensor};
         int64_t dimension = -1;
         if (nft_space_get_tensor(&tensor, space, t))
@@ -92,7 +92,7 @@ static int print_axes(const named_space *named)
     const nft_space *space = named->space;
     cli_table table = TABLE_INIT("lrll", 2);
     table_header(&table, (const char *const[]){"axis", "size", "symmetry", "indexes (tensor, dimension)"});
-    for (int64_t a = 0; a < nft_space_axis_count(space); a++) {
+    for (int64_t a = 0; a < nft_space_describe(space)->axis_count; a++) {
         nft_space_axis axis = {.size = sizeof axis};
         char sides[CELL_CAPACITY] = "";
         if (nft_space_get_axis(&axis, space, a))
@@ -113,7 +113,7 @@ static int print_tensors(const named_space *named)
                                         "bias", "running_mean", "running_var", "scalar"};
     cli_table table = TABLE_INIT("llll", 2);
     table_header(&table, (const char *const[]){"tensor", "axes", "shape", "role"});
-    for (int64_t t = 0; t < nft_space_tensor_count(space); t++) {
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++) {
         nft_space_tensor tensor = {.size = sizeof tensor};
         char cell[CELL_CAPACITY] = "", shape[TEXT_CAPACITY];
         if (nft_space_get_tensor(&tensor, space, t))
@@ -132,11 +132,11 @@ static int print_space(const cli_options *given, const named_space *named)
     const nft_space *space = named->space;
     char text[2][TEXT_CAPACITY];
     if (given->json) {
-        say("%s", nft_space_json(space));
+        say("%s", nft_space_describe(space)->json);
         return EXIT_SUCCESS;
     }
-    say("%s, %s parameters", text_plural(text[0], nft_space_tensor_count(space), "tensor"),
-        text_count(text[1], nft_space_parameter_count(space)));
+    say("%s, %s parameters", text_plural(text[0], nft_space_describe(space)->tensor_count, "tensor"),
+        text_count(text[1], nft_space_describe(space)->parameter_count));
     int failed = print_axes(named);
     say("%s", "");
     return failed ? failed : print_tensors(named);

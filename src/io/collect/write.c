@@ -181,7 +181,7 @@ static nft_status make_metadata(nft_metadata *metadata, const group_writer *writ
     if (!status)
         status = nft_space_with_names(&named, writer->group->space, writer->group->names);
     if (!status)
-        status = nft_metadata_set(metadata, NFT_SPACE_KEY, nft_space_json(named));
+        status = nft_metadata_set(metadata, NFT_SPACE_KEY, named->json);
     nft_space_free(named);
     for (int64_t i = 0; i < writer->collection->column_count && !status; i++)
         if (writer->collection->columns[i].class_count)

@@ -1,6 +1,7 @@
 /* Spaces of ONNX models. */
 #include "io/formats/format.h"
 #include "io/graph/graph.h"
+#include "nft/file.h"
 
 #include <inttypes.h>
 

@@ -35,8 +35,8 @@ static float score_scale(const nft_token_attention *attention)
 static void attention_weights(const nft_token_attention *a, int64_t count, const float *q, const float *k,
                               float *scores)
 {
-    nft_vector()->row_products(count, a->keys, a->head_size, q, a->q_stride, k, a->kv_stride, scores,
-                               a->keys);
+    nft_multiply(NFT_NT, count, a->keys, a->head_size, q, a->q_stride, k, a->kv_stride, false, scores,
+                 a->keys);
     nft_vector()->softmax(count, a->keys, score_scale(a), scores, a->keys);
 }
 
@@ -50,8 +50,8 @@ static void attend(void *argument, int64_t item, float *memory)
     nft_chunk(a->queries, item % chunks, &first, &count);
     attention_weights(a, count, call->q + first * a->q_stride + column, call->k + column, scores);
     nft_drop(call->exec, a->stream + (uint64_t)item, a->dropout, count * a->keys, scores, scores);
-    nft_product_nn(count, a->head_size, a->keys, scores, a->keys, call->v + column, a->kv_stride, false,
-                   call->out + first * a->out_stride + column, a->out_stride);
+    nft_multiply(NFT_NN, count, a->head_size, a->keys, scores, a->keys, call->v + column, a->kv_stride, false,
+                 call->out + first * a->out_stride + column, a->out_stride);
 }
 
 void nft_token_attention_forward(const nft_token_attention *attention, const nft_exec *exec, const float *q,
@@ -88,12 +88,12 @@ static void attend_back(void *argument, int64_t head, float *memory)
         uint64_t stream = a->stream + (uint64_t)(head * chunks + chunk);
         attention_weights(a, count, q, k, p);
         nft_drop(call->exec, stream, a->dropout, count * n, p, dp);
-        nft_product_tn(n, size, count, dp, n, d, a->out_stride, after, dv, a->kv_stride);
-        nft_vector()->row_products(count, n, size, d, a->out_stride, v, a->kv_stride, dp, n);
+        nft_multiply(NFT_TN, n, size, count, dp, n, d, a->out_stride, after, dv, a->kv_stride);
+        nft_multiply(NFT_NT, count, n, size, d, a->out_stride, v, a->kv_stride, false, dp, n);
         nft_drop(call->exec, stream, a->dropout, count * n, dp, dp);
         nft_vector_gradients()->softmax(count, n, score_scale(a), p, n, dp, n, dp, n);
-        nft_product_nn(count, size, n, dp, n, k, a->kv_stride, false, dq, a->q_stride);
-        nft_product_tn(n, size, count, dp, n, q, a->q_stride, after || dk == dv, dk, a->kv_stride);
+        nft_multiply(NFT_NN, count, size, n, dp, n, k, a->kv_stride, false, dq, a->q_stride);
+        nft_multiply(NFT_TN, n, size, count, dp, n, q, a->q_stride, after || dk == dv, dk, a->kv_stride);
     }
 }
 

@@ -111,9 +111,14 @@ void nft_exec_linear_back(const nft_exec *exec, const nft_map *map, int64_t rows
     nft_exec_for(exec, nft_chunk_count(rows), linear_chunk, &l);
 }
 
+bool nft_drops(const nft_exec *exec, double p)
+{
+    return exec->dropout && p > 0;
+}
+
 void nft_drop(const nft_exec *exec, uint64_t module, double p, int64_t n, const float *x, float *y)
 {
-    if (!exec->dropout || p == 0) {
+    if (!nft_drops(exec, p)) {
         if (x != y)
             memcpy(y, x, (size_t)n * sizeof *y);
         return;
@@ -127,7 +132,7 @@ void nft_drop(const nft_exec *exec, uint64_t module, double p, int64_t n, const 
 void nft_add_dropped(const nft_exec *exec, uint64_t module, double p, int64_t n, const float *x,
                      const float *branch, float *y)
 {
-    if (exec->dropout && p > 0) {
+    if (nft_drops(exec, p)) {
         nft_drop(exec, module, p, n, branch, y);
         branch = y;
     }

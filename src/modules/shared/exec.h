@@ -67,6 +67,8 @@ void nft_exec_linear(const nft_exec *exec, const nft_map *map, int64_t rows, con
 void nft_exec_linear_back(const nft_exec *exec, const nft_map *map, int64_t rows, const float *dy, float *dx,
                           nft_map_mode mode);
 
+/* True in training where elements may be dropped; otherwise the two functions below drop none. */
+bool nft_drops(const nft_exec *exec, double p);
 /* y = x with each element dropped with probability p, the others scaled by 1/(1 - p). `module` tells modules
  * apart (nft_random_stream of the path). The same call in backward drops the same elements of the gradient. y
  * may be x. */

@@ -51,9 +51,8 @@ static void take_side(const lines *l, int64_t channels, int groups, const float 
     for (int64_t outer = 0; outer < l->outer; outer++) {
         float *to = matrices + l->start + outer * l->outer_step;
         for (int64_t line = 0; line < l->count; line++, tokens += l->length * x_stride, to += l->line_step)
-            for (int g = 0; g < groups; g++)
-                nft_vector()->copy_rows(l->length, channels, tokens + g * channels, x_stride, to + g * floats,
-                                        l->token_step);
+            nft_vector()->copy_groups(l->length, channels, groups, tokens, x_stride, channels, to,
+                                      l->token_step, floats);
     }
 }
 
@@ -74,9 +73,8 @@ static void give_side(const lines *l, bool sets, int64_t channels, int groups, c
     for (int64_t outer = 0; outer < l->outer; outer++) {
         const float *from = matrices + l->start + outer * l->outer_step;
         for (int64_t line = 0; line < l->count; line++, tokens += l->length * x_stride, from += l->line_step)
-            for (int g = 0; g < groups; g++)
-                (sets ? nft_vector()->copy_rows : nft_vector()->add_rows)(
-                    l->length, channels, from + g * floats, l->token_step, tokens + g * channels, x_stride);
+            (sets ? nft_vector()->copy_groups : nft_vector()->add_groups)(
+                l->length, channels, groups, from, l->token_step, floats, tokens, x_stride, channels);
     }
 }
 

@@ -271,11 +271,13 @@ static void forward_kept(const nft_module *module, const nft_exec *exec, const f
 {
     const state *own = module->state;
     int64_t n = module->space->numbers * module->in.channels;
+    bool drops = nft_drops(exec, own->dropout);
     float *branch = nft_at(exec, &own->branch);
     for (int64_t i = 0; i < own->turns; i++) {
         float *middle = nft_at(exec, &own->middles[i]);
-        nft_attention_forward(&own->attentions[i], exec, false, in, branch);
-        nft_add_dropped(exec, own->stream - (uint64_t)i, own->dropout, n, in, branch, middle);
+        nft_attention_forward(&own->attentions[i], exec, !drops, in, drops ? branch : middle);
+        if (drops)
+            nft_add_dropped(exec, own->stream - (uint64_t)i, own->dropout, n, in, branch, middle);
         in = middle;
     }
     work w = {module, exec, in, out};
@@ -301,16 +303,19 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
     (void)out;
     const state *own = module->state;
     int64_t n = module->space->numbers * module->in.channels;
-    float *branch = nft_at(exec, &own->branch), *dmiddle = nft_at(exec, &own->middle_gradient);
+    bool drops = nft_drops(exec, own->dropout);
+    float *branch = nft_at(exec, &own->branch);
+    float *gradients[] = {grad_in,
+                          nft_at(exec, &own->middle_gradient)}; /* of what leaves odd turns, and even */
     work w = {module, exec, grad_out, branch};
     nft_exec_for(exec, nft_rows_count(module->space), feed_forward_back, &w);
-    nft_channel_norms_back(&own->ln2, exec, nft_at(exec, &own->middles[own->turns - 1]), branch, dmiddle);
-    nft_vector()->add(n, grad_out, dmiddle);
+    nft_channel_norms_back(&own->ln2, exec, nft_at(exec, &own->middles[own->turns - 1]), branch, grad_out,
+                           gradients[own->turns % 2]);
     for (int64_t i = own->turns - 1; i >= 0; i--) {
-        const float *x = i ? nft_at(exec, &own->middles[i - 1]) : in;
-        nft_drop(exec, own->stream - (uint64_t)i, own->dropout, n, dmiddle, branch);
-        nft_attention_backward(&own->attentions[i], exec, x, branch, grad_in);
-        nft_vector()->add(n, i ? grad_in : dmiddle, i ? dmiddle : grad_in);
+        const float *x = i ? nft_at(exec, &own->middles[i - 1]) : in, *dy = gradients[(i + 1) % 2];
+        if (drops)
+            nft_drop(exec, own->stream - (uint64_t)i, own->dropout, n, dy, branch);
+        nft_attention_backward(&own->attentions[i], exec, x, drops ? branch : dy, dy, gradients[i % 2]);
     }
 }
 

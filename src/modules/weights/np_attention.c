@@ -87,7 +87,7 @@ static void project_means(const work *w, float *qkv)
 static void attention_weights(int64_t count, int64_t keys, int64_t length, const float *q, const float *k,
                               int64_t stride, float *scores)
 {
-    nft_vector()->row_products(count, keys, length, q, stride, k, stride, scores, keys);
+    nft_multiply(NFT_NT, count, keys, length, q, stride, k, stride, false, scores, keys);
     nft_vector()->softmax(count, keys, 1 / sqrtf((float)length), scores, keys);
 }
 
@@ -102,8 +102,8 @@ static void diagonal_term(const work *w)
     for (int64_t head = 0; head < a->heads; head++) {
         const float *q = all + head * 3 * ch;
         attention_weights(n, n, ch, q, q + ch, stride, scores);
-        nft_product_nn(n, ch, n, scores, n, q + 2 * ch, stride, false,
-                       nft_at(w->exec, &a->diagonal_out) + head * ch, a->channels);
+        nft_multiply(NFT_NN, n, ch, n, scores, n, q + 2 * ch, stride, false,
+                     nft_at(w->exec, &a->diagonal_out) + head * ch, a->channels);
     }
 }
 
@@ -179,40 +179,38 @@ static float *kept_weights(const work *w, const axis_item *item, int64_t first)
     return nft_at(w->exec, &a->kept_weights) + before + (item->head * item->vectors + first) * item->vectors;
 }
 
+/* c (m, n) = or += a b: of large matrices BLAS is faster. */
+static void multiply(const axis_item *item, nft_layout layout, int64_t m, int64_t n, int64_t k,
+                     const float *a, int64_t a_stride, const float *b, bool add, float *c, int64_t c_stride)
+{
+    if (item->large)
+        nft_gemm(layout, m, n, k, 1, a, a_stride, b, item->stride, add, c, c_stride);
+    else
+        nft_multiply(layout, m, n, k, a, a_stride, b, item->stride, add, c, c_stride);
+}
+
 /* scores (count, vectors) = rows · matrixᵀ */
 static void multiply_vectors(const axis_item *item, int64_t count, const float *rows, const float *matrix,
                              float *scores)
 {
-    if (item->large)
-        nft_gemm_nt(count, item->vectors, item->length, 1, rows, item->stride, matrix, item->stride, 0,
-                    scores, item->vectors);
-    else
-        nft_vector()->row_products(count, item->vectors, item->length, rows, item->stride, matrix,
-                                   item->stride, scores, item->vectors);
+    multiply(item, NFT_NT, count, item->vectors, item->length, rows, item->stride, matrix, false, scores,
+             item->vectors);
 }
 
 /* rows (count, length) = scores · matrix */
 static void sum_vectors(const axis_item *item, int64_t count, const float *scores, const float *matrix,
                         float *rows)
 {
-    if (item->large)
-        nft_gemm_nn(count, item->length, item->vectors, 1, scores, item->vectors, matrix, item->stride, 0,
-                    rows, item->stride);
-    else
-        nft_product_nn(count, item->length, item->vectors, scores, item->vectors, matrix, item->stride, false,
-                       rows, item->stride);
+    multiply(item, NFT_NN, count, item->length, item->vectors, scores, item->vectors, matrix, false, rows,
+             item->stride);
 }
 
 /* matrix (vectors, length) = or += scoresᵀ · rows */
 static void sum_queries(const axis_item *item, int64_t count, const float *scores, const float *rows,
                         bool add, float *matrix)
 {
-    if (item->large)
-        nft_gemm_tn(item->vectors, item->length, count, 1, scores, item->vectors, rows, item->stride, add,
-                    matrix, item->stride);
-    else
-        nft_product_tn(item->vectors, item->length, count, scores, item->vectors, rows, item->stride, add,
-                       matrix, item->stride);
+    multiply(item, NFT_TN, item->vectors, item->length, count, scores, item->vectors, rows, add, matrix,
+             item->stride);
 }
 
 /* The weights of one chunk of queries. */
@@ -274,12 +272,14 @@ static void combine(void *argument, int64_t item, float *item_memory)
         nft_vector()->add_bias(c.rows.count, a->channels,
                                nft_at(w->exec, &a->diagonal_out) + c.rows.tensor * a->channels, sum,
                                a->channels);
+    if (!c.own->unprojects && w->residual) {
+        nft_vector()->add_two(n, w->in + c.features, sum, out);
+        return;
+    }
     if (w->residual && w->in != w->out)
         memcpy(out, w->in + c.features, (size_t)n * sizeof *out);
     if (c.own->unprojects)
         unproject(w, &c, sum, out);
-    else if (w->residual)
-        nft_vector()->add(n, sum, out);
     else
         memcpy(out, sum, (size_t)n * sizeof *out);
 }
@@ -395,11 +395,11 @@ static void diagonal_backward(const work *w)
                     *d = d_out + head * ch;
         float *dq = gradients + head * 3 * ch;
         attention_weights(n, n, ch, q, k, 3 * C, p);
-        nft_product_tn(n, ch, n, p, n, d, C, false, dq + 2 * ch, 3 * C);
-        nft_vector()->row_products(n, n, ch, d, C, v, 3 * C, dp, n);
+        nft_multiply(NFT_TN, n, ch, n, p, n, d, C, false, dq + 2 * ch, 3 * C);
+        nft_multiply(NFT_NT, n, n, ch, d, C, v, 3 * C, false, dp, n);
         nft_vector_gradients()->softmax(n, n, 1 / sqrtf((float)ch), p, n, dp, n, dp, n);
-        nft_product_nn(n, ch, n, dp, n, k, 3 * C, false, dq, 3 * C);
-        nft_product_tn(n, ch, n, dp, n, q, 3 * C, false, dq + ch, 3 * C);
+        nft_multiply(NFT_NN, n, ch, n, dp, n, k, 3 * C, false, dq, 3 * C);
+        nft_multiply(NFT_TN, n, ch, n, dp, n, q, 3 * C, false, dq + ch, 3 * C);
     }
     for (int64_t t = 0; t < n; t++)
         nft_vector()->copy_scaled(3 * C, 1 / (float)space->tensors[t].tokens, gradients + t * 3 * C,
@@ -426,7 +426,7 @@ static void collect(void *argument, int64_t item, float *item_memory)
 }
 
 void nft_attention_backward(const nft_attention *attention, const nft_exec *exec, const float *in,
-                            const float *grad_out, float *grad_in)
+                            const float *grad_out, const float *added, float *grad_in)
 {
     work w = {.attention = attention, .exec = exec, .in = grad_out, .out = grad_in};
     int64_t items = nft_rows_count(attention->space);
@@ -439,7 +439,7 @@ void nft_attention_backward(const nft_attention *attention, const nft_exec *exec
         diagonal_backward(&w);
     nft_exec_for(exec, items, collect, &w);
     if (attention->norms)
-        nft_channel_norms_back(attention->norms, exec, in, nft_at(exec, &attention->normed_gradient),
+        nft_channel_norms_back(attention->norms, exec, in, nft_at(exec, &attention->normed_gradient), added,
                                grad_in);
 }
 
@@ -469,7 +469,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
                      const float *grad_out, float *grad_in)
 {
     (void)out;
-    nft_attention_backward(module->state, exec, in, grad_out, grad_in);
+    nft_attention_backward(module->state, exec, in, grad_out, NULL, grad_in);
 }
 
 const nft_module_class nft_module_np_attention = {.type = "np_attention",

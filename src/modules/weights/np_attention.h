@@ -90,8 +90,9 @@ void nft_attention_chunk(const nft_axis *axis, bool large, int64_t index, int64_
 /* out = attention(norm(in)), plus in itself if `residual`. out may be in. */
 void nft_attention_forward(const nft_attention *attention, const nft_exec *exec, bool residual,
                            const float *in, float *out);
-/* grad_in = the gradient through attention and norm, without the residual. */
+/* grad_in = the gradient through attention and norm, plus `added` unless NULL; without norms `added` is NULL.
+ * added may be grad_out. */
 void nft_attention_backward(const nft_attention *attention, const nft_exec *exec, const float *in,
-                            const float *grad_out, float *grad_in);
+                            const float *grad_out, const float *added, float *grad_in);
 
 #endif

@@ -73,42 +73,55 @@ void nft_channel_norm_rows(const nft_channel_norm *norm, const nft_exec *exec, i
                                     nft_param_at(exec, &norm->beta), x, norm->width, y, norm->width);
 }
 
+/* Rows whose gradient is still in the first cache when the residual's is added. */
+#define BACK_ROWS 64
+
 typedef struct back_work {
     const nft_channel_norms *norms;
     const nft_exec *exec;
-    const float *in, *grad_out;
+    const float *in, *grad_out, *added;
     float *grad_in;
 } back_work;
+
+static void back_tensor(const back_work *w, int64_t t, float *gamma_gradient, float *beta_gradient)
+{
+    const nft_channel_norm *norm = &w->norms->items[t];
+    const nft_tensor *tensor = &w->norms->space->tensors[t];
+    const float *gamma = nft_param_at(w->exec, &norm->gamma);
+    int64_t n = norm->width, start = tensor->offset * w->norms->channels;
+    for (int64_t row = 0; row < tensor->tokens; row += BACK_ROWS, start += BACK_ROWS * n) {
+        int64_t rows = tensor->tokens - row < BACK_ROWS ? tensor->tokens - row : BACK_ROWS;
+        nft_vector_gradients()->simple_layer_norm(rows, n, gamma, w->in + start, n, w->grad_out + start, n,
+                                                  w->grad_in + start, n, gamma_gradient, beta_gradient);
+        if (w->added)
+            nft_vector()->add(rows * n, w->added + start, w->grad_in + start);
+    }
+}
 
 /* An owner is one item: the gradients of its gamma and beta are sums over all rows of its tensors. */
 static void back_owner(void *argument, int64_t owner, float *item_memory)
 {
     (void)item_memory;
     const back_work *w = argument;
-    const nft_space *space = w->norms->space;
     bool first = !w->norms->adds;
-    for (int64_t t = 0; t < space->tensor_count; t++) {
+    for (int64_t t = 0; t < w->norms->space->tensor_count; t++) {
         const nft_channel_norm *norm = &w->norms->items[t];
         if (norm->owner != owner)
             continue;
-        const nft_tensor *tensor = &space->tensors[t];
-        int64_t n = norm->width, start = tensor->offset * w->norms->channels;
         float *gamma = nft_at(w->exec, &norm->gamma_gradient), *beta = nft_at(w->exec, &norm->beta_gradient);
         if (first) {
-            memset(gamma, 0, (size_t)n * sizeof *gamma);
-            memset(beta, 0, (size_t)n * sizeof *beta);
+            memset(gamma, 0, (size_t)norm->width * sizeof *gamma);
+            memset(beta, 0, (size_t)norm->width * sizeof *beta);
             first = false;
         }
-        nft_vector_gradients()->simple_layer_norm(tensor->tokens, n, nft_param_at(w->exec, &norm->gamma),
-                                                  w->in + start, n, w->grad_out + start, n,
-                                                  w->grad_in + start, n, gamma, beta);
+        back_tensor(w, t, gamma, beta);
     }
 }
 
 void nft_channel_norms_back(const nft_channel_norms *norms, const nft_exec *exec, const float *in,
-                            const float *grad_out, float *grad_in)
+                            const float *grad_out, const float *added, float *grad_in)
 {
-    back_work w = {norms, exec, in, grad_out, grad_in};
+    back_work w = {norms, exec, in, grad_out, added, grad_in};
     nft_exec_for(exec, norms->owners, back_owner, &w);
 }
 
@@ -157,7 +170,7 @@ static void backward(const nft_module *module, const nft_exec *exec, const float
                      const float *grad_out, float *grad_in)
 {
     (void)out;
-    nft_channel_norms_back(&((const state *)module->state)->norms, exec, in, grad_out, grad_in);
+    nft_channel_norms_back(&((const state *)module->state)->norms, exec, in, grad_out, NULL, grad_in);
 }
 
 const nft_module_class nft_module_simple_layer_norm = {.type = "simple_layer_norm",

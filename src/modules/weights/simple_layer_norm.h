@@ -26,8 +26,9 @@ nft_status nft_channel_norms_add(nft_builder *builder, nft_channel_norms *norms,
 void nft_channel_norm_rows(const nft_channel_norm *norm, const nft_exec *exec, int64_t rows, const float *x,
                            float *y);
 
-/* grad_in = back through the norms of all tensors; in is the input of forward. */
+/* grad_in = back through the norms of all tensors, plus `added` unless NULL; in is the input of forward.
+ * None of them overlaps grad_in. */
 void nft_channel_norms_back(const nft_channel_norms *norms, const nft_exec *exec, const float *in,
-                            const float *grad_out, float *grad_in);
+                            const float *grad_out, const float *added, float *grad_in);
 
 #endif

@@ -106,8 +106,8 @@ static void generate(const nft_module *module, const nft_exec *exec)
     const state *own = module->state;
     int64_t n = module->space->layers[0].in, K = own->probes, G = own->width;
     if (G)
-        nft_gemm_nn(n, K, G, 1, nft_param_at(exec, &own->generator), G, nft_param_at(exec, &own->codes), K, 0,
-                    nft_at(exec, &own->places), K);
+        nft_gemm(NFT_NN, n, K, G, 1, nft_param_at(exec, &own->generator), G, nft_param_at(exec, &own->codes),
+                 K, 0, nft_at(exec, &own->places), K);
 }
 
 /* dgenerator = dx codesᵀ, dcodes = generatorᵀ dx */
@@ -118,10 +118,10 @@ static void generate_back(const nft_module *module, const nft_exec *exec)
     const float *dx = nft_at(exec, &own->gradient);
     if (!G)
         return;
-    nft_gemm_nt(n, G, K, 1, dx, K, nft_param_at(exec, &own->codes), K, 0,
-                nft_at(exec, &own->generator_gradient), G);
-    nft_gemm_tn(G, K, n, 1, nft_param_at(exec, &own->generator), G, dx, K, 0,
-                nft_at(exec, &own->codes_gradient), K);
+    nft_gemm(NFT_NT, n, G, K, 1, dx, K, nft_param_at(exec, &own->codes), K, 0,
+             nft_at(exec, &own->generator_gradient), G);
+    nft_gemm(NFT_TN, G, K, n, 1, nft_param_at(exec, &own->generator), G, dx, K, 0,
+             nft_at(exec, &own->codes_gradient), K);
 }
 
 /* One layer of a sample: its numbers, its input and its output. */
@@ -166,7 +166,7 @@ static void run_layer(const layer *l, int64_t K, const float *in)
     for (int64_t r = 0; r < l->out; r++)
         for (int64_t k = 0; k < K; k++)
             l->y[r * K + k] = l->scale * in[l->bias + r];
-    nft_gemm_nn(l->out, K, l->in, l->scale, in + l->weight, l->in, l->x, K, 1, l->y, K);
+    nft_gemm(NFT_NN, l->out, K, l->in, l->scale, in + l->weight, l->in, l->x, K, 1, l->y, K);
     if (l->cosine)
         nft_vector()->sincos(l->out * K, l->y, l->y, l->cosine);
 }
@@ -251,8 +251,8 @@ static void layer_back(const layer *l, int64_t K, const float *in, float *grad_i
     }
     for (int64_t r = 0; r < l->out; r++)
         grad_in[l->bias + r] += nft_vector()->sum(K, dz + r * K);
-    nft_gemm_nt(l->out, l->in, K, 1, dz, K, l->x, K, 1, grad_in + l->weight, l->in);
-    nft_gemm_tn(l->in, K, l->out, 1, in + l->weight, l->in, dz, K, 1, l->grad_x, K);
+    nft_gemm(NFT_NT, l->out, l->in, K, 1, dz, K, l->x, K, 1, grad_in + l->weight, l->in);
+    nft_gemm(NFT_TN, l->in, K, l->out, 1, in + l->weight, l->in, dz, K, 1, l->grad_x, K);
 }
 
 static void backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,

@@ -24,7 +24,7 @@ int main(void)
     nft_weights *weights = NULL;
     nft_context *context = NULL;
     int failed = nft_model_create(&model, config, strlen(config), 0, NULL) ||
-                 nft_weights_create(&weights, nft_model_space(model), 3, 1, NULL) ||
+                 nft_weights_create(&weights, nft_model_describe(model)->space, 3, 1, NULL) ||
                  nft_context_create(&context, model, NULL) || nft_forward(context, NFT_VIEW_WEIGHTS(weights));
     if (failed)
         log_message(nft_error_message());
