@@ -52,7 +52,8 @@
  *   way, times a factor between the two of `scale`. With `mirror` A also swaps left and right in half of the
  *   cases. Both numbers of t are within ± `shift`. All are uniform, and depend on seed, step and place in
  *   the batch. Labels stay. `canonical` brings the moved networks to the canonical form of `omega`, as
- *   nft_inr_canonicalize() does. Without it `nft.canonical` of the training data decides. Validation and
+ *   nft_inr_canonicalize() does; `omega` is a number, or a list with one for each layer. Without
+ *   `canonical` the `nft.canonical` of the training data decides. Validation and
  *   nft_trainer_fit_normalize() see the data without these changes. The loss "render" refuses the key,
  *   because its images would not move.
  *   `mixup`, a number alpha from 0.05 to 4, also mixes the moved networks. Each becomes s times itself plus

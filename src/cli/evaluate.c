@@ -331,13 +331,13 @@ static int prepare(void *argument)
     int64_t width = 0;
     int failed = check_outputs(e->given);
     if (!failed)
-        failed = check_safetensors_name(e->given, "predictions", false);
-    if (!failed)
         failed = load_model(&e->model, model_path, e->given);
     if (!failed)
         failed = choose_loss(&e->kind, e->given, e->model);
     if (!failed)
         failed = check_options(e->given, e->kind);
+    if (!failed)
+        failed = check_safetensors_name(e->given, "predictions", false);
     bool images = loss_has_images(e->kind);
     if (!failed)
         failed = images ? image_scores_begin(&e->images, e->kind, e->model, e->given)
@@ -441,8 +441,7 @@ static int run(const cli_options *given)
 
 static const cli_option own_options[] = {
     {"loss", 0, OPTION_CHOICE, "NAME", LOSSES " (default: the model's)", 0, 0, loss_names},
-    {"omega", 0, OPTION_POSITIVE, "W", "of loss render: frequency of the sines (default: the model's, or 30)",
-     0, 1000000, NULL},
+    OMEGA_OPTION("of loss render: the model's, or 30"),
     {"predictions", 0, OPTION_OUTPUT, "FILE", "also write the model's output there, as 'nftool forward' does",
      0, 0, NULL},
     {"plot", 0, OPTION_OUTPUT, "FILE", "draw predictions against labels, or the confusion matrix (SVG, PNG)",

@@ -90,8 +90,7 @@ static int note_networks(result_texts *texts, const nft_model *model, const cli_
 static int note_image_size(result_texts *texts, const nft_model *model)
 {
     int64_t height = 0, width = 0;
-    double omega = 0;
-    int failed = read_decoder(model, &height, &width, &omega);
+    int failed = read_decoder(model, &height, &width);
     snprintf(texts->size, sizeof texts->size, "%" PRId64 " %" PRId64, height, width);
     texts->image_texts[0] = IMAGE_SIZE_KEY;
     texts->image_texts[1] = texts->size;

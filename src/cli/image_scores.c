@@ -16,10 +16,8 @@ static int check_decoder(image_scores *task)
     if (!nft_model_describe(task->model)->has_decoder)
         return fail("%s: the model has no decoder, loss reconstruction is for one that has",
                     task->given->operands[0]);
-    double omega = DEFAULT_OMEGA;
-    int failed = read_decoder(task->model, &task->height, &task->width, &omega);
-    task->omega = plain_omega(omega);
-    return failed;
+    int failed = read_decoder(task->model, &task->height, &task->width);
+    return failed ? failed : omega_of_decoder(&task->omega, task->model);
 }
 
 static int check_features(const image_scores *task)
@@ -38,27 +36,30 @@ static int check_features(const image_scores *task)
 static int check_sirens(image_scores *task)
 {
     const nft_space *space = nft_model_describe(task->model)->space;
+    char text[OMEGA_CAPACITY];
     nft_layer last = {.size = sizeof last};
     nft_weights *none = NULL;
     nft_array *nothing = NULL;
     if (nft_space_layer(&last, space, nft_space_describe(space)->layer_count - 1) ||
         nft_weights_create(&none, space, 0, 1, NULL))
         return fail_library();
-    nft_status status = nft_inr_render(&nothing, none, 0, 0, 1, 1, &task->options);
+    nft_status status = nft_weights_set_metadata(none, OMEGA_KEY, write_omega(text, &task->omega, 17));
+    if (!status)
+        status = nft_inr_render(&nothing, none, 0, 0, 1, 1, &task->options);
     nft_array_free(nothing);
     nft_weights_free(none);
     task->colours = last.out;
     return status ? fail("%s: %s", task->given->operands[0], library_message()) : EXIT_SUCCESS;
 }
 
-/* --omega, or ω of the model's training. The model's output has it in its metadata. */
+/* --omega, or ω of the model's training, which the model's output has in its metadata. */
 static int choose_rendering(image_scores *task)
 {
     const char *said = nft_model_metadata(task->model, OMEGA_KEY);
-    bool given = option_text(task->given, "omega") != NULL;
-    task->omega = plain_omega(given ? option_value(task->given, "omega")->number : DEFAULT_OMEGA);
-    task->options.omega = given ? task->omega.values[0] : 0;
-    return said && !given ? parse_omega(&task->omega, task->given->operands[0], said) : EXIT_SUCCESS;
+    task->replaces_omega = option_text(task->given, "omega") != NULL;
+    task->omega = task->replaces_omega ? given_omega(task->given) : plain_omega(DEFAULT_OMEGA);
+    return said && !task->replaces_omega ? parse_omega(&task->omega, task->given->operands[0], said)
+                                         : EXIT_SUCCESS;
 }
 
 int image_scores_begin(image_scores *task, loss_kind kind, const nft_model *model, const cli_options *given)
@@ -120,6 +121,25 @@ int image_scores_set_data(image_scores *task, cli_input *input)
     return failed;
 }
 
+/* The same networks in place, with the frequency of the task. */
+static nft_status replace_omega(nft_weights **replaced, const nft_weights *sirens, const image_scores *task)
+{
+    char text[OMEGA_CAPACITY];
+    int64_t tensors = nft_space_describe(nft_weights_space(sirens))->tensor_count;
+    const float **data = malloc((size_t)tensors * sizeof *data + 1);
+    if (!data)
+        return NFT_ERROR_MEMORY;
+    for (int64_t t = 0; t < tensors; t++)
+        data[t] = nft_weights_data(sirens, t);
+    nft_status status =
+        nft_weights_borrow(replaced, nft_weights_space(sirens), nft_weights_count(sirens), 1, data);
+    free(data);
+    if (!status)
+        status = nft_weights_set_metadata(*replaced, OMEGA_KEY, write_omega(text, &task->omega, 17));
+    return status ? status
+                  : nft_weights_set_metadata(*replaced, OFFSET_KEY, nft_weights_metadata(sirens, OFFSET_KEY));
+}
+
 /* A results_taker. */
 static int add_batch(void *user, const nft_context *context, int64_t first, int64_t count)
 {
@@ -127,12 +147,16 @@ static int add_batch(void *user, const nft_context *context, int64_t first, int6
     int64_t numbers = task->height * task->width * task->colours;
     bool render = task->kind == LOSS_RENDER;
     nft_array *rendered = NULL, *targets = NULL;
+    nft_weights *replaced = NULL;
     int failed = render ? read_extra(&targets, task->input, "target", first, count) : EXIT_SUCCESS;
     if (!failed && render)
         failed = check_finite(task, targets, first);
     const nft_weights *sirens =
         render ? nft_context_output(context, NFT_OUTPUT)->weights : task->input->weights;
-    if (!failed && nft_inr_render(&rendered, sirens, 0, count, task->height, task->width, &task->options))
+    if (!failed && task->replaces_omega && replace_omega(&replaced, sirens, task))
+        failed = fail_library();
+    if (!failed && nft_inr_render(&rendered, replaced ? replaced : sirens, 0, count, task->height,
+                                  task->width, &task->options))
         failed = fail("%s: %s", task->given->operands[1], library_message());
     const float *others =
         render ? nft_array_f32(targets) : nft_array_f32(nft_context_output(context, NFT_OUTPUT)->array);
@@ -141,6 +165,7 @@ static int add_batch(void *user, const nft_context *context, int64_t first, int6
             metrics_mse(nft_array_f32(rendered) + n * numbers, others + n * numbers, numbers);
     nft_array_free(targets);
     nft_array_free(rendered);
+    nft_weights_free(replaced);
     return failed;
 }
 

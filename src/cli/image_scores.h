@@ -16,10 +16,11 @@ typedef struct image_scores {
     cli_input *input;
     int64_t height, width, colours;
     nft_inr_render_options options;
-    cli_omega omega;    /* of the networks that come out, or where the data say none of those that go in */
-    double *losses;     /* of each network's image; not-a-number if that is not finite */
-    int64_t finite;     /* networks with finite images */
-    int64_t bad_inputs; /* networks with weights that are not finite */
+    cli_omega omega;     /* of the networks that come out, or where the data say none of those that go in */
+    bool replaces_omega; /* --omega stands in place of the model's */
+    double *losses;      /* of each network's image; not-a-number if that is not finite */
+    int64_t finite;      /* networks with finite images */
+    int64_t bad_inputs;  /* networks with weights that are not finite */
 } image_scores;
 
 /* Fails unless the model is one for the loss. */

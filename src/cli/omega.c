@@ -62,6 +62,21 @@ cli_omega noted_omega(const char *text)
     return omega;
 }
 
+int omega_of_decoder(cli_omega *omega, const nft_model *model)
+{
+    json_t *configuration = json_loads(nft_model_describe(model)->config, 0, NULL);
+    if (!configuration)
+        return fail_memory();
+    const json_t *said = json_object_get(json_object_get(configuration, "decoder"), "omega");
+    *omega = plain_omega(json_is_number(said) ? json_number_value(said) : DEFAULT_OMEGA);
+    for (size_t i = 0; i < json_array_size(said) && i < MAX_OMEGAS; i++) {
+        omega->values[i] = json_number_value(json_array_get(said, i));
+        omega->count = (int)i + 1;
+    }
+    json_decref(configuration);
+    return EXIT_SUCCESS;
+}
+
 int parse_omega(cli_omega *omega, const char *path, const char *text)
 {
     *omega = noted_omega(text);
@@ -91,11 +106,11 @@ int check_omega(const char *path, const nft_dataset *dataset, const cli_omega *o
     return failed;
 }
 
-/* Of a value that the options have checked. */
-static cli_omega given_omega(const char *text)
+cli_omega given_omega(const cli_options *given)
 {
     cli_omega omega = {.count = 0};
-    for (const char *next = text; next && omega.count < MAX_OMEGAS; next = strchr(next, ',')) {
+    for (const char *next = option_text(given, "omega"); next && omega.count < MAX_OMEGAS;
+         next = strchr(next, ',')) {
         next += *next == ',';
         omega.values[omega.count++] = strtod(next, NULL);
     }
@@ -105,7 +120,7 @@ static cli_omega given_omega(const char *text)
 int choose_omega(cli_omega *omega, const char *path, const char *noted, const cli_options *given)
 {
     const char *text = option_text(given, "omega");
-    *omega = text ? given_omega(text) : plain_omega(DEFAULT_OMEGA);
+    *omega = text ? given_omega(given) : plain_omega(DEFAULT_OMEGA);
     if (text)
         return compare_omega(path, noted, omega, "--omega says");
     return noted ? parse_omega(omega, path, noted) : EXIT_SUCCESS;

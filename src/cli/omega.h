@@ -35,6 +35,10 @@ const char *write_omega(char *text, const cli_omega *omega, int digits);
 int choose_omega(cli_omega *omega, const char *path, const char *noted, const cli_options *given);
 /* Fails if the data set says another than `omega`, which `other` says or does: "--omega says". */
 int check_omega(const char *path, const nft_dataset *dataset, const cli_omega *omega, const char *other);
+/* ω of a model's decoder, as its configuration has it; the default for a model without one. */
+int omega_of_decoder(cli_omega *omega, const nft_model *model);
+/* --omega, which is given. */
+cli_omega given_omega(const cli_options *given);
 /* The numbers of a text; none for NULL, and for a text that is no list of positive numbers. */
 cli_omega noted_omega(const char *text);
 /* Fails if `text`, of the metadata of `path`, is no such list. */

@@ -378,16 +378,14 @@ bool has_tensor(const nft_file *file, const char *name)
 }
 
 /* They are in the configuration. */
-int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double *omega)
+int read_decoder(const nft_model *model, int64_t *height, int64_t *width)
 {
     json_t *configuration = json_loads(nft_model_describe(model)->config, 0, NULL);
     if (!configuration)
         return fail_memory();
-    const json_t *decoder = json_object_get(configuration, "decoder"),
-                 *said = json_object_get(decoder, "omega");
+    const json_t *decoder = json_object_get(configuration, "decoder");
     *height = (int64_t)json_integer_value(json_object_get(decoder, "height"));
     *width = (int64_t)json_integer_value(json_object_get(decoder, "width"));
-    *omega = said ? json_number_value(said) : DEFAULT_OMEGA;
     json_decref(configuration);
     return EXIT_SUCCESS;
 }

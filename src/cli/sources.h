@@ -25,7 +25,7 @@ int load_model_of_recipe(nft_model **model, const char *path, const json_t *said
 char *path_from_recipe(const char *recipe, const char *path);
 
 /* The images of a model's decoder. */
-int read_decoder(const nft_model *model, int64_t *height, int64_t *width, double *omega);
+int read_decoder(const nft_model *model, int64_t *height, int64_t *width);
 
 /* A message of the library, with the program's names of the options that it may advise. */
 void translate_options(char *text, size_t capacity, const char *message);

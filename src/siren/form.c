@@ -72,6 +72,37 @@ nft_status nft_siren_form_read(nft_siren_form *form, const char *omega, const ch
     return status || !offset ? status : read_offset(form, offset);
 }
 
+bool nft_siren_omega_from_json(nft_siren_form *form, const nft_json *value)
+{
+    size_t count = json_is_array(value) ? json_array_size(value) : 1;
+    bool valid = count >= 1 && count <= NFT_SIREN_OMEGAS;
+    for (size_t i = 0; i < count && valid; i++) {
+        const json_t *number = json_is_array(value) ? json_array_get(value, i) : value;
+        form->omega[i] = json_number_value(number); /* 0 of any other value */
+        valid = form->omega[i] >= NFT_MIN_OMEGA && form->omega[i] <= NFT_MAX_OMEGA;
+    }
+    form->omegas = valid ? (int64_t)count : 1;
+    return valid;
+}
+
+nft_status nft_siren_form_option(nft_siren_form *form, nft_options *options)
+{
+    const nft_json *value = NULL;
+    nft_status status = nft_options_value(options, "omega", false, &value);
+    if (status || !value)
+        return status;
+    if (!json_is_array(value)) {
+        form->omegas = 1;
+        return nft_options_number(options, "omega", false, NFT_MIN_OMEGA, NFT_MAX_OMEGA, &form->omega[0]);
+    }
+    return nft_siren_omega_from_json(form, value)
+               ? NFT_OK
+               : nft_fail(
+                     NFT_ERROR_CONFIG,
+                     "%s: 'omega' is no list of numbers from 1e-6 to 1e6, one for each layer, at most %d",
+                     options->where, NFT_SIREN_OMEGAS);
+}
+
 nft_status nft_siren_write_omega(nft_text *text, const nft_siren_form *form)
 {
     bool written = true;

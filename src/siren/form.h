@@ -3,6 +3,7 @@
 #ifndef NFT_SIREN_FORM_H
 #define NFT_SIREN_FORM_H
 
+#include "config/options.h"
 #include "space/space.h"
 
 #define NFT_DEFAULT_OMEGA 30.0
@@ -27,6 +28,10 @@ double nft_siren_omega(const nft_siren_form *form, int64_t layer);
 /* Replaces ω by that of a text, numbers with commas between ("30" or "30,1"), and the offset by that of
  * another; NULL leaves them. NFT_ERROR_FORMAT names the key. */
 nft_status nft_siren_form_read(nft_siren_form *form, const char *omega, const char *offset);
+/* Reads the option `omega`, a number or a list of one for each layer; without it ω stays. */
+nft_status nft_siren_form_option(nft_siren_form *form, nft_options *options);
+/* ω of a JSON number or list; false for anything else. */
+bool nft_siren_omega_from_json(nft_siren_form *form, const nft_json *value);
 /* The text of ω as metadata have it. NFT_ERROR_MEMORY. */
 nft_status nft_siren_write_omega(nft_text *text, const nft_siren_form *form);
 /* Whether ω is the same in every layer. */

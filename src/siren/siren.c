@@ -81,13 +81,6 @@ static void affine(const nft_space *space, const float *weights, int64_t i, int6
     nft_vector()->add_bias(rows, layer->out, bias, y, layer->out);
 }
 
-void nft_siren_forward(const nft_space *space, float omega, const float *weights, int64_t rows,
-                       const float *coordinates, float *out, float *scratch)
-{
-    const nft_siren_form form = nft_siren_plain((double)omega);
-    nft_siren_forward_form(space, &form, weights, rows, coordinates, out, scratch);
-}
-
 static void add_offset(int64_t n, float offset, float *out)
 {
     for (int64_t i = 0; i < n; i++)

@@ -25,11 +25,9 @@ int64_t nft_siren_scratch(const nft_space *space, int64_t rows);
 void nft_siren_gather(const nft_weights *weights, int64_t index, int64_t channel, float *network);
 void nft_siren_scatter(nft_weights *weights, int64_t index, int64_t channel, const float *network);
 
-/* out (rows, n_L) = the network at coordinates (rows, n_0). `weights` is W_0 row-major, v_0, W_1, … in one
- * piece: all layers are linear. One sgemm a layer, so callers cut the rows in a fixed way. */
-void nft_siren_forward(const nft_space *space, float omega, const float *weights, int64_t rows,
-                       const float *coordinates, float *out, float *scratch);
-/* The same with ω of each layer, and an offset added to the output. */
+/* out (rows, n_L) = the network at coordinates (rows, n_0), plus the form's offset. `weights` is W_0
+ * row-major, v_0, W_1, … in one piece: all layers are linear. One sgemm a layer, so callers cut the rows in a
+ * fixed way. */
 void nft_siren_forward_form(const nft_space *space, const nft_siren_form *form, const float *weights,
                             int64_t rows, const float *coordinates, float *out, float *scratch);
 

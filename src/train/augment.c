@@ -42,7 +42,8 @@ nft_status nft_augment_read(nft_augment *augment, const nft_json *value)
     nft_options options;
     const nft_json *scale = NULL;
     nft_status status;
-    *augment = (nft_augment){.enabled = value != NULL, .scale = {1, 1}, .omega = NFT_DEFAULT_OMEGA};
+    *augment =
+        (nft_augment){.enabled = value != NULL, .scale = {1, 1}, .form = nft_siren_plain(NFT_DEFAULT_OMEGA)};
     if (!value)
         return NFT_OK;
     if ((status = nft_options_open(&options, value, "augment")) ||
@@ -52,7 +53,7 @@ nft_status nft_augment_read(nft_augment *augment, const nft_json *value)
         (status = read_scale(augment, scale)) ||
         (status = nft_options_boolean(&options, "mirror", false, &augment->mirror)) ||
         (status = read_mixup(augment, &options)) || (status = read_canonical(augment, &options)) ||
-        (status = nft_options_number(&options, "omega", false, 1e-6, 1e6, &augment->omega)))
+        (status = nft_siren_form_option(&augment->form, &options)))
         return status;
     return nft_options_finish(&options);
 }
@@ -65,6 +66,8 @@ nft_status nft_augment_check(const nft_augment *augment, const nft_model *model)
         return nft_fail(NFT_ERROR_MISMATCH,
                         "augment takes a model of one space and of 1 channel, the weights of SIRENs");
     nft_status status = nft_siren_check_space(model->space);
+    if (!status)
+        status = nft_siren_form_check(&augment->form, model->space);
     return status ? nft_fail_in(status, "augment") : NFT_OK;
 }
 
@@ -112,7 +115,6 @@ void nft_augment_network(const nft_augment *augment, const nft_random *random, n
         weight[0] = (float)(y * m.map[0][0] + x * m.map[1][0]);
         weight[1] = (float)(y * m.map[0][1] + x * m.map[1][1]);
     }
-    const nft_siren_form form = nft_siren_plain(augment->omega);
     if (canonical)
-        nft_siren_canonicalize(space, &form, tensors, index, 1);
+        nft_siren_canonicalize(space, &augment->form, tensors, index, 1);
 }

@@ -6,18 +6,19 @@
 #include "base/random.h"
 #include "config/options.h"
 #include "model/model.h"
+#include "siren/form.h"
 #include "space/weights.h"
 
 typedef struct nft_augment {
     bool enabled;
-    double rotate;   /* at most this many degrees, either way */
-    double shift;    /* at most this far in each direction, in coordinates: the image is 2 wide */
-    double scale[2]; /* the least and the largest factor of the coordinates */
-    bool mirror;     /* left and right change places, with probability 1/2 */
-    double mixup;    /* networks of a batch are mixed, see mixup.h; 0: they are not */
-    bool by_data;    /* canonical if the data say that they are; else `canonical` says it */
-    bool canonical;  /* networks are brought to their canonical form again */
-    double omega;    /* of the networks, for that form */
+    double rotate;       /* at most this many degrees, either way */
+    double shift;        /* at most this far in each direction, in coordinates: the image is 2 wide */
+    double scale[2];     /* the least and the largest factor of the coordinates */
+    bool mirror;         /* left and right change places, with probability 1/2 */
+    double mixup;        /* networks of a batch are mixed, see mixup.h; 0: they are not */
+    bool by_data;        /* canonical if the data say that they are; else `canonical` says it */
+    bool canonical;      /* networks are brought to their canonical form again */
+    nft_siren_form form; /* ω of the networks, for that form */
 } nft_augment;
 
 /* Reads the recipe's entry; NULL: there is none. */

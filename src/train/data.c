@@ -63,10 +63,8 @@ static nft_status find_form(nft_siren_form *form, const nft_objective *objective
         return NFT_OK;
     if (objective->loss->target == NFT_TARGET_INPUT) {
         int64_t height = 0, width = 0;
-        float own = 0;
         nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
-                          &own);
-        *form = nft_siren_plain((double)own);
+                          form);
         omega = nft_contract_text(set, 0, NFT_OMEGA_KEY);
     }
     nft_status status = nft_siren_form_read(form, omega, nft_contract_text(set, 0, NFT_OFFSET_KEY));
@@ -227,13 +225,12 @@ static nft_status check_omega(const char *text, const nft_siren_form *form, cons
 static nft_status check_metadata(const nft_trainer *trainer, const char *omega, const char *canonical)
 {
     const nft_augment *augment = &trainer->recipe.augment;
-    const nft_siren_form augmented = nft_siren_plain(augment->omega);
     nft_status status = NFT_OK;
     if (trainer->objective.loss->target == NFT_TARGET_IMAGE)
         status = check_omega(omega, &trainer->recipe.form, "the loss renders with");
     if (status || !nft_augment_is_canonical(augment, canonical != NULL))
         return status;
-    return check_omega(omega, &augmented, "augment has");
+    return check_omega(omega, &augment->form, "augment has");
 }
 
 /* Targets in memory as the loss takes them, if they are not. */

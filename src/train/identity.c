@@ -7,19 +7,6 @@
 #define EMA_KEY "ema_decay"
 #define HASH_DIGITS 17 /* with the 0 at the end */
 
-static json_t *describe_augment(const nft_augment *augment)
-{
-    if (!augment->enabled)
-        return json_null();
-    json_t *object =
-        json_pack("{s:f, s:f, s:[f, f], s:b, s:o, s:f}", "rotate", augment->rotate, "shift", augment->shift,
-                  "scale", augment->scale[0], augment->scale[1], "mirror", (int)augment->mirror, "canonical",
-                  augment->by_data ? json_null() : json_boolean(augment->canonical), "omega", augment->omega);
-    if (object && augment->mixup > 0)
-        json_object_set_new(object, "mixup", json_real(augment->mixup));
-    return object;
-}
-
 /* A number where it is the same in every layer, else a list. */
 static json_t *describe_omega(const nft_siren_form *form)
 {
@@ -29,6 +16,20 @@ static json_t *describe_omega(const nft_siren_form *form)
     for (int64_t i = 0; i < form->omegas; i++)
         json_array_append_new(list, json_real(form->omega[i]));
     return list;
+}
+
+static json_t *describe_augment(const nft_augment *augment)
+{
+    if (!augment->enabled)
+        return json_null();
+    json_t *object =
+        json_pack("{s:f, s:f, s:[f, f], s:b, s:o, s:o}", "rotate", augment->rotate, "shift", augment->shift,
+                  "scale", augment->scale[0], augment->scale[1], "mirror", (int)augment->mirror, "canonical",
+                  augment->by_data ? json_null() : json_boolean(augment->canonical), "omega",
+                  describe_omega(&augment->form));
+    if (object && augment->mixup > 0)
+        json_object_set_new(object, "mixup", json_real(augment->mixup));
+    return object;
 }
 
 /* "steps" before the schedule's total, which follows it unless it is given: the first difference is told. */

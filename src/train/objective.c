@@ -31,10 +31,9 @@ static nft_status create_images(nft_objective *objective)
     if (objective->loss->target != NFT_TARGET_INPUT)
         return NFT_OK;
     int64_t height = 0, width = 0;
-    float omega = 0;
-    nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
-                      &omega);
-    return nft_image_loss_create(&objective->images, model->space, 1, omega, height, width);
+    nft_siren_form form;
+    nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width, &form);
+    return nft_image_loss_create(&objective->images, model->space, 1, (float)form.omega[0], height, width);
 }
 
 static nft_status create_other_gradient(nft_objective *objective)
@@ -237,12 +236,12 @@ nft_status nft_objective_backward(nft_objective *objective, nft_context *context
 int64_t nft_objective_image_bytes(const nft_model *model, const nft_loss *loss)
 {
     int64_t height = 0, width = 0; /* a data set's are not known yet */
-    float omega = 0;
+    nft_siren_form form;
     if (loss->sample)
         return 0;
     if (loss->target == NFT_TARGET_INPUT)
         nft_decoder_image(model->sequence->steps[nft_model_step_count(model) - 1].module, &height, &width,
-                          &omega);
+                          &form);
     int64_t networks = networks_of(model, loss);
     return nft_size_add(
         nft_size_multiply(nft_size_multiply(model->space->numbers, networks), 2 * sizeof(float)),

@@ -114,20 +114,6 @@ static nft_status read_patience(nft_options *options, int64_t *patience)
         "recipe: 'patience' is not a number of validations, at least 1; null means no early stopping");
 }
 
-/* A number, or a list of one for each layer. */
-static bool read_numbers(nft_siren_form *form, const json_t *value)
-{
-    size_t count = json_is_array(value) ? json_array_size(value) : 1;
-    bool valid = count >= 1 && count <= NFT_SIREN_OMEGAS;
-    for (size_t i = 0; i < count && valid; i++) {
-        const json_t *number = json_is_array(value) ? json_array_get(value, i) : value;
-        form->omega[i] = json_number_value(number); /* 0 of any other value */
-        valid = form->omega[i] >= NFT_MIN_OMEGA && form->omega[i] <= NFT_MAX_OMEGA;
-    }
-    form->omegas = valid ? (int64_t)count : 1;
-    return valid;
-}
-
 /* A decoder's is in the model's configuration. */
 static nft_status read_omega(nft_options *options, nft_siren_form *form, int loss)
 {
@@ -138,7 +124,7 @@ static nft_status read_omega(nft_options *options, nft_siren_form *form, int los
     if (nft_losses[loss].target != NFT_TARGET_IMAGE)
         return nft_fail(NFT_ERROR_CONFIG, "recipe: 'omega' is for loss render, not %s",
                         nft_losses[loss].name);
-    if (read_numbers(form, value))
+    if (nft_siren_omega_from_json(form, value))
         return NFT_OK;
     return nft_fail(
         NFT_ERROR_CONFIG,

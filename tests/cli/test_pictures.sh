@@ -87,6 +87,10 @@ run 0 evaluate render/model.safetensors render/data.safetensors --loss render --
 check "omega is 30 unless it is said" cmp once out
 run 0 evaluate render/model.safetensors render/data.safetensors --loss render --json --omega 20
 check "another omega renders other images" sh -c '! cmp -s once out'
+run 0 evaluate render/model.safetensors render/data.safetensors --loss render --json --omega 30,30
+check "omega of each layer may be the same" cmp once out
+run 0 evaluate render/model.safetensors render/data.safetensors --loss render --json --omega 30,20
+check "or not" sh -c '! cmp -s once out'
 
 # The same numbers from the files that other commands write.
 run 0 forward render/model.safetensors render/data.safetensors -o edited.safetensors
@@ -189,9 +193,8 @@ run 1 evaluate same.json pixels.safetensors --loss mse --omega 20
 says "--omega is for loss render, not mse"
 run 2 evaluate same.json pixels.safetensors --loss render --omega 0
 run 2 evaluate same.json pixels.safetensors --loss render --omega 1e30
-says "--omega is '1e30', expected a number above 0 and at most 1000000"
-run 1 evaluate same.json pixels.safetensors --loss render --omega 1e-30
-says "omega is 1e-30"
+says "--omega is '1e30', expected a number from 1e-6 to 1000000, or up to 16 with commas between"
+run 2 evaluate same.json pixels.safetensors --loss render --omega 1e-30
 
 # Data that are refused for training: the same of both sets, and images of two sizes.
 echo "{\"model\": $same, \"loss\": \"render\", \"optimizer\": {\"type\": \"adam\"}, \"batch_size\": 2, \"steps\": 1}" >edit.json

@@ -341,7 +341,7 @@ static const test_case more_cases[] = {
      .channels = {2, 2},
      .modules = "{'type': 'cross_attn_encoder', 'num_latents': 4}",
      .decoder = "{'type': 'hypernetwork', 'style': 'joint', 'hidden_size': 5, 'hidden_layers': 2, "
-                "'additive': true, 'height': 4, 'width': 5, 'omega': 1.5}"},
+                "'additive': true, 'height': 4, 'width': 5, 'omega': [1.5, 0.8]}"},
 };
 
 /* On all spaces of these kinds. */

@@ -486,6 +486,41 @@ static void forms(void **state)
     check_form(INR2ARRAY, LOSS("reconstruction", ""), true, 3, 5);
 }
 
+#define DECODER(omega)                                                                                       \
+    MLP("{'type': 'flatten_weights'}, {'type': 'perceiver', 'num_latents': 4, 'latent_dim': 6}")             \
+    ", 'decoder': {'type': 'hypernetwork', 'style': 'joint', 'hidden_size': 5, 'hidden_layers': 1, "         \
+    "'height': 3, 'width': 5, 'omega': " omega "}}"
+
+/* The images of a fresh model; free them. */
+static support_result images_of(const char *text, const nft_weights *set)
+{
+    nft_model *model = support_model(text, 1);
+    nft_context *context = NULL;
+    assert_ok(nft_context_create(&context, model, NULL));
+    assert_ok(nft_forward(context, NFT_VIEW_WEIGHTS(set)));
+    support_result images = {0};
+    support_append(&images, nft_context_output(context, NFT_OUTPUT)->array);
+    nft_context_free(context);
+    nft_model_free(model);
+    return images;
+}
+
+static void a_decoder_has_omega_of_each_layer(void **state)
+{
+    (void)state;
+    nft_model *model = support_model(DECODER("20"), 1);
+    nft_weights *set = make_networks(model, SAMPLES, 2);
+    support_result one = images_of(DECODER("20"), set), same = images_of(DECODER("[20, 20]"), set),
+                   other = images_of(DECODER("[20, 3]"), set);
+    assert_memory_equal(one.values, same.values, (size_t)one.count * sizeof(float));
+    assert_memory_not_equal(one.values, other.values, (size_t)one.count * sizeof(float));
+    free(one.values);
+    free(same.values);
+    free(other.values);
+    nft_weights_free(set);
+    nft_model_free(model);
+}
+
 static int leave(nft_batch *batch, void *user)
 {
     (void)user;
@@ -658,6 +693,7 @@ int main(void)
         cmocka_unit_test(the_same_from_files),
         cmocka_unit_test(frequencies),
         cmocka_unit_test(forms),
+        cmocka_unit_test(a_decoder_has_omega_of_each_layer),
         cmocka_unit_test(checkpoints),
         cmocka_unit_test(reconstruction_of_a_source),
         cmocka_unit_test(models_that_do_not_fit),

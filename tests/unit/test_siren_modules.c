@@ -70,7 +70,8 @@ static void outputs_are_the_network(void **state)
     read_places(r.model, places);
     for (int64_t n = 0; n < NETWORKS; n++) {
         nft_weights_gather(r.set, n, network);
-        nft_siren_forward(space, (float)OMEGA, network, PROBES, places, expected, scratch);
+        nft_siren_forward_form(space, &(const nft_siren_form){.omega = {OMEGA}, .omegas = 1}, network, PROBES,
+                               places, expected, scratch);
         for (int i = 0; i < 2 * PROBES; i++) /* (n_L, K) */
             found[i % PROBES * 2 + i / PROBES] = nft_array_f32(output)[n * 2 * PROBES + i];
         support_close("outputs", 2 * PROBES, found, expected, 0, 2e-4);
@@ -104,7 +105,8 @@ static void generated_places(void **state)
     assert_true(squares > 0.15 && squares < 0.6); /* 1/3 of uniform ones */
     float *scratch = support_allocate((size_t)nft_siren_scratch(r.set->space, 300) * sizeof *scratch);
     nft_weights_gather(r.set, 1, network);
-    nft_siren_forward(r.set->space, (float)OMEGA, network, 300, places, expected, scratch);
+    nft_siren_forward_form(r.set->space, &(const nft_siren_form){.omega = {OMEGA}, .omegas = 1}, network, 300,
+                           places, expected, scratch);
     for (int i = 0; i < 600; i++)
         found[i % 300 * 2 + i / 300] =
             nft_array_f32(nft_context_output(r.context, NFT_OUTPUT)->array)[600 + i];

@@ -49,7 +49,8 @@ static void evaluate(const nft_weights *set, int64_t index, const float *places,
     float *network = support_allocate((size_t)set->space->numbers * sizeof *network);
     float *scratch = support_allocate((size_t)nft_siren_scratch(set->space, PLACES) * sizeof *scratch);
     nft_weights_gather(set, index, network);
-    nft_siren_forward(set->space, (float)OMEGA, network, PLACES, places, outputs, scratch);
+    nft_siren_forward_form(set->space, &(const nft_siren_form){.omega = {OMEGA}, .omegas = 1}, network,
+                           PLACES, places, outputs, scratch);
     free(scratch);
     free(network);
 }
@@ -281,6 +282,9 @@ static void refused_recipes(void **state)
         {PREDICTOR, HEAD ", 'augment': {'rotate': -1}}", "augment: 'rotate'"},
         {PREDICTOR, HEAD ", 'augment': {'shift': -1}}", "augment: 'shift'"},
         {PREDICTOR, HEAD ", 'augment': {'omega': 0}}", "augment: 'omega'"},
+        {PREDICTOR, HEAD ", 'augment': {'omega': [30, 0]}}", "augment: 'omega' is no list of numbers"},
+        {PREDICTOR, HEAD ", 'augment': {'omega': [30, 20, 10, 5]}}",
+         "augment: there are 4 numbers of omega, expected one, or at most one for each of"},
         {PREDICTOR, HEAD ", 'augment': {'canonical': 1}}", "augment: 'canonical'"},
         {PREDICTOR, HEAD ", 'augment': {'rotation': 1}}", "'rotation'"},
         {PREDICTOR, HEAD ", 'augment': 3}", "augment"},
@@ -319,6 +323,13 @@ static void refused_frequency(void **state)
     assert_non_null(
         strstr(nft_error_message(), "its networks have omega 20 by its metadata, augment has 30"));
     assert_ok(set_data(fitting, set, NULL));
+    nft_trainer *layered = make_trainer(model, MOVED ", 'omega': [20, 3]}}", 1);
+    assert_int_equal(set_data(layered, set, NULL), NFT_ERROR_MISMATCH);
+    assert_non_null(strstr(nft_error_message(), "augment has 20,3"));
+    assert_ok(nft_weights_set_metadata(set, "nft.omega", "20,3"));
+    assert_ok(set_data(layered, set, NULL));
+    assert_int_equal(set_data(fitting, set, NULL), NFT_ERROR_MISMATCH);
+    nft_trainer_free(layered);
     nft_trainer_free(fitting);
     nft_trainer_free(trainer);
     nft_weights_free(set);

@@ -23,7 +23,7 @@ typedef struct decoder {
     int64_t hidden_size, hidden_layers;
     nft_patches patches; /* height, width, m */
     bool additive;
-    float omega;
+    nft_siren_form form;
 
     int64_t mlp_count, map_count;
     nft_map *maps;           /* map_count for each MLP, relu between them */
@@ -73,18 +73,18 @@ static nft_status read_options(decoder *state, const nft_builder *builder, nft_o
 {
     static const char *const types[] = {"hypernetwork"}, *const styles[] = {"per_tensor", "joint"};
     int type = 0;
-    double omega = NFT_DEFAULT_OMEGA;
+    state->form = nft_siren_plain(NFT_DEFAULT_OMEGA);
     nft_status status = nft_options_choice(options, "type", true, types, 1, &type);
     if (status || (status = nft_options_choice(options, "style", true, styles, 2, &state->style)) ||
         (status = nft_options_integer(options, "hidden_size", true, 1, NFT_MAX_WIDTH, &state->hidden_size)) ||
         (status = nft_options_integer(options, "hidden_layers", true, state->style == JOINT, NFT_MAX_REPEATS,
                                       &state->hidden_layers)) ||
         (status = nft_options_boolean(options, "additive", false, &state->additive)) ||
-        (status = nft_options_number(options, "omega", false, 1e-6, 1e6, &omega)) ||
+        (status = nft_siren_form_option(&state->form, options)) ||
+        (status = nft_siren_form_check(&state->form, builder->space)) ||
         (status = nft_options_integer(options, "height", true, 1, NFT_MAX_WIDTH, &state->patches.height)) ||
         (status = nft_options_integer(options, "width", true, 1, NFT_MAX_WIDTH, &state->patches.width)))
         return status;
-    state->omega = (float)omega;
     if (builder->value.channels > NFT_GEMM_MAX_SIZE || builder->space->numbers > NFT_GEMM_MAX_SIZE)
         return nft_fail(NFT_ERROR_LIMIT,
                         "%s: %" PRId64 " channels to %" PRId64 " weights and biases, at most %" PRId64
@@ -158,8 +158,10 @@ static nft_status add_initial(decoder *state, nft_builder *builder, int64_t tens
     const nft_space *space = builder->space;
     const nft_tensor *t = &space->tensors[tensor];
     int64_t layer = tensor / 2;
-    nft_init init = is_bias(tensor) ? nft_init_fan(space->layers[layer].in)
-                                    : nft_init_uniform(nft_siren_bound(space, layer, state->omega));
+    nft_init init =
+        is_bias(tensor)
+            ? nft_init_fan(space->layers[layer].in)
+            : nft_init_uniform(nft_siren_bound(space, layer, nft_siren_omega(&state->form, layer)));
     learned_tensor *learned = &state->learned[tensor];
     nft_status status;
     if ((status = nft_parameter_add(builder, &learned->initial, true, init, t->rank, t->sizes,
@@ -282,12 +284,12 @@ static void release(nft_module *module)
     nft_release(state->learned);
 }
 
-void nft_decoder_image(const nft_module *module, int64_t *height, int64_t *width, float *omega)
+void nft_decoder_image(const nft_module *module, int64_t *height, int64_t *width, nft_siren_form *form)
 {
     const decoder *state = module->state;
     *height = state->patches.height;
     *width = state->patches.width;
-    *omega = state->omega;
+    *form = state->form;
 }
 
 static float deviation(int64_t count, const float *x)
@@ -389,8 +391,8 @@ static void render(void *argument, int64_t item, float *memory)
     float *coordinates = nft_in_item(memory, &state->coordinates),
           *colours = nft_in_item(memory, &state->pixels);
     nft_patch_coordinates(&state->patches, &patch, first, count, coordinates);
-    nft_siren_forward(space, state->omega, nft_at(call->exec, &state->weights) + index * space->numbers,
-                      count, coordinates, colours, nft_in_item(memory, &state->siren));
+    nft_siren_forward_form(space, &state->form, nft_at(call->exec, &state->weights) + index * space->numbers,
+                           count, coordinates, colours, nft_in_item(memory, &state->siren));
     nft_patch_scatter(&state->patches, &patch, first, count, outputs, colours, call->out);
 }
 
@@ -428,7 +430,8 @@ static void render_back(void *argument, int64_t index, float *memory)
     float *coordinates = nft_in_item(memory, &state->coordinates),
           *colours = nft_in_item(memory, &state->pixels);
     float *gradient = nft_at(call->exec, &state->weights_gradient) + network;
-    nft_siren_tape *tape = nft_siren_tape_place(nft_in_item(memory, &state->siren), space, state->omega);
+    nft_siren_tape *tape = nft_siren_tape_place(nft_in_item(memory, &state->siren), space, NFT_DEFAULT_OMEGA);
+    nft_siren_tape_set_form(tape, &state->form);
     nft_siren_tape_load(tape, nft_at(call->exec, &state->weights) + network);
     for (int64_t first = 0; first < patch.pixels; first += NFT_SIREN_CHUNK) {
         int64_t left = patch.pixels - first, count = left < NFT_SIREN_CHUNK ? left : NFT_SIREN_CHUNK;

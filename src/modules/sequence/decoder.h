@@ -4,6 +4,7 @@
 #define NFT_MODULES_DECODER_H
 
 #include "modules/shared/module.h"
+#include "siren/form.h"
 
 /* Tokens (M, D) to a vector, the image: index (y · width + x) · n_L + c. Configured from the object under
  * "decoder". */
@@ -14,6 +15,6 @@ extern const nft_module_class nft_decoder;
 void nft_decoder_initialize(const nft_module *decoder, float *parameters);
 
 /* The size of its image and ω of the networks that render it. */
-void nft_decoder_image(const nft_module *decoder, int64_t *height, int64_t *width, float *omega);
+void nft_decoder_image(const nft_module *decoder, int64_t *height, int64_t *width, nft_siren_form *form);
 
 #endif
