@@ -131,8 +131,8 @@ static nft_status replace_omega(nft_weights **replaced, const nft_weights *siren
         return NFT_ERROR_MEMORY;
     for (int64_t t = 0; t < tensors; t++)
         data[t] = nft_weights_data(sirens, t);
-    nft_status status =
-        nft_weights_borrow(replaced, nft_weights_space(sirens), nft_weights_count(sirens), 1, data);
+    nft_status status = nft_weights_borrow(replaced, nft_weights_space(sirens), nft_weights_count(sirens),
+                                           nft_weights_channels(sirens), data);
     free(data);
     if (!status)
         status = nft_weights_set_metadata(*replaced, OMEGA_KEY, write_omega(text, &task->omega, 17));
