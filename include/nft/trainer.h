@@ -287,7 +287,8 @@ NFT_API NFT_MUST_CHECK nft_status nft_trainer_set_data(nft_trainer *trainer, con
  * every entry counts once; a role that no network has keeps the mean 0 and the deviation 1. With a callback
  * as the source: first nft_trainer_set_data() with networks like the callback's, then this, then the
  * callback. A model without such a module is left as it is. Every rank does all of it. Not thread-safe for
- * one trainer.
+ * one trainer. A first step with the statistics of a fresh model, mean 0 and deviation 1, is a warning in the
+ * log (nft_set_log()).
  * @return ::NFT_ERROR_ARGUMENT after the first step, or without a training set (a callback is none)
  */
 NFT_API NFT_MUST_CHECK nft_status nft_trainer_fit_normalize(nft_trainer *trainer);

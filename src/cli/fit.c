@@ -258,15 +258,23 @@ static void describe_size(const fit_job *j, char *text, size_t capacity)
         snprintf(text, capacity, "%" PRId64 ",%" PRId64 ",%" PRId64, size[0], size[1], j->images.colours);
 }
 
+/* As JSON. Networks of one start depend on its seed; other networks have the same distribution for each. */
+static void write_settings(const fit_job *j, char *text, size_t capacity)
+{
+    char start[64] = "";
+    bool cosine = j->options.schedule == NFT_INR_SCHEDULE_COSINE;
+    if (j->options.shared_init)
+        snprintf(start, sizeof start, ",\"shared_init\":true,\"seed\":%" PRIu64, j->given->seed);
+    snprintf(text, capacity, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"%s}", j->options.steps,
+             j->options.lr, schedules[cosine], start);
+}
+
 /* The complete data set, from the partial file. */
 static int save(fit_job *j)
 {
     char size[64], settings[192];
-    bool cosine = j->options.schedule == NFT_INR_SCHEDULE_COSINE;
     describe_size(j, size, sizeof size);
-    snprintf(settings, sizeof settings, "{\"steps\":%" PRId64 ",\"lr\":%.17g,\"schedule\":\"%s\"%s}",
-             j->options.steps, j->options.lr, schedules[cosine],
-             j->options.shared_init ? ",\"shared_init\":true" : "");
+    write_settings(j, settings, sizeof settings);
     const fitted_images images = {.first = j->images.first,
                                   .views = j->views,
                                   .labels = j->labels,

@@ -82,6 +82,28 @@ static int make_trainer(training *t)
     return status ? fail_training(t) : EXIT_SUCCESS;
 }
 
+/* A loss of numbers does train on the numbers of classes, which seldom makes sense. */
+static int note_numbers_of_classes(const training *t)
+{
+    const char *given = json_string_value(json_object_get(t->recipe.object, "label"));
+    const char *name = given ? given : "label", *classes;
+    char key[TEXT_CAPACITY] = "nft.classes";
+    nft_array *row = NULL;
+    if (strcmp(name, "label") != 0)
+        snprintf(key, sizeof key, "nft.classes.%s", name);
+    classes = nft_dataset_metadata(t->train, 0, key);
+    if (!classes || t->ranks.rank || (t->kind != LOSS_MSE && t->kind != LOSS_BCE))
+        return EXIT_SUCCESS;
+    nft_status status = nft_dataset_read_tensor(&row, t->train, name, 0, 1);
+    if (!status && nft_array_i64(row) && nft_array_rank(row) == 1)
+        note(t->given,
+             "warning: %s: '%s' is the number of a class, of %.80s, and the loss %s takes it as a number; "
+             "cross_entropy takes it as a class",
+             t->recipe.train_path, name, classes, loss_names[t->kind]);
+    nft_array_free(row);
+    return status && status != NFT_ERROR_ARGUMENT ? fail_library() : EXIT_SUCCESS;
+}
+
 /* The labels of the validation set, as the loss takes them. */
 static int read_validation_targets(training *t)
 {
@@ -100,6 +122,8 @@ static int set_data(training *t)
         failed = open_dataset(&t->validation, recipe->validation_path, t->model, &recipe->data);
     if (!failed && nft_trainer_set_data(t->trainer, NFT_DATA_FILES(t->train), NFT_DATA_FILES(t->validation)))
         failed = fail_training(t);
+    if (!failed)
+        failed = note_numbers_of_classes(t);
     if (failed || !t->validation || loss_has_images(t->kind))
         return failed;
     return read_validation_targets(t);

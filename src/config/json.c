@@ -309,18 +309,29 @@ static const char *find_inside(const nft_options *options, const char *key)
     return NULL;
 }
 
+/* The known option of which a key is the first word ("ema" of "ema_decay"), or else the nearest; NULL if none
+ * is near. */
+static const char *find_known(const nft_options *options, const char *key)
+{
+    size_t length = strlen(key);
+    for (int i = 0; i < options->known_count; i++)
+        if (!strncmp(options->known[i], key, length) && options->known[i][length] == '_')
+            return options->known[i];
+    int nearest = nft_nearest(key, options->known, options->known_count);
+    return nearest < 0 ? NULL : options->known[nearest];
+}
+
 /* Names the option that may have been meant, or if none is near the first that there are. */
 static nft_status fail_unknown(const nft_options *options, const char *key)
 {
     char names[256] = "";
-    const char *inside = find_inside(options, key);
-    int nearest = nft_nearest(key, options->known, options->known_count);
+    const char *inside = find_inside(options, key), *meant = find_known(options, key);
     if (inside)
         return nft_fail(NFT_ERROR_CONFIG, "%s: unknown option '%s'; did you mean '%s.%s'?", options->where,
                         key, inside, key);
-    if (nearest >= 0)
+    if (meant)
         return nft_fail(NFT_ERROR_CONFIG, "%s: unknown option '%s'; did you mean '%s'?", options->where, key,
-                        options->known[nearest]);
+                        meant);
     for (int i = 0; i < options->known_count; i++) {
         size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s'%s'", i ? ", " : "", options->known[i]);

@@ -282,3 +282,26 @@ nft_status nft_trainer_fit_normalize(nft_trainer *trainer)
     nft_average_reset(&trainer->state.average, trainer->model);
     return status ? nft_fail_in(status, "%s", function) : NFT_OK;
 }
+
+static bool are_all(const nft_trainer *trainer, int64_t parameter, float expected)
+{
+    const nft_parameter *item = &trainer->model->parameters.items[parameter];
+    const float *values = trainer->model->values + item->offset;
+    for (int64_t i = 0; i < item->count; i++)
+        if (values[i] < expected || values[i] > expected)
+            return false;
+    return true;
+}
+
+void nft_trainer_note_statistics(const nft_trainer *trainer)
+{
+    const nft_statistics_table *table = &trainer->model->sequence->statistics;
+    if (!table->count || trainer->state.step || trainer->options.rank)
+        return;
+    for (int64_t i = 0; i < table->count; i++)
+        if (!are_all(trainer, table->items[i].mean, 0) || !are_all(trainer, table->items[i].deviation, 1))
+            return;
+    nft_log(NFT_LOG_WARNING,
+            "the model's normalize modules have the mean 0 and the deviation 1 of a fresh model; "
+            "nft_trainer_fit_normalize() before the first step sets them from the training set");
+}

@@ -121,6 +121,7 @@ static nft_status run_step(nft_trainer *trainer, nft_step_info *info)
     info->step = trainer->state.step;
     info->lr =
         trainer->recipe.optimizer.lr * nft_schedule_factor(&trainer->recipe.schedule, trainer->state.step);
+    nft_trainer_note_statistics(trainer);
     nft_trainer_part(trainer, trainer->recipe.batch_size, &first, &count);
     status = nft_trainer_next_batch(trainer, first, count);
     if (!status)

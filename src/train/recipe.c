@@ -156,6 +156,14 @@ static nft_status skip_files(nft_options *options)
     return status ? status : nft_options_value(options, "validation", false, &ignored);
 }
 
+/* The program knows the number of samples, and makes steps of them. */
+static nft_status refuse_epochs(const json_t *value)
+{
+    return json_object_get(value, "epochs")
+               ? nft_fail(NFT_ERROR_CONFIG, "recipe: 'epochs' is a key of nftool train; give 'steps'")
+               : NFT_OK;
+}
+
 static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
 {
     nft_options options;
@@ -163,7 +171,7 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
     int64_t seed = 0;
     int loss = 0;
     nft_status status;
-    if ((status = nft_options_open(&options, value, "recipe")) ||
+    if ((status = nft_options_open(&options, value, "recipe")) || (status = refuse_epochs(value)) ||
         (status = nft_options_choice(&options, "loss", true, nft_loss_names, NFT_LOSS_COUNT, &loss)) ||
         (status = nft_options_value(&options, "optimizer", true, &optimizer)) ||
         (status = nft_options_value(&options, "schedule", false, &schedule)) ||

@@ -49,6 +49,8 @@ nft_context_options nft_training_options(const nft_trainer_options *options, int
 nft_context_options nft_validation_options(const nft_trainer_options *options);
 /* Bytes that nft_trainer_fit_normalize takes while it runs; saturates. */
 int64_t nft_fit_bytes(const nft_model *model);
+/* Before the first step: warns, on rank 0, if all statistics are those of a fresh model. */
+void nft_trainer_note_statistics(const nft_trainer *trainer);
 
 /* ---- Data ---- */
 

@@ -90,7 +90,8 @@ for name in ('0.weight', '0.bias', '1.weight', '1.bias'):
     assert whole[name][1] == 3 * whole[name][1][:each] and part[name][1] == 2 * whole[name][1][:each]
 data = open('s.safetensors', 'rb').read()
 header = json.loads(data[8:8 + struct.unpack('<Q', data[:8])[0]])
-assert json.loads(header['__metadata__']['nft.fit'])['shared_init'] is True"
+settings = json.loads(header['__metadata__']['nft.fit'])
+assert settings['shared_init'] is True and settings['seed'] == 0"
 run 0 fit "$images" -o s.safetensors "$@"
 python "networks with a common start differ after an update" "
 x = read('s.safetensors')['0.weight'][1]
@@ -99,6 +100,18 @@ run 1 fit "$images" -o x.safetensors "$@" --views 2
 says "--shared-init makes the 2 views of an image equal"
 run 1 fit "$images" -o x.safetensors "$@" --init s.safetensors
 says "--shared-init draws the network that all begin with, and --init gives it"
+# A model of networks of one start refuses those of another.
+cat >start.json <<'END'
+{"model": {"format_version": 1, "space": {"layers": [{"type": "linear", "in": 2, "out": 8}, {"type": "linear", "in": 8, "out": 1}]},
+  "modules": [{"type": "np_pool"}, {"type": "linear", "out_features": 10}]},
+ "train": "s.safetensors", "loss": "cross_entropy", "optimizer": {"type": "adam"}, "batch_size": 2, "steps": 1}
+END
+run 0 fit "$images" --labels labels -o s.safetensors "$@"
+run 0 fit "$images" --labels labels -o other.safetensors "$@" --seed 1
+run 0 train start.json -o start.safetensors --quiet
+run 0 evaluate start.safetensors s.safetensors
+run 1 evaluate start.safetensors other.safetensors
+says '"shared_init":true,"seed":1} by its metadata'
 
 # Products of bf16, here those of the portable kernels: other networks, which fit as well. A resumed fit keeps its precision.
 set -- --steps 60 --widths 2,16,16,1

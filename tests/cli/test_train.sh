@@ -367,6 +367,11 @@ recipe named.json "$logits" named.safetensors cross_entropy "$adam"
 run 0 train recipes/named.json -o named-model.safetensors
 run 0 evaluate named-model.safetensors classes.safetensors --plot named.svg
 check "the model names the classes" glyphs named.svg 12
+recipe numbers.json "{$small, \"modules\": [{\"type\": \"np_pool\"}, {\"type\": \"linear\", \"out_features\": 1}]}" named.safetensors bce "$adam"
+check "a loss of numbers takes the numbers of classes" sh -c '"$0" train recipes/numbers.json -o numbers-model.safetensors >out 2>err' "$nftool"
+says "'label' is the number of a class, of [\"red\",\"green\",\"yellow\"], and the loss bce takes it as a number"
+recipe numbers.json "{$small, \"modules\": [{\"type\": \"np_pool\"}, {\"type\": \"linear\", \"out_features\": 1}]}" classes.safetensors mse "$adam"
+run 0 train recipes/numbers.json -o numbers-model.safetensors # without a warning
 recipe many.json "{$small, \"modules\": [{\"type\": \"np_pool\"}, {\"type\": \"linear\", \"out_features\": 40}]}" classes.safetensors cross_entropy "$adam"
 run 0 train recipes/many.json -o many.safetensors
 run 0 evaluate many.safetensors classes.safetensors --plot many.svg

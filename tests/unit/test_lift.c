@@ -201,7 +201,8 @@ static const refusal refusals[] = {
     {ANY(LIFT ", {'type': 'np_attention', 'num_heads': 1, 'share_projections': false}"),
      "'share_projections' is false"},
     {ANY(LIFT ", {'type': 'np_attention', 'num_heads': 3}"), "do not divide by num_heads"},
-    {ANY("{'type': 'lift', 'out_channels': 1}, {'type': 'simple_layer_norm'}"), "needs at least 2"}};
+    {ANY("{'type': 'lift', 'out_channels': 1}, {'type': 'simple_layer_norm'}"),
+     "needs at least 2; put gaussian_fourier, pointwise or lift before it"}};
 
 static void wrong_places_are_refused(void **state)
 {

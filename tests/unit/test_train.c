@@ -441,6 +441,43 @@ static void normalize(void **state)
     }
 }
 
+static int warnings;
+
+static void count_warning(int32_t level, const char *line, void *user)
+{
+    (void)user;
+    warnings += level == NFT_LOG_WARNING && strstr(line, "nft_trainer_fit_normalize()");
+}
+
+/* Once, before the first step, and only of a model with such statistics. */
+static void forgotten_statistics(void **state)
+{
+    (void)state;
+    static const char *const models[] = {
+        MLP("{'type': 'hnp_pool'}, {'type': 'linear', 'out_features': 1}") "}",
+        MLP("{'type': 'normalize'}, {'type': 'hnp_pool'}, {'type': 'linear', 'out_features': 1}") "}"};
+    nft_set_log(count_warning, NULL);
+    for (int has_statistics = 0; has_statistics < 2; has_statistics++)
+        for (int fits = 0; fits < 2; fits++) {
+            nft_model *model = support_model(models[has_statistics], 1);
+            nft_weights *set = make_set(model, 8, 2);
+            nft_trainer *trainer =
+                make_trainer(model, "{'loss': 'mse', " ADAMW ", 'batch_size': 4, 'steps': 2}", 1);
+            assert_ok(set_data(trainer, set, NULL));
+            if (fits)
+                assert_ok(nft_trainer_fit_normalize(trainer));
+            warnings = 0;
+            assert_ok(nft_trainer_step(NULL, trainer));
+            assert_int_equal(warnings, has_statistics && !fits);
+            assert_ok(nft_trainer_step(NULL, trainer));
+            assert_int_equal(warnings, has_statistics && !fits);
+            nft_trainer_free(trainer);
+            nft_weights_free(set);
+            nft_model_free(model);
+        }
+    nft_set_log(NULL, NULL);
+}
+
 /* Two in a row: the second sees the output of the first, mean 0 and deviation 1. */
 static void normalize_twice(void **state)
 {
@@ -479,7 +516,7 @@ static const struct CMUnitTest own_tests[] = {
     cmocka_unit_test(best_is_kept),      cmocka_unit_test(a_validation_set_stays_or_goes),
     cmocka_unit_test(callback_source),   cmocka_unit_test(tokens),
     cmocka_unit_test(normalize),         cmocka_unit_test(normalize_twice),
-    cmocka_unit_test(sets_may_be_freed),
+    cmocka_unit_test(sets_may_be_freed), cmocka_unit_test(forgotten_statistics),
 };
 
 static bool is_case(const char *folder)

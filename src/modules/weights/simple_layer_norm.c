@@ -14,7 +14,9 @@ static nft_status require_two_channels(const nft_builder *builder)
         int64_t width = nft_tensor_width(tensor, builder->value.channels);
         if (width < 2)
             return nft_fail(NFT_ERROR_CONFIG,
-                            "%s: tensor '%s' has %" PRId64 " channel, and a norm needs at least 2",
+                            "%s: tensor '%s' has %" PRId64
+                            " channel, and a norm needs at least 2; put gaussian_fourier, pointwise or lift "
+                            "before it",
                             builder->where, tensor->name, width);
     }
     return NFT_OK;
