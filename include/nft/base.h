@@ -51,10 +51,10 @@ enum {
         7, /**< two objects do not fit: weights and model, data and loss, trainer and checkpoint */
     NFT_ERROR_CANCELLED = 8,  /**< a progress callback asked to stop */
     NFT_ERROR_THREAD = 9,     /**< the system refused a lock or a thread that cannot be done without */
-    NFT_ERROR_NOT_FINITE = 10 /**< a loss or a gradient is infinite or not a number */
+    NFT_ERROR_NOT_FINITE = 10 /**< a loss, gradient, weight, label or colour is infinite or NaN */
 };
 
-/** A status as a short word, "out of memory" for example. Never NULL. @threadsafe */
+/** A status as a short word, "out of memory" for example. Never NULL. Thread-safe. */
 NFT_API const char *nft_status_name(nft_status status);
 
 /**
@@ -62,11 +62,11 @@ NFT_API const char *nft_status_name(nft_status status);
  * found.
  *
  * Valid until this thread's next failing call; "" if none failed. A successful call does not change it.
- * @threadsafe
+ * Thread-safe.
  */
 NFT_API const char *nft_error_message(void);
 
-/** The library's version, "0.1.0". Compare it with the NFT_VERSION_… macros of the header. @threadsafe */
+/** The library's version, "0.1.0". Compare it with the NFT_VERSION_… macros of the header. Thread-safe. */
 NFT_API const char *nft_version(void);
 
 /**
@@ -82,7 +82,7 @@ enum {
 };
 
 /** One line about this build and machine: version, BLAS, vector kernels, cores. Valid for the life of the
- * process. @threadsafe */
+ * process. Thread-safe. */
 NFT_API const char *nft_build_info(void);
 
 /** A host's own memory functions. Blocks need no more than malloc's alignment. Several threads may call

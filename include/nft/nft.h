@@ -51,7 +51,8 @@
  * about the failure. The library never prints, exits or aborts.
  *
  * **Threads.** Spaces and models are immutable and shared freely. A context, like a weight set that is being
- * written, belongs to one thread at a time. Functions marked "threadsafe" may be called from anywhere.
+ * written, belongs to one thread at a time. Functions marked "Thread-safe" may be called from any
+ * thread at any time.
  *
  * **Growing structs** begin with their size, set by the …_INIT macros; zero in any later field is the
  * default.

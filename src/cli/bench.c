@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "input.h"
 #include "nft/train.h"
+#include "outputs.h"
 #include "progress.h"
 #include "report.h"
 #include "sgemm.h"
@@ -241,6 +242,15 @@ int bench_forward(bench *b, const cli_options *given)
     return failed;
 }
 
+void bench_warn_sgemm(const cli_options *given)
+{
+    note(
+        given,
+        "sgemm is slower than libnft here: other work on the machine may have slowed it, or this BLAS "
+        "(nftool --version) may not know the processor; an OpenBLAS takes the kernels that OPENBLAS_CORETYPE "
+        "names, SkylakeX or Haswell for example");
+}
+
 static int report(const cli_options *given, const bench *b)
 {
     double rate = (double)b->batch / b->seconds, gflops = rate * (double)b->flops * 1e-9;
@@ -266,9 +276,7 @@ static int report(const cli_options *given, const bench *b)
            text_bytes(text[0], (double)b->planned_bytes), b->training ? "trainer" : "context",
            text_bytes(text[1], (double)b->peak_bytes), several ? ", of rank 0" : "");
     if (gflops > b->sgemm)
-        note(given,
-             "sgemm is slower than libnft here: this BLAS (nftool --version) may not know the processor; an "
-             "OpenBLAS takes the kernels that OPENBLAS_CORETYPE names, SkylakeX or Haswell for example");
+        bench_warn_sgemm(given);
     return EXIT_SUCCESS;
 }
 
@@ -306,6 +314,8 @@ static int run(const cli_options *given)
         return EXIT_USAGE;
     }
     bench_measure *measure = grows ? measure_sizes : measure_one;
+    if (check_outputs(given))
+        return EXIT_FAILED;
     return b.training ? bench_with_ranks(&b, measure, given) : measure(&b, given);
 }
 

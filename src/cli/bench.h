@@ -42,6 +42,9 @@ void bench_free_batch(bench_batch *batch);
 typedef nft_status bench_run(void *argument);
 int bench_time(bench *b, bench_run *run, void *argument, const cli_options *given);
 
+/* Tells why the machine's sgemm may be slower than the model. */
+void bench_warn_sgemm(const cli_options *given);
+
 /* The most memory this process had at a time. */
 int64_t bench_peak_bytes(void);
 

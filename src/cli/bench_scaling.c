@@ -206,11 +206,39 @@ static int print_rows(const scaling *s)
     return table_print(&table);
 }
 
+/* The fastest sgemm of the rows on this number of threads; 0 if there are none. */
+static double best_sgemm(const scaling *s, int threads)
+{
+    double best = 0;
+    for (int64_t i = 0; i < s->count; i++)
+        if (s->rows[i].threads == threads)
+            best = fmax(best, s->rows[i].sgemm);
+    return best;
+}
+
+/* "sgemm: 41.3 GFLOP/s on 1 thread, 80.1 on 2 threads", and a warning if a row is faster. */
+static void print_sgemm(const scaling *s, const bench *b, const cli_options *given)
+{
+    char text[TEXT_CAPACITY];
+    bool slow = false;
+    double several = b->threads > 1 ? best_sgemm(s, b->threads) : 0;
+    printf("sgemm: %.1f GFLOP/s on 1 thread", best_sgemm(s, 1));
+    if (several > 0)
+        printf(", %.1f on %s", several, text_plural(text, b->threads, "thread"));
+    printf("%s\n", b->ranks.count > 1 ? " of each rank" : "");
+    for (int64_t i = 0; i < s->count; i++)
+        slow |= 1e-9 * (double)s->rows[i].flops / s->rows[i].seconds > s->rows[i].sgemm;
+    if (slow)
+        bench_warn_sgemm(given);
+}
+
 static int report(const scaling *s, const bench *b, const cli_options *given)
 {
     const char *path = option_text(given, "plot");
     char title[3 * TEXT_CAPACITY], text[TEXT_CAPACITY];
     int failed = given->json || !s->count ? EXIT_SUCCESS : print_rows(s);
+    if (!failed && !given->json && s->count)
+        print_sgemm(s, b, given);
     snprintf(title, sizeof title, "%.200s: %s, batches of %s", text_file_name(given->operands[0]),
              b->training ? "training steps" : "forward", text_count(text, b->batch));
     return failed || !path || !s->count ? failed : plot_scaling(path, title, s->rows, s->count);

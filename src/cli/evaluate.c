@@ -156,8 +156,9 @@ static int fail_no_labels(const cli_input *input, const char *name)
         size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s'%s'", i ? ", " : "; --label may name ", other);
     }
-    return fail("%s: no tensor '%s'%s with %" PRId64 " entries: nothing to compare with%s", input->path, name,
-                strcmp(name, "label") ? "" : " (or 'target')", input->count, list);
+    return fail("%s: no tensor '%s'%s with %" PRId64 " %s: nothing to compare with%s", input->path, name,
+                strcmp(name, "label") ? "" : " (or 'target')", input->count,
+                input->count == 1 ? "entry" : "entries", list);
 }
 
 /* The tensor of the labels, as in training: --label, or the tensor of the model's training. */

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "contract.h"
+#include "file_names.h"
 #include "files.h"
 #include "image_source.h"
 #include "metrics.h"
@@ -37,13 +38,22 @@ static json_t *describe_json(const cli_output *output)
     return object;
 }
 
+/* Names the first of the networks whose results are not finite. */
+static void warn_not_finite(const cli_options *given, const cli_input *input, int64_t found, int64_t first)
+{
+    char file[FILE_NAME_CAPACITY];
+    note(given,
+         "warning: the output of %" PRId64 " of %" PRId64
+         " has values that are not finite; the first is that of network %" PRId64 "%s",
+         found, input->count, first, file_of_network(file, input, first));
+}
+
 static int describe(const cli_options *given, const cli_output *output)
 {
     char shape[TEXT_CAPACITY], networks[TEXT_CAPACITY], channels[TEXT_CAPACITY];
     const nft_tensor_info *first = &output->table.items[0];
     if (output->non_finite)
-        note(given, "warning: the output of %" PRId64 " of %" PRId64 " has values that are not finite",
-             output->non_finite, first->shape[0]);
+        warn_not_finite(given, output->input, output->non_finite, output->first_non_finite);
     if (given->json)
         return print_json(describe_json(output));
     if (!strcmp(first->name, "output"))
@@ -155,22 +165,22 @@ static int run_to_file(const nft_model *model, cli_input *input, const cli_optio
     return failed;
 }
 
-static int64_t count_non_finite(const cli_predicted *predicted)
+static int64_t count_non_finite(const cli_predicted *predicted, int64_t *first)
 {
     int64_t found = 0;
     for (int64_t n = 0; n < predicted->count; n++)
-        found += !all_finite(predicted->values + n * predicted->row, predicted->row);
+        if (!all_finite(predicted->values + n * predicted->row, predicted->row) && !found++)
+            *first = n;
     return found;
 }
 
-static int describe_text(const cli_options *given, const cli_predicted *predicted)
+static int describe_text(const cli_options *given, const cli_input *input, const cli_predicted *predicted)
 {
     const char *path = option_text(given, "output");
     char networks[TEXT_CAPACITY];
-    int64_t bad = count_non_finite(predicted);
+    int64_t first = 0, bad = count_non_finite(predicted, &first);
     if (bad)
-        note(given, "warning: the output of %" PRId64 " of %" PRId64 " has values that are not finite", bad,
-             predicted->count);
+        warn_not_finite(given, input, bad, first);
     if (!path)
         return EXIT_SUCCESS;
     if (given->json)
@@ -197,7 +207,7 @@ static int run_to_text(const nft_model *model, cli_input *input, const cli_optio
     if (!failed && !ranks->rank)
         failed = save_prediction_text(option_text(given, "output"), format, model, input, &predicted);
     if (!failed && !ranks->rank)
-        failed = describe_text(given, &predicted);
+        failed = describe_text(given, input, &predicted);
     free(predicted.values);
     return failed;
 }

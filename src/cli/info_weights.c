@@ -72,10 +72,10 @@ static int count_non_finite(non_finite *found, cli_input *input, const cli_optio
     progress_start(&progress, given, "info", "networks", input->count);
     for (int64_t first = 0; first < input->count && !failed;) {
         int64_t count = count_together(input, first, most ? most : batch_of(input, first));
-        int64_t values = 0;
+        int64_t values = 0, first_found = 0;
         failed = read_input(input, first, count);
         if (!failed)
-            found->networks += count_non_finite_networks(input->weights, count, &values);
+            found->networks += count_non_finite_networks(input->weights, count, &values, &first_found);
         found->values += values;
         const char *name;
         for (int64_t i = 0; (name = nft_dataset_extra_name(input->dataset, i)) && !failed; i++)

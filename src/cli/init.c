@@ -409,7 +409,8 @@ static int run(const cli_options *given)
 }
 
 static const cli_option own_options[] = {
-    {"output", 'o', OPTION_RESULT, "RECIPE", "file to write (default: standard output)", 0, 0, NULL},
+    {"output", 'o', OPTION_RESULT, "RECIPE",
+     "file to write, replaced if it exists (default: standard output)", 0, 0, NULL},
     {"validation", 0, OPTION_INPUT, "DATA", "the validation set that the recipe names; it must fit DATA", 0,
      0, NULL},
     LAYERS_OPTION,

@@ -240,13 +240,14 @@ static int64_t count_non_finite_values(const nft_weights *weights, int64_t netwo
     return found;
 }
 
-int64_t count_non_finite_networks(const nft_weights *weights, int64_t count, int64_t *values)
+int64_t count_non_finite_networks(const nft_weights *weights, int64_t count, int64_t *values, int64_t *first)
 {
     int64_t networks = 0;
     *values = 0;
     for (int64_t n = 0; n < count; n++) {
         int64_t found = count_non_finite_values(weights, n);
-        networks += found > 0;
+        if (found && !networks++)
+            *first = n;
         *values += found;
     }
     return networks;
@@ -254,9 +255,9 @@ int64_t count_non_finite_networks(const nft_weights *weights, int64_t count, int
 
 int64_t count_non_finite_inputs(const cli_input *input, int64_t count)
 {
-    int64_t found = 0, row = input->tokens * input->channels, values;
+    int64_t found = 0, row = input->tokens * input->channels, values, first;
     if (!input->tokens)
-        return count_non_finite_networks(input->weights, count, &values);
+        return count_non_finite_networks(input->weights, count, &values, &first);
     for (int64_t n = 0; n < count; n++)
         found += !all_finite(nft_array_f32(input->batch) + n * row, row);
     return found;

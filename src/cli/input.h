@@ -46,7 +46,8 @@ int64_t count_non_finite_inputs(const cli_input *input, int64_t count);
 bool has_extra(const cli_input *input, const char *name);
 int read_extra(nft_array **array, const cli_input *input, const char *name, int64_t first, int64_t count);
 
-/* How many of the first `count` networks have a value that is not finite, and how many values that are. */
-int64_t count_non_finite_networks(const nft_weights *weights, int64_t count, int64_t *values);
+/* How many of the first `count` networks have a value that is not finite, and how many values that are.
+ * `first` gets the first such network; without one it stays as it is. */
+int64_t count_non_finite_networks(const nft_weights *weights, int64_t count, int64_t *values, int64_t *first);
 
 #endif

@@ -118,6 +118,12 @@ static int read_label(prediction_rows *rows, const cli_input *input)
     return read_extra(&rows->label, input, name, 0, predicted->count);
 }
 
+/* The sign of a NaN says nothing. */
+static double plain_number(double value)
+{
+    return isnan(value) ? (double)NAN : value;
+}
+
 /* "cat", or the number of a class without a name. */
 static const char *class_name(char *text, const prediction_rows *rows, int64_t number)
 {
@@ -133,7 +139,7 @@ static const char *label_text(char *text, const prediction_rows *rows, int64_t i
 {
     const int64_t *integers = nft_array_i64(rows->label);
     if (!integers)
-        snprintf(text, NAME_CAPACITY, "%.6g", (double)nft_array_f32(rows->label)[index]);
+        snprintf(text, NAME_CAPACITY, "%.6g", plain_number((double)nft_array_f32(rows->label)[index]));
     else if (rows->of_classes)
         class_name(text, rows, integers[index]);
     else
@@ -204,10 +210,10 @@ static void add_row(cli_table *table, prediction_rows *rows, int64_t n)
     if (rows->of_classes) {
         int64_t best = find_class(rows, n);
         table_cell(table, "%s", class_name(text, rows, best));
-        table_cell(table, "%.4f", rows->shares[best]);
+        table_cell(table, "%.4f", plain_number(rows->shares[best]));
     }
     for (int64_t i = 0; !rows->of_classes && i < shown_of(rows); i++)
-        table_cell(table, "%.6g", (double)values_of(rows, n)[i]);
+        table_cell(table, "%.6g", plain_number((double)values_of(rows, n)[i]));
     if (!rows->of_classes && rows->predicted->row > SHOWN)
         table_cell(table, "…");
     if (rows->label && rows->labels == 1)
@@ -260,10 +266,11 @@ static void write_csv_row(prediction_rows *rows, int64_t n)
     if (rows->of_classes) {
         int64_t best = find_class(rows, n);
         write_field(rows->stream, class_name(text, rows, best));
-        fprintf(rows->stream, ",%.6g", rows->shares[best]);
+        fprintf(rows->stream, ",%.6g", plain_number(rows->shares[best]));
     }
     for (int64_t i = 0; i < rows->predicted->row; i++)
-        fprintf(rows->stream, ",%.9g", rows->of_classes ? rows->shares[i] : (double)values_of(rows, n)[i]);
+        fprintf(rows->stream, ",%.9g",
+                plain_number(rows->of_classes ? rows->shares[i] : (double)values_of(rows, n)[i]));
     for (int64_t i = 0; rows->label && i < rows->labels; i++)
         write_field(rows->stream, label_text(text, rows, n * rows->labels + i));
     fputc('\n', rows->stream);

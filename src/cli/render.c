@@ -108,10 +108,11 @@ static holding holding_of(const image_source *source)
 static int join(holding *least, const holding *other, const cli_options *given)
 {
     char held[TEXT_CAPACITY];
+    int64_t fewer = other->count < least->count ? other->count : least->count;
     if (other->count != least->count && !option_text(given, "count"))
-        return fail("%s: holds %s, %s holds %" PRId64
-                    "; there must be as many, or --count those that are drawn",
-                    other->path, text_plural(held, other->count, other->word), least->path, least->count);
+        return fail("%s: holds %s, %s holds %" PRId64 "; give --count %" PRId64 " to draw as many of each",
+                    other->path, text_plural(held, other->count, other->word), least->path, least->count,
+                    fewer);
     if (other->count < least->count)
         *least = *other;
     return EXIT_SUCCESS;

@@ -233,10 +233,18 @@ static int begin_features(cli_output *output, const nft_weights *features)
     return failed ? failed : open_writer(output);
 }
 
+/* Batches may come in any order. */
+static void note_non_finite(cli_output *output, int64_t found, int64_t first)
+{
+    if (found && (!output->non_finite || first < output->first_non_finite))
+        output->first_non_finite = first;
+    output->non_finite += found;
+}
+
 static int write_rows(cli_output *output, const float *values, int64_t first, int64_t count)
 {
     for (int64_t n = 0; n < count; n++)
-        output->non_finite += !all_finite(values + n * output->row, output->row);
+        note_non_finite(output, !all_finite(values + n * output->row, output->row), first + n);
     if (nft_file_writer_write(output->writer, 0, first * output->row, values, count * output->row))
         return fail_library();
     return EXIT_SUCCESS;
@@ -244,11 +252,12 @@ static int write_rows(cli_output *output, const float *values, int64_t first, in
 
 static int write_features(cli_output *output, const nft_weights *features, int64_t first, int64_t count)
 {
-    int64_t values;
+    int64_t values, first_found = 0;
     int failed = output->writer ? EXIT_SUCCESS : begin_features(output, features);
     if (failed)
         return failed;
-    output->non_finite += count_non_finite_networks(features, count, &values);
+    int64_t found = count_non_finite_networks(features, count, &values, &first_found);
+    note_non_finite(output, found, first + first_found);
     return nft_weights_write(output->writer, features, first, count) ? fail_library() : EXIT_SUCCESS;
 }
 

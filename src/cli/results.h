@@ -55,6 +55,7 @@ typedef struct cli_output {
     int64_t own;        /* tensors of the table that the model gives */
     int64_t row;        /* of `output`: numbers of a sample */
     int64_t non_finite; /* samples with results that are not finite */
+    int64_t first_non_finite;
 } cli_output;
 
 /* A results_taker whose `user` is a cli_output with path, input and metadata, else zero. */

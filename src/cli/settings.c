@@ -1,6 +1,7 @@
 #include "settings.h"
 
 #include "report.h"
+#include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,20 @@ static json_t *read_value(const char *text)
     return value ? value : json_string(text);
 }
 
+#define MOST_KEYS 64
+
+/* Names the key of the object that may have been meant. */
+static int fail_key(const char *setting, json_t *parent, const char *key)
+{
+    const char *keys[MOST_KEYS];
+    int count = 0;
+    for (void *at = json_object_iter(parent); at && count < MOST_KEYS; at = json_object_iter_next(parent, at))
+        keys[count++] = json_object_iter_key(at);
+    const char *nearest = text_nearest(key, keys, count);
+    return fail("--set '%s': the recipe has no '%s' that holds entries%s%s%s", setting, key,
+                nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
 /* `path` has the key and the value, one behind the other. */
 static int apply(json_t *recipe, const char *setting, char *path)
 {
@@ -50,9 +65,10 @@ static int apply(json_t *recipe, const char *setting, char *path)
     *value++ = 0;
     for (char *dot; (dot = strchr(path, '.')); path = dot + 1) {
         *dot = 0;
-        parent = entry_of(parent, path);
-        if (!json_is_object(parent) && !json_is_array(parent))
-            return fail("--set '%s': the recipe has no '%s' that holds entries", setting, path);
+        json_t *entry = entry_of(parent, path);
+        if (!json_is_object(entry) && !json_is_array(entry))
+            return fail_key(setting, parent, path);
+        parent = entry;
     }
     json_t *new_value = read_value(value);
     if (!new_value)

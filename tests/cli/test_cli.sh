@@ -199,7 +199,14 @@ check "the batch size does not change the result" cmp p.safetensors a.safetensor
 
 run 0 forward probability.json nan.safetensors -o n.safetensors --quiet
 "$nftool" forward probability.json nan.safetensors -o n.safetensors >out 2>err
-says "the output of 1 of 2 has values that are not finite"
+says "the output of 1 of 2 has values that are not finite; the first is that of network 0"
+safetensors late.safetensors '{"a.weight":{"dtype":"F32","shape":[2,1,2],"data_offsets":[0,16]},"a.bias":{"dtype":"F32","shape":[2,1],"data_offsets":[16,24]}}' "$one$one$one"'\000\000\300\177'"$one$one"
+for output in late-output.safetensors late-output.csv; do
+    "$nftool" forward probability.json late.safetensors -o "$output" --batch-size 1 >out 2>err
+    says "the output of 1 of 2 has values that are not finite; the first is that of network 1"
+done
+"$nftool" forward features.json late.safetensors -o late-output.safetensors >out 2>err
+says "the first is that of network 1"
 
 # evaluate
 run 1 evaluate probability.json floats.safetensors
@@ -350,14 +357,18 @@ says "gives features"
 run 2 bench tokens.json --recompute
 says "add --train"
 cp "$root/examples/peers/scaling.json" chain.json
-run 0 bench chain.json --scaling 3200 --threads 1 --plot scaling.svg
+run 0 bench chain.json --scaling 3200 --threads 1 --plot scaling.svg --quiet
 check "sizes are √10 apart" grep -Eq '^ *987 +1 ' out
 check "up to the last" grep -Eq '^ *3,187 +1 ' out
-check "and no further" test "$(grep -c . out)" -eq 3
+check "the speed of sgemm follows" grep -Eq '^sgemm: [0-9.]+ GFLOP/s on 1 thread$' out
+check "and no further size" test "$(grep -c . out)" -eq 4
 check "their times are drawn" grep -q '</svg>' scaling.svg
 run 0 bench chain.json --scaling 1000 --train --threads 2 --json
 check "each size runs on one thread and on all" test \
     "$(grep -c '^{"weights":987,.*"threads":[12],.*"samples_per_s":.*"fraction":.*"trainer_bytes":.*"peak_bytes":[0-9]*}$' out)" -eq 2
+run 1 bench chain.json --scaling 1000 --threads 1 --plot scaling.pdf
+says "expected a name that ends in .svg or .png"
+check "which is said before the measurement" test ! -s out
 run 2 bench chain.json --plot scaling.svg
 says "add --scaling"
 run 2 bench chain.json --scaling 999

@@ -86,7 +86,8 @@ cp -r zoo/a twice
 cp zoo/b/n1.safetensors twice
 for i in 1 2; do
     (cd twice && "$nftool" collect . -o parts.safetensors --split test=0.34) >out 2>err
-    prints "parts.safetensors: 3 networks of 1 space"
+    prints "3 networks of 1 space in 2 data sets"
+    check "no file is named that is not written" sh -c '! grep -q "^parts.safetensors" out'
 done
 run 1 collect zoo -o parts.safetensors --split test
 says "--split: 'test' is no name with a share, expected for example validation=0.1,test=0.1"
@@ -94,11 +95,15 @@ run 1 collect zoo -o parts.safetensors --split a/b=0.4
 says "set 'a/b': a name has letters, digits, - and _"
 run 1 collect zoo -o x.safetensors --labels zoo/labels.csv --label acuracy
 says "it has no column 'acuracy'; its columns are file, accuracy, steps"
+check "a column that was named needs no option's name" sh -c '! grep -q "names the column of the labels" err'
+run 1 collect zoo -o x.safetensors --labels zoo/labels.csv
+says "its columns are file, accuracy, steps; --label names the column of the labels"
 printf '{"path": "a/n2.safetensors", "scores": {"test": 1}}\n{"path": "a/n10.safetensors", "scores": {"test": 2}}\n' >zoo/two.jsonl
 run 1 collect zoo -o x.safetensors --labels zoo/two.jsonl --label scores.test
-says "n1.safetensors: zoo/two.jsonl has no row for it in column 'path'; --key names the column of the files"
+says "n1.safetensors: zoo/two.jsonl has no row for it in column 'path'; --key names the column of the files; --skip leaves such networks out"
 run 0 collect zoo -o two.safetensors --labels zoo/two.jsonl --label scores.test --skip
 prints "left out: zoo/b/n1.safetensors: zoo/two.jsonl has no row for it"
+check "which needs no advice" sh -c '! grep -q "leaves such networks" out'
 prints "two.safetensors: 2 networks of 1 space, left out 1"
 
 printf 'name,net,accuracy\nfirst,a/n2.safetensors,0.5\n' >zoo/weird.csv
@@ -122,7 +127,7 @@ echo '{"result": {"accuracy": 0.5}}' >side/1.json
 echo '{"result": {"accuracy": null}}' >side/2.json
 echo '{"result": {"accuracy": 0.25}}' >side/3.json
 run 1 collect side -o x.safetensors --labels sidecar --label result.accuracy
-says "side/2.safetensors: its label 'result.accuracy' is null"
+says "side/2.safetensors: its label 'result.accuracy' is null, or not finite; --skip leaves such networks out"
 run 0 collect side -o x.safetensors --labels sidecar --label result.accuracy --skip
 prints "x.safetensors: 2 networks of 1 space, left out 1"
 run 0 collect side --json --skip --labels sidecar --label result.accuracy -o x.safetensors
@@ -140,7 +145,7 @@ run 0 space x2.json
 prints "x2-1.safetensors: 1 network"
 network zoo/b/bad.safetensors 0 "$nan"
 run 1 collect zoo -o x3.json
-says "zoo/b/bad.safetensors: '0.weight' has a number that is not finite"
+says "zoo/b/bad.safetensors: '0.weight' has a number that is not finite; --skip leaves such networks out"
 check "a failure leaves nothing" sh -c '! ls x3* 2>/dev/null'
 run 0 collect zoo -o x3.json --skip
 prints "left out: zoo/b/bad.safetensors: '0.weight' has a number that is not finite"

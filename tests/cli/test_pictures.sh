@@ -361,7 +361,7 @@ assert all(r == g == b for r, g, b in cell('unlabelled.png', 1, 0, 70))"
 run 0 render "$digits" -o again.png --count 3 --zoom 2 --answers answers.safetensors
 check "--count is the most that all have" cmp again.png answers.png
 run 1 render "$digits" -o x.png --answers answers.safetensors
-says "answers.safetensors: holds 2 answers, $digits holds 300; there must be as many"
+says "answers.safetensors: holds 2 answers, $digits holds 300; give --count 2 to draw as many of each"
 run 1 render "$digits" -o x.png --count 1 --answers answers.safetensors --first 2
 says "answers.safetensors: holds 2 answers, the first is 0; --first is 2"
 run 1 render "$digits" -o x.png --count 2 --answers fitted.safetensors
@@ -408,7 +408,7 @@ says "--answers, --heading and --zoom are for a PNG file"
 run 2 render "$sirens" "$sirens" -o x.safetensors
 says "a .safetensors file takes the images of one operand, found 2"
 run 1 render "$sirens" pixels.safetensors -o x.png
-says "pixels.safetensors: holds 2 networks, $sirens holds 3; there must be as many"
+says "pixels.safetensors: holds 2 networks, $sirens holds 3; give --count 2 to draw as many of each"
 run 0 render "$sirens" pixels.safetensors -o some.png --first 1 --count 9
 prints "1 network at"
 run 0 render pixels.safetensors "$sirens" -o some.png --first 1 --count 9

@@ -140,7 +140,13 @@ check "CSV has all numbers" test "$(head -n 1 out | tr ',' '\n' | wc -l)" -eq 10
 nan='\000\000\300\177\000\000\000\100'
 safetensors zoo/cat/5.safetensors '{"a.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"a.bias":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}' "$nan"
 "$nftool" forward named.safetensors zoo/cat/5.safetensors --json >out 2>err
-says "the output of 1 of 1 has values that are not finite"
+says "the output of 1 of 1 has values that are not finite; the first is that of network 0"
 prints '"probabilities":[null,null]'
+nan='\000\000\300\377\000\000\000\100'
+safetensors zoo/cat/5.safetensors '{"a.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"a.bias":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}' "$nan"
+"$nftool" forward named.safetensors zoo/cat/5.safetensors >out 2>err
+check "a NaN has no sign" sh -c 'grep -q nan out && ! grep -q -- -nan out'
+"$nftool" forward named.safetensors zoo/cat/5.safetensors --format csv >out 2>err
+check "in CSV neither" sh -c 'grep -q ,nan out && ! grep -q -- -nan out'
 
 finish

@@ -100,6 +100,8 @@ for setting in steps =9 "optimizer.lr.x=1" "model.modules.9.p=1" "model.modules.
     run 1 train recipe.json -o set.safetensors --steps 9 --set "$setting"
     says "--set '$setting': "
 done
+run 1 train recipe.json -o set.safetensors --set optimiser.lr=1
+says "the recipe has no 'optimiser' that holds entries; did you mean 'optimizer'?"
 run 1 train recipe.json -o set.safetensors --set stepz=9
 says "stepz"
 run 1 train recipe.json -o set.safetensors --set train=absent.safetensors

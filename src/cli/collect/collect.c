@@ -91,12 +91,14 @@ static void describe_set(const char *output, const char *name, int64_t networks)
 static int describe(const cli_options *given, const nft_collect_options *options,
                     const nft_collect_result *result, const char *path)
 {
-    char text[3][TEXT_CAPACITY];
+    char text[4][TEXT_CAPACITY];
+    bool split = options->set_count > 0;
     if (given->json)
         return describe_json(options, result, path);
-    say("%s: %s of %s%s%s", path, text_plural(text[0], result->networks, "network"),
-        text_plural(text[1], result->spaces, "space"), result->left_out ? ", left out " : "",
-        result->left_out ? text_count(text[2], result->left_out) : "");
+    say("%s%s%s of %s%s%s%s%s", split ? "" : path, split ? "" : ": ",
+        text_plural(text[0], result->networks, "network"), text_plural(text[1], result->spaces, "space"),
+        split ? " in " : "", split ? text_plural(text[3], options->set_count + 1, "data set") : "",
+        result->left_out ? ", left out " : "", result->left_out ? text_count(text[2], result->left_out) : "");
     for (int64_t set = 0; options->set_count && set <= options->set_count; set++)
         describe_set(path, set ? options->sets[set - 1] : "train", result->sets[set]);
     if (result->resumed)

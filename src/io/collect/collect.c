@@ -27,6 +27,11 @@ static nft_status fill_options(nft_collect_options *filled, const nft_collect_op
     return NFT_OK;
 }
 
+const char *nft_collection_skip_advice(const nft_collection *collection)
+{
+    return collection->options.skip ? "" : "; nft_collect_options.skip leaves such networks out";
+}
+
 nft_status nft_collection_leave_out(nft_collection *collection, nft_collected *item, nft_status status)
 {
     if (!collection->options.skip || status == NFT_ERROR_MEMORY || status == NFT_ERROR_ARGUMENT)

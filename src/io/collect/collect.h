@@ -63,6 +63,7 @@ typedef struct nft_label_table {
     char *column;        /* that names the files; NULL where the keys of an object do */
     nft_label_row *rows; /* sorted by key */
     int64_t count, capacity;
+    const char *advice; /* borrowed: ends the message about a network without a row; NULL: none */
 } nft_label_table;
 
 nft_status nft_label_table_read(nft_label_table *table, const char *path, const char *key,
@@ -155,6 +156,8 @@ typedef struct nft_collection {
 nft_status nft_collection_meet(nft_collection *collection, nft_status status);
 /* The same, and `sums` become those over all ranks. */
 nft_status nft_collection_sum(nft_collection *collection, double *sums, int64_t count, nft_status status);
+/* The way out for a message about one network; "" if networks are skipped already. */
+const char *nft_collection_skip_advice(const nft_collection *collection);
 /* Tells of a network that is left out with the last message as the reason, or returns the status if nothing
  * may be skipped. */
 nft_status nft_collection_leave_out(nft_collection *collection, nft_collected *item, nft_status status);

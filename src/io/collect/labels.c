@@ -61,6 +61,7 @@ static nft_status read_table(nft_collection *collection)
     nft_status status = nft_label_table_read(&collection->table, collection->options.labels,
                                              collection->options.key, columns, collection->column_count);
     nft_release(columns);
+    collection->table.advice = nft_collection_skip_advice(collection);
     return status;
 }
 
@@ -242,8 +243,9 @@ static nft_status check_value(const nft_collection *collection, const nft_collec
     if (value->kind == NFT_VALUE_MISSING)
         return collection->source == NFT_LABELS_NONE && !i && !collection->options.label
                    ? NFT_OK
-                   : nft_fail(NFT_ERROR_FORMAT, "its label '%s' is null, or not finite",
-                              collection->source == NFT_LABELS_FOLDER ? "folder" : name);
+                   : nft_fail(NFT_ERROR_FORMAT, "its label '%s' is null, or not finite%s",
+                              collection->source == NFT_LABELS_FOLDER ? "folder" : name,
+                              nft_collection_skip_advice(collection));
     bool fits = item->networks == 1 || (value->kind == NFT_VALUE_LIST && value->length % item->networks == 0);
     return fits ? NFT_OK
                 : nft_fail(NFT_ERROR_FORMAT, "it holds %" PRId64 " networks, but its label '%s' is one value",

@@ -109,13 +109,17 @@ static int64_t find_column(const table_cell *cells, int64_t count, const char *n
     return -1;
 }
 
-static nft_status fail_column(const char *name, const table_cell *cells, int64_t count)
+/* Without a name the column of the labels is 'label'. */
+static nft_status fail_column(const char *name, const table_cell *cells, int64_t count, bool is_label)
 {
     nft_text list = {0};
     for (int64_t i = 0; i < count && i < 12; i++)
         nft_text_append(&list, "%s%.*s", i ? ", " : "", (int)cells[i].length, cells[i].text);
-    nft_status status = nft_fail(NFT_ERROR_FORMAT, "it has no column '%s'; its columns are %s%s", name,
-                                 list.failed ? "many" : list.data, count > 12 ? ", …" : "");
+    nft_status status = nft_fail(NFT_ERROR_FORMAT, "it has no column '%s'; its columns are %s%s%s", name,
+                                 list.failed ? "many" : list.data, count > 12 ? ", …" : "",
+                                 is_label && !strcmp(name, "label")
+                                     ? "; nft_collect_options.label names the column of the labels"
+                                     : "");
     nft_text_clear(&list);
     return status;
 }
@@ -148,10 +152,10 @@ static nft_status read_separated(label_request *request, char *text, table_cell 
     char separator = find_separator(text);
     char *next = read_line(cells, &count, text, separator);
     if (request->key && (key = find_column(cells, count, request->key)) < 0)
-        return fail_column(request->key, cells, count);
+        return fail_column(request->key, cells, count, false);
     for (int64_t i = 0; i < request->count; i++)
         if ((columns[i] = find_column(cells, count, request->columns[i])) < 0)
-            return fail_column(request->columns[i], cells, count);
+            return fail_column(request->columns[i], cells, count, i == 0);
     nft_status status = NFT_OK;
     status = note_column(request->table, cells[key].text, cells[key].length);
     while (*next && !status) {
@@ -369,12 +373,13 @@ static size_t stem_length(const char *name)
 
 static nft_status fail_no_row(const nft_label_table *table)
 {
+    const char *advice = table->advice ? table->advice : "";
     if (!table->column)
-        return nft_fail(NFT_ERROR_FORMAT, "%s has no row for it", table->path);
+        return nft_fail(NFT_ERROR_FORMAT, "%s has no row for it%s", table->path, advice);
     return nft_fail(
         NFT_ERROR_FORMAT,
-        "%s has no row for it in column '%s'; nft_collect_options.key names the column of the files",
-        table->path, table->column);
+        "%s has no row for it in column '%s'; nft_collect_options.key names the column of the files%s",
+        table->path, table->column, advice);
 }
 
 nft_status nft_label_table_find(const nft_label_row **found, nft_label_table *table, const char *path)

@@ -258,7 +258,8 @@ static nft_status write_rows(group_writer *writer, const nft_opened *opened, int
         int64_t now = count - done < piece ? count - done : piece;
         status = nft_file_read_f32(opened->file, entry, first * own + done, now, writer->piece);
         if (!status && !all_finite(writer->piece, now))
-            status = nft_fail(NFT_ERROR_NOT_FINITE, "'%s' has a number that is not finite", entry->name);
+            status = nft_fail(NFT_ERROR_NOT_FINITE, "'%s' has a number that is not finite%s", entry->name,
+                              nft_collection_skip_advice(writer->collection));
         if (status)
             return nft_fail_in(status, "%s", opened->file->path);
         status = nft_part_file_write(&writer->part,
