@@ -302,7 +302,7 @@ static void check_groups(const nft_kernels *set, int64_t n, const float *x)
 static void rows_are_copied_and_added(void **state)
 {
     (void)state;
-    float x[2 * ROWS * (LENGTH + 3)];
+    float x[3 * ROWS * (LENGTH + 3)]; /* enough for three groups */
     fill_random(COUNT(x), x);
     for (int k = 0; k < set_count; k++)
         for (int64_t n = 0; n <= LENGTH; n++)
