@@ -23,7 +23,7 @@ tests_of() {
     src/io/families/*) echo test_families ;;
     src/io/collect/*) echo test_collect_labels test_presets test_collect test_collect_ranks test_collect_split ;;
     src/io/fold.c | src/io/kernels.c | src/io/several.c | src/io/chain_doubts.c) echo test_adapted test_presets ;;
-    src/io/network.c | src/io/network_chain.c) echo test_weights_space test_adapted test_weights_file ;;
+    src/io/network.c | src/io/network_chain.c) echo test_weights_space test_adapted test_weights_file test_dataset test_mixed_training ;;
     src/io/tensor_read.c) echo test_adapted test_weights_space test_weights_file ;;
     src/io/targets.c) echo test_labels ;;
     src/io/load_options.c) echo test_arguments ;;
@@ -34,6 +34,7 @@ tests_of() {
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
     src/space/*) echo test_space test_weights test_weights_space test_formats test_archives test_any_space test_any_space_memory test_golden_gradients test_golden ;;
     src/model/contract.c | src/train/contract.c | src/model/outputs.c) echo test_contract test_image_losses test_own_loop test_any_space test_context ;;
+    src/model/plan.c) echo test_memory test_any_space test_any_space_memory test_context test_backward_engine test_golden_gradients ;;
     src/model/plans.c | src/model/sequence.c) echo test_any_space test_any_space_memory test_context test_model ;;
     src/model/*)
         echo test_arguments test_train_arguments test_train_auxiliary test_context test_own_loop test_any_space test_any_space_memory test_backward_engine test_golden_gradients \

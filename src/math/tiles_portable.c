@@ -39,7 +39,8 @@ static void multiply_add(int64_t columns, float a, const float *b, float *sums)
     }
     for (int64_t c = 0; c < columns && inexact; c++)
         results[c] = flush(fmaf(a, b[c], sums[c]));
-    memcpy(sums, results, (size_t)columns * sizeof *sums);
+    for (int64_t c = 0; c < columns; c++)
+        sums[c] = results[c];
 }
 
 /* Adds the products of one step of x and of each column to the column's sum. Group by group, the columns'

@@ -51,7 +51,7 @@ nft_status nft_context_cost(int64_t *bytes, int64_t *flops, const nft_model *mod
                             const nft_context_options *options)
 {
     static const char function[] = "nft_context_cost";
-    int64_t unwanted;
+    int64_t unwanted = 0;
     if (!model || (!bytes && !flops))
         return nft_fail_null(function, model ? "bytes" : "model");
     bytes = bytes ? bytes : &unwanted;

@@ -149,6 +149,32 @@ static void any_samples(void **state)
     nft_model_free(model);
 }
 
+/* Networks of several channels, from the second one on. */
+static void features_are_read_from_any_network(void **state)
+{
+    (void)state;
+    nft_space *space = NULL;
+    nft_dataset *dataset = NULL;
+    nft_weights *read = NULL;
+    static const char layers[] = "{\"layers\": [{\"type\": \"linear\", \"in\": 2, \"out\": 3},"
+                                 "{\"type\": \"linear\", \"in\": 3, \"out\": 1}]}";
+    assert_ok(nft_space_parse(&space, layers, sizeof layers - 1));
+    nft_weights *features = support_weights(space, 4, 2, 0);
+    assert_ok(nft_weights_save(features, temporary_path("features")));
+    assert_ok(nft_dataset_open(&dataset, temporary_path("features"), NULL));
+    assert_ok(nft_dataset_batch(&read, dataset, 0, 2));
+    assert_ok(nft_dataset_read(read, dataset, (const int64_t[]){1, 2}, 2));
+    for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++) {
+        int64_t row = nft_weights_data_count(read, t) / 2;
+        assert_memory_equal(nft_weights_data(read, t), nft_weights_data(features, t) + row,
+                            (size_t)(2 * row) * sizeof(float));
+    }
+    nft_weights_free(read);
+    nft_dataset_free(dataset);
+    nft_weights_free(features);
+    nft_space_free(space);
+}
+
 /* Data that do not fit are refused before the first step, and the trainer keeps its data. */
 static void do_not_fit(void **state)
 {
@@ -310,6 +336,7 @@ int main(void)
         cmocka_unit_test(the_same_training),
         cmocka_unit_test(tokens),
         cmocka_unit_test(any_samples),
+        cmocka_unit_test(features_are_read_from_any_network),
         cmocka_unit_test(do_not_fit),
         cmocka_unit_test(a_message_names_the_file_of_a_network),
         cmocka_unit_test(shrinking),
