@@ -176,11 +176,12 @@ static int measure(scaling *s, bench *settings, int threads, bench_measure *run,
 static int measure_all(scaling *s, bench *b, double most, bench_measure *run, const cli_options *given)
 {
     int failed = EXIT_SUCCESS;
-    for (b->wanted_weights = LEAST_WEIGHTS; !failed && b->wanted_weights < most * 1.001;
-         b->wanted_weights *= STEP) {
+    b->wanted_weights = LEAST_WEIGHTS;
+    while (!failed && b->wanted_weights < most * 1.001) {
         failed = measure(s, b, 1, run, given);
         if (!failed && b->threads > 1)
             failed = measure(s, b, b->threads, run, given);
+        b->wanted_weights *= STEP;
     }
     return failed;
 }

@@ -11,7 +11,7 @@
 #define TOP (2 * MARGIN + PLOT_FONT) /* below the title */
 #define WIDTH 780.0
 #define HEIGHT 360.0
-#define MOST_LINES 4
+#define MOST_LINES 3
 #define MEGABYTE 1048576.0
 
 typedef double scaling_value(const scaling_row *row);
@@ -118,12 +118,12 @@ int plot_scaling(const char *path, const char *title, const scaling_row *rows, i
 {
     int least = rows[0].threads, most = rows[count - 1].threads;
     int64_t lines = least == most ? 1 : 2;
-    const scaling_line times[MOST_LINES] = {
+    const scaling_line times[] = {
         line_of(formula_milliseconds, least, plot_grey, "sgemm of the same arithmetic"),
         line_of(milliseconds, least, plot_blue, "time"),
         line_of(milliseconds, most, plot_orange, "time"),
     };
-    const scaling_line memories[MOST_LINES] = {
+    const scaling_line memories[] = {
         line_of(planned, least, plot_blue, "planned"),
         line_of(peak, most, plot_grey, "peak"),
     };

@@ -56,6 +56,7 @@ static int run_batches(cli_run *run, nft_context *context, int64_t most)
     cli_input *input = run->input;
     cli_progress progress;
     int failed = EXIT_SUCCESS, rank = run->ranks ? run->ranks->rank : 0, turn = 0;
+    int turns = run->ranks && run->receive ? run->ranks->count : 1;
     progress_start(&progress, run->given, run->given->command->name, input->tokens ? "samples" : "networks",
                    input->count);
     nft_context_set_progress(context, progress_callback, &progress);
@@ -69,7 +70,7 @@ static int run_batches(cli_run *run, nft_context *context, int64_t most)
             failed = run_batch(run, context, first, count);
         else if (!rank)
             failed = run->receive(run->user, turn, first, count);
-        turn = run->receive ? (turn + 1) % run->ranks->count : 0;
+        turn = (turn + 1) % turns;
         first += count;
         progress_show(&progress, first);
     }
