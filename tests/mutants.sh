@@ -45,6 +45,7 @@ tests_of() {
         src/modules/weights/grid_rows.c | src/modules/weights/statistics.c | src/modules/weights/normalize.c)
         echo test_role_modules test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/modules/weights/add_input.c) echo test_image_losses test_fit test_gradients ;;
+    src/modules/weights/message_passing.c) echo test_message_passing test_gradients ;;
     src/modules/weights/siren_*.c) echo test_siren_modules test_gradients test_symmetry ;;
     src/modules/weights/views.c | src/modules/weights/means.c | src/modules/weights/linear_terms.c)
         echo test_views test_init test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;

@@ -141,8 +141,8 @@ static inline const char *choose_probability(random_bytes *bytes)
 
 static inline const char *choose_function(random_bytes *bytes)
 {
-    static const char *const functions[] = {"relu", "gelu", "sigmoid", "tanh"};
-    return functions[choose(bytes, 0, 3)];
+    static const char *const functions[] = {"relu", "gelu", "sigmoid", "tanh", "sine"};
+    return functions[choose(bytes, 0, 4)];
 }
 
 static inline bool add_gaussian_fourier(random_model *m, random_bytes *bytes)
@@ -368,6 +368,17 @@ static inline bool add_siren_probes(random_model *m, random_bytes *bytes)
     return true;
 }
 
+static inline bool add_message_passing(random_model *m, random_bytes *bytes)
+{
+    if (!are_features(m) || m->depth)
+        return false;
+    int64_t channels = choose(bytes, 1, 5);
+    begin(m, "message_passing");
+    add_number(m, "out_channels", channels);
+    add_name(m, "activation", choose_function(bytes));
+    return become(m, NFT_VALUE_VECTOR, 0, channels, KEPT);
+}
+
 static inline bool add_pool(random_model *m, random_bytes *bytes)
 {
     static const char *const pools[] = {"np_pool", "hnp_pool", "stat_featurizer", "role_pool",
@@ -513,7 +524,7 @@ static inline void add_any_module(random_model *m, random_bytes *bytes)
         add_flatten_tokens,    add_cross_attn_decoder,
         add_place_embedding,   add_signed_log,
         add_siren_phases,      add_siren_probes,
-        add_function,
+        add_message_passing,   add_function,
     };
     const int64_t count = sizeof modules / sizeof *modules;
     for (int64_t i = choose(bytes, 0, count - 1); !modules[i](m, bytes);)

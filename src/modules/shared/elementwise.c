@@ -2,11 +2,16 @@
 
 #include "math/gradients.h"
 
+#include <string.h>
+
 /* Floats of an item, small enough for the first-level cache. */
 #define CHUNK_FLOATS 4096
 
-const char *const nft_function_names[NFT_FUNCTION_COUNT] = {
-    [NFT_RELU] = "relu", [NFT_GELU] = "gelu", [NFT_SIGMOID] = "sigmoid", [NFT_TANH] = "tanh"};
+const char *const nft_function_names[NFT_FUNCTION_COUNT] = {[NFT_RELU] = "relu",
+                                                            [NFT_GELU] = "gelu",
+                                                            [NFT_SIGMOID] = "sigmoid",
+                                                            [NFT_TANH] = "tanh",
+                                                            [NFT_SINE] = "sine"};
 
 typedef void apply_function(int64_t n, const float *x, float *y);
 
@@ -28,6 +33,27 @@ static void apply_chunk(void *argument, int64_t item, float *memory)
         nft_vector()->add(count, call->addend + first, call->y + first);
 }
 
+/* The kernel computes sine and cosine together. Numbers at a time of which one of the two is not needed. */
+#define SINE_FLOATS 256
+
+static void sine(int64_t n, const float *x, float *y)
+{
+    float cosine[SINE_FLOATS];
+    for (int64_t first = 0; first < n; first += SINE_FLOATS)
+        nft_vector()->sincos(n - first < SINE_FLOATS ? n - first : SINE_FLOATS, x + first, y + first, cosine);
+}
+
+static void sine_back(int64_t n, const float *x, const float *dy, float *dx)
+{
+    float sines[SINE_FLOATS], cosine[SINE_FLOATS];
+    for (int64_t first = 0; first < n; first += SINE_FLOATS) {
+        int64_t count = n - first < SINE_FLOATS ? n - first : SINE_FLOATS;
+        nft_vector()->sincos(count, x + first, sines, cosine);
+        nft_vector()->multiply(count, dy + first, cosine);
+        memcpy(dx + first, cosine, (size_t)count * sizeof *dx);
+    }
+}
+
 void nft_exec_elementwise(const nft_exec *exec, nft_function function, int64_t count, const float *x,
                           const float *addend, float *y)
 {
@@ -35,7 +61,8 @@ void nft_exec_elementwise(const nft_exec *exec, nft_function function, int64_t c
     apply_function *const functions[NFT_FUNCTION_COUNT] = {[NFT_RELU] = vector->relu,
                                                            [NFT_GELU] = vector->gelu,
                                                            [NFT_SIGMOID] = vector->sigmoid,
-                                                           [NFT_TANH] = vector->tanh};
+                                                           [NFT_TANH] = vector->tanh,
+                                                           [NFT_SINE] = sine};
     elementwise_call call = {.apply = functions[function], .count = count, .x = x, .addend = addend, .y = y};
     nft_exec_for(exec, (count + CHUNK_FLOATS - 1) / CHUNK_FLOATS, apply_chunk, &call);
 }
@@ -70,7 +97,8 @@ void nft_exec_elementwise_back(const nft_exec *exec, nft_function function, int6
     apply_derivative *const derivatives[NFT_FUNCTION_COUNT] = {[NFT_RELU] = vector->relu,
                                                                [NFT_GELU] = vector->gelu,
                                                                [NFT_SIGMOID] = vector->sigmoid,
-                                                               [NFT_TANH] = vector->tanh};
+                                                               [NFT_TANH] = vector->tanh,
+                                                               [NFT_SINE] = sine_back};
     derivative_call call = {.apply = derivatives[function], .count = count, .x = x, .dy = dy, .dx = dx};
     nft_exec_for(exec, (count + CHUNK_FLOATS - 1) / CHUNK_FLOATS, derive_chunk, &call);
 }
@@ -140,6 +168,17 @@ static void tanh_backward(const nft_module *module, const nft_exec *exec, const 
     derive(module, exec, NFT_TANH, in, out, grad_out, grad_in);
 }
 
+static void sine_forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
+{
+    apply(module, exec, NFT_SINE, in, out);
+}
+
+static void sine_backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                          const float *grad_out, float *grad_in)
+{
+    derive(module, exec, NFT_SINE, in, out, grad_out, grad_in);
+}
+
 const nft_module_class nft_module_relu = {.type = "relu",
                                           .in_place = true,
                                           .any_space = NFT_ANY_SPACE_ALWAYS,
@@ -164,3 +203,9 @@ const nft_module_class nft_module_tanh = {.type = "tanh",
                                           .configure = configure,
                                           .forward = tanh_forward,
                                           .backward = tanh_backward};
+const nft_module_class nft_module_sine = {.type = "sine",
+                                          .in_place = true,
+                                          .any_space = NFT_ANY_SPACE_ALWAYS,
+                                          .configure = configure,
+                                          .forward = sine_forward,
+                                          .backward = sine_backward};

@@ -26,6 +26,7 @@
     X(residual)                                                                                              \
     X(channel_dropout)                                                                                       \
     X(add_input)                                                                                             \
+    X(message_passing)                                                                                       \
     X(np_pool)                                                                                               \
     X(hnp_pool)                                                                                              \
     X(role_pool)                                                                                             \
@@ -47,7 +48,8 @@
     X(relu)                                                                                                  \
     X(gelu)                                                                                                  \
     X(sigmoid)                                                                                               \
-    X(tanh)
+    X(tanh)                                                                                                  \
+    X(sine)
 
 #define DECLARE(name) extern const nft_module_class nft_module_##name;
 MODULES(DECLARE)
