@@ -33,7 +33,7 @@ tests_of() {
     src/io/array_file.c) echo test_io test_weights_file ;;
     src/io/*) echo test_weights_space test_index test_dataset test_weights_file ;;
     src/space/*) echo test_space test_weights test_weights_space test_formats test_archives test_any_space test_any_space_memory test_golden_gradients test_golden ;;
-    src/model/contract.c | src/train/contract.c | src/model/outputs.c) echo test_contract test_image_losses test_own_loop test_any_space test_context ;;
+    src/model/contract.c | src/train/contract.c | src/model/outputs.c) echo test_contract test_image_losses test_image_edits test_own_loop test_any_space test_context ;;
     src/model/plan.c) echo test_memory test_any_space test_any_space_memory test_context test_backward_engine test_golden_gradients ;;
     src/model/plans.c | src/model/sequence.c) echo test_any_space test_any_space_memory test_context test_model ;;
     src/model/*)
@@ -44,18 +44,18 @@ tests_of() {
     src/modules/weights/role_*.c | src/modules/weights/signed_log.c | src/modules/weights/place_embedding.c | \
         src/modules/weights/grid_rows.c | src/modules/weights/statistics.c | src/modules/weights/normalize.c)
         echo test_role_modules test_any_space test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
-    src/modules/weights/add_input.c) echo test_image_losses test_fit test_gradients ;;
+    src/modules/weights/add_input.c) echo test_image_losses test_image_edits test_fit test_gradients ;;
     src/modules/weights/message_passing.c) echo test_message_passing test_gradients ;;
     src/modules/weights/siren_*.c) echo test_siren_modules test_gradients test_symmetry ;;
     src/modules/weights/views.c | src/modules/weights/means.c | src/modules/weights/linear_terms.c)
         echo test_views test_init test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
     src/train/augment.c | src/train/source.c) echo test_train_augment test_train_mixup ;;
     src/train/* | src/math/schedule.c | src/math/adam.c)
-        echo test_train_parts test_mixed_training test_labels test_image_losses && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
+        echo test_train_parts test_mixed_training test_labels test_image_losses test_image_edits && (cd tests/unit && ls test_train*.c) | sed -n 's/\.c$//; /^test_train_parts$/!p' ;;
     src/math/gradient_kernels.c) echo test_gradient_kernels ;;
     src/math/kernels.c) echo test_rows test_math test_products ;;
     src/math/siren_*) echo test_siren_bf16 test_siren_kernels test_siren_tape ;;
-    src/inr/*) echo test_siren_form test_canonical test_inr test_image_losses ;;
+    src/inr/*) echo test_siren_form test_canonical test_inr test_image_losses test_image_edits ;;
     src/siren/align.c) echo test_train_mixup ;;
     src/siren/canonical.c) echo test_canonical test_inr test_siren_form ;;
     src/siren/*) echo test_siren_form test_siren_tape test_golden_gradients test_golden test_gradients_of_spaces test_gradients ;;
