@@ -4,8 +4,6 @@
 #include "nft/file.h"
 #include "nft/inr.h"
 #include "nft/train.h"
-#include "siren/siren.h"
-#include "train/image_loss.h"
 #include "unit/image_networks.h"
 #include "unit/refusals.h"
 #include "unit/temporary.h"
