@@ -22,7 +22,8 @@ tests_of() {
     src/io/index.c | src/io/dataset.c | src/io/dataset_tensors.c) echo test_weights_space test_index test_dataset test_mixed_training test_adapted ;;
     src/io/families/*) echo test_families ;;
     src/io/collect/*) echo test_collect_labels test_presets test_collect test_collect_ranks test_collect_split ;;
-    src/io/fold.c | src/io/kernels.c | src/io/several.c | src/io/chain_doubts.c) echo test_adapted test_presets ;;
+    src/io/fold.c | src/io/fold_space.c) echo test_fold_space test_adapted ;;
+    src/io/kernels.c | src/io/several.c | src/io/chain_doubts.c) echo test_adapted test_presets ;;
     src/io/network.c | src/io/network_chain.c) echo test_weights_space test_adapted test_weights_file test_dataset test_mixed_training ;;
     src/io/tensor_read.c) echo test_adapted test_weights_space test_weights_file ;;
     src/io/targets.c) echo test_labels ;;

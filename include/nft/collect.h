@@ -51,7 +51,8 @@ typedef struct nft_collect_options {
         *layers;         /**< of chains: names of the layers in order; NULL: natural order of the names */
     int64_t layer_count; /**< how many names */
     int fold_norms;  /**< 1: each batch norm is folded into the linear or convolutional layer before it, which
-                        then computes both; a norm without such a layer is ::NFT_ERROR_FORMAT. A file with
+                        then computes both, and a space of tensors loses the norm's. ::NFT_ERROR_FORMAT for a
+                        norm without such a layer, or with another axis than the layer's outputs. A file with
                         norms is read as a whole */
     double norm_eps; /**< the number that the norms add to the variance; 0: 1e-5, PyTorch's */
     int32_t rank;    /**< number of this process among those that collect together, from 0 */

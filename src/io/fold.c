@@ -1,5 +1,6 @@
 #include "io/fold.h"
 
+#include "io/fold_space.h"
 #include "io/formats/format.h"
 #include "io/views.h"
 #include "space/array.h"
@@ -14,6 +15,7 @@ static const char mean_suffix[] = ".running_mean";
 /* A norm and the layer before it, as entries of the file. */
 typedef struct folding {
     nft_file *file;
+    nft_fold_space space;
     double eps;
     bool has_order;     /* the file lists modules in the order in which they were made */
     nft_text *note;     /* that the order follows from names; empty: it does not */
@@ -88,16 +90,44 @@ static bool may_be_before(const folding *f, const char *name)
 {
     return is_layer(f, name) &&
            find_part(f->file, name, strlen(name), "weight")->shape[f->networks ? 1 : 0] == f->channels &&
-           (!f->has_order || is_right_before(f, name));
+           nft_fold_space_allows(&f->space, f->norm, name) && (!f->has_order || is_right_before(f, name));
 }
 
-/* "bn1" is behind "conv1", "fc1_bn" behind "fc1". */
+/* Adds a layer of this name, if the norm may be behind it. Two: no layer's name. */
+static void try_layer(const folding *f, nft_text *found, const char *folder, size_t length, const char *word,
+                      const char *end)
+{
+    nft_text name = {0};
+    nft_text_append(&name, "%.*s%s%s", (int)length, folder, word, end);
+    if (!name.failed && may_be_before(f, name.data))
+        nft_text_append(found, "%s%s", found->length ? "|" : "", name.data);
+    nft_text_clear(&name);
+}
+
+/* "bn1" is behind "conv1", "bn" behind "pointwise", "bn_depthwise" behind "depthwise". Where the file shows
+ * the order, "bn1" may also be right behind "depthwise", which has no number. */
+static void layer_by_end(const folding *f, nft_text *found, const char *end)
+{
+    static const char *const layers[] = {"conv",    "fc",      "linear",    "lin",       "layer", "dense",
+                                         "conv_dw", "conv_pw", "depthwise", "pointwise", "dw",    "pw",
+                                         "dw_conv", "pw_conv", "dwconv",    "pwconv"};
+    const size_t separable = 6; /* the first of those of a depthwise separable convolution */
+    size_t folder = (size_t)(last_component(f->norm) - f->norm);
+    bool is_number = *end && strspn(end, "0123456789") == strlen(end);
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        try_layer(f, found, f->norm, folder, layers[i], end);
+        if (i >= separable && is_number && f->has_order)
+            try_layer(f, found, f->norm, folder, layers[i], "");
+    }
+    if (*end == '_')
+        try_layer(f, found, f->norm, folder, end + 1, "");
+}
+
+/* "fc1_bn" is behind "fc1"; other names begin with the word. */
 static void layer_by_word(const folding *f, nft_text *found)
 {
     static const char *const norms[] = {"batch_norm", "batchnorm", "norm", "bn"};
-    static const char *const layers[] = {"conv", "fc", "linear", "lin", "layer", "dense"};
     const char *word = last_component(f->norm);
-    size_t folder = (size_t)(word - f->norm);
     for (size_t i = 0; i < sizeof norms / sizeof *norms; i++) {
         nft_text end = {0};
         nft_text_append(&end, "_%s", norms[i]);
@@ -107,18 +137,10 @@ static void layer_by_word(const folding *f, nft_text *found)
             nft_text_append(found, "%.*s", (int)(strlen(f->norm) - strlen(norms[i]) - 1), f->norm);
             return;
         }
-        if (strncmp(word, norms[i], strlen(norms[i])) != 0)
-            continue;
-        int fitting = 0;
-        for (size_t k = 0; k < sizeof layers / sizeof *layers; k++) {
-            nft_text name = {0};
-            nft_text_append(&name, "%.*s%s%s", (int)folder, f->norm, layers[k], word + strlen(norms[i]));
-            if (!name.failed && may_be_before(f, name.data)) {
-                nft_text_append(found, "%s%s", fitting++ ? "|" : "", name.data); /* two: no layer's name */
-            }
-            nft_text_clear(&name);
+        if (!strncmp(word, norms[i], strlen(norms[i]))) {
+            layer_by_end(f, found, word + strlen(norms[i]));
+            return;
         }
-        return;
     }
 }
 
@@ -236,13 +258,17 @@ static nft_status check_layer(const folding *f)
     bool is_conv = f->weight->rank > axis + 2;
     bool is_transposed = is_conv && (strstr(name, "trans") || strstr(name, "deconv") || strstr(name, "up"));
     bool is_used = f->removed[f->weight - f->file->entries];
+    bool is_told = nft_fold_space_tells_outputs(&f->space, name);
     if (is_used)
         return fail_place(f, "another norm is folded into the same layer");
-    if (is_transposed ||
+    nft_status status = nft_fold_space_check(&f->space, f->norm, name);
+    if (status)
+        return status;
+    if ((is_transposed && !is_told) ||
         (f->weight->shape[axis] != f->channels && is_conv && f->weight->shape[axis + 1] == f->channels))
         return fail_place(f, "the layer before it looks like a transposed convolution, whose outputs are its "
                              "second axis");
-    if (f->weight->rank == axis + 4 && f->weight->shape[axis] == f->weight->shape[axis + 1] &&
+    if (!is_told && f->weight->rank == axis + 4 && f->weight->shape[axis] == f->weight->shape[axis + 1] &&
         f->channels > 1 && f->weight->shape[axis + 2] % 2 == 0 && f->weight->shape[axis + 3] % 2 == 0)
         return fail_place(f,
                           "the layer before it may be a transposed convolution of as many inputs as outputs, "
@@ -290,7 +316,7 @@ static nft_status fold(folding *f)
                                         "num_batches_tracked"};
     norm_numbers numbers = {0};
     nft_status status = find_layer(f);
-    if (status)
+    if (status || nft_fold_space_is_outside(&f->space, f->norm, f->layer))
         return status;
     f->weight = find_part(f->file, f->layer, strlen(f->layer), "weight");
     f->bias = find_part(f->file, f->layer, strlen(f->layer), "bias");
@@ -303,6 +329,7 @@ static nft_status fold(folding *f)
             remove_part(f, f->norm, parts[i]);
         remove_part(f, f->layer, "weight");
         remove_part(f, f->layer, "bias");
+        nft_fold_space_take(&f->space, f->norm, f->layer);
         status = add_layer(f, &numbers);
     }
     clear_numbers(&numbers);
@@ -355,17 +382,25 @@ static nft_status fold_all(folding *f, const char *prefix)
     return status;
 }
 
-nft_status nft_fold_norms(nft_text *note, nft_file *file, const char *prefix, double eps)
+nft_status nft_fold_norms(nft_space **folded, nft_text *note, nft_file *file, const nft_load_options *options,
+                          double eps)
 {
+    const char *prefix = options->prefix ? options->prefix : "";
     folding f = {.note = note, .file = file, .eps = eps, .count = file->entry_count};
+    *folded = NULL;
     nft_status status = find_order(&f.has_order, file);
     f.removed = nft_allocate_array((size_t)f.count, sizeof *f.removed);
     if (!status && !f.removed)
         status = nft_fail_memory("a table of tensors", f.count);
     if (!status)
+        status = nft_fold_space_begin(&f.space, options->space, prefix);
+    if (!status)
         status = fold_all(&f, prefix);
     if (!status)
         status = nft_views_finish(file, f.removed);
+    if (!status)
+        status = nft_fold_space_finish(folded, &f.space);
+    nft_fold_space_clear(&f.space);
     nft_release(f.removed);
     return status;
 }

@@ -246,17 +246,28 @@ static void find_outsider(nft_network *network, const nft_file *file, const nft_
             network->outsider = &file->entries[i];
 }
 
+nft_status nft_network_described(nft_space **space, bool *by_sidecar, const nft_file *file,
+                                 const nft_load_options *options)
+{
+    nft_status status = NFT_OK;
+    *space = NULL;
+    if (!options->space && !(options->layers && file->format == &nft_format_onnx))
+        status = find_own(space, file);
+    bool is_alone = status || *space || options->space || options->layers || !strcmp(file->path, "memory");
+    if (!is_alone)
+        status = nft_sidecar_space(space, file->path);
+    *by_sidecar = !is_alone && *space;
+    return status;
+}
+
 nft_status nft_network_find(nft_network *network, nft_file *file, const nft_load_options *options)
 {
-    nft_space *own = NULL, *sidecar = NULL;
+    nft_space *described = NULL;
+    bool by_sidecar = false;
     nft_load_options with = *options;
-    nft_status status = NFT_OK;
     *network = (nft_network){0};
-    if (!options->space && !(options->layers && file->format == &nft_format_onnx))
-        status = find_own(&own, file);
-    if (!status && !own && !options->space && !options->layers)
-        status = strcmp(file->path, "memory") ? nft_sidecar_space(&sidecar, file->path) : NFT_OK;
-    with.space = options->space ? options->space : own ? own : sidecar;
+    nft_status status = nft_network_described(&described, &by_sidecar, file, options);
+    with.space = options->space ? options->space : described;
     if (!status)
         status = nft_file_adapt(file, &with);
     if (!status)
@@ -265,12 +276,11 @@ nft_status nft_network_find(nft_network *network, nft_file *file, const nft_load
         status = take_chain(network);
     if (!status)
         find_outsider(network, file, options,
-                      options->space || sidecar || nft_file_metadata(file, NFT_SPACE_KEY));
-    network->origin = sidecar            ? "its space is that of its sidecar"
+                      options->space || by_sidecar || nft_file_metadata(file, NFT_SPACE_KEY));
+    network->origin = by_sidecar         ? "its space is that of its sidecar"
                       : file->is_stacked ? "several alike networks are read as a stack; a prefix chooses one"
                                          : NULL;
-    nft_space_free(sidecar);
-    nft_space_free(own);
+    nft_space_free(described);
     if (status && status != NFT_ERROR_MEMORY && nft_file_metadata(file, NFT_CONFIG_KEY))
         return nft_fail(status, "this is a model file, expected networks");
     return status;

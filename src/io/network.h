@@ -26,6 +26,10 @@ typedef struct nft_network {
  * (io/adapt.h). Clear it also after a failure. */
 nft_status nft_network_find(nft_network *network, nft_file *file, const nft_load_options *options);
 void nft_network_clear(nft_network *network);
+/* The space that the file describes in its metadata or as a graph, or else its sidecar. NULL: neither does,
+ * or the options have a space. */
+nft_status nft_network_described(nft_space **space, bool *by_sidecar, const nft_file *file,
+                                 const nft_load_options *options);
 /* Logs the origin, the note, and that a file cannot show sums. */
 void nft_network_tell(const nft_network *network, const nft_file *file);
 

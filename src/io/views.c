@@ -125,6 +125,13 @@ void nft_views_clear(nft_file *file)
 
 nft_status nft_file_add_metadata(nft_file *file, const char *key, const char *value)
 {
+    for (int64_t i = 0; i < file->metadata_count; i++) {
+        if (strcmp(file->metadata[i].key, key) != 0)
+            continue;
+        nft_release(file->metadata[i].value);
+        file->metadata[i].value = nft_copy_text(value);
+        return file->metadata[i].value ? NFT_OK : nft_fail_memory("metadata", (int64_t)strlen(value));
+    }
     size_t count = (size_t)file->metadata_count;
     struct nft_text_pair *pairs = nft_allocate_array(count + 1, sizeof *pairs);
     if (!pairs)

@@ -24,7 +24,7 @@ nft_status nft_views_finish(nft_file *file, const bool *removed);
 
 void nft_views_clear(nft_file *file);
 
-/* Adds a text of the metadata under a new key. */
+/* Adds a text of the metadata, in place of one of the same key. */
 nft_status nft_file_add_metadata(nft_file *file, const char *key, const char *value);
 
 #endif

@@ -62,7 +62,9 @@ static void read_folded(const uint8_t *bytes, size_t size)
     nft_text note = {0};
     if (nft_file_open(&opened, NULL, NFT_LOAD_BYTES(bytes, size)))
         return;
-    nft_status status = nft_fold_norms(&note, opened, "", 1e-5);
+    nft_space *folded = NULL;
+    const nft_load_options options = NFT_LOAD_OPTIONS_INIT;
+    nft_status status = nft_fold_norms(&folded, &note, opened, &options, 1e-5);
     for (int64_t i = 0; i < nft_file_tensor_count(opened) && !status; i++) {
         nft_tensor_info info = NFT_TENSOR_INFO_INIT;
         nft_array *array = NULL;

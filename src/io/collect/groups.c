@@ -9,6 +9,7 @@
 #include "io/fold.h"
 #include "io/formats/format.h"
 #include "io/sidecar.h"
+#include "io/views.h"
 #include "space/space.h"
 #include "space/weights.h"
 
@@ -21,17 +22,33 @@
 
 /* --- a file and its sidecar --- */
 
-/* A space of tensors and axes has the norms, too. */
+/* A space of tensors and axes has the norms, too. The file then describes the space without them, and the
+ * options have none. */
 static nft_status fold(nft_text *note, nft_file *file, const nft_collection *collection,
-                       const nft_load_options *load)
+                       nft_load_options *load)
 {
-    double eps = collection->options.norm_eps;
-    if (load->space || nft_file_metadata(file, NFT_SPACE_KEY) || file->format == &nft_format_onnx)
-        return nft_fail(NFT_ERROR_ARGUMENT,
-                        "norms are folded where names tell the space, but it has a space");
-    nft_status status = nft_file_adapt(file, load);
-    return status ? status
-                  : nft_fold_norms(note, file, load->prefix ? load->prefix : "", eps > 0 ? eps : DEFAULT_EPS);
+    double eps = collection->options.norm_eps > 0 ? collection->options.norm_eps : DEFAULT_EPS;
+    nft_space *described = NULL, *folded = NULL;
+    nft_load_options with = *load;
+    bool by_sidecar = false;
+    if (file->format == &nft_format_onnx)
+        return nft_fail(
+            NFT_ERROR_ARGUMENT,
+            "norms of a graph are not folded; collect the state dicts, with a space of tensors in "
+            "their sidecars or as the space of all");
+    nft_status status = nft_network_described(&described, &by_sidecar, file, load);
+    with.space = load->space ? load->space : described;
+    if (!status)
+        status = nft_file_adapt(file, &with);
+    if (!status)
+        status = nft_fold_norms(&folded, note, file, &with, eps);
+    if (!status && folded) {
+        load->space = NULL;
+        status = nft_file_add_metadata(file, NFT_SPACE_KEY, folded->json);
+    }
+    nft_space_free(folded);
+    nft_space_free(described);
+    return status;
 }
 
 nft_status nft_collection_open(nft_opened *opened, const nft_collection *collection, const char *path)
