@@ -20,6 +20,7 @@ import numpy as np
 
 _FLOAT32, _INT64 = 0, 1
 _OUTPUT, _LATENTS = 0, 1
+_PRECISIONS = ("float32", "bf16x3", "bf16")
 _ALL = -1
 _MAX_RANK = 8
 
@@ -45,7 +46,8 @@ class _LoadOptions(_Sized):
 
 class _ContextOptions(_Sized):
     _fields_ = [("size", c_size_t), ("threads", c_int32), ("max_batch", c_int64), ("memory_limit", c_int64),
-                ("without_decoder", c_int32), ("keep_blas_threads", c_int32)]
+                ("without_decoder", c_int32), ("keep_blas_threads", c_int32), ("keep_for_backward", c_int32),
+                ("input_gradient", c_int32), ("recompute", c_int32), ("max_spaces", c_int64), ("precision", c_int32)]
 
 
 class _View(_Sized):
@@ -405,12 +407,16 @@ class _Lease:
 
 
 class Context:
-    """The workspace in which a model runs. `threads` 0: all cores; larger inputs than `max_batch` go in pieces."""
+    """The workspace in which a model runs. `threads` 0: all cores; larger inputs than `max_batch` go in pieces.
+    `precision` of the products with weights is "float32", "bf16x3" or "bf16" (NFT_PRECISION_… of nft/base.h)."""
 
-    def __init__(self, model, threads=0, max_batch=32, memory_limit=0, without_decoder=False):
+    def __init__(self, model, threads=0, max_batch=32, memory_limit=0, without_decoder=False, precision="float32"):
+        if precision not in _PRECISIONS:
+            raise ValueError(f"precision is {precision!r}, expected one of {', '.join(_PRECISIONS)}")
         self._model, self._any = model, model.config.get("space") == "any"
         self._options = _ContextOptions(threads=threads, max_batch=max_batch, memory_limit=memory_limit,
-                                        without_decoder=int(without_decoder))
+                                        without_decoder=int(without_decoder),
+                                        precision=_PRECISIONS.index(precision))
         self._renew()
 
     def _renew(self):

@@ -42,6 +42,8 @@
  * - `skip` = false; true: samples whose networks or labels are not finite are left out
  * - `prepare` = false; true: networks of files are brought to the canonical form, ω and offset of the first
  *   file of the training set, where the metadata say that they have others
+ * - `any_fit` = false; true: networks whose `nft.fit` differs from that of the training set, or of the
+ *   model's earlier training, are taken
  * - `omega` = 30: ω of the networks that the loss "render" renders, a number, or a list with one for each
  *   layer. The last number of a list also holds for the layers that follow. The loss "reconstruction"
  *   renders with `nft.omega` of the data, or else with ω of the decoder. Both losses add `nft.offset` of

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define CLASSES_KEY "nft.classes"
-#define FIT_KEY "nft.fit"
 
 /* A key of the contract that the data lack or have with another text. */
 typedef struct difference {
@@ -72,8 +71,40 @@ static const char *repair_of(const difference *d)
         return ": --prepare moves it into the last biases";
     if (!strcmp(d->key, CLASSES_KEY))
         return ": the model knows other classes";
+    if (!strcmp(d->key, FIT_KEY))
+        return "; 'nftool fit' makes such, and --any-fit takes these";
     return !strcmp(d->key, OMEGA_KEY) && noted_omega(d->found).count ? ": --prepare scales the weights"
                                                                      : "; 'nftool fit' makes such";
+}
+
+/* The members of one JSON object that another does not have, or has otherwise. NULL: these are no objects. */
+static char *members_that_differ(const char *text, const char *other)
+{
+    json_t *object = json_loads(text, 0, NULL), *expected = json_loads(other, 0, NULL);
+    json_t *apart = json_object(), *value = NULL;
+    const char *name = NULL;
+    char *written = NULL;
+    json_object_foreach(object, name, value) if (!json_equal(value, json_object_get(expected, name)))
+        json_object_set(apart, name, value);
+    if (json_is_object(object) && json_is_object(expected))
+        written = json_dumps(apart, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(apart);
+    json_decref(expected);
+    json_decref(object);
+    return written;
+}
+
+static int fail_fit(const cli_input *input, const difference *d)
+{
+    char *found = members_that_differ(d->found, d->expected);
+    char *expected = members_that_differ(d->expected, d->found);
+    int failed =
+        fail("%s: its networks have fit %.80s by its metadata, those of the model's training set fit "
+             "%.80s%s",
+             input->path, found ? found : d->found, expected ? expected : d->expected, repair_of(d));
+    free(found);
+    free(expected);
+    return failed;
 }
 
 static int fail_difference(const cli_input *input, const difference *d)
@@ -85,6 +116,8 @@ static int fail_difference(const cli_input *input, const difference *d)
                     "%.80s; if these "
                     "have it, too, 'nftool canonicalize %s --omega %.80s -o NEW' notes it",
                     input->path, d->expected, input->path, d->expected);
+    if (!strcmp(d->key, FIT_KEY))
+        return fail_fit(input, d);
     const char *word = d->key + strlen("nft.");
     return fail(
         "%s: its networks have %s%s%s%.80s by its metadata, those of the model's training set %s %.80s%s",
@@ -140,8 +173,10 @@ int check_contract(cli_input *input, const nft_model *model, const cli_options *
     int failed = EXIT_SUCCESS;
     if (text && !said)
         return fail("%s: 'nft.trained_on' of its metadata is no JSON", given->operands[0]);
+    input->any_fit = option_text(given, "any-fit") != NULL;
     for (size_t i = 0; i < sizeof keys / sizeof *keys && !failed; i++)
-        failed = check_key(input, keys[i], said, option_text(given, "prepare") != NULL);
+        if (!input->any_fit || strcmp(keys[i], FIT_KEY) != 0)
+            failed = check_key(input, keys[i], said, option_text(given, "prepare") != NULL);
     json_decref(said);
     return failed;
 }

@@ -18,4 +18,9 @@ int check_contract(cli_input *input, const nft_model *model, const cli_options *
             0, NULL                                                                                          \
     }
 
+#define ANY_FIT_OPTION                                                                                       \
+    {                                                                                                        \
+        "any-fit", 0, OPTION_FLAG, NULL, "take networks that were fitted with other settings", 0, 0, NULL    \
+    }
+
 #endif

@@ -123,7 +123,7 @@ static int write_columns(const data_set *set, const char *path)
     const char *metadata[] = {OMEGA_KEY,   set->images->omega,
                               "nft.space", nft_space_describe(set->partial->space)->json,
                               "nft.image", set->images->size,
-                              "nft.fit",   set->images->settings,
+                              FIT_KEY,     set->images->settings,
                               NULL,        NULL,
                               NULL,        NULL,
                               NULL};

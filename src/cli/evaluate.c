@@ -451,6 +451,7 @@ static const cli_option own_options[] = {
      NULL},
     {"skip", 0, OPTION_FLAG, NULL, "leave out samples whose label is not finite", 0, 0, NULL},
     PREPARE_OPTION,
+    ANY_FIT_OPTION,
     PRECISION_OPTION,
     LAYERS_OPTION,
     {0},

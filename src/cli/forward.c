@@ -270,6 +270,7 @@ static const cli_option own_options[] = {
     {"decode", 0, OPTION_FLAG, NULL, "of a model with a decoder: its images as vectors, not the latents", 0,
      0, NULL},
     PREPARE_OPTION,
+    ANY_FIT_OPTION,
     PRECISION_OPTION,
     LAYERS_OPTION,
     {0},

@@ -144,6 +144,8 @@ static int note_form(cli_input *input, int64_t part)
         return fail_library();
     if (input->offset[0] && nft_weights_set_metadata(input->weights, OFFSET_KEY, input->offset))
         return fail_library();
+    if (input->any_fit && nft_weights_set_metadata(input->weights, FIT_KEY, NULL))
+        return fail_library();
     return EXIT_SUCCESS;
 }
 

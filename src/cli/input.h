@@ -22,6 +22,7 @@ typedef struct cli_input {
     bool scale;                   /* the weights, from ω of their file to that */
     bool shift;                   /* the last biases, from the offset of their file to that */
     bool canonicalize;
+    bool any_fit;       /* the settings of their fit are not noted */
     cli_omega from, to; /* of the batch that is scaled */
     double added;       /* to the last biases of the batch */
 } cli_input;

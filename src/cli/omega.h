@@ -11,6 +11,7 @@
 
 #define OMEGA_KEY "nft.omega"
 #define OFFSET_KEY "nft.offset"
+#define FIT_KEY "nft.fit"
 #define CANONICAL_KEY "nft.canonical"
 #define SIGN_PHASE "sign-phase" /* the form of nft_inr_canonicalize() */
 #define DEFAULT_OMEGA 30

@@ -87,13 +87,15 @@ static int override_rate(cli_recipe *recipe)
                                                     : EXIT_SUCCESS;
 }
 
-/* --label, --skip and --prepare. */
+/* --label, --skip, --prepare and --any-fit. */
 static int override_labels(cli_recipe *recipe)
 {
     const char *label = option_text(&recipe->data, "label");
     int failed = label ? set(recipe->object, "label", json_text(label)) : EXIT_SUCCESS;
     if (!failed && option_text(&recipe->data, "prepare"))
         failed = set(recipe->object, "prepare", json_true());
+    if (!failed && option_text(&recipe->data, "any-fit"))
+        failed = set(recipe->object, "any_fit", json_true());
     return !failed && option_text(&recipe->data, "skip") ? set(recipe->object, "skip", json_true()) : failed;
 }
 

@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "outputs.h"
 #include "ranks.h"
+#include "contract.h"
 #include "report.h"
 #include "seeds.h"
 #include "text.h"
@@ -338,6 +339,7 @@ static const cli_option own_options[] = {
     {"skip", 0, OPTION_FLAG, NULL, "leave out networks and labels that are not finite", 0, 0, NULL},
     {"prepare", 0, OPTION_FLAG, NULL,
      "bring networks to the form, frequency and offset of the training set's first", 0, 0, NULL},
+    ANY_FIT_OPTION,
     {"recompute", 0, OPTION_FLAG, NULL, "less memory, more time, the same result", 0, 0, NULL},
     LAYERS_OPTION,
     {0},

@@ -40,6 +40,38 @@ bool nft_contract_allows(int64_t key, const char *expected, const char *found)
     return found && nft_contract_same(key, expected, found);
 }
 
+/* The members of an object that another does not have, or has otherwise. */
+static void append_difference(nft_text *text, const json_t *object, json_t *other)
+{
+    const char *name = NULL;
+    json_t *value = NULL, *difference = json_object();
+    json_object_foreach((json_t *)object, name, value) if (!json_equal(value, json_object_get(other, name)) &&
+                                                           json_object_set(difference, name, value))
+        text->failed = true;
+    if (!difference || !nft_json_append(text, difference, JSON_COMPACT | JSON_REAL_PRECISION(9)))
+        text->failed = true;
+    json_decref(difference);
+}
+
+void nft_contract_contrast(nft_text *found, nft_text *expected, const char *found_text,
+                           const char *expected_text)
+{
+    json_t *left = NULL, *right = NULL;
+    bool are_objects = found_text && expected_text &&
+                       !nft_json_parse(&left, found_text, strlen(found_text)) &&
+                       !nft_json_parse(&right, expected_text, strlen(expected_text)) &&
+                       json_is_object(left) && json_is_object(right);
+    if (are_objects) {
+        append_difference(found, left, right);
+        append_difference(expected, right, left);
+    } else {
+        nft_text_append(found, "%s", found_text ? found_text : "");
+        nft_text_append(expected, "%s", expected_text ? expected_text : "");
+    }
+    json_decref(left);
+    json_decref(right);
+}
+
 const char *nft_contract_repair(int64_t key)
 {
     static const char *const repairs[NFT_CONTRACT_KEYS] = {
@@ -48,7 +80,8 @@ const char *nft_contract_repair(int64_t key)
         "'nftool forward --prepare' moves it into the last biases",
         "fit them to images of that size",
         "take a model of these classes",
-        "fit them with these settings"};
+        "fit them with these settings; 'nftool' takes others with --any-fit, and a set without 'nft.fit' is "
+        "not compared"};
     return repairs[key];
 }
 
@@ -83,6 +116,22 @@ nft_status nft_contract_read(nft_contract *contract, const nft_model *model)
     return status;
 }
 
+static nft_status fail_data(const char *name, const char *found, const char *expected, const char *repair)
+{
+    nft_text left = {0}, right = {0};
+    nft_contract_contrast(&left, &right, found, expected);
+    nft_status status =
+        left.failed || right.failed
+            ? nft_fail_memory("a message", (int64_t)strlen(found))
+            : nft_fail(NFT_ERROR_MISMATCH,
+                       "the weights have '%s' '%.80s' in their metadata, those of the model's "
+                       "training set have '%.80s': %s",
+                       name, left.data, right.data, repair);
+    nft_text_clear(&left);
+    nft_text_clear(&right);
+    return status;
+}
+
 nft_status nft_contract_check_data(const nft_contract *contract, const nft_metadata *data)
 {
     for (int64_t key = 0; key < NFT_CONTRACT_KEYS && contract->said; key++) {
@@ -96,11 +145,7 @@ nft_status nft_contract_check_data(const nft_contract *contract, const nft_metad
                 "the weights have no '%s' in their metadata, those of the model's training set have "
                 "'%.80s': %s, or add it with nft_weights_set_metadata() if it is true of them",
                 name, expected, nft_contract_repair(key));
-        return nft_fail(
-            NFT_ERROR_MISMATCH,
-            "the weights have '%s' '%.80s' in their metadata, those of the model's training set have "
-            "'%.80s': %s",
-            name, found, expected ? expected : "0", nft_contract_repair(key));
+        return fail_data(name, found, expected ? expected : "0", nft_contract_repair(key));
     }
     return NFT_OK;
 }

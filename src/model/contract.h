@@ -31,6 +31,11 @@ bool nft_contract_allows(int64_t key, const char *expected, const char *found);
 /* How data that differ in a key can be repaired. */
 const char *nft_contract_repair(int64_t key);
 
+/* Both texts for a message: of JSON objects only the members that differ. NULL gives an empty text. Clear
+ * them. */
+void nft_contract_contrast(nft_text *found, nft_text *expected, const char *found_text,
+                           const char *expected_text);
+
 /* NFT_ERROR_FORMAT if the model's metadata cannot be read. */
 nft_status nft_contract_read(nft_contract *contract, const nft_model *model);
 /* NFT_ERROR_MISMATCH names the first key that differs, both texts and the repair. */

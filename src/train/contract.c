@@ -31,9 +31,26 @@ static bool is_repaired(const nft_siren_repair *repair, int64_t key)
            (key == NFT_CONTRACT_CANONICAL && repair->canonicalize);
 }
 
-static nft_status compare(const nft_set *train, const nft_set *other, int64_t part, const char *what)
+static nft_status fail_part(int64_t key, int64_t part, const char *what, const char *found,
+                            const char *expected)
 {
-    int64_t keys = train == other ? NFT_CONTRACT_FIT : NFT_CONTRACT_KEYS;
+    nft_text left = {0}, right = {0};
+    nft_contract_contrast(&left, &right, found, expected);
+    nft_status status =
+        left.failed || right.failed
+            ? nft_fail_memory("a message", 0)
+            : nft_fail(NFT_ERROR_MISMATCH,
+                       "part %" PRId64 " of the %s set has %s '%.80s' in its metadata, the first of the "
+                       "training set has '%.80s': %s",
+                       part, what, nft_contract_keys[key], left.data, right.data, nft_contract_repair(key));
+    nft_text_clear(&left);
+    nft_text_clear(&right);
+    return status;
+}
+
+static nft_status compare(const nft_set *train, const nft_set *other, int64_t part, int64_t keys,
+                          const char *what)
+{
     for (int64_t k = 0; k < keys; k++) {
         const char *found = nft_contract_text(other, part, nft_contract_keys[k]);
         const char *expected =
@@ -42,12 +59,7 @@ static nft_status compare(const nft_set *train, const nft_set *other, int64_t pa
             continue;
         if (nft_contract_allows(k, expected, found) && nft_contract_allows(k, found, expected))
             continue;
-        return nft_fail(NFT_ERROR_MISMATCH,
-                        "part %" PRId64
-                        " of the %s set has %s '%.80s' in its metadata, the first of the training "
-                        "set has '%.80s': %s",
-                        part, what, nft_contract_keys[k], found ? found : "", expected ? expected : "",
-                        nft_contract_repair(k));
+        return fail_part(k, part, what, found, expected);
     }
     return NFT_OK;
 }
@@ -94,15 +106,21 @@ nft_status nft_contract_prepare(nft_set *train, nft_set *validation)
     return status ? nft_fail_in(status, "prepare") : NFT_OK;
 }
 
-nft_status nft_contract_check(const nft_set *train, const nft_set *validation)
+/* The fit is the last of them. */
+static int64_t keys_that_count(bool any_fit)
+{
+    return any_fit ? NFT_CONTRACT_FIT : NFT_CONTRACT_KEYS;
+}
+
+nft_status nft_contract_check(const nft_set *train, const nft_set *validation, bool any_fit)
 {
     nft_status status = NFT_OK;
     if (!train->count)
         return NFT_OK;
     for (int64_t i = 1; i < train->part_count && !status; i++)
-        status = compare(train, train, i, "training");
+        status = compare(train, train, i, NFT_CONTRACT_FIT, "training");
     for (int64_t i = 0; validation->count && i < validation->part_count && !status; i++)
-        status = compare(train, validation, i, "validation");
+        status = compare(train, validation, i, keys_that_count(any_fit), "validation");
     return status;
 }
 
@@ -114,28 +132,41 @@ static const char *repair_for(int64_t key)
                : nft_contract_repair(key);
 }
 
-static nft_status compare_with_model(const nft_contract *contract, const nft_set *train)
+static nft_status fail_set(int64_t key, const char *found, const char *expected)
 {
-    for (int64_t k = 0; k < NFT_CONTRACT_KEYS; k++) {
+    nft_text left = {0}, right = {0};
+    nft_contract_contrast(&left, &right, found, expected);
+    nft_status status =
+        left.failed || right.failed
+            ? nft_fail_memory("a message", 0)
+            : nft_fail(NFT_ERROR_MISMATCH,
+                       "the training set has %s%s%s%.80s%s in its metadata, that of the model's earlier "
+                       "training has '%.80s': %s",
+                       found ? "" : "no ", nft_contract_keys[key], found ? " '" : "", left.data,
+                       found ? "'" : "", right.data, repair_for(key));
+    nft_text_clear(&left);
+    nft_text_clear(&right);
+    return status;
+}
+
+static nft_status compare_with_model(const nft_contract *contract, const nft_set *train, int64_t keys)
+{
+    for (int64_t k = 0; k < keys; k++) {
         const char *expected = contract->texts[k], *found = nft_contract_text(train, 0, nft_contract_keys[k]);
         if (!nft_contract_allows(k, expected, found))
-            return nft_fail(NFT_ERROR_MISMATCH,
-                            "the training set has %s%s%s%.80s%s in its metadata, that of the model's earlier "
-                            "training has '%.80s': %s",
-                            found ? "" : "no ", nft_contract_keys[k], found ? " '" : "", found ? found : "",
-                            found ? "'" : "", expected ? expected : "0", repair_for(k));
+            return fail_set(k, found, expected ? expected : "0");
     }
     return NFT_OK;
 }
 
-nft_status nft_contract_check_model(const nft_model *model, const nft_set *train)
+nft_status nft_contract_check_model(const nft_model *model, const nft_set *train, bool any_fit)
 {
     nft_contract contract;
     if (!train->count || train->parts[0].tokens)
         return NFT_OK;
     nft_status status = nft_contract_read(&contract, model);
     if (!status && contract.said)
-        status = compare_with_model(&contract, train);
+        status = compare_with_model(&contract, train, keys_that_count(any_fit));
     nft_contract_clear(&contract);
     return status;
 }

@@ -5,12 +5,12 @@
 #include "model/contract.h"
 #include "train/sets.h"
 
-/* All parts of both sets must say the same of form, frequency, offset and image. The validation set may be
- * empty. */
-nft_status nft_contract_check(const nft_set *train, const nft_set *validation);
+/* All parts of both sets must say the same of form, frequency, offset and image, and the validation set the
+ * same of its fit unless `any_fit`. The validation set may be empty. */
+nft_status nft_contract_check(const nft_set *train, const nft_set *validation, bool any_fit);
 /* A model that was trained before has a note about its training set: the first part of the new one must say
- * the same, as networks that the model runs on. */
-nft_status nft_contract_check_model(const nft_model *model, const nft_set *train);
+ * the same, as networks that the model runs on; of its fit unless `any_fit`. */
+nft_status nft_contract_check_model(const nft_model *model, const nft_set *train, bool any_fit);
 /* The set says that its networks are in canonical form. */
 bool nft_contract_is_canonical(const nft_set *set);
 /* A text of the metadata of a part; NULL: there is none. */

@@ -179,11 +179,11 @@ static nft_status finish_sets(nft_trainer *trainer, nft_set sets[2], nft_status 
 {
     nft_set *train = sets[0].count ? &sets[0] : &trainer->source.set;
     if (!status)
-        status = nft_contract_check_model(trainer->model, &sets[0]);
+        status = nft_contract_check_model(trainer->model, &sets[0], trainer->recipe.any_fit);
     if (!status && trainer->recipe.prepare)
         status = nft_contract_prepare(train, &sets[1]);
     if (!status)
-        status = nft_contract_check(train, &sets[1]);
+        status = nft_contract_check(train, &sets[1], trainer->recipe.any_fit);
     if (!status)
         status = take_sets(trainer, sets);
     if (!status)

@@ -184,6 +184,7 @@ static nft_status read_recipe(nft_recipe *recipe, const json_t *value)
         (status = nft_options_boolean(&options, "shuffle", false, &recipe->shuffle)) ||
         (status = nft_options_boolean(&options, "skip", false, &recipe->skip)) ||
         (status = nft_options_boolean(&options, "prepare", false, &recipe->prepare)) ||
+        (status = nft_options_boolean(&options, "any_fit", false, &recipe->any_fit)) ||
         (status = read_label(&options, recipe)) ||
         (status = nft_options_integer(&options, "seed", false, 0, INT64_MAX, &seed)) ||
         (status =

@@ -21,6 +21,7 @@ typedef struct nft_recipe {
     int64_t batch_size, steps, validate_every;
     int64_t patience; /* validations in a row without a lower loss, after which it ends; 0: no such end */
     bool shuffle;
+    bool any_fit; /* networks of other fit settings are taken */
     bool prepare; /* networks of files are brought to the form of the first of the training set */
     bool skip;    /* samples that are not finite are left out */
     char label[NFT_LABEL_CAPACITY]; /* the tensor of the labels; "": label, or else target */

@@ -111,7 +111,7 @@ run 0 fit "$images" --labels labels -o other.safetensors "$@" --seed 1
 run 0 train start.json -o start.safetensors --quiet
 run 0 evaluate start.safetensors s.safetensors
 run 1 evaluate start.safetensors other.safetensors
-says '"shared_init":true,"seed":1} by its metadata'
+says 'its networks have fit {"seed":1} by its metadata, those of the model'"'"'s training set fit {"seed":0}'
 
 # Products of bf16, here those of the portable kernels: other networks, which fit as well. A resumed fit keeps its precision.
 set -- --steps 60 --widths 2,16,16,1
@@ -531,7 +531,11 @@ python "an offset is prepared" "
 a, b = read('plain-scores.safetensors')['output'][1], read('offset-scores.safetensors')['output'][1]
 assert max(abs(x - y) for x, y in zip(a, b)) < 1e-5 and max(map(abs, a)) > 1e-3"
 run 1 evaluate contract.safetensors refit.safetensors
-says "its networks have fit {"
+says 'its networks have fit {"steps":4} by its metadata, those of the model'"'"'s training set fit {"steps":3}'
+run 0 evaluate contract.safetensors refit.safetensors --any-fit
+run 0 forward contract.safetensors refit.safetensors -o refit-scores.safetensors --any-fit
+run 0 forward contract.safetensors canonical.safetensors -o plain-scores.safetensors
+run 0 train contract.json -o x.safetensors --validation refit.safetensors --any-fit --quiet
 run 1 train contract.json -o x.safetensors --validation refit.safetensors
 says "nft.fit"
 run 0 evaluate contract.safetensors cats.safetensors

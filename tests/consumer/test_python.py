@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import unittest.mock
 import weakref
 
 import numpy as np
@@ -213,6 +214,17 @@ class Forward(unittest.TestCase):
         np.testing.assert_array_equal(context.forward(self.networks, 30), whole[30:])
         with self.assertRaises(nft.Error):
             context.forward(self.networks, 39, 2)
+
+    def test_precision(self):
+        expected = nft.Context(self.model).forward(self.networks)
+        for precision, error in (("bf16x3", 1e-3), ("bf16", 0.1)):
+            context = nft.Context(self.model, precision=precision)
+            np.testing.assert_allclose(context.forward(self.networks), expected, atol=error * np.abs(expected).max())
+        with self.assertRaisesRegex(ValueError, "expected one of float32, bf16x3, bf16"):
+            nft.Context(self.model, precision="half")
+        with unittest.mock.patch.object(nft, "_PRECISIONS", ("float32", "bf16x3", "bf16", "none")):
+            with self.assertRaisesRegex(nft.Error, "precision is 3"):
+                nft.Context(self.model, precision="none")
 
     def test_views_outlive_everything(self):
         context = nft.Context(self.model, max_batch=2)

@@ -77,7 +77,10 @@ static void of_another_kind(void **state)
     check(TRAINED_ON, "nft.offset", "0.5", (const char *[]){"'nft.offset' '0.5'", "'0'", "--prepare", NULL});
     check(TRAINED_ON, "nft.image", "32,32,3", (const char *[]){"'32,32,3'", "'28,28,1'", NULL});
     check(TRAINED_ON, "nft.classes", "[\"dog\", \"cat\"]", (const char *[]){"'nft.classes'", NULL});
-    check(TRAINED_ON, "nft.fit", "{\"steps\": 6, \"lr\": 0.1}", (const char *[]){"'nft.fit'", NULL});
+    check(TRAINED_ON, "nft.fit", "{\"steps\": 6, \"lr\": 0.1}",
+          (const char *[]){"'nft.fit' '{\"steps\":6}'", "'{\"steps\":5}'", "--any-fit", NULL});
+    check(TRAINED_ON, "nft.fit", "{\"steps\": 5, \"seed\": 2, \"lr\": 0.1}",
+          (const char *[]){"'nft.fit' '{\"seed\":2}'", "training set have '{}'", NULL});
 }
 
 /* A model that says nothing of its training takes everything. */
@@ -127,11 +130,8 @@ static void made_canonical(void **state)
 }
 
 /* A training that continues from a model: networks with one text changed are refused, or taken. */
-static void continue_with(const char *key, const char *text, const char *words)
+static void continue_by(const char *recipe, const char *key, const char *text, const char *words)
 {
-    static const char recipe[] =
-        "{\"loss\": \"mse\", \"optimizer\": {\"type\": \"adam\"}, \"batch_size\": 2, "
-        "\"steps\": 1}";
     nft_model *model = model_on(TRAINED_ON);
     nft_weights *weights = networks();
     nft_trainer *trainer = NULL;
@@ -152,6 +152,13 @@ static void continue_with(const char *key, const char *text, const char *words)
     nft_model_free(model);
 }
 
+#define RECIPE "{\"loss\": \"mse\", \"optimizer\": {\"type\": \"adam\"}, \"batch_size\": 2, \"steps\": 1"
+
+static void continue_with(const char *key, const char *text, const char *words)
+{
+    continue_by(RECIPE "}", key, text, words);
+}
+
 static void a_further_training_takes_the_same_data(void **state)
 {
     (void)state;
@@ -162,7 +169,11 @@ static void a_further_training_takes_the_same_data(void **state)
                   "has nft.omega '20' in its metadata, that of the model's earlier training has");
     continue_with("nft.offset", "0.5",
                   "has nft.offset '0.5' in its metadata, that of the model's earlier training has '0'");
-    continue_with("nft.fit", "{\"steps\": 6, \"lr\": 0.1}", "nft.fit");
+    continue_with("nft.fit", "{\"steps\": 6, \"lr\": 0.1}",
+                  "the training set has nft.fit '{\"steps\":6}' in its metadata, that of the model's earlier "
+                  "training has '{\"steps\":5}'");
+    continue_by(RECIPE ", \"any_fit\": true}", "nft.fit", "{\"steps\": 6, \"lr\": 0.1}", NULL);
+    continue_by(RECIPE ", \"any_fit\": true}", "nft.omega", "20", "has nft.omega '20'");
 }
 
 int main(void)
