@@ -46,7 +46,7 @@ typedef struct nft_collect_options {
     void *user;                      /**< handed to both */
     const char *preset; /**< a published collection, whose layout fills the fields that are left out:
                            small-cnn-zoo, dws-mnist, dws-fmnist, nfn-sirens, cnn-wild-park, cnn-zoos,
-                           fit-a-nef, small-transformer-zoo, implicit-zoo; NULL: none */
+                           fit-a-nef, small-transformer-zoo, dng-vit, implicit-zoo; NULL: none */
     const char *const
         *layers;         /**< of chains: names of the layers in order; NULL: natural order of the names */
     int64_t layer_count; /**< how many names */

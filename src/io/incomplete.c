@@ -47,9 +47,33 @@ static bool is_shard(const char *path)
     return false;
 }
 
+static bool has_columns(const nft_file *file, const char *name, int64_t rank, int64_t columns)
+{
+    const nft_entry *entry = nft_file_find(file, name);
+    return entry && entry->rank == rank && (!columns || entry->shape[rank - 1] == columns);
+}
+
+/* Networks that another program has turned into tokens or graphs. Their tensors cannot be told any more. */
+static nft_status check_prepared(const nft_file *file)
+{
+    if (has_columns(file, "w", 2, 0) && has_columns(file, "m", 2, 0) && has_columns(file, "p", 2, 3))
+        return nft_fail(
+            NFT_ERROR_FORMAT,
+            "it holds the tokens of a network for SANE ('w', 'm' and 'p'), not its tensors: collect "
+            "the checkpoints that they were made of, of a zoo with --preset cnn-zoos");
+    if (file->entry_count == 2 && nft_file_find(file, "e") && nft_file_find(file, "b"))
+        return nft_fail(
+            NFT_ERROR_FORMAT,
+            "it holds the edges and nodes of a network's graph for DNG ('e' and 'b'), not its tensors: "
+            "collect the checkpoints that they were made of, with --preset dng-vit or nfn-sirens");
+    return NFT_OK;
+}
+
 nft_status nft_refuse_incomplete_layers(const nft_file *file, const char *prefix)
 {
-    nft_status status = NFT_OK;
+    nft_status status = check_prepared(file);
+    if (status)
+        return status;
     if (is_shard(file->path) && !file->shard_count)
         return nft_fail(NFT_ERROR_FORMAT, "it is one shard of several by its name: open their index, "
                                           "NAME.safetensors.index.json");

@@ -269,10 +269,43 @@ static void transformers_are_found_by_their_table(void **state)
     assert_labels(weights, (const double[]){0.25, 0.5}, 2);
     const nft_space *space = nft_weights_space(weights);
     for (int64_t t = 0; t < nft_space_describe(space)->tensor_count; t++)
-        if (!strcmp(nft_weights_tensor_name(weights, t), "embedding.patch.weight"))
-            assert_true(nft_weights_data(weights, t)[12] == 12);
+        if (!strcmp(nft_weights_tensor_name(weights, t), "embedding.pos_embedding"))
+            assert_true(nft_weights_data(weights, t)[36] == 12);
+    assert_int_equal(nft_space_describe(space)->tensor_count, 15);
+    nft_weights_free(weights);
+    /* the stream, and the insides of the MLP and of the classifier */
+    assert_int_equal(count_permutable("out-0.safetensors"), 3);
+}
+
+static void labels_of_numbered_models_are_in_their_table(void **state)
+{
+    (void)state;
+    nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
+    options.labels = COLLECTIONS "dng-vit/stat/results.json";
+    nft_weights *weights = collect("dng-vit", options);
+    assert_labels(weights, (const double[]){22, 31}, 2);
+    assert_int_equal(nft_space_describe(nft_weights_space(weights))->tensor_count, 20);
     nft_weights_free(weights);
     assert_int_equal(count_permutable("out-0.safetensors"), 2); /* the stream, and the inside of the MLP */
+}
+
+static void assert_named(const char *file, const char *words)
+{
+    char path[512];
+    nft_weights *weights = NULL;
+    snprintf(path, sizeof path, COLLECTIONS "refused/%s", file);
+    assert_int_equal(nft_weights_load(&weights, path, NULL), NFT_ERROR_FORMAT);
+    if (!strstr(nft_error_message(), words))
+        fail_msg("'%s' is not in '%s'", words, nft_error_message());
+}
+
+static void tokens_and_graphs_are_refused_with_the_way_out(void **state)
+{
+    (void)state;
+    assert_named("sane-tokens.pt", "the tokens of a network for SANE ('w', 'm' and 'p')");
+    assert_named("sane-tokens.pt", "--preset cnn-zoos");
+    assert_named("dng-graph.pt", "edges and nodes of a network's graph for DNG ('e' and 'b')");
+    assert_named("dng-graph.pt", "--preset dng-vit");
 }
 
 static void assert_label(const char *pattern, const char *path, const char *expected)
@@ -327,6 +360,8 @@ int main(void)
         cmocka_unit_test(labels_are_in_the_results_of_runs),
         cmocka_unit_test(networks_with_residual_connections_have_ordered_axes),
         cmocka_unit_test(transformers_are_found_by_their_table),
+        cmocka_unit_test(labels_of_numbered_models_are_in_their_table),
+        cmocka_unit_test(tokens_and_graphs_are_refused_with_the_way_out),
         cmocka_unit_test(patterns_find_labels_in_the_last_parts_of_paths),
         cmocka_unit_test(unknown_presets_and_patterns_are_refused),
     };

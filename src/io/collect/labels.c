@@ -1,6 +1,7 @@
 /* Labels of networks, and the tensors that they become. */
 #define _POSIX_C_SOURCE 200809L
 #include "io/collect/collect.h"
+#include "io/collect/pattern.h"
 #include "base/nearest.h"
 #include "io/sidecar.h"
 
@@ -85,10 +86,27 @@ nft_status nft_collection_open_labels(nft_collection *collection)
     return collection->source == NFT_LABELS_TABLE ? read_table(collection) : NFT_OK;
 }
 
+/* By the path, or by a part of it that the preset knows. */
+static nft_status find_table_row(const nft_label_row **row, nft_collection *collection, const char *path)
+{
+    const char *pattern = collection->preset ? collection->preset->key_in_path : NULL, *key = NULL;
+    size_t length = 0;
+    if (!pattern || !nft_pattern_matches(pattern, path, &key, &length) || !key)
+        return nft_label_table_find(row, &collection->table, path);
+    char *text = nft_copy_text_range(key, length);
+    *row = text ? nft_label_table_row(&collection->table, text) : NULL;
+    nft_status status = !text  ? nft_fail_memory("a key", (int64_t)length)
+                        : *row ? NFT_OK
+                               : nft_fail(NFT_ERROR_FORMAT, "%s has no row with %s %s",
+                                          collection->table.path, collection->preset->key, text);
+    nft_release(text);
+    return status;
+}
+
 static nft_status label_from_table(nft_collection *collection, nft_collected *item)
 {
     const nft_label_row *row = NULL;
-    nft_status status = nft_label_table_find(&row, &collection->table, item->path);
+    nft_status status = find_table_row(&row, collection, item->path);
     for (int64_t i = 0; i < collection->column_count && !status; i++)
         status = nft_value_copy(&item->values[i], &row->values[i]);
     return status;

@@ -35,6 +35,11 @@ static const nft_preset presets[] = {
      .label = "test_acc"},
     {.name = "fit-a-nef", .files = "*.hdf5", .labels = "key:labels", .flat = NFT_FLAT_PARAMS},
     {.name = "small-transformer-zoo", .files = "*.pt", .key = "ckpt_file", .label = "test_top1_accuracy"},
+    {.name = "dng-vit",
+     .files = "model_*_*.pth",
+     .key = "model_id",
+     .key_in_path = "model_{label}_*.pth",
+     .label = "test_accuracy"},
     {.name = "implicit-zoo", .files = "*.ckpt", .labels = "folder", .prefix = "params."},
 };
 

@@ -16,7 +16,8 @@ typedef struct nft_preset {
     const char *name;
     const char *files; /* a pattern: other files of folders are left out; NULL: all are read */
     const char *labels, *label, *prefix; /* for those that the options leave out; NULL: none */
-    const char *key; /* of the table that the options name; NULL: the preset has no table */
+    const char *key_in_path; /* a pattern, whose {label} is the key in the table; NULL: a path is the key */
+    const char *key;         /* of the table that the options name; NULL: the preset has no table */
     nft_flat flat;
     const char *row_key, *row_value; /* of the table of rows: the rows to keep */
     const char *omega, *offset;      /* of SIRENs, into the metadata; NULL: none */

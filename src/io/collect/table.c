@@ -354,6 +354,15 @@ static const char *relative_path(const char *table, const char *path)
     return path + folder + (strncmp(path + folder, "./", 2) ? 0 : 2);
 }
 
+/* By the last parts of the path, as many as have a row. */
+static nft_label_row *find_by_end(const nft_label_table *table, const char *path)
+{
+    nft_label_row *row = NULL;
+    for (const char *slash = strchr(path, '/'); slash && !row; slash = strchr(slash + 1, '/'))
+        row = find_row(table, slash + 1, strlen(slash + 1));
+    return row;
+}
+
 /* The same by the folders themselves, however they are written. */
 static nft_label_row *find_by_real_path(const nft_label_table *table, const char *path)
 {
@@ -390,7 +399,7 @@ nft_status nft_label_table_find(const nft_label_row **found, nft_label_table *ta
     if (!row && relative)
         row = find_row(table, relative, (size_t)(name - relative) + stem_length(name));
     if (!row && !(row = find_row(table, path, strlen(path))))
-        row = find_row(table, name, strlen(name));
+        row = slash ? find_by_end(table, path) : NULL;
     if (!row)
         row = find_row(table, name, stem_length(name));
     if (!row)

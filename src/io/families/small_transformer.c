@@ -109,19 +109,34 @@ static bool is_of(const nft_family *family, const nft_entry *entry, const char *
     return begins_with(entry->name, family->prefix) && begins_with(entry->name + length, module);
 }
 
+/* One linear layer, or fc1 and fc2. */
+static void add_classifier(nft_family *family, int64_t stream)
+{
+    const nft_entry *first = nft_family_find(family, "classifier.fc1.weight");
+    const nft_entry *last = nft_family_find(family, first ? "classifier.fc2.weight" : "classifier.weight");
+    if (!last) {
+        nft_family_fail(family, "it has no '%s'", first ? "classifier.fc2.weight" : "classifier.weight");
+        return;
+    }
+    int64_t classes = nft_family_axis(family, nft_family_size(family, last, 0), true, "classes"), in = stream;
+    if (first) {
+        in = nft_family_axis(family, nft_family_size(family, first, 0), false, "classifier");
+        nft_family_layer(family, in, stream, "classifier.fc1");
+    }
+    nft_family_layer(family, classes, in, first ? "classifier.fc2" : "classifier");
+}
+
 void nft_family_small_transformer(nft_family *family)
 {
     const nft_entry *output = find_in_block(family, 0, ".out_projection.weight");
-    const nft_entry *head = nft_family_find(family, "classifier.weight");
-    if (!output || !head) {
-        nft_family_fail(family, "it has no '%s'", head ? "out_projection.weight" : "classifier.weight");
+    if (!output) {
+        nft_family_fail(family, "it has no 'out_projection.weight'");
         return;
     }
     int64_t stream = nft_family_axis(family, nft_family_size(family, output, 0), false, "stream");
     for (int i = 0; find_in_block(family, i, ".queries.weight"); i++)
         add_block(family, i, stream);
-    int64_t classes = nft_family_axis(family, nft_family_size(family, head, 0), true, "classes");
-    nft_family_layer(family, classes, stream, "classifier");
+    add_classifier(family, stream);
     for (int64_t i = 0; i < family->file->entry_count && !family->status; i++) {
         const nft_entry *entry = &family->file->entries[i];
         bool is_norm = is_of(family, entry, "encoder.") && entry->rank == family->leading + 1;

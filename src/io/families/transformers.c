@@ -1,5 +1,5 @@
-/* timm's vision transformer and nn.TransformerEncoder. The number of heads is not in the file, so the rows of
- * q, k and v keep their order: that leaves permutations out, and is never wrong. */
+/* timm's vision transformer, vit_pytorch's SimpleViT and nn.TransformerEncoder. The number of heads is not in
+ * the file, so the rows of q, k and v keep their order: that leaves permutations out, and is never wrong. */
 #include "io/families/families.h"
 
 #include <stdio.h>
@@ -72,6 +72,34 @@ void nft_family_vit(nft_family *family)
     nft_family_norm(family, stream, "fc_norm");
     int64_t classes = nft_family_axis(family, nft_family_size(family, head, 0), true, "classes");
     nft_family_layer(family, classes, stream, "head");
+}
+
+/* Patches are flattened, normalized, and mapped to the stream. */
+void nft_family_simple_vit(nft_family *family)
+{
+    static const block_names names = {"transformer.layers", "0.to_qkv.weight", "0.to_qkv.bias",
+                                      "0.to_out",           "1.net.1",         "1.net.3",
+                                      {"0.norm", "1.net.0"}};
+    const nft_entry *patches = nft_family_find(family, "to_patch_embedding.2.weight");
+    const nft_entry *only = nft_family_find(family, "linear_head.weight");
+    const nft_entry *head = only ? only : nft_family_find(family, "linear_head.1.weight");
+    if (!patches || !head) {
+        nft_family_fail(family, "it has no '%s'",
+                        patches ? "linear_head.weight" : "to_patch_embedding.2.weight");
+        return;
+    }
+    int64_t pixels = nft_family_axis(family, nft_family_size(family, patches, 1), true, "pixels");
+    int64_t stream = nft_family_axis(family, nft_family_size(family, patches, 0), false, "stream");
+    nft_family_norm(family, pixels, "to_patch_embedding.1");
+    nft_family_layer(family, stream, pixels, "to_patch_embedding.2");
+    nft_family_norm(family, stream, "to_patch_embedding.3");
+    for (int i = 0; nft_family_find(family, "transformer.layers.%d.0.to_qkv.weight", i); i++)
+        add_block(family, &names, i, stream);
+    nft_family_norm(family, stream, "transformer.norm");
+    if (!only)
+        nft_family_norm(family, stream, "linear_head.0");
+    int64_t classes = nft_family_axis(family, nft_family_size(family, head, 0), true, "classes");
+    nft_family_layer(family, classes, stream, only ? "linear_head" : "linear_head.1");
 }
 
 /* Its input and output are the stream itself. */

@@ -97,18 +97,38 @@ def torch_collections():
     save("cnn-zoos/dataset.pt", [1, 2])
     for label, number in ((0, 3), (12, 1)):
         save(f"implicit-zoo/ckpts/{label:02d}/{number:06d}_{42:07d}.ckpt", {"image_idx": number, "params": state(siren, number)})
-    block = "encoder.0"
+    block = "encoder.0"  # without skip connections; norms have no parameters
     names = ["attention.queries", "attention.keys", "attention.values", "attention.out_projection"]
-    transformer = {"embedding.patch.weight": (4, 3), "embedding.patch.bias": (4,), "embedding.places": (1, 5, 4)}
+    transformer = {"embedding.pos_embedding": (9, 4), "embedding.conv1.weight": (4, 1, 2, 2), "embedding.conv1.bias": (4,)}
     for name in names:
-        transformer |= {f"{block}.{name}.weight": (4, 4), f"{block}.{name}.bias": (4,)}
-    transformer |= {f"{block}.mlp.fc1.weight": (6, 4), f"{block}.mlp.fc1.bias": (6,), f"{block}.mlp.fc2.weight": (4, 6), f"{block}.mlp.fc2.bias": (4,)}
-    transformer |= {f"{block}.norm1.weight": (4,), f"{block}.norm1.bias": (4,), "classifier.weight": (2, 4), "classifier.bias": (2,)}
+        transformer |= {f"{block}.{name}.weight": (4, 4)}
+    transformer |= {f"{block}.fc1.weight": (8, 4), f"{block}.fc1.bias": (8,), f"{block}.fc2.weight": (4, 8), f"{block}.fc2.bias": (4,)}
+    transformer |= {"classifier.fc1.weight": (4, 4), "classifier.fc1.bias": (4,), "classifier.fc2.weight": (2, 4), "classifier.fc2.bias": (2,)}
     for number in (3, 12):
         save(f"small-transformer-zoo/mnist/model_{number}.pt", state(transformer, number))
     pathlib.Path("small-transformer-zoo/metadata").mkdir(exist_ok=True)
-    rows = "ckpt_file,ckpt_epoch,test_top1_accuracy\nmodel_3.pt,75,0.25\nmodel_12.pt,75,0.5\n"
+    rows = "ckpt_file,ckpt_epoch,test_top1_accuracy\nmnist/model_3.pt,75,0.25\nmnist/model_12.pt,75,0.5\n"
     pathlib.Path("small-transformer-zoo/metadata/mnist.csv").write_text(rows)
+    vit = {}
+    for part, shapes in (("to_patch_embedding.1", [(3,)] * 2), ("to_patch_embedding.2", [(4, 3), (4,)]), ("to_patch_embedding.3", [(4,)] * 2)):
+        vit |= {f"{part}.weight": shapes[0], f"{part}.bias": shapes[1]}
+    vit |= {"transformer.norm.weight": (4,), "transformer.norm.bias": (4,)}
+    layer = "transformer.layers.0"
+    vit |= {f"{layer}.0.norm.weight": (4,), f"{layer}.0.norm.bias": (4,), f"{layer}.0.to_qkv.weight": (12, 4), f"{layer}.0.to_out.weight": (4, 4)}
+    vit |= {f"{layer}.1.net.0.weight": (4,), f"{layer}.1.net.0.bias": (4,), f"{layer}.1.net.1.weight": (5, 4), f"{layer}.1.net.1.bias": (5,)}
+    vit |= {f"{layer}.1.net.3.weight": (4, 5), f"{layer}.1.net.3.bias": (4,), "linear_head.weight": (2, 4), "linear_head.bias": (2,)}
+    results = []
+    for number, epoch in ((2, 18), (11, 0)):
+        save(f"dng-vit/vit_models/model_{number}_{epoch}.pth", state(vit, number))
+        results.append({"model_id": number, "epoch": epoch, "train_accuracy": 30.5, "test_accuracy": 20.0 + number})
+    save("refused/dng-graph.pt", {"e": torch.zeros(8), "b": torch.zeros(4)})
+    tokens = {"w": torch.zeros(4, 6), "m": torch.ones(4, 6, dtype=torch.bool), "p": torch.zeros(4, 3, dtype=torch.int16), "props": {"test_acc": 0.5}}
+    save("refused/sane-tokens.pt", tokens)
+    stat = pathlib.Path("dng-vit/stat")
+    stat.mkdir(exist_ok=True)
+    (stat / "results.json").write_text(json.dumps(results, indent=4))
+    (stat / "splits.json").write_text('{"train": [2], "val": [], "test": [11]}')
+    (stat / "vit_hyperparameters.json").write_text('{"dim": 4, "depth": 1, "heads": 2}')
 
 
 {"numpy": numpy_collections, "hdf5": hdf5_collections, "torch": torch_collections}[sys.argv[1]]()
