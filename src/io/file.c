@@ -31,12 +31,14 @@ nft_status nft_file_list(nft_file *file)
 {
     nft_start start;
     nft_status status = read_start(file, &start);
+    if (!status)
+        status = nft_refuse_pieces(file->path);
     const nft_format *found = NULL;
     for (size_t i = 0; i < sizeof formats / sizeof *formats && !found && !status; i++)
         if (formats[i]->matches(&start) && !(file->is_shard && formats[i] == &nft_format_shards))
             found = formats[i];
     if (!status && !found)
-        status = nft_refuse_other_files(&start);
+        status = nft_refuse_other_files(file->path, &start);
     if (status)
         return status;
     /* One that is nothing else is refused with the reader's message. */

@@ -464,12 +464,40 @@ static void other_files_are_named(void **state)
         {"path,test_acc,epoch\n1,2,3\n", 26, "a table of text"},
         {"\x80\4\x95\x10\0\0\0\0\0\0\0}.", 13, "it is a plain pickle"},
         {zeros, sizeof zeros, "it begins with zeros"},
+        {"PK\7\10PK\3\4\24\0\0\0", 12, "join them with `zip -s 0 NAME.zip --out whole.zip`"},
     };
     for (size_t i = 0; i < COUNT(files); i++) {
         nft_file *file;
         assert_int_equal(nft_file_open(&file, NULL, NFT_LOAD_BYTES(files[i].bytes, files[i].size)),
                          NFT_ERROR_FORMAT);
         assert_message(files[i].message);
+    }
+}
+
+/* Parts of archives have no beginning of their own, or that of the whole. */
+static void parts_of_archives_are_named(void **state)
+{
+    (void)state;
+    static const char packed[] = "\x1f\x8b\x08\0\0\0\0\0\0\3 and so on",
+                      middle[] = "\x93\x01\xfe\x88\xc3\x91 and so on";
+    const struct {
+        const char *name, *bytes, *message;
+    } files[] = {
+        {"zoo.tar.gz.aa", packed, "join them with `cat zoo.tar.gz.* >zoo.tar.gz`"},
+        {"zoo.tar.gz.ab", middle, "join them with `cat zoo.tar.gz.* >zoo.tar.gz`"},
+        {"zoo.zip.002", middle, "join them with `cat zoo.zip.* >zoo.zip`"},
+        {"zoo.z01", middle, "by its name it is one of several parts of a zip archive"},
+        {"zoo.zip", middle, "by its name it is one of several parts of a zip archive"},
+        {"zoo.aa", middle, "not a file of tensors that libnft knows"},
+        {"zoo.gz.abc", middle, "not a file of tensors that libnft knows"},
+    };
+    for (size_t i = 0; i < COUNT(files); i++) {
+        const char *path = temporary_path(files[i].name);
+        nft_file *file;
+        temporary_write(path, files[i].bytes, sizeof middle);
+        assert_int_equal(nft_file_open(&file, path, NULL), NFT_ERROR_FORMAT);
+        assert_message(files[i].message);
+        remove(path);
     }
 }
 
@@ -561,14 +589,23 @@ static void only_regular_files_are_opened(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_in_natural_order),     cmocka_unit_test(shapes_for_messages),
-        cmocka_unit_test(half_precision_is_exact),    cmocka_unit_test(other_types_are_exact),
-        cmocka_unit_test(wrong_headers_are_refused),  cmocka_unit_test(wrong_lengths_are_refused),
-        cmocka_unit_test(deep_json_is_refused),       cmocka_unit_test(good_bytes_are_read),
-        cmocka_unit_test(types_of_few_bytes),         cmocka_unit_test(bytes_as_floats),
-        cmocka_unit_test(other_types_are_left_out),   cmocka_unit_test(other_files_are_named),
-        cmocka_unit_test(good_file_is_read),          cmocka_unit_test(every_prefix_is_refused),
-        cmocka_unit_test(long_tensors_are_converted), cmocka_unit_test(only_regular_files_are_opened),
+        cmocka_unit_test(names_in_natural_order),
+        cmocka_unit_test(shapes_for_messages),
+        cmocka_unit_test(half_precision_is_exact),
+        cmocka_unit_test(other_types_are_exact),
+        cmocka_unit_test(wrong_headers_are_refused),
+        cmocka_unit_test(wrong_lengths_are_refused),
+        cmocka_unit_test(deep_json_is_refused),
+        cmocka_unit_test(good_bytes_are_read),
+        cmocka_unit_test(types_of_few_bytes),
+        cmocka_unit_test(bytes_as_floats),
+        cmocka_unit_test(other_types_are_left_out),
+        cmocka_unit_test(other_files_are_named),
+        cmocka_unit_test(parts_of_archives_are_named),
+        cmocka_unit_test(good_file_is_read),
+        cmocka_unit_test(every_prefix_is_refused),
+        cmocka_unit_test(long_tensors_are_converted),
+        cmocka_unit_test(only_regular_files_are_opened),
     };
     return cmocka_run_group_tests(tests, temporary_open, temporary_close);
 }

@@ -37,7 +37,9 @@ nft_status nft_file_open_shard(nft_file **file, const char *path, int64_t limit)
 nft_status nft_file_list(nft_file *file);
 
 /* An error that gives the file's kind by its name and the way out, if no format reads it but it is known. */
-nft_status nft_refuse_other_files(const nft_start *start);
+nft_status nft_refuse_other_files(const char *path, const nft_start *start);
+/* The same for a piece of an archive by its name, whatever it holds: the first begins as the archive. */
+nft_status nft_refuse_pieces(const char *path);
 
 nft_status nft_source_read(const nft_source *source, int64_t offset, int64_t bytes, void *out);
 

@@ -5,6 +5,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define SPLIT_ZIP                                                                                            \
+    "it is one of several parts of a zip archive; join them with `zip -s 0 NAME.zip --out whole.zip`, "      \
+    "unpack "                                                                                                \
+    "that, and read the files in it"
+
 static const struct {
     const char *mark;
     int64_t length, offset;
@@ -25,6 +30,7 @@ static const struct {
     {"\x89PNG", 4, 0, "it looks like a PNG image; nftool fit makes networks of images"},
     {"\xff\xd8\xff", 3, 0, "it is a JPEG image; nftool fit makes networks of images"},
     {"TFL3", 4, 4, "it is a TensorFlow Lite model, which is not read; export the model to ONNX"},
+    {"PK\7\10", 4, 0, SPLIT_ZIP},
     {"%PDF", 4, 0, "it is a PDF document"},
 };
 
@@ -90,7 +96,49 @@ static bool is_idx(const nft_start *start)
            bytes[3] <= 4 && (bytes[4] || bytes[5] || bytes[6] || bytes[7]);
 }
 
-nft_status nft_refuse_other_files(const nft_start *start)
+/* Whether the text before the end of a name is that of an archive. */
+static bool is_archive(const char *name, size_t length)
+{
+    static const char *const ends[] = {".zip", ".tar", ".gz", ".tgz", ".xz", ".txz", ".bz2", ".zst", ".7z"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t end = strlen(ends[i]);
+        if (length > end && !strncmp(name + length - end, ends[i], end))
+            return true;
+    }
+    return false;
+}
+
+/* "zoo.tar.gz.aa" of split, "zoo.zip.001" of 7-Zip. */
+static bool is_piece(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    size_t length = dot ? strlen(dot + 1) : 0;
+    bool is_number = length == 3 && strspn(dot + 1, "0123456789") == 3;
+    bool is_letters = length == 2 && strspn(dot + 1, "abcdefghijklmnopqrstuvwxyz") == 2;
+    return (is_number || is_letters) && is_archive(name, (size_t)(dot - name));
+}
+
+nft_status nft_refuse_pieces(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    if (!is_piece(name))
+        return NFT_OK;
+    return nft_fail(
+        NFT_ERROR_FORMAT,
+        "not a file of tensors: by its name it is one of several parts of an archive; join them with "
+        "`cat %.*s.* >%.*s`, unpack that, and read the files in it",
+        (int)(dot - name), name, (int)(dot - name), name);
+}
+
+/* "zoo.z01" of zip -s; its last part is "zoo.zip", which does not begin as an archive. */
+static bool is_of_split_zip(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    bool is_number = dot && dot[1] == 'z' && strlen(dot) >= 4 && !dot[2 + strspn(dot + 2, "0123456789")];
+    return is_number || (dot && !strcmp(dot, ".zip"));
+}
+
+nft_status nft_refuse_other_files(const char *path, const nft_start *start)
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (start->length >= kinds[i].offset + kinds[i].length &&
@@ -118,5 +166,7 @@ nft_status nft_refuse_other_files(const nft_start *start)
             "not a file of tensors: it looks like a table of text; it may hold labels, not networks");
     if (is_text(start))
         return nft_fail(NFT_ERROR_FORMAT, "not a file of tensors: it looks like text");
+    if (is_of_split_zip(path))
+        return nft_fail(NFT_ERROR_FORMAT, "not a file of tensors: by its name " SPLIT_ZIP);
     return NFT_OK;
 }
