@@ -20,7 +20,7 @@ workers=$(nproc)
 tests_of() {
     case $1 in
     src/io/index.c | src/io/dataset.c | src/io/dataset_tensors.c) echo test_weights_space test_index test_dataset test_mixed_training test_adapted ;;
-    src/io/families/*) echo test_families ;;
+    src/io/families/*) echo test_families test_presets ;;
     src/io/collect/*) echo test_collect_labels test_presets test_collect test_collect_ranks test_collect_split ;;
     src/io/fold.c | src/io/fold_space.c) echo test_fold_space test_adapted ;;
     src/io/kernels.c | src/io/several.c | src/io/chain_doubts.c) echo test_adapted test_presets ;;

@@ -76,6 +76,12 @@ static nft_status collect(nft_layer_chain *chain, const nft_file *file)
     int64_t count = 0;
     for (int64_t i = 0; i < file->entry_count; i++)
         count += is_weight_of(chain, &file->entries[i]);
+    if (!count && !file->entry_count && file->left_out_count)
+        return nft_fail(
+            NFT_ERROR_FORMAT,
+            "holds no tensor that is read: '%s' is not, %s; collect the checkpoints of the networks, "
+            "or save their tensors as state dicts",
+            file->left_out[0].name, file->left_out[0].reason);
     if (!count && *chain->prefix)
         return nft_fail(NFT_ERROR_FORMAT,
                         "holds no layer: none of its %" PRId64 " tensors is named %s….weight",

@@ -299,13 +299,15 @@ static void assert_named(const char *file, const char *words)
         fail_msg("'%s' is not in '%s'", words, nft_error_message());
 }
 
-static void tokens_and_graphs_are_refused_with_the_way_out(void **state)
+static void tokens_graphs_and_classes_are_refused_with_the_way_out(void **state)
 {
     (void)state;
     assert_named("sane-tokens.pt", "the tokens of a network for SANE ('w', 'm' and 'p')");
     assert_named("sane-tokens.pt", "--preset cnn-zoos");
     assert_named("dng-graph.pt", "edges and nodes of a network's graph for DNG ('e' and 'b')");
     assert_named("dng-graph.pt", "--preset dng-vit");
+    assert_named("cnn-zoo-dataset.pt", "'testset' is not, it is of the class __main__.Dataset; collect the "
+                                       "checkpoints");
 }
 
 static void assert_label(const char *pattern, const char *path, const char *expected)
@@ -361,7 +363,7 @@ int main(void)
         cmocka_unit_test(networks_with_residual_connections_have_ordered_axes),
         cmocka_unit_test(transformers_are_found_by_their_table),
         cmocka_unit_test(labels_of_numbered_models_are_in_their_table),
-        cmocka_unit_test(tokens_and_graphs_are_refused_with_the_way_out),
+        cmocka_unit_test(tokens_graphs_and_classes_are_refused_with_the_way_out),
         cmocka_unit_test(patterns_find_labels_in_the_last_parts_of_paths),
         cmocka_unit_test(unknown_presets_and_patterns_are_refused),
     };

@@ -54,6 +54,13 @@ def hdf5_collections():
     (folder / "nef_cfg.json").write_text("{}\n")
 
 
+class Dataset:
+    """As the data sets of classes that some zoos have next to their checkpoints."""
+
+    def __init__(self, data):
+        self.data = data
+
+
 def torch_collections():
     from collections import OrderedDict
 
@@ -122,6 +129,7 @@ def torch_collections():
         save(f"dng-vit/vit_models/model_{number}_{epoch}.pth", state(vit, number))
         results.append({"model_id": number, "epoch": epoch, "train_accuracy": 30.5, "test_accuracy": 20.0 + number})
     save("refused/dng-graph.pt", {"e": torch.zeros(8), "b": torch.zeros(4)})
+    save("refused/cnn-zoo-dataset.pt", {"trainset": Dataset(torch.zeros(3)), "testset": Dataset(torch.zeros(2))})
     tokens = {"w": torch.zeros(4, 6), "m": torch.ones(4, 6, dtype=torch.bool), "p": torch.zeros(4, 3, dtype=torch.int16), "props": {"test_acc": 0.5}}
     save("refused/sane-tokens.pt", tokens)
     stat = pathlib.Path("dng-vit/stat")
