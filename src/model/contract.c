@@ -80,8 +80,7 @@ const char *nft_contract_repair(int64_t key)
         "'nftool forward --prepare' moves it into the last biases",
         "fit them to images of that size",
         "take a model of these classes",
-        "fit them with these settings; 'nftool' takes others with --any-fit, and a set without 'nft.fit' is "
-        "not compared"};
+        "fit them with these settings, or remove the text, as nftool does with --any-fit"};
     return repairs[key];
 }
 
