@@ -167,21 +167,16 @@ with_blas() {
     unit_tests_of_arithmetic blas
 }
 
-# Compiles the library for arm64, as objects: nothing is linked, so headers are enough.
-cross_compile() {
-    headers=$checks/arm64/include
-    mkdir -p "$headers"
-    blas_flags=$(pkg-config --cflags openblas)
-    # shellcheck disable=SC2086
-    printf '#include <cblas.h>\n#include <jansson.h>\n#include <zlib.h>\n' | gcc $blas_flags -M -xc - | tr ' ' '\n' |
-        grep -E '/(cblas|openblas_config|jansson|jansson_config|zlib|zconf)\.h$' | xargs -I{} cp {} "$headers"
-    find src -name '*.c' ! -path 'src/cli/*' ! -name hdf5_library.c | sort >$checks/arm64/sources
-    # shellcheck disable=SC2016
-    xargs -P "$(nproc)" -I{} sh -c '
-        bf16=
-        case $2 in src/math/tiles_neon_bf16.c) bf16=-march=armv8.2-a+bf16 ;; esac
-        aarch64-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Iinclude -Isrc -isystem "$1" \
-            -DNFT_KERNELS_SET=neon -DNFT_HAS_NEON_BF16 $bf16 -c "$2" -o "$1/../$$.o"' sh "$headers" {} <$checks/arm64/sources
+with_arm64() {
+    stage "arm64: build" tests/arm64.sh $checks/arm64
+    built=$status
+    for kernels in neon neon_bf16; do
+        if [ "$built" -eq 0 ]; then
+            stage "arm64, $kernels kernels: tests under qemu" tests/arm64.sh $checks/arm64 $kernels
+        else
+            skip "arm64, $kernels kernels: tests under qemu" "not built"
+        fi
+    done
 }
 
 fuzz() {
@@ -294,7 +289,7 @@ if [ $everything = yes ]; then
         skip "MPI" "not installed"
     fi
     stage "every mutant fails a test" tests/mutants.sh "" $checks/gcc
-    if_installed aarch64-linux-gnu-gcc "arm64: compiles" cross_compile
+    with_arm64
     if_installed valgrind "valgrind" under_valgrind
     if_installed doxygen "documentation" build_docs
     with_pytorch

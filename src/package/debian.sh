@@ -42,5 +42,5 @@ nft_build_packages='gcc g++ libc6-dev cmake ninja-build pkg-config libopenblas-d
 nft_test_packages='libcmocka-dev binutils python3-numpy'
 # Optional packages for `tests/run.sh --all`.
 nft_check_packages='clang libclang-rt-dev llvm clang-format clang-tidy libblas3 libopenblas0-openmp libopenblas0-serial libblis4-pthread
-    libatlas3-base gcc-aarch64-linux-gnu libc6-dev-arm64-cross cppcheck valgrind shellcheck libopenmpi-dev openmpi-bin doxygen
+    libatlas3-base gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user cppcheck valgrind shellcheck libopenmpi-dev openmpi-bin doxygen
     abigail-tools gcc-12 dpkg-dev file ccache python3-torch python3-venv'

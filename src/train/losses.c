@@ -42,9 +42,10 @@ static double bce(int64_t n, const float *output, const void *target, double sca
 static double cross_entropy(int64_t n, const float *output, const void *target, double scale, float *gradient)
 {
     int64_t class = *(const int64_t *)target;
-    double most = -INFINITY, total = 0;
+    float greatest = -INFINITY; /* in double, gcc 12.2 for arm64 fails at the loop */
     for (int64_t i = 0; i < n; i++)
-        most = fmax(most, (double)output[i]);
+        greatest = fmaxf(greatest, output[i]);
+    double most = (double)greatest, total = 0;
     for (int64_t i = 0; i < n; i++)
         total += exp((double)output[i] - most);
     for (int64_t i = 0; gradient && i < n; i++)

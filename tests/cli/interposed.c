@@ -1,11 +1,12 @@
 /* A library for LD_PRELOAD that makes a chosen system call of a program fail or change something.
  * REPLACED=PATH, REPLACEMENT=OTHER, REPLACED_AT=N: behind the Nth open of PATH, OTHER is renamed to it.
  * SLOW=1: each write to a file takes half a second. INTERRUPTED=fsync: each second call of it fails with
- * EINTR. */
+ * EINTR. KILLED=NAME, KILLED_AT=N: instead of the Nth rename to a file of that name the program is killed. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -59,6 +60,17 @@ EXPORT int open64(const char *path, int flags, ...)
     mode_t mode = flags & O_CREAT ? (mode_t)va_arg(arguments, int) : 0;
     va_end(arguments);
     return open_next("open64", path, flags, mode);
+}
+
+EXPORT int rename(const char *from, const char *to)
+{
+    static int renamed;
+    int (*next)(const char *, const char *) = NULL;
+    *(void **)&next = dlsym(RTLD_NEXT, "rename");
+    const char *killed = getenv("KILLED"), *at = getenv("KILLED_AT"), *slash = strrchr(to, '/');
+    if (killed && at && !strcmp(slash ? slash + 1 : to, killed) && ++renamed == atoi(at))
+        (void)raise(SIGKILL);
+    return next(from, to);
 }
 
 EXPORT ssize_t write(int descriptor, const void *bytes, size_t count)

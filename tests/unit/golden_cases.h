@@ -140,19 +140,27 @@ typedef struct golden_kind {
     CMUnitTestFunction function;
 } golden_kind;
 
-/* Runs each kind of test on each case, after `first`, another test or NULL. */
+/* NFT_TEST_KINDS in the environment lowers their number, for an emulator: the first compares with PyTorch. */
+static size_t kinds_wanted(size_t count)
+{
+    const char *most = getenv("NFT_TEST_KINDS");
+    size_t wanted = most ? (size_t)strtoul(most, NULL, 10) : count;
+    return wanted >= 1 && wanted < count ? wanted : count;
+}
+
+/* Runs each kind of test on each case, after `first`, another test or NULL, which fewer kinds do without. */
 static int run_golden(const char *group, int argc, char **argv, const golden_kind *kinds, size_t kind_count,
                       CMUnitTestFunction first, CMFixtureFunction setup, CMFixtureFunction teardown)
 {
-    size_t least = argc > 1 ? 1 : LEAST_CASES, count = 0;
+    size_t least = argc > 1 ? 1 : LEAST_CASES, count = 0, wanted = kinds_wanted(kind_count);
     find_cases(argc > 1 ? argv[1] : NFT_TEST_DATA "/golden");
     struct CMUnitTest *tests = support_allocate((case_count * kind_count + 2) * sizeof *tests);
     tests[count++] =
         (struct CMUnitTest){.name = "enough cases", .test_func = enough_cases, .initial_state = &least};
-    if (first)
+    if (first && wanted == kind_count)
         tests[count++] = (struct CMUnitTest){.name = "real networks", .test_func = first};
     size_t named = count;
-    for (size_t kind = 0; kind < kind_count; kind++)
+    for (size_t kind = 0; kind < wanted; kind++)
         for (size_t i = 0; i < case_count; i++)
             tests[count++] = (struct CMUnitTest){.name = test_name(cases[i].name, kinds[kind].what),
                                                  .test_func = kinds[kind].function,

@@ -148,12 +148,6 @@ static void owes_a_validation(void **state)
     close_setting(&s);
 }
 
-static void expect_message(const char *text)
-{
-    if (!strstr(nft_error_message(), text))
-        fail_msg("message is \"%s\", expected \"%s\" in it", nft_error_message(), text);
-}
-
 /* A trainer of another recipe, model or data set refuses, says why, and stays as it was. */
 static void of_another_training(void **state)
 {

@@ -6,12 +6,6 @@
 #include "unit/temporary.h"
 #include "unit/training.h"
 
-static void expect_message(const char *text)
-{
-    if (!strstr(nft_error_message(), text))
-        fail_msg("message is \"%s\", expected \"%s\" in it", nft_error_message(), text);
-}
-
 static nft_dataset *opened(const char *path)
 {
     nft_dataset *dataset = NULL;

@@ -6,8 +6,6 @@
 #include "unit/training.h"
 
 #include "config/json.h"
-#include "nft/inr.h"
-#include "nft/train.h"
 #include "siren/siren.h"
 #include "train/augment.h"
 #include "train/trainer.h"
@@ -253,7 +251,7 @@ static void repeats(void **state)
     support_result resumed = trainer_values(rest);
     same_values("of a file, resumed", resumed, first);
     assert_int_equal(nft_trainer_resume(other, saved), NFT_ERROR_MISMATCH);
-    assert_non_null(strstr(nft_error_message(), "'recipe.augment.canonical' was null, now it is false"));
+    expect_message("'recipe.augment.canonical' was null, now it is false");
     support_result plain = train(model, HEAD "}", set, 1);
     assert_true(memcmp(plain.values, first.values, (size_t)first.count * sizeof *first.values) != 0);
     free(plain.values);
@@ -301,8 +299,7 @@ static void refused_recipes(void **state)
         char *json = support_json(cases[i].recipe);
         if (!nft_trainer_create(&trainer, model, json, strlen(json), NULL))
             fail_msg("%s was accepted", cases[i].recipe);
-        if (!strstr(nft_error_message(), cases[i].message))
-            fail_msg("\"%s\", expected \"%s\"", nft_error_message(), cases[i].message);
+        expect_message(cases[i].message);
         free(json);
         nft_model_free(model);
     }
@@ -320,12 +317,11 @@ static void refused_frequency(void **state)
     assert_ok(set_data(trainer, set, NULL)); /* not canonical */
     assert_ok(nft_weights_set_metadata(set, "nft.canonical", "sign-phase"));
     assert_int_equal(set_data(trainer, set, NULL), NFT_ERROR_MISMATCH);
-    assert_non_null(
-        strstr(nft_error_message(), "its networks have omega 20 by its metadata, augment has 30"));
+    expect_message("its networks have omega 20 by its metadata, augment has 30");
     assert_ok(set_data(fitting, set, NULL));
     nft_trainer *layered = make_trainer(model, MOVED ", 'omega': [20, 3]}}", 1);
     assert_int_equal(set_data(layered, set, NULL), NFT_ERROR_MISMATCH);
-    assert_non_null(strstr(nft_error_message(), "augment has 20,3"));
+    expect_message("augment has 20,3");
     assert_ok(nft_weights_set_metadata(set, "nft.omega", "20,3"));
     assert_ok(set_data(layered, set, NULL));
     assert_int_equal(set_data(fitting, set, NULL), NFT_ERROR_MISMATCH);
@@ -341,13 +337,8 @@ static void memory_is_planned(void **state)
 {
     (void)state;
     nft_model *model = support_model(PREDICTOR, 1);
-    char *with = support_json(MOVED "}}"), *without = support_json(HEAD "}");
-    int64_t more = 0, less = 0;
-    assert_ok(nft_trainer_memory(&more, model, NULL, with, strlen(with), NULL));
-    assert_ok(nft_trainer_memory(&less, model, NULL, without, strlen(without), NULL));
-    assert_int_equal(more - less, 4 * model->space->numbers * (int64_t)sizeof(float));
-    free(without);
-    free(with);
+    assert_int_equal(memory_between(model, MOVED "}}", HEAD "}"),
+                     4 * model->space->numbers * (int64_t)sizeof(float));
     nft_model_free(model);
 }
 
@@ -377,36 +368,18 @@ static void moves_batches_of_a_callback(void **state)
     nft_model_free(model);
 }
 
-static int add_nothing(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user)
-{
-    (void)sums, (void)sum_count, (void)values, (void)value_count, (void)user;
-    return 0;
-}
-
 /* The second of two ranks moves its half of a batch as a single process does. */
 static void same_on_ranks(void **state)
 {
     (void)state;
     nft_model *model = support_model(PREDICTOR, 1);
     nft_weights *set = make_set(model, SAMPLES, 2);
-    nft_trainer *whole = make_trainer(model, MOVED "}}", 1), *second = NULL;
-    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
-    char *json = support_json(MOVED "}}");
-    options.threads = 1;
-    options.ranks = 2;
-    options.rank = 1;
-    options.reduce = add_nothing;
-    assert_ok(nft_trainer_create(&second, model, json, strlen(json), &options));
+    nft_trainer *whole = make_trainer(model, MOVED "}}", 1), *second = make_second_rank(model, MOVED "}}");
     assert_ok(set_data(whole, set, NULL));
     assert_ok(set_data(second, set, NULL));
     assert_ok(nft_trainer_step(NULL, whole));
     assert_ok(nft_trainer_step(NULL, second));
-    for (int64_t t = 0; t < model->space->tensor_count; t++) {
-        int64_t half = nft_weights_data_count(whole->source.augmented, t) / 2;
-        support_identical("the half of a batch", half, nft_weights_data(whole->source.augmented, t) + half,
-                          nft_weights_data(second->source.augmented, t) + half);
-    }
-    free(json);
+    same_second_half(whole->source.augmented, second->source.augmented);
     nft_trainer_free(second);
     nft_trainer_free(whole);
     nft_weights_free(set);

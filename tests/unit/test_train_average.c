@@ -18,12 +18,6 @@ static nft_trainer *trainer_of(const setting *s, const char *recipe, int32_t thr
     return trainer;
 }
 
-static void expect_message(const char *text)
-{
-    if (!strstr(nft_error_message(), text))
-        fail_msg("message is \"%s\", expected \"%s\" in it", nft_error_message(), text);
-}
-
 static void same_parameters(const nft_trainer *trainer, support_result expected)
 {
     support_result values = trainer_values(trainer);
@@ -218,15 +212,9 @@ static void counts_its_memory(void **state)
 {
     (void)state;
     nft_model *model = support_model(PREDICTOR, 1);
-    char *with = support_json(AVERAGED), *without = support_json(PLAIN(""));
-    int64_t more = 0, less = 0;
-    assert_ok(nft_trainer_memory(&more, model, NULL, with, strlen(with), NULL));
-    assert_ok(nft_trainer_memory(&less, model, NULL, without, strlen(without), NULL));
     support_result values = model_values(model);
-    assert_true(more - less >= values.count * (int64_t)sizeof(float));
+    assert_true(memory_between(model, AVERAGED, PLAIN("")) >= values.count * (int64_t)sizeof(float));
     free(values.values);
-    free(with);
-    free(without);
     nft_model_free(model);
 }
 

@@ -317,46 +317,22 @@ static void threads_change_no_bit(void **state)
     free(without.values);
 }
 
-static int add_nothing(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user)
-{
-    (void)sums, (void)sum_count, (void)values, (void)value_count, (void)user;
-    return 0;
-}
-
 /* The second of two ranks mixes the same networks as one process, although some are the first rank's. */
 static void ranks_mix_the_same(void **state)
 {
     (void)state;
     nft_model *model = support_model(CLASSES, 1);
     nft_weights *set = with_classes(model, 9, 2);
-    nft_trainer *whole = trainer_of(model, set, RECIPE_OF("cross_entropy", MIXED), 1), *second = NULL;
-    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
-    char *json = support_json(RECIPE_OF("cross_entropy", MIXED));
-    options.threads = 1;
-    options.ranks = 2;
-    options.rank = 1;
-    options.reduce = add_nothing;
-    assert_ok(nft_trainer_create(&second, model, json, strlen(json), &options));
+    nft_trainer *whole = trainer_of(model, set, RECIPE_OF("cross_entropy", MIXED), 1),
+                *second = make_second_rank(model, RECIPE_OF("cross_entropy", MIXED));
     assert_ok(set_data(second, set, NULL));
     assert_ok(nft_trainer_step(NULL, whole));
     assert_ok(nft_trainer_step(NULL, second));
-    for (int64_t t = 0; t < model->space->tensor_count; t++) {
-        const nft_weights *a = whole->source.mixup.networks, *b = second->source.mixup.networks;
-        int64_t half = nft_weights_data_count(a, t) / 2;
-        support_identical("the half of a batch", half, nft_weights_data(a, t) + half,
-                          nft_weights_data(b, t) + half);
-    }
-    free(json);
+    same_second_half(whole->source.mixup.networks, second->source.mixup.networks);
     nft_trainer_free(whole);
     nft_trainer_free(second);
     nft_weights_free(set);
     nft_model_free(model);
-}
-
-static void expect_message(const char *text)
-{
-    if (!strstr(nft_error_message(), text))
-        fail_msg("message is \"%s\", expected \"%s\" in it", nft_error_message(), text);
 }
 
 static void checkpoints_know_it(void **state)
@@ -404,14 +380,9 @@ static void counts_its_memory(void **state)
 {
     (void)state;
     nft_model *model = support_model(CLASSES, 1);
-    char *with = support_json(RECIPE_OF("cross_entropy", MIXED)),
-         *without = support_json(RECIPE_OF("cross_entropy", ", 'augment': {}"));
-    int64_t more = 0, less = 0;
-    assert_ok(nft_trainer_memory(&more, model, NULL, with, strlen(with), NULL));
-    assert_ok(nft_trainer_memory(&less, model, NULL, without, strlen(without), NULL));
-    assert_true(more - less >= 6 * model->space->numbers * (int64_t)sizeof(float));
-    free(with);
-    free(without);
+    int64_t more = memory_between(model, RECIPE_OF("cross_entropy", MIXED),
+                                  RECIPE_OF("cross_entropy", ", 'augment': {}"));
+    assert_true(more >= 6 * model->space->numbers * (int64_t)sizeof(float));
     nft_model_free(model);
 }
 

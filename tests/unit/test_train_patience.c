@@ -15,12 +15,6 @@ static nft_trainer *trainer_of(const setting *s, const char *recipe)
     return trainer;
 }
 
-static void expect_message(const char *text)
-{
-    if (!strstr(nft_error_message(), text))
-        fail_msg("message is \"%s\", expected \"%s\" in it", nft_error_message(), text);
-}
-
 static int64_t steps_of(const setting *s, const char *recipe)
 {
     nft_trainer *trainer = trainer_of(s, recipe);

@@ -47,6 +47,56 @@ static inline nft_weights *make_set(const nft_model *model, int64_t count, uint6
     return set;
 }
 
+static inline int add_nothing(double *sums, int64_t sum_count, float *values, int64_t value_count, void *user)
+{
+    (void)sums, (void)sum_count, (void)values, (void)value_count, (void)user;
+    return 0;
+}
+
+/* The second of two ranks, whose first adds nothing. */
+static inline nft_trainer *make_second_rank(const nft_model *model, const char *recipe)
+{
+    nft_trainer_options options = NFT_TRAINER_OPTIONS_INIT;
+    nft_trainer *trainer = NULL;
+    char *json = support_json(recipe);
+    options.threads = 1;
+    options.ranks = 2;
+    options.rank = 1;
+    options.reduce = add_nothing;
+    assert_ok(nft_trainer_create(&trainer, model, json, strlen(json), &options));
+    free(json);
+    return trainer;
+}
+
+/* The second halves of two batches of networks are the same bits. */
+static inline void same_second_half(const nft_weights *a, const nft_weights *b)
+{
+    for (int64_t t = 0; t < nft_space_describe(nft_weights_space(a))->tensor_count; t++) {
+        int64_t half = nft_weights_data_count(a, t) / 2;
+        support_identical("the half of a batch", half, nft_weights_data(a, t) + half,
+                          nft_weights_data(b, t) + half);
+    }
+}
+
+/* The bytes that a trainer of the first recipe plans, less those of the second. */
+static inline int64_t memory_between(const nft_model *model, const char *with, const char *without)
+{
+    const char *const recipes[] = {with, without};
+    int64_t bytes[2] = {0};
+    for (int i = 0; i < 2; i++) {
+        char *json = support_json(recipes[i]);
+        assert_ok(nft_trainer_memory(&bytes[i], model, NULL, json, strlen(json), NULL));
+        free(json);
+    }
+    return bytes[0] - bytes[1];
+}
+
+static inline void expect_message(const char *text)
+{
+    if (!strstr(nft_error_message(), text))
+        fail_msg("message is \"%s\", expected \"%s\" in it", nft_error_message(), text);
+}
+
 /* One set each; NULL: none. */
 static inline nft_status set_data(nft_trainer *trainer, const nft_weights *train,
                                   const nft_weights *validation)
