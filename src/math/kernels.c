@@ -218,9 +218,10 @@ static float dot(int64_t n, const float *x, const float *z)
 #if LANES == 16 || defined(__aarch64__)
 #define PRODUCT_ROWS 4 /* 16 accumulators of 32 registers */
 #else
-#define PRODUCT_ROWS 2 /* 8 of 16 */
+#define PRODUCT_ROWS 3 /* 12 of 16 */
 #endif
 #define PRODUCTS (PRODUCT_ROWS * PRODUCT_COLUMNS)
+#define SUMMED ((PRODUCTS + LANES - 1) / LANES * LANES) /* whole vectors of them */
 
 /* Rows of a matrix that take part in a tile; where there are fewer, the last one again. */
 typedef struct tile_rows {
@@ -235,7 +236,7 @@ INLINE tile_rows rows_of_tile(const float *x, int64_t stride, int64_t first, int
     return t;
 }
 
-INLINE void add_products(floats sums[PRODUCTS], const floats a[PRODUCT_ROWS], const floats b[PRODUCT_COLUMNS])
+INLINE void add_products(floats sums[SUMMED], const floats a[PRODUCT_ROWS], const floats b[PRODUCT_COLUMNS])
 {
     UNROLLED (r, PRODUCT_ROWS)
         UNROLLED (c, PRODUCT_COLUMNS)
@@ -245,9 +246,9 @@ INLINE void add_products(floats sums[PRODUCTS], const floats a[PRODUCT_ROWS], co
 /* products: PRODUCT_ROWS rows of PRODUCT_COLUMNS. */
 INLINE void product_tile(int64_t k, tile_rows a, tile_rows b, float *products)
 {
-    floats sums[PRODUCTS], x[PRODUCT_ROWS], y[PRODUCT_COLUMNS];
+    floats sums[SUMMED], x[PRODUCT_ROWS], y[PRODUCT_COLUMNS];
     int64_t i = 0;
-    UNROLLED (t, PRODUCTS)
+    UNROLLED (t, SUMMED)
         sums[t] = fill(0);
     for (; i + LANES <= k; i += LANES) {
         UNROLLED (r, PRODUCT_ROWS)
@@ -263,7 +264,7 @@ INLINE void product_tile(int64_t k, tile_rows a, tile_rows b, float *products)
             y[c] = load_part(b.at[c] + i, k - i, fill(0));
         add_products(sums, x, y);
     }
-    UNROLLED (t, PRODUCTS / LANES)
+    UNROLLED (t, SUMMED / LANES)
         store(products + t * LANES, sum_each(sums + t * LANES));
 }
 
@@ -284,7 +285,7 @@ static void row_products(int64_t m, int64_t n, int64_t k, const float *a, int64_
         tile_rows rows = rows_of_tile(a, a_stride, row, m);
         int64_t height = m - row < PRODUCT_ROWS ? m - row : PRODUCT_ROWS;
         for (int64_t column = 0; column < n; column += PRODUCT_COLUMNS) {
-            float products[PRODUCTS];
+            float products[SUMMED];
             int64_t width = n - column < PRODUCT_COLUMNS ? n - column : PRODUCT_COLUMNS;
             product_tile(k, rows, rows_of_tile(b, b_stride, column, n), products);
             for (int64_t r = 0; r < height; r++)
