@@ -33,8 +33,8 @@ INLINE floats relu_derivative(floats x, floats dy)
 /* Φ(x) + x φ(x); from NO_TAIL on 1 or 0 and, as in PyTorch, NaN at ±∞. */
 INLINE floats slope_of_tail(floats x, normal_tail of)
 {
-    floats tail = blend(of.exists, scale(of.tail, of.n), fill(0));
-    floats e = blend(of.exists, scale(of.expm1 + 1, of.n), fill(0));
+    floats tail = blend(of.exists, of.tail * of.power, fill(0));
+    floats e = blend(of.exists, (of.expm1 + 1) * of.power, fill(0));
     floats below = blend(less(x, fill(0)), tail, 1 - tail);
     return below + x * (e * ONE_OVER_SQRT_2_PI);
 }

@@ -218,9 +218,10 @@ static float dot(int64_t n, const float *x, const float *z)
 #if LANES == 16 || defined(__aarch64__)
 #define PRODUCT_ROWS 4 /* 16 accumulators of 32 registers */
 #else
-#define PRODUCT_ROWS 2 /* 8 of 16 */
+#define PRODUCT_ROWS 3 /* 12 of 16 */
 #endif
 #define PRODUCTS (PRODUCT_ROWS * PRODUCT_COLUMNS)
+#define SUMMED ((PRODUCTS + LANES - 1) / LANES * LANES) /* whole vectors of them */
 
 /* Rows of a matrix that take part in a tile; where there are fewer, the last one again. */
 typedef struct tile_rows {
@@ -235,7 +236,7 @@ INLINE tile_rows rows_of_tile(const float *x, int64_t stride, int64_t first, int
     return t;
 }
 
-INLINE void add_products(floats sums[PRODUCTS], const floats a[PRODUCT_ROWS], const floats b[PRODUCT_COLUMNS])
+INLINE void add_products(floats sums[SUMMED], const floats a[PRODUCT_ROWS], const floats b[PRODUCT_COLUMNS])
 {
     UNROLLED (r, PRODUCT_ROWS)
         UNROLLED (c, PRODUCT_COLUMNS)
@@ -245,9 +246,9 @@ INLINE void add_products(floats sums[PRODUCTS], const floats a[PRODUCT_ROWS], co
 /* products: PRODUCT_ROWS rows of PRODUCT_COLUMNS. */
 INLINE void product_tile(int64_t k, tile_rows a, tile_rows b, float *products)
 {
-    floats sums[PRODUCTS], x[PRODUCT_ROWS], y[PRODUCT_COLUMNS];
+    floats sums[SUMMED], x[PRODUCT_ROWS], y[PRODUCT_COLUMNS];
     int64_t i = 0;
-    UNROLLED (t, PRODUCTS)
+    UNROLLED (t, SUMMED)
         sums[t] = fill(0);
     for (; i + LANES <= k; i += LANES) {
         UNROLLED (r, PRODUCT_ROWS)
@@ -263,7 +264,7 @@ INLINE void product_tile(int64_t k, tile_rows a, tile_rows b, float *products)
             y[c] = load_part(b.at[c] + i, k - i, fill(0));
         add_products(sums, x, y);
     }
-    UNROLLED (t, PRODUCTS / LANES)
+    UNROLLED (t, SUMMED / LANES)
         store(products + t * LANES, sum_each(sums + t * LANES));
 }
 
@@ -284,7 +285,7 @@ static void row_products(int64_t m, int64_t n, int64_t k, const float *a, int64_
         tile_rows rows = rows_of_tile(a, a_stride, row, m);
         int64_t height = m - row < PRODUCT_ROWS ? m - row : PRODUCT_ROWS;
         for (int64_t column = 0; column < n; column += PRODUCT_COLUMNS) {
-            float products[PRODUCTS];
+            float products[SUMMED];
             int64_t width = n - column < PRODUCT_COLUMNS ? n - column : PRODUCT_COLUMNS;
             product_tile(k, rows, rows_of_tile(b, b_stride, column, n), products);
             for (int64_t r = 0; r < height; r++)
@@ -314,49 +315,64 @@ INLINE void store_half(float *p, half_floats v)
     memcpy(p, &v, sizeof v);
 }
 
-static void copy_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)
+/* y = x, or y += x */
+INLINE void move_row(int64_t n, bool adds, const float *x, float *y)
 {
+    int64_t i = 0;
     if (n == LANES / 2) {
-        for (int64_t r = 0; r < rows; r++)
-            store_half(y + r * y_stride, load_half(x + r * x_stride));
+        half_floats v = load_half(x);
+        store_half(y, adds ? load_half(y) + v : v);
         return;
     }
-    for (int64_t r = 0; r < rows; r++, x += x_stride, y += y_stride) {
-        int64_t i = 0;
-        for (; i + LANES <= n; i += LANES)
-            store(y + i, load(x + i));
-        if (i < n)
-            store_part(y + i, n - i, load_part(x + i, n - i, fill(0)));
+    for (; i + LANES <= n; i += LANES)
+        store(y + i, adds ? load(y + i) + load(x + i) : load(x + i));
+    if (i < n) {
+        floats v = load_part(x + i, n - i, fill(0));
+        store_part(y + i, n - i, adds ? load_part(y + i, n - i, fill(0)) + v : v);
     }
+}
+
+INLINE void move_rows(int64_t rows, int64_t n, int groups, bool adds, const float *x, int64_t x_stride,
+                      int64_t x_group, float *y, int64_t y_stride, int64_t y_group)
+{
+    for (int64_t r = 0; r < rows; r++, x += x_stride, y += y_stride)
+        for (int g = 0; g < groups; g++)
+            move_row(n, adds, x + g * x_group, y + g * y_group);
+}
+
+/* The loops over a few vectors take longer than their moves, so a row of one head has a constant length. */
+#define MOVE_ROWS_OF(count)                                                                                  \
+    if (n == (count)) {                                                                                      \
+        move_rows(rows, count, groups, adds, x, x_stride, x_group, y, y_stride, y_group);                    \
+        return;                                                                                              \
+    }
+
+/* The same with constants; `groups` is one where this is inlined. */
+INLINE void move_short_rows(int64_t rows, int64_t n, int groups, bool adds, const float *x, int64_t x_stride,
+                            int64_t x_group, float *y, int64_t y_stride, int64_t y_group)
+{
+    MOVE_ROWS_OF(LANES / 2)
+    MOVE_ROWS_OF(LANES)
+    MOVE_ROWS_OF(2 * LANES)
+    for (int g = 0; g < groups; g++)
+        move_rows(rows, n, 1, adds, x + g * x_group, x_stride, 0, y + g * y_group, y_stride, 0);
+}
+
+static void copy_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)
+{
+    move_short_rows(rows, n, 1, false, x, x_stride, 0, y, y_stride, 0);
 }
 
 static void add_rows(int64_t rows, int64_t n, const float *x, int64_t x_stride, float *y, int64_t y_stride)
 {
-    if (n == LANES / 2) {
-        for (int64_t r = 0; r < rows; r++)
-            store_half(y + r * y_stride, load_half(y + r * y_stride) + load_half(x + r * x_stride));
-        return;
-    }
-    for (int64_t r = 0; r < rows; r++)
-        add(n, x + r * x_stride, y + r * y_stride);
-}
-
-/* One number of groups, a constant where this is inlined. */
-INLINE void move_groups(int64_t rows, int groups, bool add, const float *x, int64_t x_stride, int64_t x_group,
-                        float *y, int64_t y_stride, int64_t y_group)
-{
-    for (int64_t r = 0; r < rows; r++, x += x_stride, y += y_stride)
-        for (int g = 0; g < groups; g++) {
-            half_floats v = load_half(x + g * x_group);
-            store_half(y + g * y_group, add ? load_half(y + g * y_group) + v : v);
-        }
+    move_short_rows(rows, n, 1, true, x, x_stride, 0, y, y_stride, 0);
 }
 
 static void copy_groups(int64_t rows, int64_t n, int groups, const float *x, int64_t x_stride,
                         int64_t x_group, float *y, int64_t y_stride, int64_t y_group)
 {
-    if (n == LANES / 2 && groups == 3)
-        move_groups(rows, 3, false, x, x_stride, x_group, y, y_stride, y_group);
+    if (groups == 3)
+        move_short_rows(rows, n, 3, false, x, x_stride, x_group, y, y_stride, y_group);
     else
         for (int g = 0; g < groups; g++)
             copy_rows(rows, n, x + g * x_group, x_stride, y + g * y_group, y_stride);
@@ -365,8 +381,8 @@ static void copy_groups(int64_t rows, int64_t n, int groups, const float *x, int
 static void add_groups(int64_t rows, int64_t n, int groups, const float *x, int64_t x_stride, int64_t x_group,
                        float *y, int64_t y_stride, int64_t y_group)
 {
-    if (n == LANES / 2 && groups == 3)
-        move_groups(rows, 3, true, x, x_stride, x_group, y, y_stride, y_group);
+    if (groups == 3)
+        move_short_rows(rows, n, 3, true, x, x_stride, x_group, y, y_stride, y_group);
     else
         for (int g = 0; g < groups; g++)
             add_rows(rows, n, x + g * x_group, x_stride, y + g * y_group, y_stride);

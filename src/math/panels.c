@@ -65,16 +65,20 @@ typedef struct factors {
         tile_##ROWS##_##VECTORS(k, (factors){a, 1, a_stride}, b, b_stride, NULL, add, c, c_stride);          \
     }
 
+/* Rows of a largest tile and two more make two equal tiles: a tile of two rows has too few sums to be fast.
+ */
+#define FITS(rows, ROWS) ((rows) >= ROWS && (ROWS < TILE_ROWS || (rows) != TILE_ROWS + 2))
+
 #define MAP_TILES(ROWS, VECTORS)                                                                             \
-    for (; rows >= ROWS; rows -= ROWS, x += ROWS * x_stride, y += ROWS * y_stride)                           \
+    for (; FITS(rows, ROWS); rows -= ROWS, x += ROWS * x_stride, y += ROWS * y_stride)                       \
         map_##ROWS##_##VECTORS(inputs, panel, bias, add, x, x_stride, y, y_stride);
 
 #define NN_TILES(ROWS, VECTORS)                                                                              \
-    for (; m >= ROWS; m -= ROWS, a += ROWS * a_stride, c += ROWS * c_stride)                                 \
+    for (; FITS(m, ROWS); m -= ROWS, a += ROWS * a_stride, c += ROWS * c_stride)                             \
         nn_##ROWS##_##VECTORS(k, a, a_stride, b, b_stride, add, c, c_stride);
 
 #define TN_TILES(ROWS, VECTORS)                                                                              \
-    for (; m >= ROWS; m -= ROWS, a += ROWS, c += ROWS * c_stride)                                            \
+    for (; FITS(m, ROWS); m -= ROWS, a += ROWS, c += ROWS * c_stride)                                        \
         tn_##ROWS##_##VECTORS(k, a, a_stride, b, b_stride, add, c, c_stride);
 
 /* All sizes of tiles, the largest first. */

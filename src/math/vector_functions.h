@@ -88,30 +88,33 @@ INLINE floats scaled_tail(floats t)
 /* From here on t Φ(-t) is below the smallest normal float. Such numbers are slow, so it is taken as 0. */
 #define NO_TAIL 13.1463f
 
-/* Shared by GELU and its derivative: t = |x|, e^(-t²/2) = 2^n (1 + expm1) and Φ(-t) = 2^n tail;
- * for an x without a tail of a t that has one. */
+/* Shared by GELU and its derivative: t = |x|, power = 2^n, e^(-t²/2) = power (1 + expm1) and
+ * Φ(-t) = power tail; for an x without a tail of a t that has one. */
 typedef struct normal_tail {
     mask exists;
-    floats t, n, expm1, tail;
+    floats t, power, expm1, tail;
 } normal_tail;
 
 /* Φ(-t) is e^(-t²/2) times the quotient above. An error in the exponent would become one of the result, so t²
- * is taken as h² + (t - h)(t + h): h is the upper 12 bits of t, and its square is exact. */
+ * is taken as h² + (t - h)(t + h): h is the upper 12 bits of t, and its square is exact. The reduction is
+ * that of t² by -2n, the even number nearest to t²/ln 2, and the factor -½ comes behind it. Only n from -125
+ * to 0 occur, so 2^n is a normal float and its bits are those of 1 with n added to the exponent. */
 INLINE normal_tail tail_of(floats x)
 {
     mask exists = less(magnitude(x), fill(NO_TAIL));
     floats t = blend(exists, magnitude(x), fill(1));
     floats h = (floats)((ints)t & 0xfffff000);
-    floats n = exponent_of_exp(-0.5f * (t * t));
-    floats expm1 = small_expm1(reduce_exp(-0.5f * (h * h), -0.5f * ((t - h) * (t + h)), n));
+    floats shifted = fused(t * t, fill(0x1.715476p0f), fill(2 * SHIFT)); /* -n is in its low bits */
+    floats power = (floats)((ints)fill(1) - ((ints)shifted << 23));
+    floats expm1 = small_expm1(-0.5f * reduce_exp(h * h, (t - h) * (t + h), shifted - 2 * SHIFT));
     floats q = scaled_tail(t);
-    return (normal_tail){exists, t, n, expm1, fused(expm1, q, q)};
+    return (normal_tail){exists, t, power, expm1, fused(expm1, q, q)};
 }
 
 /* x Φ(x) = max(x, 0) - t Φ(-t). */
 INLINE floats gelu_of_tail(floats x, normal_tail of)
 {
-    floats tail = blend(of.exists, scale(of.tail * of.t, of.n), fill(0));
+    floats tail = blend(of.exists, of.tail * of.t * of.power, fill(0));
     /* As in PyTorch, -∞ Φ(-∞) is -∞ 0 = NaN; for every other x the last product is 0. */
     return fused(smaller(fill(0), x), fill(0), larger(fill(0), x) - tail);
 }
