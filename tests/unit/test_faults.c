@@ -159,7 +159,7 @@ static void expect_old_file(const char *path)
     free(bytes);
 }
 
-static void expect_message(const char *what, const char *file, const char *reason)
+static void expect_fault(const char *what, const char *file, const char *reason)
 {
     if (!strstr(nft_error_message(), file) || !strstr(nft_error_message(), reason))
         fail_msg("%s: the message is \"%s\", expected %s and \"%s\" in it", what, nft_error_message(), file,
@@ -206,7 +206,7 @@ static void any_call_of_a_save_may_fail(void **state)
             }
             met[file_plan.met]++;
             assert_int_equal(status, NFT_ERROR_FILE);
-            expect_message(savers[s].name, TARGET, strerror(file_calls[file_plan.met].code));
+            expect_fault(savers[s].name, TARGET, strerror(file_calls[file_plan.met].code));
             expect_old_file(path);
         }
     assert_int_equal(ignored, (1 + CALLS_WITH_A_NAME) * COUNT(savers));
@@ -377,7 +377,7 @@ static void any_call_of_a_load_may_fail(void **state)
             }
             met[file_plan.met]++;
             assert_int_equal(status, NFT_ERROR_FILE);
-            expect_message(loaders[l].name, TARGET, strerror(file_calls[file_plan.met].code));
+            expect_fault(loaders[l].name, TARGET, strerror(file_calls[file_plan.met].code));
         }
         assert_ok(loaders[l].call(path));
     }
@@ -398,7 +398,7 @@ static void a_file_may_shrink_while_it_is_read(void **state)
                 break;
             assert_true(file_plan.hit);
             assert_int_equal(status, NFT_ERROR_FORMAT);
-            expect_message(loaders[l].name, TARGET, "did it change while it was read?");
+            expect_fault(loaders[l].name, TARGET, "did it change while it was read?");
         }
         assert_true(count >= 3);
     }
