@@ -17,7 +17,7 @@ sample_rows='mnist-nft mnist-hnp-nfn mnist-nft-raw mnist-mlp mnist-inr2array dil
     dilation-none mnist-nft-long'
 all_rows="$sample_rows fashion-nft fashion-hnp-nfn"
 # Done only when they are named.
-sample_ideas='mnist-messages mnist-messages-gelu mnist-nft-augmented mnist-nft-mixup mnist-nft-image mnist-nft-phases mnist-nft-even mnist-nft-forward mnist-nft-probes mnist-probes'
+sample_ideas='mnist-messages mnist-messages-wide mnist-messages-gelu mnist-nft-augmented mnist-nft-mixup mnist-nft-image mnist-nft-phases mnist-nft-even mnist-nft-forward mnist-nft-probes mnist-probes'
 idea_rows="$sample_ideas $(echo "$sample_ideas" | sed 's/mnist-/fashion-/g') dilation-nft-4"
 
 usage() {

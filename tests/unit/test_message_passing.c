@@ -128,7 +128,7 @@ static void check(const char *text, activation *f)
     const nft_array *output = nft_context_output(r.context, NFT_OUTPUT)->array;
     assert_int_equal(nft_array_count(output), 2 * 2 * K);
     for (int64_t n = 0; n < 2; n++) {
-        double h[WIDEST * K];
+        double h[WIDEST * K] = {0};
         float expected[2 * K];
         expect(&r, n, f, h);
         for (int i = 0; i < 2 * K; i++)
