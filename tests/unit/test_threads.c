@@ -3,7 +3,6 @@
  */
 #define _XOPEN_SOURCE 700
 #include "unit/support.h"
-#include "unit/thread_sanitizer.h"
 
 #include <pthread.h>
 #include <sys/wait.h>
@@ -189,8 +188,6 @@ static int child_result(const subject *s, nft_context *context)
 static void forks(void **state)
 {
     (void)state;
-    if (UNDER_THREAD_SANITIZER)
-        skip();
     for (size_t m = 0; m < COUNT(models); m++) {
         subject s = open_subject(models[m]);
         for (int32_t threads = 1; threads <= 3; threads++) {

@@ -83,13 +83,13 @@ static nft_packed_weights *find(nft_packed_cache *cache, nft_pack_format format,
 {
     pthread_mutex_lock(&cache->mutex);
     nft_packed_weights **place = &cache->made[format][transposed];
-    if (!*place)
+    if (!*place && fresh) {
+        fresh->cache = cache; /* only once: other users read it without the mutex */
         *place = fresh;
-    nft_packed_weights *packed = *place;
-    if (packed) {
-        packed->cache = cache;
-        packed->users++;
     }
+    nft_packed_weights *packed = *place;
+    if (packed)
+        packed->users++;
     pthread_mutex_unlock(&cache->mutex);
     return packed;
 }
