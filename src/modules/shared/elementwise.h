@@ -4,7 +4,14 @@
 
 #include "modules/shared/module.h"
 
-typedef enum nft_function { NFT_RELU, NFT_GELU, NFT_SIGMOID, NFT_TANH, NFT_SINE, NFT_FUNCTION_COUNT } nft_function;
+typedef enum nft_function {
+    NFT_RELU,
+    NFT_GELU,
+    NFT_SIGMOID,
+    NFT_TANH,
+    NFT_SINE,
+    NFT_FUNCTION_COUNT
+} nft_function;
 
 extern const char *const nft_function_names[NFT_FUNCTION_COUNT];
 
