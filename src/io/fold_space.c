@@ -9,8 +9,8 @@ typedef enum verdict {
     VERDICT_FITS,
     VERDICT_NO_LAYER,
     VERDICT_PARTS,
-    VERDICT_NOT_OUTPUTS, /* the layer's first dimension is no axis of its own */
-    VERDICT_NO_AXIS,     /* the norm has no axis of its own */
+    VERDICT_NOT_OUTPUTS, /* the layer's first dimension is not one whole axis */
+    VERDICT_NO_AXIS,     /* the norm's tensors are not one whole axis */
     VERDICT_OTHER_AXIS
 } verdict;
 

@@ -84,6 +84,18 @@ static inline nft_model *support_model(const char *text, uint64_t seed)
     return model;
 }
 
+/* The configuration is refused as wrong, with these words. `text` is for support_json(). */
+static inline void support_refused(const char *text, const char *words)
+{
+    nft_model *model = NULL;
+    char *json = support_json(text);
+    assert_int_equal(nft_model_create(&model, json, strlen(json), 1, NULL), NFT_ERROR_CONFIG);
+    assert_null(model);
+    if (!strstr(nft_error_message(), words))
+        fail_msg("\"%s\", expected \"%s\"", nft_error_message(), words);
+    free(json);
+}
+
 /* NFT_TEST_PRECISION in the environment: an NFT_PRECISION_…, for tests that hold for each. */
 static inline int32_t support_precision(void)
 {

@@ -304,15 +304,8 @@ static void wrong_models_are_refused_by_name(void **state)
         {"{'format_version': 1, 'space': 'any', 'modules': [{'type': 'role_statistics'}], 'decoder': {}}",
          "decoder"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        char *json = support_json(cases[i].text);
-        nft_model *model = NULL;
-        assert_int_equal(nft_model_create(&model, json, strlen(json), 0, NULL), NFT_ERROR_CONFIG);
-        assert_null(model);
-        if (!strstr(nft_error_message(), cases[i].words))
-            fail_msg("%s", nft_error_message());
-        free(json);
-    }
+    for (size_t i = 0; i < COUNT(cases); i++)
+        support_refused(cases[i].text, cases[i].words);
 }
 
 static void a_model_of_any_space_is_saved_and_loaded(void **state)

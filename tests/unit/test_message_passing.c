@@ -186,16 +186,20 @@ static void refused(void **state)
          "[{'type': 'np_pool'}, {'type': 'message_passing', 'out_channels': 1}]}",
          "takes features"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        nft_model *model = NULL;
-        char *json = support_json(cases[i].config);
-        nft_status status = nft_model_create(&model, json, strlen(json), 1, NULL);
-        if (status != NFT_ERROR_CONFIG)
-            fail_msg("case %zu: status %d, %s", i, (int)status, nft_error_message());
-        if (!strstr(nft_error_message(), cases[i].message))
-            fail_msg("\"%s\", expected \"%s\"", nft_error_message(), cases[i].message);
-        free(json);
-    }
+    for (size_t i = 0; i < COUNT(cases); i++)
+        support_refused(cases[i].config, cases[i].message);
+}
+
+static void maps_beyond_a_product_are_refused(void **state)
+{
+    (void)state;
+    nft_model *model = NULL;
+    char *json = support_json(
+        "{'format_version': 1, 'space': {'layers': [{'type': 'conv2d', 'in': 1, 'out': 1, 'kernel': "
+        "[16, 16]}]}, 'modules': [{'type': 'message_passing', 'out_channels': 16777216}]}");
+    assert_int_equal(nft_model_create(&model, json, strlen(json), 1, NULL), NFT_ERROR_LIMIT);
+    assert_non_null(strstr(nft_error_message(), "have 4294967296 numbers"));
+    free(json);
 }
 
 int main(void)
@@ -205,6 +209,7 @@ int main(void)
         cmocka_unit_test(output_is_the_formula_with_sine),
         cmocka_unit_test(every_layer_declares_its_parameters),
         cmocka_unit_test(refused),
+        cmocka_unit_test(maps_beyond_a_product_are_refused),
     };
     return cmocka_run_group_tests_name("message passing", tests, NULL, NULL);
 }

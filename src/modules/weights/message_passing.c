@@ -6,7 +6,7 @@
  *
  * W_i stands as (n_i, n E), h_{i-1} edges_i as (n E, K). The last layer gives z_L without f. A message is a
  * vector times a weight, as in ScaleGMN (Kalogeropoulos et al., "Scale Equivariant Graph Metanetworks",
- * 2024), so a change of a neuron's scale reaches its own vector and no other. The first layer has no h_0 and
+ * 2024). The first layer has no h_0 and
  * edges_1 but their product. */
 #include "modules/shared/elementwise.h"
 #include "modules/weights/features.h"
@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-/* One layer: what reads the neurons of the axis before it and makes those of the next. */
+/* One layer reads the vectors of the axis before it and makes those of the next. */
 typedef struct layer {
     int64_t in, out;                        /* messages that a neuron gets, n E; neurons */
     int64_t weight, bias;                   /* where they begin among features */
@@ -108,6 +108,11 @@ static nft_status add_layer(nft_module *module, nft_builder *builder, int64_t i)
         return nft_fail(NFT_ERROR_LIMIT,
                         "%s: a neuron of layer %lld gets %lld messages, at most %lld can be added",
                         builder->where, (long long)i, (long long)l->in, (long long)NFT_GEMM_MAX_SIZE);
+    if (nft_size_multiply(E, K) > NFT_GEMM_MAX_SIZE)
+        return nft_fail(
+            NFT_ERROR_LIMIT,
+            "%s: the messages of a neuron of layer %lld have %lld numbers, at most %lld can be mapped",
+            builder->where, (long long)i, (long long)nft_size_multiply(E, K), (long long)NFT_GEMM_MAX_SIZE);
     nft_status status = add_parameters(builder, l, i, last, K, E);
     if (status)
         return status;
