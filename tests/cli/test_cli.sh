@@ -387,11 +387,20 @@ if [ -w /dev/full ]; then
     check "a full standard output is an error" test $? -eq 1
     check "and says so" grep -q 'standard output' err
 fi
-{
-    sleep 0.3
-    "$nftool" info floats.safetensors 2>err
-    echo $? >piped
-} | true
+
+# into_a_broken_pipe COMMAND …: runs it when nobody reads its standard output any more; its status goes to the file piped.
+into_a_broken_pipe() {
+    {
+        while [ ! -e closed ]; do sleep 0.01; done
+        "$@" 2>err
+        echo $? >piped
+    } | {
+        exec <&-
+        : >closed
+    }
+    rm closed
+}
+into_a_broken_pipe "$nftool" info floats.safetensors
 check "a broken pipe is an error" test "$(cat piped)" -eq 1
 check "of which nobody is told: the reader has seen enough" test ! -s err
 
@@ -521,11 +530,7 @@ if [ -f "$predictor" ] && [ -f "$sample" ]; then
     prints "nft_block"
     run 0 info "$sample"
     prints "conv2d"
-    {
-        sleep 0.3
-        "$nftool" info "$predictor" --tensors 2>err
-        echo $? >piped
-    } | true
+    into_a_broken_pipe "$nftool" info "$predictor" --tensors
     check "a pipe that breaks early is an error" test "$(cat piped)" -eq 1
     check "of which nobody is told either" test ! -s err
     run 1 info "$sample" --layers conv1,conv9

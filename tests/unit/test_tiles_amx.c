@@ -172,7 +172,8 @@ static void the_kernel_has_the_bits_of_its_portable_version(void **state)
     free(portable);
 }
 
-int main(void)
+/* The file is compiled for AVX-512. This function must run where there is none. */
+__attribute__((target("no-avx512f,no-avx"))) int main(void)
 {
     unsigned a = 0, b = 0, c = 0, d = 0;
     if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1) || !__builtin_cpu_supports("avx512bw"))
