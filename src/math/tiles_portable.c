@@ -17,60 +17,45 @@ static float factor(uint16_t x)
     return flush(nft_bf16_float(x));
 }
 
-/* One group of a panel of pairs: the first and the second number of each column. */
-static void read_pairs(int64_t columns, const uint16_t *panel, float *restrict first, float *restrict second)
-{
-    for (int64_t c = 0; c < columns; c++) {
-        first[c] = factor(panel[2 * c]);
-        second[c] = factor(panel[2 * c + 1]);
-    }
-}
+/* One number of each column, and the range of those that are not 0. */
+typedef struct panel_row {
+    float value[NFT_TILE_WIDTH], least, most;
+} panel_row;
 
 /* sums[c] = a b[c] + sums[c], rounded once to nearest even. The product of two bf16 numbers is exact unless
  * it leaves the range of floats. */
-static void multiply_add(int64_t columns, float a, const float *b, float *sums)
+static void multiply_add(float a, const panel_row *b, float *restrict sums)
 {
-    float results[NFT_TILE_WIDTH];
-    int inexact = 0;
-    for (int64_t c = 0; c < columns; c++) {
-        float product = a * b[c], size = fabsf(product);
-        inexact |= !((size >= FLT_MIN) & (size <= FLT_MAX)) & (a != 0) & (b[c] != 0);
-        results[c] = flush(product + sums[c]);
-    }
-    for (int64_t c = 0; c < columns && inexact; c++)
-        results[c] = flush(fmaf(a, b[c], sums[c]));
-    for (int64_t c = 0; c < columns; c++)
-        sums[c] = results[c];
+    float size = fabsf(a);
+    bool exact = a == 0 || (size * b->least >= FLT_MIN && size * b->most <= FLT_MAX);
+    for (int c = 0; c < NFT_TILE_WIDTH && exact; c++)
+        sums[c] = flush(a * b->value[c] + sums[c]);
+    for (int c = 0; c < NFT_TILE_WIDTH && !exact; c++)
+        sums[c] = flush(fmaf(a, b->value[c], sums[c]));
 }
 
-/* Adds the products of one step of x and of each column to the column's sum. Group by group, the columns'
- * numbers are `apart` further. */
-typedef void dot_function(int64_t columns, const uint16_t *x, const uint16_t *panel, int64_t apart,
-                          float *sums);
+/* Adds the products of one step of x and of each column, whose numbers are panel[i].value[column], to the
+ * column's sum. */
+typedef void dot_function(const uint16_t *x, const panel_row *panel, float *sums);
 
 /* VDPBF16PS (Intel SDM; AMD's Zen 4 agrees): the second product of a pair is added first. */
-static void dot_avx512_bf16(int64_t columns, const uint16_t *x, const uint16_t *panel, int64_t apart,
-                            float *sums)
+static void dot_avx512_bf16(const uint16_t *x, const panel_row *panel, float *sums)
 {
-    (void)apart;
-    float first[NFT_TILE_WIDTH], second[NFT_TILE_WIDTH];
-    read_pairs(columns, panel, first, second);
-    multiply_add(columns, factor(x[1]), second, sums);
-    multiply_add(columns, factor(x[0]), first, sums);
+    multiply_add(factor(x[1]), &panel[1], sums);
+    multiply_add(factor(x[0]), &panel[0], sums);
 }
 
-#define AMX_PAIRS 16
+#define AMX_STEP 32
 
 /* TDPBF16PS (Intel SDM): the first and the second products of all pairs are summed by themselves. */
-static void dot_amx(int64_t columns, const uint16_t *x, const uint16_t *panel, int64_t apart, float *sums)
+static void dot_amx(const uint16_t *x, const panel_row *panel, float *sums)
 {
-    float first[NFT_TILE_WIDTH] = {0}, second[NFT_TILE_WIDTH] = {0}, b[2][NFT_TILE_WIDTH];
-    for (int64_t pair = 0; pair < AMX_PAIRS; pair++, x += 2, panel += apart) {
-        read_pairs(columns, panel, b[0], b[1]);
-        multiply_add(columns, factor(x[0]), b[0], first);
-        multiply_add(columns, factor(x[1]), b[1], second);
+    float first[NFT_TILE_WIDTH] = {0}, second[NFT_TILE_WIDTH] = {0};
+    for (int i = 0; i < AMX_STEP; i += 2) {
+        multiply_add(factor(x[i]), &panel[i], first);
+        multiply_add(factor(x[i + 1]), &panel[i + 1], second);
     }
-    for (int64_t c = 0; c < columns; c++)
+    for (int c = 0; c < NFT_TILE_WIDTH; c++)
         sums[c] = flush(sums[c] + flush(first[c] + second[c]));
 }
 
@@ -90,14 +75,12 @@ static float add_to_odd(float a, float b)
 
 /* BFMMLA (Arm ARM, FPCR.EBF = 0): two pairs, of which each product, each sum of two, and each sum of all is
  * rounded to odd; the products are exact or flushed. */
-static void dot_neon_bf16(int64_t columns, const uint16_t *x, const uint16_t *panel, int64_t apart,
-                          float *sums)
+static void dot_neon_bf16(const uint16_t *x, const panel_row *panel, float *sums)
 {
-    (void)apart;
-    for (int64_t c = 0; c < columns; c++, panel += 4)
-        for (int i = 0; i < 4; i += 2) {
-            float first = flush(factor(x[i]) * factor(panel[i])),
-                  second = flush(factor(x[i + 1]) * factor(panel[i + 1]));
+    for (int i = 0; i < 4; i += 2)
+        for (int c = 0; c < NFT_TILE_WIDTH; c++) {
+            float first = flush(factor(x[i]) * panel[i].value[c]),
+                  second = flush(factor(x[i + 1]) * panel[i + 1].value[c]);
             sums[c] = add_to_odd(sums[c], add_to_odd(first, second));
         }
 }
@@ -117,21 +100,55 @@ static void split(int64_t step, int64_t rows, int64_t inputs, int parts, const f
         }
 }
 
-static void map(const nft_tile_map *m, int64_t group, int64_t step, dot_function *dot)
+/* One step and part of a panel, which holds a group of each column's numbers after the other. */
+static void read_panel(int64_t group, int64_t step, const uint16_t *panel, int64_t apart, panel_row *out)
 {
-    int64_t line = NFT_TILE_WIDTH * group; /* numbers of one group and part */
-    for (int64_t r = 0; r < m->rows; r++) {
-        float sums[NFT_TILE_WIDTH] = {0}, *y = m->y + r * m->y_stride;
-        const uint16_t *x = m->x + r * m->x_stride, *panel = m->panel;
-        for (int64_t i = 0; i < m->inputs; i += step, panel += step / group * m->parts * line)
-            for (int a = 0; a < m->parts; a++)
-                for (int b = 0; a + b < m->parts; b++)
-                    dot(m->columns, x + a * m->x_part + i, panel + b * line, m->parts * line, sums);
-        for (int64_t c = 0; c < m->columns; c++) {
-            float sum = m->bias ? sums[c] + m->bias[c] : sums[c];
-            y[c] = m->add ? sum + y[c] : sum;
+    for (int64_t i = 0; i < step; i++) {
+        out[i].least = INFINITY;
+        out[i].most = 0;
+        for (int64_t c = 0; c < NFT_TILE_WIDTH; c++) {
+            float x = factor(panel[i / group * apart + c * group + i % group]), size = fabsf(x);
+            out[i].value[c] = x;
+            out[i].least = size > 0 && size < out[i].least ? size : out[i].least;
+            out[i].most = size > out[i].most ? size : out[i].most;
         }
     }
+}
+
+static void end_row(const nft_tile_map *m, int64_t row, const float *sums)
+{
+    float *y = m->y + row * m->y_stride;
+    for (int64_t c = 0; c < m->columns; c++) {
+        float sum = m->bias ? sums[c] + m->bias[c] : sums[c];
+        y[c] = m->add ? sum + y[c] : sum;
+    }
+}
+
+#define BLOCK 64 /* rows that share the numbers which are read from the panel */
+
+static void map_block(const nft_tile_map *m, int64_t first, int64_t rows, int64_t group, int64_t step,
+                      dot_function *dot)
+{
+    float sums[BLOCK][NFT_TILE_WIDTH] = {0};
+    panel_row numbers[NFT_MAX_PARTS][AMX_STEP];
+    int64_t line = NFT_TILE_WIDTH * group; /* numbers of one group and part */
+    const uint16_t *panel = m->panel;
+    for (int64_t i = 0; i < m->inputs; i += step, panel += step / group * m->parts * line) {
+        for (int p = 0; p < m->parts; p++)
+            read_panel(group, step, panel + p * line, m->parts * line, numbers[p]);
+        for (int64_t r = 0; r < rows; r++)
+            for (int a = 0; a < m->parts; a++)
+                for (int b = 0; a + b < m->parts; b++)
+                    dot(m->x + a * m->x_part + (first + r) * m->x_stride + i, numbers[b], sums[r]);
+    }
+    for (int64_t r = 0; r < rows; r++)
+        end_row(m, first + r, sums[r]);
+}
+
+static void map(const nft_tile_map *m, int64_t group, int64_t step, dot_function *dot)
+{
+    for (int64_t r = 0; r < m->rows; r += BLOCK)
+        map_block(m, r, m->rows - r < BLOCK ? m->rows - r : BLOCK, group, step, dot);
 }
 
 #define DEFINE(SET, GROUP, STEP, FLOAT32, BF16X3, BF16)                                                      \
@@ -151,5 +168,5 @@ static void map(const nft_tile_map *m, int64_t group, int64_t step, dot_function
                                                 .map = map_##SET};
 
 DEFINE(avx512_bf16, 2, 2, 0, 0, 1)
-DEFINE(amx, 2, 32, 3, 2, 1)
+DEFINE(amx, 2, AMX_STEP, 3, 2, 1)
 DEFINE(neon_bf16, 4, 4, 0, 0, 1)
