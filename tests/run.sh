@@ -110,11 +110,16 @@ with_clang() {
     stage "fuzz targets: 15 s each" fuzz
 }
 
+# Assertions are on here. The tests count for the coverage, too.
 with_address_sanitizer() {
-    stage "gcc, address and undefined behaviour: build" build asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNFT_SANITIZE=address,undefined
+    stage "gcc, address and undefined behaviour: build" build asan -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS='-O2 -g' \
+        -DCMAKE_CXX_FLAGS='-O2 -g' -DNFT_SANITIZE=address,undefined -DNFT_COVERAGE=ON
+    find $checks/asan -name '*.gcda' -delete
     stage "gcc, address and undefined behaviour: tests" env ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:handle_abort=1 \
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 NFT_TEST_FORWARDS=50 NFT_TEST_DIRECTIONS=0 ctest --test-dir $checks/asan --output-on-failure \
         --no-tests=error --parallel "$(nproc)" -E '^test_golden_.*_portable_amx$' # a minute each without a sanitizer
+    stage "coverage of these tests" tests/coverage.sh $checks/asan
+    cat $checks/asan/coverage 2>/dev/null || true
 }
 
 # The unit tests that kernels or BLAS may matter to: not those of files, memory, spaces and refusals, nor those that
@@ -298,8 +303,6 @@ if [ $everything = yes ]; then
     else
         skip "Debian packages" "dpkg-shlibdeps is not installed"
     fi
-    stage "coverage" tests/coverage.sh $checks/coverage
-    cat $checks/coverage/coverage 2>/dev/null || true
     if_installed cppcheck "cppcheck" check_with_cppcheck
     if_installed clang-tidy "clang-tidy" check_with_clang_tidy
     if_installed clang-format "clang-format" check_format

@@ -504,6 +504,18 @@ static inline bool add_flatten_tokens(random_model *m, random_bytes *bytes)
            become(m, NFT_VALUE_VECTOR, 0, m->tokens * m->channels, of_places(m));
 }
 
+static inline bool add_unflatten_tokens(random_model *m, random_bytes *bytes)
+{
+    if (m->kind != NFT_VALUE_VECTOR)
+        return false;
+    int64_t tokens = choose(bytes, 1, 4);
+    while (m->channels % tokens)
+        tokens--;
+    begin(m, "unflatten_tokens");
+    add_number(m, "tokens", tokens);
+    return become(m, NFT_VALUE_TOKENS, tokens, m->channels / tokens, KEPT);
+}
+
 /* The chosen module, or the first after it that fits: some do everywhere. */
 static inline void add_any_module(random_model *m, random_bytes *bytes)
 {
@@ -524,7 +536,8 @@ static inline void add_any_module(random_model *m, random_bytes *bytes)
         add_flatten_tokens,    add_cross_attn_decoder,
         add_place_embedding,   add_signed_log,
         add_siren_phases,      add_siren_probes,
-        add_message_passing,   add_function,
+        add_message_passing,   add_unflatten_tokens,
+        add_function,
     };
     const int64_t count = sizeof modules / sizeof *modules;
     for (int64_t i = choose(bytes, 0, count - 1); !modules[i](m, bytes);)

@@ -325,6 +325,11 @@ static const test_case more_cases[] = {
      .channels = {3, 3},
      .modules = "{'type': 'cross_attn_encoder', 'num_latents': 3}, {'type': 'token_embedding', "
                 "'max_tokens': 4}, {'type': 'layer_norm'}, {'type': 'select_token', 'index': 1}"},
+    {.name = "unflatten_tokens",
+     .on = ON_MLP,
+     .channels = {3, 3},
+     .modules = "{'type': 'np_pool'}, {'type': 'linear', 'out_features': 6}, {'type': 'unflatten_tokens', "
+                "'tokens': 3}, {'type': 'linear', 'out_features': 3}, {'type': 'sine'}"},
     {.name = "flatten_tokens",
      .on = ON_MLP,
      .channels = {3, 3},

@@ -131,6 +131,7 @@ static bool is_for_linear_layers(const char *type)
                                         "mean_tokens",
                                         "select_token",
                                         "flatten_tokens",
+                                        "unflatten_tokens",
                                         "transformer_encoder_layer"};
     for (size_t i = 0; i < COUNT(types); i++)
         if (!strcmp(types[i], type))

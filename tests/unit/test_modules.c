@@ -226,6 +226,21 @@ static void order_of_tokens(void **state)
     close_run(&r);
 }
 
+/* Token t of 8 holds the numbers 4 t … 4 t + 3 of a network's 32. */
+static void tokens_of_a_vector(void **state)
+{
+    (void)state;
+    run all = run_model(ONE_LAYER(2, "{'type': 'flatten_weights'}, {'type': 'flatten_tokens'}"), 2, 1);
+    run one =
+        run_model(ONE_LAYER(2, "{'type': 'flatten_weights'}, {'type': 'flatten_tokens'}, {'type': "
+                               "'unflatten_tokens', 'tokens': 8}, {'type': 'select_token', 'index': 5}"),
+                  2, 1);
+    for (int n = 0; n < 2; n++)
+        support_identical("token 5", 4, one.output.values + 4 * n, all.output.values + 32 * n + 20);
+    close_run(&all);
+    close_run(&one);
+}
+
 /* Pixel k of H belongs to network (m - 1) k / (H - 1), rounded half to even. */
 static void patches(void **state)
 {
@@ -255,8 +270,8 @@ int main(void)
         cmocka_unit_test(many_turns),        cmocka_unit_test(single_neurons),
         cmocka_unit_test(statistics_of_few), cmocka_unit_test(flattened_maps),
         cmocka_unit_test(ablated_attention), cmocka_unit_test(dropout_is_idle),
-        cmocka_unit_test(order_of_tokens),   cmocka_unit_test(patches),
-        cmocka_unit_test(order_of_axes),
+        cmocka_unit_test(order_of_tokens),   cmocka_unit_test(tokens_of_a_vector),
+        cmocka_unit_test(patches),           cmocka_unit_test(order_of_axes),
     };
     return cmocka_run_group_tests_name("modules", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Tokens to a vector: their mean, one of them, or all one after the other. */
+/* Tokens to a vector: their mean, one of them, or all one after the other; and the way back from the last. */
 #include "modules/sequence/tokens.h"
 
 #include <inttypes.h>
@@ -87,20 +87,37 @@ static nft_status flatten_configure(nft_module *module, nft_builder *builder, nf
     return nft_require_kind(builder, NFT_VALUE_TOKENS);
 }
 
-static void flatten_forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
+static nft_status unflatten_configure(nft_module *module, nft_builder *builder, nft_options *options)
+{
+    int64_t tokens = 0, numbers = builder->value.channels;
+    nft_status status = nft_require_kind(builder, NFT_VALUE_VECTOR);
+    if (status || (status = nft_options_integer(options, "tokens", true, 1, INT64_MAX, &tokens)))
+        return status;
+    if (numbers % tokens)
+        return nft_fail(NFT_ERROR_CONFIG,
+                        "%s: 'tokens' is %" PRId64 ", expected a divisor of the %" PRId64
+                        " numbers of the vector that arrives",
+                        builder->where, tokens, numbers);
+    module->out.kind = NFT_VALUE_TOKENS;
+    module->out.tokens = tokens;
+    module->out.channels = numbers / tokens;
+    return NFT_OK;
+}
+
+static void copy_forward(const nft_module *module, const nft_exec *exec, const float *in, float *out)
 {
     (void)exec;
     if (out != in)
-        memcpy(out, in, (size_t)module->out.channels * sizeof *out);
+        memcpy(out, in, (size_t)nft_value_floats(&module->in, module->space) * sizeof *out);
 }
 
-static void flatten_backward(const nft_module *module, const nft_exec *exec, const float *in,
-                             const float *out, const float *grad_out, float *grad_in)
+static void copy_backward(const nft_module *module, const nft_exec *exec, const float *in, const float *out,
+                          const float *grad_out, float *grad_in)
 {
     (void)exec;
     (void)in;
     (void)out;
-    memcpy(grad_in, grad_out, (size_t)module->out.channels * sizeof *grad_in);
+    memcpy(grad_in, grad_out, (size_t)nft_value_floats(&module->in, module->space) * sizeof *grad_in);
 }
 
 const nft_module_class nft_module_mean_tokens = {.type = "mean_tokens",
@@ -119,5 +136,12 @@ const nft_module_class nft_module_flatten_tokens = {.type = "flatten_tokens",
                                                     .in_place = true,
                                                     .any_space = NFT_ANY_SPACE_ALWAYS,
                                                     .configure = flatten_configure,
-                                                    .forward = flatten_forward,
-                                                    .backward = flatten_backward};
+                                                    .forward = copy_forward,
+                                                    .backward = copy_backward};
+
+const nft_module_class nft_module_unflatten_tokens = {.type = "unflatten_tokens",
+                                                      .in_place = true,
+                                                      .any_space = NFT_ANY_SPACE_ALWAYS,
+                                                      .configure = unflatten_configure,
+                                                      .forward = copy_forward,
+                                                      .backward = copy_backward};

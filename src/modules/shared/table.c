@@ -43,6 +43,7 @@
     X(mean_tokens)                                                                                           \
     X(select_token)                                                                                          \
     X(flatten_tokens)                                                                                        \
+    X(unflatten_tokens)                                                                                      \
     X(transformer_encoder_layer)                                                                             \
     X(dropout)                                                                                               \
     X(relu)                                                                                                  \
