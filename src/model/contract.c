@@ -3,6 +3,7 @@
 #include "config/json.h"
 #include "siren/form.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define FIRST_JSON 4
@@ -53,8 +54,8 @@ static void append_difference(nft_text *text, const json_t *object, json_t *othe
     json_decref(difference);
 }
 
-void nft_contract_contrast(nft_text *found, nft_text *expected, const char *found_text,
-                           const char *expected_text)
+/* Both texts for a message: of JSON objects only the members that differ. Clear them. */
+static void contrast(nft_text *found, nft_text *expected, const char *found_text, const char *expected_text)
 {
     json_t *left = NULL, *right = NULL;
     bool are_objects = found_text && expected_text &&
@@ -70,6 +71,23 @@ void nft_contract_contrast(nft_text *found, nft_text *expected, const char *foun
     }
     json_decref(left);
     json_decref(right);
+}
+
+nft_status nft_contract_fail(int64_t key, const char *owner, const char *found, const char *other,
+                             const char *expected, const char *repair)
+{
+    const char *quote = found ? "'" : "", *other_quote = expected ? "'" : "";
+    nft_text left = {0}, right = {0};
+    contrast(&left, &right, found, expected ? expected : "none");
+    nft_status status =
+        left.failed || right.failed
+            ? nft_fail_memory("a message", 0)
+            : nft_fail(NFT_ERROR_MISMATCH, "%s has %s%s%s%s%.80s%s in its metadata, %s has %s%.80s%s: %s",
+                       owner, found ? "" : "no ", nft_contract_keys[key], found ? " " : "", quote, left.data,
+                       quote, other, other_quote, right.data, other_quote, repair);
+    nft_text_clear(&left);
+    nft_text_clear(&right);
+    return status;
 }
 
 const char *nft_contract_repair(int64_t key)
@@ -115,22 +133,6 @@ nft_status nft_contract_read(nft_contract *contract, const nft_model *model)
     return status;
 }
 
-static nft_status fail_data(const char *name, const char *found, const char *expected, const char *repair)
-{
-    nft_text left = {0}, right = {0};
-    nft_contract_contrast(&left, &right, found, expected);
-    nft_status status =
-        left.failed || right.failed
-            ? nft_fail_memory("a message", (int64_t)strlen(found))
-            : nft_fail(NFT_ERROR_MISMATCH,
-                       "the weights have '%s' '%.80s' in their metadata, those of the model's "
-                       "training set have '%.80s': %s",
-                       name, left.data, right.data, repair);
-    nft_text_clear(&left);
-    nft_text_clear(&right);
-    return status;
-}
-
 nft_status nft_contract_check_data(const nft_contract *contract, const nft_metadata *data)
 {
     for (int64_t key = 0; key < NFT_CONTRACT_KEYS && contract->said; key++) {
@@ -138,13 +140,11 @@ nft_status nft_contract_check_data(const nft_contract *contract, const nft_metad
         const char *found = nft_metadata_get(data, name);
         if (nft_contract_allows(key, expected, found))
             continue;
-        if (!found)
-            return nft_fail(
-                NFT_ERROR_MISMATCH,
-                "the weights have no '%s' in their metadata, those of the model's training set have "
-                "'%.80s': %s, or add it with nft_weights_set_metadata() if it is true of them",
-                name, expected, nft_contract_repair(key));
-        return fail_data(name, found, expected ? expected : "0", nft_contract_repair(key));
+        char repair[192];
+        snprintf(repair, sizeof repair, "%s%s", nft_contract_repair(key),
+                 found ? "" : ", or add it with nft_weights_set_metadata() if it is true of them");
+        return nft_contract_fail(key, "the set of weights", found, "the model's training set",
+                                 expected ? expected : "0", repair);
     }
     return NFT_OK;
 }

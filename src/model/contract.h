@@ -31,10 +31,10 @@ bool nft_contract_allows(int64_t key, const char *expected, const char *found);
 /* How data that differ in a key can be repaired. */
 const char *nft_contract_repair(int64_t key);
 
-/* Both texts for a message: of JSON objects only the members that differ. NULL gives an empty text. Clear
- * them. */
-void nft_contract_contrast(nft_text *found, nft_text *expected, const char *found_text,
-                           const char *expected_text);
+/* NFT_ERROR_MISMATCH: "OWNER has KEY 'found' in its metadata, OTHER has 'expected': REPAIR". Of two JSON
+ * objects it shows only the members that differ. Either text may be NULL: there is none. */
+nft_status nft_contract_fail(int64_t key, const char *owner, const char *found, const char *other,
+                             const char *expected, const char *repair);
 
 /* NFT_ERROR_FORMAT if the model's metadata cannot be read. */
 nft_status nft_contract_read(nft_contract *contract, const nft_model *model);

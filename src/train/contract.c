@@ -4,6 +4,7 @@
 #include "siren/siren.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 const char *nft_contract_text(const nft_set *set, int64_t part, const char *key)
@@ -34,18 +35,10 @@ static bool is_repaired(const nft_siren_repair *repair, int64_t key)
 static nft_status fail_part(int64_t key, int64_t part, const char *what, const char *found,
                             const char *expected)
 {
-    nft_text left = {0}, right = {0};
-    nft_contract_contrast(&left, &right, found, expected);
-    nft_status status =
-        left.failed || right.failed
-            ? nft_fail_memory("a message", 0)
-            : nft_fail(NFT_ERROR_MISMATCH,
-                       "part %" PRId64 " of the %s set has %s '%.80s' in its metadata, the first of the "
-                       "training set has '%.80s': %s",
-                       part, what, nft_contract_keys[key], left.data, right.data, nft_contract_repair(key));
-    nft_text_clear(&left);
-    nft_text_clear(&right);
-    return status;
+    char owner[64];
+    snprintf(owner, sizeof owner, "part %" PRId64 " of the %s set", part, what);
+    return nft_contract_fail(key, owner, found, "the first of the training set", expected,
+                             nft_contract_repair(key));
 }
 
 static nft_status compare(const nft_set *train, const nft_set *other, int64_t part, int64_t keys,
@@ -132,29 +125,13 @@ static const char *repair_for(int64_t key)
                : nft_contract_repair(key);
 }
 
-static nft_status fail_set(int64_t key, const char *found, const char *expected)
-{
-    nft_text left = {0}, right = {0};
-    nft_contract_contrast(&left, &right, found, expected);
-    nft_status status =
-        left.failed || right.failed
-            ? nft_fail_memory("a message", 0)
-            : nft_fail(NFT_ERROR_MISMATCH,
-                       "the training set has %s%s%s%.80s%s in its metadata, that of the model's earlier "
-                       "training has '%.80s': %s",
-                       found ? "" : "no ", nft_contract_keys[key], found ? " '" : "", left.data,
-                       found ? "'" : "", right.data, repair_for(key));
-    nft_text_clear(&left);
-    nft_text_clear(&right);
-    return status;
-}
-
 static nft_status compare_with_model(const nft_contract *contract, const nft_set *train, int64_t keys)
 {
     for (int64_t k = 0; k < keys; k++) {
         const char *expected = contract->texts[k], *found = nft_contract_text(train, 0, nft_contract_keys[k]);
         if (!nft_contract_allows(k, expected, found))
-            return fail_set(k, found, expected ? expected : "0");
+            return nft_contract_fail(k, "the training set", found, "that of the model's earlier training",
+                                     expected ? expected : "0", repair_for(k));
     }
     return NFT_OK;
 }
