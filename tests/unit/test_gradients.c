@@ -119,20 +119,13 @@ static bool is_covered(const char *type, int on)
 /* Modules that need linear layers, and modules on tokens, which come from these. */
 static bool is_for_linear_layers(const char *type)
 {
-    static const char *const types[] = {"siren_phases",
-                                        "siren_probes",
-                                        "param_layer_norm",
-                                        "flatten_weights",
-                                        "unflatten_weights",
-                                        "cross_attn_encoder",
-                                        "cross_attn_decoder",
-                                        "perceiver",
-                                        "token_embedding",
-                                        "mean_tokens",
-                                        "select_token",
-                                        "flatten_tokens",
-                                        "unflatten_tokens",
-                                        "transformer_encoder_layer"};
+    static const char *const types[] = {"siren_phases",       "siren_probes",
+                                        "param_layer_norm",   "flatten_weights",
+                                        "unflatten_weights",  "cross_attn_encoder",
+                                        "cross_attn_decoder", "perceiver",
+                                        "token_embedding",    "mean_tokens",
+                                        "select_token",       "flatten_tokens",
+                                        "unflatten_tokens",   "transformer_encoder_layer"};
     for (size_t i = 0; i < COUNT(types); i++)
         if (!strcmp(types[i], type))
             return true;
