@@ -45,7 +45,7 @@ typedef struct nft_collect_options {
     nft_progress_callback *progress; /**< told of files: each counts twice, found and written; may be NULL */
     void *user;                      /**< handed to both */
     const char *preset; /**< a published collection, whose layout fills the fields that are left out:
-                           small-cnn-zoo, dws-mnist, dws-fmnist, nfn-sirens, cnn-wild-park, cnn-zoos,
+                           small-cnn-zoo, dws-mnist, dws-fmnist, dws-ssl, nfn-sirens, cnn-wild-park, cnn-zoos,
                            fit-a-nef, small-transformer-zoo, dng-vit, implicit-zoo; NULL: none */
     const char *const
         *layers;         /**< of chains: names of the layers in order; NULL: natural order of the names */

@@ -410,24 +410,18 @@ static int predict_and_evaluate(evaluation *e)
     return failed ? failed : write_files(e);
 }
 
-static int compute(evaluation *e)
+static int compute(void *argument)
 {
+    evaluation *e = argument;
     return loss_has_images(e->kind) ? evaluate_images(e) : predict_and_evaluate(e);
 }
 
 static int run(const cli_options *given)
 {
     evaluation e = {.own = *given};
-    bool together = true;
-    int failed = ranks_open_if_launched(&e.ranks);
+    bool together;
     e.given = &e.own;
-    e.own.quiet = given->quiet || e.ranks.rank;
-    if (!failed)
-        failed = ranks_in_turn(&e.ranks, prepare, &e, &together);
-    if (!failed) {
-        failed = compute(&e);
-        together = !failed;
-    }
+    int failed = ranks_share(&e.ranks, &e.own, prepare, compute, &e, &together);
     if (!failed && !e.ranks.rank)
         failed = report(&e);
     free_scored(&e.kept);

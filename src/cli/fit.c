@@ -333,6 +333,7 @@ static int prepare(void *argument)
 {
     fit_job *j = argument;
     char settings[PARTIAL_SETTINGS];
+    j->own.json = j->own.json && !j->ranks.rank;
     read_options(j);
     int failed = check_outputs(j->given);
     if (!failed)
@@ -351,8 +352,9 @@ static int prepare(void *argument)
 }
 
 /* Rank 0 knows how many networks are finished, and keeps those of all ranks. */
-static int fit_and_save(fit_job *j)
+static int fit_and_save(void *argument)
 {
+    fit_job *j = argument;
     int64_t least;
     ranks_agree(&j->ranks, j->partial.finished, &least, &j->partial.finished);
     int failed = fit_all(j);
@@ -366,19 +368,9 @@ static int fit_and_save(fit_job *j)
 static int run(const cli_options *given)
 {
     fit_job j = {.own = *given, .path = option_text(given, "output"), .partial = {.descriptor = -1}};
-    bool together = true;
-    int failed = ranks_open_if_launched(&j.ranks);
+    bool together;
     j.given = &j.own;
-    if (j.ranks.rank) {
-        j.own.quiet = true;
-        j.own.json = false;
-    }
-    if (!failed)
-        failed = ranks_in_turn(&j.ranks, prepare, &j, &together);
-    if (!failed) {
-        failed = fit_and_save(&j);
-        together = !failed;
-    }
+    int failed = ranks_share(&j.ranks, &j.own, prepare, fit_and_save, &j, &together);
     if (failed && !j.partial.finished && !j.ranks.rank)
         partial_remove(&j.partial);
     partial_close(&j.partial);

@@ -213,7 +213,8 @@ static int run_to_text(const nft_model *model, cli_input *input, const cli_optio
 }
 
 typedef struct job {
-    const cli_options *given;
+    cli_options own; /* ranks other than 0 say nothing */
+    cli_ranks ranks;
     nft_model *model;
     cli_input input;
     prediction_format format;
@@ -223,7 +224,7 @@ typedef struct job {
 static int prepare(void *argument)
 {
     job *j = argument;
-    const cli_options *given = j->given;
+    const cli_options *given = &j->own;
     bool decode = option_text(given, "decode") != NULL;
     int failed = choose_prediction_format(&j->format, given, option_text(given, "output"));
     if (!failed)
@@ -241,24 +242,21 @@ static int prepare(void *argument)
     return failed ? failed : check_contract(&j->input, j->model, given);
 }
 
+static int forward(void *argument)
+{
+    job *j = argument;
+    return j->format == FORMAT_SAFETENSORS ? run_to_file(j->model, &j->input, &j->own, &j->ranks)
+                                           : run_to_text(j->model, &j->input, &j->own, j->format, &j->ranks);
+}
+
 static int run(const cli_options *given)
 {
-    cli_ranks ranks;
-    cli_options own = *given; /* ranks other than 0 say nothing */
-    job j = {.given = &own, .format = FORMAT_TABLE};
-    bool together = true;
-    int failed = ranks_open_if_launched(&ranks);
-    own.quiet = given->quiet || ranks.rank;
-    if (!failed)
-        failed = ranks_in_turn(&ranks, prepare, &j, &together);
-    if (!failed) {
-        failed = j.format == FORMAT_SAFETENSORS ? run_to_file(j.model, &j.input, &own, &ranks)
-                                                : run_to_text(j.model, &j.input, &own, j.format, &ranks);
-        together = !failed;
-    }
+    job j = {.own = *given, .format = FORMAT_TABLE};
+    bool together;
+    int failed = ranks_share(&j.ranks, &j.own, prepare, forward, &j, &together);
     close_input(&j.input);
     nft_model_free(j.model);
-    ranks_close(&ranks, together);
+    ranks_close(&j.ranks, together);
     return failed;
 }
 

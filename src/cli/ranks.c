@@ -207,3 +207,18 @@ int ranks_reduce(double *sums, int64_t sum_count, float *values, int64_t value_c
 }
 
 #endif
+
+int ranks_share(cli_ranks *ranks, cli_options *own, ranks_work *prepare, ranks_work *work, void *argument,
+                bool *together)
+{
+    *together = true;
+    int failed = ranks_open_if_launched(ranks);
+    own->quiet = own->quiet || ranks->rank;
+    if (!failed)
+        failed = ranks_in_turn(ranks, prepare, argument, together);
+    if (failed)
+        return failed;
+    failed = work(argument);
+    *together = !failed;
+    return failed;
+}

@@ -2,8 +2,7 @@
 #ifndef NFT_CLI_RANKS_H
 #define NFT_CLI_RANKS_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "options.h"
 
 /* Whether the program was built with MPI. */
 extern const bool ranks_built_in;
@@ -27,6 +26,11 @@ void ranks_close(const cli_ranks *ranks, bool done);
  * another. */
 typedef int ranks_work(void *argument);
 int ranks_in_turn(const cli_ranks *ranks, ranks_work *work, void *argument, bool *together);
+
+/* A command that mostly runs without MPI: opens the ranks, prepares in turn, then works on all at once. Ranks
+ * other than 0 are quiet by their `own` options. Returns this rank's exit status; ranks_close is due. */
+int ranks_share(cli_ranks *ranks, cli_options *own, ranks_work *prepare, ranks_work *work, void *argument,
+                bool *together);
 
 /* Waits for all ranks. */
 void ranks_meet(const cli_ranks *ranks);

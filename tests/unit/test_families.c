@@ -173,6 +173,59 @@ static void vision_transformer(void **state)
     expect_refused(VIT_STEM VIT_BLOCK("0"), "no 'head.weight'");
 }
 
+#define VIT_PYTORCH_LAYER(number, out, second)                                                               \
+    "transformer.layers." number ".0.norm.weight 8\ntransformer.layers." number                              \
+    ".0.norm.bias 8\ntransformer.layers." number ".0.to_qkv.weight 36 8\n" out "transformer.layers." number  \
+    ".1.net.0.weight 8\ntransformer.layers." number ".1.net.0.bias 8\ntransformer.layers." number            \
+    ".1.net.1.weight 16 8\ntransformer.layers." number ".1.net.1.bias 16\ntransformer.layers." number        \
+    ".1.net." second ".weight 8 16\ntransformer.layers." number ".1.net." second ".bias 8\n"
+#define VIT_PYTORCH_OUT(number)                                                                              \
+    "transformer.layers." number ".0.to_out.0.weight 8 12\ntransformer.layers." number ".0.to_out.0.bias "   \
+    "8\n"
+#define VIT_PYTORCH_STEM                                                                                     \
+    "to_patch_embedding.1.weight 3\nto_patch_embedding.1.bias 3\nto_patch_embedding.2.weight 8 3\n"          \
+    "to_patch_embedding.2.bias 8\nto_patch_embedding.3.weight 8\nto_patch_embedding.3.bias 8\n"
+#define VIT_PYTORCH_LAYERS                                                                                   \
+    VIT_PYTORCH_LAYER("0", VIT_PYTORCH_OUT("0"), "4") VIT_PYTORCH_LAYER("1", VIT_PYTORCH_OUT("1"), "4")
+
+static void expect_vit_pytorch(const char *lines, const char *head, int64_t rank)
+{
+    nft_space *space = read_space(lines);
+    expect_same(space, "pos_embedding", rank - 1, "transformer.layers.1.1.net.4.weight", 0);
+    expect_same(space, "cls_token", rank - 1, head, 1);
+    expect_same(space, "transformer.layers.0.0.to_out.0.weight", 0, head, 1);
+    expect_same(space, "transformer.layers.0.1.net.1.weight", 0, "transformer.layers.0.1.net.4.weight", 1);
+    expect_other(space, "transformer.layers.0.1.net.1.weight", 0, "transformer.layers.1.1.net.1.weight", 0);
+    assert_true(may_be_permuted(space, head, 1));
+    assert_false(may_be_permuted(space, head, 0));
+    assert_false(may_be_permuted(space, "pos_embedding", rank - 2));
+    assert_false(may_be_permuted(space, "to_patch_embedding.2.weight", 1));
+    assert_false(may_be_permuted(space, "transformer.layers.0.0.to_qkv.weight", 0));
+    assert_false(may_be_permuted(space, "transformer.layers.0.0.to_out.0.weight", 1));
+    nft_space_free(space);
+}
+
+static void vision_transformers_of_vit_pytorch(void **state)
+{
+    (void)state;
+    expect_vit_pytorch(VIT_PYTORCH_STEM VIT_PYTORCH_LAYERS
+                       "cls_token 1 1 8\npos_embedding 1 5 8\ntransformer.norm.weight 8\n"
+                       "transformer.norm.bias 8\nmlp_head.weight 10 8\nmlp_head.bias 10\n",
+                       "mlp_head.weight", 3);
+    expect_vit_pytorch(VIT_PYTORCH_STEM VIT_PYTORCH_LAYERS
+                       "cls_token 1 8\npos_embedding 5 8\nmlp_head.0.weight 8\nmlp_head.0.bias 8\n"
+                       "mlp_head.1.weight 10 8\nmlp_head.1.bias 10\n",
+                       "mlp_head.1.weight", 2);
+    expect_refused(VIT_PYTORCH_STEM VIT_PYTORCH_LAYERS, "no 'linear_head.weight' or 'mlp_head.weight'");
+    /* of one head as wide as the stream, whose values are added to it without a layer */
+    expect_refused(
+        VIT_PYTORCH_STEM VIT_PYTORCH_LAYER("0", "", "4") "mlp_head.weight 10 8\nmlp_head.bias 10\n",
+        "no 'transformer.layers.0.0.to_out.0.weight'");
+    expect_refused(VIT_PYTORCH_STEM VIT_PYTORCH_LAYERS
+                   "pos_embedding 5\nmlp_head.weight 10 8\nmlp_head.bias 10\n",
+                   "'pos_embedding' has 1 dimensions");
+}
+
 static void transformer_encoder(void **state)
 {
     (void)state;
@@ -228,6 +281,7 @@ int main(void)
         cmocka_unit_test(resnets_that_are_refused),
         cmocka_unit_test(mobilenet),
         cmocka_unit_test(vision_transformer),
+        cmocka_unit_test(vision_transformers_of_vit_pytorch),
         cmocka_unit_test(transformer_encoder),
         cmocka_unit_test(lstm),
         cmocka_unit_test(lstms_in_models),

@@ -223,12 +223,46 @@ static void labels_are_inside_the_files_of_sirens(void **state)
     nft_weights_free(weights);
 }
 
+/* Lists of Python in the files. */
+static void labels_are_lists_inside_the_files_of_waves(void **state)
+{
+    (void)state;
+    const char *paths[] = {COLLECTIONS "cnn-wild-park/run_1"};
+    nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
+    nft_weights *weights = collect_plainly("dws-ssl");
+    assert_labels(weights, (const double[]){0.5, 4, 2, 8.5}, 4);
+    assert_int_equal(nft_array_size(nft_weights_extra(weights, "label"), 0), 2);
+    assert_counting(weights, 0, 2);
+    assert_counting(weights, 1, 10);
+    assert_string_equal(nft_weights_metadata(weights, "nft.omega"), "30");
+    assert_string_equal(nft_weights_metadata(weights, "nft.offset"), "0.5");
+    nft_weights_free(weights);
+    options.prefix = "model.";
+    options.labels = "key:config.residual";
+    assert_ok(nft_collect(NULL, paths, 1, "list.safetensors", &options));
+    assert_ok(nft_weights_load(&weights, "list.safetensors", NULL));
+    assert_labels(weights, (const double[]){-1, 0}, 2);
+    assert_non_null(nft_array_i64(nft_weights_extra(weights, "label")));
+    nft_weights_free(weights);
+    options.labels = "key:config"; /* an object */
+    assert_int_equal(nft_collect(NULL, paths, 1, "list.safetensors", &options), NFT_ERROR_FORMAT);
+    assert_non_null(strstr(nft_error_message(), "'config': is not in the file"));
+}
+
 static void labels_are_in_the_results_of_runs(void **state)
 {
     (void)state;
+    const char *paths[] = {COLLECTIONS "cnn-zoos/*/checkpoint_000050"};
+    nft_collect_options options = NFT_COLLECT_OPTIONS_INIT;
     nft_weights *weights = collect_plainly("cnn-zoos");
-    assert_labels(weights, (const double[]){0, 0.5}, 2);
+    assert_labels(weights, (const double[]){0, 0.5, 0.02}, 3);
     assert_counting(weights, 1, 50);
+    assert_counting(weights, 2, 2);
+    nft_weights_free(weights);
+    options.preset = "cnn-zoos"; /* of one epoch only */
+    assert_ok(nft_collect(NULL, paths, 1, "epoch.safetensors", &options));
+    assert_ok(nft_weights_load(&weights, "epoch.safetensors", NULL));
+    assert_labels(weights, (const double[]){0.5}, 1);
     nft_weights_free(weights);
 }
 
@@ -342,6 +376,10 @@ static void unknown_presets_and_patterns_are_refused(void **state)
     options.preset = "dws-mnis";
     assert_int_equal(nft_collect(NULL, paths, 1, "x.json", &options), NFT_ERROR_ARGUMENT);
     assert_non_null(strstr(nft_error_message(), "did you mean 'dws-mnist'"));
+    options.preset = "nf2vec";
+    assert_int_equal(nft_collect(NULL, paths, 1, "x.json", &options), NFT_ERROR_ARGUMENT);
+    assert_non_null(
+        strstr(nft_error_message(), "layout of 'nf2vec' is not known; collect its files without"));
     options.preset = NULL;
     options.labels = "path:*/no-label";
     assert_int_equal(nft_collect(NULL, paths, 1, "x.json", &options), NFT_ERROR_ARGUMENT);
@@ -359,6 +397,7 @@ int main(void)
         cmocka_unit_test(rows_of_hdf5_are_networks_in_pytorchs_order),
         cmocka_unit_test(labels_are_in_the_paths_of_sirens),
         cmocka_unit_test(labels_are_inside_the_files_of_sirens),
+        cmocka_unit_test(labels_are_lists_inside_the_files_of_waves),
         cmocka_unit_test(labels_are_in_the_results_of_runs),
         cmocka_unit_test(networks_with_residual_connections_have_ordered_axes),
         cmocka_unit_test(transformers_are_found_by_their_table),

@@ -107,29 +107,6 @@ static int describe(const cli_options *given, const nft_collect_options *options
     return EXIT_SUCCESS;
 }
 
-static int collect(const cli_options *given, nft_collect_options options, cli_ranks *ranks)
-{
-    collect_run run = {.given = given};
-    nft_collect_result result = NFT_COLLECT_RESULT_INIT;
-    const char *output = option_text(given, "output");
-    options.left_out = print_left_out;
-    options.progress = show;
-    options.user = &run;
-    options.rank = ranks->rank;
-    options.ranks = ranks->count;
-    options.reduce = ranks_reduce;
-    options.reduce_user = ranks;
-    progress_start(&run.progress, given, "collect", "steps", 0);
-    nft_status status =
-        nft_collect(&result, (const char *const *)given->operands, given->operand_count, output, &options);
-    progress_end(&run.progress);
-    if (status == NFT_ERROR_CANCELLED)
-        return EXIT_FAILED; /* another rank says why */
-    if (status)
-        return fail_layers();
-    return ranks->rank ? EXIT_SUCCESS : describe(given, &options, &result, output);
-}
-
 /* The names in "a,b,c", which may be missing. */
 typedef struct name_list {
     char *text;
@@ -171,7 +148,9 @@ static void fill_options(nft_collect_options *options, const cli_options *given)
 
 /* The command, and the lists that its options name. */
 typedef struct job {
-    const cli_options *given;
+    cli_options own; /* ranks other than 0 say nothing */
+    cli_ranks ranks;
+    bool collected; /* or failed to: the ranks agree on it */
     nft_collect_options options;
     nft_space *space;
     name_list also, layers, sets;
@@ -199,7 +178,7 @@ static int read_split(job *j, const char *text)
     j->options.sets = j->sets.names;
     j->options.shares = j->shares;
     j->options.set_count = j->sets.count;
-    j->options.seed = j->given->seed;
+    j->options.seed = j->own.seed;
     return EXIT_SUCCESS;
 }
 
@@ -207,7 +186,7 @@ static int read_split(job *j, const char *text)
 static int prepare(void *argument)
 {
     job *j = argument;
-    const cli_options *given = j->given;
+    const cli_options *given = &j->own;
     const char *space_path = option_text(given, "space");
     int failed = check_outputs(given);
     if (!failed)
@@ -232,26 +211,44 @@ static int prepare(void *argument)
     return failed;
 }
 
+static int collect(void *argument)
+{
+    job *j = argument;
+    const cli_options *given = &j->own;
+    nft_collect_options *options = &j->options;
+    collect_run run = {.given = given};
+    nft_collect_result result = NFT_COLLECT_RESULT_INIT;
+    const char *output = option_text(given, "output");
+    options->left_out = print_left_out;
+    options->progress = show;
+    options->user = &run;
+    options->rank = j->ranks.rank;
+    options->ranks = j->ranks.count;
+    options->reduce = ranks_reduce;
+    options->reduce_user = &j->ranks;
+    progress_start(&run.progress, given, "collect", "steps", 0);
+    nft_status status =
+        nft_collect(&result, (const char *const *)given->operands, given->operand_count, output, options);
+    progress_end(&run.progress);
+    j->collected = true;
+    if (status == NFT_ERROR_CANCELLED)
+        return EXIT_FAILED; /* another rank says why */
+    if (status)
+        return fail_layers();
+    return j->ranks.rank ? EXIT_SUCCESS : describe(given, options, &result, output);
+}
+
 static int run(const cli_options *given)
 {
-    cli_ranks ranks;
-    cli_options own = *given; /* ranks other than 0 say nothing */
-    job j = {.given = &own, .options = NFT_COLLECT_OPTIONS_INIT};
-    bool together = true;
-    int failed = ranks_open_if_launched(&ranks);
-    own.quiet = given->quiet || ranks.rank;
-    if (!failed)
-        failed = ranks_in_turn(&ranks, prepare, &j, &together);
-    if (!failed) {
-        failed = collect(&own, j.options, &ranks);
-        together = true; /* the ranks agree on the failure */
-    }
+    job j = {.own = *given, .options = NFT_COLLECT_OPTIONS_INIT};
+    bool together;
+    int failed = ranks_share(&j.ranks, &j.own, prepare, collect, &j, &together);
     nft_space_free(j.space);
     free_names(&j.also);
     free_names(&j.layers);
     free_names(&j.sets);
     free(j.shares);
-    ranks_close(&ranks, together);
+    ranks_close(&j.ranks, together || j.collected);
     return failed;
 }
 
@@ -293,10 +290,10 @@ const cli_command collect_command = {
         "A table is matched by the path relative to it, the last parts of a path, or the stem of its name. "
         "Texts become classes.\n"
         "Their names go into the metadata nft.classes, and 'nftool forward' prints them. In path:PATTERN\n"
-        "{label} is the label and * stands for anything else. The presets are small-cnn-zoo, dws-mnist, "
-        "dws-fmnist,\n"
-        "nfn-sirens, cnn-wild-park, cnn-zoos, fit-a-nef, small-transformer-zoo, dng-vit and implicit-zoo. "
-        "The networks\n"
+        "{label} is the label and * stands for anything else. The presets are small-cnn-zoo, dws-mnist,\n"
+        "dws-fmnist, dws-ssl, nfn-sirens, cnn-wild-park, cnn-zoos, fit-a-nef, small-transformer-zoo, "
+        "dng-vit\n"
+        "and implicit-zoo. The networks\n"
         "are in the natural order of their paths, which the tensor nft.file keeps: 'nftool forward' prints\n"
         "them. The same command continues after an interruption.\n\n"
         "Examples:\n"

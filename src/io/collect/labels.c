@@ -215,7 +215,48 @@ static nft_status label_from_entry(nft_value *value, const nft_file *file, const
     return status;
 }
 
-/* A number or a text next to the tensors, a tensor, or a text of the metadata. */
+/* Whether the scalar is the number NAME.k; any number or text inside NAME for k = -1. */
+static bool is_inside(const nft_scalar *scalar, const char *name, int64_t k)
+{
+    size_t length = strlen(name);
+    char *end = NULL;
+    if (strncmp(scalar->name, name, length) != 0 || scalar->name[length] != '.')
+        return false;
+    const char *number = scalar->name + length + 1;
+    return k < 0 || (strtoll(number, &end, 10) == k && !*end && scalar->kind != NFT_SCALAR_TEXT);
+}
+
+/* The numbers NAME.0, NAME.1, … of a list next to the tensors. 0: NAME is none, or holds something else. */
+static int64_t find_list(const nft_scalar **list, const nft_file *file, const char *name)
+{
+    int64_t first = 0, count = 0;
+    while (first < file->scalar_count && !is_inside(&file->scalars[first], name, -1))
+        first++;
+    *list = file->scalars + first;
+    while (first + count < file->scalar_count && is_inside(&(*list)[count], name, -1)) {
+        if (!is_inside(&(*list)[count], name, count))
+            return 0;
+        count++;
+    }
+    return count;
+}
+
+static nft_status label_from_list(nft_value *value, const nft_scalar *list, int64_t count)
+{
+    double *numbers = nft_allocate_array((size_t)count, sizeof *numbers);
+    bool is_real = false;
+    if (!numbers)
+        return nft_fail_memory("a label", count * (int64_t)sizeof *numbers);
+    for (int64_t i = 0; i < count; i++) {
+        numbers[i] = list[i].real;
+        is_real |= list[i].kind == NFT_SCALAR_REAL;
+    }
+    nft_status status = nft_value_from_numbers(value, numbers, count, is_real);
+    nft_release(numbers);
+    return status;
+}
+
+/* A number, a text or a list of numbers next to the tensors, a tensor, or a text of the metadata. */
 static nft_status label_from_file(nft_value *value, const nft_file *file, const char *path, bool required)
 {
     const nft_scalar *scalar = nft_file_scalar(file, path);
@@ -230,6 +271,10 @@ static nft_status label_from_file(nft_value *value, const nft_file *file, const 
         return label_from_entry(value, file, entry);
     if (text)
         return nft_value_from_text(value, text, strlen(text));
+    const nft_scalar *list = NULL;
+    int64_t count = find_list(&list, file, path);
+    if (count)
+        return label_from_list(value, list, count);
     return required ? nft_fail(NFT_ERROR_FORMAT, "is not in the file") : NFT_OK;
 }
 

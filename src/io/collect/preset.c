@@ -22,6 +22,12 @@ static const nft_preset presets[] = {
      .omega = "30",
      .offset = "0.5"},
     {.name = "dws-fmnist", .files = "*.pth", .labels = "key:label", .omega = "30", .offset = "0.5"},
+    {.name = "dws-ssl",
+     .files = "model_*.pth",
+     .labels = "key:coef",
+     .prefix = "seq.",
+     .omega = "30",
+     .offset = "0.5"},
     {.name = "nfn-sirens", .files = "*s/net*.pth", .labels = "path:*_{label}s/net*.pth", .omega = "30"},
     {.name = "cnn-wild-park",
      .files = "checkpoint.pt",
@@ -43,10 +49,27 @@ static const nft_preset presets[] = {
     {.name = "implicit-zoo", .files = "*.ckpt", .labels = "folder", .prefix = "params."},
 };
 
+/* Collections that exist, but not their loaders. */
+static const char *const unknown[] = {"dws-cifar", "nf2vec"};
+
+static bool is_unknown(const char *name)
+{
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        if (!strcmp(unknown[i], name))
+            return true;
+    return false;
+}
+
 nft_status nft_preset_find(const nft_preset **preset, const char *name)
 {
     const char *names[COUNT];
     nft_text list = {0};
+    if (is_unknown(name))
+        return nft_fail(NFT_ERROR_ARGUMENT,
+                        "the layout of '%s' is not known; collect its files without a preset: "
+                        "nft_collect_options.labels says where labels are, nft_collect_options.space the "
+                        "network if the names do not",
+                        name);
     for (int i = 0; i < COUNT; i++) {
         names[i] = presets[i].name;
         nft_text_append(&list, "%s%s", i ? ", " : "", presets[i].name);

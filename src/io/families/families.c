@@ -17,7 +17,7 @@ static const struct {
     {"a ResNet", "layer1.0.conv1.weight", 4, false, nft_family_resnet},
     {"a MobileNetV2", "features.1.conv.0.0.weight", 4, false, nft_family_mobilenet},
     {"a vision transformer", "blocks.0.attn.qkv.weight", 2, false, nft_family_vit},
-    {"a SimpleViT", "transformer.layers.0.0.to_qkv.weight", 2, false, nft_family_simple_vit},
+    {"a ViT of vit_pytorch", "transformer.layers.0.0.to_qkv.weight", 2, false, nft_family_vit_pytorch},
     {"a TransformerEncoder", "layers.0.self_attn.in_proj_weight", 2, false, nft_family_transformer},
     {"a transformer with separate queries", "encoder.0.*.queries.weight", 2, false,
      nft_family_small_transformer},

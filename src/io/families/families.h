@@ -57,7 +57,7 @@ void nft_family_fail(nft_family *family, const char *format, ...) NFT_PRINTF(2, 
 void nft_family_resnet(nft_family *family);
 void nft_family_mobilenet(nft_family *family);
 void nft_family_vit(nft_family *family);
-void nft_family_simple_vit(nft_family *family);
+void nft_family_vit_pytorch(nft_family *family);
 void nft_family_transformer(nft_family *family);
 void nft_family_small_transformer(nft_family *family);
 void nft_family_recurrent(nft_family *family);

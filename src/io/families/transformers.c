@@ -1,8 +1,10 @@
-/* timm's vision transformer, vit_pytorch's SimpleViT and nn.TransformerEncoder. The number of heads is not in
- * the file, so the rows of q, k and v keep their order: that leaves permutations out, and is never wrong. */
+/* timm's vision transformer, vit_pytorch's ViT and SimpleViT, and nn.TransformerEncoder. The number of heads
+ * is not in the file, so the rows of q, k and v keep their order: that leaves permutations out, and is never
+ * wrong. */
 #include "io/families/families.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define NAME_CAPACITY 128
 
@@ -42,6 +44,21 @@ static void add_block(nft_family *family, const block_names *names, int number, 
     }
 }
 
+/* A table of the stream's rows, (rows, stream) or (1, rows, stream). A network may do without. */
+static void add_table(nft_family *family, const char *name, const char *rows, int64_t stream)
+{
+    const nft_entry *table = nft_family_find(family, "%s", name);
+    int64_t rank = table ? table->rank - family->leading : 0;
+    if (!table)
+        return;
+    if (rank != 2 && rank != 3) {
+        nft_family_fail(family, "'%s' has %d dimensions", table->name, (int)rank);
+        return;
+    }
+    int64_t row = nft_family_axis(family, nft_family_size(family, table, rank - 2), true, rows);
+    nft_family_add(family, table, (const int64_t[]){-1, row, stream} + (3 - rank), rank);
+}
+
 void nft_family_vit(nft_family *family)
 {
     static const block_names names = {"blocks",
@@ -52,7 +69,6 @@ void nft_family_vit(nft_family *family)
                                       "mlp.fc2",
                                       {"norm1", "norm2", "ls1", "ls2"}};
     const nft_entry *patches = nft_family_find(family, "patch_embed.proj.weight");
-    const nft_entry *places = nft_family_find(family, "pos_embed");
     const nft_entry *head = nft_family_find(family, "head.weight");
     if (!patches || !head) {
         nft_family_fail(family, "it has no '%s'", patches ? "head.weight" : "patch_embed.proj.weight");
@@ -61,10 +77,7 @@ void nft_family_vit(nft_family *family)
     int64_t image = nft_family_axis(family, nft_family_size(family, patches, 1), true, "image");
     int64_t stream = nft_family_axis(family, nft_family_size(family, patches, 0), false, "stream");
     nft_family_add(family, nft_family_find(family, "cls_token"), (const int64_t[]){-1, -1, stream}, 3);
-    if (places) {
-        int64_t place = nft_family_axis(family, nft_family_size(family, places, 1), true, "places");
-        nft_family_add(family, places, (const int64_t[]){-1, place, stream}, 3);
-    }
+    add_table(family, "pos_embed", "places", stream);
     nft_family_layer(family, stream, image, "patch_embed.proj");
     for (int i = 0; nft_family_find(family, "blocks.%d.attn.qkv.weight", i); i++)
         add_block(family, &names, i, stream);
@@ -74,32 +87,48 @@ void nft_family_vit(nft_family *family)
     nft_family_layer(family, classes, stream, "head");
 }
 
-/* Patches are flattened, normalized, and mapped to the stream. */
-void nft_family_simple_vit(nft_family *family)
+/* Names of the last layer, behind a norm or not; NULL if there is none of them. */
+static const char *find_head(const nft_family *family)
 {
-    static const block_names names = {"transformer.layers", "0.to_qkv.weight", "0.to_qkv.bias",
-                                      "0.to_out",           "1.net.1",         "1.net.3",
-                                      {"0.norm", "1.net.0"}};
+    static const char *const names[] = {"linear_head", "linear_head.1", "mlp_head", "mlp_head.1"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (nft_family_find(family, "%s.weight", names[i]))
+            return names[i];
+    return NULL;
+}
+
+/* Patches are flattened, normalized, and mapped to the stream. Behind a dropout, which a ViT has and a
+ * SimpleViT has not, layers have other numbers. */
+void nft_family_vit_pytorch(nft_family *family)
+{
+    static const block_names simple = {"transformer.layers", "0.to_qkv.weight", "0.to_qkv.bias",
+                                       "0.to_out",           "1.net.1",         "1.net.3",
+                                       {"0.norm", "1.net.0"}};
+    static const block_names with_dropout = {"transformer.layers", "0.to_qkv.weight", "0.to_qkv.bias",
+                                             "0.to_out.0",         "1.net.1",         "1.net.4",
+                                             {"0.norm", "1.net.0"}};
     const nft_entry *patches = nft_family_find(family, "to_patch_embedding.2.weight");
-    const nft_entry *only = nft_family_find(family, "linear_head.weight");
-    const nft_entry *head = only ? only : nft_family_find(family, "linear_head.1.weight");
+    const char *head = find_head(family);
     if (!patches || !head) {
         nft_family_fail(family, "it has no '%s'",
-                        patches ? "linear_head.weight" : "to_patch_embedding.2.weight");
+                        patches ? "linear_head.weight' or 'mlp_head.weight" : "to_patch_embedding.2.weight");
         return;
     }
+    bool drops = nft_family_find(family, "transformer.layers.0.1.net.4.weight") != NULL;
     int64_t pixels = nft_family_axis(family, nft_family_size(family, patches, 1), true, "pixels");
     int64_t stream = nft_family_axis(family, nft_family_size(family, patches, 0), false, "stream");
     nft_family_norm(family, pixels, "to_patch_embedding.1");
     nft_family_layer(family, stream, pixels, "to_patch_embedding.2");
     nft_family_norm(family, stream, "to_patch_embedding.3");
+    add_table(family, "cls_token", "summary", stream);
+    add_table(family, "pos_embedding", "places", stream);
     for (int i = 0; nft_family_find(family, "transformer.layers.%d.0.to_qkv.weight", i); i++)
-        add_block(family, &names, i, stream);
+        add_block(family, drops ? &with_dropout : &simple, i, stream);
     nft_family_norm(family, stream, "transformer.norm");
-    if (!only)
-        nft_family_norm(family, stream, "linear_head.0");
-    int64_t classes = nft_family_axis(family, nft_family_size(family, head, 0), true, "classes");
-    nft_family_layer(family, classes, stream, only ? "linear_head" : "linear_head.1");
+    nft_family_norm(family, stream, strncmp(head, "mlp", 3) ? "linear_head.0" : "mlp_head.0");
+    const nft_entry *last = nft_family_find(family, "%s.weight", head);
+    int64_t classes = nft_family_axis(family, nft_family_size(family, last, 0), true, "classes");
+    nft_family_layer(family, classes, stream, "%s", head);
 }
 
 /* Its input and output are the stream itself. */

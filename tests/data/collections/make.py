@@ -64,6 +64,7 @@ class Dataset:
 def torch_collections():
     from collections import OrderedDict
 
+    import numpy as np
     import torch
 
     def state(shapes, first=0):
@@ -84,6 +85,10 @@ def torch_collections():
     for number, label in ((0, 5), (1, 9)):
         save(f"dws-fmnist/{number}.pth", OrderedDict(**state(siren, number), label=label))
     pathlib.Path("dws-fmnist/splits.json").write_text('{"train": ["0.pth"], "test": ["1.pth"]}\n')
+    wave = {"seq.0.weight": (3, 1), "seq.0.bias": (3,), "seq.1.weight": (3, 3), "seq.1.bias": (3,), "seq.2.weight": (1, 3), "seq.2.bias": (1,)}
+    for number, coef in ((2, [0.5, 4.0]), (10, [2.0, 8.5])):  # y = coef[0] sin(coef[1] x)
+        x = np.arange(-np.pi, np.pi, np.pi / 4)
+        save(f"dws-ssl/artifacts/model_{number}.pth", OrderedDict(**state(wave, number), coef=coef, x=x, y=coef[0] * np.sin(coef[1] * x)))
     linear = {"net.0.linear.weight": (3, 2), "net.0.linear.bias": (3,), "net.1.linear.weight": (3, 3), "net.1.linear.bias": (3,), "net.2.weight": (1, 3), "net.2.bias": (1,)}
     save("nfn-sirens/randinit_smaller_3s/net0.pth", state(linear, 0))
     save("nfn-sirens/randinit_smaller_4s/net10.pth", state(linear, 1))
@@ -100,6 +105,10 @@ def torch_collections():
         save(f"{run}/checkpoint_{epoch:06d}/checkpoints", state(small, epoch))
     pathlib.Path(f"{run}/params.json").write_text('{"lr": 0.1}\n')
     lines = [{"training_iteration": epoch, "test_acc": epoch / 100, "train_acc": 0.75, "config": {"lr": 0.1}} for epoch in (0, 25, 50)]
+    pathlib.Path(f"{run}/result.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = "cnn-zoos/NN_tune_trainable_b"  # without a checkpoint of epoch 0, so the lines begin with 1
+    save(f"{run}/checkpoint_2/checkpoints", state(small, 2))
+    lines = [{"training_iteration": epoch, "test_acc": epoch / 100, "train_acc": 0.75, "config": {"lr": 0.1}} for epoch in (1, 2, 3)]
     pathlib.Path(f"{run}/result.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
     save("cnn-zoos/dataset.pt", [1, 2])
     for label, number in ((0, 3), (12, 1)):
