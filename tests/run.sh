@@ -46,12 +46,23 @@ stage() {
         printf 'skipped %4d s: %s\n' $((end - begin)) "$(tail -n 1 "$log")"
     else
         printf 'FAILED  %4d s\n' $((end - begin))
-        echo "--- the end of $log:"
-        tail -n 60 "$log"
-        echo "---"
+        findings | tee -a $logs/findings
     fi
     sed -n 's/^[0-9]*% tests passed, .*/    &/p' "$log"
     sed -n 's/^ *[0-9]*\/[0-9]* Test *#[0-9]*: \([a-z_]*\) .*\*\*\*Skipped.*/    skipped: \1/p' "$log"
+}
+
+# The part of the last stage's log that tells why it failed: the output of each failed test, or else the end.
+findings() {
+    echo "--- $name, from $log:"
+    if grep -q 'tests failed out of' "$log"; then
+        awk '/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: / { failed = /[*][*][*]/ && !/[*][*][*]Skipped/ }
+            /^ +Start +[0-9]+: |^[0-9]+% tests passed/ { failed = 0 }
+            failed' "$log" | tail -n 60 | cut -c 1-400
+    else
+        tail -n 40 "$log" | cut -c 1-400
+    fi
+    echo "---"
 }
 
 # Adds the log and the status of the last stage.
@@ -265,6 +276,7 @@ if_installed() {
 # --- the run ---
 
 mkdir -p $logs
+: >$logs/findings
 # shellcheck disable=SC2086
 install_packages $nft_build_packages $nft_test_packages
 if [ $everything = yes ]; then
@@ -308,6 +320,7 @@ if [ $everything = yes ]; then
     if_installed clang-format "clang-format" check_format
     if_installed shellcheck "shellcheck" check_scripts
 fi
+cat $logs/findings # again, where a log that is cut still shows them
 echo "$(($(date +%s) - started)) s in all"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

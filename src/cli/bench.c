@@ -148,8 +148,7 @@ static int find_space(nft_space **space, const nft_model *model, const cli_optio
                                                      : space_of_data(space, path, given);
 }
 
-/* All ranks at once, as their steps will be. */
-static int time_sgemm(bench *b, const cli_options *given)
+int bench_sgemm(bench *b, const cli_options *given)
 {
     ranks_meet(&b->ranks);
     int failed = measure_sgemm(&b->sgemm, b->threads, given);
@@ -164,9 +163,6 @@ int bench_time(bench *b, bench_run *run, void *argument, const cli_options *give
     cli_progress progress;
     double spent = 0;
     int64_t least, wanted = 1;
-    int failed = time_sgemm(b, given);
-    if (failed)
-        return failed;
     progress_start(&progress, given, "bench", "runs", b->least_runs);
     for (int64_t i = 0; !status && wanted; i++) {
         double started = steady_seconds();
@@ -230,6 +226,8 @@ int bench_forward(bench *b, const cli_options *given)
     int failed = bench_model(&model, &space, b, given);
     if (!failed)
         failed = bench_make_batch(&batch, model, space, b, given->seed);
+    if (!failed)
+        failed = bench_sgemm(b, given);
     if (!failed && (nft_context_cost(&b->planned_bytes, NULL, model, space, &options) ||
                     nft_context_create(&context, model, &options)))
         failed = fail_library();

@@ -37,8 +37,11 @@ void bench_fill(float *values, int64_t count, uint64_t *state);
 int bench_make_batch(bench_batch *batch, const nft_model *model, const nft_space *space, const bench *b,
                      uint64_t seed);
 void bench_free_batch(bench_batch *batch);
-/* Measures sgemm; then runs until it has run often and long enough, and keeps the best time. The first run
- * warms up. Of several ranks every one calls it. */
+/* Measures sgemm, on all ranks at once, as their steps will be. It forks, so no thread may exist yet: a child
+ * has the locks that other threads held, and nobody to release them. */
+int bench_sgemm(bench *b, const cli_options *given);
+/* Runs until it has run often and long enough, and keeps the best time. The first run warms up. Of several
+ * ranks every one calls it. */
 typedef nft_status bench_run(void *argument);
 int bench_time(bench *b, bench_run *run, void *argument, const cli_options *given);
 

@@ -112,20 +112,24 @@ typedef struct training {
     bench *b;
     const cli_options *given;
     source source;
+    nft_model *model;
     nft_trainer *trainer;
 } training;
 
-/* The model is freed, so that only the trainer's own is in memory. */
 static int prepare(void *argument)
 {
     training *t = argument;
-    nft_model *model = NULL;
-    int failed = bench_model(&model, &t->source.space, t->b, t->given);
-    if (!failed)
-        failed = make_source(&t->source, model, t->b, t->given);
-    if (!failed)
-        failed = make_trainer(&t->trainer, model, t->b, &t->source, t->given);
-    nft_model_free(model);
+    int failed = bench_model(&t->model, &t->source.space, t->b, t->given);
+    return failed ? failed : make_source(&t->source, t->model, t->b, t->given);
+}
+
+/* The model is freed, so that only the trainer's own is in memory. */
+static int start_trainer(void *argument)
+{
+    training *t = argument;
+    int failed = make_trainer(&t->trainer, t->model, t->b, &t->source, t->given);
+    nft_model_free(t->model);
+    t->model = NULL;
     return failed;
 }
 
@@ -155,11 +159,18 @@ int bench_steps(bench *b, const cli_options *given)
         together = failed != EXIT_SUCCESS;
     }
     if (!failed) {
+        failed = bench_sgemm(b, &own);
+        together = !failed;
+    }
+    if (!failed)
+        failed = ranks_in_turn(&b->ranks, start_trainer, &t, &together);
+    if (!failed) {
         failed = bench_time(b, run_step, t.trainer, &own);
         together = !failed;
     }
     b->together = together;
     nft_trainer_free(t.trainer);
+    nft_model_free(t.model);
     bench_free_batch(&t.source.input);
     nft_space_free(t.source.space);
     free(t.source.targets);

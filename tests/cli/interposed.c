@@ -1,8 +1,11 @@
 /* A library for LD_PRELOAD that makes a chosen system call of a program fail or change something.
  * REPLACED=PATH, REPLACEMENT=OTHER, REPLACED_AT=N: behind the Nth open of PATH, OTHER is renamed to it.
  * SLOW=1: each write to a file takes half a second. INTERRUPTED=fsync: each second call of it fails with
- * EINTR. KILLED=NAME, KILLED_AT=N: instead of the Nth rename to a file of that name the program is killed. */
+ * EINTR. KILLED=NAME, KILLED_AT=N: instead of the Nth rename to a file of that name the program is killed.
+ * ALONE=1: fork fails with EPERM where the process has several threads, whose locks a child could not
+ * release. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -89,4 +92,26 @@ EXPORT int fsync(int descriptor)
     int (*next)(int) = NULL;
     *(void **)&next = dlsym(RTLD_NEXT, "fsync");
     return interrupts("fsync") ? -1 : next(descriptor);
+}
+
+static int count_threads(void)
+{
+    DIR *threads = opendir("/proc/self/task");
+    int count = 0;
+    while (threads && readdir(threads))
+        count++;
+    if (threads)
+        closedir(threads);
+    return count - 2; /* . and .. */
+}
+
+EXPORT pid_t fork(void)
+{
+    pid_t (*next)(void) = NULL;
+    *(void **)&next = dlsym(RTLD_NEXT, "fork");
+    if (getenv("ALONE") && count_threads() != 1) {
+        errno = EPERM;
+        return -1;
+    }
+    return next();
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # shellcheck disable=SC2015,SC2016
-# Tests of the nftool program: test_cli.sh PATH-OF-NFTOOL. Prints a line for each failed check, then "N passed, N failed".
+# Tests of the nftool program: test_cli.sh PATH-OF-NFTOOL. Prints a line for each failed check, then "N passed, N failed". Where
+# INTERPOSED names the library of interposed.c, it is also seen when the program forks.
 set -u
 
 # shellcheck source=tests/cli/support.sh
@@ -341,6 +342,7 @@ NFT_KERNELS=no-such run 1 forward probability.json floats.safetensors -o q.safet
 says "NFT_KERNELS names kernels that this machine lacks, 'no-such'; expected one of"
 
 # bench
+cp "$root/examples/peers/scaling.json" chain.json
 run 0 bench logits.json --json --threads 1 --batch-size 4
 run 0 bench logits.json --json --threads 1 --batch-size 4 --precision bf16
 keys samples_per_s gflops sgemm_gflops fraction peak_bytes
@@ -354,9 +356,15 @@ run 0 bench tokens.json --train --recompute --threads 2 --batch-size 3
 prints "three times the forward's"
 run 1 bench features.json --train --threads 1
 says "gives features"
+if [ -n "${INTERPOSED:-}" ]; then
+    for arguments in 'tokens.json' 'tokens.json --train' 'chain.json --scaling 1000' 'chain.json --scaling 1000 --train'; do
+        # shellcheck disable=SC2086
+        LD_PRELOAD=$INTERPOSED ALONE=1 "$nftool" bench $arguments --threads 2 --batch-size 2 >out 2>err
+        check "bench $arguments forks before it has threads: $(cat err)" test $? -eq 0
+    done
+fi
 run 2 bench tokens.json --recompute
 says "add --train"
-cp "$root/examples/peers/scaling.json" chain.json
 run 0 bench chain.json --scaling 3200 --threads 1 --plot scaling.svg --quiet
 check "sizes are √10 apart" grep -Eq '^ *987 +1 ' out
 check "up to the last" grep -Eq '^ *3,187 +1 ' out
