@@ -151,7 +151,7 @@ static int find_space(nft_space **space, const nft_model *model, const cli_optio
 int bench_sgemm(bench *b, const cli_options *given)
 {
     ranks_meet(&b->ranks);
-    int failed = measure_sgemm(&b->sgemm, b->threads, given);
+    int failed = measure_sgemm(&b->sgemm, &b->sgemm_runs, b->threads, given);
     if (!failed && b->ranks.count > 1 && ranks_reduce(&b->sgemm, 1, NULL, 0, &b->ranks))
         return fail("the ranks cannot add up their sgemm");
     return failed;
@@ -265,8 +265,8 @@ static int report(const cli_options *given, const bench *b)
            (double)b->flops * 1e-9, b->training ? " and step, three times the forward's" : "");
     if (several)
         printf("ranks     %d share each batch\n", b->ranks.count);
-    printf("sgemm     %.1f GFLOP/s: %d³ on %s%s, best of 5\n", b->sgemm, SGEMM_SIZE,
-           text_plural(text[0], b->threads, "thread"), several ? " of each rank" : "");
+    printf("sgemm     %.1f GFLOP/s: %d³ on %s%s, best of %d\n", b->sgemm, SGEMM_SIZE,
+           text_plural(text[0], b->threads, "thread"), several ? " of each rank" : "", b->sgemm_runs);
     printf("speed     %.1f samples/s, %.4f ms a sample: batches of %s, best of %" PRId64 "\n", rate,
            1e3 / rate, text_count(text[0], b->batch), b->runs);
     printf("          %.1f GFLOP/s, %.3f of sgemm\n", gflops, gflops / b->sgemm);

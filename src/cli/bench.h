@@ -18,6 +18,7 @@ typedef struct bench {
     int64_t planned_bytes, peak_bytes; /* as the library plans, and as the program used */
     double seconds;                    /* of the best run */
     double sgemm;                      /* GFLOP/s, of all ranks */
+    int sgemm_runs;                    /* of which that is the best */
 } bench;
 
 /* A batch of random networks of one space, or of tokens. */

@@ -7,6 +7,7 @@
 
 #include <cblas.h>
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include <sys/prctl.h>
 #endif
 
-#define RUNS 6 /* the first warms up */
+#define MOST_RUNS 5 /* after the first, which warms up */
 
 /* Only OpenBLAS has it; another CBLAS is not changed. */
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
@@ -51,8 +52,8 @@ static double time_products(product *products, int count)
     return running < count ? -1 : steady_seconds() - started;
 }
 
-/* In the child: sends the seconds of each run down the pipe. */
-static void send_timings(int pipe_end, int threads)
+/* In the child: sends the seconds of each run down the pipe. After `most_seconds` it begins no other. */
+static void send_timings(int pipe_end, int threads, double most_seconds)
 {
     size_t numbers = (size_t)SGEMM_SIZE * SGEMM_SIZE;
     float *matrices = malloc(((size_t)threads + 2) * numbers * sizeof *matrices);
@@ -66,33 +67,38 @@ static void send_timings(int pipe_end, int threads)
             (product){.a = matrices, .b = matrices + numbers, .c = matrices + (size_t)(i + 2) * numbers};
     if (openblas_set_num_threads)
         openblas_set_num_threads(1);
-    for (int run = 0; run < RUNS; run++) {
+    double spent = 0;
+    for (int run = 0; run <= MOST_RUNS && (run < 2 || spent < most_seconds); run++) {
         double seconds = time_products(products, threads);
         if (write(pipe_end, &seconds, sizeof seconds) != sizeof seconds)
             return;
+        spent += run ? seconds : 0;
     }
 }
 
-/* In the parent: the least of the runs after the first; 0 if there were not as many. */
-static double receive_best(int pipe_end, cli_progress *progress)
+/* In the parent: the least of the runs after the first, and their number, which may be 0. */
+static double receive_best(int *runs, int pipe_end, cli_progress *progress)
 {
     double best = 0, seconds;
-    for (int run = 0; run < RUNS; run++) {
+    for (*runs = -1; *runs < MOST_RUNS; ++*runs) {
         ssize_t got;
         do
             got = read(pipe_end, &seconds, sizeof seconds);
         while (got < 0 && errno == EINTR);
-        if (got != sizeof seconds || seconds <= 0)
+        if (got != sizeof seconds)
+            break;
+        if (seconds <= 0)
             return 0;
-        if (run && (best <= 0 || seconds < best))
+        if (*runs == 0 || (*runs > 0 && seconds < best))
             best = seconds;
-        progress_show(progress, run + 1);
+        progress_show(progress, *runs + 2);
     }
     return best;
 }
 
-int measure_sgemm(double *gflops, int threads, const cli_options *given)
+int measure_sgemm(double *gflops, int *runs, int threads, const cli_options *given)
 {
+    double most_seconds = environment_seconds("NFTOOL_BENCH_SECONDS", HUGE_VAL);
     int ends[2];
     char text[TEXT_CAPACITY];
     if (pipe(ends))
@@ -103,14 +109,14 @@ int measure_sgemm(double *gflops, int threads, const cli_options *given)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif
         close(ends[0]);
-        send_timings(ends[1], threads);
+        send_timings(ends[1], threads, most_seconds);
         _exit(0);
     }
     int fork_error = errno;
     close(ends[1]);
     cli_progress progress;
-    progress_start(&progress, given, "sgemm", "products", RUNS);
-    double best = child > 0 ? receive_best(ends[0], &progress) : 0;
+    progress_start(&progress, given, "sgemm", "products", MOST_RUNS + 1);
+    double best = child > 0 ? receive_best(runs, ends[0], &progress) : 0;
     progress_end(&progress);
     close(ends[0]);
     if (child < 0)

@@ -30,7 +30,6 @@ static bool always(void)
 
 DECLARE(baseline);
 DECLARE(avx2);
-DECLARE(avx512);
 #define PORTABLE_BASE baseline
 
 static bool has_avx2(void)
@@ -39,11 +38,15 @@ static bool has_avx2(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
+#if defined(NFT_HAS_AVX512)
+DECLARE(avx512);
+
 static bool has_avx512(void)
 {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
+#endif
 
 #if defined(NFT_HAS_AVX512_BF16)
 /* CPUID leaf 7, subleaf 1, EAX bit 5: AVX512_BF16 (Intel SDM, CPUID). */
@@ -102,7 +105,9 @@ static const nft_kernel_set sets[] = {
 #if defined(__x86_64__)
     {.name = "baseline", KERNELS_OF(baseline), .usable = always},
     {.name = "avx2", KERNELS_OF(avx2), .usable = has_avx2},
+#if defined(NFT_HAS_AVX512)
     {.name = "avx512", KERNELS_OF(avx512), .usable = has_avx512},
+#endif
 #if defined(NFT_HAS_AVX512_BF16)
     {.name = "avx512_bf16",
      KERNELS_OF(avx512),
