@@ -17,7 +17,7 @@ sample_rows='mnist-nft mnist-hnp-nfn mnist-nft-raw mnist-mlp mnist-inr2array dil
     dilation-none mnist-nft-long'
 all_rows="$sample_rows fashion-nft fashion-hnp-nfn"
 # Done only when they are named.
-sample_ideas='mnist-messages mnist-messages-wide mnist-messages-gelu mnist-nft-augmented mnist-nft-mixup mnist-nft-image mnist-nft-phases mnist-nft-even mnist-nft-forward mnist-nft-probes mnist-probes'
+sample_ideas='mnist-messages mnist-messages-wide mnist-messages-gelu mnist-inr2array-messages mnist-nft-augmented mnist-nft-mixup mnist-nft-image mnist-nft-phases mnist-nft-even mnist-nft-forward mnist-nft-probes mnist-probes'
 idea_rows="$sample_ideas $(echo "$sample_ideas" | sed 's/mnist-/fashion-/g') dilation-nft-4"
 
 usage() {
@@ -168,9 +168,9 @@ dilate() { # DATA PART
         "$results/$1-$2-dilation.safetensors"
 }
 
-encode() { # DATA PART
-    "$nftool" forward "$results/$1-inr2array.safetensors" "$results/$1-$2-canonical.safetensors" --threads "$threads" \
-        -o "$results/$1-$2-latents.safetensors" >/dev/null
+encode() { # DATA PART: by the model whose name ends in $variant
+    "$nftool" forward "$results/$1-inr2array$variant.safetensors" "$results/$1-$2-canonical.safetensors" --threads "$threads" \
+        -o "$results/$1-$2-latents$variant.safetensors" >/dev/null
 }
 
 # Few steps are fewer than a recipe's warm-up.
@@ -257,12 +257,13 @@ do_row() { # ROW
         learn "$1" mnist -dilation "$recipe"
         once "$1.png" draw_edits "$1" mnist-test-dilation
         ;;
-    *-inr2array)
+    *-inr2array*)
+        variant=${1#*-inr2array}
         sirens "$data" -canonical canonicalize
         learn "$1" "$data" -canonical "$recipe"
         once "$1.png" draw_reconstructions "$1" "$data-test-canonical"
-        sirens "$data" -latents encode
-        learn "$data-latents" "$data" -latents latents
+        sirens "$data" "-latents$variant" encode
+        learn "$data-latents$variant" "$data" "-latents$variant" "latents$variant"
         ;;
     *-long)
         sirens "$data" -canonical canonicalize many
@@ -302,8 +303,9 @@ accuracies() {
         data=${row%%-*}
         case $row in
         dilation-*) ;;
-        *-inr2array)
-            echo "| $row | $(number "$data-latents" accuracy %.4f) | $(minutes "$row" "$data-latents") |"
+        *-inr2array*)
+            latents=$data-latents${row#*-inr2array}
+            echo "| $row | $(number "$latents" accuracy %.4f) | $(minutes "$row" "$latents") |"
             ;;
         *) echo "| $row | $(number "$row" accuracy %.4f) | $(minutes "$row") |" ;;
         esac
@@ -316,7 +318,7 @@ reconstructions() {
     echo "|---|---|---|"
     for row in $rows; do
         case $row in
-        *-inr2array) echo "| $row | $(number "$row" psnr %.2f) | $(minutes "$row") |" ;;
+        *-inr2array*) echo "| $row | $(number "$row" psnr %.2f) | $(minutes "$row") |" ;;
         esac
     done
 }
@@ -345,5 +347,5 @@ for row in $rows; do
     do_row "$row"
 done
 ! wants mnist- fashion- || accuracies
-! wants mnist-inr2array || reconstructions
+! wants mnist-inr2array fashion-inr2array || reconstructions
 ! wants dilation- || edits

@@ -45,7 +45,9 @@ static int canonicalize_file(const cli_options *given, int64_t first)
     cli_rewrite rewrite;
     cli_omega omega = {.count = 0};
     (void)first;
+    report_chains_known(true); /* SIRENs have no residual connections */
     int failed = begin_rewrite(&rewrite, &input, given);
+    report_chains_known(false);
     if (!failed)
         failed = choose_omega(&omega, input.path, nft_weights_metadata(rewrite.holder, OMEGA_KEY), given);
     if (!failed)

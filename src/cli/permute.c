@@ -51,6 +51,7 @@ static int permute_file(const cli_options *given, int64_t first)
     cli_input input = {0};
     cli_rewrite rewrite;
     permuting p = {given->seed, first};
+    report_doubts_fail(true);
     int failed = begin_rewrite(&rewrite, &input, given);
     rewrite.change = permute;
     rewrite.user = &p;
@@ -59,6 +60,7 @@ static int permute_file(const cli_options *given, int64_t first)
     if (!failed)
         failed = describe(given, &input);
     end_rewrite(&rewrite);
+    report_doubts_fail(false);
     return failed;
 }
 
@@ -82,7 +84,10 @@ const cli_command permute_command = {
         "Writes the networks of WEIGHTS to OUT with their hidden neurons in another order. Each network\n"
         "gets a random permutation, from --seed, for each axis with that symmetry. In a chain these axes\n"
         "are the hidden layers. The networks compute the same functions. Names, labels and other tensors\n"
-        "are kept. For an index OUT.json is an index too, with its parts in the same folder.",
+        "are kept. For an index OUT.json is an index too, with its parts in the same folder. A file does "
+        "not\n"
+        "show residual connections, nor whether a convolution is transposed. Where names and shapes leave\n"
+        "that open, permute refuses: --layers says that the layers are a chain, --space gives the network.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

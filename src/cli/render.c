@@ -287,8 +287,10 @@ static int run(const cli_options *given)
     int failed = check_format(&j);
     if (!failed)
         failed = read_options(&j);
+    report_chains_known(true); /* SIRENs have no residual connections */
     if (!failed)
         failed = open_sources(&j);
+    report_chains_known(false);
     if (!failed)
         failed = choose_networks(&j);
     if (!failed)

@@ -37,6 +37,9 @@ void report_path_as(const char *path, const char *name);
 
 /* Whether to leave out warnings that networks might be no chains of layers: a model may say that they are. */
 void report_chains_known(bool known);
+/* Whether to leave out all warnings that networks might be others than they were read as: an error says it.
+ */
+void report_doubts_fail(bool fail);
 /* Whether a line of the library's log is left out. */
 bool report_leaves_out(const char *line);
 

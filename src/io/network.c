@@ -295,6 +295,7 @@ void nft_network_clear(nft_network *network)
     nft_release(network->slices);
     nft_release(network->used);
     nft_release(network->note);
+    nft_release(network->doubt);
     nft_space_free(network->space);
     *network = (nft_network){0};
 }
@@ -305,17 +306,19 @@ void nft_network_tell(const nft_network *network, const nft_file *file)
         nft_log(NFT_LOG_INFO, "%s: %s", file->path, network->origin);
     if (network->note)
         nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->note);
-    if (network->may_have_sums)
-        nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, file->path);
+    if (network->doubt)
+        nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->doubt);
 }
 
 nft_status nft_weights_note_doubts(nft_weights *weights, const nft_network *network)
 {
-    if (!network->outsider)
-        return NFT_OK;
-    const char *name = network->outsider->name;
-    weights->outsider = nft_copy_text(name);
-    return weights->outsider ? NFT_OK : nft_fail_memory("a tensor's name", (int64_t)strlen(name));
+    const char *outsider = network->outsider ? network->outsider->name : NULL;
+    weights->outsider = outsider ? nft_copy_text(outsider) : NULL;
+    if (outsider && !weights->outsider)
+        return nft_fail_memory("a tensor's name", (int64_t)strlen(outsider));
+    weights->doubt = network->doubt ? nft_copy_text(network->doubt) : NULL;
+    return network->doubt && !weights->doubt ? nft_fail_memory("a note", (int64_t)strlen(network->doubt))
+                                             : NFT_OK;
 }
 
 nft_status nft_entry_again(const nft_entry **again, const nft_file *file, const nft_entry *entry)

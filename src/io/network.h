@@ -17,7 +17,7 @@ typedef struct nft_network {
     char *note; /* of how the names were understood, to be told once; NULL: there is nothing to say */
     const char
         *origin; /* the source of a layout that differs from the file's, to be logged once; NULL: none */
-    bool may_have_sums;        /* it was read as a chain, but residual connections are possible */
+    char *doubt; /* why it may be another network than the chain that was read, and the way out; NULL: none */
     const nft_entry *outsider; /* may be a part of the networks, but is not read; NULL: there is none */
     bool *used; /* for each entry of the file: it is a network's, whether it was chosen or not */
 } nft_network;
@@ -30,7 +30,7 @@ void nft_network_clear(nft_network *network);
  * or the options have a space. */
 nft_status nft_network_described(nft_space **space, bool *by_sidecar, const nft_file *file,
                                  const nft_load_options *options);
-/* Logs the origin, the note, and that a file cannot show sums. */
+/* Logs the origin, the note and the doubt. */
 void nft_network_tell(const nft_network *network, const nft_file *file);
 
 /* Whether an entry, number `index` of the file, travels with the networks, a row for each. */
@@ -57,7 +57,8 @@ nft_status nft_network_mark_layers(nft_network *network, const nft_file *file);
 /* Finds every tensor by network->names. */
 nft_status nft_network_match(nft_network *network, const nft_file *file);
 
-/* Tells the set of the outsider, for nft_weights_check_whole(). */
+/* Tells the set of the outsider and of the doubt, for nft_weights_check_whole() and nft_weights_check_axes().
+ */
 nft_status nft_weights_note_doubts(nft_weights *weights, const nft_network *network);
 /* All texts of a file's metadata, for a set. */
 nft_status nft_weights_keep_metadata(nft_weights *weights, const nft_file *file);

@@ -345,6 +345,17 @@ static int64_t number_of(const char *name, size_t *before)
     return *before < length && length - *before < 10 ? strtol(name + *before, NULL, 10) : -1;
 }
 
+/* torchvision's AlexNet and VGG are two of nn.Sequential. */
+static bool is_classifier_behind_features(const char *features, size_t features_length,
+                                          const char *classifier, size_t classifier_length)
+{
+    static const char first[] = "features.", second[] = "classifier.";
+    size_t common = features_length - strlen(first);
+    return features_length >= strlen(first) && classifier_length == common + strlen(second) &&
+           !strncmp(features, classifier, common) && !strncmp(features + common, first, strlen(first)) &&
+           !strncmp(classifier + common, second, strlen(second));
+}
+
 /* The layers of an nn.Sequential have an activation between each two, which takes a number. */
 static bool is_sequential(const nft_layer_chain *chain)
 {
@@ -352,10 +363,13 @@ static bool is_sequential(const nft_layer_chain *chain)
     int64_t last = number_of(chain->layers[0].name, &previous);
     bool sequential = last >= 0;
     for (int64_t i = 1; i < chain->layer_count && sequential; i++) {
-        int64_t number = number_of(chain->layers[i].name, &before);
-        sequential = number >= last + 2 && before == previous &&
-                     !strncmp(chain->layers[i].name, chain->layers[i - 1].name, before);
+        const char *name = chain->layers[i].name, *name_before = chain->layers[i - 1].name;
+        int64_t number = number_of(name, &before);
+        bool same = before == previous && !strncmp(name, name_before, before);
+        sequential = same ? number >= last + 2
+                          : number >= 0 && is_classifier_behind_features(name_before, previous, name, before);
         last = number;
+        previous = before;
     }
     return sequential;
 }
@@ -387,8 +401,8 @@ static bool may_have_sums(const nft_layer_chain *chain)
            has_equal_widths(chain);
 }
 
-/* Joins the notes about the order and the shapes. */
-static nft_status find_doubts(const nft_layer_chain *chain, char **note)
+/* Of the layers' names and shapes: errors, or the first that nothing decides. */
+static nft_status doubt_layers(char **doubt, const nft_layer_chain *chain)
 {
     nft_text text = {0};
     nft_status status = NFT_OK;
@@ -398,33 +412,37 @@ static nft_status find_doubts(const nft_layer_chain *chain, char **note)
         status = nft_doubt_layer(&text, layer->name, layer->weight->shape + leading,
                                  layer->weight->rank - leading, layer->bias != NULL);
     }
-    if (!status && *note && text.length) {
-        nft_text_append(&text, "; %s", *note);
-        status = text.failed ? nft_fail_memory("a note", (int64_t)text.length) : NFT_OK;
-    }
-    if (status || !text.length) {
-        nft_text_clear(&text);
-        return status;
-    }
-    nft_release(*note);
-    *note = text.data;
-    return NFT_OK;
+    *doubt = text.data; /* NULL without a doubt */
+    return status;
+}
+
+static nft_status doubt_sums(char **doubt, const nft_layer_chain *chain)
+{
+    static const char sums[] =
+        "the network is read as a chain of layers, but a file does not show residual connections, which "
+        "layers of equal width may have: if there are any, give the network's space";
+    if (*doubt || !may_have_sums(chain))
+        return NFT_OK;
+    *doubt = nft_copy_text(sums);
+    return *doubt ? NFT_OK : nft_fail_memory("a note", (int64_t)sizeof sums);
 }
 
 /* The space that the shapes tell. */
-static nft_status make_space(nft_space **space, nft_layer_chain *chain, bool by_hand, char **note)
+static nft_status make_space(nft_space **space, nft_layer_chain *chain, bool by_hand, nft_network *network)
 {
     nft_status status = check_layers(chain);
     if (!status && !by_hand)
-        status = order_layers(chain, note);
+        status = order_layers(chain, &network->note);
     if (!status && !by_hand)
-        status = find_doubts(chain, note);
+        status = doubt_layers(&network->doubt, chain);
     if (status)
         return status;
     chain->shapes = nft_allocate_array((size_t)chain->layer_count, sizeof *chain->shapes);
     if (!chain->shapes)
         return nft_fail_memory("a table of layers", chain->layer_count * (int64_t)sizeof *chain->shapes);
     status = link_layers(chain, by_hand);
+    if (!status && !by_hand)
+        status = doubt_sums(&network->doubt, chain);
     return status ? status : nft_space_create_chain(space, chain->shapes, chain->layer_count);
 }
 
@@ -473,9 +491,7 @@ nft_status nft_network_find_chain(nft_network *network, const nft_file *file, co
     if (!status && order)
         status = reorder(&chain, order, options->layer_count);
     if (!status && !space)
-        status = make_space(&made, &chain, order != NULL, &network->note);
-    if (!status && made && !order)
-        network->may_have_sums = may_have_sums(&chain);
+        status = make_space(&made, &chain, order != NULL, network);
     if (!status && space && chain.layer_count != space->layer_count)
         status = fail_layer_count(&chain, space);
     if (!status)

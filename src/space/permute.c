@@ -99,6 +99,8 @@ nft_status nft_weights_permute(nft_weights *weights, const int64_t *const *permu
                         "nft_weights_permute: the set borrows its arrays and cannot write them; make it "
                         "with nft_weights_create()");
     nft_status status = nft_weights_check_whole(weights);
+    if (!status)
+        status = nft_weights_check_axes(weights);
     if (status)
         return status;
     int64_t widest = 0, largest = 0;

@@ -190,6 +190,7 @@ void nft_weights_free(nft_weights *weights)
     }
     nft_release(weights->others);
     nft_release(weights->outsider);
+    nft_release(weights->doubt);
     nft_metadata_clear(&weights->metadata);
     nft_release(weights->data);
     nft_release(weights->storage);
@@ -371,4 +372,15 @@ nft_status nft_weights_check_whole(const nft_weights *weights)
         "functions might change: give the whole network's space in nft_load_options.space, or name only "
         "the layers in nft_load_options.layers",
         weights->outsider);
+}
+
+nft_status nft_weights_check_axes(const nft_weights *weights)
+{
+    return weights->doubt
+               ? nft_fail(
+                     NFT_ERROR_MISMATCH,
+                     "a permutation might change the network: %s in nft_load_options.space; else name its "
+                     "layers, in their order, in nft_load_options.layers",
+                     weights->doubt)
+               : NFT_OK;
 }

@@ -27,15 +27,14 @@ struct nft_weights {
     int64_t other_count;
     /* A tensor of the file that may belong to the networks but is not one of theirs; NULL: there is none. */
     char *outsider;
+    char *doubt; /* why its file may hold another space than this chain; NULL: there is no doubt */
 };
-
-#define NFT_MAY_HAVE_SUMS                                                                                    \
-    "the network is read as a chain of layers, but a file does not show residual connections, which "        \
-    "layers of equal width may have: if there are any, give the network's space"
 
 /* An error unless the tensors of the set are whole networks, so that changes which go together keep their
  * functions. */
 nft_status nft_weights_check_whole(const nft_weights *weights);
+/* An error if the axes of the set may be others than those of its file. */
+nft_status nft_weights_check_axes(const nft_weights *weights);
 
 /* One network's features in the library's layout, [tensor][token][channel · positions + position], to
  * `features`: space->numbers · channels floats. */

@@ -61,7 +61,7 @@ mkdir folder/zoo
 i=0
 echo 'file,test_accuracy' >folder/zoo/results.csv
 while [ $i -lt 10 ]; do
-    "$nftool" permute "$examples/one-cnn.safetensors" --seed $i -o folder/zoo/$i.safetensors >out 2>err
+    "$nftool" permute "$examples/one-cnn.safetensors" --layers conv1,conv2,conv3,fc --seed $i -o folder/zoo/$i.safetensors >out 2>err
     echo "$i.safetensors,0.$i" >>folder/zoo/results.csv
     i=$((i + 1))
 done

@@ -26,12 +26,18 @@ mlp() {
     safetensors "$1" '{"'"$2"'.weight":{"dtype":"F32","shape":[4,2],"data_offsets":[0,32]},"'"$2"'.bias":{"dtype":"F32","shape":[4],"data_offsets":[32,48]},"'"$3"'.weight":{"dtype":"F32","shape":[4,4],"data_offsets":[48,112]},"'"$3"'.bias":{"dtype":"F32","shape":[4],"data_offsets":[112,128]},"'"$4"'.weight":{"dtype":"F32","shape":[1,4],"data_offsets":[128,144]},"'"$4"'.bias":{"dtype":"F32","shape":[1],"data_offsets":[144,148]}}' "$(floats 37 "$one")"
 }
 
-# A sum of outputs leaves no trace in a file: a permutation warns, unless there are activations between the layers or an order is given.
+# A sum of outputs leaves no trace in a file: a permutation is refused, unless there are activations between the layers or an order is
+# given. So it is with a filter that may be that of a transposed convolution.
 mlp sums.safetensors fc1 fc2 fc3
-check "the permutation succeeds" sh -c "'$nftool' permute sums.safetensors -o x.safetensors 2>err"
-"$nftool" permute sums.safetensors -o x.safetensors >out 2>err
-says "a file does not show residual connections"
+run 1 permute sums.safetensors -o x.safetensors
+says "sums.safetensors: a permutation might change the network: the network is read as a chain of layers, but a file does not show residual connections, which layers of equal width may have: if there are any, give the network's space in --space; else name its layers, in their order, in --layers"
+safetensors transposed.safetensors '{"0.weight":{"dtype":"F32","shape":[2,2,2,2],"data_offsets":[0,64]},"1.weight":{"dtype":"F32","shape":[1,2,2,2],"data_offsets":[64,96]}}' "$(floats 24 "$one")"
+run 1 permute transposed.safetensors -o x.safetensors
+says "a permutation might change the network: layer '0' is read as a convolution, but a transposed convolution of as many inputs as outputs has the same shape: if it is one, give the network's space in --space; else name its layers, in their order, in --layers"
+run 0 permute transposed.safetensors -o x.safetensors --layers 0,1
 run 0 permute sums.safetensors -o x.safetensors --layers fc1,fc2,fc3
+run 0 canonicalize sums.safetensors -o x.safetensors
+run 0 render sums.safetensors -o x.png
 mlp sequential.safetensors net.0 net.2 net.4
 run 0 permute sequential.safetensors -o x.safetensors
 check "info succeeds" sh -c "'$nftool' info sums.safetensors >out 2>err"

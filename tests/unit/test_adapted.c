@@ -239,6 +239,61 @@ static void only_sums_that_can_be_are_told(void **state)
     nft_set_log(NULL, NULL);
 }
 
+static void the_sequentials_of_vgg_have_no_sums(void **state)
+{
+    (void)state;
+    static const tensor vgg[] = {{"m.features.0.weight", 4, {3, 2, 3, 3}, 0},
+                                 {"m.features.3.weight", 4, {3, 3, 3, 3}, 0},
+                                 {"m.classifier.0.weight", 2, {4, 3}, 0},
+                                 {"m.classifier.3.weight", 2, {4, 4}, 0}};
+    static const tensor others[] = {{"m.features.0.weight", 4, {3, 2, 3, 3}, 0},
+                                    {"m.features.3.weight", 4, {3, 3, 3, 3}, 0},
+                                    {"m.head.0.weight", 2, {4, 3}, 0}};
+    static const tensor close[] = {{"features.0.weight", 4, {3, 2, 3, 3}, 0},
+                                   {"features.1.weight", 4, {3, 3, 3, 3}, 0},
+                                   {"classifier.0.weight", 2, {4, 3}, 0}};
+    nft_set_log(keep_told, NULL);
+    write_file("vgg.safetensors", vgg, COUNT(vgg));
+    load_quietly("vgg.safetensors");
+    assert_null(strstr(told, "residual"));
+    write_file("others.safetensors", others, COUNT(others));
+    load_quietly("others.safetensors");
+    assert_non_null(strstr(told, "residual"));
+    write_file("close.safetensors", close, COUNT(close));
+    load_quietly("close.safetensors");
+    assert_non_null(strstr(told, "residual"));
+    nft_set_log(NULL, NULL);
+}
+
+static nft_status permute_file(const char *path, const nft_load_options *options)
+{
+    nft_weights *weights = NULL;
+    assert_ok(nft_weights_load(&weights, path, options));
+    nft_status status = nft_weights_permute_random(weights, 1, 0);
+    nft_weights_free(weights);
+    return status;
+}
+
+static void networks_that_may_be_no_chains_are_not_permuted(void **state)
+{
+    (void)state;
+    static const tensor sums[] = {{"a1.weight", 2, {3, 2}, 0}, {"a2.weight", 2, {3, 3}, 0}};
+    static const tensor transposed[] = {{"a1.weight", 4, {4, 4, 2, 2}, 0}, {"a2.weight", 4, {3, 4, 2, 2}, 0}};
+    static const char *const layers[] = {"a1", "a2"};
+    nft_load_options by_hand = NFT_LOAD_OPTIONS_INIT;
+    by_hand.layers = layers;
+    by_hand.layer_count = 2;
+    write_file("doubted.safetensors", sums, COUNT(sums));
+    assert_int_equal(permute_file("doubted.safetensors", NULL), NFT_ERROR_MISMATCH);
+    assert_non_null(
+        strstr(nft_error_message(), "else name its layers, in their order, in nft_load_options.layers"));
+    assert_ok(permute_file("doubted.safetensors", &by_hand));
+    write_file("doubted.safetensors", transposed, COUNT(transposed));
+    assert_int_equal(permute_file("doubted.safetensors", NULL), NFT_ERROR_MISMATCH);
+    assert_non_null(strstr(nft_error_message(), "layer 'a1' is read as a convolution"));
+    assert_ok(permute_file("doubted.safetensors", &by_hand));
+}
+
 static void transposed_convolutions_of_equal_widths_are_told(void **state)
 {
     (void)state;
@@ -414,6 +469,8 @@ int main(void)
         cmocka_unit_test(blocks_of_one_network_are_no_networks),
         cmocka_unit_test(data_sets_tell_of_sums_that_a_file_does_not_show),
         cmocka_unit_test(only_sums_that_can_be_are_told),
+        cmocka_unit_test(the_sequentials_of_vgg_have_no_sums),
+        cmocka_unit_test(networks_that_may_be_no_chains_are_not_permuted),
         cmocka_unit_test(transposed_convolutions_of_equal_widths_are_told),
         cmocka_unit_test(layers_that_no_chain_has_are_refused_with_the_reason),
         cmocka_unit_test(a_folded_norm_computes_the_same),

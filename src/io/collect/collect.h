@@ -147,7 +147,7 @@ typedef struct nft_collection {
     nft_status failure; /* of the first rank that failed */
     bool writing;       /* the second pass, whose files each belong to one rank */
     int64_t left_out, resumed;
-    bool told_order, told_sums, told_folds; /* notes about these were logged, for the first file */
+    bool told_order, told_doubt, told_folds; /* notes about these were logged, for the first file */
     int64_t done, total;                    /* for the progress */
 } nft_collection;
 

@@ -216,11 +216,11 @@ static void tell_doubts(nft_collection *collection, const nft_opened *opened)
         nft_log(NFT_LOG_WARNING, "%s: %s", file->path, opened->folds.data);
     if (network->note && !collection->told_order)
         nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->note);
-    if (network->may_have_sums && !collection->told_sums)
-        nft_log(NFT_LOG_WARNING, "%s: " NFT_MAY_HAVE_SUMS, file->path);
+    if (network->doubt && !collection->told_doubt)
+        nft_log(NFT_LOG_WARNING, "%s: %s", file->path, network->doubt);
     collection->told_folds |= opened->folds.length > 0;
     collection->told_order |= network->note != NULL;
-    collection->told_sums |= network->may_have_sums;
+    collection->told_doubt |= network->doubt != NULL;
 }
 
 static nft_status join_group(nft_collection *collection, int64_t index, const nft_opened *opened)

@@ -296,8 +296,10 @@ nft_status nft_collection_order_axes(const nft_collection *collection, const nft
 {
     const char *list = collection->preset ? collection->preset->skips : NULL;
     nft_space *ordered = NULL;
-    if (collection->preset) /* the collection is known, or its list tells */
-        network->may_have_sums = false;
+    if (collection->preset) { /* the collection is known, or its list tells */
+        nft_release(network->doubt);
+        network->doubt = NULL;
+    }
     if (!list || !network->space->layer_count || !has_skips(file, list))
         return NFT_OK;
     const char *prefix = collection->options.prefix;
