@@ -134,9 +134,11 @@ void note(const cli_options *given, const char *format, ...)
 
 static bool chains_known;
 
-void report_chains_known(bool known)
+bool report_chains_known(bool known)
 {
+    bool before = chains_known;
     chains_known = known;
+    return before;
 }
 
 static bool doubts_fail;

@@ -35,8 +35,9 @@ void usage_error(const char *command, const char *format, ...) CLI_PRINTF(2, 3);
 /* Messages name `path` by `name`. Both are kept, not copied. */
 void report_path_as(const char *path, const char *name);
 
-/* Whether to leave out warnings that networks might be no chains of layers: a model may say that they are. */
-void report_chains_known(bool known);
+/* Whether to leave out warnings that networks might be no chains of layers: a model may say that they are.
+ * Returns whether they were left out before. */
+bool report_chains_known(bool known);
 /* Whether to leave out all warnings that networks might be others than they were read as: an error says it.
  */
 void report_doubts_fail(bool fail);

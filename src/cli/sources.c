@@ -439,10 +439,12 @@ int open_dataset_for(nft_dataset **dataset, const char *path, const char *what, 
     int failed = check_networks(path, what, is_index(path));
     if (!failed)
         failed = begin_reading(&r, path, model, given);
-    report_chains_known(is_of_chain(model));
+    bool before = report_chains_known(is_of_chain(model));
+    if (before)
+        report_chains_known(true);
     if (!failed && nft_dataset_open(dataset, path, &r.options))
         failed = fail_layers();
-    report_chains_known(false);
+    report_chains_known(before);
     end_reading(&r);
     return failed;
 }
