@@ -315,6 +315,12 @@ static const test_case neuron_cases[] = {
      .channels = {1, 3},
      .modules = "{'type': 'flatten_weights'}, {'type': 'linear', 'out_features': 5}, "
                 "{'type': 'layer_norm'}, {'type': 'unflatten_weights'}"},
+    {.name = "latents, token_embedding, flatten_tokens, unflatten_tokens, select_token",
+     .on = ON_FLAT,
+     .channels = {2, 4},
+     .modules = "{'type': 'cross_attn_encoder', 'num_latents': 3}, {'type': 'token_embedding', 'max_tokens': "
+                "4}, {'type': 'flatten_tokens'}, {'type': 'unflatten_tokens', 'tokens': 3}, {'type': "
+                "'select_token', 'index': 1}"},
     {.name = "flatten_weights, transformer_encoder_layer, unflatten_weights",
      .on = ON_FLAT,
      .channels = {4, 6},
@@ -518,6 +524,17 @@ static const test_case entry_cases[] = {
 static inline bool runs_on(const test_case *c, const test_space *space)
 {
     return c->on & ON_SIREN ? (space->on & ON_SIREN) != 0 : (c->on & space->on) != 0;
+}
+
+/* Whether a case on one of these kinds of networks has the module. */
+static inline bool have_module(const test_case *cases, size_t count, const char *type, int on)
+{
+    char key[64];
+    snprintf(key, sizeof key, "'%s'", type);
+    for (size_t i = 0; i < count; i++)
+        if ((cases[i].on & on) && strstr(cases[i].modules, key))
+            return true;
+    return false;
 }
 
 static inline nft_model *make_model(const test_case *c, const test_space *space, int64_t channels,

@@ -107,12 +107,9 @@ static bool is_covered(const char *type, int on)
                  {hidden_cases, COUNT(hidden_cases)},
                  {entry_cases, COUNT(entry_cases)},
                  {more_cases, COUNT(more_cases)}};
-    char key[64];
-    snprintf(key, sizeof key, "'%s'", type);
     for (size_t i = 0; i < COUNT(lists); i++)
-        for (size_t k = 0; k < lists[i].count; k++)
-            if ((lists[i].cases[k].on & on) && strstr(lists[i].cases[k].modules, key))
-                return true;
+        if (have_module(lists[i].cases, lists[i].count, type, on))
+            return true;
     return false;
 }
 

@@ -343,6 +343,18 @@ static void library_permutations(void **state)
         }
 }
 
+/* Every module is in one of the lists that say which permutations it follows. */
+static void every_module(void **state)
+{
+    (void)state;
+    const nft_module_class *class;
+    for (int i = 0; (class = nft_module_at(i)); i++)
+        if (!have_module(neuron_cases, COUNT(neuron_cases), class->type, ~0) &&
+            !have_module(hidden_cases, COUNT(hidden_cases), class->type, ~0) &&
+            !have_module(entry_cases, COUNT(entry_cases), class->type, ~0))
+            fail_msg("no case of symmetry_cases.h has a %s", class->type);
+}
+
 #define MAX_TESTS 120
 
 typedef struct test_list {
@@ -367,6 +379,7 @@ int main(void)
     static test_list list;
     list.tests[list.count++] =
         (struct CMUnitTest){.name = "nft_weights_permute", .test_func = library_permutations};
+    list.tests[list.count++] = (struct CMUnitTest){.name = "every module", .test_func = every_module};
     add_cases(&list, "all neurons", symmetric_to_all, neuron_cases, COUNT(neuron_cases));
     add_cases(&list, "hidden neurons", symmetric_to_hidden, neuron_cases, COUNT(neuron_cases));
     add_cases(&list, "hidden neurons", symmetric_to_hidden, hidden_cases, COUNT(hidden_cases));

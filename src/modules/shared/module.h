@@ -2,8 +2,8 @@
  * parameters, buffers and its output. Then forward and backward run without failing. A module handles one
  * sample at a time; samples of a batch run on the threads.
  *
- * To write a module: modules/weights/pointwise.c is a short one with a map. The backward of
- * modules/weights/learned_scale.c makes the gradient itself. Add a module to modules/shared/table.c. */
+ * To write a module: src/README.md has the steps and all places. modules/weights/pointwise.c is a short one
+ * with a map. The backward of modules/weights/learned_scale.c makes the gradient itself. */
 #ifndef NFT_MODULES_SHARED_MODULE_H
 #define NFT_MODULES_SHARED_MODULE_H
 
