@@ -379,14 +379,17 @@ static inline bool add_message_passing(random_model *m, random_bytes *bytes)
     return become(m, NFT_VALUE_VECTOR, 0, channels, KEPT);
 }
 
+/* The size of a pool's vector is a multiple of the channels, except that of role_statistics: a count and
+ * seven numbers of each channel, for each of 8 roles. unflatten_tokens chooses a divisor. */
 static inline bool add_pool(random_model *m, random_bytes *bytes)
 {
     static const char *const pools[] = {"np_pool", "hnp_pool", "stat_featurizer", "role_pool",
                                         "role_statistics"};
     if (!are_features(m) || m->depth)
         return false;
-    begin(m, pools[choose(bytes, 0, 4)]);
-    return become(m, NFT_VALUE_VECTOR, 0, m->channels, KEPT);
+    int64_t pool = choose(bytes, 0, 4);
+    begin(m, pools[pool]);
+    return become(m, NFT_VALUE_VECTOR, 0, pool == 4 ? 8 * (1 + 7 * m->channels) : m->channels, KEPT);
 }
 
 static inline bool add_flatten_weights(random_model *m, random_bytes *bytes)
