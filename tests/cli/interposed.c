@@ -1,7 +1,8 @@
 /* A library for LD_PRELOAD that makes a chosen system call of a program fail or change something.
  * REPLACED=PATH, REPLACEMENT=OTHER, REPLACED_AT=N: behind the Nth open of PATH, OTHER is renamed to it.
  * SLOW=1: each write to a file takes half a second. INTERRUPTED=fsync: each second call of it fails with
- * EINTR. KILLED=NAME, KILLED_AT=N: instead of the Nth rename to a file of that name the program is killed.
+ * EINTR. KILLED=NAME, KILLED_AT=N: instead of the Nth rename to a file of that name the program is killed;
+ * KILLED=fsync: instead of the Nth call of it.
  * ALONE=1: fork fails with EPERM where the process has several threads, whose locks a child could not
  * release. */
 #define _GNU_SOURCE
@@ -65,14 +66,20 @@ EXPORT int open64(const char *path, int flags, ...)
     return open_next("open64", path, flags, mode);
 }
 
+static void kill_at(const char *event)
+{
+    static int events;
+    const char *killed = getenv("KILLED"), *at = getenv("KILLED_AT");
+    if (killed && at && !strcmp(event, killed) && ++events == atoi(at))
+        (void)raise(SIGKILL);
+}
+
 EXPORT int rename(const char *from, const char *to)
 {
-    static int renamed;
     int (*next)(const char *, const char *) = NULL;
     *(void **)&next = dlsym(RTLD_NEXT, "rename");
-    const char *killed = getenv("KILLED"), *at = getenv("KILLED_AT"), *slash = strrchr(to, '/');
-    if (killed && at && !strcmp(slash ? slash + 1 : to, killed) && ++renamed == atoi(at))
-        (void)raise(SIGKILL);
+    const char *slash = strrchr(to, '/');
+    kill_at(slash ? slash + 1 : to);
     return next(from, to);
 }
 
@@ -89,6 +96,7 @@ EXPORT int fsync(int descriptor)
 {
     if (getenv("SLOW"))
         usleep(500000);
+    kill_at("fsync");
     int (*next)(int) = NULL;
     *(void **)&next = dlsym(RTLD_NEXT, "fsync");
     return interrupts("fsync") ? -1 : next(descriptor);

@@ -22,6 +22,10 @@ export NFTOOL_PROGRESS_SECONDS
 NFTOOL_BENCH_SECONDS=0.001
 export NFTOOL_BENCH_SECONDS
 
+# AddressSanitizer's own library need not come before that of interposed.c.
+ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0
+export ASAN_OPTIONS
+
 # Fontconfig keeps memory that a sanitizer takes for lost.
 LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
 export LSAN_OPTIONS
