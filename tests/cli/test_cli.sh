@@ -159,7 +159,7 @@ run 1 info probability.json --layers a
 says "probability.json: is a configuration; --layers names the layers of weights"
 mkfifo pipe
 echo nothing >pipe &
-LIMIT=20 run 1 info pipe
+LIMIT=60 run 1 info pipe
 says "pipe: "
 run 2 permute floats.safetensors -o x.safetensors --seed 9223372036854775808
 says "9223372036854775807"

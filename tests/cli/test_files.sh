@@ -140,7 +140,7 @@ says "fitted.safetensors.partial: is a link, but the fit keeps its finished netw
 check "a link is not followed" test "$(cat precious)" = precious -a -h fitted.safetensors.partial
 rm fitted.safetensors.partial
 mkfifo fitted.safetensors.partial
-LIMIT=20 run 1 fit "$digits" --count 1 --steps 1 -o fitted.safetensors
+LIMIT=60 run 1 fit "$digits" --count 1 --steps 1 -o fitted.safetensors
 says "fitted.safetensors.partial: is not a regular file"
 check "a pipe is not removed" test -p fitted.safetensors.partial
 rm fitted.safetensors.partial

@@ -170,19 +170,19 @@ END
     for file in bomb.png bomb.idx.gz; do
         for command in "render $file -o x.png" "fit $file -o x.safetensors --steps 1"; do
             # shellcheck disable=SC2086
-            LIMIT=5 run 1 $command
+            LIMIT=40 run 1 $command
             says "$file: an image is 16384 × 16384 pixels of 1 numbers, expected at most 67108864 numbers in all"
         done
     done
-    LIMIT=5 run 1 fit many.idx.gz --labels labels.idx.gz -o x.safetensors --steps 1 --count 1
+    LIMIT=40 run 1 fit many.idx.gz --labels labels.idx.gz -o x.safetensors --steps 1 --count 1
     says "labels.idx.gz: labels of 33554432 images are asked for, expected at most 16777216"
-    LIMIT=5 run 1 info objects.json --memory-limit 64M
+    LIMIT=40 run 1 info objects.json --memory-limit 64M
     says "objects.json: parsed JSON: "
-    LIMIT=5 run 1 info deep.json
+    LIMIT=40 run 1 info deep.json
     says "deep.json: JSON: nested 1001 deep, expected at most 64"
 fi
 echo '{"format_version":1,"input":{"type":"tokens","tokens":1,"channels":1000},"modules":[{"type":"linear","out_features":400000}]}' >large.json
-LIMIT=5 run 1 info large.json
+LIMIT=40 run 1 info large.json
 says "large.json: the model's parameters: 1601600000 bytes are needed, but the memory limit is 1073741824 bytes; --memory-limit raises it"
 run 1 info large.json --memory-limit 1.5M
 says "but the memory limit is 1572864 bytes"
