@@ -50,7 +50,7 @@ in_table() {
         END { exit !found }' out || fail "the tables have no row $1 with $2 numbers"
 }
 
-rows="mnist-nft mnist-hnp-nfn mnist-nft-raw mnist-mlp mnist-inr2array mnist-nft-long"
+rows="mnist-nft mnist-hnp-nfn mnist-nft-raw mnist-mlp mnist-inr2array mnist-inr2array-messages mnist-nft-long"
 edits="dilation-nft dilation-np-nfn dilation-hnp-nfn"
 if find_python "$work"; then
     PYTHON=$work/python3
@@ -99,7 +99,7 @@ begun=
 small results $rows
 grep -q 'mnist-nft.safetensors.checkpoint: resumes after' err || fail "the killed training did not resume"
 [ "$(sed -n 's/.* fit //p' err)" = mnist-many ] || fail "other networks are fitted than those that only mnist-nft-long needs"
-for row in mnist-nft mnist-hnp-nfn mnist-nft-raw mnist-mlp mnist-inr2array mnist-nft-long; do
+for row in mnist-nft mnist-hnp-nfn mnist-nft-raw mnist-mlp mnist-inr2array mnist-inr2array-messages mnist-nft-long; do
     in_table $row 2
 done
 for row in $edits; do
@@ -108,6 +108,7 @@ for row in $edits; do
 done
 [ -z "$edits" ] || in_table dilation-none 2
 is_png results/mnist-inr2array.png
+is_png results/mnist-inr2array-messages.png
 grep -q '</svg>' results/mnist-nft.svg || fail "there are no learning curves"
 
 # Once more: nothing happens, and it says the same.
@@ -147,8 +148,8 @@ for result in "$example"/results/*.json; do
     row=$(basename "$result" .json)
     case $row in
     dilation-*) stands "$row" loss %.5f "$row" ;;
-    mnist-latents) stands "$row" accuracy %.4f mnist-inr2array ;;
-    mnist-inr2array) stands "$row" psnr %.2f "$row" ;;
+    mnist-latents*) stands "$row" accuracy %.4f "mnist-inr2array${row#mnist-latents}" ;;
+    mnist-inr2array*) stands "$row" psnr %.2f "$row" ;;
     *) stands "$row" accuracy %.4f "$row" ;;
     esac
 done
