@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_LISTED 40 /* tensors of a file that holds no networks, without --tensors */
+
 json_t *space_json(const nft_space *space)
 {
     json_t *value = space ? json_loads(nft_space_describe(space)->json, 0, NULL) : json_null();
@@ -190,7 +192,10 @@ static int info_tensors(const nft_file *file, const char *reason, const cli_opti
     say("           not a model: no nft.config in its metadata");
     say("           not weights: %s", without_path(reason, given->operands[0]));
     int failed = print_metadata(file);
-    return failed ? failed : print_tensors(file, count, file_tensor);
+    if (failed)
+        return failed;
+    bool all = count <= MOST_LISTED || option_text(given, "tensors");
+    return all ? print_tensors(file, count, file_tensor) : print_tensor_kinds(file);
 }
 
 /* Tensors, and if some are named as those of layers are, a failure that says why they are none. */
@@ -306,7 +311,8 @@ const cli_command info_command = {
         "layers of the networks that it reads, and its modules with their outputs, parameters and GFLOP for\n"
         "one network. For weights and data sets it prints the layers or the axes and tensors, the other\n"
         "tensors, and the number of values that are not finite. For an index it prints the parts, for any\n"
-        "other file its tensors. The texts of the metadata follow.",
+        "other file its tensors, or the number of each kind if they are more than 40. The texts of the\n"
+        "metadata follow.",
     .least_operands = 1,
     .most_operands = 1,
     .options = own_options,

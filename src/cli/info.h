@@ -21,6 +21,8 @@ int print_space(const nft_space *space, const nft_weights *weights);
 /* Prints a list of `count` tensors, which `get` describes. The exit status. */
 typedef nft_status tensor_getter(const void *object, int64_t index, nft_tensor_info *info);
 int print_tensors(const void *object, int64_t count, tensor_getter *get);
+/* How many tensors of the file have names that end alike, and equally many axes. The exit status. */
+int print_tensor_kinds(const nft_file *file);
 json_t *tensors_json(const void *object, int64_t count, tensor_getter *get);
 
 /* The texts of the metadata: an object, and a block of lines, long texts cut. Nothing for a NULL file. */

@@ -43,6 +43,21 @@ run 0 permute sequential.safetensors -o x.safetensors
 check "info succeeds" sh -c "'$nftool' info sums.safetensors >out 2>err"
 says "a file does not show residual connections"
 
+# Many tensors that are no network are counted by kind.
+header='{"a.bias":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+i=0
+while [ $i -lt 30 ]; do
+    header=$header',"b.'$i'.filter":{"dtype":"F32","shape":[0,2],"data_offsets":[0,0]},"c'$i'":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    i=$((i + 1))
+done
+safetensors many.safetensors "$header}" ''
+run 0 info many.safetensors
+check "tensors with names that end alike are one kind" grep -Eq '^ *filter +2 +30 +0$' out
+check "with many kinds the others are one" grep -Eq '^ *others +8 +0$' out
+prints "--tensors lists them all"
+run 0 info many.safetensors --tensors
+prints "b.29.filter"
+
 # Layers in an order that words tell: the space that is collected, or printed, keeps it.
 mkdir words
 mlp words/mlp.safetensors features.0 middle fc
