@@ -148,7 +148,7 @@ typedef struct nft_collection {
     bool writing;       /* the second pass, whose files each belong to one rank */
     int64_t left_out, resumed;
     bool told_order, told_doubt, told_folds; /* notes about these were logged, for the first file */
-    int64_t done, total;                    /* for the progress */
+    int64_t done, total;                     /* for the progress */
 } nft_collection;
 
 /* The ranks meet. Each gives its status and gets NFT_OK if all did. Else the first rank that failed gets its
